@@ -1,0 +1,146 @@
+"""Many callers, one statement: what is wanted at the same moment shares one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from db.database import Unacceptable, database
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Waiter = Future[Answer] | asyncio.Future[Answer]
+
+
+class Full(Exception):
+    """Too many callers are waiting already: try again later."""
+
+
+class Closed(Exception):
+    """This process is shutting down and takes nothing new."""
+
+
+class Coalescer(Generic[Item, Answer]):
+    """One flusher thread with its own connection that runs `run` over all items that wait.
+
+    `run` gets up to `most` items in the order of their submission and returns an answer for each,
+    in the same order. Alone an item is run at once: there is no lingering. If `run` raises
+    Unacceptable, each item is run by itself, so that only the one at fault is refused; any other
+    error reaches all callers of that run. More than `waiting` callers at once get Full.
+
+    The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
+    """
+
+    def __init__(
+        self, name: str, run: Callable[[Sequence[Item]], Sequence[Answer]], *, most: int, waiting: int
+    ) -> None:
+        self._name, self._run, self._most, self._waiting = name, run, most, waiting
+        self._reset()
+        reset = weakref.WeakMethod(self._reset)
+        os.register_at_fork(after_in_child=lambda: _call(reset()))
+
+    def _reset(self) -> None:
+        self._queue: SimpleQueue[tuple[Item, Waiter[Answer]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, item: Item) -> Future[Answer]:
+        """For threads: a future to wait for."""
+        future: Future[Answer] = Future()
+        self._put(item, future)
+        return future
+
+    def ask(self, item: Item) -> asyncio.Future[Answer]:
+        """For the event loop: a future to await. All answers of one run reach the loop in one wake-up."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._put(item, future)
+        return future
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing new and finish what waits, for up to `timeout` seconds. True if all of it was done."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is None:
+            return True
+        self._queue.put(None)
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _put(self, item: Item, future: Waiter[Answer]) -> None:
+        with self._lock:
+            if self._closed:
+                raise Closed(self._name)
+            if self._queue.qsize() >= self._waiting:
+                raise Full(self._name)
+            self._queue.put((item, future))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._flush_all, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _flush_all(self) -> None:
+        going = True
+        while going:
+            batch = [self._queue.get()]
+            while len(batch) < self._most and batch[-1] is not None:
+                try:
+                    batch.append(self._queue.get_nowait())
+                except Empty:
+                    break
+            going = batch[-1] is not None
+            self._flush([entry for entry in batch if entry is not None])
+        database.close()
+
+    def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:
+        if not batch:
+            return
+        try:
+            answers = self._run([item for item, _ in batch])
+        except Unacceptable as error:
+            if len(batch) == 1:
+                _answer([(batch[0][1], error)])
+            else:
+                for entry in batch:
+                    self._flush([entry])
+        except Exception as error:  # noqa: BLE001 - it reaches every caller
+            _answer([(future, error) for _, future in batch])
+        else:
+            _answer([(future, answer) for (_, future), answer in zip(batch, answers, strict=True)])
+
+
+def _call(function: Callable[[], None] | None) -> None:
+    if function:
+        function()
+
+
+def _answer(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Waiter[Answer], Answer | Exception]]] = defaultdict(list)
+    for future, outcome in outcomes:
+        if isinstance(future, asyncio.Future):
+            loops[future.get_loop()].append((future, outcome))
+        else:
+            _resolve([(future, outcome)])
+    for loop, resolved in loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, resolved)
+        except RuntimeError:  # The loop has closed: nobody waits any more.
+            continue
+
+
+def _resolve(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
+    for future, outcome in outcomes:
+        if future.done():  # The caller has gone away.
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

@@ -1,0 +1,278 @@
+"""The life of a notification: one function per arrow, each a single guarded statement.
+
+                accept              claim                  sent
+    (client) ----------> pending ----------> processing ----------> sent
+                          ^ | ^ |              | | |
+                  redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
+                          | | |  -> cancelled  | |
+                          | | +----------------+ |   retry; release; rescue (its worker died)
+                          | +-- expire ----------+-- rescue, its attempts spent
+                          |         |            |
+                          +----- failed <--------+
+
+Losing a race is a value: a function returns what it moved, and what it did not move is not in it.
+Who settles must still own the claim: the row is `processing` and its `claim` is the one that was
+handed out. All times are seconds, measured on the database's clock alone. Every function is one
+statement, so it is its own transaction; call it within `connection()`.
+
+Statements find their rows by id first (MATERIALIZED) and look at the status after: a plan that
+started from the status would read a whole backlog when statistics are old. Locks are taken in the
+order of ids, so that two of these statements never wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from db.database import rows
+from db.records import Accepted, Attempt, Claimed, Draft, Settlement
+
+
+def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
+    """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
+    # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
+    accepted = rows(
+        """
+        INSERT INTO notifications (type, recipient, subject, message, html, dispatch_after)
+        SELECT type, recipient, subject, message, html, now() + %s * interval '1 second'
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+             WITH ORDINALITY AS draft (type, recipient, subject, message, html, place)
+        ORDER BY place
+        RETURNING id, created_at
+        """,
+        grace,
+        *_columns(drafts),
+    )
+    return sorted(Accepted(*row) for row in accepted)
+
+
+def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
+    """pending -> processing, for those that are due and not too late, in the order of their ids.
+
+    A row that another transaction is moving is left alone: whoever moves it takes care of it.
+    """
+    claimed = rows(
+        """
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, expires_at FROM notifications
+            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n
+        SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
+            next_attempt_at = NULL, dispatch_after = NULL
+        FROM asked
+        WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+              AND (asked.expires_at IS NULL OR asked.expires_at > now())
+        RETURNING n.id, n.claim, n.type, n.recipient, n.subject, n.message, n.html, n.retry_count, n.created_at
+        """,
+        list(ids),
+        str(worker),
+    )
+    return sorted(Claimed(*row) for row in claimed)
+
+
+def sent(claimed: Claimed, attempt: Attempt) -> Settlement:
+    """processing -> sent"""
+    return Settlement(claimed.id, claimed.claim, "sent", attempt)
+
+
+def retry(claimed: Claimed, attempt: Attempt, delay: float) -> Settlement:
+    """processing -> pending, due again in `delay` seconds; the attempt counts."""
+    return Settlement(claimed.id, claimed.claim, "pending", attempt, delay=delay)
+
+
+def failed(claimed: Claimed, attempt: Attempt, reason: str) -> Settlement:
+    """processing -> failed: `rejected`, `exhausted` or `outcome-unknown`"""
+    return Settlement(claimed.id, claimed.claim, "failed", attempt, reason=reason)
+
+
+def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[tuple[int, int]]:
+    """Record each outcome and its attempt in one statement; returns (id, claim) of those still owned.
+
+    `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
+    """
+    recorded = rows(
+        """
+        WITH verdict AS MATERIALIZED (
+            SELECT * FROM unnest(
+                %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::uuid[],
+                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[]
+            ) AS v (id, claim, status, reason, delay, outcome, worker,
+                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text)
+        ), held AS MATERIALIZED (
+            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+        ), settled AS (
+            UPDATE notifications AS n
+            SET status = v.status, claimed_at = NULL, claimed_by = NULL,
+                attempt_count = n.attempt_count + 1,
+                retry_count = n.retry_count + (v.status = 'pending')::int,
+                last_error = CASE WHEN v.status = 'sent' THEN n.last_error ELSE v.text END,
+                failure_reason = v.reason,
+                next_attempt_at = now() + v.delay * interval '1 second',
+                dispatch_after = now() + (v.delay + %s) * interval '1 second',
+                finished_at = CASE WHEN v.status <> 'pending' THEN now() END
+            FROM held JOIN verdict AS v USING (id, claim)
+            WHERE n.id = held.id AND held.status = 'processing'
+            RETURNING n.id, n.claim, n.attempt_count
+        )
+        INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
+                              phase, reply_code, enhanced_code, text)
+        SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,
+               now() - v.started_ago * interval '1 second', now() - v.finished_ago * interval '1 second',
+               v.phase, v.reply_code, v.enhanced_code, v.text
+        FROM settled JOIN verdict AS v USING (id, claim)
+        RETURNING notification_id
+        """,
+        *_columns([_verdict(s, now) for s in settlements]),
+        [s.id for s in settlements],
+        grace,
+    )
+    owned = {row[0] for row in recorded}
+    return {(s.id, s.claim) for s in settlements if s.id in owned}
+
+
+def release(claims: Sequence[tuple[int, int]]) -> list[int]:
+    """processing -> pending for (id, claim) pairs that were not begun; costs no attempt. Returns the ids."""
+    return _ids(
+        """
+        WITH held AS MATERIALIZED (
+            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+        )
+        UPDATE notifications AS n
+        SET status = 'pending', claimed_at = NULL, claimed_by = NULL, next_attempt_at = now(), dispatch_after = now()
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        WHERE n.id = held.id AND held.status = 'processing'
+        RETURNING n.id
+        """,
+        [id for id, _ in claims],
+        [id for id, _ in claims],
+        [claim for _, claim in claims],
+    )
+
+
+def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
+    """processing -> pending for what `worker` claimed and never heard of: the answer to a claim was lost.
+
+    `held` are the ids the worker knows it holds. Only its claiming thread may call this, or a claim
+    under way would be taken for a lost one.
+    """
+    return _ids(
+        """
+        UPDATE notifications
+        SET status = 'pending', claimed_at = NULL, claimed_by = NULL, next_attempt_at = now(), dispatch_after = now()
+        WHERE status = 'processing' AND claimed_by = %s AND id <> ALL(%s::bigint[])
+        RETURNING id
+        """,
+        str(worker),
+        list(held),
+    )
+
+
+def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attempts: int, most: int) -> list[int]:
+    """processing -> pending, or failed once its attempts are spent, where the worker is dead or hangs.
+
+    Dead is a worker that was not seen for `worker_timeout`. Only an `observer` who was itself seen
+    all that time may say so: after an outage of the database every heartbeat is old, and nobody died.
+    The lost attempt is recorded, because it may have been made.
+    """
+    return _ids(
+        """
+        WITH abandoned AS MATERIALIZED (
+            SELECT id FROM notifications AS n
+            WHERE status = 'processing'
+              AND (claimed_at < now() - %s * interval '1 second'
+                   OR NOT EXISTS (SELECT FROM workers AS w WHERE w.id = n.claimed_by
+                                  AND w.seen_at > now() - %s * interval '1 second'))
+              AND EXISTS (SELECT FROM workers AS w WHERE w.id = %s
+                          AND w.steady_since < now() - %s * interval '1 second')
+            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        ), rescued AS (
+            UPDATE notifications AS n
+            SET status = CASE WHEN spent THEN 'failed' ELSE 'pending' END,
+                claimed_at = NULL, claimed_by = NULL, alone = true,
+                attempt_count = attempt_count + 1,
+                retry_count = retry_count + (NOT spent)::int,
+                last_error = 'the worker died or hung while it held this notification',
+                failure_reason = CASE WHEN spent THEN 'exhausted' END,
+                next_attempt_at = CASE WHEN NOT spent THEN now() END,
+                dispatch_after = CASE WHEN NOT spent THEN now() END,
+                finished_at = CASE WHEN spent THEN now() END
+            FROM (SELECT id, n.retry_count + 1 >= %s AS spent, n.claimed_by AS worker, n.claimed_at AS since
+                  FROM abandoned JOIN notifications AS n USING (id)) AS lost
+            WHERE n.id = lost.id
+            RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+        )
+        INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
+        SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued
+        RETURNING notification_id
+        """,
+        stuck_after,
+        worker_timeout,
+        str(observer),
+        worker_timeout,
+        most,
+        max_attempts,
+    )
+
+
+def expire(most: int) -> list[int]:
+    """pending -> failed (expired), for what is too late to send."""
+    return _ids(
+        """
+        UPDATE notifications
+        SET status = 'failed', failure_reason = 'expired', finished_at = now(),
+            next_attempt_at = NULL, dispatch_after = NULL
+        WHERE id IN (SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
+                     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING id
+        """,
+        most,
+    )
+
+
+def cancel(id: int) -> bool:
+    """pending -> cancelled: once this is true it is never sent."""
+    return bool(
+        _ids(
+            """
+            UPDATE notifications
+            SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
+            WHERE id = %s AND status = 'pending' RETURNING id
+            """,
+            id,
+        )
+    )
+
+
+def redrive(id: int, grace: float) -> bool:
+    """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`."""
+    return bool(
+        _ids(
+            """
+            UPDATE notifications
+            SET status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL,
+                next_attempt_at = now(), dispatch_after = now() + %s * interval '1 second'
+            WHERE id = %s AND status = 'failed' RETURNING id
+            """,
+            grace,
+            id,
+        )
+    )
+
+
+def _verdict(s: Settlement, now: float) -> tuple[object, ...]:
+    a = s.attempt
+    return (
+        *(s.id, s.claim, s.status, s.reason, s.delay),
+        *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
+        *(a.phase, a.reply_code, a.enhanced_code, a.text),
+    )
+
+
+def _columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*records, strict=True)]
+
+
+def _ids(sql: str, *parameters: object) -> list[int]:
+    return [row[0] for row in rows(sql, *parameters)]

@@ -1,0 +1,82 @@
+"""The tables as Peewee sees them; CHECKs and indexes stand in migrations/, beside their reasons."""
+
+from __future__ import annotations
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CompositeKey,
+    IntegerField,
+    Model,
+    TextField,
+    UUIDField,
+)
+from playhouse.postgres_ext import DateTimeTZField
+
+from db.database import database
+
+STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
+TYPES = ("email",)
+
+
+class Table(Model):
+    class Meta:
+        database = database
+
+
+class Notification(Table):
+    id = BigAutoField()
+    type = TextField()
+    recipient = TextField()
+    subject = TextField()
+    message = TextField()
+    html = TextField(null=True)
+    status = TextField()
+    attempt_count = IntegerField()
+    retry_count = IntegerField()
+    claim = BigIntegerField()
+    claimed_at = DateTimeTZField(null=True)
+    claimed_by = UUIDField(null=True)
+    alone = BooleanField()
+    last_error = TextField(null=True)
+    failure_reason = TextField(null=True)
+    created_at = DateTimeTZField()
+    next_attempt_at = DateTimeTZField(null=True)
+    dispatch_after = DateTimeTZField(null=True)
+    expires_at = DateTimeTZField(null=True)
+    finished_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "notifications"
+
+
+class Attempt(Table):
+    notification_id = BigIntegerField()
+    number = IntegerField()
+    outcome = TextField()
+    worker = UUIDField()
+    provider = TextField()
+    started_at = DateTimeTZField()
+    finished_at = DateTimeTZField()
+    phase = TextField(null=True)
+    reply_code = IntegerField(null=True)
+    enhanced_code = TextField(null=True)
+    text = TextField(null=True)
+
+    class Meta:
+        table_name = "attempts"
+        primary_key = CompositeKey("notification_id", "number")
+
+
+class Worker(Table):
+    id = UUIDField(primary_key=True)
+    host = TextField()
+    pid = IntegerField()
+    threads = IntegerField()
+    started_at = DateTimeTZField()
+    seen_at = DateTimeTZField()
+    steady_since = DateTimeTZField()
+
+    class Meta:
+        table_name = "workers"

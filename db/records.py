@@ -1,0 +1,64 @@
+"""What goes into the arrows of lifecycle.py and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+
+class Draft(NamedTuple):
+    """What a client asks for, checked."""
+
+    type: str
+    recipient: str
+    subject: str
+    message: str
+    html: str | None
+
+
+class Accepted(NamedTuple):
+    id: int
+    created_at: datetime
+
+
+class Claimed(NamedTuple):
+    """A notification that is ours to send, as long as nobody else has a higher `claim`."""
+
+    id: int
+    claim: int
+    type: str
+    recipient: str
+    subject: str
+    message: str
+    html: str | None
+    retry_count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The record of one attempt. `started` and `finished` are `time.monotonic()` of this process."""
+
+    outcome: str
+    worker: UUID
+    provider: str
+    started: float
+    finished: float
+    phase: str | None = None
+    reply_code: int | None = None
+    enhanced_code: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a claim ends. Made by lifecycle's `sent`, `retry` and `failed`, recorded by `settle`."""
+
+    id: int
+    claim: int
+    status: str
+    attempt: Attempt
+    reason: str | None = None
+    delay: float | None = None

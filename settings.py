@@ -1,0 +1,244 @@
+"""Every setting, read once from the environment. A bad value stops the start with a sentence."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+GMAIL = "smtp.gmail.com"
+STARTTLS = ("required", "optional", "off")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where mail goes. `tls` is from the first byte (`smtps://`); `starttls` is one of STARTTLS."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: bool = False
+    starttls: str = "optional"
+    ca: str = ""
+
+
+def _between(low: float, high: float, default: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _one_of(*choices: str) -> Any:
+    return field(default=choices[0], metadata={"choices": choices})
+
+
+def _secret() -> Any:
+    return field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One field per environment variable of the same name in capitals. Times are seconds, sizes bytes."""
+
+    database_url: str = _secret()
+    redis_url: str = _secret()
+    smtp_url: str = _secret()
+    email_user: str = ""
+    email_pass: str = _secret()
+    mail_from: str = ""
+    bind: str = "127.0.0.1:8000"
+    auth: str = _one_of("", "off", "required")
+    web_concurrency: int = _between(1, 256, 2)
+
+    max_attempts: int = _between(1, 100, 5)
+    retry_min_backoff: float = _between(0.001, 86_400, 30)
+    retry_max_backoff: float = _between(0.001, 604_800, 3_600)
+    stuck_after: float = _between(1, 86_400, 600)
+    worker_timeout: float = _between(1, 3_600, 30)
+    upkeep_interval: float = _between(0.05, 60, 1)
+    relay_grace: float = _between(0.1, 3_600, 10)
+    relay_watermark: int = _between(1, 1_000_000, 500)
+    relay_batch: int = _between(1, 100_000, 2_000)
+    rescue_batch: int = _between(1, 100_000, 500)
+    ring_size: int = _between(1, 1_000, 50)
+    ring_waiting: int = _between(1, 1_000_000, 100_000)
+    ring_spread: int = _between(1, 10_000, 16)
+    list_budget: float = _between(1, 3_600, 60)
+    shutdown_grace: float = _between(1, 3_600, 30)
+    queue_prefetch: int = _between(1, 65_535, 32)
+
+    accept_batch: int = _between(1, 10_000, 200)
+    accept_waiting: int = _between(1, 1_000_000, 10_000)
+    read_threads: int = _between(1, 64, 4)
+    read_waiting: int = _between(1, 100_000, 1_000)
+    body_limit: int = _between(1_024, 104_857_600, 1_048_576)
+    body_timeout: float = _between(0.1, 600, 10)
+    nesting_limit: int = _between(1, 500, 20)
+    message_limit: int = _between(1, 10_000_000, 100_000)
+    html_limit: int = _between(1, 10_000_000, 500_000)
+    subject_limit: int = _between(1, 10_000, 500)
+    page_limit: int = _between(1, 1_000, 200)
+
+    db_connect_timeout: int = _between(1, 60, 5)
+    db_statement_timeout: float = _between(0.1, 600, 10)
+    redis_timeout: float = _between(2, 60, 3)
+    smtp_connect_timeout: float = _between(0.1, 300, 10)
+    smtp_timeout: float = _between(0.1, 300, 30)
+    smtp_data_timeout: float = _between(0.1, 600, 60)
+    smtp_connection_messages: int = _between(1, 1_000_000, 100)
+    smtp_connection_age: float = _between(1, 86_400, 300)
+    smtp_connection_idle: float = _between(0, 3_600, 5)
+
+    log_level: str = _one_of("info", "debug", "warning", "error")
+    log_format: str = _one_of("auto", "json", "console")
+
+    @property
+    def smtp(self) -> SmtpServer:
+        """The mail server; raises SettingsError where none is set."""
+        if self.smtp_url:
+            return _smtp_server(self.smtp_url)
+        if self.email_user and self.email_pass:
+            return SmtpServer(GMAIL, 587, self.email_user, self.email_pass, starttls="required")
+        raise SettingsError(
+            "SMTP_URL is not set: give the mail server as smtp://user:pass@host:587 "
+            "(or EMAIL_USER and EMAIL_PASS for Gmail)"
+        )
+
+    @property
+    def sender(self) -> str:
+        """The From of every mail: MAIL_FROM, else the SMTP user where that is an address."""
+        sender = self.mail_from or next((u for u in (self.email_user, self.smtp.user) if "@" in u), "")
+        if not sender:
+            raise SettingsError("MAIL_FROM is not set: give the sender's address, e.g. noreply@example.com")
+        if any(ord(c) < 32 or ord(c) == 127 for c in sender):
+            raise SettingsError("MAIL_FROM holds a control character: give one address on one line")
+        return sender
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """BIND as host and port."""
+        host, _, port = self.bind.rpartition(":")
+        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+            raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
+        return host.strip("[]"), int(port)
+
+    def require(self, *names: str) -> None:
+        """Raise a SettingsError that names the first of these settings that is empty."""
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsError(f"{name.upper()} is not set: {_HINTS[name]}")
+
+    def check_exposure(self) -> None:
+        """Refuse to listen beyond loopback unless AUTH=off says so: there are no API keys yet."""
+        if self.auth == "required":
+            raise SettingsError("AUTH=required needs API keys, which this version has not: set AUTH=off")
+        host, _ = self.address
+        if self.auth != "off" and not _is_loopback(host):
+            raise SettingsError(
+                f"BIND={self.bind} listens beyond this machine and there are no API keys yet: "
+                "bind to 127.0.0.1, or set AUTH=off if something in front keeps strangers out"
+            )
+
+
+_HINTS = {
+    "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
+    "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
+}
+_SCHEMES = {"database_url": ("postgresql", "postgres"), "redis_url": ("redis", "rediss", "unix")}
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Settings from an environment; unset and empty mean the default."""
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        raw = environ.get(setting.name.upper(), "").strip()
+        if raw:
+            values[setting.name] = _parse(setting.name.upper(), raw, setting.type, setting.metadata)
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+@cache
+def load() -> Settings:
+    """The settings of this process."""
+    return read(os.environ)
+
+
+def _check(settings: Settings) -> None:
+    if settings.retry_min_backoff > settings.retry_max_backoff:
+        raise SettingsError("RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it")
+    if settings.worker_timeout <= 2 * settings.upkeep_interval:
+        raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
+    if settings.list_budget >= settings.stuck_after:
+        raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
+    for name, schemes in _SCHEMES.items():
+        url = getattr(settings, name)
+        if url and url.partition("://")[0] not in schemes:
+            raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
+    if settings.smtp_url:
+        _smtp_server(settings.smtp_url)
+    _ = settings.address
+
+
+def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> object:
+    choices = metadata.get("choices")
+    if choices and raw not in choices:
+        raise SettingsError(f"{name} is {raw!r}: give one of {', '.join(c for c in choices if c)}")
+    if kind == "str":
+        return raw
+    number = int if kind == "int" else float
+    low, high = metadata["low"], metadata["high"]
+    try:
+        value = number(raw)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{name} is {raw!r}: give a number from {low:g} to {high:g}")
+    return value
+
+
+def _smtp_server(url: str) -> SmtpServer:
+    parts = urlsplit(url)
+    options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    port = _port(parts)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/"):
+        raise SettingsError("SMTP_URL must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
+    if unknown := set(options) - {"starttls", "ca"}:
+        raise SettingsError(f"SMTP_URL has an unknown option {min(unknown)!r}: use starttls or ca")
+    # A password never crosses the network in clear unless starttls=off says so in so many words.
+    starttls = options.get("starttls", "required" if parts.password else "optional")
+    if starttls not in STARTTLS:
+        raise SettingsError(f"SMTP_URL has starttls={starttls}: give one of {', '.join(STARTTLS)}")
+    return SmtpServer(
+        host=parts.hostname,
+        port=port or (465 if parts.scheme == "smtps" else 587),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        tls=parts.scheme == "smtps",
+        starttls=starttls,
+        ca=options.get("ca", ""),
+    )
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        raise SettingsError("SMTP_URL has a port that is not a number from 0 to 65535") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
