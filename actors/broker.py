@@ -1,0 +1,121 @@
+"""The Redis broker and its middleware, set here only. Connects to nothing at import."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import dq_name
+from dramatiq.errors import ConnectionClosed
+from dramatiq.message import Message
+from dramatiq.middleware import Middleware, Retries
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+import settings
+from actors.consumer import WaitingConsumer
+
+QUEUE = "notifications"
+# In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
+# one that makes sure; this keeps Redis tidy.
+MAINTENANCE_CHANCE = 50_000
+
+
+class Doorbell(RedisBroker):
+    """Redis as a doorbell: it may lose, repeat or delay any message, and no notification is lost or doubled.
+
+    What goes into Redis is exactly what `RedisBroker` puts there, so any Dramatiq tool can read it.
+    """
+
+    client: redis.Redis
+
+    def __init__(self, url: str, *, timeout: float, heartbeat_timeout: float, middleware: list[Middleware]):
+        super().__init__(  # type: ignore[no-untyped-call]
+            # A command that is sent again rings twice: never retry inside the client.
+            client=redis.Redis.from_url(
+                url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+            ),
+            middleware=middleware,
+            maintenance_chance=MAINTENANCE_CHANCE,
+            heartbeat_timeout=int(heartbeat_timeout * 1000),
+        )
+        self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
+
+    @property
+    def consumer_class(self) -> type[WaitingConsumer]:
+        return WaitingConsumer
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+        """A consumer; first, what an earlier one of this process fetched and then lost is put back."""
+        consumer = super().consume(queue_name, prefetch, timeout)
+        if queue_name in self.delay_queues:  # What waited in memory was dropped with the connection.
+            self.in_hand(queue_name).clear()
+        acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
+        try:
+            fetched = {id.decode() for id in self.client.smembers(acks)}  # type: ignore[union-attr]
+            if stranded := fetched - self.in_hand(queue_name):
+                self.do_requeue(queue_name, *stranded)
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None
+        return consumer
+
+    def in_hand(self, queue_name: str) -> set[str]:
+        """Ids in Redis of the messages that this process has taken and not yet acknowledged."""
+        return self._in_hand[queue_name]
+
+    def ring(self, messages: Sequence[Message[Any]]) -> int:
+        """Enqueue all of these at once, in one round trip; returns how many then wait in the queue.
+
+        Raises:
+            redis.RedisError: nothing may have been enqueued, or all of it.
+        """
+        ringing = [m.copy(options={"redis_message_id": str(uuid4())}) for m in messages]
+        queue = f"{self.namespace}:{QUEUE}"
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hset(f"{queue}.msgs", mapping={m.options["redis_message_id"]: m.encode() for m in ringing})
+            pipe.rpush(queue, *(m.options["redis_message_id"] for m in ringing))
+            return int(pipe.execute()[-1])
+
+    def depth(self) -> int:
+        """How many messages wait in the queue, those in workers' hands not counted."""
+        return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
+
+    def oldest_bell(self) -> float:
+        """The age in seconds of the message at the head of the queue; 0 where the queue is empty."""
+        queue = f"{self.namespace}:{QUEUE}"
+        head = self.client.lindex(queue, 0)
+        data = self.client.hget(f"{queue}.msgs", head) if head else None
+        if not data:
+            return 0.0
+        return max(0.0, time.time() - Message.decode(data).message_timestamp / 1000)  # type: ignore[arg-type]
+
+    def wait_for_bell(self, queue_name: str, timeout: float) -> None:
+        """Return when the queue is not empty, or after `timeout` seconds. Needs Redis 6.2."""
+        if queue_name == dq_name(queue_name):
+            time.sleep(timeout / 2)  # Delayed messages are in no hurry to be fetched.
+            return
+        queue = f"{self.namespace}:{queue_name}"
+        # From the head to the head: blocks while the list is empty and leaves it as it was.
+        self.client.blmove(queue, queue, timeout, "LEFT", "LEFT")  # type: ignore[arg-type]
+
+
+def _connect(current: settings.Settings) -> Doorbell:
+    current.require("redis_url")
+    return Doorbell(
+        current.redis_url,
+        timeout=current.redis_timeout,
+        heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
+        # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
+        # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
+        middleware=[Retries()],
+    )
+
+
+broker = _connect(settings.load())
+dramatiq.set_broker(broker)

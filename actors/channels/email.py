@@ -1,0 +1,86 @@
+"""The mail channel: each thread keeps a connection and reuses it from mail to mail."""
+
+from __future__ import annotations
+
+import threading
+
+from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered
+from actors.channels.mail import Mail, Sender, compose
+from actors.channels.smtp import Connection, Dropped, Reply
+from db.records import Claimed
+from settings import Settings
+
+
+class Email:
+    """Sends to SMTP_URL; every error is classified by phase and code, never by guess."""
+
+    def __init__(self, settings: Settings) -> None:
+        server = settings.smtp
+        self.provider = f"{server.host}:{server.port}"
+        self._settings = settings
+        self._sender = Sender.parse(settings.sender)
+        self._kept = threading.local()
+
+    def send(self, notification: Claimed) -> Receipt:
+        mail = compose(notification, self._sender)
+        connection = self._connection()
+        try:
+            return _transfer(connection, mail)
+        except Dropped as drop:
+            connection.close()
+            # The server may hang up on a connection that idled; this mail has nothing to do with it.
+            if not (connection.reused and drop.phase == "mail"):
+                raise _undelivered(drop) from None
+        connection = self._connection()
+        try:
+            return _transfer(connection, mail)
+        except Dropped as drop:
+            connection.close()
+            raise _undelivered(drop) from None
+
+    def hang_up(self) -> None:
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is not None:
+            connection.quit()
+            self._kept.connection = None
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is None or not connection.usable():
+            self.hang_up()
+            connection = self._kept.connection = Connection.open(self._settings)
+        return connection
+
+
+def _transfer(connection: Connection, mail: Mail) -> Receipt:
+    if mail.utf8 and not connection.offers("smtputf8"):
+        raise Refused("the address needs SMTPUTF8, which the mail server does not offer", phase="mail")
+    hello = connection.mail(mail.sender, mail.utf8)
+    if hello.code == 421 and connection.reused:
+        raise Dropped("mail", hello.text)
+    _expect(connection, "mail", hello, 250)
+    _expect(connection, "rcpt", connection.rcpt(mail.recipient), 250, 251)
+    _expect(connection, "data", connection.data(), 354)
+    reply = connection.content(mail.content)
+    _expect(connection, "content", reply, 250)
+    return Receipt("content", reply.code, reply.enhanced_code, reply.text)
+
+
+def _expect(connection: Connection, phase: str, reply: Reply, *codes: int) -> None:
+    if reply.code in codes:
+        return
+    if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
+        connection.close()
+    else:
+        connection.reset()
+    raise _refusal(reply)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
+
+
+def _refusal(reply: Reply) -> type[Undelivered]:
+    if reply.code in (421, 530, 535):  # Closing; authentication required, or not accepted (RFC 4954).
+        return ProviderDown
+    return Refused if 500 <= reply.code <= 599 else Deferred
+
+
+def _undelivered(drop: Dropped) -> Undelivered:
+    return (Uncertain if drop.content_sent else Deferred)(drop.text, phase=drop.phase)

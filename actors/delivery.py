@@ -1,0 +1,190 @@
+"""The actor: claim a list, send its mails one by one, settle each as it happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+from dramatiq import Retry
+from dramatiq.common import compute_backoff
+from dramatiq.middleware import Middleware
+
+import logs
+import settings
+from actors.broker import QUEUE, broker
+from actors.channels import Channel, Deferred, Undelivered
+from actors.ledger import Ledger
+from db import lifecycle
+from db.database import Unavailable
+from db.records import Attempt, Claimed, Settlement
+
+log = logs.get("delivery")
+
+AHEAD = 2  # mails a thread may be ahead of what is recorded: so many are in doubt when it is killed
+_current = settings.load()
+
+
+class Again(Retry):
+    """Of a list, these `ids` must be tried again after `delay` milliseconds."""
+
+    def __init__(self, ids: Sequence[int], delay: int) -> None:
+        super().__init__(f"{len(ids)} to be tried again", delay=delay)
+        self.ids = ids
+
+
+class Narrow(Middleware):
+    """Before Retries sends a message again, narrow its list to the ids that must be tried again."""
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        if isinstance(exception, Again):
+            message.args[0][:] = exception.ids
+
+
+# "After" hooks run from the last middleware to the first, so this one comes before Retries.
+broker.add_middleware(Narrow())
+
+
+class Delivery:
+    """How this worker process delivers: shared by its threads."""
+
+    def __init__(
+        self, current: settings.Settings, worker: UUID, ledger: Ledger, channels: Mapping[str, Channel]
+    ) -> None:
+        self._settings, self._worker, self._ledger, self._channels = current, worker, ledger, channels
+        self.stopping = threading.Event()
+        self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
+
+    def deliver(self, ids: Sequence[int]) -> None:
+        """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
+        try:
+            claimed = self._ledger.claim(ids)
+        except Unavailable as error:
+            raise Retry(f"claim: {error}") from None
+        retries = self._send_all(claimed)
+        if retries:
+            first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
+            for delay, later in others:
+                deliver.send_with_options(args=(later,), delay=delay)
+            raise Again(first[1], first[0])
+
+    def _send_all(self, claimed: Sequence[Claimed]) -> dict[int, list[int]]:
+        """Returns the ids to be tried again by their delay in milliseconds."""
+        begun = time.monotonic()
+        delays = _Delays(self._settings)
+        recording: deque[tuple[Settlement, Future[bool]]] = deque()
+        retries: defaultdict[int, list[int]] = defaultdict(list)
+        for place, notification in enumerate(claimed):
+            if self._must_hand_back(begun):
+                self._ledger.release(claimed[place:])
+                break
+            settlement = self._attempt(notification, delays)
+            recording.append((settlement, self._ledger.settle(settlement)))
+            if len(recording) >= AHEAD:
+                _await(recording.popleft(), retries)
+        for recorded in recording:
+            _await(recorded, retries)
+        return retries
+
+    def _must_hand_back(self, begun: float) -> bool:
+        now = time.monotonic()
+        # Others take over what a worker without heartbeats holds; it must have stopped sending by then.
+        silent = now - self.alive_at > self._settings.worker_timeout / 2
+        return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
+
+    def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
+        channel = self._channels[notification.type]
+        started = time.monotonic()
+        error: Undelivered | None = None
+        try:
+            receipt = channel.send(notification)
+        except Undelivered as undelivered:
+            error, receipt = undelivered, undelivered.receipt
+        except Exception as bug:
+            log.exception("notification.broken", id=notification.id)
+            error = Deferred(f"internal error: {type(bug).__name__}", phase="compose")
+            receipt = error.receipt
+        attempt = Attempt(
+            error.outcome if error else "sent",
+            self._worker,
+            channel.provider,
+            started,
+            time.monotonic(),
+            *receipt,
+        )
+        return self._judge(notification, attempt, delays)
+
+    def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
+        if attempt.outcome == "sent":
+            return lifecycle.sent(notification, attempt)
+        if attempt.outcome == "refused":
+            return lifecycle.failed(notification, attempt, "rejected")
+        if notification.retry_count + 1 >= self._settings.max_attempts:
+            return lifecycle.failed(notification, attempt, "exhausted")
+        return lifecycle.retry(notification, attempt, delays[notification.retry_count] / 1000)
+
+
+class _Delays(dict[int, int]):
+    """Milliseconds before the next attempt, by retries so far; drawn once a list, so that it stays together."""
+
+    def __init__(self, current: settings.Settings) -> None:
+        super().__init__()
+        self._least = int(current.retry_min_backoff * 1000)
+        self._most = int(current.retry_max_backoff * 1000)
+
+    def __missing__(self, retry_count: int) -> int:
+        _, delay = compute_backoff(retry_count, factor=self._least, max_backoff=self._most)
+        self[retry_count] = delay
+        return delay
+
+
+def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int, list[int]]) -> None:
+    settlement, recorded = recording
+    owned = recorded.result()
+    _report(settlement, owned)
+    if owned and settlement.delay is not None:
+        # Never before the row is due, or the claim refuses it: the row's clock started earlier.
+        retries[round(settlement.delay * 1000)].append(settlement.id)
+
+
+def _report(settlement: Settlement, owned: bool) -> None:
+    attempt = settlement.attempt
+    event = "retried" if settlement.status == "pending" else settlement.status
+    log.info(
+        f"notification.{event}" if owned else "notification.lost_race",
+        id=settlement.id,
+        outcome=attempt.outcome,
+        phase=attempt.phase,
+        code=attempt.reply_code,
+        milliseconds=round((attempt.finished - attempt.started) * 1000, 1),
+    )
+
+
+class _Process:
+    """What the worker process puts here at boot."""
+
+    delivery: Delivery | None = None
+
+
+running = _Process()
+
+
+@dramatiq.actor(
+    queue_name=QUEUE,
+    # The row owns the budget; the same number here ends a message that outlives its rows'.
+    max_retries=_current.max_attempts - 1,
+    min_backoff=int(_current.retry_min_backoff * 1000),
+    max_backoff=int(_current.retry_max_backoff * 1000),
+)
+def deliver(ids: list[int]) -> None:
+    """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
+    if running.delivery is None:
+        raise RuntimeError("this is no worker process")
+    running.delivery.deliver(ids)

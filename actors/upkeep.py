@@ -1,0 +1,111 @@
+"""The loop every worker process runs: heartbeat, rescue, expiry, relay. Safe to run everywhere at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from uuid import UUID
+
+import redis
+
+import logs
+from actors.bell import messages
+from actors.broker import broker
+from actors.delivery import Delivery
+from db import lifecycle, relay, workers
+from db.database import Unavailable, connection, database
+from settings import Settings
+
+log = logs.get("upkeep")
+
+FORGET_AFTER = 86_400.0  # seconds a dead worker stays in the table, for people to see
+EXPIRED_AT_ONCE = 1_000  # rows in one statement
+
+
+class Upkeep(threading.Thread):
+    """One thread with its own connection."""
+
+    def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
+        super().__init__(name="upkeep", daemon=True)
+        self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self.tick()
+            except Unavailable as error:
+                log.warning("database.unavailable", error=str(error))
+            except redis.RedisError as error:
+                log.warning("redis.unavailable", error=type(error).__name__)
+            except Exception:
+                # Whatever it is, a worker without upkeep would be taken for dead.
+                log.exception("upkeep.failed")
+            self._ending.wait(self._settings.upkeep_interval)
+        self._say_goodbye()
+
+    def stop(self, timeout: float) -> None:
+        """End the loop and take this worker off the list of the living."""
+        self._ending.set()
+        self.join(timeout)
+
+    def tick(self) -> None:
+        """One round. Redis comes last, because it may keep us waiting."""
+        self._beat()
+        self._rescue()
+        self._expire()
+        self._relay()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        with connection():
+            workers.seen(self._worker, socket.gethostname(), os.getpid(), self._threads, self._settings.worker_timeout)
+            workers.forget(FORGET_AFTER)
+        self._delivery.alive_at = now
+
+    def _rescue(self) -> None:
+        s = self._settings
+        with connection():
+            rescued = lifecycle.rescue(self._worker, s.worker_timeout, s.stuck_after, s.max_attempts, s.rescue_batch)
+        if rescued:
+            log.warning("notifications.rescued", ids=rescued)
+
+    def _expire(self) -> None:
+        with connection():
+            expired = lifecycle.expire(EXPIRED_AT_ONCE)
+        if expired:
+            log.info("notifications.expired", ids=expired)
+
+    def _relay(self) -> None:
+        room = self._settings.relay_watermark - broker.depth()
+        while room > 0 and not self._ending.is_set():
+            rung, bells = self._ring_due(room)
+            room -= bells
+            if rung < self._settings.relay_batch:
+                return
+
+    def _ring_due(self, room: int) -> tuple[int, int]:
+        """Ring what is due, in at most about `room` messages; returns how many rows, in how many messages."""
+        s = self._settings
+        oldest = broker.oldest_bell()
+        with connection():
+            threads = workers.threads(s.worker_timeout)
+            due = relay.take_due(s.relay_grace, oldest, min(s.relay_batch, room * s.ring_size))
+        if not due:
+            return 0, 0
+        bells = messages([d.id for d in due if not d.alone], threads, s.ring_size)
+        bells += [bell for d in due if d.alone for bell in messages([d.id], 1, 1)]
+        broker.ring(bells)
+        log.info("bell.rung_again", count=len(due), messages=len(bells))
+        return len(due), len(bells)
+
+    def _say_goodbye(self) -> None:
+        try:
+            with connection():
+                workers.gone(self._worker)
+        except Unavailable:
+            log.warning("worker.left_without_goodbye")
+        finally:
+            database.close()

@@ -1,0 +1,67 @@
+"""The worker process: what is checked and started when it boots, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+from uuid import uuid4
+
+from dramatiq.middleware import Middleware
+
+import lifeline
+import logs
+import settings
+from actors.broker import broker
+from actors.channels.email import Email
+from actors.delivery import Delivery, running
+from actors.ledger import Ledger
+from actors.upkeep import Upkeep
+from db import database, migrations
+
+CANNOT_START = 4  # the exit code for a setting or a server that must be put right by a person
+log = logs.get("worker")
+
+
+class WorkerProcess(Middleware):
+    """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
+
+    def after_process_boot(self, broker: Any) -> None:
+        lifeline.die_with_parent(os.getppid())
+        current = settings.load()
+        logs.configure(current)
+        try:
+            database.bind(current)
+            migrations.check()
+            self._email = Email(current)
+        except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+            log.critical("worker.cannot_start", reason=str(error))
+            sys.exit(CANNOT_START)
+        finally:
+            database.database.close()
+
+    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        current = settings.load()
+        worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        identity = uuid4()
+        self._ledger = Ledger(current, identity)
+        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email})
+        self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
+        self._upkeep.start()
+        log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
+
+    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        self._ledger.stop()
+        if running.delivery is not None:
+            running.delivery.stopping.set()
+
+    def before_worker_thread_shutdown(self, broker: Any, thread: Any) -> None:
+        self._email.hang_up()
+
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        self._ledger.close()
+        self._upkeep.stop(settings.load().shutdown_grace)
+        log.info("worker.stopped")
+
+
+broker.add_middleware(WorkerProcess())
