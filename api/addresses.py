@@ -1,0 +1,27 @@
+"""Is it a mail address? Syntax only; whether anybody lives there is found out by sending."""
+
+from __future__ import annotations
+
+import re
+
+from email_validator import EmailNotValidError, validate_email
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}"
+_LABEL = r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}"
+# Nearly all addresses look like this, and the library's answer for them is known: it would say yes.
+_PLAIN = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,20}}\Z")
+
+
+def address_fault(address: str) -> str | None:
+    """Why this is no mail address, as a sentence, or None.
+
+    Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are addresses too; domains need not be
+    known to the public DNS.
+    """
+    if _PLAIN.match(address):
+        return None
+    try:
+        validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        return str(error)
+    return None

@@ -1,0 +1,34 @@
+"""The ASGI application and the only list of its routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon.asgi
+
+import logs
+import settings
+from api import problems
+from api.gateway import Gateway
+from api.health import Alive, Ready
+from api.notifications import Attempts, Notification, Notifications
+from api.openapi import OpenApi
+from api.requests import Lifespan, RequestId
+from db import database
+
+
+def create_app() -> falcon.asgi.App[Any, Any]:
+    """What gunicorn serves; connects to nothing until the first request."""
+    current = settings.load()
+    logs.configure(current)
+    database.bind(current)
+    gateway = Gateway(current)
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=[RequestId(), Lifespan(gateway)])
+    problems.install(app)
+    app.add_route("/api/notifications", Notifications(gateway))
+    app.add_route("/api/notifications/{id}", Notification(gateway))
+    app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/healthz", Alive())
+    app.add_route("/readyz", Ready(gateway))
+    app.add_route("/openapi.json", OpenApi(current))
+    return app

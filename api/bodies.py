@@ -1,0 +1,65 @@
+"""Reading the JSON body of a request: bounded in bytes, in time and in depth."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from falcon.asgi import Request
+
+from api.problems import Problem, invalid
+from settings import Settings
+
+
+async def read_json(req: Request, settings: Settings) -> Any:
+    """The body as Python values; raises Problem for whatever a client can get wrong about it."""
+    media_type, _, parameters = (req.content_type or "").partition(";")
+    if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
+    return parse(await _read(req, settings), settings.nesting_limit)
+
+
+def parse(body: bytes, nesting_limit: int) -> Any:
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        detail = f"is not JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": detail}]) from None
+    if _deeper_than(document, nesting_limit):
+        detail = f"is nested more than {nesting_limit} deep"
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": detail}])
+    return document
+
+
+async def _read(req: Request, settings: Settings) -> bytes:
+    limit = settings.body_limit
+    if (req.content_length or 0) > limit:
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            body: bytes = await req.stream.read(limit + 1)
+    except TimeoutError:
+        detail = f"The body did not arrive within {settings.body_timeout:g} seconds."
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from None
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {limit} bytes.")
+
+
+def _is_utf8(parameters: str) -> bool:
+    name, _, value = parameters.strip().partition("=")
+    return not name or (name.lower() == "charset" and value.strip('"').lower() in ("utf-8", "utf8"))
+
+
+def _deeper_than(node: Any, levels: int) -> bool:
+    if not isinstance(node, (dict, list)):
+        return False
+    children = node.values() if isinstance(node, dict) else node
+    return levels == 0 or any(_deeper_than(child, levels - 1) for child in children)

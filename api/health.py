@@ -1,0 +1,65 @@
+"""/healthz and /readyz, for whoever decides whether this process gets traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+import orjson
+import redis
+from falcon.asgi import Request, Response
+
+from actors.broker import broker
+from api.gateway import Gateway
+from db import migrations, reports
+from db.database import Unavailable
+
+
+class Alive:
+    """GET: 200 as long as the process answers at all."""
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        resp.content_type = "application/json"
+        resp.data = b'{"status":"ok"}'
+
+
+class Ready:
+    """GET: 200 where the database, its schema and Redis are in order, else 503; says which one is not.
+
+    Without Redis notifications are still accepted and nothing is lost, but what is accepted is not
+    sent until it is back.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._redis())
+        checks = {"database": database, "migrations": schema, "redis": doorbell}
+        ready = all(state == "ok" for state in checks.values())
+        resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        resp.content_type = "application/json"
+        resp.data = orjson.dumps({"status": "ok" if ready else "unavailable", "checks": checks})
+
+    async def _database(self) -> str:
+        try:
+            await self._gateway.read(reports.answers)
+        except Unavailable:
+            return "unavailable"
+        return "ok"
+
+    async def _schema(self) -> str:
+        try:
+            await self._gateway.read(migrations.check)
+        except Unavailable:
+            return "unknown"
+        except migrations.WrongSchema as error:
+            return str(error)
+        return "ok"
+
+    async def _redis(self) -> str:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, broker.client.ping)
+        except redis.RedisError:
+            return "unavailable"
+        return "ok"

@@ -1,0 +1,26 @@
+"""/openapi.json: the contract, with the request schemas and limits that are really enforced."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import orjson
+from falcon.asgi import Request, Response
+
+from api.schemas import Schema
+from settings import Settings
+
+
+class OpenApi:
+    """GET: the OpenAPI 3.1 document of this API."""
+
+    def __init__(self, settings: Settings) -> None:
+        document = json.loads((Path(__file__).parent / "openapi.json").read_text())
+        new = {k: v for k, v in Schema("notification", settings).document.items() if k != "$schema"}
+        document["components"]["schemas"]["NewNotification"] = new
+        self._body = orjson.dumps(document)
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        resp.content_type = "application/json"
+        resp.data = self._body

@@ -1,0 +1,116 @@
+"""The query of a list: filters, and an opaque cursor that says where the page before ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from api.problems import invalid
+from db.models import STATUSES, TYPES
+from db.reports import Position
+
+DEFAULT_LIMIT = 50
+
+
+class Wrong(ValueError):
+    """Why a parameter cannot be taken."""
+
+
+class Query(NamedTuple):
+    filters: dict[str, Any]
+    after: Position | None
+    limit: int
+
+
+def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
+    """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
+    values: dict[str, Any] = {}
+    faults = []
+    for name, raw in parameters.items():
+        try:
+            values[name] = _parser(name, page_limit)(_single(raw))
+        except Wrong as why:
+            faults.append({"parameter": name[:100], "detail": str(why)})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
+    after = values.pop("cursor", None)
+    return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
+
+
+def cursor(last: Mapping[str, Any]) -> str:
+    """The cursor of the page after the one that ends with this row."""
+    place = f"{last['created_at'].isoformat()} {last['id']}"
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _position(raw: str) -> Position:
+    try:
+        place = base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)).decode()
+        when, _, id = place.partition(" ")
+        return Position(_time(when), _whole(id, 2**63 - 1))
+    except (binascii.Error, UnicodeError, ValueError):
+        raise Wrong("is not a cursor that this API gave out") from None
+
+
+def _time(raw: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(raw)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:
+        raise Wrong("is out of range") from None
+
+
+def _whole(raw: str, most: int) -> int:
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
+        raise Wrong(f"must be a whole number from 1 to {most}")
+    return int(raw)
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in choices:
+            raise Wrong(f"must be one of: {', '.join(choices)}")
+        return raw
+
+    return parse
+
+
+def _text(raw: str) -> str:
+    if "\0" in raw or not raw or len(raw) > 254:
+        raise Wrong("must have 1 to 254 characters, none of them U+0000")
+    return raw
+
+
+def _single(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise Wrong("must be given once")
+    return raw
+
+
+_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to"}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "status": _one_of(STATUSES),
+    "type": _one_of(TYPES),
+    "recipient": _text,
+    "createdFrom": _time,
+    "createdTo": _time,
+    "cursor": _position,
+}
+
+
+def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+    if name == "limit":
+        return lambda raw: _whole(raw, page_limit)
+    if name not in _PARSERS:
+        raise Wrong(f"is not a known parameter; known are {', '.join((*_PARSERS, 'limit'))}")
+    return _PARSERS[name]

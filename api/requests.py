@@ -1,0 +1,36 @@
+"""What every request gets: an id, which stands in its log lines and in its answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+from falcon.asgi import Request, Response
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from api.gateway import Gateway
+
+HEADER = "X-Request-ID"
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}\Z")
+
+
+class RequestId:
+    """Takes the id that a proxy or a client gave, if it is fit to be logged, or makes one."""
+
+    async def process_request(self, req: Request, resp: Response) -> None:
+        given = req.get_header(HEADER)
+        request_id = given if given and _ACCEPTABLE.match(given) else uuid4().hex
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
+        resp.set_header(HEADER, request_id)
+
+
+class Lifespan:
+    """Closes the gateway when the server stops, after the last request was answered."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def process_shutdown(self, _scope: Any, _event: Any) -> None:
+        self._gateway.close()

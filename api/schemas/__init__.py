@@ -1,0 +1,105 @@
+"""The JSON Schemas of requests, compiled once. Limits in the files are names of settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+from api.addresses import address_fault
+from settings import Settings
+
+Fault = dict[str, str]
+
+# A format that is not met says why; jsonschema's own formats are weak and are not used.
+_formats = FormatChecker(formats=())
+
+
+class Wanting(ValueError):
+    """Why a value does not meet its format."""
+
+
+@_formats.checks("email", raises=Wanting)
+def _is_address(value: object) -> bool:
+    if isinstance(value, str) and (fault := address_fault(value)):
+        raise Wanting(f"must be a mail address such as name@example.com: {fault}")
+    return True
+
+
+@_formats.checks("one-line", raises=Wanting)
+def _is_one_line(value: object) -> bool:
+    if isinstance(value, str) and not value.isprintable():
+        raise Wanting("must be one line without control characters")
+    return True
+
+
+@_formats.checks("text", raises=Wanting)
+def _is_text(value: object) -> bool:
+    if isinstance(value, str) and "\0" in value:
+        raise Wanting("must not hold the character U+0000")
+    return True
+
+
+class Schema:
+    """One schema file of this folder, ready to check documents."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.document: dict[str, Any] = _with_limits(
+            json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
+        )
+        Draft202012Validator.check_schema(self.document)
+        self._validator = Draft202012Validator(self.document, format_checker=_formats)
+
+    def faults(self, document: object) -> list[Fault]:
+        """Every fault of a document as a JSON pointer (RFC 6901) and a detail; values are never repeated."""
+        return [fault for error in self._validator.iter_errors(document) for fault in _faults(error)]
+
+
+def _with_limits(node: Any, settings: Settings) -> Any:
+    if isinstance(node, dict):
+        return {key: _limit(key, value, settings) for key, value in node.items()}
+    return [_with_limits(item, settings) for item in node] if isinstance(node, list) else node
+
+
+def _limit(key: str, value: Any, settings: Settings) -> Any:
+    if key.startswith("max") and isinstance(value, str):
+        return getattr(settings, value.lower())
+    return _with_limits(value, settings)
+
+
+def _faults(error: Any) -> Iterator[Fault]:
+    place = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
+    if error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield {"pointer": f"{place}/{name}", "detail": "is required"}
+    elif error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for name in error.instance:
+            if name not in known:
+                detail = f"is not a known field; known are {', '.join(known)}"
+                yield {"pointer": f"{place}/{_escaped(name)}", "detail": detail}
+    else:
+        yield {"pointer": place, "detail": _detail(error)}
+
+
+def _detail(error: Any) -> str:
+    value = error.validator_value
+    if error.cause is not None:
+        return str(error.cause)
+    if error.validator == "type":
+        return f"must be {'an' if value[0] in 'aeio' else 'a'} {value}"
+    if error.validator == "enum":
+        return f"must be one of: {', '.join(map(str, value))}"
+    if error.validator == "minLength":
+        return "must not be empty" if value == 1 else f"must have at least {value} characters"
+    if error.validator == "maxLength":
+        return f"must have at most {value} characters, has {len(error.instance)}"
+    return f"does not meet {error.validator}"
+
+
+def _escaped(name: str) -> str:
+    return name[:100].replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,62 @@
+"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings.py."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import lifeline
+import logs
+import settings
+from db import database, migrations
+
+CANNOT_START = 4  # as a worker says it: something must be put right by a person
+
+
+def _cannot_start(reason: object) -> None:
+    print(f"cannot start: {reason}", file=sys.stderr)  # noqa: T201
+    sys.exit(CANNOT_START)
+
+
+try:
+    _current = settings.load()
+    _current.check_exposure()
+    _current.require("database_url", "redis_url")
+except settings.SettingsError as _error:
+    _cannot_start(_error)
+
+wsgi_app = "api.app:create_app()"
+bind = _current.bind
+workers = _current.web_concurrency
+worker_class = "asgi"
+asgi_lifespan = "on"
+# Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
+keepalive = 75
+graceful_timeout = int(_current.shutdown_grace)
+# Its default is one socket in the home directory, over which two instances would fight.
+control_socket_disable = True
+# One line per event is enough: see logs.py.
+accesslog = None
+loglevel = "warning"
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+}
+
+
+def on_starting(_server: Any) -> None:
+    """Refuse to serve on a database that is away or has another schema."""
+    logs.configure(_current)
+    try:
+        database.bind(_current)
+        migrations.check()
+    except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+        _cannot_start(error)
+    finally:
+        database.database.close()
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """A worker does not outlive a master that was killed."""
+    lifeline.die_with_parent(worker.ppid)
