@@ -1,0 +1,28 @@
+"""A database that the tests of one module share, emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from db import database
+from settings import Settings
+from tests.environment import configured
+
+
+@pytest.fixture(scope="module")
+def bound(module_database_url: str) -> Iterator[Settings]:
+    """This process's `database` points at the module's own database."""
+    with configured(database_url=module_database_url) as settings:
+        database.bind(settings)
+        yield settings
+        database.database.close()
+
+
+@pytest.fixture
+def store(bound: Settings) -> Iterator[Settings]:
+    """Empty tables, and this thread's connection open."""
+    with database.connection():
+        database.rows("TRUNCATE notifications, attempts, workers RESTART IDENTITY")
+        yield bound

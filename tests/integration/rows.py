@@ -1,0 +1,78 @@
+"""What lifecycle tests say in one word: a draft, a row as it is now, time that has passed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+from db import lifecycle, reports, workers
+from db.database import rows
+from db.records import Attempt, Claimed, Draft
+
+GRACE = 10.0
+WORKER = uuid4()
+
+
+def draft(recipient: str = "a@example.com") -> Draft:
+    return Draft("email", recipient, "Hi", "Hello", None)
+
+
+def accepted(count: int = 1) -> list[int]:
+    return [a.id for a in lifecycle.accept([draft() for _ in range(count)], GRACE)]
+
+
+def claimed(worker: UUID = WORKER) -> Claimed:
+    [one] = lifecycle.claim(accepted(), worker)
+    return one
+
+
+def attempt(outcome: str = "sent", text: str = "250 ok") -> Attempt:
+    now = time.monotonic()
+    return Attempt(outcome, WORKER, "mail:25", now - 2, now - 1, "content", 250, "2.0.0", text)
+
+
+def row(id: int) -> dict[str, Any]:
+    names = [
+        name
+        for (name,) in rows(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'notifications'::regclass"
+            " AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        )
+    ]
+    [values] = rows("SELECT * FROM notifications WHERE id = %s", id)
+    return dict(zip(names, values, strict=True))
+
+
+def status(id: int) -> str:
+    return str(row(id)["status"])
+
+
+def history(id: int) -> list[str]:
+    return [a["outcome"] for a in reports.attempts(id)]
+
+
+def passed(seconds: float, id: int) -> None:
+    """As if what happened to this row had happened so many seconds earlier."""
+    rows(
+        "UPDATE notifications SET claimed_at = claimed_at - %s * interval '1 second',"
+        " next_attempt_at = next_attempt_at - %s * interval '1 second',"
+        " dispatch_after = dispatch_after - %s * interval '1 second' WHERE id = %s",
+        seconds,
+        seconds,
+        seconds,
+        id,
+    )
+
+
+def alive(worker: UUID, steady_for: float = 0, seen_ago: float = 0) -> UUID:
+    """A worker that has been seen all the time for `steady_for`, until `seen_ago`."""
+    workers.seen(worker, "host", 1, 8, 30)
+    rows(
+        "UPDATE workers SET steady_since = now() - %s * interval '1 second',"
+        " seen_at = now() - %s * interval '1 second' WHERE id = %s",
+        steady_for,
+        seen_ago,
+        str(worker),
+    )
+    return worker

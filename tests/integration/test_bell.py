@@ -1,0 +1,158 @@
+"""The doorbell on a real Redis: rings, waits, and survives its faults."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from dramatiq.errors import ConnectionClosed
+from dramatiq.message import Message
+
+from actors.bell import Bell, messages
+from actors.broker import QUEUE, broker
+from actors.consumer import WaitingConsumer
+from actors.delivery import deliver
+from tests.environment import configured
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.usefixtures("redis_url")
+
+DELAYED = f"{QUEUE}.DQ"
+
+
+def lists() -> list[list[int]]:
+    """The lists of ids that wait in the queue, first to last."""
+    queue = f"dramatiq:{QUEUE}"
+    waiting = broker.client.lrange(queue, 0, -1)
+    return [Message.decode(broker.client.hget(f"{queue}.msgs", id)).args[0] for id in waiting]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def consumer() -> Iterator[WaitingConsumer]:
+    broker._in_hand.clear()
+    yield broker.consume(QUEUE, prefetch=2, timeout=1000)
+    broker._in_hand.clear()
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "most", "sizes"),
+    [(1, 16, 50, [1]), (16, 16, 50, [1] * 16), (40, 16, 50, [3] * 13 + [1]), (1000, 4, 50, [50] * 20), (3, 0, 50, [3])],
+)
+def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, most: int, sizes: list[int]) -> None:
+    made = messages(list(range(count)), threads, most)
+    assert [len(m.args[0]) for m in made] == sizes
+    assert [id for m in made for id in m.args[0]] == list(range(count))
+
+
+def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() -> None:
+    assert broker.ring(messages([1, 2, 3], 3, 50)) == 3
+    deliver.send([4])
+    assert lists() == [[1], [2], [3], [4]]
+    assert broker.depth() == 4
+
+
+def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
+    assert broker.oldest_bell() == 0
+    old = deliver.message([1]).copy()
+    object.__setattr__(old, "message_timestamp", int(time.time() * 1000) - 5000)
+    broker.ring([old, deliver.message([2])])
+    assert 5 <= broker.oldest_bell() < 7
+
+
+def test_a_full_queue_is_not_rung_until_it_has_room() -> None:
+    with configured(relay_watermark=2, ring_spread=1) as current:
+        bell = Bell(current)
+    for id in (1, 2, 3, 4):
+        bell._ringing.submit([id]).result(10)
+    assert lists() == [[1], [2]]
+    broker.flush(QUEUE)
+    bell._ringing.submit([5]).result(10)
+    assert lists() == [[5]]
+    bell.close(5)
+
+
+def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: object) -> int:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(broker, "ring", away)
+    with configured(ring_waiting=1) as current:
+        bell = Bell(current)
+    for id in range(100):
+        bell.ring([id])
+    bell.close(5)
+    bell.ring([1])
+
+
+def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer) -> None:
+    heard: list[float] = []
+
+    def listen() -> None:
+        while not heard:
+            if next(consumer) is not None:
+                heard.append(time.monotonic())
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    eventually(lambda: broker.client.info("clients")["blocked_clients"] == 1)
+    rung = time.monotonic()
+    deliver.send([1])
+    thread.join(10)
+    assert heard
+    assert heard[0] - rung < 0.9  # the wait itself lasts a second
+
+
+def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(consumer: WaitingConsumer) -> None:
+    broker.ring(messages([1, 2, 3], 3, 50))
+    first, _second = next(consumer), next(consumer)
+    broker.client.delete("dramatiq:__heartbeats__")
+    assert next(consumer) is None
+    assert broker.client.zscore("dramatiq:__heartbeats__", broker.broker_id)
+    assert broker.depth() == 1
+    assert first is not None
+    consumer.ack(first)
+    third = next(consumer)
+    assert third is not None
+    assert third.args == ([3],)
+
+
+def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: WaitingConsumer) -> None:
+    broker.ring(messages([1, 2], 2, 50))
+    in_hand = next(consumer)  # Fetched two, handed out one.
+    assert in_hand is not None
+    again = broker.consume(QUEUE, prefetch=2, timeout=1000)
+    recovered = next(again)
+    assert recovered is not None
+    assert recovered.args == ([2],)
+    assert broker.depth() == 0
+
+
+def test_delayed_messages_dropped_with_their_connection_are_put_back() -> None:
+    deliver.send_with_options(args=([1],), delay=60_000)
+    waiting = broker.consume(DELAYED, prefetch=10, timeout=1000)
+    assert next(waiting) is not None
+    again = broker.consume(DELAYED, prefetch=10, timeout=1000)
+    recovered = next(again)
+    assert recovered is not None
+    assert recovered.args == ([1],)
+
+
+@pytest.mark.parametrize("fault", [redis.TimeoutError, redis.ConnectionError, redis.ReadOnlyError])
+def test_every_fault_of_redis_restarts_the_consumer_instead_of_ending_it(
+    consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    def broken(*_: object) -> None:
+        raise fault("broken")
+
+    monkeypatch.setitem(broker.__dict__, "do_fetch", broken)
+    with pytest.raises(ConnectionClosed):
+        next(consumer)
+
+
+def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsumer) -> None:
+    broker.ring(messages([1, 2], 2, 50))
+    broker.client.delete(f"dramatiq:{QUEUE}.msgs")
+    assert next(consumer) is None

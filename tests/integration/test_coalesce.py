@@ -1,0 +1,243 @@
+"""Many callers, one statement: faults, order, bounds, shutdown, fork, a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from db.coalesce import Closed, Coalescer, Full
+from db.database import Unacceptable, Unavailable, connection, database, rows
+from settings import Settings
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+class Gate:
+    """A `run` that waits until it is let through, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.batches: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.entered.set()
+        assert self.open.wait(10)
+        self.batches.append(list(items))
+        if bad := [i for i in items if i < 0]:
+            raise Unacceptable(f"{bad[0]}")
+        if 13 in items:
+            raise ZeroDivisionError
+        return [i * 10 for i in items]
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def coalescer(gate: Gate) -> Iterator[Coalescer[int, int]]:
+    coalescer = Coalescer("test", gate, most=100, waiting=50)
+    yield coalescer
+    gate.open.set()
+    coalescer.close(10)
+
+
+def busy(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    """The flusher is inside a run, so that what comes now must wait and share the next one."""
+    coalescer.submit(0)
+    assert gate.entered.wait(10)
+
+
+def test_an_item_alone_is_run_at_once(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    gate.open.set()
+    assert coalescer.submit(7).result(10) == 70
+
+
+def test_what_waits_shares_one_run_in_order(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    futures = [coalescer.submit(i) for i in range(1, 11)]
+    gate.open.set()
+    assert [f.result(10) for f in futures] == [i * 10 for i in range(1, 11)]
+    assert gate.batches == [[0], list(range(1, 11))]
+
+
+def test_a_run_takes_no_more_than_most(gate: Gate) -> None:
+    coalescer = Coalescer("test", gate, most=3, waiting=50)
+    busy(coalescer, gate)
+    futures = [coalescer.submit(i) for i in range(1, 8)]
+    gate.open.set()
+    assert [f.result(10) for f in futures] == [i * 10 for i in range(1, 8)]
+    assert [len(b) for b in gate.batches] == [1, 3, 3, 1]
+    assert coalescer.close(10)
+
+
+def test_a_fault_of_one_item_reaches_its_caller_only(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    good, bad, better = coalescer.submit(1), coalescer.submit(-5), coalescer.submit(2)
+    gate.open.set()
+    assert (good.result(10), better.result(10)) == (10, 20)
+    with pytest.raises(Unacceptable, match="-5"):
+        bad.result(10)
+
+
+def test_any_other_error_reaches_every_caller_of_that_run_and_no_later_one(
+    coalescer: Coalescer[int, int], gate: Gate
+) -> None:
+    busy(coalescer, gate)
+    futures = [coalescer.submit(i) for i in (1, 13, 2)]
+    gate.open.set()
+    for future in futures:
+        with pytest.raises(ZeroDivisionError):
+            future.result(10)
+    assert coalescer.submit(3).result(10) == 30
+
+
+def test_too_many_waiting_is_refused_and_loses_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    futures = [coalescer.submit(i) for i in range(1, 51) if i != 13]
+    futures.append(coalescer.submit(51))
+    with pytest.raises(Full):
+        coalescer.submit(99)
+    gate.open.set()
+    assert all(f.result(10) for f in futures)
+
+
+def test_close_finishes_what_waits_and_takes_nothing_new(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    futures = [coalescer.submit(i) for i in range(1, 6)]
+    closing = threading.Thread(target=coalescer.close, args=(10,))
+    closing.start()
+    eventually(lambda: coalescer._closed)
+    with pytest.raises(Closed):
+        coalescer.submit(6)
+    gate.open.set()
+    closing.join(10)
+    assert [f.result(0) for f in futures] == [10, 20, 30, 40, 50]
+
+
+def test_close_gives_up_after_its_time(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    assert not coalescer.close(0.05)
+
+
+def test_a_coalescer_that_never_ran_closes_at_once(gate: Gate) -> None:
+    assert Coalescer("test", gate, most=1, waiting=1).close(0)
+
+
+def test_the_event_loop_gets_answers_and_faults(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    gate.open.set()
+
+    async def ask() -> list[int | BaseException]:
+        return await asyncio.gather(*(coalescer.ask(i) for i in (1, -2, 3)), return_exceptions=True)
+
+    first, second, third = asyncio.run(ask())
+    assert (first, third) == (10, 30)
+    assert isinstance(second, Unacceptable)
+
+
+def test_a_caller_that_has_gone_away_disturbs_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    async def ask() -> int:
+        gone = coalescer.ask(1)
+        stays = coalescer.ask(2)
+        gone.cancel()
+        gate.open.set()
+        return await stays
+
+    assert asyncio.run(ask()) == 20
+
+
+def test_an_event_loop_that_has_closed_disturbs_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    async def leave() -> None:
+        coalescer.ask(1)
+
+    asyncio.run(leave())
+    gate.open.set()
+    assert coalescer.submit(2).result(10) == 20
+
+
+def test_hundreds_of_threads_each_get_their_own_answer(gate: Gate) -> None:
+    gate.open.set()
+    coalescer = Coalescer("test", gate, most=64, waiting=1000)
+    answers: dict[int, int] = {}
+
+    def call(i: int) -> None:
+        answers[i] = coalescer.submit(i).result(10)
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(100, 400)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert answers == {i: i * 10 for i in range(100, 400)}
+    coalescer.close(10)
+
+
+def test_a_child_after_a_fork_inherits_no_waiting_items_and_works(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    waiting = coalescer.submit(1)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        gate.open.set()
+        gate.batches.clear()
+        os.write(writer, f"{coalescer.submit(5).result(10)} {gate.batches}".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(writer)
+    assert os.read(reader, 1000) == b"50 [[5]]"
+    os.close(reader)
+    gate.open.set()
+    assert waiting.result(10) == 10
+
+
+def backend(_: Sequence[int]) -> list[int]:
+    with connection():
+        [(pid,)] = rows("SELECT pg_backend_pid()")
+        return [pid]
+
+
+def terminate(pid: int) -> None:
+    """The server ends that connection, and the client has had time to hear of it."""
+    rows("SELECT pg_terminate_backend(%s, 5000)", pid)
+
+
+def test_a_connection_lost_while_idle_is_replaced_before_it_is_used(store: Settings) -> None:
+    coalescer: Coalescer[int, int] = Coalescer("test", backend, most=1, waiting=10)
+    first = coalescer.submit(0).result(10)
+    assert coalescer.submit(0).result(10) == first
+    terminate(first)
+    assert coalescer.submit(0).result(10) != first
+    coalescer.close(10)
+
+
+def test_a_connection_lost_in_the_middle_reaches_the_callers_and_the_next_ones_succeed(store: Settings) -> None:
+    def sleep(_: Sequence[int]) -> list[int]:
+        with connection():
+            rows("SELECT pg_sleep(10) WHERE %s", bool(_[0]))
+            return [1]
+
+    coalescer: Coalescer[int, int] = Coalescer("test", sleep, most=1, waiting=10)
+    lost = coalescer.submit(1)
+    find = "SELECT pid FROM pg_stat_activity WHERE query LIKE %s"
+    found = eventually(lambda: rows(find, "SELECT pg_sleep(10)%"))
+    terminate(found[0][0])
+    with pytest.raises(Unavailable):
+        lost.result(10)
+    assert coalescer.submit(0).result(10) == 1
+    coalescer.close(10)
+
+
+def test_the_flusher_gives_its_connection_back_at_the_end(store: Settings) -> None:
+    coalescer: Coalescer[int, int] = Coalescer("test", backend, most=1, waiting=10)
+    pid = coalescer.submit(0).result(10)
+    coalescer.close(10)
+    assert eventually(lambda: not rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
+    assert not database.is_closed()

@@ -1,0 +1,273 @@
+"""One list through claim, send and settle: what is sent, recorded, tried again and handed back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
+from uuid import uuid4
+
+import pytest
+from dramatiq import Retry
+
+from actors.channels.email import Email
+from actors.delivery import AHEAD, Again, Delivery
+from actors.ledger import Ledger
+from db import lifecycle
+from db.database import Unavailable, connection, rows
+from db.records import Draft
+from settings import Settings
+from tests.environment import configured
+from tests.eventually import eventually
+from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.smtp import Drop, Reply, SmtpServer
+
+
+class Process(Delivery):
+    """A worker process of which each call is a thread, with connections of its own."""
+
+    def deliver(self, ids: Sequence[int]) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                thread.submit(super().deliver, ids).result(30)
+            finally:
+                for channel in self._channels.values():
+                    thread.submit(channel.hang_up).result(10)
+
+
+Make = Callable[..., Process]
+
+
+@pytest.fixture
+def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
+    """Makes a worker process with these settings."""
+    ledgers = []
+
+    def make(**values: object) -> Process:
+        with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
+            ledger = Ledger(current, worker := uuid4())
+            ledgers.append(ledger)
+            return Process(current, worker, ledger, {"email": Email(current)})
+
+    yield make
+    for ledger in ledgers:
+        ledger.close()
+
+
+def accept(*recipients: str) -> list[int]:
+    return [a.id for a in lifecycle.accept([draft(r) for r in recipients], GRACE)]
+
+
+def many(count: int) -> list[int]:
+    return accept(*(f"{n}@example.com" for n in range(count)))
+
+
+def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(10)
+    make().deliver(ids)
+    assert [m.recipients[0] for m in smtp_server.mails] == [f"{n}@example.com" for n in range(10)]
+    assert [status(id) for id in ids] == ["sent"] * 10
+    assert smtp_server.connections == 1
+
+
+def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(3)
+    lifecycle.cancel(ids[0])
+    lifecycle.claim([ids[1]], uuid4())
+    make().deliver([*ids, 999_999])
+    assert [m.recipients[0] for m in smtp_server.mails] == ["2@example.com"]
+
+
+def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="1@example.com")
+    smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="3@example.com")
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="4@example.com")
+    ids = many(5)
+    with pytest.raises(Again) as again:
+        make(retry_min_backoff=10).deliver(ids)
+    assert again.value.ids == [ids[1], ids[3]]
+    assert again.value.delay is not None
+    assert 10_000 <= again.value.delay <= 20_000
+    assert [status(id) for id in ids] == ["sent", "pending", "sent", "pending", "failed"]
+    for id in again.value.ids:
+        [(wait,)] = rows(
+            "SELECT extract(epoch FROM next_attempt_at - (SELECT finished_at FROM attempts WHERE notification_id = id))"
+            " FROM notifications WHERE id = %s",
+            id,
+        )
+        assert float(wait) == pytest.approx(again.value.delay / 1000, abs=0.5)
+
+
+def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.on("data", Reply(451, "4.3.0 later"), times=None)
+    [id] = accept("a@example.com")
+    delivery = make(max_attempts=3)
+    for _ in range(2):
+        with pytest.raises(Again):
+            delivery.deliver([id])
+        passed(10_000, id)
+    delivery.deliver([id])
+    stored = row(id)
+    assert (stored["status"], stored["failure_reason"], stored["last_error"]) == (
+        "failed",
+        "exhausted",
+        "451 4.3.0 later",
+    )
+    assert (stored["attempt_count"], stored["retry_count"]) == (3, 2)
+    assert history(id) == ["deferred"] * 3
+
+
+def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
+    [bad] = [a.id for a in lifecycle.accept([Draft("email", "a@example.com", "two\nlines", "Hello", None)], GRACE)]
+    good = many(2)
+    with pytest.raises(Again) as again:
+        make().deliver([bad, *good])
+    assert again.value.ids == [bad]
+    assert len(smtp_server.mails) == 2
+    assert str(row(bad)["last_error"]).startswith("internal error")
+
+
+def test_a_lost_answer_after_the_mail_went_out_is_uncertain_and_sent_again(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.on("dot", Drop(), times=1)
+    [id] = accept("a@example.com")
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver([id])
+    assert history(id) == ["uncertain"]
+    passed(10_000, id)
+    delivery.deliver([id])
+    assert history(id) == ["uncertain", "sent"]
+
+
+def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    ids = many(5)
+    delivery = make()
+    delivery.stopping.set()
+    delivery.deliver(ids)
+    assert smtp_server.mails == []
+    assert [(status(id), row(id)["attempt_count"]) for id in ids] == [("pending", 0)] * 5
+
+
+def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(5)
+    delivery = make(list_budget=1)
+    smtp_server.on("mail", Reply(250, "slowly", delay=0.6), times=None)
+    delivery.deliver(ids)
+    assert 1 <= len(smtp_server.mails) < 5
+    assert {status(id) for id in ids} == {"sent", "pending"}
+
+
+def test_a_worker_whose_heartbeat_fails_stops_sending_before_others_take_over(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    ids = many(2)
+    delivery = make(worker_timeout=10)
+    delivery.alive_at -= 6
+    delivery.deliver(ids)
+    assert smtp_server.mails == []
+    assert [status(id) for id in ids] == ["pending", "pending"]
+
+
+def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(6)
+    delivery = make()
+    blocking = threading.Event()
+    real = lifecycle.settle
+
+    def settle(*arguments: object) -> object:
+        assert blocking.wait(10)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with mock.patch.object(lifecycle, "settle", settle):
+        thread = threading.Thread(target=delivery.deliver, args=(ids,))
+        thread.start()
+        eventually(lambda: len(smtp_server.mails) == AHEAD)
+        thread.join(0.2)
+        assert len(smtp_server.mails) == AHEAD
+        blocking.set()
+        thread.join(10)
+    assert len(smtp_server.mails) == 6
+
+
+def test_an_outcome_outlives_an_outage_of_the_database(make: Make, smtp_server: SmtpServer) -> None:
+    [id] = accept("a@example.com")
+    real = lifecycle.settle
+    outage = [Unavailable("away")] * 3
+
+    def settle(*arguments: object) -> object:
+        if outage:
+            raise outage.pop()
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with mock.patch.object(lifecycle, "settle", settle):
+        make().deliver([id])
+    assert status(id) == "sent"
+    assert len(smtp_server.mails) == 1
+
+
+def test_a_claim_whose_answer_was_lost_is_handed_back_with_the_next_one(make: Make, smtp_server: SmtpServer) -> None:
+    lost, later = many(2)
+    delivery = make()
+    real = lifecycle.claim
+
+    def claim(*arguments: object) -> object:
+        real(*arguments)  # type: ignore[arg-type]
+        raise Unavailable("the answer never came")
+
+    with mock.patch.object(lifecycle, "claim", claim), pytest.raises(Retry):
+        delivery.deliver([lost])
+    assert status(lost) == "processing"
+    delivery.deliver([later])
+    assert (status(lost), row(lost)["attempt_count"]) == ("pending", 0)
+    delivery.deliver([lost])
+    assert [status(id) for id in (lost, later)] == ["sent", "sent"]
+
+
+def test_when_the_database_cannot_be_asked_the_bell_rings_again_and_nothing_secret_is_said(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    [id] = accept("a@example.com")
+    with (
+        mock.patch.object(lifecycle, "claim", side_effect=Unavailable("connection refused")),
+        pytest.raises(Retry) as retry,
+    ):
+        make().deliver([id])
+    assert "example.com" not in str(retry.value)
+
+
+def test_twenty_bells_on_eight_threads_deliver_once(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(10)
+    delivery = make()
+    barrier = threading.Barrier(8)
+
+    def ring() -> None:
+        barrier.wait(10)
+        for _ in range(3):
+            delivery.deliver(ids)
+
+    threads = [threading.Thread(target=ring) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(smtp_server.copies().values()) == [1] * 10
+
+
+def test_a_rescued_row_that_comes_back_late_is_not_recorded_twice(make: Make, smtp_server: SmtpServer) -> None:
+    """The worker hung, was taken for dead, and settles after all: the row belongs to another one now."""
+    [id] = accept("a@example.com")
+    real = lifecycle.settle
+
+    def settle(*arguments: object) -> object:
+        with connection():
+            rows("UPDATE notifications SET claim = claim + 1 WHERE id = %s", id)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    with mock.patch.object(lifecycle, "settle", settle):
+        make().deliver([id])
+    assert (status(id), history(id)) == ("processing", [])

@@ -1,0 +1,372 @@
+"""Every arrow: it moves, it refuses the wrong state, it refuses a stale owner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from db import lifecycle, reports
+from db.database import Unacceptable, connection, rows
+from db.records import Attempt, Claimed, Settlement
+from tests.integration.rows import (
+    GRACE,
+    WORKER,
+    accepted,
+    alive,
+    attempt,
+    claimed,
+    draft,
+    history,
+    passed,
+    row,
+    status,
+)
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def settle(settlement: Settlement) -> bool:
+    return bool(lifecycle.settle([settlement], GRACE, time.monotonic()))
+
+
+def retry(held: Claimed, made: Attempt) -> Settlement:
+    return lifecycle.retry(held, made, 60)
+
+
+def reject(held: Claimed, made: Attempt) -> Settlement:
+    return lifecycle.failed(held, made, "rejected")
+
+
+SETTLEMENTS = [lifecycle.sent, retry, reject]
+settlements = pytest.mark.parametrize("outcome", SETTLEMENTS)
+Outcome = Callable[[Claimed, Attempt], Settlement]
+
+# accept
+
+
+def test_accept_stores_each_draft_and_answers_in_their_order() -> None:
+    stored = lifecycle.accept([draft(f"{n}@example.com") for n in range(300)], GRACE)
+    assert [row(a.id)["recipient"] for a in stored] == [f"{n}@example.com" for n in range(300)]
+
+
+def test_an_accepted_row_is_pending_due_and_rung_again_after_the_grace() -> None:
+    [id] = accepted()
+    stored = row(id)
+    assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("pending", 0, 0)
+    assert stored["next_attempt_at"] == stored["created_at"]
+    assert (stored["dispatch_after"] - stored["created_at"]).total_seconds() == GRACE
+
+
+def test_accept_refuses_the_whole_statement_for_a_value_the_database_cannot_hold() -> None:
+    with pytest.raises(Unacceptable), connection():
+        lifecycle.accept([draft(), draft()._replace(type=None)], GRACE)  # type: ignore[arg-type]
+
+
+# claim
+
+
+def test_claim_takes_what_is_pending_and_due() -> None:
+    ids = accepted(3)
+    taken = lifecycle.claim(reversed(ids), WORKER)
+    assert [c.id for c in taken] == ids
+    assert {c.claim for c in taken} == {1}
+    assert [status(id) for id in ids] == ["processing"] * 3
+    assert row(ids[0])["claimed_by"] == WORKER
+
+
+def test_claim_leaves_what_is_claimed_settled_or_cancelled() -> None:
+    sent, failed, cancelled, held = (claimed() for _ in range(4))
+    settle(lifecycle.sent(sent, attempt()))
+    settle(reject(failed, attempt("refused")))
+    lifecycle.release([(cancelled.id, cancelled.claim)])
+    lifecycle.cancel(cancelled.id)
+    assert lifecycle.claim([c.id for c in (sent, failed, cancelled, held)], uuid4()) == []
+
+
+def test_claim_leaves_what_is_not_yet_due() -> None:
+    [id] = accepted()
+    passed(-5, id)
+    assert lifecycle.claim([id], WORKER) == []
+    passed(6, id)
+    assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
+
+
+def test_claim_leaves_what_is_too_late() -> None:
+    [id] = accepted()
+    rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", id)
+    assert lifecycle.claim([id], WORKER) == []
+
+
+def test_claim_ignores_unknown_and_repeated_ids() -> None:
+    [id] = accepted()
+    assert [c.id for c in lifecycle.claim([id, id, 10**12], WORKER)] == [id]
+
+
+def test_every_claim_has_a_higher_number() -> None:
+    held = claimed()
+    for number in range(2, 5):
+        lifecycle.release([(held.id, held.claim)])
+        [held] = lifecycle.claim([held.id], WORKER)
+        assert held.claim == number
+
+
+# sent, retry, failed
+
+
+def test_sent_ends_the_life_and_records_the_attempt() -> None:
+    held = claimed()
+    assert settle(lifecycle.sent(held, attempt()))
+    stored = row(held.id)
+    assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("sent", 1, 0)
+    [made] = reports.attempts(held.id)
+    assert (made["number"], made["outcome"], made["reply_code"], made["worker"]) == (1, "sent", 250, WORKER)
+    assert (made["finished_at"] - made["started_at"]).total_seconds() == pytest.approx(1, abs=0.01)
+    assert (stored["finished_at"] - made["finished_at"]).total_seconds() == pytest.approx(1, abs=0.5)
+
+
+def test_retry_goes_back_to_pending_and_is_due_after_the_delay() -> None:
+    held = claimed()
+    assert settle(lifecycle.retry(held, attempt("deferred", "450 busy"), 60))
+    stored = row(held.id)
+    assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("pending", 1, 1)
+    assert stored["last_error"] == "450 busy"
+    assert (stored["dispatch_after"] - stored["next_attempt_at"]).total_seconds() == GRACE
+    assert lifecycle.claim([held.id], WORKER) == []
+    passed(60, held.id)
+    assert lifecycle.claim([held.id], WORKER)
+
+
+@pytest.mark.parametrize("reason", ["rejected", "exhausted", "outcome-unknown"])
+def test_failed_says_why(reason: str) -> None:
+    held = claimed()
+    assert settle(lifecycle.failed(held, attempt("refused", "550 no"), reason))
+    stored = row(held.id)
+    assert (stored["status"], stored["failure_reason"], stored["last_error"]) == ("failed", reason, "550 no")
+    assert stored["retry_count"] == 0
+    assert history(held.id) == ["refused"]
+
+
+def test_an_earlier_error_stays_readable_after_success() -> None:
+    held = claimed()
+    settle(lifecycle.retry(held, attempt("deferred", "450 busy"), 0))
+    [again] = lifecycle.claim([held.id], WORKER)
+    settle(lifecycle.sent(again, attempt()))
+    assert row(held.id)["last_error"] == "450 busy"
+    assert history(held.id) == ["deferred", "sent"]
+
+
+@settlements
+def test_only_a_row_in_processing_can_be_settled(outcome: Outcome) -> None:
+    held = claimed()
+    lifecycle.release([(held.id, held.claim)])
+    assert not settle(outcome(held, attempt()))
+    assert status(held.id) == "pending"
+    assert history(held.id) == []
+
+
+@settlements
+def test_a_stale_worker_cannot_settle_what_another_has_taken_over(outcome: Outcome) -> None:
+    stale = claimed()
+    lifecycle.release([(stale.id, stale.claim)])
+    [owner] = lifecycle.claim([stale.id], uuid4())
+    assert not settle(outcome(stale, attempt()))
+    assert status(stale.id) == "processing"
+    assert history(stale.id) == []
+    assert settle(outcome(owner, attempt()))
+
+
+@settlements
+def test_an_outcome_is_recorded_once_however_often_it_is_reported(outcome: Outcome) -> None:
+    held = claimed()
+    assert settle(outcome(held, attempt()))
+    assert not settle(outcome(held, attempt()))
+    assert row(held.id)["attempt_count"] == 1
+
+
+def test_many_settlements_in_one_statement_each_get_their_own_outcome() -> None:
+    held = lifecycle.claim(accepted(4), WORKER)
+    stale = held[3]
+    lifecycle.release([(stale.id, stale.claim)])
+    wanted = [
+        lifecycle.failed(held[1], attempt("refused"), "rejected"),
+        lifecycle.sent(held[0], attempt()),
+        lifecycle.sent(stale, attempt()),
+        lifecycle.retry(held[2], attempt("deferred"), 5),
+    ]
+    owned = lifecycle.settle(wanted, GRACE, time.monotonic())
+    assert owned == {(c.id, c.claim) for c in held[:3]}
+    assert [status(c.id) for c in held] == ["sent", "failed", "pending", "pending"]
+
+
+# release
+
+
+def test_release_hands_back_at_no_cost() -> None:
+    held = claimed()
+    assert lifecycle.release([(held.id, held.claim)]) == [held.id]
+    stored = row(held.id)
+    assert (stored["status"], stored["attempt_count"], stored["claim"]) == ("pending", 0, 1)
+    assert stored["dispatch_after"] <= rows("SELECT now()")[0][0]
+
+
+def test_release_leaves_what_is_not_in_processing() -> None:
+    held = claimed()
+    settle(lifecycle.sent(held, attempt()))
+    assert lifecycle.release([(held.id, held.claim)]) == []
+    assert status(held.id) == "sent"
+
+
+def test_a_stale_owner_cannot_release() -> None:
+    stale = claimed()
+    lifecycle.release([(stale.id, stale.claim)])
+    lifecycle.claim([stale.id], uuid4())
+    assert lifecycle.release([(stale.id, stale.claim)]) == []
+
+
+def test_what_a_worker_does_not_know_it_holds_is_released_and_nothing_else() -> None:
+    mine, lost = lifecycle.claim(accepted(2), WORKER)
+    theirs = claimed(uuid4())
+    assert lifecycle.release_unheld(WORKER, [mine.id]) == [lost.id]
+    assert [status(c.id) for c in (mine, lost, theirs)] == ["processing", "pending", "processing"]
+
+
+# rescue
+
+
+def rescue(max_attempts: int = 5) -> list[int]:
+    return lifecycle.rescue(alive(uuid4(), steady_for=31), 30, 600, max_attempts, 100)
+
+
+def test_rescue_takes_from_a_worker_that_was_not_seen_and_counts_the_attempt() -> None:
+    held = claimed(alive(uuid4(), steady_for=100, seen_ago=31))
+    assert rescue() == [held.id]
+    stored = row(held.id)
+    assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("pending", 1, 1)
+    assert stored["alone"]
+    assert history(held.id) == ["lost"]
+    assert not settle(lifecycle.sent(held, attempt()))
+
+
+def test_rescue_takes_from_a_worker_nobody_knows() -> None:
+    held = claimed(uuid4())
+    assert rescue() == [held.id]
+
+
+def test_rescue_leaves_what_a_live_worker_holds() -> None:
+    held = claimed(alive(uuid4(), steady_for=100, seen_ago=29))
+    assert rescue() == []
+    assert status(held.id) == "processing"
+
+
+def test_rescue_takes_what_even_a_live_worker_has_held_for_too_long() -> None:
+    held = claimed(alive(uuid4(), steady_for=1000))
+    passed(601, held.id)
+    assert rescue() == [held.id]
+
+
+def test_rescue_ends_what_has_no_attempt_left() -> None:
+    held = claimed(uuid4())
+    assert rescue(max_attempts=1) == [held.id]
+    stored = row(held.id)
+    assert (stored["status"], stored["failure_reason"], stored["retry_count"]) == ("failed", "exhausted", 0)
+
+
+def test_after_an_outage_nobody_is_called_dead_until_an_observer_has_seen_enough() -> None:
+    held = claimed(alive(uuid4(), steady_for=100, seen_ago=300))
+    fresh = alive(uuid4(), steady_for=29)
+    assert lifecycle.rescue(fresh, 30, 600, 5, 100) == []
+    assert lifecycle.rescue(uuid4(), 30, 600, 5, 100) == []
+    assert status(held.id) == "processing"
+
+
+def test_rescue_leaves_what_is_not_in_processing() -> None:
+    [id] = accepted()
+    sent = claimed(uuid4())
+    settle(lifecycle.sent(sent, attempt()))
+    assert rescue() == []
+    assert (status(id), status(sent.id)) == ("pending", "sent")
+
+
+# expire, cancel, redrive
+
+
+def test_expire_fails_what_is_too_late_and_nothing_else() -> None:
+    late, soon, never = accepted(3)
+    rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", late)
+    rows("UPDATE notifications SET expires_at = now() + interval '1 hour' WHERE id = %s", soon)
+    assert lifecycle.expire(100) == [late]
+    assert row(late)["failure_reason"] == "expired"
+    assert [status(id) for id in (soon, never)] == ["pending", "pending"]
+
+
+def test_expire_leaves_what_is_being_sent() -> None:
+    held = claimed()
+    rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", held.id)
+    assert lifecycle.expire(100) == []
+
+
+def test_cancel_ends_what_is_pending_for_good() -> None:
+    [id] = accepted()
+    assert lifecycle.cancel(id)
+    assert status(id) == "cancelled"
+    assert lifecycle.claim([id], WORKER) == []
+    assert not lifecycle.cancel(id)
+
+
+def test_cancel_refuses_what_is_being_sent() -> None:
+    held = claimed()
+    assert not lifecycle.cancel(held.id)
+    assert status(held.id) == "processing"
+
+
+def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None:
+    held = claimed()
+    settle(reject(held, attempt("refused")))
+    assert lifecycle.redrive(held.id, GRACE)
+    stored = row(held.id)
+    assert (stored["status"], stored["retry_count"], stored["attempt_count"]) == ("pending", 0, 1)
+    [again] = lifecycle.claim([held.id], WORKER)
+    assert again.claim == 2
+    settle(lifecycle.sent(again, attempt()))
+    assert history(held.id) == ["refused", "sent"]
+
+
+def test_redrive_refuses_what_has_not_failed() -> None:
+    [pending] = accepted()
+    held = claimed()
+    assert not lifecycle.redrive(pending, GRACE)
+    assert not lifecycle.redrive(held.id, GRACE)
+
+
+def test_a_stale_owner_cannot_settle_after_a_redrive() -> None:
+    held = claimed(uuid4())
+    rescue(max_attempts=1)
+    lifecycle.redrive(held.id, GRACE)
+    lifecycle.claim([held.id], WORKER)
+    assert not settle(lifecycle.sent(held, attempt()))
+
+
+# the database guards too
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'nonsense'",
+        "status = 'processing'",
+        "status = 'sent'",
+        "status = 'failed', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL",
+        "failure_reason = 'rejected'",
+        "claimed_at = now()",
+        "next_attempt_at = NULL",
+        "dispatch_after = NULL",
+        "retry_count = 1",
+    ],
+)
+def test_the_database_refuses_a_state_without_its_timestamps(change: str) -> None:
+    [id] = accepted()
+    with pytest.raises(Unacceptable), connection():
+        rows(f"UPDATE notifications SET {change} WHERE id = {id}")

@@ -1,0 +1,98 @@
+"""Races on real connections: threads on a barrier, many times."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from db import lifecycle
+from db.database import connection, database
+from tests.integration.rows import GRACE, accepted, alive, attempt, claimed, history, row, status
+
+pytestmark = pytest.mark.usefixtures("store")
+
+ROUNDS = 25
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run each call on a thread and a connection of its own, all let go at the same moment."""
+    barrier = threading.Barrier(len(calls))
+    results: list[Any] = []
+
+    def run(call: Callable[[], Any]) -> None:
+        try:
+            with connection():
+                barrier.wait(10)
+                results.append(call())
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == len(calls)
+    return results
+
+
+def test_of_many_that_claim_the_same_rows_each_row_goes_to_one() -> None:
+    for _ in range(ROUNDS):
+        ids = accepted(20)
+        taken = at_once([partial(lifecycle.claim, ids, uuid4()) for _ in range(8)])
+        counts = Counter(c.id for part in taken for c in part)
+        assert counts == dict.fromkeys(ids, 1)
+
+
+def test_claims_of_overlapping_lists_never_wait_for_each_other() -> None:
+    for _ in range(ROUNDS):
+        ids = accepted(50)
+        orders = [ids, ids[::-1], ids[25:] + ids[:25], ids[::2] + ids[1::2]]
+        at_once([partial(lifecycle.claim, order, uuid4()) for order in orders])
+        assert {status(id) for id in ids} == {"processing"}
+
+
+def test_cancel_and_claim_never_both_win() -> None:
+    for _ in range(ROUNDS):
+        [id] = accepted()
+        results = at_once([partial(lifecycle.cancel, id), partial(lifecycle.claim, [id], uuid4())])
+        assert sum(map(bool, results)) == 1
+        assert status(id) == ("cancelled" if True in results else "processing")
+
+
+def test_settle_and_rescue_never_both_record_the_attempt() -> None:
+    for _ in range(ROUNDS):
+        held = claimed(uuid4())
+        observer = alive(uuid4(), steady_for=100)
+        sent = lifecycle.sent(held, attempt())
+        results = at_once(
+            [
+                partial(lifecycle.settle, [sent], GRACE, time.monotonic()),
+                partial(lifecycle.rescue, observer, 30, 600, 5, 100),
+            ]
+        )
+        settled = {(held.id, held.claim)} in results
+        assert settled != ([held.id] in results)
+        assert history(held.id) == (["sent"] if settled else ["lost"])
+
+
+def test_many_observers_rescue_a_row_once() -> None:
+    for _ in range(ROUNDS):
+        held = [claimed(uuid4()) for _ in range(5)]
+        observers = [alive(uuid4(), steady_for=100) for _ in range(4)]
+        at_once([partial(lifecycle.rescue, o, 30, 600, 5, 100) for o in observers])
+        assert [row(c.id)["attempt_count"] for c in held] == [1] * 5
+
+
+def test_redrive_twice_at_once_is_one() -> None:
+    for _ in range(ROUNDS):
+        held = claimed()
+        lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
+        assert sorted(at_once([partial(lifecycle.redrive, held.id, GRACE)] * 4)) == [False, False, False, True]

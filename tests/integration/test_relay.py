@@ -1,0 +1,97 @@
+"""Whom the relay rings again, and whom it leaves alone."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from db import lifecycle, relay, workers
+from db.database import rows
+from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, passed
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def due(oldest_bell: float = 0, most: int = 100) -> list[int]:
+    return [d.id for d in relay.take_due(GRACE, oldest_bell, most)]
+
+
+def test_a_fresh_row_is_left_to_the_bell_that_accept_rang() -> None:
+    accepted()
+    assert due() == []
+
+
+def test_a_row_still_pending_after_the_grace_is_rung_again_once() -> None:
+    [id] = accepted()
+    passed(GRACE + 1, id)
+    assert due() == [id]
+    assert due() == []
+
+
+def test_what_is_claimed_is_not_rung() -> None:
+    held = claimed()
+    passed(GRACE + 1, held.id)
+    assert due() == []
+
+
+def test_a_retry_is_rung_when_its_time_and_the_grace_are_over() -> None:
+    [id] = accepted()
+    rows("UPDATE notifications SET dispatch_after = now() + interval '60 seconds' WHERE id = %s", id)
+    assert due() == []
+    passed(61, id)
+    assert due() == [id]
+
+
+def test_a_row_rung_after_the_oldest_bell_still_in_the_queue_is_not_rung_again() -> None:
+    before, after = accepted(2)
+    passed(GRACE + 30, before)
+    passed(GRACE + 10, after)
+    assert due(oldest_bell=25) == [before]
+    assert due(oldest_bell=0) == [after]
+
+
+def test_it_takes_the_oldest_first_and_no_more_than_asked() -> None:
+    ids = accepted(5)
+    for age, id in enumerate(ids):
+        passed(GRACE + 1 + age, id)
+    assert due(most=2) == ids[3:]
+    assert due(most=2) == ids[1:3]
+
+
+def test_released_rows_are_due_at_once() -> None:
+    held = claimed()
+    lifecycle.release([(held.id, held.claim)])
+    assert due() == [held.id]
+
+
+def test_rescued_rows_are_marked_to_be_rung_alone() -> None:
+    held = claimed(uuid4())
+    lifecycle.rescue(alive(WORKER, steady_for=100), 30, 600, 5, 10)
+    assert relay.take_due(GRACE, 0, 10) == [(held.id, True)]
+
+
+def test_only_live_workers_threads_count() -> None:
+    alive(uuid4())
+    alive(uuid4())
+    alive(uuid4(), seen_ago=31)
+    assert workers.threads(30) == 16
+
+
+def test_a_worker_is_steady_until_a_gap() -> None:
+    worker = alive(uuid4(), steady_for=100, seen_ago=9)
+    workers.seen(worker, "host", 1, 8, 30)
+    [(steady,)] = rows("SELECT steady_since < now() - interval '99 seconds' FROM workers WHERE id = %s", str(worker))
+    assert steady
+    alive(worker, steady_for=100, seen_ago=11)
+    workers.seen(worker, "host", 1, 8, 30)
+    [(age,)] = rows("SELECT extract(epoch FROM now() - steady_since) FROM workers WHERE id = %s", str(worker))
+    assert age < 1
+
+
+def test_a_worker_that_says_goodbye_and_one_long_dead_are_forgotten() -> None:
+    polite, live = alive(uuid4()), alive(uuid4())
+    alive(uuid4(), seen_ago=100)
+    workers.gone(polite)
+    workers.forget(99)
+    assert rows("SELECT id FROM workers") == [(live,)]

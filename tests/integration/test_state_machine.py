@@ -1,0 +1,145 @@
+"""The arrows in any order, by any owner, stale ones too, against a model of ten lines."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from db import lifecycle
+from db.database import rows
+from db.records import Claimed
+from tests.integration.rows import GRACE, accepted, alive, attempt, history, row
+
+MAX_ATTEMPTS = 3
+
+
+@dataclass
+class Expected:
+    status: str = "pending"
+    claim: int = 0
+    attempts: int = 0
+    retries: int = 0
+    worker: int | None = None
+
+    def end_attempt(self, status: str) -> None:
+        self.status, self.worker = status, None
+        self.attempts += 1
+        self.retries += status == "pending"
+
+
+class Life(RuleBasedStateMachine):
+    ids: Bundle[int] = Bundle("ids")
+    claims: Bundle[tuple[int, Claimed]] = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows("TRUNCATE notifications, attempts, workers RESTART IDENTITY")
+        self.model: dict[int, Expected] = {}
+        self.workers = [uuid4() for _ in range(3)]
+        self.observer = alive(uuid4(), steady_for=100)
+        for worker in self.workers:
+            alive(worker, steady_for=100)
+
+    @rule(target=ids)
+    def accept(self) -> int:
+        [id] = accepted()
+        self.model[id] = Expected()
+        return id
+
+    @rule(target=claims, id=ids, worker=st.integers(0, 2))
+    def claim(self, id: int, worker: int) -> tuple[int, Claimed]:
+        taken = lifecycle.claim([id], self.workers[worker])
+        expected = self.model[id]
+        assert bool(taken) == (expected.status == "pending")
+        if taken:
+            expected.status, expected.worker = "processing", worker
+            expected.claim += 1
+            assert taken[0].claim == expected.claim
+            assert taken[0].retry_count == expected.retries
+        return (id, taken[0]) if taken else (id, Claimed(id, expected.claim - 1, *[None] * 7))  # type: ignore[arg-type]
+
+    def owns(self, id: int, claimed: Claimed) -> bool:
+        expected = self.model[id]
+        return expected.status == "processing" and expected.claim == claimed.claim
+
+    @rule(held=claims, status=st.sampled_from(["sent", "pending", "failed"]))
+    def settle(self, held: tuple[int, Claimed], status: str) -> None:
+        id, claimed = held
+        owned = self.owns(id, claimed)
+        made = attempt({"sent": "sent", "pending": "deferred", "failed": "refused"}[status])
+        settlement = {
+            "sent": lambda: lifecycle.sent(claimed, made),
+            "pending": lambda: lifecycle.retry(claimed, made, 0),
+            "failed": lambda: lifecycle.failed(claimed, made, "rejected"),
+        }[status]()
+        assert bool(lifecycle.settle([settlement], GRACE, time.monotonic())) == owned
+        if owned:
+            self.model[id].end_attempt(status)
+
+    @rule(held=claims)
+    def release(self, held: tuple[int, Claimed]) -> None:
+        id, claimed = held
+        owned = self.owns(id, claimed)
+        assert bool(lifecycle.release([(id, claimed.claim)])) == owned
+        if owned:
+            self.model[id].status, self.model[id].worker = "pending", None
+
+    @rule(worker=st.integers(0, 2))
+    def rescue(self, worker: int) -> None:
+        alive(self.workers[worker], steady_for=100, seen_ago=31)
+        abandoned = {id for id, e in self.model.items() if e.status == "processing" and e.worker == worker}
+        assert set(lifecycle.rescue(self.observer, 30, 600, MAX_ATTEMPTS, 100)) == abandoned
+        alive(self.workers[worker], steady_for=100)
+        for id in abandoned:
+            self.model[id].end_attempt("failed" if self.model[id].retries + 1 >= MAX_ATTEMPTS else "pending")
+
+    @rule(id=ids)
+    def cancel(self, id: int) -> None:
+        expected = self.model[id]
+        assert lifecycle.cancel(id) == (expected.status == "pending")
+        if expected.status == "pending":
+            expected.status = "cancelled"
+
+    @rule(id=ids)
+    def redrive(self, id: int) -> None:
+        expected = self.model[id]
+        assert lifecycle.redrive(id, GRACE) == (expected.status == "failed")
+        if expected.status == "failed":
+            expected.status, expected.retries = "pending", 0
+
+    @rule(id=ids)
+    def expire(self, id: int) -> None:
+        rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", id)
+        pending = self.model[id].status == "pending"
+        assert lifecycle.expire(100) == ([id] if pending else [])
+        rows("UPDATE notifications SET expires_at = NULL WHERE id = %s", id)
+        if pending:
+            self.model[id].status = "failed"
+
+    @invariant()
+    def the_rows_are_as_the_model_says(self) -> None:
+        for id, expected in self.model.items():
+            found = row(id)
+            assert (found["status"], found["claim"]) == (expected.status, expected.claim)
+            assert (found["attempt_count"], found["retry_count"]) == (expected.attempts, expected.retries)
+            assert len(history(id)) == expected.attempts
+
+
+@pytest.fixture
+def life(store: object) -> type[Life]:
+    return Life
+
+
+def test_no_order_of_arrows_leads_out_of_the_drawing(life: type[Life]) -> None:
+    run_state_machine_as_test(
+        life,
+        settings=settings(
+            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -1,0 +1,94 @@
+"""One round of upkeep on real servers: heartbeat, rescue, expiry, relay."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from actors.broker import broker
+from actors.channels.email import Email
+from actors.delivery import Delivery
+from actors.ledger import Ledger
+from actors.upkeep import Upkeep
+from db.database import connection, rows
+from settings import Settings
+from tests.environment import configured
+from tests.integration.rows import GRACE, accepted, alive, claimed, passed, row, status
+from tests.integration.test_bell import lists
+
+pytestmark = pytest.mark.usefixtures("store", "redis_url")
+
+
+def upkeep(worker: UUID, **values: object) -> Upkeep:
+    with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
+        return Upkeep(current, worker, 8, Delivery(current, worker, Ledger(current, worker), {"email": Email(current)}))
+
+
+def test_a_round_says_that_the_worker_lives() -> None:
+    worker = uuid4()
+    upkeep(worker).tick()
+    [(id, threads)] = rows("SELECT id, threads FROM workers")
+    assert (id, threads) == (worker, 8)
+
+
+def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
+    ids = accepted(40)
+    for id in ids:
+        passed(GRACE + 1, id)
+    one = upkeep(uuid4())
+    one.tick()
+    assert lists() == [ids[n : n + 5] for n in range(0, 40, 5)]
+    one.tick()
+    assert len(lists()) == 8
+
+
+def test_a_rescued_row_is_rung_alone() -> None:
+    dead = [claimed(uuid4()) for _ in range(3)]
+    worker = alive(uuid4(), steady_for=100)
+    upkeep(worker).tick()
+    assert lists() == [[c.id] for c in dead]
+    assert all(row(c.id)["alone"] for c in dead)
+
+
+def test_what_is_too_late_is_failed_not_rung() -> None:
+    [id] = accepted()
+    passed(GRACE + 1, id)
+    rows("UPDATE notifications SET expires_at = now() WHERE id = %s", id)
+    upkeep(uuid4()).tick()
+    assert status(id) == "failed"
+    assert lists() == []
+
+
+def test_a_backlog_is_rung_only_up_to_the_watermark() -> None:
+    for id in accepted(100):
+        passed(GRACE + 1, id)
+    one = upkeep(uuid4(), relay_watermark=4, ring_size=5, relay_batch=10)
+    one.tick()
+    rung = [id for ids in lists() for id in ids]
+    assert 4 * 5 >= len(rung) >= 4
+    one.tick()
+    assert [id for ids in lists() for id in ids] == rung
+
+
+def test_a_flushed_redis_is_rung_again_after_the_grace(store: Settings) -> None:
+    ids = accepted(3)
+    for id in ids:
+        passed(GRACE + 1, id)
+    one = upkeep(uuid4())
+    one.tick()
+    broker.client.flushall()
+    for id in ids:
+        passed(GRACE + 1, id)
+    one.tick()
+    assert sorted(id for ids in lists() for id in ids) == ids
+
+
+def test_the_thread_stops_in_order_and_says_goodbye() -> None:
+    worker = uuid4()
+    thread = upkeep(worker, upkeep_interval=0.05)
+    thread.start()
+    thread.stop(10)
+    assert not thread.is_alive()
+    with connection():
+        assert rows("SELECT id FROM workers") == []
