@@ -28,6 +28,9 @@ from uuid import UUID
 from db.database import rows
 from db.records import Accepted, Attempt, Claimed, Draft, Settlement
 
+_HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL,
+            next_attempt_at = now(), dispatch_after = now()"""
+
 
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
@@ -124,7 +127,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         FROM settled JOIN verdict AS v USING (id, claim)
         RETURNING notification_id
         """,
-        *_columns([_verdict(s, now) for s in settlements]),
+        *_columns([s.values(now) for s in settlements]),
         [s.id for s in settlements],
         grace,
     )
@@ -135,12 +138,12 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
 def release(claims: Sequence[tuple[int, int]]) -> list[int]:
     """processing -> pending for (id, claim) pairs that were not begun; costs no attempt. Returns the ids."""
     return _ids(
-        """
+        f"""
         WITH held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         )
         UPDATE notifications AS n
-        SET status = 'pending', claimed_at = NULL, claimed_by = NULL, next_attempt_at = now(), dispatch_after = now()
+        SET {_HANDED_BACK}
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
         WHERE n.id = held.id AND held.status = 'processing'
         RETURNING n.id
@@ -158,9 +161,9 @@ def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
     under way would be taken for a lost one.
     """
     return _ids(
-        """
+        f"""
         UPDATE notifications
-        SET status = 'pending', claimed_at = NULL, claimed_by = NULL, next_attempt_at = now(), dispatch_after = now()
+        SET {_HANDED_BACK}
         WHERE status = 'processing' AND claimed_by = %s AND id <> ALL(%s::bigint[])
         RETURNING id
         """,
@@ -258,15 +261,6 @@ def redrive(id: int, grace: float) -> bool:
             grace,
             id,
         )
-    )
-
-
-def _verdict(s: Settlement, now: float) -> tuple[object, ...]:
-    a = s.attempt
-    return (
-        *(s.id, s.claim, s.status, s.reason, s.delay),
-        *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
-        *(a.phase, a.reply_code, a.enhanced_code, a.text),
     )
 
 

@@ -62,3 +62,12 @@ class Settlement:
     attempt: Attempt
     reason: str | None = None
     delay: float | None = None
+
+    def values(self, now: float) -> tuple[object, ...]:
+        """As `settle` wants them; the attempt's times as seconds before `now`, a `time.monotonic()`."""
+        a = self.attempt
+        return (
+            *(self.id, self.claim, self.status, self.reason, self.delay),
+            *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
+            *(a.phase, a.reply_code, a.enhanced_code, a.text),
+        )
