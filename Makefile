@@ -1,0 +1,51 @@
+# make run    the whole system, from nothing but Python 3.11+: http://127.0.0.1:8000
+# make test   the test suite, on servers of its own
+# make lint   style, types, layers
+# make bench  measurements
+# make clean  remove what make made; data in .data stay
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Of the caller; the tests start servers of their own.
+FOREIGN := DATABASE_URL REDIS_URL SMTP_URL EMAIL_USER EMAIL_PASS MAIL_FROM BIND AUTH DATA_DIR NOTIFY_URL
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint bench clean
+.DEFAULT_GOAL := run
+
+# exec, so that a signal for this recipe reaches notify itself.
+run: .venv/.installed-run
+	@exec env DATA_DIR="$${DATA_DIR:-$(CURDIR)/.data}" $(BIN)/notify up
+
+test: .venv/.installed-test
+	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-test
+	@exec $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .ruff_cache .mypy_cache .import_linter_cache *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed-run: setup.cfg pyproject.toml .venv/.made
+	$(BIN)/python -m pip install --quiet -e ".[embedded]"
+	@touch $@
+
+# What the tests need includes what a run needs.
+.venv/.installed-test: setup.cfg pyproject.toml .venv/.made
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test]"
+	@touch .venv/.installed-run $@
+
+# A stamp instead of the directory: an environment that was not finished is made again.
+.venv/.made:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+		echo "Python 3.11 or newer is needed and $(PYTHON) is not that: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@

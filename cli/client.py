@@ -1,0 +1,100 @@
+"""The API, as a person's command sees it: plain HTTP with the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from cli.failure import Refused, Unreachable
+from cli.show import plain
+
+TIMEOUT = 30.0  # seconds for each request
+NOTIFICATIONS = "/api/notifications"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API answered: as it came, and as values."""
+
+    raw: str
+
+    @property
+    def json(self) -> Any:
+        """The document."""
+        return json.loads(self.raw)
+
+
+class Client:
+    """The API at `url`. Each method raises Refused or Unreachable."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        # A proxy of the environment is for the world outside.
+        local = urlsplit(url).hostname in LOOPBACK
+        proxies = [urllib.request.ProxyHandler({})] if local else []
+        self._opener = urllib.request.build_opener(*proxies)
+
+    def send(self, notification: Mapping[str, str]) -> Answer:
+        """POST a notification; never tried again, since it may have been accepted."""
+        return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode())
+
+    def notification(self, id: int) -> Answer:
+        """One notification."""
+        return self._ask("GET", f"{NOTIFICATIONS}/{id}", "status")
+
+    def attempts(self, id: int) -> Answer:
+        """The attempts of a notification, first to last."""
+        return self._ask("GET", f"{NOTIFICATIONS}/{id}/attempts", "items")
+
+    def notifications(self, **wanted: object) -> Answer:
+        """A page of notifications, newest first; what is None is not asked for."""
+        query = urlencode({name: value for name, value in wanted.items() if value is not None})
+        return self._ask("GET", f"{NOTIFICATIONS}?{query}" if query else NOTIFICATIONS, "items")
+
+    def _ask(self, method: str, path: str, holding: str, body: bytes | None = None) -> Answer:
+        request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
+            self._url + path, data=body, method=method, headers={"Accept": "application/json"}
+        )
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+        try:
+            with self._opener.open(request, timeout=TIMEOUT) as answer:
+                return self._document(answer.read(), holding)
+        except urllib.error.HTTPError as refused:
+            raise Refused(_reason(refused)) from refused
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(self._unreachable(error)) from error
+
+    def _document(self, raw: bytes, holding: str) -> Answer:
+        try:
+            answer = Answer(raw.decode())
+            _ = answer.json[holding]
+        except (ValueError, KeyError, TypeError):
+            raise Unreachable(f"What answers at {self._url} is not the notification API.") from None
+        return answer
+
+    def _unreachable(self, error: Exception) -> str:
+        reason = getattr(error, "reason", None) or error
+        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+        return (
+            f"Nothing answers at {self._url} ({plain(text)}): "
+            "start it with `notify up`, or say where it is with --url or NOTIFY_URL"
+        )
+
+
+def _reason(refused: urllib.error.HTTPError) -> str:
+    """The problem document (RFC 9457) as sentences: its detail, then each of its errors."""
+    try:
+        problem = json.loads(refused.read())
+        lines = [problem.get("detail") or problem["title"]]
+        lines += [f"{error['pointer']}: {error['detail']}" for error in problem.get("errors", ())]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        lines = [f"The server answered {refused.code} {refused.reason}"]
+    return plain("\n  ".join(map(str, lines)), keep="\n")

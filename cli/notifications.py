@@ -1,0 +1,133 @@
+"""`notify send`, `status` and `list`: for a person at a terminal, or with --json for a script."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from cli import show
+from cli.client import Answer, Client
+from cli.failure import Refused
+
+HOME = "http://127.0.0.1:8000"
+STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
+FINAL = ("sent", "failed", "cancelled")
+POLL = 0.2  # seconds
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Client:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.BadParameter(f"{url!r} must look like {HOME}")
+    return Client(url)
+
+
+_url = click.option(
+    "--url",
+    "client",
+    envvar="NOTIFY_URL",
+    default=HOME,
+    show_default=True,
+    show_envvar=True,
+    callback=_checked,
+    help="Where the API is.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+
+
+@click.command
+@click.option("--to", "recipient", required=True, help="The recipient's address.")
+@click.option("--message", required=True, help="The text of the mail.")
+@click.option("--subject", help="Its subject.")
+@click.option(
+    "--html",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with the HTML of the mail.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait for the outcome; anything but sent is exit code 1.",
+)
+@_url
+@_json
+def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: str | None) -> None:
+    """Send a notification by e-mail."""
+    wanted = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
+    if html is not None:
+        wanted["html"] = _text_of(html)
+    answer = client.send(wanted)
+    if wait is not None:
+        answer = _outcome(client, answer, time.monotonic() + wait)
+    _print_sent(answer, as_json)
+    if wait is not None and answer.json["status"] != "sent":
+        raise Refused(_not_sent(answer.json, wait))
+
+
+@click.command
+@click.argument("id", type=click.IntRange(min=1))
+@_url
+@_json
+def status(client: Client, as_json: bool, id: int) -> None:
+    """Show a notification and its attempts."""
+    answer = client.notification(id)
+    if as_json:
+        click.echo(show.document(answer.raw))
+    else:
+        click.echo(show.notification(answer.json, client.attempts(id).json["items"]))
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
+@click.option("--recipient", help="Only to this address.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
+@click.option("--cursor", help="Where the page before ended.")
+@_url
+@_json
+def list_(client: Client, as_json: bool, **wanted: object) -> None:
+    """List notifications, newest first."""
+    answer = client.notifications(**wanted)
+    if as_json:
+        click.echo(show.document(answer.raw))
+        return
+    page = answer.json
+    click.echo(show.table(page["items"], show.COLUMNS))
+    if page.get("nextCursor"):
+        click.echo(f"\nMore: the same with --cursor {show.plain(page['nextCursor'])}")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{path} is not UTF-8", param_hint="--html") from None
+
+
+def _outcome(client: Client, answer: Answer, deadline: float) -> Answer:
+    id = answer.json["id"]
+    while answer.json["status"] not in FINAL and time.monotonic() < deadline:
+        time.sleep(POLL)
+        answer = client.notification(id)
+    return answer
+
+
+def _print_sent(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        click.echo(show.document(answer.raw))
+    else:
+        click.echo(f"Notification {answer.json['id']}: {answer.json['status']}")
+
+
+def _not_sent(one: dict[str, Any], waited: float) -> str:
+    if one["status"] not in FINAL:
+        return f"not sent within {waited:g} s: see `notify status {one['id']}`"
+    why = one.get("lastError") or one.get("failureReason") or "see `notify status`"
+    return show.plain(f"{one['status']}: {why}")

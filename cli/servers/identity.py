@@ -1,0 +1,90 @@
+"""As whom PostgreSQL runs, which refuses to run as root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli import leash
+from cli.servers import StartError
+
+# A real attempt instead of a look at mode bits: access lists and mounts have their say too.
+_PROBE = '"$0" --version && for place; do cd "$place" || exit 1; done'
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`word` is what the leash understands; `uid` and `gid` must own the server's files."""
+
+    word: str
+    uid: int
+    gid: int
+
+    def own(self, path: Path) -> None:
+        """Give a directory to this identity, closed to all others."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        path.chmod(0o700)
+        if os.geteuid() == 0:
+            os.chown(path, self.uid, self.gid)
+
+
+def enterable(path: Path) -> Path:
+    """Make a directory that only we can list; root's may be entered by the user that PostgreSQL runs as."""
+    path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    return path
+
+
+def choose(binary: Path, cluster: Path, reach: Sequence[Path]) -> Identity:
+    """Who can run `binary` on `cluster` and enter each directory in `reach`.
+
+    Ourselves, unless we are root. Then the owner of the existing data; for new data `nobody`, else root
+    in a user namespace, where it looks like somebody else.
+    """
+    if os.geteuid() != 0:
+        return _myself(leash.MYSELF)
+    for identity in _possible(cluster):
+        if _can(identity, binary, reach):
+            return identity
+    raise StartError(
+        f"PostgreSQL refuses to run as root, and no other user can both run {binary} and reach {cluster}: "
+        "run `notify up` as an ordinary user, or set DATABASE_URL"
+    )
+
+
+def _possible(cluster: Path) -> Iterator[Identity]:
+    owner = cluster.stat() if cluster.exists() else None
+    if owner and owner.st_uid != 0:
+        yield _user(owner.st_uid, owner.st_gid)
+        return
+    if owner is None:
+        yield from _nobody()
+    yield _myself(leash.NAMESPACE)
+
+
+def _myself(word: str) -> Identity:
+    return Identity(word, os.geteuid(), os.getegid())
+
+
+def _user(uid: int, gid: int) -> Identity:
+    return Identity(f"{uid}:{gid}", uid, gid)
+
+
+def _nobody() -> Iterator[Identity]:
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return
+    yield _user(entry.pw_uid, entry.pw_gid)
+
+
+def _can(identity: Identity, binary: Path, reach: Sequence[Path]) -> bool:
+    command = ["/bin/sh", "-c", _PROBE, str(binary), *map(str, reach)]
+    probe = subprocess.run(  # noqa: S603  # words of our own
+        leash.prefix(identity.word, signal.SIGKILL) + command, capture_output=True, check=False
+    )
+    return probe.returncode == 0

@@ -1,0 +1,202 @@
+"""A PostgreSQL of our own: a unix socket in a private directory, no port, settings for a small laptop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2 import sql
+
+from cli import leash
+from cli.servers import StartError, identity, leftover, locate
+from cli.servers.program import Patience, Program
+
+DATABASE = "notifications"
+USER = "postgres"
+PORT = "5432"
+# How long the memory of a postmaster that was killed may stay in the hands of its backends.
+AFTERMATH = 20.0
+SMALL = {
+    "shared_buffers": "64MB",
+    "max_connections": "50",
+    "max_wal_size": "256MB",
+    "jit": "off",
+    # No replicas and no archive here, so WAL needs no more than a crash needs.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "max_worker_processes": "2",
+    "max_parallel_workers_per_gather": "0",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# Reads in the backends themselves instead of in three processes of their own.
+SINCE_18 = {"io_method": "sync"}
+
+
+class Postgres(Program):
+    """Keeps its data in `data_dir`/postgres-MAJOR and listens in `runtime_dir`, short and private."""
+
+    name = "postgres"
+    on_death = signal.SIGINT
+    stop_signal = signal.SIGINT  # fast shutdown: it rolls back and leaves, without waiting for its clients
+    grace = 30.0
+    hurried_grace = 5.0
+
+    def __init__(  # noqa: PLR0913  # the last four are options of tests and supervisor
+        self,
+        data_dir: Path,
+        runtime_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        database: str = DATABASE,
+        patience: Patience | None = None,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(patience, log or runtime_dir / "postgres.log")
+        self.database = database
+        self._binary = locate.postgres()
+        self._major = locate.major(self._binary)
+        self._root = data_dir.absolute()
+        self._data = self._root / f"postgres-{self._major}"
+        self._pidfile = self._data / "postmaster.pid"
+        self._runtime = runtime_dir.absolute()
+        self._sockets = self._runtime / "pg"
+        self._settings = {**SMALL, **(SINCE_18 if self._major >= 18 else {}), **(settings or {})}
+
+    @property
+    def url(self) -> str:
+        """For DATABASE_URL."""
+        return self.url_of(self.database)
+
+    def url_of(self, database: str) -> str:
+        """The URL of another database of this server."""
+        # The port is named because PGPORT in the environment would change it.
+        return f"postgresql:///{quote(database)}?host={quote(str(self._sockets))}&port={PORT}&user={USER}"
+
+    def start(self) -> None:
+        """Run it until it is ready and has its database.
+
+        After a kill it is refused while the old backends go, so that case alone is tried again.
+        """
+        unclean = self._pidfile.exists()
+        deadline = time.monotonic() + AFTERMATH
+        while True:
+            try:
+                super().start()
+                break
+            except StartError:
+                if not unclean or time.monotonic() > deadline:
+                    raise
+                self.patience.pause(0.2)
+        self._create_database()
+
+    def prepare(self) -> None:
+        """Make the cluster where there is none; clear what a server that was killed left."""
+        places = (identity.enterable(self._root), identity.enterable(self._runtime))
+        who = identity.choose(self._binary, self._data, places)
+        self.identity = who.word
+        if self._data.exists():
+            self._check_version()
+            leftover.clear(self._pidfile, self._data, self.patience)
+        else:
+            self._initialise(who)
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        who.own(self._sockets)
+
+    def command(self) -> list[str]:
+        """Every setting on the command line; no file to go stale."""
+        places = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "port": PORT}
+        settings = {**places, "unix_socket_permissions": "0700", **self._settings}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [str(self._binary), "-D", str(self._data), *words]
+
+    def environment(self) -> Mapping[str, str]:
+        """Ours without what would steer PostgreSQL behind our back."""
+        steering = ("PG", "LC_", "LANG")
+        return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+
+    def directory(self) -> Path:
+        """Not ours, which its user may not enter."""
+        return Path("/")
+
+    def ready(self) -> bool:
+        """Line 1 of postmaster.pid is our child and line 8 says so: miscadmin.h of PostgreSQL."""
+        try:
+            lines = self._pidfile.read_text(errors="replace").splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+
+    def _check_version(self) -> None:
+        version = (self._data / "PG_VERSION").read_text().strip()
+        if version != str(self._major):
+            raise StartError(f"{self._data} holds data of PostgreSQL {version}: move it away")
+
+    def _initialise(self, who: identity.Identity) -> None:
+        """Into a temporary directory first: a start that was interrupted leaves no half of a cluster."""
+        if others := sorted(self._root.glob("postgres-*[0-9]")):
+            raise StartError(
+                f"The PostgreSQL here is version {self._major} and the data are in {others[-1]}: "
+                "run that version and set DATABASE_URL, or move the directory away to begin anew"
+            )
+        fresh = self._data.with_name(self._data.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        who.own(fresh)
+        self._initdb(fresh)
+        fresh.rename(self._data)
+        _sync(self._root)
+
+    def _initdb(self, fresh: Path) -> None:
+        options = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions", "-U", USER]
+        if self._settings.get("fsync") == "off":
+            options.append("--no-sync")
+        done = subprocess.run(  # noqa: S603  # words of our own
+            [
+                *leash.prefix(self.identity, signal.SIGKILL),
+                *(str(self._binary.with_name("initdb")), "-D", str(fresh), *options),
+            ],
+            env=self.environment(),
+            cwd=self.directory(),
+            capture_output=True,
+            text=True,
+            start_new_session=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise StartError(f"PostgreSQL could not make its data directory: {done.stderr.strip()}")
+
+    def _create_database(self) -> None:
+        try:
+            # Said in full, because libpq fills gaps from PG* of the environment.
+            connect = psycopg2.connect(self.url_of("postgres"), sslmode="disable", options="", connect_timeout=10)
+            with closing(connect) as connection:
+                connection.autocommit = True
+                _ensure(connection.cursor(), self.database)
+        except psycopg2.Error as error:
+            raise StartError(f"postgres has no database {self.database} ({error}){self.tail()}") from error
+
+
+def _ensure(cursor: Any, database: str) -> None:
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,178 @@
+"""The commands that talk to the API, against a server that answers as told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import notify
+
+SENT = {"id": 5, "type": "email", "recipient": "a@example.com", "status": "sent", "retryCount": 0}
+PROBLEM = {
+    "title": "Bad Request",
+    "detail": "The request has 2 faults; nothing was stored.",
+    "errors": [
+        {"pointer": "/recipient", "detail": "must be \x1b[31man address"},
+        {"pointer": "/message", "detail": "is too long"},
+    ],
+}
+
+
+@dataclass
+class Api:
+    """Answers every request with the next of `answers`, the last one again and again."""
+
+    url: str = ""
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
+    asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+
+    def will_say(self, *documents: object, status: int = 200) -> None:
+        """Answer with these documents."""
+        self.answers = [(status, json.dumps(document).encode()) for document in documents]
+
+    def run(self, *words: str) -> Result:
+        """A command of `notify` on this server."""
+        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url})
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    told = Api()
+
+    class Told(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            told.asked.append((self.command, self.path, body))
+            status, answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Told) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        told.url = f"http://127.0.0.1:{server.server_port}"
+        yield told
+        server.shutdown()
+
+
+def test_send_posts_what_was_given_and_says_the_id(api: Api, tmp_path: Path) -> None:
+    api.will_say({**SENT, "status": "pending"}, status=201)
+    html = tmp_path / "mail.html"
+    html.write_text("<p>Grüße</p>", encoding="utf-8")
+
+    result = api.run("send", "--to", "a@example.com", "--message", "Hello", "--html", str(html))
+
+    assert (result.exit_code, result.stdout) == (0, "Notification 5: pending\n")
+    [(method, path, body)] = api.asked
+    assert (method, path) == ("POST", "/api/notifications")
+    assert json.loads(body) == {
+        "type": "email",
+        "recipient": "a@example.com",
+        "message": "Hello",
+        "html": "<p>Grüße</p>",
+    }
+
+
+def test_send_waits_for_the_outcome(api: Api) -> None:
+    api.will_say({**SENT, "status": "pending"}, {**SENT, "status": "processing"}, SENT)
+
+    result = api.run("send", "--to", "a@example.com", "--message", "Hello", "--wait", "10", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == SENT
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        ({"status": "failed", "lastError": "550 no\x1b"}, "Error: failed: 550 no\\u001b\n"),
+        ({"status": "pending"}, "Error: not sent within 0 s: see `notify status 5`\n"),
+    ],
+)
+def test_what_was_waited_for_and_not_sent_is_an_error(api: Api, outcome: dict[str, str], sentence: str) -> None:
+    api.will_say({**SENT, **outcome})
+
+    result = api.run("send", "--to", "a@example.com", "--message", "Hello", "--wait", "0")
+
+    assert (result.exit_code, result.stderr) == (1, sentence)
+
+
+def test_a_refusal_shows_every_fault_and_nothing_that_a_terminal_obeys(api: Api) -> None:
+    api.will_say(PROBLEM, status=400)
+
+    result = api.run("send", "--to", "a", "--message", "Hello")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Error: The request has 2 faults; nothing was stored.\n"
+        "  /recipient: must be \\u001b[31man address\n"
+        "  /message: is too long\n"
+    )
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b"{}", b"\xff"])
+def test_an_error_without_a_problem_document_is_said_with_its_code(api: Api, body: bytes) -> None:
+    api.answers = [(502, body)]
+
+    result = api.run("status", "5")
+
+    assert (result.exit_code, result.stderr) == (1, "Error: The server answered 502 Bad Gateway\n")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xff", b"", b"[]", b"{}", b"7"])
+def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: bytes) -> None:
+    api.answers = [(200, body)]
+
+    result = api.run("list")
+
+    assert result.exit_code == 3
+    assert result.stderr == f"Error: What answers at {api.url} is not the notification API.\n"
+
+
+def test_no_server_is_said_with_what_to_do() -> None:
+    result = CliRunner().invoke(notify, ["list", "--url", "http://127.0.0.1:1/"])
+
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: Nothing answers at http://127.0.0.1:1 (Connection refused): start it")
+
+
+def test_a_wrong_address_is_a_usage_error() -> None:
+    assert CliRunner().invoke(notify, ["list", "--url", "127.0.0.1:8000"]).exit_code == 2
+
+
+def test_list_asks_for_what_was_given_and_says_how_to_go_on(api: Api) -> None:
+    api.will_say({"items": [SENT], "nextCursor": "abc"})
+
+    result = api.run("list", "--status", "sent", "--recipient", "a+b@example.com", "--limit", "1")
+
+    assert api.asked[0][1] == "/api/notifications?status=sent&recipient=a%2Bb%40example.com&limit=1"
+    assert "a@example.com" in result.stdout
+    assert result.stdout.endswith("\nMore: the same with --cursor abc\n")
+
+
+def test_status_asks_for_the_attempts_only_to_show_them(api: Api) -> None:
+    api.will_say(SENT, {"items": []})
+
+    assert json.loads(api.run("status", "5", "--json").stdout) == SENT
+    assert [path for _, path, _ in api.asked] == ["/api/notifications/5"]
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    api.will_say({"items": [], "nextCursor": None})
+
+    assert api.run("list").exit_code == 0

@@ -1,0 +1,73 @@
+"""The data root: whose it is, and where its sockets are."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cli import data
+from cli.data import DataRoot
+from cli.servers import StartError
+
+
+def test_the_root_is_data_dir_else_dot_data_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert data.root({}).path == tmp_path / ".data"
+    assert data.root({"DATA_DIR": ""}).path == tmp_path / ".data"
+    assert data.root({"DATA_DIR": "mine"}).path == tmp_path / "mine"
+
+
+def test_a_claimed_root_is_refused_to_another_and_free_again_afterwards(tmp_path: Path) -> None:
+    root = DataRoot(tmp_path / "data")
+
+    with data.claimed(root), pytest.raises(StartError, match=rf"\(process {os.getpid()}\) runs on"):
+        _claim(root)
+
+    _claim(root)
+
+
+def test_a_root_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartError, match="set DATA_DIR to a directory of yours"):
+        _claim(DataRoot(tmp_path / "file" / "data"))
+
+
+def test_sockets_lie_in_a_short_directory_that_others_cannot_list(tmp_path: Path) -> None:
+    deep = DataRoot(tmp_path / ("deep" * 40))
+
+    with data.runtime(deep) as place, data.runtime(deep) as again:
+        assert place == again
+        assert len(os.fsencode(place)) < 90
+        assert stat.S_IMODE(place.stat().st_mode) & 0o066 == 0
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("foreign", ["link", "open"])
+def test_a_directory_that_is_not_ours_alone_is_never_used(
+    tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path) if len(str(tmp_path)) < data.LONGEST else None)
+    root = DataRoot(tmp_path / f"data-{foreign}")
+    with data.runtime(root) as place:
+        pass
+    if foreign == "link":
+        place.symlink_to(tmp_path, target_is_directory=True)
+    else:
+        place.mkdir()
+        place.chmod(0o777)
+
+    try:
+        with pytest.raises(StartError, match="belongs to somebody else"), data.runtime(root):
+            pass
+    finally:
+        place.unlink() if place.is_symlink() else place.rmdir()
+
+
+def _claim(root: DataRoot) -> None:
+    with data.claimed(root):
+        pass

