@@ -35,14 +35,8 @@ keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
 # Its default is one socket in the home directory, over which two instances would fight.
 control_socket_disable = True
-# One line per event is enough: see logs.py.
+# Our own lines tell of each event; with `logconfig_dict` set, gunicorn would write a line per request too.
 accesslog = None
-loglevel = "warning"
-logconfig_dict: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
-}
 
 
 def on_starting(_server: Any) -> None:

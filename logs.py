@@ -49,6 +49,9 @@ def configure(settings: Settings) -> None:
         )
     )
     logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
+    gunicorn = logging.getLogger("gunicorn.error")  # It brings a handler of its own.
+    gunicorn.handlers.clear()
+    gunicorn.propagate = True
     # A retry has its own line, with the notification's id.
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)
 
