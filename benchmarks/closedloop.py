@@ -1,0 +1,107 @@
+"""Closed-loop POSTs from Python: for machines without wrk, and wherever an exact number is wanted.
+
+`python -m benchmarks.closedloop URL CONNECTIONS PREFIX --seconds S | --count N` prints what post.lua prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from typing import cast
+
+import uvloop
+
+from benchmarks.wire import Endpoint, answer, endpoint
+
+
+class Run:
+    """What all connections share: how many are still to send, and what came back."""
+
+    def __init__(self, target: Endpoint, prefix: str, count: int | None, seconds: float | None) -> None:
+        self.target, self.prefix = target, prefix
+        self.count = count
+        self.deadline = None if seconds is None else time.perf_counter() + seconds
+        self.sent = self.errors = 0
+        self.times: list[float] = []
+
+    def next(self) -> bytes | None:
+        """The next request; None when there have been enough."""
+        if self.count is not None and self.sent >= self.count:
+            return None
+        if self.deadline is not None and time.perf_counter() >= self.deadline:
+            return None
+        self.sent += 1
+        return self.target.post(f"{self.prefix}{self.sent}@example.com")
+
+
+class Connection(asyncio.Protocol):
+    """One request in flight at a time."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.rest = b""
+        self.in_flight = False
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the answer, send the next."""
+        found = answer(self.rest + data)
+        if found is None:
+            self.rest += data
+            return
+        status, self.rest = found
+        self.run.times.append(time.perf_counter() - self.started)
+        self.run.errors += status != 201
+        self.in_flight = False
+        self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A request that was never answered is an error, and this connection sends no more."""
+        self.run.errors += self.in_flight
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _send(self) -> None:
+        request = self.run.next()
+        if request is None:
+            self.transport.close()
+            return
+        self.in_flight = True
+        self.started = time.perf_counter()
+        self.transport.write(request)
+
+
+async def _drive(run: Run, connections: int) -> None:
+    loop = asyncio.get_running_loop()
+    address = run.target.host, run.target.port
+    opened = [await loop.create_connection(lambda: Connection(run), *address) for _ in range(connections)]
+    await asyncio.gather(*(connection.done for _, connection in opened))
+
+
+def main() -> None:
+    """One run, one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("connections", type=int)
+    parser.add_argument("prefix")
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--count", type=int)
+    options = parser.parse_args()
+    run = Run(endpoint(options.url), options.prefix, options.count, options.seconds)
+    started = time.perf_counter()
+    uvloop.run(_drive(run, options.connections))
+    seconds = time.perf_counter() - started
+    times = sorted(run.times) or [0.0]
+    percentiles = {f"p{p}": times[len(times) * p // 100] * 1_000 for p in (50, 95, 99)}
+    print(json.dumps({"answers": len(run.times), "seconds": seconds, "errors": run.errors} | percentiles))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+-- For wrk: POST notifications as fast as they are answered. Arguments: the recipients' prefix.
+-- Prints one line of JSON; counts every answer that is not 201.
+
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+  thread:set("name", #threads)
+end
+
+function init(args)
+  refused, sent = 0, 0
+  local probe = body(args[1], 0)
+  before = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"]
+    .. "\r\nContent-Type: application/json\r\nContent-Length: " .. #probe .. "\r\n\r\n"
+  prefix = args[1]
+end
+
+function body(prefix, number)
+  return string.format('{"type":"email","recipient":"%s%d-%09d@example.com","message":"Hello"}', prefix, name, number)
+end
+
+function request()
+  sent = sent + 1
+  return before .. body(prefix, sent)
+end
+
+function response(status)
+  if status ~= 201 then refused = refused + 1 end
+end
+
+function done(summary, latency)
+  local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  for _, thread in ipairs(threads) do errors = errors + thread:get("refused") end
+  print(string.format('{"answers":%d,"seconds":%f,"errors":%d,"p50":%f,"p95":%f,"p99":%f}',
+    summary.requests, summary.duration / 1e6, errors,
+    latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3))
+end

@@ -1,0 +1,63 @@
+"""The project's own servers, set up for a race: durable, on loopback TCP, which every system can speak."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+from cli.servers.postgres import USER, Postgres
+from cli.servers.valkey import Valkey
+
+# Durability as in production; memory enough that nobody's table leaves it.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "wal_level": "replica",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+}
+# Loopback is shared with whoever else is on this machine, so TCP wants the password.
+ACCESS = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RacePostgres(Postgres):
+    """PostgreSQL with a port and a password beside its socket."""
+
+    def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
+        self.port, self.user, self.password = free_port(), USER, secrets.token_urlsafe(16)
+        self._access = runtime_dir / "pg_hba.conf"
+        places = {"port": str(self.port), "hba_file": str(self._access)}
+        super().__init__(data_dir, runtime_dir, settings={**SETTINGS, **places}, database=USER)
+
+    def url_of(self, database: str) -> str:
+        """The URL of a database over the socket, which needs no password."""
+        return f"postgresql:///{database}?host={quote(str(self._sockets))}&port={self.port}&user={USER}"
+
+    def prepare(self) -> None:
+        """Nobody gets in over TCP before there is a password."""
+        super().prepare()
+        self._access.write_text(ACCESS)
+        self._access.chmod(0o644)
+
+
+class RaceValkey(Valkey):
+    """Valkey with a port, and without a file: what is raced must not need one."""
+
+    def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
+        super().__init__(data_dir, runtime_dir)
+        self.port = free_port()
+
+    def _settings(self) -> dict[str, str]:
+        return {**super()._settings(), "port": str(self.port), "bind": "127.0.0.1", "appendonly": "no"}

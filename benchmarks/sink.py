@@ -1,0 +1,133 @@
+"""An SMTP server that accepts everything and remembers when each recipient's mail arrived.
+
+It shares the machine with what it measures, so it does as little as it can: one process, no
+objects per mail, one write per read. `python -m benchmarks.sink` prints its two ports as JSON: SMTP
+(RFC 5321 with PIPELINING, 8BITMIME and SMTPUTF8) and the control port of `mailbox.Control`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import re
+import time
+from typing import cast
+
+import uvloop
+
+from benchmarks.mailbox import Control, Mailbox
+
+# What nearly every client sends, in one match; other spellings take the path line by line.
+ENVELOPE = re.compile(rb"MAIL FROM:<[^>\r\n]*>[^\r\n]*\r\nRCPT TO:<([^>\r\n]+)>[^\r\n]*\r\nDATA\r\n", re.IGNORECASE)
+RECIPIENT = re.compile(rb"RCPT TO:\s*<?([^>\s]+)>?", re.IGNORECASE)
+END = b"\r\n.\r\n"
+LONGEST_LINE = 4_096
+
+HELLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+OK = b"250 OK\r\n"
+GO_AHEAD = b"354 Go ahead\r\n"
+REPLIES = {
+    b"EHLO": HELLO,
+    b"HELO": b"250 sink\r\n",
+    b"MAIL": OK,
+    b"RSET": OK,
+    b"NOOP": OK,
+    b"QUIT": b"221 Bye\r\n",
+}
+
+
+class Smtp(asyncio.Protocol):
+    """One connection. `rest` is what was read and not yet understood."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self.rest = b""
+        self.in_body = False
+        self.recipients: list[bytes] = []
+        self.quiet_until = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._reply([b"220 sink ESMTP\r\n"], 0)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer all that is complete with one write."""
+        buffer = self.rest + data if self.rest else data
+        position, replies, mails = 0, list[bytes](), 0
+        while True:
+            if self.in_body:
+                end = buffer.find(END, position)
+                if end < 0:
+                    # Only a split end mark is worth keeping of a body.
+                    position = max(position, len(buffer) - len(END) + 1)
+                    break
+                position = end + len(END)
+                self.in_body = False
+                mails += 1
+                self.mailbox.take(self.recipients, time.time())
+                replies.append(OK)
+            elif envelope := ENVELOPE.match(buffer, position):
+                self.recipients = [envelope[1]]
+                replies.append(OK + OK + GO_AHEAD)
+                position = self._open_body(envelope.end())
+            else:
+                newline = buffer.find(b"\n", position)
+                if newline < 0:
+                    break
+                replies.append(self._command(buffer[position : newline + 1]))
+                position = self._open_body(newline + 1) if self.in_body else newline + 1
+        self.rest = buffer[position:]
+        if replies:
+            self._reply(replies, mails)
+        if not self.in_body and len(self.rest) > LONGEST_LINE:
+            self.transport.abort()
+
+    def _open_body(self, start: int) -> int:
+        # The CRLF of DATA stays in sight, so that an empty body ends by the same search.
+        self.in_body = True
+        return start - 2
+
+    def _command(self, line: bytes) -> bytes:
+        verb = line[:4].upper()
+        if verb == b"RCPT":
+            if found := RECIPIENT.match(line):
+                self.recipients.append(found[1])
+                return OK
+            return b"501 Bad address\r\n"
+        if verb == b"DATA":
+            self.in_body = line.endswith(b"\r\n") and bool(self.recipients)
+            return GO_AHEAD if self.in_body else b"503 RCPT first\r\n"
+        if verb in (b"MAIL", b"RSET", b"EHLO", b"HELO"):
+            self.recipients = []
+        return REPLIES.get(verb, b"502 Unknown\r\n")
+
+    def _reply(self, replies: list[bytes], mails: int) -> None:
+        text, now = b"".join(replies), time.monotonic()
+        due = max(self.quiet_until, now + self.mailbox.reply_delay + self.mailbox.mail_delay * bool(mails))
+        if due <= now:
+            self._write(text)
+            return
+        self.quiet_until = due
+        asyncio.get_running_loop().call_later(due - now, self._write, text)
+
+    def _write(self, text: bytes) -> None:
+        self.transport.write(text)
+        if text.endswith(REPLIES[b"QUIT"]):
+            self.transport.close()
+
+
+async def serve() -> None:
+    """Listen on two free ports of loopback until killed."""
+    mailbox, loop = Mailbox(), asyncio.get_running_loop()
+    smtp = await loop.create_server(lambda: Smtp(mailbox), "127.0.0.1", 0, backlog=1024)
+    control = await loop.create_server(lambda: Control(mailbox), "127.0.0.1", 0)
+    ports = {"smtp": smtp.sockets[0].getsockname()[1], "control": control.sockets[0].getsockname()[1]}
+    print(json.dumps(ports), flush=True)
+    await smtp.serve_forever()
+
+
+if __name__ == "__main__":
+    gc.disable()  # Nothing here makes cycles, and a pause would be measured as somebody's latency.
+    uvloop.run(serve())
