@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ import logs
 import settings
 from db import database, migrations
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 CANNOT_START = 4  # as a worker says it: something must be put right by a person
 
 
@@ -52,5 +54,11 @@ def on_starting(_server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """A worker does not outlive a master that was killed."""
+    """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     lifeline.die_with_parent(worker.ppid)
+
+
+def post_worker_init(worker: Any) -> None:
+    """From here on its event loop hears signals; uvloop would forget one that came before the loop runs."""
+    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPPING)

@@ -11,12 +11,14 @@ from uuid import uuid4
 import pytest
 from dramatiq import Retry
 
+from actors.channels import mail
 from actors.channels.email import Email
+from actors.channels.mail import Mail, Sender
 from actors.delivery import AHEAD, Again, Delivery
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable, connection, rows
-from db.records import Draft
+from db.records import Claimed
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
@@ -121,13 +123,18 @@ def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp
 
 
 def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
-    [bad] = [a.id for a in lifecycle.accept([Draft("email", "a@example.com", "two\nlines", "Hello", None)], GRACE)]
-    good = many(2)
-    with pytest.raises(Again) as again:
+    bad, *good = many(3)
+
+    def compose(notification: Claimed, sender: Sender) -> Mail:
+        if notification.id == bad:
+            raise ZeroDivisionError
+        return mail.compose(notification, sender)
+
+    with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
     assert again.value.ids == [bad]
-    assert len(smtp_server.mails) == 2
-    assert str(row(bad)["last_error"]).startswith("internal error")
+    assert [status(id) for id in good] == ["sent", "sent"]
+    assert row(bad)["last_error"] == "internal error: ZeroDivisionError"
 
 
 def test_a_lost_answer_after_the_mail_went_out_is_uncertain_and_sent_again(make: Make, smtp_server: SmtpServer) -> None:

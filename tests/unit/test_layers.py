@@ -28,7 +28,7 @@ def test_the_lowest_modules_know_nothing_of_the_packages(module: str) -> None:
 
 def test_only_one_module_speaks_smtp() -> None:
     users = {p.relative_to(ROOT).as_posix() for p in (ROOT / "actors").rglob("*.py") if "smtplib" in imported(p)}
-    assert users == {"actors/channels/smtp.py"}
+    assert users == {"actors/channels/replies.py"}
 
 
 def test_a_status_is_assigned_in_one_module_only() -> None:

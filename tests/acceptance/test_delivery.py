@@ -1,0 +1,155 @@
+"""What everybody relies on: each accepted notification goes out once, or its failure is told in full."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import redis
+
+from cli.servers.valkey import Valkey
+from tests.acceptance.world import World
+from tests.eventually import eventually
+from tests.ledger import Tally
+from tests.processes import ROOT
+from tests.smtp import Drop, Hang, Phase, Reply, SmtpServer
+from tests.system import QUICK, System
+
+RING = "import sys; from actors.delivery import deliver; [deliver.send([int(i)]) for i in sys.argv[1:]]"
+
+
+@pytest.fixture(scope="module")
+def world(
+    module_database_url: str,
+    redis_server: Valkey,
+    mail_server: SmtpServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """gunicorn with two processes and two groups of workers."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    logs: Path = tmp_path_factory.mktemp("delivery")
+    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
+    try:
+        system.start_api(processes=2)
+        system.start_workers()
+        system.start_workers()
+        yield World(system, mail_server)
+    finally:
+        system.stop()
+
+
+def ring(world: World, ids: list[int], times: int) -> None:
+    """Ring the bell for each of these so many times, from a process that is no worker."""
+    arguments = [str(id) for id in ids for _ in range(times)]
+    subprocess.run([sys.executable, "-c", RING, *arguments], cwd=ROOT, env=world.system.environ, check=True)
+
+
+def test_a_thousand_notifications_are_each_delivered_exactly_once(world: World) -> None:
+    accepted = world.post(1_000)
+    assert world.tally(accepted) == Tally.perfect(1_000)
+    assert set(world.mail_server.copies().values()) == {1}
+
+
+def test_a_deferred_notification_is_retried_with_growing_delays_until_it_is_sent(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("rcpt", Reply(451, "4.3.0 come back later"), to=recipient, times=3)
+    id = world.post_one(recipient)
+    notification = world.ended(id)
+    assert (notification["status"], notification["retryCount"]) == ("sent", 3)
+    tries = [refusal.at for refusal in world.mail_server.refusals_of(recipient)]
+    tries += [mail.at for mail in world.mail_server.mails_to(recipient)]
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
+    # Dramatiq's formula: RETRY_MIN_BACKOFF * 2^(k-1), times 1 to 2.
+    least = [float(QUICK["RETRY_MIN_BACKOFF"]) * 2**k for k in range(3)]
+    assert all(gap >= delay for gap, delay in zip(gaps, least, strict=True)), gaps
+    assert gaps[2] > gaps[0], gaps
+
+
+def test_the_history_of_a_retried_notification_tells_each_attempt(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("rcpt", Reply(450, "4.2.1 mailbox busy"), to=recipient)
+    id = world.post_one(recipient)
+    assert world.ended(id)["status"] == "sent"
+    first, second = world.system.client.attempts(id)
+    assert (first["number"], first["outcome"], first["phase"]) == (1, "deferred", "rcpt")
+    assert (first["replyCode"], first["enhancedCode"]) == (450, "4.2.1")
+    assert "mailbox busy" in first["text"]
+    assert (second["number"], second["outcome"], second["replyCode"]) == (2, "sent", 250)
+    assert first["startedAt"] <= first["finishedAt"] < second["startedAt"] <= second["finishedAt"]
+
+
+def test_after_exactly_five_attempts_a_deferred_notification_fails_with_the_servers_words(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("dot", Reply(452, "4.2.2 the mailbox is full"), to=recipient, times=None)
+    id = world.post_one(recipient)
+    notification = world.ended(id, within=30)
+    assert (notification["status"], notification["failureReason"]) == ("failed", "exhausted")
+    assert "the mailbox is full" in notification["lastError"]
+    attempts = world.system.client.attempts(id)
+    assert [attempt["number"] for attempt in attempts] == [1, 2, 3, 4, 5]
+    assert {(a["outcome"], a["replyCode"]) for a in attempts} == {("deferred", 452)}
+    assert len(world.mail_server.refusals_of(recipient)) == 5
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "dot"])
+def test_a_refused_notification_fails_at_its_first_attempt(world: World, phase: Phase) -> None:
+    recipient = world.recipient()
+    world.mail_server.on(phase, Reply(550, "5.1.1 nobody of that name"), to=recipient, times=None)
+    id = world.post_one(recipient)
+    notification = world.ended(id)
+    assert (notification["status"], notification["failureReason"]) == ("failed", "rejected")
+    assert "nobody of that name" in notification["lastError"]
+    (attempt,) = world.system.client.attempts(id)
+    assert (attempt["outcome"], attempt["replyCode"], attempt["enhancedCode"]) == ("refused", 550, "5.1.1")
+    assert len(world.mail_server.refusals_of(recipient)) == 1
+
+
+def test_a_refused_recipient_does_not_disturb_the_others(world: World) -> None:
+    unlucky = list(world.recipients(5))
+    for recipient in unlucky:
+        world.mail_server.on("rcpt", Reply(550, "5.1.1 no"), to=recipient)
+    refused = [world.post_one(recipient) for recipient in unlucky]
+    accepted = world.post(100)
+    assert world.tally(accepted) == Tally.perfect(100)
+    assert {world.ended(id)["status"] for id in refused} == {"failed"}
+
+
+def test_when_the_answer_to_a_whole_mail_is_lost_it_is_sent_again_as_the_same_mail(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("dot", Drop(), to=recipient)
+    id = world.post_one(recipient)
+    assert world.ended(id)["status"] == "sent"
+    assert [attempt["outcome"] for attempt in world.system.client.attempts(id)] == ["uncertain", "sent"]
+    assert len(world.mail_server.mails_to(recipient)) == 1
+
+
+def test_a_bell_rung_twenty_times_delivers_once(world: World) -> None:
+    accepted = world.post(20)
+    ring(world, list(accepted), times=20)
+    assert world.tally(accepted) == Tally.perfect(20)
+
+
+def test_a_bell_rung_twenty_times_while_the_mail_is_being_sent_delivers_once(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("data", Hang(), to=recipient)
+    id = world.post_one(recipient)
+    eventually(lambda: world.mail_server.hanging == 1)
+    ring(world, [id], times=20)
+    eventually(lambda: world.bells() <= 1, saying=world.bells)
+    world.mail_server.release()
+    assert world.tally({id: recipient}) == Tally.perfect(1)
+
+
+def test_a_flushed_redis_in_the_middle_of_a_drain_loses_nothing(world: World) -> None:
+    world.mail_server.delay = 0.01
+    accepted = world.post(400)
+    eventually(lambda: len(world.mail_server.mails) >= 20)
+    with redis.Redis.from_url(world.system.environ["REDIS_URL"]) as client:
+        client.flushall()
+    assert len(world.mail_server.mails) < 400
+    assert world.tally(accepted) == Tally.perfect(400)

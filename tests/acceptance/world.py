@@ -1,0 +1,96 @@
+"""The system together with the mail server at its end, and the questions that tests put to both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import redis
+
+from tests.eventually import eventually
+from tests.ledger import Tally
+from tests.load import Load
+from tests.smtp import SmtpServer
+from tests.system import System
+
+BELLS, DELAYED = QUEUES = ("notifications", "notifications.DQ")
+HEARTBEAT = 3  # seconds; a consumer that lives is heard of every second
+_numbers = count(1)
+
+
+class World:
+    """What a test of the whole system holds in its hands."""
+
+    def __init__(self, system: System, mail_server: SmtpServer) -> None:
+        self.system, self.mail_server = system, mail_server
+
+    def recipients(self, most: int | None = None) -> Iterator[str]:
+        """Addresses that no other test uses."""
+        numbers = count() if most is None else range(most)
+        return (f"r{next(_numbers)}@recipient.example" for _ in numbers)
+
+    def recipient(self) -> str:
+        """One such address."""
+        return next(self.recipients(1))
+
+    def post(self, count: int, connections: int = 8) -> dict[int, str]:
+        """Post so many notifications; returns recipients by id. All must be accepted."""
+        load = Load(self.system.port, self.recipients(count), connections).start().finish()
+        assert load.refused == []
+        return load.accepted
+
+    def post_one(self, recipient: str, **fields: object) -> int:
+        """Post one notification that must be accepted; returns its id."""
+        answer = self.system.client.notify(recipient, **fields)
+        assert answer.status == 201, answer
+        return int(answer.json["id"])
+
+    def ended(self, id: int, within: float = 15.0) -> Any:
+        """Wait for a notification's end and return it."""
+
+        def end() -> Any:
+            notification = self.system.client.notification(id)
+            return notification if notification["finishedAt"] else None
+
+        return eventually(end, within, saying=lambda: self.system.ledger.unfinished([id]))
+
+    def tally(self, accepted: Mapping[int, str], within: float = 30.0) -> Tally:
+        """Wait until all that was accepted has ended and no bell is left that could wake it, then count."""
+        self.wait_for_the_end(accepted, within)
+        eventually(lambda: self.bells() == 0, within=10, saying="bells that wait or are in workers' hands")
+        return self.count(accepted)
+
+    def wait_for_the_end(self, accepted: Mapping[int, str], within: float = 30.0) -> None:
+        """Return when none of these is pending or processing."""
+        ids, ledger = list(accepted), self.system.ledger
+        eventually(lambda: not ledger.unfinished(ids), within, saying=lambda: ledger.unfinished(ids), every=0.1)
+
+    def count(self, accepted: Mapping[int, str]) -> Tally:
+        """What has become of these so far, at the mail server and in the database."""
+        ids, ledger = list(accepted), self.system.ledger
+        copies = Counter(to for mail in self.mail_server.mails for to in mail.recipients)
+        received = [copies[recipient] for recipient in accepted.values()]
+        return Tally(
+            accepted=len(accepted),
+            delivered=sum(n >= 1 for n in received),
+            twice=sum(n > 1 for n in received),
+            recorded=ledger.statuses(ids)["sent"],
+            stuck=len(ledger.unfinished(ids)),
+            attempts=ledger.attempts(ids),
+        )
+
+    def queued(self, queue: str) -> int:
+        """Messages that no worker has fetched."""
+        with redis.Redis.from_url(self.system.environ["REDIS_URL"]) as client:
+            return int(client.llen(f"dramatiq:{queue}"))
+
+    def bells(self) -> int:
+        """Messages that wait in Redis or are in the hands of a worker that lives, delayed ones included."""
+        with redis.Redis.from_url(self.system.environ["REDIS_URL"], decode_responses=True) as client:
+            seconds, _ = client.time()
+            living = client.zrangebyscore("dramatiq:__heartbeats__", (seconds - HEARTBEAT) * 1000, "+inf")
+            waiting = sum(client.llen(f"dramatiq:{queue}") for queue in QUEUES)
+            acks = [f"dramatiq:__acks__.{worker}.{queue}" for worker in living for queue in QUEUES]
+            return int(waiting + sum(client.scard(key) for key in acks))

@@ -1,0 +1,118 @@
+"""Fixtures for every test: real servers, a database of one's own, a mail server that does as told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+import trustme
+
+from cli.servers.postgres import Postgres
+from cli.servers.valkey import Valkey
+from tests import environment, servers
+from tests.processes import Group
+from tests.smtp import SmtpServer
+
+_directory = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the caller's settings and choose where the servers will be.
+
+    Before any module of the product is imported, because the broker is made at import. They are
+    started when the first test asks for them.
+    """
+    kept = environment.cleared()
+    os.environ.clear()
+    os.environ.update(kept)
+    # Whoever ends the run in order gets the same cleaning up as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lasting = ExitStack()
+    config.stash[_directory] = lasting.enter_context(servers.short_directory())
+    config.add_cleanup(lasting.close)
+    os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_survives() -> Iterator[None]:
+    """Whatever a test has started is gone in the end, or the run fails."""
+    yield
+    left = {group.log.name: members for group in Group.started if (members := group.members)}
+    for group in Group.started:
+        group.kill()
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[Postgres]:
+    """One real PostgreSQL for the whole run. Do not stop it: start one of your own for that."""
+    with servers.postgres(pytestconfig.stash[_directory]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(pytestconfig: pytest.Config) -> Iterator[Valkey]:
+    """One real Redis-compatible server for the whole run, at the REDIS_URL of the environment."""
+    with servers.valkey(pytestconfig.stash[_directory]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: Postgres) -> servers.Databases:
+    """Makes databases: `with databases.new() as database_url`."""
+    return servers.Databases(postgres_server)
+
+
+@pytest.fixture
+def database_url(databases: servers.Databases) -> Iterator[str]:
+    """A migrated, empty database for one test."""
+    with databases.new() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(databases: servers.Databases) -> Iterator[str]:
+    """A migrated database that the tests of one module share."""
+    with databases.new() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: Valkey) -> str:
+    """The Redis of the run, emptied."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[SmtpServer]:
+    """A mail server that takes everything until the test says otherwise."""
+    with SmtpServer() as server:
+        yield server
+
+
+@dataclass(frozen=True)
+class TlsAuthority:
+    """A certificate for loopback and who signed it: `ca` is a file for SMTP_URL's `ca=`."""
+
+    context: ssl.SSLContext
+    ca: Path
+
+
+@pytest.fixture(scope="session")
+def tls_authority(tmp_path_factory: pytest.TempPathFactory) -> TlsAuthority:
+    """For `SmtpServer(tls=tls_authority.context)`."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    ca = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    return TlsAuthority(context, ca)

@@ -1,0 +1,67 @@
+"""What the database says, asked past the product's own code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of notifications that were accepted.
+
+    `delivered` counts those whose mail reached the server, `twice` those that it got more than
+    once, `recorded` those that are `sent` in the database, `stuck` those that have not ended.
+    """
+
+    accepted: int
+    delivered: int
+    twice: int
+    recorded: int
+    stuck: int
+    attempts: int
+
+    @classmethod
+    def perfect(cls, count: int) -> Tally:
+        """Every one delivered exactly once, at the first attempt."""
+        return cls(accepted=count, delivered=count, twice=0, recorded=count, stuck=0, attempts=count)
+
+
+class Ledger:
+    """Reads one database with a connection of its own for each question."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a query."""
+        with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+
+    def statuses(self, ids: list[int]) -> Counter[str]:
+        """How many of these notifications are in each status."""
+        found = self.rows("SELECT status, count(*) FROM notifications WHERE id = ANY(%s) GROUP BY status", ids)
+        return Counter(dict(found))
+
+    def unfinished(self, ids: list[int]) -> list[tuple[Any, ...]]:
+        """Those of these that have not ended, with what a person would want to know."""
+        return self.rows(
+            "SELECT id, status, attempt_count, claim, next_attempt_at - now(), dispatch_after - now(),"
+            " now() - claimed_at, last_error FROM notifications"
+            " WHERE id = ANY(%s) AND status IN ('pending', 'processing') ORDER BY id LIMIT 20",
+            ids,
+        )
+
+    def attempts(self, ids: list[int]) -> int:
+        """How many attempts these took in all."""
+        return int(self.rows("SELECT count(*) FROM attempts WHERE notification_id = ANY(%s)", ids)[0][0])
+
+    def worker_pids(self) -> set[int]:
+        """Pids of the worker processes that have reported."""
+        return {pid for (pid,) in self.rows("SELECT pid FROM workers")}

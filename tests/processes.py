@@ -1,0 +1,93 @@
+"""Real processes for tests: each command leads a session of its own and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli import leash
+from tests.eventually import eventually
+
+ROOT = Path(__file__).parent.parent
+
+
+class Group:
+    """A command and whatever it starts. stdout and stderr go to `log`."""
+
+    started: list[Group] = []  # noqa: RUF012 - every group of this run, for the check at its end
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        program = str(Path(sys.executable).parent / command[0])
+        self.command, self.log = list(command), log
+        with log.open("ab") as out:
+            self._leader = subprocess.Popen(
+                # Should the tests be killed, the kernel stops what they started.
+                [*leash.prefix(leash.MYSELF, signal.SIGTERM), program, *command[1:]],
+                cwd=ROOT,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._leader.pid
+        self._asked = False
+        Group.started.append(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether the leader still runs."""
+        return self._leader.poll() is None
+
+    @property
+    def members(self) -> list[int]:
+        """Pids of all its live processes, the leader's included; Linux only."""
+        return [pid for pid in _pids() if _is_live_in_group(pid, self.pid)]
+
+    def signal(self, number: int) -> None:
+        """Signal the leader alone, as a supervisor would."""
+        if self.running:
+            self._leader.send_signal(number)
+
+    def signal_all(self, number: int) -> None:
+        """Signal every process of the group at once."""
+        if self.members:
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL the whole group and wait until it is gone."""
+        self.signal_all(signal.SIGKILL)
+        self._leader.wait()
+        eventually(lambda: not self.members, saying=f"{self.command} survives SIGKILL")
+
+    def ask(self) -> None:
+        """SIGTERM to the leader, once: a second one makes a Dramatiq master drop its work."""
+        if not self._asked:
+            self._asked = True
+            self.signal(signal.SIGTERM)
+
+    def stop(self, within: float = 20.0) -> int:
+        """Ask, wait for the orderly end, and return the exit code; what is left then is killed."""
+        self.ask()
+        try:
+            return self._leader.wait(within)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.command} has not ended {within:g} s after SIGTERM") from None
+        finally:
+            self.kill()
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _is_live_in_group(pid: int, group: int) -> bool:
+    try:
+        state, _parent, pgrp = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(pgrp) == group and state not in "ZX"

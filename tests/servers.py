@@ -1,0 +1,85 @@
+"""The real servers that one run of the tests shares, and databases made from a migrated template."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+
+from cli.servers.postgres import Postgres
+from cli.servers.valkey import Valkey
+from db import database
+from db.migrations import migrate
+from tests.environment import configured
+
+# What is committed must survive the death of the server, but not that of the machine.
+CARELESS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+TEMPLATE = "template_migrated"
+
+
+@contextmanager
+def short_directory() -> Iterator[Path]:
+    """A directory for sockets, whose paths may have 107 bytes only."""
+    directory = Path(tempfile.mkdtemp(prefix="nt-", dir="/tmp"))
+    # Root's PostgreSQL runs as another user and has to pass through.
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Databases:
+    """Makes and drops databases on one PostgreSQL; each is a copy of one that was migrated once."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._numbers = count(1)
+        self._admin(f"CREATE DATABASE {TEMPLATE}")
+        with configured(database_url=postgres.url_of(TEMPLATE)) as settings:
+            database.bind(settings)
+            migrate()
+            database.database.close()
+
+    @contextmanager
+    def new(self) -> Iterator[str]:
+        """DATABASE_URL of a migrated, empty database that lives as long as the block."""
+        name = f"test_{next(self._numbers)}"
+        self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        try:
+            yield self._postgres.url_of(name)
+        finally:
+            self._admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _admin(self, statement: str) -> None:
+        with closing(psycopg2.connect(self._postgres.url_of("postgres"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+@contextmanager
+def postgres(directory: Path, settings: Mapping[str, str] = CARELESS) -> Iterator[Postgres]:
+    """A PostgreSQL, running."""
+    server = Postgres(directory, directory, settings=settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def valkey(directory: Path) -> Iterator[Valkey]:
+    """A Redis-compatible server, running."""
+    server = Valkey(directory, directory)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -1,0 +1,116 @@
+"""The real system: gunicorn, groups of dramatiq workers, on servers that a test gives it."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from pathlib import Path
+
+from tests.client import Client
+from tests.eventually import eventually
+from tests.ledger import Ledger
+from tests.processes import Group
+
+# From the caller only what a program needs to run at all: none of its settings may leak in.
+INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
+# Much shorter than in production, so that crashes and retries take seconds.
+QUICK = {
+    "MAIL_FROM": "noreply@sender.example",
+    "RETRY_MIN_BACKOFF": "0.3",
+    "RETRY_MAX_BACKOFF": "3",
+    "WORKER_TIMEOUT": "3",
+    "UPKEEP_INTERVAL": "0.2",
+    "RELAY_GRACE": "1",
+    "REDIS_TIMEOUT": "2",
+    "SMTP_TIMEOUT": "10",
+    "LOG_FORMAT": "json",
+}
+
+
+class System:
+    """gunicorn and workers that share one environment. Logs go to `directory`, one file per group.
+
+    `settings` are environment variables by their names in lower case.
+    """
+
+    def __init__(
+        self, directory: Path, *, database_url: str, redis_url: str, smtp_url: str, **settings: object
+    ) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.environ = {name: os.environ[name] for name in INHERITED if name in os.environ} | QUICK
+        self.environ |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SMTP_URL": smtp_url}
+        self.environ |= {"BIND": f"127.0.0.1:{self.port}"}
+        self.environ |= {name.upper(): str(value) for name, value in settings.items()}
+        self.ledger = Ledger(database_url)
+        self.api: Group | None = None
+        self.workers: list[Group] = []
+
+    @property
+    def client(self) -> Client:
+        """A new client of the API."""
+        return Client(self.port)
+
+    def start_api(self, processes: int = 1, **settings: object) -> Group:
+        """Start gunicorn and wait until it is ready."""
+        self.api = self._start("api", ["gunicorn"], {"web_concurrency": processes, **settings})
+        eventually(self._is_ready, within=20, saying=self.logs)
+        return self.api
+
+    def start_workers(self, processes: int = 1, threads: int = 4, **settings: object) -> Group:
+        """Start one more `dramatiq` group and wait until all its processes are at work."""
+        command = ["dramatiq", "actors", "-p", str(processes), "-t", str(threads)]
+        group = self._start(f"workers-{len(self.workers) + 1}", command, settings)
+        self.workers.append(group)
+        eventually(lambda: self._at_work(group) >= processes, within=20, saying=self.logs)
+        return group
+
+    def only_workers(self, groups: int) -> None:
+        """Have just so many live groups, replacing those that were killed."""
+        self.workers = [group for group in self.workers if group.running]
+        while len(self.workers) > groups:
+            self.workers.pop().stop()
+        while len(self.workers) < groups:
+            self.start_workers()
+
+    def stop(self) -> None:
+        """Stop everything in order, all at the same time."""
+        groups = [*self.workers, *([self.api] if self.api else [])]
+        for group in groups:
+            group.ask()
+        for group in groups:
+            group.stop()
+
+    def logs(self) -> str:
+        """The end of every log, for the message of a failed test."""
+        ends = ((log.name, log.read_text(errors="replace")[-4_000:]) for log in self.directory.glob("*.log"))
+        return "\n".join(f"\n==== {name} ====\n{end}" for name, end in sorted(ends))
+
+    def _start(self, name: str, command: list[str], settings: dict[str, object]) -> Group:
+        environ = self.environ | {key.upper(): str(value) for key, value in settings.items()}
+        return Group(command, environ, self.directory / f"{name}.log")
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.client.get("/readyz").status == 200
+        except ConnectionError:
+            assert self.api is not None
+            assert self.api.running, f"gunicorn has ended: {self.logs()}"
+            return False
+
+    def _at_work(self, group: Group) -> int:
+        assert group.running, f"dramatiq has ended: {self.logs()}"
+        return len(set(group.members) & self.ledger.worker_pids())
+
+
+def free_port() -> int:
+    """A port below the ephemeral range, so that no outgoing connection takes it before the server does."""
+    while True:
+        port = random.randint(15_000, 31_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
