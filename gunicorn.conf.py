@@ -30,7 +30,7 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "asgi"
+worker_class = "api.server.Worker"
 asgi_lifespan = "on"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
@@ -47,10 +47,10 @@ def on_starting(_server: Any) -> None:
     try:
         database.bind(_current)
         migrations.check()
+        # Or every worker would inherit it.
+        database.database.close()
     except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
         _cannot_start(error)
-    finally:
-        database.database.close()
 
 
 def post_fork(_server: Any, worker: Any) -> None:

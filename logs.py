@@ -66,8 +66,10 @@ def masked(address: str) -> str:
 
     The domain stays, because deliverability problems are per domain.
     """
-    digest = hashlib.sha256(address.lower().encode()).hexdigest()[:8]
-    return f"{digest}@{address.rpartition('@')[2]}"
+    address = address.lower()
+    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    _, at, domain = address.rpartition("@")
+    return f"{digest}@{domain}" if at else digest
 
 
 def _dump(value: object, **_: object) -> str:

@@ -79,6 +79,7 @@ class Settings:
     read_threads: int = _between(1, 64, 4)
     read_waiting: int = _between(1, 100_000, 1_000)
     body_limit: int = _between(1_024, 104_857_600, 1_048_576)
+    head_timeout: float = _between(0.1, 600, 10)
     body_timeout: float = _between(0.1, 600, 10)
     nesting_limit: int = _between(1, 500, 20)
     message_limit: int = _between(1, 10_000_000, 100_000)
@@ -183,6 +184,8 @@ def _check(settings: Settings) -> None:
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:
             raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
+    if settings.redis_url:
+        _check_redis(settings.redis_url)
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
     _ = settings.address
@@ -206,9 +209,8 @@ def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> ob
 
 
 def _smtp_server(url: str) -> SmtpServer:
-    parts = urlsplit(url)
+    parts = _split("SMTP_URL", url)
     options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    port = _port(parts)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/"):
         raise SettingsError("SMTP_URL must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
     if unknown := set(options) - {"starttls", "ca"}:
@@ -219,7 +221,7 @@ def _smtp_server(url: str) -> SmtpServer:
         raise SettingsError(f"SMTP_URL has starttls={starttls}: give one of {', '.join(STARTTLS)}")
     return SmtpServer(
         host=parts.hostname,
-        port=port or (465 if parts.scheme == "smtps" else 587),
+        port=parts.port or (465 if parts.scheme == "smtps" else 587),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         tls=parts.scheme == "smtps",
@@ -228,11 +230,22 @@ def _smtp_server(url: str) -> SmtpServer:
     )
 
 
-def _port(parts: SplitResult) -> int | None:
+def _split(name: str, url: str) -> SplitResult:
     try:
-        return parts.port
-    except ValueError:
-        raise SettingsError("SMTP_URL has a port that is not a number from 0 to 65535") from None
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # Its message may quote the URL, password and all.
+        raise SettingsError(
+            f"{name} is malformed: give scheme://user:pass@host:port, the port a number from 0 to 65535"
+        ) from None
+    return parts
+
+
+def _check_redis(url: str) -> None:
+    parts = _split("REDIS_URL", url)
+    number = parts.path.strip("/") if parts.scheme != "unix" else ""
+    if number and not number.isdecimal():
+        raise SettingsError("REDIS_URL ends with a database that is not a number: give redis://host:6379/0")
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ QUEUE = "notifications"
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
 MAINTENANCE_CHANCE = 50_000
+# The exit code for a setting or a server that must be put right by a person.
+CANNOT_START = 4
 
 
 class Doorbell(RedisBroker):
@@ -117,5 +120,13 @@ def _connect(current: settings.Settings) -> Doorbell:
     )
 
 
-broker = _connect(settings.load())
+def _settings() -> settings.Settings:
+    try:
+        return settings.load()
+    except settings.SettingsError as error:  # The `dramatiq` command imports this first; API and CLI have checked.
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(CANNOT_START)
+
+
+broker = _connect(_settings())
 dramatiq.set_broker(broker)

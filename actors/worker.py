@@ -12,14 +12,13 @@ from dramatiq.middleware import Middleware
 import lifeline
 import logs
 import settings
-from actors.broker import broker
+from actors.broker import CANNOT_START, broker
 from actors.channels.email import Email
 from actors.delivery import Delivery, running
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db import database, migrations
 
-CANNOT_START = 4  # the exit code for a setting or a server that must be put right by a person
 log = logs.get("worker")
 
 
@@ -33,12 +32,11 @@ class WorkerProcess(Middleware):
         try:
             database.bind(current)
             migrations.check()
+            database.database.close()
             self._email = Email(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
             log.critical("worker.cannot_start", reason=str(error))
             sys.exit(CANNOT_START)
-        finally:
-            database.database.close()
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()

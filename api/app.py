@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import falcon.asgi
-
 import logs
 import settings
 from api import problems
+from api.asgi import Application
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.notifications import Attempts, Notification, Notifications
@@ -17,13 +14,13 @@ from api.requests import Lifespan, RequestId
 from db import database
 
 
-def create_app() -> falcon.asgi.App[Any, Any]:
+def create_app() -> Application:
     """What gunicorn serves; connects to nothing until the first request."""
     current = settings.load()
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(middleware=[RequestId(), Lifespan(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))

@@ -9,8 +9,12 @@ from typing import Any
 import orjson
 from falcon.asgi import Request
 
+from api.asgi import Truncated
 from api.problems import Problem, invalid
 from settings import Settings
+
+# What is left of the body is not read, so nothing can follow it.
+_LAST = {"Connection": "close"}
 
 
 async def read_json(req: Request, settings: Settings) -> Any:
@@ -18,6 +22,8 @@ async def read_json(req: Request, settings: Settings) -> Any:
     media_type, _, parameters = (req.content_type or "").partition(";")
     if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
+    if req.get_header("Content-Encoding"):
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
     return parse(await _read(req, settings), settings.nesting_limit)
 
 
@@ -41,16 +47,16 @@ async def _read(req: Request, settings: Settings) -> bytes:
     try:
         async with asyncio.timeout(settings.body_timeout):
             body: bytes = await req.stream.read(limit + 1)
-    except TimeoutError:
-        detail = f"The body did not arrive within {settings.body_timeout:g} seconds."
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers={"Connection": "close"}) from None
+    except (TimeoutError, Truncated):
+        detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
     if len(body) > limit:
         raise _too_large(limit)
     return body
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {limit} bytes.")
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {limit} bytes.", headers=_LAST)
 
 
 def _is_utf8(parameters: str) -> bool:
@@ -58,8 +64,11 @@ def _is_utf8(parameters: str) -> bool:
     return not name or (name.lower() == "charset" and value.strip('"').lower() in ("utf-8", "utf8"))
 
 
-def _deeper_than(node: Any, levels: int) -> bool:
-    if not isinstance(node, (dict, list)):
-        return False
-    children = node.values() if isinstance(node, dict) else node
-    return levels == 0 or any(_deeper_than(child, levels - 1) for child in children)
+def _deeper_than(document: Any, levels: int) -> bool:
+    nested = [document]
+    for _ in range(levels + 1):
+        nested = [node for node in nested if isinstance(node, (dict, list))]
+        if not nested:
+            return False
+        nested = [child for node in nested for child in (node.values() if isinstance(node, dict) else node)]
+    return True

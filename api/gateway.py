@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from actors.bell import Bell
 from db import lifecycle
 from db.coalesce import Coalescer, Full
-from db.database import connection
+from db.database import Unavailable, connection
 from db.records import Accepted, Draft
 from settings import Settings
 
@@ -36,7 +36,7 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self._accepting.ask(draft)
+        return await self._within_reason(self._accepting.ask(draft))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection."""
@@ -44,8 +44,8 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._readers, lambda: _connected(report, *args, **kwargs)
+            return await self._within_reason(
+                asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
             )
         finally:
             self._reading -= 1
@@ -55,6 +55,15 @@ class Gateway:
         self._accepting.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def _within_reason(self, answer: Awaitable[T]) -> T:
+        """Wait as long as the database may take; one that hangs does not keep its own limits."""
+        limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await answer
+        except TimeoutError:
+            raise Unavailable(f"no answer within {limit:g} seconds") from None
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
         with connection():

@@ -22,6 +22,8 @@ class Alive:
         resp.content_type = "application/json"
         resp.data = b'{"status":"ok"}'
 
+    on_head = on_get
+
 
 class Ready:
     """GET: 200 where the database, its schema and Redis are in order, else 503; says which one is not.
@@ -40,6 +42,8 @@ class Ready:
         resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         resp.content_type = "application/json"
         resp.data = orjson.dumps({"status": "ok" if ready else "unavailable", "checks": checks})
+
+    on_head = on_get
 
     async def _database(self) -> str:
         try:

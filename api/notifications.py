@@ -49,6 +49,8 @@ class Notifications:
         more = len(found) > query.limit
         _write(resp, {"items": [_shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
 
+    on_head = on_get
+
 
 class Notification:
     """GET: one notification."""
@@ -61,6 +63,8 @@ class Notification:
         if row is None:
             raise _unknown(id)
         _write(resp, _shown(row))
+
+    on_head = on_get
 
 
 class Attempts:
@@ -75,6 +79,8 @@ class Attempts:
         if not history and await self._gateway.read(reports.notification, _id(id)) is None:
             raise _unknown(id)
         _write(resp, {"items": [_shown(row) for row in history]})
+
+    on_head = on_get
 
 
 def _draft(document: Mapping[str, Any]) -> Draft:

@@ -19,8 +19,10 @@ class OpenApi:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
         new = {k: v for k, v in Schema("notification", settings).document.items() if k != "$schema"}
         document["components"]["schemas"]["NewNotification"] = new
-        self._body = orjson.dumps(document)
+        self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         resp.content_type = "application/json"
-        resp.data = self._body
+        resp.data = self.document
+
+    on_head = on_get

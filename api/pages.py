@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -14,6 +15,8 @@ from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
+# What Python takes for a time in ISO 8601 is much more.
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
 
 class Wrong(ValueError):
@@ -50,7 +53,7 @@ def cursor(last: Mapping[str, Any]) -> str:
 
 def _position(raw: str) -> Position:
     try:
-        place = base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)).decode()
+        place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
         when, _, id = place.partition(" ")
         return Position(_time(when), _whole(id, 2**63 - 1))
     except (binascii.Error, UnicodeError, ValueError):
@@ -59,15 +62,13 @@ def _position(raw: str) -> Position:
 
 def _time(raw: str) -> datetime:
     try:
-        when = datetime.fromisoformat(raw)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
-    try:
-        return when.astimezone(UTC)
+        if _RFC_3339.fullmatch(raw):
+            return datetime.fromisoformat(raw.upper()).astimezone(UTC)
     except OverflowError:
         raise Wrong("is out of range") from None
+    except ValueError:  # It looks like a time, but there is none such.
+        pass
+    raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
 
 
 def _whole(raw: str, most: int) -> int:
@@ -86,8 +87,9 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _text(raw: str) -> str:
-    if "\0" in raw or not raw or len(raw) > 254:
-        raise Wrong("must have 1 to 254 characters, none of them U+0000")
+    # U+FFFD is what Falcon makes of bytes that are not UTF-8; no address holds it.
+    if not 1 <= len(raw) <= 254 or "\0" in raw or "\ufffd" in raw:
+        raise Wrong("must have 1 to 254 characters in UTF-8, none of them U+0000")
     return raw
 
 

@@ -19,6 +19,7 @@ log = logs.get("api")
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "1"  # seconds
 INVALID = "urn:notification-system:problem:invalid-request"
+MOST_FAULTS = 100  # in one answer; a request may have a hundred thousand
 
 
 class Problem(Exception):
@@ -39,9 +40,11 @@ class Problem(Exception):
 
 
 def invalid(status: HTTPStatus, errors: Sequence[dict[str, str]]) -> Problem:
-    """The request itself is at fault; says how many faults and lists them all."""
+    """The request itself is at fault; says how many faults and lists them, up to MOST_FAULTS."""
     faults = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
-    return Problem(status, f"The request has {faults}; nothing was stored.", type=INVALID, errors=errors)
+    if len(errors) > MOST_FAULTS:
+        faults = f"more than {MOST_FAULTS} faults"
+    return Problem(status, f"The request has {faults}; nothing was stored.", type=INVALID, errors=errors[:MOST_FAULTS])
 
 
 def install(app: falcon.asgi.App[Any, Any]) -> None:

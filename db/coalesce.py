@@ -97,7 +97,8 @@ class Coalescer(Generic[Item, Answer]):
                 except Empty:
                     break
             going = batch[-1] is not None
-            self._flush([entry for entry in batch if entry is not None])
+            # Who has given up waiting, and may ask again, must not be served twice.
+            self._flush([entry for entry in batch if entry is not None and not entry[1].cancelled()])
         database.close()
 
     def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:

@@ -20,8 +20,10 @@ from peewee import (
     OperationalError,
     PostgresqlDatabase,
 )
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
 
-from settings import Settings
+from settings import Settings, SettingsError
 
 database = PostgresqlDatabase(None, autoconnect=False)
 
@@ -40,9 +42,17 @@ class Unacceptable(Exception):
 def bind(settings: Settings) -> None:
     """Point `database` at DATABASE_URL. Connects to nothing yet."""
     settings.require("database_url")
+    url = settings.database_url.replace("postgres://", "postgresql://", 1)
+    try:
+        parse_dsn(url)
+    except ProgrammingError:  # Its message quotes the URL, password and all.
+        raise SettingsError(
+            "DATABASE_URL is malformed: give postgresql://user:pass@host:5432/name "
+            "(in a password, % is written %25 and @ is %40)"
+        ) from None
     statement_timeout = int(settings.db_statement_timeout * 1000)
     database.init(
-        settings.database_url.replace("postgres://", "postgresql://", 1),
+        url,
         connect_timeout=settings.db_connect_timeout,
         # A vanished peer (no FIN, no RST) is noticed after this, not after the kernel's 15 minutes.
         tcp_user_timeout=statement_timeout,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
 from api.addresses import address_fault
+from api.problems import MOST_FAULTS
 from settings import Settings
 
 Fault = dict[str, str]
+
+LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
+# Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
+_NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -24,14 +31,15 @@ class Wanting(ValueError):
 
 @_formats.checks("email", raises=Wanting)
 def _is_address(value: object) -> bool:
-    if isinstance(value, str) and (fault := address_fault(value)):
+    # What is longer is refused by maxLength, and would keep this busy.
+    if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := address_fault(value)):
         raise Wanting(f"must be a mail address such as name@example.com: {fault}")
     return True
 
 
 @_formats.checks("one-line", raises=Wanting)
 def _is_one_line(value: object) -> bool:
-    if isinstance(value, str) and not value.isprintable():
+    if isinstance(value, str) and _NOT_IN_ONE_LINE.search(value):
         raise Wanting("must be one line without control characters")
     return True
 
@@ -54,8 +62,12 @@ class Schema:
         self._validator = Draft202012Validator(self.document, format_checker=_formats)
 
     def faults(self, document: object) -> list[Fault]:
-        """Every fault of a document as a JSON pointer (RFC 6901) and a detail; values are never repeated."""
-        return [fault for error in self._validator.iter_errors(document) for fault in _faults(error)]
+        """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
+
+        Values are never repeated. Of more faults than an answer lists, only so many are found.
+        """
+        faults = (fault for error in self._validator.iter_errors(document) for fault in _faults(error))
+        return [{"pointer": pointer, "detail": detail} for pointer, detail in islice(_unique(faults), MOST_FAULTS + 1)]
 
 
 def _with_limits(node: Any, settings: Settings) -> Any:
@@ -70,20 +82,29 @@ def _limit(key: str, value: Any, settings: Settings) -> Any:
     return _with_limits(value, settings)
 
 
-def _faults(error: Any) -> Iterator[Fault]:
+def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Each once: a field that is missing is an error that tells of all that are missing."""
+    seen = set()
+    for fault in faults:
+        if fault not in seen:
+            seen.add(fault)
+            yield fault
+
+
+def _faults(error: Any) -> Iterator[tuple[str, str]]:
     place = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield {"pointer": f"{place}/{name}", "detail": "is required"}
+                yield f"{place}/{name}", "is required"
     elif error.validator == "additionalProperties":
         known = error.schema["properties"]
         for name in error.instance:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
-                yield {"pointer": f"{place}/{_escaped(name)}", "detail": detail}
+                yield f"{place}/{_escaped(name)}", detail
     else:
-        yield {"pointer": place, "detail": _detail(error)}
+        yield place, _detail(error)
 
 
 def _detail(error: Any) -> str:

@@ -154,6 +154,15 @@ def test_a_caller_that_has_gone_away_disturbs_nobody(coalescer: Coalescer[int, i
     assert asyncio.run(ask()) == 20
 
 
+def test_who_gave_up_waiting_is_not_served(coalescer: Coalescer[int, int], gate: Gate) -> None:
+    busy(coalescer, gate)
+    given_up, patient = coalescer.submit(1), coalescer.submit(2)
+    given_up.cancel()
+    gate.open.set()
+    assert patient.result(10) == 20
+    assert gate.batches == [[0], [2]]
+
+
 def test_an_event_loop_that_has_closed_disturbs_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
     async def leave() -> None:
         coalescer.ask(1)

@@ -1,0 +1,66 @@
+"""Falcon's application, with the bodies of requests put right."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import falcon.asgi
+
+LINGER = 2.0  # seconds, and
+DISCARD = 16 * 2**20  # bytes, to be taken of a body that nobody wants
+BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
+_LATER = {"type": "http.request", "body": b"", "more_body": True}
+
+
+class Truncated(Exception):
+    """The body of a request broke off: its client has gone away or fallen silent."""
+
+
+class Application(falcon.asgi.App[Any, Any]):
+    """Asks for the body of a request when a responder does, and drops after the answer what is left of it.
+
+    By itself Falcon waits for the first piece of a body before it looks at the request, however
+    long that takes, and takes a body that broke off for a whole one. A body that is not taken at
+    all costs the client its connection, and the answer with it if it is still sending.
+    """
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
+        if scope["type"] == "http":
+            body = _Body(receive)
+            await super().__call__(scope, body, send)
+            if scope["method"] not in BODILESS:
+                await body.discard()
+        elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
+            await send({"type": "websocket.close"})
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class _Body:
+    """`receive` of a request: its first event comes at once, a disconnect within the body raises Truncated."""
+
+    __slots__ = ("_asked", "_over", "_receive")
+
+    def __init__(self, receive: Any) -> None:
+        self._receive, self._asked, self._over = receive, False, False
+
+    async def __call__(self) -> Any:
+        if not self._asked:
+            self._asked = True
+            return _LATER
+        event = await self._receive()
+        whole, self._over = self._over, not event.get("more_body", False)
+        if event["type"] == "http.disconnect" and not whole:
+            raise Truncated
+        return event
+
+    async def discard(self) -> None:
+        if self._over:
+            return
+        taken = 0
+        with suppress(TimeoutError, Truncated):
+            async with asyncio.timeout(LINGER):
+                while not self._over and taken < DISCARD:
+                    taken += len((await self()).get("body", b""))

@@ -1,0 +1,51 @@
+"""gunicorn's asgi worker, with what it lacks: an end to waiting for clients that say nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+import settings
+
+
+class Connection(ASGIProtocol):  # type: ignore[misc]
+    """Closed when the head of its first request is not whole within HEAD_TIMEOUT.
+
+    Between two requests, and until the head of the next is whole, gunicorn's own keep-alive timer runs.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.worker.connections.add(self)
+        within = settings.load().head_timeout
+        self._keepalive_handle = self.worker.loop.call_later(within, self._keepalive_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.worker.connections.discard(self)
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being served: the timer runs only while none is."""
+        if self._keepalive_handle is not None:
+            self._keepalive_timeout()
+
+
+class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
+    """At a stop it closes connections that idle; by itself gunicorn waits for them the whole grace."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: set[Connection] = set()
+
+    async def _shutdown(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        await super()._shutdown()
+
+
+# The worker makes its protocol by this name.
+gasgi.ASGIProtocol = Connection

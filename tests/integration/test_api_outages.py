@@ -1,0 +1,183 @@
+"""The database or Redis goes away and comes back; the API stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.servers.postgres import Postgres
+from cli.servers.valkey import Valkey
+from tests import servers
+from tests.client import NOTIFICATIONS, Response
+from tests.eventually import eventually
+from tests.integration.api import Api, running
+
+WAITING = 2
+CONNECT_TIMEOUT = 1
+STATEMENT_TIMEOUT = 0.2
+REDIS_TIMEOUT = 2
+READS = [NOTIFICATIONS, f"{NOTIFICATIONS}/1", f"{NOTIFICATIONS}/1/attempts"]
+OK = {"database": "ok", "migrations": "ok", "redis": "ok"}
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    with servers.short_directory() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def postgres(directory: Path) -> Iterator[Postgres]:
+    with servers.postgres(directory) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def valkey(directory: Path) -> Iterator[Valkey]:
+    with servers.valkey(directory) as valkey:
+        yield valkey
+
+
+@pytest.fixture(scope="module")
+def api(postgres: Postgres, valkey: Valkey) -> Iterator[Api]:
+    with (
+        servers.Databases(postgres).new() as url,
+        running(
+            url,
+            valkey.url,
+            db_connect_timeout=CONNECT_TIMEOUT,
+            db_statement_timeout=STATEMENT_TIMEOUT,
+            redis_timeout=REDIS_TIMEOUT,
+            accept_waiting=WAITING,
+            read_waiting=WAITING,
+        ) as api,
+    ):
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def well_before_and_after(api: Api) -> Iterator[None]:
+    """Nothing is wrong when a test begins, and the same API is well again after each."""
+    assert api.client.notify("before@example.com").status == 201
+    before = api.api.members if api.api else []
+    yield
+    eventually(lambda: api.client.notify("after@example.com").status == 201, saying=api.logs)
+    eventually(lambda: api.client.get("/readyz").json["checks"] == OK, saying=api.logs)
+    assert before == (api.api.members if api.api else [])
+
+
+@contextmanager
+def stopped(server: Postgres | Valkey) -> Iterator[None]:
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@contextmanager
+def frozen(server: Postgres | Valkey) -> Iterator[None]:
+    """Neither it nor a child of it does anything, and nobody is told."""
+    pids = [server.pid, *_children(server.pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            of = int(entry.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # It has just ended.
+            continue
+        if of == parent:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def unavailable(answer: Response) -> bool:
+    return (answer.status, answer.headers.get("retry-after")) == (503, "1")
+
+
+def checks(api: Api) -> dict[str, str]:
+    answer = api.client.get("/readyz")
+    assert answer.status == (200 if answer.json["status"] == "ok" else 503)
+    return dict(answer.json["checks"])
+
+
+def test_without_database_nothing_is_accepted_or_shown(api: Api, postgres: Postgres) -> None:
+    with stopped(postgres):
+        assert unavailable(api.client.notify("a@example.com"))
+        for path in READS:
+            assert unavailable(api.client.get(path))
+        assert checks(api) == OK | {"database": "unavailable", "migrations": "unknown"}
+        assert api.client.get("/healthz").status == 200
+
+
+def test_a_fault_of_the_request_is_told_even_without_database(api: Api, postgres: Postgres) -> None:
+    with stopped(postgres):
+        assert api.client.post(NOTIFICATIONS, {}).status == 422
+        assert api.client.get(NOTIFICATIONS, limit=0).status == 400
+
+
+def test_a_database_that_hangs_keeps_nobody_waiting(api: Api, postgres: Postgres) -> None:
+    began = time.monotonic()
+    with frozen(postgres), ThreadPoolExecutor() as threads:
+        posted = threads.submit(api.client.notify, "a@example.com")
+        shown = [threads.submit(api.client.get, path) for path in READS[:WAITING]]
+        assert unavailable(posted.result())
+        assert all(unavailable(answer.result()) for answer in shown)
+        assert time.monotonic() - began < CONNECT_TIMEOUT + STATEMENT_TIMEOUT + 3
+        assert checks(api)["database"] == "unavailable"
+        assert api.client.get("/healthz").status == 200
+
+
+def test_of_too_many_who_wait_the_last_are_turned_away_at_once(api: Api, postgres: Postgres) -> None:
+    with frozen(postgres), ThreadPoolExecutor(20) as threads:
+        reads = list(threads.map(lambda _: api.client.get(NOTIFICATIONS), range(WAITING + 1)))
+        # As many may be in the flusher's hands already.
+        posts = list(threads.map(lambda n: api.client.notify(f"a{n}@example.com"), range(2 * WAITING + 1)))
+
+    for answers in (reads, posts):
+        assert all(unavailable(answer) for answer in answers)
+        assert [a.json["detail"] for a in answers if a.json["detail"].startswith("Too much is waiting here already")]
+
+
+def test_without_redis_everything_is_accepted(api: Api, valkey: Valkey) -> None:
+    with stopped(valkey):
+        assert api.client.notify("a@example.com").status == 201
+        assert checks(api) == OK | {"redis": "unavailable"}
+
+
+def test_a_redis_that_hangs_holds_nobody_up(api: Api, valkey: Valkey) -> None:
+    with frozen(valkey):
+        began = time.monotonic()
+        assert [api.client.notify("a@example.com").status for _ in range(3)] == [201, 201, 201]
+        assert time.monotonic() - began < REDIS_TIMEOUT
+        assert checks(api) == OK | {"redis": "unavailable"}
+
+
+def test_a_schema_that_does_not_fit_is_named(api: Api) -> None:
+    rename = "UPDATE schema_migration SET name = %s WHERE name = %s RETURNING name"
+    [(name,)] = api.ledger.rows("SELECT name FROM schema_migration ORDER BY name LIMIT 1")
+
+    api.ledger.rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later', now()) RETURNING name")
+    assert "the database has 9999_later" in checks(api)["migrations"]
+
+    api.ledger.rows(rename, "0000_earlier", name)
+    assert f"the database lacks {name}: run `notify migrate`" == checks(api)["migrations"]
+
+    api.ledger.rows(rename, name, "0000_earlier")
+    api.ledger.rows("DELETE FROM schema_migration WHERE name = '9999_later' RETURNING name")

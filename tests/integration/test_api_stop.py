@@ -1,0 +1,63 @@
+"""SIGTERM in the middle of things: who was answered with 201 finds the notification stored, and all are answered."""
+
+from __future__ import annotations
+
+import socket
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.eventually import eventually
+from tests.integration.api import NOWHERE, Api
+from tests.load import Load
+
+CONNECTIONS = 8
+GRACE = 2
+
+
+@pytest.fixture
+def api(tmp_path: Path, database_url: str, redis_server: Valkey) -> Api:
+    api = Api(tmp_path, database_url=database_url, redis_url=redis_server.url, smtp_url=NOWHERE, shutdown_grace=GRACE)
+    api.start_api(processes=2)
+    # gunicorn does not pass a signal on to a worker that is still booting.
+    eventually(lambda: api.log.count("ASGI server listening") == 2)
+    return api
+
+
+def test_a_stop_under_load_loses_no_answered_request(api: Api) -> None:
+    assert api.api is not None
+    load = Load(api.port, (f"{n}@example.com" for n in count()), connections=CONNECTIONS).start()
+    eventually(lambda: len(load.accepted) > 200)
+
+    assert api.api.stop(within=GRACE + 5) == 0
+    load.stop()
+
+    stored = {id for (id,) in api.ledger.rows("SELECT id FROM notifications")}
+    assert set(load.accepted) == stored, api.logs()
+    assert not [refusal for refusal in load.refused if refusal[0].isdigit()], "answered with something else than 201"
+    assert '"level":"error"' not in api.log, api.logs()
+
+
+def test_an_idle_connection_does_not_hold_up_a_stop(api: Api) -> None:
+    assert api.api is not None
+    with api.client as client, socket.create_connection(("127.0.0.1", api.port)) as half_sent:
+        assert client.get("/healthz").status == 200
+        half_sent.sendall(b"GET /healthz HTTP/1.1\r\nHost: h")
+
+        assert api.api.stop(within=GRACE + 5) == 0
+    assert "Forcing close" not in api.log
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+    servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
+    api = Api(tmp_path, **servers, head_timeout=0.3)
+    api.start_api(processes=1)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as silent:
+        silent.sendall(b"POST /api/notifications HTTP/1.1\r\nHost: h")
+        assert silent.recv(100) == b""
+    with api.client as client:
+        assert client.get("/healthz").status == 200
+    assert api.api is not None
+    assert api.api.stop(within=10) == 0

@@ -1,0 +1,117 @@
+"""The OpenAPI document is valid, complete, and its examples are true."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from api.openapi import OpenApi
+from db.models import STATUSES, TYPES
+from settings import read
+from tests.contract import Contract
+from tests.processes import ROOT
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+ROUTES = """
+import json
+from falcon import inspect
+from api.app import create_app
+app = inspect.inspect_app(create_app())
+print(json.dumps({r.path: [m.method.lower() for m in r.methods if not m.internal] for r in app.routes}))
+"""
+
+
+def document(**settings: str) -> Any:
+    """What is served under these settings."""
+    return json.loads(OpenApi(read(settings)).document)
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract(document())
+
+
+def _found(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in the document by its JSON pointer."""
+    yield place, node
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inner:
+        yield from _found(value, f"{place}/{str(key).replace('~', '~0').replace('/', '~1')}")
+
+
+def _examples(node: Any) -> list[Any]:
+    """The examples that stand beside a schema: in a media type, a parameter or a header."""
+    return [node["example"]] if "example" in node else [e["value"] for e in node.get("examples", {}).values()]
+
+
+def test_the_document_is_valid() -> None:
+    validate(document())
+
+
+def test_every_route_is_documented_and_every_path_is_a_route() -> None:
+    environ = {"DATABASE_URL": "postgresql://nobody", "REDIS_URL": "redis://nobody"}
+    listed = subprocess.run([sys.executable, "-c", ROUTES], env=environ, cwd=ROOT, capture_output=True, check=True)
+    routes = {path: set(methods) - {"head"} for path, methods in json.loads(listed.stdout).items()}
+
+    assert {path: item.keys() & METHODS for path, item in document()["paths"].items()} == routes
+
+
+def test_every_example_keeps_to_its_schema(contract: Contract) -> None:
+    checked = 0
+    for place, node in _found(contract.document):
+        if isinstance(node, dict) and "schema" in node:
+            for example in _examples(node):
+                contract.validator(f"{place}/schema").validate(example)
+                checked += 1
+    for name, schema in contract.document["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            contract.validator(f"/components/schemas/{name}").validate(example)
+            checked += 1
+
+    assert checked > 30
+
+
+def test_every_answer_with_a_body_has_an_example(contract: Contract) -> None:
+    answers = [
+        (place, media)
+        for place, node in _found(contract.document)
+        if isinstance(node, dict) and "content" in node and place.split("/")[-2] == "responses"
+        for media in node["content"].values()
+    ]
+
+    assert answers
+    assert [place for place, media in answers if not _examples(media)] == ["/paths/~1openapi.json/get/responses/200"]
+
+
+def test_everything_is_described(contract: Contract) -> None:
+    operations = [item[method] for item in contract.document["paths"].values() for method in item if method in METHODS]
+
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all(operation["summary"] for operation in operations)
+    assert all(parameter.get("description") for o in operations for parameter in o.get("parameters", []))
+
+
+def test_no_component_is_unused(contract: Contract) -> None:
+    used = {node["$ref"] for _, node in _found(contract.document) if isinstance(node, dict) and "$ref" in node}
+    components = contract.document["components"]
+
+    assert {f"#/components/{kind}/{name}" for kind, named in components.items() for name in named} == used
+
+
+def test_the_limits_in_force_are_documented() -> None:
+    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NewNotification"]
+
+    assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
+
+
+def test_what_the_database_knows_is_documented(contract: Contract) -> None:
+    schemas = contract.document["components"]["schemas"]
+
+    assert schemas["Status"]["enum"] == list(STATUSES)
+    assert schemas["Type"]["enum"] == list(TYPES)

@@ -1,0 +1,94 @@
+"""The Postman collection in docs/ runs as it stands, in its order, and covers the whole API."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import Response
+from tests.contract import CheckedClient
+from tests.integration.api import Api, running
+from tests.processes import ROOT
+
+COLLECTION = json.loads((ROOT / "docs" / "postman_collection.json").read_text())
+STATUS = re.compile(r"pm\.response\.to\.have\.status\((\d+)\)")
+KEPT = re.compile(r'pm\.collectionVariables\.set\("(\w+)", pm\.response\.json\(\)\.(\w+)\)')
+
+
+def requests(items: list[Any] = COLLECTION["item"]) -> list[Any]:
+    """The requests of all folders, in their order."""
+    return [found for item in items for found in (requests(item["item"]) if "item" in item else [item])]
+
+
+def script(item: Any) -> str:
+    """What Postman runs after the answer."""
+    return "\n".join(line for event in item["event"] for line in event["script"]["exec"])
+
+
+def filled(text: str, variables: Mapping[str, str]) -> str:
+    """As Postman does it; a variable that nobody has set is a KeyError."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: variables[found[1]], text)
+
+
+def send(client: CheckedClient, request: Any, variables: Mapping[str, str]) -> Response:
+    url = urlsplit(filled(request["url"]["raw"], variables))
+    body = filled(request["body"]["raw"], variables).encode() if "body" in request else None
+    headers = {header["key"]: filled(header["value"], variables) for header in request["header"]}
+    return client.request(request["method"], f"{url.path}?{url.query}" if url.query else url.path, body, headers)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def variables(api: Api) -> dict[str, str]:
+    """Carried from one request to the next."""
+    given = {variable["key"]: variable["value"] for variable in COLLECTION["variable"]}
+    return given | {"baseUrl": f"http://127.0.0.1:{api.port}"}
+
+
+@pytest.mark.parametrize("item", requests(), ids=lambda item: str(item["name"]))
+def test_a_request_is_answered_as_the_collection_says(api: Api, variables: dict[str, str], item: Any) -> None:
+    answer = send(api.client, item["request"], variables)
+
+    [expected] = STATUS.findall(script(item))
+    assert answer.status == int(expected)
+    for name, field in KEPT.findall(script(item)):
+        assert answer.json[field] is not None
+        variables[name] = str(answer.json[field])
+
+
+def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: Api) -> None:
+    variables = {variable["key"]: "1" for variable in COLLECTION["variable"]} | {"baseUrl": ""}
+    sent = {(i["request"]["method"], urlsplit(filled(i["request"]["url"]["raw"], variables)).path) for i in requests()}
+    documented = {
+        (method.upper(), path.replace("{id}", "1"))
+        for path, item in api.contract.document["paths"].items()
+        for method in item.keys() - {"parameters"}
+    }
+
+    assert documented <= sent
+    assert {status for item in requests() for status in STATUS.findall(script(item))} == {
+        *("200", "201", "400", "404", "405", "415", "422")
+    }
+
+
+def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
+    for item in requests():
+        url = item["request"]["url"]
+        query = "&".join(f"{part['key']}={part['value']}" for part in url.get("query", []))
+        assert url["raw"] == "/".join(url["host"] + url["path"]) + (f"?{query}" if query else "")
+
+
+def test_it_is_a_collection_of_version_2_1() -> None:
+    assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+    assert {variable["key"] for variable in COLLECTION["variable"]} == {"baseUrl", "id", "cursor"}

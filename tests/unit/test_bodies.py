@@ -1,0 +1,108 @@
+"""JSON as it may arrive, and bodies that break off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from falcon.asgi import Request, Response
+from falcon.testing import create_scope
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import asgi, problems
+from api.asgi import Application
+from api.bodies import parse, read_json
+from api.problems import Problem
+from settings import read
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+documents = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+@given(document=documents)
+def test_json_is_read_as_python_reads_it(document: Any) -> None:
+    assert parse(json.dumps(document).encode(), 50) == document
+
+
+@given(body=st.binary(max_size=50))
+def test_any_bytes_are_json_or_a_problem(body: bytes) -> None:
+    with suppress(Problem):
+        parse(body, 20)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 20, 500])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_is_taken_up_to_its_limit(limit: int, opening: str, closing: str) -> None:
+    parse(f"{opening * limit}1{closing * limit}".encode(), limit)
+    with pytest.raises(Problem) as refused:
+        parse(f"{opening * (limit + 1)}1{closing * (limit + 1)}".encode(), limit)
+
+    assert refused.value.status == 400
+    assert f"nested more than {limit} deep" in refused.value.errors[0]["detail"]
+
+
+def test_one_deep_branch_among_flat_ones_is_found() -> None:
+    with pytest.raises(Problem):
+        parse(b'[[], {"a": [1, [[2]]]}, []]', 4)
+
+
+def test_a_fault_of_the_json_says_where_and_repeats_nothing() -> None:
+    with pytest.raises(Problem) as refused:
+        parse(b'{"message":\n "hush" hush}', 20)
+
+    assert refused.value.errors == [{"pointer": "", "detail": refused.value.errors[0]["detail"]}]
+    assert "line 2, column 9" in refused.value.errors[0]["detail"]
+    assert "hush" not in refused.value.errors[0]["detail"]
+
+
+class Echo:
+    """Answers with what it has read."""
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        resp.media = await read_json(req, read({"BODY_TIMEOUT": "0.1"}))
+
+
+def status_of(*events: dict[str, Any]) -> int:
+    """What is answered to a POST whose server has these events for it, and then nothing more."""
+    app = Application()
+    problems.install(app)
+    app.add_route("/", Echo())
+    coming, sent = list(events), []
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop(0) if coming else await asyncio.Future()
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    headers = {"Content-Type": "application/json", "Content-Length": "4"}
+    asyncio.run(app(create_scope("/", method="POST", headers=headers), receive, send))
+    return int(sent[0]["status"])
+
+
+def piece(body: bytes, more: bool) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_in_pieces_is_one_body() -> None:
+    assert status_of(piece(b"[1", True), piece(b"]", True), piece(b" ", False)) == 200
+
+
+def test_a_body_that_its_server_gives_up_is_not_taken_for_a_whole_one() -> None:
+    assert status_of(piece(b"[1]", True), {"type": "http.disconnect"}) == 408
+
+
+def test_a_body_whose_end_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "LINGER", 0.1)
+
+    assert status_of(piece(b"[1]", True)) == 408

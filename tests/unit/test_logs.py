@@ -1,0 +1,109 @@
+"""What is logged, and that nobody's address, message or password is in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import logs
+from tests.processes import ROOT
+
+LINES = """
+import logging, sys
+import logs, settings
+from structlog.contextvars import bind_contextvars
+logs.configure(settings.load())
+bind_contextvars(request_id="r1")
+log = logs.get("part")
+log.debug("debugged")
+log.info("noted", id=5, recipient=logs.masked("Jane.Doe@example.com"))
+logging.getLogger("library").warning("beware of %s", "dogs")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("broken")
+logging.getLogger("library").debug("chatter")
+"""
+
+
+def lines(**environ: str) -> str:
+    """What a process that logs in all our ways has written."""
+    done = subprocess.run([sys.executable, "-c", LINES], env=environ, cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b""
+    return done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Any]:
+    return [json.loads(line) for line in lines(LOG_FORMAT="json").splitlines()]
+
+
+def test_each_event_is_one_line_of_json_with_its_context(events: list[Any]) -> None:
+    noted = events[0]
+
+    assert noted.pop("timestamp").endswith("Z")
+    assert noted == {
+        "event": "noted",
+        "level": "info",
+        "component": "part",
+        "request_id": "r1",
+        "id": 5,
+        "recipient": logs.masked("Jane.Doe@example.com"),
+    }
+
+
+def test_libraries_log_in_the_same_form(events: list[Any]) -> None:
+    [theirs] = [event for event in events if event.get("logger") == "library"]
+
+    assert (theirs["event"], theirs["level"], theirs["request_id"]) == ("beware of dogs", "warning", "r1")
+
+
+def test_a_traceback_stays_in_its_line(events: list[Any]) -> None:
+    [broken] = [event for event in events if event["event"] == "broken"]
+
+    assert "ZeroDivisionError" in broken["exception"]
+
+
+@pytest.mark.parametrize(
+    ("level", "events"),
+    [
+        ("debug", ["debugged", "noted", "beware of dogs", "broken"]),
+        ("info", ["noted", "beware of dogs", "broken"]),
+        ("warning", ["beware of dogs", "broken"]),
+        ("error", ["broken"]),
+    ],
+)
+def test_the_level_is_a_setting(level: str, events: list[str]) -> None:
+    said = lines(LOG_FORMAT="json", LOG_LEVEL=level).splitlines()
+
+    assert [json.loads(line)["event"] for line in said] == events
+
+
+def test_on_a_terminal_it_is_made_for_people() -> None:
+    assert "noted" in lines(LOG_FORMAT="console")
+    assert not lines(LOG_FORMAT="console").startswith("{")
+
+
+def test_what_is_no_terminal_gets_json() -> None:
+    assert lines().startswith("{")
+
+
+def test_a_masked_address_shows_its_domain_only() -> None:
+    masked = logs.masked("Jane.Doe@example.com")
+
+    assert masked.endswith("@example.com")
+    assert "jane" not in masked.lower()
+    assert masked == logs.masked("jane.doe@example.com")
+
+
+@given(local=st.text(min_size=9), domain=st.text())
+def test_no_local_part_is_in_a_masked_address(local: str, domain: str) -> None:
+    domain = domain.replace("@", "")
+
+    assert not logs.masked(f"{local}@{domain}").startswith(local)

@@ -1,0 +1,79 @@
+"""The query of the list, and cursors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.pages import cursor, parse
+from api.problems import Problem
+from db.reports import Position
+
+MOST = 200
+offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=offsets)  # noqa: DTZ001 - a bound
+names = st.sampled_from(["status", "type", "recipient", "createdFrom", "createdTo", "limit", "cursor"])
+
+
+@given(created_at=instants, id=st.integers(1, 2**63 - 1))
+def test_a_cursor_leads_back_to_its_row(created_at: datetime, id: int) -> None:
+    there = cursor({"created_at": created_at, "id": id})
+
+    assert parse({"cursor": there}, MOST).after == Position(created_at, id)
+
+
+def test_a_cursor_can_stand_in_a_url_as_it_is() -> None:
+    there = cursor({"created_at": datetime(2024, 1, 1, tzinfo=UTC), "id": 5})
+
+    assert there.replace("-", "").replace("_", "").isalnum()
+
+
+@given(instant=instants)
+def test_every_instant_can_be_asked_for(instant: datetime) -> None:
+    filters = parse({"createdFrom": instant.isoformat(), "createdTo": instant.isoformat()}, MOST).filters
+
+    assert filters == {"created_from": instant, "created_to": instant}
+    assert filters["created_from"].tzinfo is UTC
+
+
+@given(parameters=st.dictionaries(names | st.text(), st.text() | st.lists(st.text(), min_size=2)))
+def test_any_query_is_understood_or_refused(parameters: dict[str, Any]) -> None:
+    try:
+        query = parse(parameters, MOST)
+    except Problem as problem:
+        faults = {fault["parameter"] for fault in problem.errors}
+    else:
+        faults = set()
+        assert len(query.filters) + (query.after is not None) + ("limit" in parameters) == len(parameters)
+
+    assert faults <= {name[:100] for name in parameters}
+
+
+def test_nothing_asked_is_everything() -> None:
+    assert parse({}, MOST) == ({}, None, 50)
+
+
+def test_the_default_stays_within_the_limit_of_a_page() -> None:
+    assert parse({}, 20).limit == 20
+
+
+@pytest.mark.parametrize("limit", [1, 199, 200])
+def test_a_limit_within_bounds_is_taken(limit: int) -> None:
+    assert parse({"limit": str(limit)}, MOST).limit == limit
+
+
+@pytest.mark.parametrize("limit", [0, 201, 10**19])
+def test_a_limit_out_of_bounds_is_refused(limit: int) -> None:
+    with pytest.raises(Problem):
+        parse({"limit": str(limit)}, MOST)
+
+
+def test_every_fault_is_listed() -> None:
+    with pytest.raises(Problem) as refused:
+        parse({"status": "x", "type": ["email", "email"], "recipient": "", "limit": "x", "nope": "1"}, MOST)
+
+    assert [fault["parameter"] for fault in refused.value.errors] == ["status", "type", "recipient", "limit", "nope"]

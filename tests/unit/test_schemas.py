@@ -1,0 +1,110 @@
+"""Documents against the schema of a notification."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.problems import MOST_FAULTS
+from api.schemas import Schema
+from settings import read
+
+SCHEMA = Schema("notification", read({}))
+GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
+FIELDS = ["type", "recipient", "subject", "message", "html"]
+
+FEW = settings(max_examples=50, deadline=None)
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+
+
+def at(document: Any, pointer: str) -> Any:
+    """What a JSON pointer (RFC 6901) leads to."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    return reduce(lambda node, part: node[part], parts, document)
+
+
+@pytest.mark.parametrize("document", SCHEMA.document["examples"])
+def test_the_examples_have_no_fault(document: Any) -> None:
+    assert SCHEMA.faults(document) == []
+
+
+@FEW
+@given(document=values | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=100), values))
+def test_each_fault_points_at_what_is_there_or_is_missing(document: Any) -> None:
+    faults = SCHEMA.faults(document)
+
+    assert len({(fault["pointer"], fault["detail"]) for fault in faults}) == len(faults)
+    for fault in faults:
+        if fault["detail"] == "is required":
+            assert fault["pointer"][1:] not in document
+        else:
+            at(document, fault["pointer"])
+
+
+@FEW
+@given(wrong=st.dictionaries(st.sampled_from(FIELDS), st.just("hush\0\n") | st.just(["hush"]), min_size=1))
+def test_no_detail_repeats_a_value(wrong: dict[str, Any]) -> None:
+    faults = SCHEMA.faults(GOOD | wrong)
+
+    assert faults
+    assert "hush" not in str(faults)
+
+
+@pytest.mark.parametrize("missing", ["type", "recipient", "message"])
+def test_what_is_missing_is_pointed_at(missing: str) -> None:
+    document = {name: value for name, value in GOOD.items() if name != missing}
+
+    assert SCHEMA.faults(document) == [{"pointer": f"/{missing}", "detail": "is required"}]
+
+
+@pytest.mark.parametrize(("name", "pointer"), [("a/b", "/a~1b"), ("~", "/~0"), ("", "/"), ("é", "/é"), ("\0", "/\0")])
+def test_an_unknown_field_is_pointed_at(name: str, pointer: str) -> None:
+    [fault] = SCHEMA.faults(GOOD | {name: 1})
+
+    assert fault["pointer"] == pointer
+    assert fault["detail"].startswith("is not a known field; known are type, ")
+
+
+def test_a_long_unknown_field_is_cut() -> None:
+    [fault] = SCHEMA.faults(GOOD | {"x" * 10_000: 1})
+
+    assert fault["pointer"] == "/" + "x" * 100
+
+
+def test_no_more_faults_are_looked_for_than_are_told() -> None:
+    assert len(SCHEMA.faults({str(n): 1 for n in range(10_000)})) == MOST_FAULTS + 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"), [("SUBJECT_LIMIT", "subject"), ("MESSAGE_LIMIT", "message"), ("HTML_LIMIT", "html")]
+)
+def test_a_limit_is_its_setting(setting: str, field: str) -> None:
+    schema = Schema("notification", read({setting: "3"}))
+
+    assert schema.faults(GOOD | {"message": "Hey", field: "äöü"}) == []
+    [fault] = schema.faults(GOOD | {"message": "Hey", field: "äöü!"})
+    assert fault == {"pointer": f"/{field}", "detail": "must have at most 3 characters, has 4"}
+
+
+@pytest.mark.parametrize("subject", ["\t", "\n", "\r", "\0", "\x1b[31m", "\x7f", "\x85", "\x9f", "\u2028", "\u2029"])
+def test_a_subject_has_no_controls_and_is_one_line(subject: str) -> None:
+    assert SCHEMA.faults(GOOD | {"subject": subject}) == [
+        {"pointer": "/subject", "detail": "must be one line without control characters"}
+    ]
+
+
+@pytest.mark.parametrize("subject", ["\u3000", "\xa0", "\xad", "a\u200db", "می\u200cنم", "\ue000", "🏳\ufe0f\u200d🌈"])
+def test_a_subject_may_be_in_any_language(subject: str) -> None:
+    assert SCHEMA.faults(GOOD | {"subject": subject}) == []
+
+
+def test_a_very_long_address_is_refused_by_its_length_alone() -> None:
+    assert SCHEMA.faults(GOOD | {"recipient": "ä" * 500_000 + "@example.com"}) == [
+        {"pointer": "/recipient", "detail": "must have at most 254 characters, has 500012"}
+    ]

@@ -1,0 +1,157 @@
+"""Settings: documented, bounded, refused with a sentence that names them, and secrets stay secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings import Settings, SettingsError, read
+from tests.processes import ROOT
+
+FIELDS = {field.name.upper(): field for field in fields(Settings)}
+NUMBERS = {name: field for name, field in FIELDS.items() if "low" in field.metadata}
+CHOICES = {name: field for name, field in FIELDS.items() if "choices" in field.metadata}
+# These go together, so each of them is tried with the others far from it.
+TOGETHER = {"RETRY_MIN_BACKOFF": "0.001", "RETRY_MAX_BACKOFF": "604800", "WORKER_TIMEOUT": "3600"}
+TOGETHER |= {"UPKEEP_INTERVAL": "0.05", "LIST_BUDGET": "1", "STUCK_AFTER": "86400"}
+NEVER = {("STUCK_AFTER", "low")}  # nothing is below it
+ROW = re.compile(r"^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|\s*(.*?)\s*\|", re.MULTILINE)
+NOTHING = {"", "-", "–", "—", "none", "not set", "required"}  # noqa: RUF001 - as people write it
+
+
+@pytest.fixture(scope="module")
+def documented() -> dict[str, str]:
+    """The defaults that the README's table of settings gives."""
+    found = ROW.findall((ROOT / "README.md").read_text())
+    return {name: default.strip("`") for name, default in found}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_setting_stands_in_the_readme_with_its_default(documented: dict[str, str], name: str) -> None:
+    assert name in documented, f"README.md has no row | `{name}` | default | ... |"
+    default = FIELDS[name].default
+    if default == "":
+        assert documented[name].lower() in NOTHING
+    elif isinstance(default, str):
+        assert documented[name] == default
+    else:
+        assert float(re.sub(r"[_, ]", "", documented[name])) == default
+
+
+def said(**environ: str) -> str:
+    """The sentence with which these are refused."""
+    with pytest.raises(SettingsError) as refused:
+        read(environ)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("bound", ["low", "high"])
+def test_a_number_on_its_bounds_is_taken(name: str, bound: str) -> None:
+    value = NUMBERS[name].metadata[bound]
+
+    if (name, bound) in NEVER:
+        assert name in said(**TOGETHER | {name: repr(value)})
+    else:
+        assert getattr(read(TOGETHER | {name: repr(value)}), name.lower()) == value
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_out_of_bounds_is_refused_by_name(name: str) -> None:
+    low, high = NUMBERS[name].metadata["low"], NUMBERS[name].metadata["high"]
+
+    for wrong in (low - 1, low - 1e-6, high + 1, -high, "nan", "inf", "-inf", "1e999", "x", "1,5", "0x10", "1 0"):
+        assert said(**{name: str(wrong)}).startswith(f"{name} is {str(wrong)!r}: give a number from ")
+
+
+@pytest.mark.parametrize("name", [name for name, field in NUMBERS.items() if field.type == "int"])
+def test_a_whole_number_has_no_fraction(name: str) -> None:
+    assert said(**{name: "2.5"}).startswith(f"{name} is '2.5'")
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_another_choice_is_refused_by_name(name: str) -> None:
+    assert said(**{name: "maybe"}).startswith(f"{name} is 'maybe': give one of ")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
+    assert read({name: ""}) == read({name: " "}) == read({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"RETRY_MIN_BACKOFF": "2", "RETRY_MAX_BACKOFF": "1"}, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF"),
+        ({"WORKER_TIMEOUT": "2", "UPKEEP_INTERVAL": "1"}, "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL"),
+        ({"LIST_BUDGET": "600"}, "LIST_BUDGET must be below STUCK_AFTER"),
+        ({"DATABASE_URL": "mysql://h"}, "DATABASE_URL does not start with postgresql://"),
+        ({"REDIS_URL": "http://h"}, "REDIS_URL does not start with redis://"),
+        ({"BIND": "8000"}, "BIND is '8000': give host:port"),
+        ({"BIND": "localhost:http"}, "BIND is 'localhost:http': give host:port"),
+        ({"BIND": "localhost:65536"}, "BIND is 'localhost:65536': give host:port"),
+        ({"BIND": "localhost:-1"}, "BIND is 'localhost:-1': give host:port"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_by_name(environ: dict[str, str], sentence: str) -> None:
+    assert said(**environ).startswith(sentence)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_what_is_needed_and_missing_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is not set: "):
+        read({}).require(name.lower())
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.8.9.10:1", "localhost:1", "[::1]:1"])
+def test_loopback_needs_no_permission(bind: str) -> None:
+    read({"BIND": bind}).check_exposure()
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1", "[::ffff:10.0.0.1]:1", "*:1"])
+def test_listening_to_others_needs_auth_off(bind: str) -> None:
+    with pytest.raises(SettingsError, match=r"^BIND=.* listens beyond this machine"):
+        read({"BIND": bind}).check_exposure()
+
+    read({"BIND": bind, "AUTH": "off"}).check_exposure()
+
+
+def test_keys_are_not_promised() -> None:
+    with pytest.raises(SettingsError, match=r"^AUTH=required needs API keys"):
+        read({"AUTH": "required"}).check_exposure()
+
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://u:hunter2@h/d",
+    "REDIS_URL": "redis://:hunter2@h",
+    "SMTP_URL": "smtp://u:hunter2@h",
+    "EMAIL_PASS": "hunter2",
+}
+
+
+def test_no_secret_is_in_what_settings_look_like() -> None:
+    current = read(SECRETS | {"EMAIL_USER": "u@example.com"})
+
+    assert "hunter2" not in f"{current!r} {current} {current.smtp!r} {current.smtp}"
+    assert current.smtp.password == "hunter2"
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgresql"), ("REDIS_URL", "redis")])
+def test_a_url_of_another_scheme_is_not_repeated(name: str, scheme: str) -> None:
+    assert "hunter2" not in said(**{name: f"http://u:hunter2@h/{scheme}://"})
+
+
+@given(environ=st.dictionaries(st.sampled_from(sorted(FIELDS)), st.text()))
+def test_any_environment_is_understood_or_refused_with_a_sentence(environ: dict[str, str]) -> None:
+    try:
+        read(environ)
+    except SettingsError as refused:
+        sentence = str(refused)
+    else:
+        sentence = ": "
+
+    assert ": " in sentence or sentence.startswith(("WORKER_TIMEOUT", "LIST_BUDGET", "SMTP_URL"))

@@ -1,0 +1,112 @@
+"""Where mail goes and from whom: SMTP_URL, EMAIL_USER and EMAIL_PASS, MAIL_FROM."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings import SettingsError, SmtpServer, read
+
+
+def said(url: str) -> str:
+    """The sentence with which this is refused."""
+    with pytest.raises(SettingsError) as refused:
+        read({"SMTP_URL": url})
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://u:hunter2@h", "u:hunter2@h", "smtp://u:hunter2@", "smtp://u:hunter2@h:x", "smtp://u:hunter2@h:99999"),
+        "smtp://u:hunter2@h:²",
+        *("smtp://u:hunter2@h/path", "smtp://u:hunter2@h?starttls=maybe", "smtp://u:hunter2@h?tls=1"),
+    ],
+)
+def test_a_bad_smtp_url_is_refused_without_its_password(url: str) -> None:
+    sentence = said(url)
+
+    assert sentence.startswith("SMTP_URL ")
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("url", ["smtp://u:hunter2@[::1", "smtp://u:hunter2@[nonsense]:25"])
+def test_an_smtp_url_that_cannot_be_parsed_is_refused_by_name(url: str) -> None:
+    assert said(url).startswith("SMTP_URL ")
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://h", SmtpServer("h", 587)),
+        ("smtp://h:25", SmtpServer("h", 25)),
+        ("smtps://h", SmtpServer("h", 465, tls=True)),
+        ("smtps://u:p@h:2465", SmtpServer("h", 2465, "u", "p", tls=True, starttls="required")),
+        ("smtp://u:p@h", SmtpServer("h", 587, "u", "p", starttls="required")),
+        ("smtp://u:p@h?starttls=optional", SmtpServer("h", 587, "u", "p", starttls="optional")),
+        ("smtp://u:p@h?starttls=off", SmtpServer("h", 587, "u", "p", starttls="off")),
+        ("smtp://h?starttls=required", SmtpServer("h", 587, starttls="required")),
+        ("smtp://h?ca=/etc/ca.pem", SmtpServer("h", 587, ca="/etc/ca.pem")),
+        ("smtp://h/?ca=%2Fmy%20ca.pem", SmtpServer("h", 587, ca="/my ca.pem")),
+        (
+            "smtp://a%40b.c:p%40%3A%2F%3F%23%25w%C3%A9@h",
+            SmtpServer("h", 587, "a@b.c", "p@:/?#%wé", starttls="required"),
+        ),
+        ("smtp://[::1]:2525", SmtpServer("::1", 2525)),
+        ("smtp://u:p@[2001:db8::1]", SmtpServer("2001:db8::1", 587, "u", "p", starttls="required")),
+    ],
+)
+def test_an_smtp_url_is_understood(url: str, server: SmtpServer) -> None:
+    assert read({"SMTP_URL": url}).smtp == server
+
+
+@given(user=st.text(min_size=1), password=st.text(min_size=1))
+def test_any_user_and_password_can_be_written_in_a_url(user: str, password: str) -> None:
+    server = read({"SMTP_URL": f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@h"}).smtp
+
+    assert (server.user, server.password) == (user, password)
+
+
+def test_gmail_needs_only_user_and_password() -> None:
+    current = read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
+
+    assert current.smtp == SmtpServer("smtp.gmail.com", 587, "me@gmail.com", "p", starttls="required")
+    assert current.sender == "me@gmail.com"
+
+
+def test_an_explicit_mail_server_goes_before_gmail() -> None:
+    current = read({"SMTP_URL": "smtp://h", "EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
+
+    assert current.smtp == SmtpServer("h", 587)
+
+
+@pytest.mark.parametrize("environ", [{}, {"EMAIL_USER": "me@gmail.com"}, {"EMAIL_PASS": "p"}])
+def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^SMTP_URL is not set: "):
+        _ = read(environ).smtp
+
+
+@pytest.mark.parametrize(
+    ("environ", "sender"),
+    [
+        ({"MAIL_FROM": "a@example.com"}, "a@example.com"),
+        ({"MAIL_FROM": "Jörg <a@example.com>", "EMAIL_USER": "b@example.com"}, "Jörg <a@example.com>"),
+        ({"SMTP_URL": "smtp://c%40example.com:p@h"}, "c@example.com"),
+    ],
+)
+def test_the_sender_is_mail_from_or_the_user(environ: dict[str, str], sender: str) -> None:
+    assert read(environ).sender == sender
+
+
+def test_a_missing_sender_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM is not set: "):
+        _ = read({"SMTP_URL": "smtp://u:p@h"}).sender
+
+
+@pytest.mark.parametrize("sender", ["a@example.com\r\nBcc: b@example.com", "a@example.com\0", "a\t@example.com"])
+def test_a_sender_on_two_lines_is_refused(sender: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM holds a control character"):
+        _ = read({"MAIL_FROM": sender}).sender
