@@ -99,7 +99,8 @@ class Coalescer(Generic[Item, Answer]):
             going = batch[-1] is not None
             # Who has given up waiting, and may ask again, must not be served twice.
             self._flush([entry for entry in batch if entry is not None and not entry[1].cancelled()])
-        database.close()
+        if not database.is_closed():
+            database.close()
 
     def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:
         if not batch:
