@@ -6,7 +6,8 @@ import threading
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered
 from actors.channels.mail import Mail, Sender, compose
-from actors.channels.smtp import Connection, Dropped, Reply
+from actors.channels.replies import Reply
+from actors.channels.smtp import Connection, Dropped
 from db.records import Claimed
 from settings import Settings
 
@@ -58,17 +59,20 @@ def _transfer(connection: Connection, mail: Mail) -> Receipt:
     hello = connection.mail(mail.sender, mail.utf8)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
-    _expect(connection, "mail", hello, 250)
-    _expect(connection, "rcpt", connection.rcpt(mail.recipient), 250, 251)
-    _expect(connection, "data", connection.data(), 354)
+    _expect(connection, "mail", hello, 2)
+    _expect(connection, "rcpt", connection.rcpt(mail.recipient), 2)
+    _expect(connection, "data", connection.data(), 3)
     reply = connection.content(mail.content)
-    _expect(connection, "content", reply, 250)
+    _expect(connection, "content", reply, 2)
     return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
 
-def _expect(connection: Connection, phase: str, reply: Reply, *codes: int) -> None:
-    if reply.code in codes:
+def _expect(connection: Connection, phase: str, reply: Reply, kind: int) -> None:
+    """Judge a reply by its first digit: that decides also where the code is not one we know (RFC 5321, 4.2.1)."""
+    if reply.code // 100 == kind:
         return
+    if reply.code < 400:  # Neither yes nor no to what we said.
+        raise Dropped(phase, reply.text, content_sent=phase == "content")
     if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
         connection.close()
     else:
@@ -79,7 +83,7 @@ def _expect(connection: Connection, phase: str, reply: Reply, *codes: int) -> No
 def _refusal(reply: Reply) -> type[Undelivered]:
     if reply.code in (421, 530, 535):  # Closing; authentication required, or not accepted (RFC 4954).
         return ProviderDown
-    return Refused if 500 <= reply.code <= 599 else Deferred
+    return Refused if reply.code >= 500 else Deferred
 
 
 def _undelivered(drop: Dropped) -> Undelivered:

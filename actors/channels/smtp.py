@@ -1,4 +1,4 @@
-"""One SMTP connection (RFC 5321), phase by phase; the only user of smtplib.
+"""One SMTP connection (RFC 5321), phase by phase.
 
 smtplib's own `sendmail` cannot tell in which phase it failed, and that decides whether a mail may
 have been taken; so the phases are spoken here, each with its own timeout.
@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-import smtplib
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from actors.channels import ProviderDown, printable
+from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
 
 QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the answer
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")  # RFC 3463
 _LINE_DOT = re.compile(rb"(?m)^\.")
 
 
-class Reply(NamedTuple):
-    code: int
-    enhanced_code: str | None
-    text: str
-
-
 class Dropped(Exception):
-    """The connection ended or stayed silent for too long. `content_sent`: after the final dot went out."""
+    """The connection ended, was silent for too long or is out of step. `content_sent`: after the final dot."""
 
     def __init__(self, phase: str, text: str, *, content_sent: bool = False) -> None:
         super().__init__(text)
@@ -40,7 +33,7 @@ class Dropped(Exception):
 class Connection:
     """A connection that is greeted, encrypted as asked, and logged in."""
 
-    def __init__(self, smtp: smtplib.SMTP, settings: Settings) -> None:
+    def __init__(self, smtp: Client, settings: Settings) -> None:
         self._smtp, self._settings = smtp, settings
         self._opened = self._used = time.monotonic()
         self._mails = 0
@@ -49,11 +42,10 @@ class Connection:
     def open(cls, settings: Settings) -> Connection:
         """Connect to SMTP_URL; raises ProviderDown, which names the phase."""
         server = settings.smtp
-        client = _client(server, settings.smtp_connect_timeout)
-        connection = cls(client, settings)
+        connection = cls(Client(settings.smtp_connect_timeout), settings)
         try:
-            connection._greet(server)
-            client.sock.settimeout(settings.smtp_timeout)  # type: ignore[union-attr]
+            connection._connect(server)
+            connection._settle_in(settings.smtp_timeout)
             connection._hello()
             if not server.tls and server.starttls != "off":
                 connection._encrypt(server)
@@ -61,16 +53,18 @@ class Connection:
                 connection._log_in(server)
         except Dropped as drop:
             connection.close()
-            raise ProviderDown(drop.text, phase=drop.phase) from None
-        except ProviderDown:
+            raise ProviderDown(_censored(drop.text, server), phase=drop.phase) from None
+        except ProviderDown as down:
             connection.close()
-            raise
+            phase, code, enhanced_code, text = down.receipt
+            text = _censored(text, server)
+            raise ProviderDown(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
         return connection
 
     @property
     def reused(self) -> bool:
-        """Whether a mail went over it before this one."""
-        return self._mails > 0
+        """Whether a mail was begun on it before this one."""
+        return self._mails > 1
 
     def offers(self, extension: str) -> bool:
         return bool(self._smtp.has_extn(extension))
@@ -95,10 +89,10 @@ class Connection:
         options = " SMTPUTF8 BODY=8BITMIME" if utf8 else ""
         self._smtp.command_encoding = "utf-8" if utf8 else "ascii"
         self._used = time.monotonic()
+        self._mails += 1
         return self._say("mail", f"MAIL FROM:<{sender}>{options}")
 
     def rcpt(self, recipient: str) -> Reply:
-        self._mails += 1
         return self._say("rcpt", f"RCPT TO:<{recipient}>")
 
     def data(self) -> Reply:
@@ -108,10 +102,10 @@ class Connection:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown."""
         with _dropping("content"):
             # In one piece: a second small packet would wait for the delayed acknowledgement of the first.
-            self._smtp.send(_LINE_DOT.sub(b"..", content) + b".\r\n")
+            self._smtp.deliver(_LINE_DOT.sub(b"..", content) + b".\r\n")
             self._settle_in(self._settings.smtp_data_timeout)
         with _dropping("content", content_sent=True):
-            reply = _reply(self._smtp.getreply())
+            reply = Reply.of(*self._smtp.getreply())
         self._settle_in(self._settings.smtp_timeout)
         return reply
 
@@ -133,14 +127,20 @@ class Connection:
     def close(self) -> None:
         self._smtp.close()
 
-    def _greet(self, server: SmtpServer) -> None:
+    def _connect(self, server: SmtpServer) -> None:
         with _dropping("connect"):
-            greeting = _reply(self._smtp.connect(server.host, server.port))
-        _demand("greeting", greeting, 220)
+            self._smtp.reach(server.host, server.port)
+        if server.tls:
+            with _dropping("tls"):
+                self._smtp.encrypt(_tls(server, verified=True), server.host)
+        with _dropping("greeting"):
+            _demand("greeting", Reply.of(*self._smtp.getreply()), 220)
 
     def _hello(self) -> None:
+        # No HELO where EHLO is refused: every server must know EHLO (RFC 5321, 2.2.1), and without
+        # it there is no STARTTLS and no AUTH.
         with _dropping("ehlo"):
-            hello = _reply(self._smtp.ehlo(_own_name(self._smtp.sock)))
+            hello = Reply.of(*self._smtp.ehlo(_own_name(self._smtp.sock)))
         _demand("ehlo", hello, 250)
 
     def _encrypt(self, server: SmtpServer) -> None:
@@ -149,32 +149,34 @@ class Connection:
             if required:
                 raise ProviderDown("the mail server does not offer STARTTLS", phase="starttls")
             return
+        _demand("starttls", self._say("starttls", "STARTTLS"), 220)
         with _dropping("starttls"):
-            _demand("starttls", _reply(self._smtp.starttls(context=_tls(server, verified=required))), 220)
+            self._smtp.encrypt(_tls(server, verified=required), server.host)
         self._hello()
 
     def _log_in(self, server: SmtpServer) -> None:
-        with _dropping("auth"):
-            try:
-                self._smtp.login(server.user, server.password)
-            except smtplib.SMTPResponseException as refusal:
-                _demand("auth", _reply((refusal.smtp_code, refusal.smtp_error)), 235)
+        """AUTH PLAIN (RFC 4616) where it is offered, else AUTH LOGIN; once, or accounts get locked."""
+        if server.starttls != "off" and not isinstance(self._smtp.sock, ssl.SSLSocket):
+            raise ProviderDown("the password is not sent in clear unless starttls=off says so", phase="auth")
+        offered = self._smtp.esmtp_features.get("auth", "").upper().split()
+        if "PLAIN" in offered:
+            reply = self._say("auth", f"AUTH PLAIN {_base64(_plain(server))}")
+        elif "LOGIN" in offered:
+            reply = self._say("auth", "AUTH LOGIN")
+            for answer in (server.user, server.password):
+                reply = self._say("auth", _base64(answer)) if reply.code == 334 else reply
+        else:
+            raise ProviderDown("the mail server offers neither AUTH PLAIN nor AUTH LOGIN", phase="auth")
+        _demand("auth", reply, 235)
 
     def _say(self, phase: str, line: str) -> Reply:
         with _dropping(phase):
             self._smtp.putcmd(line)
-            return _reply(self._smtp.getreply())
+            return Reply.of(*self._smtp.getreply())
 
     def _settle_in(self, seconds: float) -> None:
         if self._smtp.sock is not None:
             self._smtp.sock.settimeout(seconds)
-
-
-def _client(server: SmtpServer, timeout: float) -> smtplib.SMTP:
-    # A host name of our own, or smtplib asks DNS for one, which can take its time.
-    if server.tls:
-        return smtplib.SMTP_SSL(local_hostname="localhost", timeout=timeout, context=_tls(server, verified=True))
-    return smtplib.SMTP(local_hostname="localhost", timeout=timeout)
 
 
 def _tls(server: SmtpServer, *, verified: bool) -> ssl.SSLContext:
@@ -194,11 +196,20 @@ def _own_name(sock: socket.socket | None) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-def _reply(answer: tuple[int, bytes | str]) -> Reply:
-    code, raw = answer
-    text = printable(raw if isinstance(raw, str) else raw.decode("utf-8", "replace"))
-    enhanced = _ENHANCED.match(text)
-    return Reply(code, enhanced and enhanced[0], f"{code} {text}".strip())
+def _plain(server: SmtpServer) -> str:
+    return f"\0{server.user}\0{server.password}"
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _censored(text: str, server: SmtpServer) -> str:
+    """Without the password: some servers repeat the line that they refuse."""
+    if server.password:
+        for secret in (_base64(_plain(server)), _base64(server.password), server.password):
+            text = text.replace(secret, "***")
+    return text
 
 
 def _demand(phase: str, reply: Reply, code: int) -> None:
@@ -211,7 +222,7 @@ def _dropping(phase: str, *, content_sent: bool = False) -> Iterator[None]:
     """Turn every way a connection can end into Dropped, which knows the phase."""
     try:
         yield
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, UnicodeError) as error:  # smtplib's errors are OSErrors; UnicodeError is a host name that is none.
         raise Dropped(phase, _why(error), content_sent=content_sent) from None
 
 

@@ -1,0 +1,88 @@
+"""Words for tests of the mail channel: a channel, a notification, a send that fails, a server of fixed answers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from actors.channels import Undelivered
+from actors.channels.email import Email
+from db.records import Claimed
+from tests.environment import configured
+
+# Only for what hangs: all else ends by itself, on a busy machine too.
+IMPATIENT = {"smtp_connect_timeout": 0.3, "smtp_timeout": 0.3, "smtp_data_timeout": 0.3}
+PLAIN = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, 0, datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def channel(url: str, **settings: object) -> Email:
+    """A channel to this server, for the calling thread."""
+    with configured(smtp_url=url, **{"mail_from": "noreply@example.com", **settings}) as current:
+        return Email(current)
+
+
+def notification(**values: Any) -> Claimed:
+    return PLAIN._replace(**values)
+
+
+def failure(email: Email, **values: Any) -> Undelivered:
+    """How sending fails; what it raised has been checked for what holds of each."""
+    with pytest.raises(Undelivered) as caught:
+        email.send(notification(**values))
+    email.hang_up()
+    text = caught.value.receipt.text
+    assert text
+    assert text == str(caught.value)
+    assert text.isprintable()
+    assert len(text) <= 500
+    return caught.value
+
+
+# What a server says: its greeting, then its answers to EHLO, MAIL, RCPT, DATA and the dot.
+GO_AHEAD = b"354 go ahead\r\n"
+TALK = (b"220 hello\r\n", b"250 hello\r\n", b"250 ok\r\n", b"250 ok\r\n", GO_AHEAD, b"250 2.0.0 ok\r\n")
+
+
+@contextmanager
+def saying(*answers: bytes) -> Iterator[str]:
+    """SMTP_URL of a server that says the first answer, after each request the next one, and then closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        talking = threading.Thread(target=_talk, args=(listener, answers), name="saying")
+        talking.start()
+        yield f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        talking.join()
+
+
+def _talk(listener: socket.socket, answers: Sequence[bytes]) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        # The client may leave at any time.
+        with client, suppress(ConnectionError):
+            _converse(client, answers)
+
+
+def _converse(client: socket.socket, answers: Sequence[bytes]) -> None:
+    ending = b""
+    for answer in answers:
+        _read(client, ending)
+        client.sendall(answer)
+        ending = b"\r\n.\r\n" if answer == GO_AHEAD else b"\r\n"
+
+
+def _read(client: socket.socket, ending: bytes) -> None:
+    request = b""
+    while not request.endswith(ending):
+        piece = client.recv(65_536)
+        if not piece:
+            raise ConnectionResetError
+        request += piece

@@ -1,0 +1,197 @@
+"""One connection for many mails: kept while it is good, and what its end costs."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+
+from actors.channels import Deferred, ProviderDown, Refused, Undelivered
+from actors.channels.email import Email
+from actors.channels.smtp import Connection
+from tests.eventually import eventually
+from tests.integration.mailing import IMPATIENT, TALK, channel, notification, saying
+from tests.smtp import Action, Drop, Hang, Phase, Reply, SmtpServer
+
+
+@pytest.fixture
+def email(smtp_server: SmtpServer) -> Iterator[Email]:
+    channel_ = channel(smtp_server.url)
+    yield channel_
+    channel_.hang_up()
+
+
+def send(email: Email, count: int = 1) -> None:
+    for _ in range(count):
+        email.send(notification())
+
+
+def connections(server: SmtpServer) -> list[int]:
+    """Over which connection each mail came."""
+    return [mail.connection for mail in server.mails]
+
+
+def test_a_connection_is_kept_from_mail_to_mail(email: Email, smtp_server: SmtpServer) -> None:
+    send(email, 5)
+    assert connections(smtp_server) == [1] * 5
+
+
+def test_a_connection_carries_so_many_mails_and_no_more(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url, smtp_connection_messages=3)
+    send(email, 7)
+    email.hang_up()
+    assert connections(smtp_server) == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url, smtp_connection_age=100)
+    with mock.patch("actors.channels.smtp.time.monotonic", return_value=1_000.0) as clock:
+        send(email, 2)
+        clock.return_value += 99
+        send(email)
+        clock.return_value += 2
+        send(email)
+        email.hang_up()
+    assert connections(smtp_server) == [1, 1, 1, 2]
+
+
+def test_a_connection_that_idled_is_asked_first_whether_it_lives(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url, smtp_connection_idle=0)
+    with mock.patch.object(Connection, "_say", autospec=True, side_effect=Connection._say) as say:
+        send(email, 2)
+        email.hang_up()
+    said = [call.args[1] for call in say.call_args_list]
+    assert said == ["mail", "rcpt", "data", "noop", "mail", "rcpt", "data", "quit"]
+    assert connections(smtp_server) == [1, 1]
+
+
+@pytest.mark.parametrize("idle", [0, 3_600], ids=["asked first", "found out by MAIL"])
+def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: SmtpServer, idle: int) -> None:
+    email = channel(smtp_server.url, smtp_connection_idle=idle)
+    send(email)
+    smtp_server.stop()
+    smtp_server.start()
+    send(email)
+    email.hang_up()
+    assert connections(smtp_server) == [1, 2]
+
+
+@pytest.mark.parametrize("idle", [0, 3_600], ids=["asked first", "found out by MAIL"])
+def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_server: SmtpServer, idle: int) -> None:
+    email = channel(smtp_server.url, smtp_connection_idle=idle)
+    send(email)
+    [wire] = smtp_server._wires
+    smtp_server._loop.call_soon_threadsafe(wire.write, b"421 4.4.2 idle for too long\r\n")
+    smtp_server._loop.call_soon_threadsafe(wire.close)
+    kept = email._kept.connection._smtp.sock
+    eventually(lambda: select.select([kept], [], [], 0)[0])
+    send(email)
+    email.hang_up()
+    assert connections(smtp_server) == [1, 2]
+
+
+def test_a_goodbye_right_behind_the_last_answer_costs_nothing() -> None:
+    with saying(*TALK[:5], TALK[5] + b"421 4.4.2 that was all\r\n") as url:
+        email = channel(url)
+        send(email, 3)
+        email.hang_up()
+
+
+@pytest.mark.parametrize(
+    "action", [Reply(421, "4.7.0 enough for today"), Drop(), Hang()], ids=["421", "drop", "silence"]
+)
+def test_a_kept_connection_that_ends_at_mail_is_replaced_at_once(smtp_server: SmtpServer, action: Action) -> None:
+    email = channel(smtp_server.url, **IMPATIENT)
+    send(email)
+    smtp_server.on("mail", action)
+    send(email)
+    email.hang_up()
+    assert connections(smtp_server) == [1, 2]
+
+
+def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Email, smtp_server: SmtpServer) -> None:
+    send(email)
+    smtp_server.on("mail", Drop(), times=2)
+    with pytest.raises(Deferred):
+        send(email)
+    assert smtp_server.connections == 2
+    send(email)
+    assert connections(smtp_server) == [1, 3]
+
+
+def test_a_kept_connection_that_ends_and_cannot_be_replaced_is_the_providers_fault(
+    email: Email, smtp_server: SmtpServer
+) -> None:
+    send(email)
+    smtp_server.stop()
+    with pytest.raises(ProviderDown):
+        send(email)
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+def test_a_kept_connection_that_ends_later_is_an_attempt(email: Email, smtp_server: SmtpServer, phase: Phase) -> None:
+    send(email)
+    smtp_server.on(phase, Drop())
+    with pytest.raises(Undelivered):
+        send(email)
+    send(email)
+    assert connections(smtp_server) == [1, 2]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize(("code", "error"), [(450, Deferred), (550, Refused)])
+def test_after_a_refusal_the_connection_is_reset_and_kept(
+    email: Email, smtp_server: SmtpServer, phase: Phase, code: int, error: type[Undelivered]
+) -> None:
+    smtp_server.on(phase, Reply(code), times=2)
+    for _ in range(2):
+        with pytest.raises(error):
+            send(email)
+    send(email)
+    assert connections(smtp_server) == [1]
+    [mail] = smtp_server.mails
+    assert mail.recipients == ("a@example.com",)
+
+
+def test_a_connection_on_which_only_a_mail_was_refused_may_end_unnoticed_too(
+    email: Email, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("mail", Reply(450))
+    with pytest.raises(Deferred):
+        send(email)
+    smtp_server.stop()
+    smtp_server.start()
+    send(email)
+    assert connections(smtp_server) == [2]
+
+
+def test_a_connection_that_cannot_be_reset_is_not_kept() -> None:
+    with saying(*TALK[:3], b"450 later\r\n", b"500 what?\r\n") as url:
+        email = channel(url)
+        for _ in range(2):
+            with pytest.raises(Deferred):
+                send(email)
+        email.hang_up()
+
+
+def test_after_a_421_the_connection_is_not_kept(email: Email, smtp_server: SmtpServer) -> None:
+    phases: list[Phase] = ["rcpt", "data", "dot"]
+    for phase in phases:
+        smtp_server.on(phase, Reply(421, "4.3.2 closing"))
+        with pytest.raises(ProviderDown):
+            send(email)
+    send(email)
+    assert connections(smtp_server) == [4]
+
+
+def test_hanging_up_is_quick_and_may_be_done_twice(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url)
+    email.hang_up()
+    send(email)
+    email.hang_up()
+    email.hang_up()
+    send(email)
+    email.hang_up()
+    assert connections(smtp_server) == [1, 2]
