@@ -1,0 +1,196 @@
+"""What can be known of docker/ without Docker: that all it names exists, and that it is as closed as it says."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+from dataclasses import fields
+from fnmatch import fnmatch
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import settings
+from cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+OURS = ("api", "worker", "migrate")
+VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
+FILLED = {"POSTGRES_PASSWORD": "0a1b2c", "SMTP_URL": "smtp://u:p@mail.example:587", "MAIL_FROM": "Shop <a@example.com>"}
+
+
+@cache
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's, as (name, arguments)."""
+    text = re.sub(r"^#.*\n", "", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    pairs = [line.partition(" ") for line in text.splitlines() if line.strip()]
+    return [(name, re.sub(r"\s+", " ", arguments).strip()) for name, _, arguments in pairs]
+
+
+def arguments(name: str) -> list[str]:
+    return [given for instruction, given in instructions() if instruction == name]
+
+
+def copied() -> list[str]:
+    """What the build takes from the project."""
+    return [source for given in arguments("COPY") for source in given.split(" ")[:-1]]
+
+
+@cache
+def compose() -> dict[str, Any]:
+    """compose.yaml with the variables of a filled .env put in."""
+    document: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value, (DOCKER / "compose.yaml").read_text()))
+    return document
+
+
+def value(variable: re.Match[str]) -> str:
+    name, kind, default = variable.groups()
+    assert name in FILLED or kind == "-", f"{name} has no default and does not stand in .env.example"
+    return FILLED.get(name, default)
+
+
+def seconds(duration: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)([smh])", duration).groups()  # type: ignore[union-attr]
+    return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+def commands() -> list[list[str]]:
+    from_compose = [compose()["services"][name].get("command") for name in OURS]
+    return [json.loads(given) for given in arguments("CMD")] + [command for command in from_compose if command]
+
+
+def test_the_build_finds_all_it_copies_and_copies_all_it_needs() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    modules = [f"{name.strip()}.py" for name in setup["options"]["py_modules"].split(",")]
+    packages = [name.strip("*") for name in setup["options.packages.find"]["include"].split()]
+    needed = {"setup.cfg", "pyproject.toml", "README.md", "LICENSE", "gunicorn.conf.py", *modules, *packages}
+    assert set(copied()) == needed
+    assert [source for source in copied() if not (ROOT / source).exists()] == []
+
+
+def test_the_build_sees_what_it_copies_and_no_more() -> None:
+    lines = [
+        line for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("#", "")
+    ]
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == set(copied())
+
+
+def test_images_are_pinned_to_a_version_that_the_project_supports() -> None:
+    [image] = [given.removeprefix("PYTHON=") for given in arguments("ARG")]
+    assert re.fullmatch(r"python:3\.(1[1-4])-slim-bookworm", image)
+    assert {given.split(" ")[0] for given in arguments("FROM")} == {"${PYTHON}"}
+    services = compose()["services"]
+    postgres = re.fullmatch(r"postgres:(\d+)-alpine", services["postgres"]["image"])
+    assert postgres is not None
+    assert 14 <= int(postgres[1]) <= 18
+    assert re.fullmatch(r"valkey/valkey:[89]\.\d+-alpine", services["redis"]["image"])
+
+
+def test_the_image_runs_as_nobody_in_particular_and_writes_nothing() -> None:
+    assert arguments("USER") == ["10001:10001"]
+    assert any("--uid 10001" in given for given in arguments("RUN"))
+    assert "PYTHONDONTWRITEBYTECODE=1" in arguments("ENV")[0]
+    assert arguments("STOPSIGNAL") == ["SIGTERM"]
+    assert "embedded" not in (DOCKER / "Dockerfile").read_text()
+
+
+def test_every_command_exists() -> None:
+    scripts = {script.name for script in entry_points(group="console_scripts")}
+    assert len(commands()) == 3
+    for program, *words in commands():
+        assert program in scripts
+        if program == "dramatiq":
+            assert find_spec(words[0]) is not None
+        if program == "notify":
+            assert words[0] in COMMANDS
+
+
+def test_the_health_check_asks_for_what_the_api_serves() -> None:
+    [check] = [json.loads(given.partition("CMD ")[2]) for given in arguments("HEALTHCHECK")]
+    assert check[:2] == ["python", "-c"]
+    compile(check[2], "HEALTHCHECK", "exec")
+    [(port, path)] = re.findall(r"'http://127\.0\.0\.1:(\d+)(/\w+)'", check[2])
+    assert any(f'"{path}"' in module.read_text() for module in (ROOT / "api").glob("*.py"))
+    assert compose()["services"]["api"]["environment"]["BIND"].endswith(f":{port}")
+    assert f"BIND=0.0.0.0:{port}" in arguments("ENV")[0]
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
+    environment = compose()["services"][service]["environment"]
+    assert set(environment) <= {field.name.upper() for field in fields(settings.Settings)}
+    assert all(isinstance(value, str) for value in environment.values())
+    read = settings.read(environment)
+    read.require("database_url", "redis_url")
+    read.check_exposure()
+    assert (read.smtp.host, read.sender) == ("mail.example", FILLED["MAIL_FROM"])
+
+
+def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:
+    asked = {name for name, *_ in VARIABLE.findall((DOCKER / "compose.yaml").read_text())}
+    offered = re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), flags=re.MULTILINE)
+    assert set(offered) == asked
+    assert any(fnmatch(".env", line) for line in (DOCKER / ".gitignore").read_text().splitlines())
+
+
+def test_only_the_api_is_published_and_only_on_this_machine() -> None:
+    published = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
+    assert published == {"api": ["127.0.0.1:8000:8000"]}
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_our_services_can_do_little(service: str) -> None:
+    definition = compose()["services"][service]
+    assert definition["read_only"] is True
+    assert definition["tmpfs"] == ["/tmp"]
+    assert definition["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in definition["security_opt"]
+    assert "volumes" not in definition
+
+
+def test_services_start_in_order_and_are_started_again() -> None:
+    services = compose()["services"]
+    for name, service in services.items():
+        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
+        assert "container_name" not in service  # or it could not be scaled
+        for needed, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "test" in services[needed]["healthcheck"]
+            else:
+                assert (needed, how["condition"]) == ("migrate", "service_completed_successfully")
+    for name in ("api", "worker"):
+        assert set(services[name]["depends_on"]) == {"migrate", "redis"}
+
+
+def test_nothing_is_killed_while_it_finishes_its_work() -> None:
+    usual = settings.Settings()
+    # Each wait of a send: MAIL on a kept connection, then on a new one EHLO, STARTTLS, TLS, EHLO, AUTH in three
+    # steps, MAIL, RCPT, DATA, the body, RSET.
+    send = 13 * usual.smtp_timeout + 2 * usual.smtp_connect_timeout + usual.smtp_data_timeout
+    services = compose()["services"]
+    assert seconds(services["worker"]["stop_grace_period"]) > send + usual.shutdown_grace
+    assert seconds(services["api"]["stop_grace_period"]) > 2 * usual.shutdown_grace + usual.redis_timeout
+
+
+def test_redis_keeps_what_it_has() -> None:
+    command = compose()["services"]["redis"]["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+    assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")
+
+
+def test_data_are_in_volumes_that_are_declared() -> None:
+    services = compose()["services"]
+    mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    assert mounted == set(compose()["volumes"])
+    # Where the image keeps its data since version 18.
+    assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
+    assert services["redis"]["volumes"] == ["redis:/data"]
