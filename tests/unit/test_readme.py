@@ -1,0 +1,87 @@
+"""What README.md and its like point to is there: links, files, commands, and the programs in them."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+
+from cli import lazy
+from cli.main import COMMANDS
+from settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "CHANGELOG.md", "docs/operations.md"]
+# What a document may name besides files of the project.
+ELSEWHERE = {".data", "docker/.env"}
+FILE = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:md|py|yaml|cfg|toml)|(?:docs|docker|tests|benchmarks)/[\w./-]*")
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def code_in(page: str) -> list[str]:
+    """Each line of code, be it in a block or within a sentence."""
+    text = text_of(page)
+    fenced = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = [line for block in fenced for line in block.splitlines()]
+    indented = re.findall(r"^    (.+)$", text, flags=re.MULTILINE)
+    return blocks + indented + re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of its headings, as code hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (ROOT / page).parent / path if path else ROOT / page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page: str) -> None:
+    for code in code_in(page):
+        for name in FILE.findall(code):
+            assert name in ELSEWHERE or (ROOT / name).exists(), code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist_and_know_their_options(page: str) -> None:
+    scripts = {script.name for script in entry_points(group="console_scripts")}
+    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), flags=re.MULTILINE))
+    for code in code_in(page):
+        program, *words = code.partition("#")[0].split() or [""]
+        if program == "make":
+            assert words[0] in targets, code
+        if program in ("gunicorn", "dramatiq", "notify"):
+            assert program in scripts
+        if program.rpartition("/")[2] == "notify" and words:
+            command = lazy.attribute(COMMANDS[words[0]])
+            assert isinstance(command, click.Command)
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known, code
+
+
+def test_every_command_is_explained() -> None:
+    explained = {code.split()[1] for code in code_in("README.md") if code.startswith("notify ")}
+    assert explained == set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_that_are_named_exist(page: str) -> None:
+    known = {name.upper() for name in Settings.__dataclass_fields__}
+    others = {"DATA_DIR", "CATCHER_KEEP", "NOTIFY_URL"}  # read by `notify` itself
+    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text_of(page)))
+    assert named <= known | others
