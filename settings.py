@@ -180,6 +180,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
     if settings.list_budget >= settings.stuck_after:
         raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
+    slowest = 2 * settings.smtp_connect_timeout + 13 * settings.smtp_timeout + settings.smtp_data_timeout
+    if slowest >= settings.stuck_after:
+        raise SettingsError(
+            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
+            "or rescue takes live work"
+        )
     for name, schemes in _SCHEMES.items():
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:

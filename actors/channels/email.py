@@ -77,11 +77,13 @@ def _expect(connection: Connection, phase: str, reply: Reply, kind: int) -> None
         connection.close()
     else:
         connection.reset()
-    raise _refusal(reply)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
+    raise _refusal(phase, reply)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
 
 
-def _refusal(reply: Reply) -> type[Undelivered]:
+def _refusal(phase: str, reply: Reply) -> type[Undelivered]:
     if reply.code in (421, 530, 535):  # Closing; authentication required, or not accepted (RFC 4954).
+        return ProviderDown
+    if phase == "mail" and reply.code >= 500:  # Our own sender is refused: no notification is to blame.
         return ProviderDown
     return Refused if reply.code >= 500 else Deferred
 

@@ -47,7 +47,7 @@ def test_a_mail_is_taken_with_the_servers_words(smtp_server: SmtpServer) -> None
         ("mail", 421, ProviderDown, "mail"),
         ("mail", 451, Deferred, "mail"),
         ("mail", 530, ProviderDown, "mail"),
-        ("mail", 550, Refused, "mail"),
+        ("mail", 550, ProviderDown, "mail"),
         ("rcpt", 421, ProviderDown, "rcpt"),
         ("rcpt", 450, Deferred, "rcpt"),
         ("rcpt", 550, Refused, "rcpt"),
