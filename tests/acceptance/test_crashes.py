@@ -191,7 +191,8 @@ def retries_in_memory(world: World, count: int) -> dict[int, str]:
     for recipient in world.recipients(count):
         world.mail_server.on("rcpt", Reply(451, "4.3.0 come back later"), to=recipient, times=3)
         accepted[world.post_one(recipient)] = recipient
-    eventually(lambda: world.system.ledger.attempts(list(accepted)) == 3 * count)
+    # Not exactly: the first may be tried a fourth time before the last was tried a third.
+    eventually(lambda: world.system.ledger.attempts(list(accepted)) >= 3 * count)
     eventually(lambda: world.queued(DELAYED) == 0)
     assert world.system.ledger.statuses(list(accepted))["sent"] < count
     return accepted
