@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import defaultdict
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import dramatiq
 import redis
+from dramatiq import MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name
 from dramatiq.errors import ConnectionClosed
@@ -48,7 +50,7 @@ class Doorbell(RedisBroker):
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
         )
-        self._in_hand: defaultdict[str, set[str]] = defaultdict(set)
+        self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
     def consumer_class(self) -> type[WaitingConsumer]:
@@ -62,15 +64,28 @@ class Doorbell(RedisBroker):
         acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
         try:
             fetched = {id.decode() for id in self.client.smembers(acks)}  # type: ignore[union-attr]
-            if stranded := fetched - self.in_hand(queue_name):
+            if stranded := fetched - self.in_hand(queue_name).keys():
                 self.do_requeue(queue_name, *stranded)
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
         return consumer
 
-    def in_hand(self, queue_name: str) -> set[str]:
-        """Ids in Redis of the messages that this process has taken and not yet acknowledged."""
+    def in_hand(self, queue_name: str) -> dict[str, float]:
+        """Ids in Redis of the messages that this process has taken and not yet acknowledged.
+
+        With the time (`time.time()`) at which each was rung, or infinity once it was begun.
+        """
         return self._in_hand[queue_name]
+
+    def begin(self, message: MessageProxy) -> None:
+        """The message is no longer waiting."""
+        self.in_hand(message.queue_name)[message.options["redis_message_id"]] = math.inf
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """As Dramatiq does it; a message that comes without delay, also at the end of one, is rung now."""
+        if delay is None:
+            message = message.copy(options=_rung_now())
+        return super().enqueue(message, delay=delay)
 
     def ring(self, messages: Sequence[Message[Any]]) -> int:
         """Enqueue all of these at once, in one round trip; returns how many then wait in the queue.
@@ -78,7 +93,7 @@ class Doorbell(RedisBroker):
         Raises:
             redis.RedisError: nothing may have been enqueued, or all of it.
         """
-        ringing = [m.copy(options={"redis_message_id": str(uuid4())}) for m in messages]
+        ringing = [m.copy(options={"redis_message_id": str(uuid4()), **_rung_now()}) for m in messages]
         queue = f"{self.namespace}:{QUEUE}"
         with self.client.pipeline(transaction=True) as pipe:
             pipe.hset(f"{queue}.msgs", mapping={m.options["redis_message_id"]: m.encode() for m in ringing})
@@ -90,13 +105,22 @@ class Doorbell(RedisBroker):
         return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
 
     def oldest_bell(self) -> float:
-        """The age in seconds of the message at the head of the queue; 0 where the queue is empty."""
+        """The age in seconds of the bell at the head of the queue; 0 where the queue is empty."""
         queue = f"{self.namespace}:{QUEUE}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, time.time() - Message.decode(data).message_timestamp / 1000)  # type: ignore[arg-type]
+        return max(0.0, time.time() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+
+    @staticmethod
+    def rung_at(message: Message[Any]) -> float:
+        """When the bell was rung, as `time.time()`: a delayed one, when its delay was over."""
+        return float(message.options.get("rung_at", message.message_timestamp)) / 1000
+
+    def oldest_in_hand(self) -> float:
+        """The age in seconds of the oldest bell that this process has fetched and not begun, or 0."""
+        return max(0.0, time.time() - min([*self.in_hand(QUEUE).values(), math.inf]))
 
     def wait_for_bell(self, queue_name: str, timeout: float) -> None:
         """Return when the queue is not empty, or after `timeout` seconds. Needs Redis 6.2."""
@@ -108,6 +132,17 @@ class Doorbell(RedisBroker):
         self.client.blmove(queue, queue, timeout, "LEFT", "LEFT")  # type: ignore[arg-type]
 
 
+def _rung_now() -> dict[str, int]:
+    return {"rung_at": int(time.time() * 1000)}
+
+
+class Begun(Middleware):
+    """Tells the broker that a message is no longer waiting in memory."""
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        broker.begin(message)
+
+
 def _connect(current: settings.Settings) -> Doorbell:
     current.require("redis_url")
     return Doorbell(
@@ -116,7 +151,7 @@ def _connect(current: settings.Settings) -> Doorbell:
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
         # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
-        middleware=[Retries()],
+        middleware=[Begun(), Retries()],
     )
 
 

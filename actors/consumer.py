@@ -71,7 +71,7 @@ class WaitingConsumer(_RedisConsumer):
             return None
         message = Message.decode(data)
         self.queued_message_ids.add(message.message_id)
-        self.broker.in_hand(self.queue_name).add(message.options["redis_message_id"])
+        self.broker.in_hand(self.queue_name)[message.options["redis_message_id"]] = self.broker.rung_at(message)
         return MessageProxy(message)
 
     def _finish(self, how: Any, message: MessageProxy) -> None:
@@ -81,4 +81,4 @@ class WaitingConsumer(_RedisConsumer):
             raise ConnectionClosed(error) from None
         finally:
             self._room.set()
-        self.broker.in_hand(self.queue_name).discard(message.options["redis_message_id"])
+        self.broker.in_hand(self.queue_name).pop(message.options["redis_message_id"], None)

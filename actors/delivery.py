@@ -17,6 +17,7 @@ from dramatiq.middleware import Middleware
 
 import logs
 import settings
+from actors.breaker import ONE, Breaker
 from actors.broker import QUEUE, broker
 from actors.channels import Channel, Deferred, Undelivered
 from actors.ledger import Ledger
@@ -56,39 +57,53 @@ class Delivery:
     """How this worker process delivers: shared by its threads."""
 
     def __init__(
-        self, current: settings.Settings, worker: UUID, ledger: Ledger, channels: Mapping[str, Channel]
+        self,
+        current: settings.Settings,
+        worker: UUID,
+        ledger: Ledger,
+        channels: Mapping[str, Channel],
+        breaker: Breaker,
     ) -> None:
         self._settings, self._worker, self._ledger, self._channels = current, worker, ledger, channels
+        self.breaker = breaker
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
 
     def deliver(self, ids: Sequence[int]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
+        admitted = self.breaker.admits()
+        if not admitted:  # The rows stay as they are, and the relay rings again when the breaker closes.
+            return
         try:
-            claimed = self._ledger.claim(ids)
+            claimed = self._ledger.claim(ids[:admitted])
         except Unavailable as error:
+            if admitted == ONE:
+                self.breaker.unused()
             raise Retry(f"claim: {error}") from None
-        retries = self._send_all(claimed)
+        retries = self._send_all(claimed, probe=admitted == ONE)
         if retries:
             first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
                 deliver.send_with_options(args=(later,), delay=delay)
             raise Again(first[1], first[0])
 
-    def _send_all(self, claimed: Sequence[Claimed]) -> dict[int, list[int]]:
+    def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
         """Returns the ids to be tried again by their delay in milliseconds."""
         begun = time.monotonic()
         delays = _Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
         for place, notification in enumerate(claimed):
-            if self._must_hand_back(begun):
+            if self._must_hand_back(begun) or (self.breaker.open and not probe):
                 self._ledger.release(claimed[place:])
                 break
             settlement = self._attempt(notification, delays)
+            self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= AHEAD:
                 _await(recording.popleft(), retries)
+        if probe and not recording:  # None was due, or it was handed back.
+            self.breaker.unused()
         for recorded in recording:
             _await(recorded, retries)
         return retries
@@ -104,7 +119,7 @@ class Delivery:
         started = time.monotonic()
         error: Undelivered | None = None
         try:
-            receipt = channel.send(notification)
+            receipt = channel.send(notification, lambda: self._begin(notification))
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -121,11 +136,20 @@ class Delivery:
         )
         return self._judge(notification, attempt, delays)
 
+    def _begin(self, notification: Claimed) -> bool:
+        return notification.on_uncertain == "resend" or self._ledger.doubt(notification)
+
+    def _tell_breaker(self, attempt: Attempt, *, probe: bool) -> None:
+        reason = f"{attempt.phase}: {attempt.text}"
+        self.breaker.heard(down=attempt.outcome == "provider-down", probe=probe, reason=reason)
+
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
+        if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
+            return lifecycle.failed(notification, attempt, "outcome-unknown")
         if notification.retry_count + 1 >= self._settings.max_attempts:
             return lifecycle.failed(notification, attempt, "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.retry_count] / 1000)

@@ -45,6 +45,9 @@ class Ledger:
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
             "settle", self._settle, most=SETTLED_AT_ONCE, waiting=waiting
         )
+        self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
+            "doubt", self._doubt, most=SETTLED_AT_ONCE, waiting=waiting
+        )
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """Those of `ids` that are ours to send now; raises Unavailable."""
@@ -53,6 +56,10 @@ class Ledger:
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
         return self._settlements.submit(settlement)
+
+    def doubt(self, claimed: Claimed) -> bool:
+        """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
+        return self._doubts.submit((claimed.id, claimed.claim)).result()
 
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Hand back what was not begun; it costs no attempt."""
@@ -69,7 +76,7 @@ class Ledger:
         self._stop_at = time.monotonic() + self._settings.shutdown_grace
 
     def close(self) -> None:
-        for coalescer in (self._claims, self._settlements):
+        for coalescer in (self._claims, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
     def _claim(self, lists: Sequence[Sequence[int]]) -> list[list[Claimed]]:
@@ -97,6 +104,10 @@ class Ledger:
         owned = self._insist(lambda: self._record(settlements))
         self._drop([(s.id, s.claim) for s in settlements])
         return [(s.id, s.claim) in owned for s in settlements]
+
+    def _doubt(self, claims: Sequence[tuple[int, int]]) -> list[bool]:
+        owned = self._insist(lambda: lifecycle.doubt(claims))
+        return [claim in owned for claim in claims]
 
     def _record(self, settlements: Sequence[Settlement]) -> set[tuple[int, int]]:
         return lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic())

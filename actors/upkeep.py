@@ -20,6 +20,7 @@ from settings import Settings
 
 log = logs.get("upkeep")
 
+HOST = socket.gethostname()
 FORGET_AFTER = 86_400.0  # seconds a dead worker stays in the table, for people to see
 EXPIRED_AT_ONCE = 1_000  # rows in one statement
 
@@ -61,8 +62,10 @@ class Upkeep(threading.Thread):
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            workers.seen(self._worker, socket.gethostname(), os.getpid(), self._threads, self._settings.worker_timeout)
+            beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, broker.oldest_in_hand())
+            workers.seen(beat, self._settings.worker_timeout)
             workers.forget(FORGET_AFTER)
+            self._delivery.breaker.refresh()
         self._delivery.alive_at = now
 
     def _rescue(self) -> None:
@@ -80,22 +83,25 @@ class Upkeep(threading.Thread):
 
     def _relay(self) -> None:
         room = self._settings.relay_watermark - broker.depth()
-        while room > 0 and not self._ending.is_set():
-            rung, bells = self._ring_due(room)
-            room -= bells
-            if rung < self._settings.relay_batch:
+        with connection():
+            crew = workers.crew(self._settings.worker_timeout)
+        share = self._delivery.breaker.share(room * self._settings.ring_size, self._threads / max(1, crew.threads))
+        while room > 0 and share > 0 and not self._ending.is_set():
+            most = min(self._settings.relay_batch, share)
+            rung, bells = self._ring_due(most, crew)
+            room, share = room - bells, share - rung
+            if rung < most:
                 return
 
-    def _ring_due(self, room: int) -> tuple[int, int]:
-        """Ring what is due, in at most about `room` messages; returns how many rows, in how many messages."""
+    def _ring_due(self, most: int, crew: workers.Crew) -> tuple[int, int]:
+        """Ring up to `most` rows that are due; returns how many, in how many messages."""
         s = self._settings
-        oldest = broker.oldest_bell()
+        oldest = max(broker.oldest_bell(), crew.oldest_bell)
         with connection():
-            threads = workers.threads(s.worker_timeout)
-            due = relay.take_due(s.relay_grace, oldest, min(s.relay_batch, room * s.ring_size))
+            due = relay.take_due(s.relay_grace, oldest, most)
         if not due:
             return 0, 0
-        bells = messages([d.id for d in due if not d.alone], threads, s.ring_size)
+        bells = messages([d.id for d in due if not d.alone], crew.threads, s.ring_size)
         bells += [bell for d in due if d.alone for bell in messages([d.id], 1, 1)]
         broker.ring(bells)
         log.info("bell.rung_again", count=len(due), messages=len(bells))

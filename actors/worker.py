@@ -12,6 +12,7 @@ from dramatiq.middleware import Middleware
 import lifeline
 import logs
 import settings
+from actors.breaker import Breaker
 from actors.broker import CANNOT_START, broker
 from actors.channels.email import Email
 from actors.delivery import Delivery, running
@@ -43,7 +44,8 @@ class WorkerProcess(Middleware):
         worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email})
+        breaker = Breaker(current, self._email.provider)
+        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email}, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)

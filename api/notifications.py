@@ -90,6 +90,7 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document.get("subject", DEFAULT_SUBJECT),
         document["message"],
         document.get("html"),
+        document.get("onUncertain", "resend"),
     )
 
 
@@ -97,7 +98,7 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at this moment, without asking."""
     return {
         "id": accepted.id,
-        **draft._asdict(),
+        **_shown(draft._asdict()),
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,

@@ -52,6 +52,12 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
     help="A file with the HTML of the mail.",
 )
 @click.option(
+    "--on-uncertain",
+    "onUncertain",
+    type=click.Choice(["resend", "hold"]),
+    help="What to do where nobody can know whether the mail was taken.",
+)
+@click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",

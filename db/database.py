@@ -56,7 +56,9 @@ def bind(settings: Settings) -> None:
         connect_timeout=settings.db_connect_timeout,
         # A vanished peer (no FIN, no RST) is noticed after this, not after the kernel's 15 minutes.
         tcp_user_timeout=statement_timeout,
-        keepalives_idle=30,
+        # Nor is an answer that never comes awaited for the kernel's two hours, or even WORKER_TIMEOUT.
+        keepalives_idle=10,
+        keepalives_interval=5,
         options=f"-c statement_timeout={statement_timeout} -c timezone=UTC",
         application_name="notification-system",
     )

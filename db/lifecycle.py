@@ -28,8 +28,12 @@ from uuid import UUID
 from db.database import rows
 from db.records import Accepted, Attempt, Claimed, Draft, Settlement
 
-_HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL,
-            next_attempt_at = now(), dispatch_after = now()"""
+_HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
+            next_attempt_at = now(), dispatch_after = now(), rung = false"""
+
+_HELD = """held AS MATERIALIZED (
+            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+        )"""
 
 
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
@@ -37,10 +41,10 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
     accepted = rows(
         """
-        INSERT INTO notifications (type, recipient, subject, message, html, dispatch_after)
-        SELECT type, recipient, subject, message, html, now() + %s * interval '1 second'
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-             WITH ORDINALITY AS draft (type, recipient, subject, message, html, place)
+        INSERT INTO notifications (type, recipient, subject, message, html, on_uncertain, dispatch_after)
+        SELECT type, recipient, subject, message, html, on_uncertain, now() + %s * interval '1 second'
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+             WITH ORDINALITY AS draft (type, recipient, subject, message, html, on_uncertain, place)
         ORDER BY place
         RETURNING id, created_at
         """,
@@ -67,7 +71,8 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
         FROM asked
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
-        RETURNING n.id, n.claim, n.type, n.recipient, n.subject, n.message, n.html, n.retry_count, n.created_at
+        RETURNING n.id, n.claim, n.type, n.recipient, n.subject, n.message, n.html,
+                  n.on_uncertain, n.retry_count, n.created_at
         """,
         list(ids),
         str(worker),
@@ -96,18 +101,16 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
     `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
     """
     recorded = rows(
-        """
+        f"""
         WITH verdict AS MATERIALIZED (
             SELECT * FROM unnest(
                 %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::uuid[],
                 %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[]
             ) AS v (id, claim, status, reason, delay, outcome, worker,
                     provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text)
-        ), held AS MATERIALIZED (
-            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
-        ), settled AS (
+        ), {_HELD}, settled AS (
             UPDATE notifications AS n
-            SET status = v.status, claimed_at = NULL, claimed_by = NULL,
+            SET status = v.status, claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
                 attempt_count = n.attempt_count + 1,
                 retry_count = n.retry_count + (v.status = 'pending')::int,
                 last_error = CASE WHEN v.status = 'sent' THEN n.last_error ELSE v.text END,
@@ -135,22 +138,36 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
     return {(s.id, s.claim) for s in settlements if s.id in owned}
 
 
+def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """processing -> processing, in doubt: from now on nobody can know whether it was sent, until it is settled.
+
+    For `hold`, before the body goes out. Returns the (id, claim) pairs still owned; no other may be sent.
+    """
+    owned = _ids(
+        f"""
+        WITH {_HELD}
+        UPDATE notifications AS n SET in_doubt_since = now()
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        WHERE n.id = held.id AND held.status = 'processing'
+        RETURNING n.id
+        """,
+        *_by_claim(claims),
+    )
+    return {(id, claim) for id, claim in claims if id in owned}
+
+
 def release(claims: Sequence[tuple[int, int]]) -> list[int]:
     """processing -> pending for (id, claim) pairs that were not begun; costs no attempt. Returns the ids."""
     return _ids(
         f"""
-        WITH held AS MATERIALIZED (
-            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
-        )
+        WITH {_HELD}
         UPDATE notifications AS n
         SET {_HANDED_BACK}
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
         WHERE n.id = held.id AND held.status = 'processing'
         RETURNING n.id
         """,
-        [id for id, _ in claims],
-        [id for id, _ in claims],
-        [claim for _, claim in claims],
+        *_by_claim(claims),
     )
 
 
@@ -173,11 +190,14 @@ def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
 
 
 def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attempts: int, most: int) -> list[int]:
-    """processing -> pending, or failed once its attempts are spent, where the worker is dead or hangs.
+    """processing -> pending, where the worker is dead or hangs; or failed, once its attempts are spent or if
+    it was in doubt.
 
     Dead is a worker that was not seen for `worker_timeout`. Only an `observer` who was itself seen
     all that time may say so: after an outage of the database every heartbeat is old, and nobody died.
-    The lost attempt is recorded, because it may have been made.
+    The lost attempt is recorded, because it may have been made. What is lost a second time may be
+    what kills the workers, or only its neighbour: from then on they come back apart, each at a moment
+    drawn from a span that doubles, so that the one does not take the others with it again.
     """
     return _ids(
         """
@@ -192,16 +212,19 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         ), rescued AS (
             UPDATE notifications AS n
-            SET status = CASE WHEN spent THEN 'failed' ELSE 'pending' END,
-                claimed_at = NULL, claimed_by = NULL, alone = true,
+            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END,
+                claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL, alone = true, rung = false,
                 attempt_count = attempt_count + 1,
-                retry_count = retry_count + (NOT spent)::int,
+                retry_count = retry_count + (ended IS NULL)::int,
                 last_error = 'the worker died or hung while it held this notification',
-                failure_reason = CASE WHEN spent THEN 'exhausted' END,
-                next_attempt_at = CASE WHEN NOT spent THEN now() END,
-                dispatch_after = CASE WHEN NOT spent THEN now() END,
-                finished_at = CASE WHEN spent THEN now() END
-            FROM (SELECT id, n.retry_count + 1 >= %s AS spent, n.claimed_by AS worker, n.claimed_at AS since
+                failure_reason = ended,
+                next_attempt_at = CASE WHEN ended IS NULL THEN due END,
+                dispatch_after = CASE WHEN ended IS NULL THEN due END,
+                finished_at = CASE WHEN ended IS NOT NULL THEN now() END
+            FROM (SELECT id, n.claimed_by AS worker, n.claimed_at AS since,
+                         now() + random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
+                         CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
+                              WHEN n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
             RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
@@ -215,6 +238,7 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
         str(observer),
         worker_timeout,
         most,
+        worker_timeout,
         max_attempts,
     )
 
@@ -262,6 +286,11 @@ def redrive(id: int, grace: float) -> bool:
             id,
         )
     )
+
+
+def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[list[int], list[int], list[int]]:
+    ids, numbers = [id for id, _ in claims], [claim for _, claim in claims]
+    return ids, ids, numbers
 
 
 def _columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:

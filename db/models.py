@@ -44,6 +44,8 @@ class Notification(Table):
     created_at = DateTimeTZField()
     next_attempt_at = DateTimeTZField(null=True)
     dispatch_after = DateTimeTZField(null=True)
+    on_uncertain = TextField()
+    in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
 

@@ -16,6 +16,7 @@ class Draft(NamedTuple):
     subject: str
     message: str
     html: str | None
+    on_uncertain: str = "resend"
 
 
 class Accepted(NamedTuple):
@@ -33,6 +34,7 @@ class Claimed(NamedTuple):
     subject: str
     message: str
     html: str | None
+    on_uncertain: str
     retry_count: int
     created_at: datetime
 

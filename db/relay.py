@@ -13,25 +13,33 @@ class Due(NamedTuple):
 
 
 def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
-    """Take up to `most` ids that are due to be rung, oldest first, and stamp them as rung now.
+    """Take ids that are due to be rung, up to `most` never rung and `most` rung before, and stamp them as rung now.
 
-    `oldest_bell` is the age in seconds of the oldest bell that still waits in the queue, 0 if none
-    waits. A row that was rung (`dispatch_after - grace`) after that one still has its own bell in
-    the queue behind it, so it is not rung again: a long backlog costs one bell per notification.
+    `oldest_bell` is the age in seconds of the oldest bell that still waits, in the queue or in a
+    worker's hands, 0 if none waits. A row that was rung (`dispatch_after - grace`) after that one
+    still has its own bell behind it, so it is not rung again: a long backlog costs one bell per
+    notification. What nobody has rung for yet waits for no other bell.
     """
     due = rows(
         """
-        UPDATE notifications AS n SET dispatch_after = now() + %s * interval '1 second'
-        FROM (SELECT id FROM notifications
-              WHERE status = 'pending'
-                AND dispatch_after <= now() + least(0, %s - %s) * interval '1 second'
-              ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED) AS due
+        WITH unrung AS MATERIALIZED (
+            SELECT id FROM notifications
+            WHERE status = 'pending' AND NOT rung AND dispatch_after <= now()
+            ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED
+        ), unheard AS MATERIALIZED (
+            SELECT id FROM notifications
+            WHERE status = 'pending' AND dispatch_after <= now() + least(0, %s - %s) * interval '1 second'
+            ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n SET dispatch_after = now() + %s * interval '1 second', rung = true
+        FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS due
         WHERE n.id = due.id
         RETURNING n.id, n.alone
         """,
-        grace,
+        most,
         grace,
         oldest_bell,
         most,
+        grace,
     )
     return sorted(Due(*row) for row in due)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from db.database import rows
 
 
-def seen(worker: UUID, host: str, pid: int, threads: int, worker_timeout: float) -> None:
+class Crew(NamedTuple):
+    """All live workers: their threads, and the age in seconds of the oldest bell in their hands not yet begun."""
+
+    threads: int
+    oldest_bell: float
+
+
+class Heartbeat(NamedTuple):
+    """`oldest_bell`: the age in seconds of the oldest bell that the worker has fetched and not begun."""
+
+    worker: UUID
+    host: str
+    pid: int
+    threads: int
+    oldest_bell: float = 0.0
+
+
+def seen(beat: Heartbeat, worker_timeout: float) -> None:
     """Record a heartbeat. After a gap of a third of `worker_timeout` the worker is steady only from now on."""
     rows(
         """
-        INSERT INTO workers AS w (id, host, pid, threads) VALUES (%s, %s, %s, %s)
+        INSERT INTO workers AS w (id, host, pid, threads, oldest_bell_at)
+        VALUES (%s, %s, %s, %s, now() - %s * interval '1 second')
         ON CONFLICT (id) DO UPDATE
-        SET seen_at = now(),
+        SET seen_at = now(), oldest_bell_at = excluded.oldest_bell_at,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
         """,
-        str(worker),
-        host,
-        pid,
-        threads,
+        str(beat.worker),
+        *beat[1:],
         worker_timeout,
     )
 
@@ -35,10 +52,14 @@ def forget(age: float) -> None:
     rows("DELETE FROM workers WHERE seen_at < now() - %s * interval '1 second'", age)
 
 
-def threads(worker_timeout: float) -> int:
-    """How many threads are there to send, in all live workers."""
-    [(total,)] = rows(
-        "SELECT coalesce(sum(threads), 0) FROM workers WHERE seen_at > now() - %s * interval '1 second'",
+def crew(worker_timeout: float) -> Crew:
+    """The live workers together."""
+    [found] = rows(
+        """
+        SELECT coalesce(sum(threads), 0)::int,
+               coalesce(extract(epoch FROM now() - min(oldest_bell_at))::float8, 0)
+        FROM workers WHERE seen_at > now() - %s * interval '1 second'
+        """,
         worker_timeout,
     )
-    return int(total)
+    return Crew(*found)

@@ -6,6 +6,7 @@ phase of the conversation it happened in and what the other side said, word for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Protocol
 
 from db.records import Claimed
@@ -63,8 +64,11 @@ class Channel(Protocol):
 
     provider: str
 
-    def send(self, notification: Claimed) -> Receipt:
-        """Send one notification, within bounded time; raises Undelivered."""
+    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
+        """Send one notification, within bounded time; raises Undelivered.
+
+        `begin` is asked once, just before the content goes out; where it says no, nothing goes out.
+        """
 
     def hang_up(self) -> None:
         """The calling thread stops: close what is kept for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered
 from actors.channels.mail import Mail, Sender, compose
@@ -22,11 +23,11 @@ class Email:
         self._sender = Sender.parse(settings.sender)
         self._kept = threading.local()
 
-    def send(self, notification: Claimed) -> Receipt:
+    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
         mail = compose(notification, self._sender)
         connection = self._connection()
         try:
-            return _transfer(connection, mail)
+            return _transfer(connection, mail, begin)
         except Dropped as drop:
             connection.close()
             # The server may hang up on a connection that idled; this mail has nothing to do with it.
@@ -34,7 +35,7 @@ class Email:
                 raise _undelivered(drop) from None
         connection = self._connection()
         try:
-            return _transfer(connection, mail)
+            return _transfer(connection, mail, begin)
         except Dropped as drop:
             connection.close()
             raise _undelivered(drop) from None
@@ -53,7 +54,7 @@ class Email:
         return connection
 
 
-def _transfer(connection: Connection, mail: Mail) -> Receipt:
+def _transfer(connection: Connection, mail: Mail, begin: Callable[[], bool]) -> Receipt:
     if mail.utf8 and not connection.offers("smtputf8"):
         raise Refused("the address needs SMTPUTF8, which the mail server does not offer", phase="mail")
     hello = connection.mail(mail.sender, mail.utf8)
@@ -61,6 +62,9 @@ def _transfer(connection: Connection, mail: Mail) -> Receipt:
         raise Dropped("mail", hello.text)
     _expect(connection, "mail", hello, 2)
     _expect(connection, "rcpt", connection.rcpt(mail.recipient), 2)
+    if not begin():
+        connection.reset()
+        raise Deferred("another worker has taken this over", phase="data")
     _expect(connection, "data", connection.data(), 3)
     reply = connection.content(mail.content)
     _expect(connection, "content", reply, 2)

@@ -18,7 +18,7 @@ from tests.environment import configured
 
 # Only for what hangs: all else ends by itself, on a busy machine too.
 IMPATIENT = {"smtp_connect_timeout": 0.3, "smtp_timeout": 0.3, "smtp_data_timeout": 0.3}
-PLAIN = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, 0, datetime(2024, 1, 1, tzinfo=UTC))
+PLAIN = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, "resend", 0, datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def channel(url: str, **settings: object) -> Email:

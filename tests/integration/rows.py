@@ -67,7 +67,7 @@ def passed(seconds: float, id: int) -> None:
 
 def alive(worker: UUID, steady_for: float = 0, seen_ago: float = 0) -> UUID:
     """A worker that has been seen all the time for `steady_for`, until `seen_ago`."""
-    workers.seen(worker, "host", 1, 8, 30)
+    workers.seen(workers.Heartbeat(worker, "host", 1, 8), 30)
     rows(
         "UPDATE workers SET steady_since = now() - %s * interval '1 second',"
         " seen_at = now() - %s * interval '1 second' WHERE id = %s",

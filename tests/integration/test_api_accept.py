@@ -38,6 +38,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "id": accepted.json["id"],
         "subject": "Notification",
         "html": None,
+        "onUncertain": "resend",
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -91,8 +92,8 @@ def test_every_fault_is_listed_once_and_nothing_is_stored(client: CheckedClient)
         "/subject": "must be one line without control characters",
         "/html": "must not be empty",
         "/message": "is required",
-        "/to": "is not a known field; known are type, recipient, subject, message, html",
-        "/~0~1": "is not a known field; known are type, recipient, subject, message, html",
+        "/to": "is not a known field; known are type, recipient, subject, message, html, onUncertain",
+        "/~0~1": "is not a known field; known are type, recipient, subject, message, html, onUncertain",
     }
     assert len(refused.json["errors"]) == 7
     assert client.get(NOTIFICATIONS, limit=1).json["items"][0]["id"] == before

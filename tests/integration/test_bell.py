@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 import redis
@@ -56,9 +57,9 @@ def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() ->
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
     assert broker.oldest_bell() == 0
-    old = deliver.message([1]).copy()
-    object.__setattr__(old, "message_timestamp", int(time.time() * 1000) - 5000)
-    broker.ring([old, deliver.message([2])])
+    with mock.patch("actors.broker.time.time", return_value=time.time() - 5):
+        broker.ring(messages([1], 1, 50))
+    broker.ring(messages([2], 1, 50))
     assert 5 <= broker.oldest_bell() < 7
 
 
@@ -156,3 +157,20 @@ def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsum
     broker.ring(messages([1, 2], 2, 50))
     broker.client.delete(f"dramatiq:{QUEUE}.msgs")
     assert next(consumer) is None
+
+
+def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: WaitingConsumer) -> None:
+    broker.ring(messages([1], 1, 50))
+    bell = next(consumer)
+    assert bell is not None
+    broker.in_hand(QUEUE)[bell.options["redis_message_id"]] -= 30
+    assert 30 <= broker.oldest_in_hand() < 32
+    broker.emit_before("process_message", bell)
+    assert broker.oldest_in_hand() == 0
+    consumer.ack(bell)
+    assert broker.in_hand(QUEUE) == {}
+
+
+def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
+    delayed = deliver.message([1]).copy(options={"rung_at": 1})
+    assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 5

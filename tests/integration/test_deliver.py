@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from dramatiq import Retry
 
+from actors.breaker import Breaker
 from actors.channels import mail
 from actors.channels.email import Email
 from actors.channels.mail import Mail, Sender
@@ -50,7 +51,8 @@ def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
         with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
             ledger = Ledger(current, worker := uuid4())
             ledgers.append(ledger)
-            return Process(current, worker, ledger, {"email": Email(current)})
+            email = Email(current)
+            return Process(current, worker, ledger, {"email": email}, Breaker(current, email.provider))
 
     yield make
     for ledger in ledgers:
@@ -147,6 +149,80 @@ def test_a_lost_answer_after_the_mail_went_out_is_uncertain_and_sent_again(make:
     passed(10_000, id)
     delivery.deliver([id])
     assert history(id) == ["uncertain", "sent"]
+
+
+def hold(recipient: str) -> int:
+    return lifecycle.accept([draft(recipient)._replace(on_uncertain="hold")], GRACE)[0].id
+
+
+def test_who_asked_to_be_held_is_not_sent_again_after_a_lost_answer(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.on("dot", Drop(), times=1)
+    id = hold("a@example.com")
+    make().deliver([id])
+    assert (status(id), row(id)["failure_reason"], history(id)) == ("failed", "outcome-unknown", ["uncertain"])
+
+
+def test_who_asked_to_be_held_is_sent_again_after_an_answer_that_leaves_no_doubt(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("data", Drop(), times=1)
+    id = hold("a@example.com")
+    with pytest.raises(Again):
+        make().deliver([id])
+    assert (status(id), row(id)["in_doubt_since"]) == ("pending", None)
+
+
+def test_who_asked_to_be_held_is_not_sent_by_a_worker_that_lost_it(make: Make, smtp_server: SmtpServer) -> None:
+    id = hold("a@example.com")
+    real = lifecycle.doubt
+
+    def doubt(claims: object) -> object:
+        rows("UPDATE notifications SET claim = claim + 1 WHERE id = %s", id)
+        return real(claims)  # type: ignore[arg-type]
+
+    with mock.patch.object(lifecycle, "doubt", doubt):
+        make().deliver([id])
+    assert smtp_server.mails == []
+    assert status(id) == "processing"
+
+
+def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(50)
+    smtp_server.stop()
+    delivery = make()
+    with pytest.raises(Again) as again:
+        delivery.deliver(ids)
+    assert len(again.value.ids) == 5
+    assert [row(id)["attempt_count"] for id in ids] == [1] * 5 + [0] * 45
+    assert {status(id) for id in ids} == {"pending"}
+    delivery.deliver(ids)
+    assert sum(row(id)["attempt_count"] for id in ids) == 5
+
+
+def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(20)
+    smtp_server.stop()
+    delivery = make(probe_wait=0.1)
+    with pytest.raises(Again):
+        delivery.deliver(ids)
+    smtp_server.start()
+    eventually(delivery.breaker._probe_is_due)
+    delivery.deliver(ids[5:])
+    assert len(smtp_server.mails) == 1
+    delivery.deliver(ids[5:])
+    assert len(smtp_server.mails) == 15
+
+
+def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.stop()
+    [id] = many(1)
+    delivery = make()
+    for _ in range(4):
+        with pytest.raises(Again):
+            delivery.deliver([id])
+        passed(10_000, id)
+    delivery.deliver([id])
+    assert (row(id)["failure_reason"], history(id)) == ("exhausted", ["provider-down"] * 5)
 
 
 def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(

@@ -201,6 +201,54 @@ def test_many_settlements_in_one_statement_each_get_their_own_outcome() -> None:
     assert [status(c.id) for c in held] == ["sent", "failed", "pending", "pending"]
 
 
+# doubt
+
+
+def held_back() -> Claimed:
+    [stored] = lifecycle.accept([draft()._replace(on_uncertain="hold")], GRACE)
+    [one] = lifecycle.claim([stored.id], WORKER)
+    return one
+
+
+def test_doubt_is_marked_for_those_still_owned() -> None:
+    held, stale = held_back(), held_back()
+    lifecycle.release([(stale.id, stale.claim)])
+    lifecycle.claim([stale.id], uuid4())
+    wanted = [(c.id, c.claim) for c in (held, stale)]
+    assert lifecycle.doubt(wanted) == {wanted[0]}
+    assert row(held.id)["in_doubt_since"]
+    assert not row(stale.id)["in_doubt_since"]
+
+
+def test_doubt_is_refused_where_nothing_is_being_sent() -> None:
+    held = held_back()
+    lifecycle.release([(held.id, held.claim)])
+    assert lifecycle.doubt([(held.id, held.claim)]) == set()
+
+
+def test_doubt_is_only_for_those_who_asked_to_be_held() -> None:
+    held = claimed()
+    with pytest.raises(Unacceptable), connection():
+        lifecycle.doubt([(held.id, held.claim)])
+
+
+@settlements
+def test_a_settlement_ends_the_doubt(outcome: Outcome) -> None:
+    held = held_back()
+    lifecycle.doubt([(held.id, held.claim)])
+    assert settle(outcome(held, attempt()))
+    assert row(held.id)["in_doubt_since"] is None
+
+
+def test_a_lost_worker_in_doubt_ends_as_outcome_unknown_and_before_it_is_sent_again() -> None:
+    before, after = held_back(), held_back()
+    lifecycle.doubt([(after.id, after.claim)])
+    assert sorted(rescue()) == [before.id, after.id]
+    assert status(before.id) == "pending"
+    assert (status(after.id), row(after.id)["failure_reason"]) == ("failed", "outcome-unknown")
+    assert history(after.id) == ["lost"]
+
+
 # release
 
 

@@ -75,16 +75,16 @@ def test_only_live_workers_threads_count() -> None:
     alive(uuid4())
     alive(uuid4())
     alive(uuid4(), seen_ago=31)
-    assert workers.threads(30) == 16
+    assert workers.crew(30).threads == 16
 
 
 def test_a_worker_is_steady_until_a_gap() -> None:
     worker = alive(uuid4(), steady_for=100, seen_ago=9)
-    workers.seen(worker, "host", 1, 8, 30)
+    workers.seen(workers.Heartbeat(worker, "host", 1, 8), 30)
     [(steady,)] = rows("SELECT steady_since < now() - interval '99 seconds' FROM workers WHERE id = %s", str(worker))
     assert steady
     alive(worker, steady_for=100, seen_ago=11)
-    workers.seen(worker, "host", 1, 8, 30)
+    workers.seen(workers.Heartbeat(worker, "host", 1, 8), 30)
     [(age,)] = rows("SELECT extract(epoch FROM now() - steady_since) FROM workers WHERE id = %s", str(worker))
     assert age < 1
 
@@ -95,3 +95,20 @@ def test_a_worker_that_says_goodbye_and_one_long_dead_are_forgotten() -> None:
     workers.gone(polite)
     workers.forget(99)
     assert rows("SELECT id FROM workers") == [(live,)]
+
+
+def test_the_oldest_bell_in_live_hands_is_known_to_all() -> None:
+    for age, seen_ago in ((5, 0), (20, 0), (500, 31)):
+        worker = uuid4()
+        workers.seen(workers.Heartbeat(worker, "host", 1, 8, age), 30)
+        rows("UPDATE workers SET seen_at = now() - %s * interval '1 second' WHERE id = %s", seen_ago, str(worker))
+    assert workers.crew(30).oldest_bell == pytest.approx(20, abs=1)
+
+
+def test_what_nobody_rang_for_waits_for_no_other_bell() -> None:
+    held = claimed()
+    [rung] = accepted()
+    passed(GRACE + 1, rung)
+    lifecycle.release([(held.id, held.claim)])
+    assert due(oldest_bell=1000) == [held.id]
+    assert due(oldest_bell=0) == [rung]

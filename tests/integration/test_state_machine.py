@@ -62,7 +62,7 @@ class Life(RuleBasedStateMachine):
             expected.claim += 1
             assert taken[0].claim == expected.claim
             assert taken[0].retry_count == expected.retries
-        return (id, taken[0]) if taken else (id, Claimed(id, expected.claim - 1, *[None] * 7))  # type: ignore[arg-type]
+        return (id, taken[0]) if taken else (id, Claimed(id, expected.claim - 1, *[None] * 8))  # type: ignore[arg-type]
 
     def owns(self, id: int, claimed: Claimed) -> bool:
         expected = self.model[id]

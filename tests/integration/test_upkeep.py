@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels.email import Email
 from actors.delivery import Delivery
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.usefixtures("store", "redis_url")
 
 def upkeep(worker: UUID, **values: object) -> Upkeep:
     with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
-        return Upkeep(current, worker, 8, Delivery(current, worker, Ledger(current, worker), {"email": Email(current)}))
+        email, ledger = Email(current), Ledger(current, worker)
+        delivery = Delivery(current, worker, ledger, {"email": email}, Breaker(current, email.provider))
+        return Upkeep(current, worker, 8, delivery)
 
 
 def test_a_round_says_that_the_worker_lives() -> None:

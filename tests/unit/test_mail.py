@@ -57,7 +57,7 @@ addresses = st.builds("{}@{}".format, st.one_of(dotted, quoted, international), 
 
 
 def notification(**values: Any) -> Claimed:
-    plain = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, 0, CREATED)
+    plain = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, "resend", 0, CREATED)
     return plain._replace(**values)
 
 

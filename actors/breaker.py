@@ -1,0 +1,92 @@
+"""This process's side of the breaker that all workers share for one provider.
+
+While it is open nothing is sent, no attempt is spent and bells are let pass: the rows stay pending.
+One probe at a time, a real mail, tests the water. When it closes, the relay lets the backlog go by
+degrees, so that the provider is not struck down by what has piled up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import logs
+from db import breaker
+from db.database import Unavailable, connection, database
+from settings import Settings
+
+log = logs.get("breaker")
+
+ALL, ONE, NONE = 1_000_000, 1, 0
+
+
+class Breaker:
+    """Called by sending threads and by upkeep; what it knows is at most one round of upkeep old."""
+
+    def __init__(self, settings: Settings, provider: str) -> None:
+        self._settings, self.provider = settings, provider
+        self._state = breaker.State(open=False)
+        self._asked_at = time.monotonic()
+        self._failures = 0
+
+    @property
+    def open(self) -> bool:
+        return self._state.open
+
+    def refresh(self) -> None:
+        """Learn what the others know; call within `connection()`."""
+        self._state = breaker.state(self.provider)
+        self._asked_at = time.monotonic()
+
+    def admits(self) -> int:
+        """How many notifications may be sent now: all, one as a probe, or none."""
+        if not self.open:
+            return ALL
+        if not self._probe_is_due():
+            return NONE
+        return ONE if self._ask(lambda: breaker.take_probe(self.provider, self._settings.probe_lease)) else NONE
+
+    def heard(self, *, down: bool, probe: bool, reason: str) -> None:
+        """An attempt was made; `down`: the provider itself was at fault."""
+        if not down:
+            self._failures = 0
+            if probe and self._ask(lambda: breaker.close(self.provider)):
+                log.warning("breaker.closed", provider=self.provider)
+            return
+        self._failures += 1
+        if probe:
+            self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
+        elif self._failures >= self._settings.breaker_threshold and not self.open:
+            self._trip(reason)
+
+    def unused(self) -> None:
+        """The probe that `admits` gave found nothing to send."""
+        self._ask(lambda: breaker.return_probe(self.provider))
+
+    def share(self, most: int, part: float) -> int:
+        """How much of the backlog upkeep may ring in this round; `part` is this process's part of all threads."""
+        if self.open:
+            return ONE if self._probe_is_due() else NONE
+        rate = self._settings.ramp_first * 2 ** min(self._state.well_for, 60.0)
+        return min(most, max(ONE, int(rate * self._settings.upkeep_interval * part)))
+
+    def _probe_is_due(self) -> bool:
+        return time.monotonic() >= self._asked_at + self._state.probe_in
+
+    def _trip(self, reason: str) -> None:
+        # Known here at once, whether or not the others can be told.
+        self._state = breaker.State(open=True, probe_in=self._settings.probe_wait)
+        self._asked_at = time.monotonic()
+        if self._ask(lambda: breaker.trip(self.provider, reason, self._settings.probe_wait)):
+            log.error("breaker.opened", provider=self.provider, reason=reason)
+
+    def _ask(self, question: Callable[[], bool | None]) -> bool:
+        """Put a question to the database from a thread that keeps no connection to it."""
+        try:
+            with closing(database), connection():
+                answer = bool(question())
+                self.refresh()
+                return answer
+        except Unavailable:
+            return False

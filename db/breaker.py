@@ -1,0 +1,101 @@
+"""The breaker of a provider, shared by all workers: one row, moved by guarded statements only.
+
+closed --trip--> open --close--> closed
+                 |  ^
+                 +--+ take_probe, and probe_failed: one probe at a time, further and further apart
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from db.database import rows
+
+
+class State(NamedTuple):
+    """Seconds until the next probe may go, and since the provider was found well again (for ever, if never ill)."""
+
+    open: bool
+    probe_in: float = 0.0
+    well_for: float = math.inf
+
+
+def state(provider: str) -> State:
+    found = rows(
+        """
+        SELECT opened_at IS NOT NULL,
+               coalesce(extract(epoch FROM probe_after - now())::float8, 0),
+               coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity')
+        FROM providers WHERE name = %s
+        """,
+        provider,
+    )
+    return State(*found[0]) if found else State(open=False)
+
+
+def trip(provider: str, reason: str, wait: float) -> bool:
+    """closed -> open; the first probe goes after `wait` seconds. False where it was open already."""
+    return bool(
+        rows(
+            """
+            INSERT INTO providers AS p (name, opened_at, reason, probe_after, wait)
+            VALUES (%s, now(), %s, now() + %s * interval '1 second', %s)
+            ON CONFLICT (name) DO UPDATE
+            SET opened_at = now(), reason = excluded.reason, probe_after = excluded.probe_after, wait = excluded.wait
+            WHERE p.opened_at IS NULL
+            RETURNING name
+            """,
+            provider,
+            reason,
+            wait,
+            wait,
+        )
+    )
+
+
+def take_probe(provider: str, lease: float) -> bool:
+    """Of all who ask, one may probe now; if nothing is heard of it, another may after `lease` seconds."""
+    return bool(
+        rows(
+            """
+            UPDATE providers SET probe_after = now() + %s * interval '1 second'
+            WHERE name = %s AND opened_at IS NOT NULL AND probe_after <= now()
+            RETURNING name
+            """,
+            lease,
+            provider,
+        )
+    )
+
+
+def probe_failed(provider: str, most: float) -> None:
+    """open -> open: the next probe goes after twice the wait, up to `most` seconds."""
+    rows(
+        """
+        UPDATE providers
+        SET wait = least(wait * 2, %s), probe_after = now() + least(wait * 2, %s) * interval '1 second'
+        WHERE name = %s AND opened_at IS NOT NULL
+        """,
+        most,
+        most,
+        provider,
+    )
+
+
+def return_probe(provider: str) -> None:
+    """open -> open: the probe was not used; another may go at once."""
+    rows("UPDATE providers SET probe_after = now() WHERE name = %s AND opened_at IS NOT NULL", provider)
+
+
+def close(provider: str) -> bool:
+    """open -> closed"""
+    return bool(
+        rows(
+            """
+            UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = now()
+            WHERE name = %s AND opened_at IS NOT NULL RETURNING name
+            """,
+            provider,
+        )
+    )

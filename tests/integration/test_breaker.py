@@ -1,0 +1,173 @@
+"""The breaker that all workers share: opens, lets one probe through at a time, closes by degrees."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from unittest import mock
+
+import pytest
+
+from actors.breaker import ALL, NONE, ONE, Breaker
+from db import breaker
+from db.database import Unavailable, rows
+from settings import Settings
+from tests.environment import configured
+from tests.eventually import eventually
+from tests.integration.test_races import at_once
+
+MAIL = "mail.example.com:587"
+
+
+@pytest.fixture
+def process(store: Settings) -> Process:
+    return Process()
+
+
+class Process(Breaker):
+    """The breaker as one worker process sees it, called from a thread of its own as in life."""
+
+    def __init__(self, **values: object) -> None:
+        with configured(**{"probe_wait": 5, "probe_wait_max": 20, **values}) as current:
+            super().__init__(current, MAIL)
+
+    def _ask(self, question: object) -> bool:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(super()._ask, question).result(10)  # type: ignore[arg-type]
+
+    def down(self, times: int = 1, *, probe: bool = False) -> None:
+        for _ in range(times):
+            self.heard(down=True, probe=probe, reason="connect: refused")
+
+    def well(self, *, probe: bool = False) -> None:
+        self.heard(down=False, probe=probe, reason="")
+
+
+def passed(seconds: float) -> None:
+    rows(
+        "UPDATE providers SET probe_after = probe_after - %s * interval '1 second',"
+        " closed_at = closed_at - %s * interval '1 second'",
+        seconds,
+        seconds,
+    )
+
+
+def test_a_provider_that_never_failed_admits_all(process: Process) -> None:
+    process.refresh()
+    assert process.admits() == ALL
+
+
+def test_it_opens_after_so_many_failures_in_a_row(process: Process) -> None:
+    process.down(4)
+    process.well()
+    process.down(4)
+    assert process.admits() == ALL
+    process.down()
+    assert process.admits() == NONE
+
+
+def test_what_one_has_opened_is_open_to_all(process: Process) -> None:
+    process.down(5)
+    other = Process()
+    other.refresh()
+    assert other.open
+    assert other.admits() == NONE
+
+
+def test_when_the_wait_is_over_one_of_all_may_probe(process: Process) -> None:
+    process.down(5)
+    passed(5)
+    others = [Process() for _ in range(6)]
+    for other in others:
+        other.refresh()
+    assert sorted(other.admits() for other in others) == [NONE] * 5 + [ONE]
+
+
+def test_of_many_that_ask_at_the_same_moment_one_may_probe(process: Process) -> None:
+    for _ in range(20):
+        breaker.trip(MAIL, "down", 0)
+        assert sum(at_once([partial(breaker.take_probe, MAIL, 60)] * 6)) == 1
+        breaker.close(MAIL)
+
+
+def test_probes_go_further_and_further_apart(process: Process) -> None:
+    process.down(5)
+    waits = []
+    for _ in range(4):
+        passed(1000)
+        process.refresh()
+        assert process.admits() == ONE
+        process.down(probe=True)
+        waits.append(round(breaker.state(MAIL).probe_in))
+    assert waits == [10, 20, 20, 20]
+
+
+def test_a_probe_nothing_is_heard_of_is_followed_by_another_after_its_lease(process: Process) -> None:
+    process.down(5)
+    passed(5)
+    process.refresh()
+    assert process.admits() == ONE
+    assert round(breaker.state(MAIL).probe_in) == 300
+    passed(300)
+    process.refresh()
+    assert process.admits() == ONE
+
+
+def test_a_probe_that_found_nothing_to_send_is_free_again_at_once(process: Process) -> None:
+    process.down(5)
+    passed(5)
+    process.refresh()
+    assert process.admits() == ONE
+    process.unused()
+    assert process.admits() == ONE
+
+
+def test_a_probe_that_arrives_closes_it_for_all(process: Process) -> None:
+    other = Process()
+    process.down(5)
+    passed(5)
+    process.refresh()
+    assert process.admits() == ONE
+    process.well(probe=True)
+    other.refresh()
+    assert (process.admits(), other.admits()) == (ALL, ALL)
+
+
+def test_mail_under_way_when_it_opened_does_not_close_it(process: Process) -> None:
+    process.down(5)
+    process.well()
+    process.refresh()
+    assert process.open
+
+
+def test_after_it_closed_the_backlog_is_let_go_by_degrees(process: Process) -> None:
+    process.down(5)
+    breaker.close(MAIL)
+    shares = []
+    for _ in range(12):
+        process.refresh()
+        shares.append(process.share(10_000, 0.5))
+        passed(1)
+    assert shares[:4] == pytest.approx([5, 10, 20, 40], abs=3)
+    assert shares[-1] == 10_000
+
+
+def test_while_it_is_open_the_relay_rings_one_when_a_probe_is_due(process: Process) -> None:
+    process.down(5)
+    process.refresh()
+    assert process.share(10_000, 1) == NONE
+    passed(5)
+    process.refresh()
+    assert process.share(10_000, 1) == ONE
+
+
+def test_it_opens_here_even_when_the_others_cannot_be_told(process: Process) -> None:
+    with mock.patch.object(breaker, "trip", side_effect=Unavailable("away")):
+        process.down(5)
+    assert process.open
+    assert breaker.state(MAIL) == breaker.State(open=False)
+
+
+def test_a_thread_keeps_no_connection_after_asking(process: Process) -> None:
+    process.down(5)
+    eventually(lambda: rows("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") == [(1,)])
