@@ -23,6 +23,8 @@ QUICK = {
     "UPKEEP_INTERVAL": "0.2",
     "RELAY_GRACE": "1",
     "REDIS_TIMEOUT": "2",
+    "PROBE_WAIT": "0.5",
+    "PROBE_WAIT_MAX": "2",
     "SMTP_TIMEOUT": "10",
     "LOG_FORMAT": "json",
 }

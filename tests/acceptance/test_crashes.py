@@ -235,8 +235,9 @@ def test_a_restart_of_postgresql_in_mid_drain_loses_doubles_and_burns_nothing(wo
 def test_a_mail_server_that_is_away_for_a_while_gets_every_mail_once(world: Fragile) -> None:
     accepted = drain(world, 200, delivered=20)
     world.mail_server.stop()
-    tried = "SELECT count(*) FROM attempts WHERE outcome = 'provider-down' AND notification_id = ANY(%s)"
-    eventually(lambda: world.system.ledger.rows(tried, list(accepted)) >= [(50,)])
+    eventually(lambda: world.system.ledger.rows("SELECT 1 FROM providers WHERE opened_at IS NOT NULL"))
     world.mail_server.start()
-    tally = world.tally(accepted)
+    tally = world.tally(accepted, within=60)
     assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (200, 0, 200, 0)
+    # Each thread of each group may have failed once more while the breaker opened.
+    assert tally.attempts <= 200 + 2 * (5 + 4) + 5
