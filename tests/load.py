@@ -14,17 +14,22 @@ class Load:
     """Posts one notification to each of `recipients` in background threads, until `stop()` or the end.
 
     `accepted` are those answered with 201; an answer of another kind, or none, is in `refused`.
-    A recipient is never tried twice.
+    A recipient is never tried twice. `fields` go into each notification.
     """
 
-    def __init__(self, port: int, recipients: Iterator[str], connections: int = 8) -> None:
+    def __init__(self, port: int, recipients: Iterator[str], connections: int = 8, **fields: object) -> None:
         self.accepted: dict[int, str] = {}
         self.refused: list[str] = []
         self.slowest = 0.0
-        self._port, self._recipients = port, recipients
+        self._port, self._recipients, self._fields = port, recipients, fields
         self._taking = threading.Lock()
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(connections)]
+
+    @property
+    def running(self) -> bool:
+        """Whether it still posts."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> Self:
         """Begin to post."""
@@ -55,7 +60,7 @@ class Load:
     def _post(self, client: Client, recipient: str) -> None:
         began = time.monotonic()
         try:
-            answer = client.notify(recipient)
+            answer = client.notify(recipient, **self._fields)
         except ConnectionError as error:
             self.refused.append(str(error))
             # Nobody listens: in a tight loop the load would starve what it waits for.

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from pathlib import Path
+from typing import Any
 
 from tests.client import Client
 from tests.eventually import eventually
@@ -60,12 +61,20 @@ class System:
         eventually(self._is_ready, within=20, saying=self.logs)
         return self.api
 
-    def start_workers(self, processes: int = 1, threads: int = 4, **settings: object) -> Group:
-        """Start one more `dramatiq` group and wait until all its processes are at work."""
-        command = ["dramatiq", "actors", "-p", str(processes), "-t", str(threads)]
+    def start_workers(self, processes: int = 1, **options: Any) -> Group:
+        """Start one more `dramatiq` group and wait until all its processes are at work; else as `spawn_workers`."""
+        group = self.spawn_workers(processes, **options)
+        eventually(lambda: self._at_work(group) >= processes, within=20, saying=self.logs)
+        return group
+
+    def spawn_workers(self, processes: int = 1, threads: int = 4, module: str = "actors", **settings: object) -> Group:
+        """Start one more `dramatiq` group, which may die at once.
+
+        `module` is what Dramatiq imports: `actors`, or a test's own that imports it and breaks something.
+        """
+        command = ["dramatiq", module, "-p", str(processes), "-t", str(threads)]
         group = self._start(f"workers-{len(self.workers) + 1}", command, settings)
         self.workers.append(group)
-        eventually(lambda: self._at_work(group) >= processes, within=20, saying=self.logs)
         return group
 
     def only_workers(self, groups: int) -> None:

@@ -35,9 +35,9 @@ class World:
         """One such address."""
         return next(self.recipients(1))
 
-    def post(self, count: int, connections: int = 8) -> dict[int, str]:
+    def post(self, count: int, connections: int = 8, **fields: object) -> dict[int, str]:
         """Post so many notifications; returns recipients by id. All must be accepted."""
-        load = Load(self.system.port, self.recipients(count), connections).start().finish()
+        load = Load(self.system.port, self.recipients(count), connections, **fields).start().finish()
         assert load.refused == []
         return load.accepted
 

@@ -1,0 +1,169 @@
+"""Where a fault happens: the whole system on real servers, with a mail server that can be believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import redis
+
+from benchmarks import load
+from benchmarks.fault_count import Arrivals, Fast, Scripted
+from benchmarks.mailbox import MailboxClient
+from benchmarks.processes import Part, wait_until
+from benchmarks.target import ROOT
+from cli.servers.postgres import Postgres
+from cli.servers.valkey import Valkey
+from tests import servers
+from tests.load import Load
+from tests.smtp import SmtpServer
+from tests.system import System
+
+# The suite's short times (tests.system.QUICK), with these: an outage of a minute is longer than all retries.
+SETTINGS = {"probe_wait": 1, "probe_wait_max": 5, "smtp_connect_timeout": 3, "smtp_timeout": 5, "log_level": "warning"}
+GROUPS, THREADS = 2, 8
+POLL = 0.02
+END_WITHIN = 90.0  # seconds after a fault; what has not ended then is stuck
+
+
+class Ground:
+    """The servers that all rows share, each row with a database of its own."""
+
+    def __init__(self, folder: Path, lasting: ExitStack) -> None:
+        self.folder = folder
+        self.postgres: Postgres = lasting.enter_context(servers.postgres(folder, {"max_connections": "60"}))
+        self.valkey: Valkey = lasting.enter_context(servers.valkey(folder))
+        self.databases = servers.Databases(self.postgres)
+        ports = folder / "sink.json"
+        sink = Part(
+            [sys.executable, "-m", "benchmarks.sink"], os.environ, ROOT, ports, lambda: ports.read_text().endswith("\n")
+        )
+        lasting.callback(sink.stop)
+        sink.start()
+        self.sink_port, control = json.loads(ports.read_text()).values()
+        self.sink = lasting.enter_context(closing(MailboxClient(control)))
+
+    def redis(self) -> redis.Redis:
+        """A client."""
+        return redis.Redis.from_url(self.valkey.url)
+
+
+class Scene:
+    """One row's system, its load, and the moments that the table tells of."""
+
+    def __init__(self, ground: Ground, system: System, arrivals: Arrivals, server: SmtpServer, size: int) -> None:
+        self.ground, self.system, self.arrivals, self.server, self.size = ground, system, arrivals, server, size
+        self.accepted: dict[int, str] = {}
+        self.note = ""
+        self.broken: list[str] = []
+        self.bells: float | None = None
+        self.recovered: float | None = None
+        self.ended: float | None = None
+        self._load: Load | None = None
+        self._healed_at = 0.0
+
+    def recipients(self, count: int, seconds: float = 0.0) -> Iterator[str]:
+        """So many addresses, spread over so many seconds."""
+        begun = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, begun + seconds * number / count - time.monotonic()))
+            yield f"r{number}@recipient.example"
+
+    def fill(self, **fields: object) -> None:
+        """Post all of it, as fast as it is taken."""
+        self.post(0, **fields)
+        self.posted()
+
+    def post(self, seconds: float, **fields: object) -> Load:
+        """Post all of it in the background, over so many seconds."""
+        self._load = Load(self.system.port, self.recipients(self.size, seconds), 8, **fields).start()
+        return self._load
+
+    def posted(self) -> Load:
+        """Wait for the last answer."""
+        assert self._load is not None
+        self.accepted |= self._load.finish().accepted
+        return self._load
+
+    def flood(self) -> None:
+        """Post a backlog too long for a patient client; all must be accepted."""
+        done = load.exactly(f"http://127.0.0.1:{self.system.port}", 32, self.size, "b")
+        assert not done.errors, f"{done.errors} POSTs were not answered with 201"
+        self.accepted = dict(self.system.ledger.rows("SELECT id, recipient FROM notifications"))
+
+    def work(self) -> None:
+        """Start the usual groups of workers."""
+        for _ in range(GROUPS):
+            self.system.start_workers(threads=THREADS)
+
+    def arrived(self, more: int = 1, within: float = 60.0) -> None:
+        """Wait for so many more mails."""
+        enough = self.arrivals.mails() + more
+        wait_until(lambda: self.arrivals.mails() >= enough, f"{more} more mails", within)
+
+    def promise(self, kept: bool, what: str) -> None:
+        """Something that the counts alone do not show."""
+        if not kept:
+            self.broken.append(what)
+
+    def healed(self) -> None:
+        """The fault is over now; returns with the first mail after it, or when there is none to come."""
+        self._healed_at, before = time.monotonic(), self.arrivals.mails()
+        while time.monotonic() < self._healed_at + END_WITHIN:
+            if self.arrivals.mails() > before:
+                self.recovered = time.monotonic() - self._healed_at
+                return
+            if not self._load_goes_on() and self._unended() == 0:
+                return
+            time.sleep(POLL)
+
+    def finish(self) -> None:
+        """Wait until all has ended, or for END_WITHIN."""
+        if self._load is not None:
+            self.posted()
+        deadline = time.monotonic() + END_WITHIN
+        while self.ended is None and time.monotonic() < deadline:
+            if self._unended() == 0:
+                self.ended = time.monotonic() - self._healed_at
+            time.sleep(POLL)
+
+    def _load_goes_on(self) -> bool:
+        return self._load is not None and self._load.running
+
+    def _unended(self) -> int:
+        sql = "SELECT count(*) FROM notifications WHERE status IN ('pending', 'processing')"
+        return int(self.system.ledger.rows(sql)[0][0])
+
+
+@contextmanager
+def scene(ground: Ground, name: str, size: int, *, scripted: bool, **settings: object) -> Iterator[Scene]:
+    """A new system with its API; the row starts the workers. `scripted`: mail goes to the server that can misbehave."""
+    logs = ground.folder / name
+    logs.mkdir()
+    ground.redis().flushall()
+    ground.sink.reset()
+    ground.sink.delay()
+    with ground.databases.new() as database_url, SmtpServer() as server:
+        url = server.url if scripted else f"smtp://127.0.0.1:{ground.sink_port}?starttls=off"
+        arrivals: Arrivals = Scripted(server) if scripted else Fast(ground.sink)
+        system = System(
+            logs,
+            **{
+                "database_url": database_url,
+                "redis_url": ground.valkey.url,
+                "smtp_url": url,
+                **SETTINGS,
+                **settings,
+            },  # type: ignore[arg-type]
+        )
+        try:
+            system.start_api(processes=2)
+            yield Scene(ground, system, arrivals, server, size)
+        finally:
+            for group in [*system.workers, *([system.api] if system.api else [])]:
+                group.kill()

@@ -1,0 +1,164 @@
+"""Workers and the API: killed, replaced, poisoned, with a wrong clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from benchmarks.fault_rows import row
+from benchmarks.fault_scene import GROUPS, THREADS, Scene
+from benchmarks.processes import wait_until
+from tests.acceptance.troubles import POISON
+from tests.smtp import Reply
+
+ROUNDS = 5
+IN_DOUBT = 2  # mails a thread may be ahead of what is recorded
+
+
+def _drain(scene: Scene, milliseconds: float, **fields: object) -> None:
+    """Post all, then begin to send it to a server that takes its time."""
+    scene.ground.sink.delay(milliseconds)
+    scene.fill(**fields)
+    scene.work()
+    scene.arrived(50)
+
+
+def _kill_every_two_seconds(scene: Scene) -> None:
+    for _ in range(ROUNDS):
+        time.sleep(2)
+        for group in scene.system.workers:
+            group.kill()
+        scene.system.workers.clear()
+        scene.work()
+    scene.healed()
+
+
+@row("kill", "workers SIGKILLed every 2 s, 5 times", size=5_000, doubled=IN_DOUBT * GROUPS * THREADS * ROUNDS)
+def kill(scene: Scene) -> None:
+    """What was between the 250 and its record may come twice, nothing else."""
+    _drain(scene, 10)
+    _kill_every_two_seconds(scene)
+    scene.note = f"at most {IN_DOUBT * GROUPS * THREADS * ROUNDS} may double"
+
+
+@row("hold", "the same, `onUncertain: hold`", size=5_000, failed=IN_DOUBT * GROUPS * THREADS * ROUNDS)
+def hold(scene: Scene) -> None:
+    """None doubled: what is uncertain says so."""
+    _drain(scene, 10, onUncertain="hold")
+    _kill_every_two_seconds(scene)
+    scene.finish()
+    reasons = scene.system.ledger.rows("SELECT DISTINCT failure_reason FROM notifications WHERE status = 'failed'")
+    scene.promise(set(reasons) <= {("outcome-unknown",)}, "failed otherwise")
+    scene.note = "all failed are outcome-unknown"
+
+
+@row("deploy", "workers replaced by SIGTERM, 5 times", size=5_000)
+def deploy(scene: Scene) -> None:
+    """New ones start before the old ones stop."""
+    _drain(scene, 20)
+    for _ in range(ROUNDS):
+        old = list(scene.system.workers)
+        scene.system.workers.clear()
+        scene.work()
+        for group in old:
+            group.ask()
+        assert [group.stop() for group in old] == [0] * len(old)
+    scene.healed()
+
+
+@row("sibling", "one worker process of two SIGKILLed", doubled=IN_DOUBT * THREADS)
+def sibling(scene: Scene) -> None:
+    """The master stops the other one in order; a supervisor starts both again."""
+    scene.ground.sink.delay(5)
+    scene.fill()
+    group = scene.system.start_workers(processes=2, threads=THREADS)
+    scene.arrived(50)
+    os.kill(min(scene.system.ledger.worker_pids() & set(group.members)), signal.SIGKILL)
+    wait_until(lambda: not group.members, "the end of the siblings")
+    scene.system.start_workers(processes=2, threads=THREADS)
+    scene.healed()
+
+
+@row("master", "the Dramatiq master SIGKILLed", doubled=IN_DOUBT * 2 * THREADS)
+def master(scene: Scene) -> None:
+    """No orphan goes on."""
+    scene.ground.sink.delay(5)
+    scene.fill()
+    group = scene.system.start_workers(processes=2, threads=THREADS)
+    scene.arrived(50)
+    group.signal(signal.SIGKILL)
+    wait_until(lambda: not group.members, "the end of the orphans", 2)
+    scene.system.start_workers(processes=2, threads=THREADS)
+    scene.healed()
+
+
+@row("poison", "a notification that kills its worker each time", doubled=IN_DOUBT * THREADS * 5, failed=1,
+     worker_timeout=2)  # fmt: skip
+def poison(scene: Scene) -> None:
+    """A supervisor starts the worker again each time."""
+    scene.ground.sink.delay(2)
+    module, starts = "tests.acceptance.poisoned", 1
+    scene.system.start_workers(threads=THREADS, module=module)
+    id = scene.system.client.notify(POISON).json["id"]
+    scene.accepted[id] = POISON
+    scene.fill()
+
+    def failed() -> bool:
+        return scene.system.ledger.statuses([id])["failed"] == 1
+
+    while not failed() and starts < 12:
+        # A worker that dies while it boots is missed by its master only after --worker-fork-timeout, 30 s.
+        wait_until(lambda: failed() or not scene.system.workers[-1].running, "a death", 45)
+        if not failed():
+            scene.system.spawn_workers(threads=THREADS, module=module)
+            starts += 1
+    scene.healed()
+    attempts = len(scene.system.client.attempts(id))
+    scene.promise(attempts == 5, "not 5 attempts")
+    scene.note = f"{attempts} attempts, {starts} starts"
+
+
+def _clock(scene: Scene, off_by: int) -> None:
+    for recipient in list(scene.recipients(100)):
+        scene.server.on("rcpt", Reply(451, "4.3.0 later"), to=recipient)
+    scene.system.start_workers(threads=THREADS, module="tests.acceptance.skewed", clock_off_by=off_by)
+    scene.system.start_workers(threads=THREADS)
+    scene.healed()
+    scene.fill()
+    scene.finish()
+    early = scene.system.ledger.rows(
+        "SELECT count(*) FROM attempts AS a JOIN attempts AS b USING (notification_id) WHERE a.number = 1"
+        " AND b.number = 2 AND b.started_at < a.finished_at + interval '0.3 s'"
+    )
+    scene.promise(early == [(0,)], "early")
+    scene.note = f"100 told to come back; {early[0][0]} early"
+
+
+@row("clock-ahead", "one worker's clock 5 min ahead", scripted=True)
+def clock_ahead(scene: Scene) -> None:
+    """The database's clock rules."""
+    _clock(scene, 300)
+
+
+@row("clock-behind", "one worker's clock 5 min behind", scripted=True)
+def clock_behind(scene: Scene) -> None:
+    """The database's clock rules."""
+    _clock(scene, -300)
+
+
+@row("api", "API SIGKILLed under POST load, 5 times", size=5_000)
+def api(scene: Scene) -> None:
+    """Every 201 is delivered."""
+    scene.work()
+    load = scene.post(12)
+    for _ in range(ROUNDS):
+        enough = len(load.accepted) + 100
+        wait_until(lambda n=enough: len(load.accepted) >= n, "more answers")  # type: ignore[misc]
+        assert scene.system.api is not None
+        scene.system.api.kill()
+        scene.system.start_api(processes=2)
+    scene.healed()
+    scene.posted()
+    stored = scene.system.ledger.rows("SELECT count(*) FROM notifications")[0][0]
+    scene.note = f"{len(load.refused)} without answer, {stored - len(load.accepted)} of them stored"

@@ -1,0 +1,27 @@
+"""`dramatiq tests.acceptance.poisoned`: workers that die of one notification, each time they try it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from unittest import mock
+
+from actors import broker
+from actors.channels import Receipt
+from actors.channels.email import Email
+from db.records import Claimed
+from tests.acceptance.troubles import POISON
+
+__all__ = ["broker"]  # Where Dramatiq looks for it.
+_send = Email.send
+
+
+def send(self: Email, notification: Claimed, begin: Callable[[], bool]) -> Receipt:
+    """What a bug in a C library does."""
+    if notification.recipient == POISON:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _send(self, notification, begin)
+
+
+mock.patch.object(Email, "send", send).start()

@@ -1,0 +1,215 @@
+"""The mail server away, flapping, dumb, or not to be trusted: nothing fails but what was told to fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from cli.servers.valkey import Valkey
+from tests.acceptance.world import World
+from tests.conftest import TlsAuthority
+from tests.eventually import eventually, outlast
+from tests.ledger import Tally
+from tests.smtp import Drop, Hang, Reply, SmtpServer
+from tests.system import System
+
+GREETING_TIMEOUT, PROBE_WAIT_MAX = 1.0, 1.0
+# All five attempts of one notification take less than two seconds, an outage here longer.
+IMPATIENT = {
+    "retry_min_backoff": 0.1,
+    "retry_max_backoff": 0.4,
+    "probe_wait": 0.5,
+    "probe_wait_max": PROBE_WAIT_MAX,
+    "ramp_first": 30,
+    "smtp_timeout": 2,
+    "smtp_connect_timeout": GREETING_TIMEOUT,
+}
+OUTAGE = 3.0
+GROUPS, THREADS, THRESHOLD = 2, 4, 5
+
+
+@pytest.fixture(scope="module")
+def system(
+    module_database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """gunicorn, and what workers need."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    logs: Path = tmp_path_factory.mktemp("outages")
+    system = System(
+        logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url, **IMPATIENT
+    )
+    try:
+        system.start_api()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def world(system: System, mail_server: SmtpServer) -> World:
+    """The same with two groups of workers, whose breaker has forgotten the last test.
+
+    They have no connection to the mail server, or its greeting would be seen by nobody.
+    """
+    system.only_workers(GROUPS)
+    mail_server.stop()
+    mail_server.start()
+    system.ledger.rows("DELETE FROM providers RETURNING name")
+    return World(system, mail_server)
+
+
+def recovered(world: World, accepted: dict[int, str]) -> Tally:
+    """Wait for the end, check that nothing was lost, doubled or failed, and return the count."""
+    tally = world.tally(accepted, within=40)
+    count = len(accepted)
+    assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (count, 0, count, 0)
+    return tally
+
+
+def probes_at_most(seconds: float) -> float:
+    """How many attempts an outage may cost: what finds it, and one probe at a time."""
+    found = GROUPS * (THRESHOLD + THREADS)
+    return found + seconds / PROBE_WAIT_MAX + 4
+
+
+def test_a_server_away_for_longer_than_all_retries_fails_nothing_and_is_not_stormed_on_its_return(
+    world: World,
+) -> None:
+    world.mail_server.stop()
+    accepted = world.post(200)
+    assert reason(world)
+    outlast(OUTAGE)
+    spent = world.system.ledger.attempts(list(accepted))
+    assert spent <= probes_at_most(OUTAGE + 5)
+    world.mail_server.start()
+    assert recovered(world, accepted).attempts <= 200 + probes_at_most(OUTAGE + 10)
+    # RAMP_FIRST doubles every second, so 44 in the first one: a ramp, where all 200 were due at once.
+    arrivals = sorted(mail.at for mail in world.mail_server.mails)
+    by_second = Counter(int(at - arrivals[0]) for at in arrivals)
+    assert by_second[0] <= 100, by_second
+    assert arrivals[-1] - arrivals[0] > 1, by_second
+
+
+def test_while_it_hangs_at_the_greeting_one_probe_at_a_time_tries_it(world: World) -> None:
+    world.mail_server.on("connect", Hang(), times=None)
+    accepted = world.post(40)
+    assert reason(world)
+    eventually(lambda: world.mail_server.hanging == 0, within=10 * GREETING_TIMEOUT)
+    before = world.mail_server.connections
+    together = []
+
+    def two_more_came() -> bool:
+        """Whether it was tried twice more; notes how many wait for it at the same time."""
+        together.append(world.mail_server.hanging)
+        return world.mail_server.connections >= before + 2
+
+    eventually(two_more_came)
+    assert max(together) == 1
+    world.mail_server.script.clear()
+    world.mail_server.release()
+    recovered(world, accepted)
+
+
+def test_a_server_that_says_421_to_everybody_is_asked_now_and_then(world: World) -> None:
+    world.mail_server.on("connect", Reply(421, "4.3.2 not now"), times=None)
+    accepted = world.post(40)
+    assert reason(world)
+    outlast(OUTAGE)
+    assert len(world.mail_server.refusals) <= probes_at_most(OUTAGE + 5)
+    world.mail_server.script.clear()
+    recovered(world, accepted)
+
+
+def test_a_flapping_server_gets_every_mail_once(world: World) -> None:
+    world.mail_server.delay = 0.005
+    accepted = world.post(200)
+    for _ in range(2):
+        world.mail_server.stop()
+        outlast(1.0)
+        world.mail_server.start()
+        arrived = len(world.mail_server.mails)
+        eventually(lambda before=arrived: len(world.mail_server.mails) > before, within=15)  # type: ignore[misc]
+    # Whoever was cut off between the dot and the answer may have been sent twice; nobody else.
+    in_doubt = "SELECT count(*) FROM attempts WHERE outcome = 'uncertain' AND notification_id = ANY(%s)"
+    tally = world.tally(accepted, within=40)
+    assert (tally.delivered, tally.recorded, tally.stuck) == (200, 200, 0)
+    assert tally.twice <= world.system.ledger.rows(in_doubt, list(accepted))[0][0]
+
+
+def test_neither_a_certificate_that_cannot_be_trusted_nor_a_refused_password_fails_anything(
+    world: World, tls_authority: TlsAuthority
+) -> None:
+    with SmtpServer(tls=tls_authority.context, users={"shop": "old"}) as server:
+        world = World(world.system, server)
+        url = server.url.replace("://", "://shop:new@") + "?starttls=required"
+        only(world, smtp_url=url)
+        accepted = world.post(40)
+        assert "certificate" in reason(world)
+        only(world, smtp_url=f"{url}&ca={tls_authority.ca}")
+        eventually(lambda: attempts_in(world, "auth"))
+        assert world.system.ledger.statuses(list(accepted)) == {"pending": 40}
+        assert server.mails == []
+        server.users["shop"] = "new"
+        recovered(world, accepted)
+        world.system.only_workers(0)
+
+
+def only(world: World, **settings: Any) -> None:
+    """Have one group of workers, with these settings, and no other."""
+    world.system.only_workers(0)
+    world.system.start_workers(**settings)
+
+
+def reason(world: World) -> str:
+    """Wait until the breaker opens and return why."""
+    sql = "SELECT reason FROM providers WHERE opened_at IS NOT NULL"
+    return str(eventually(lambda: world.system.ledger.rows(sql))[0][0])
+
+
+def attempts_in(world: World, phase: str) -> int:
+    """How many attempts have ended in this phase because the provider was down."""
+    sql = "SELECT count(*) FROM attempts WHERE outcome = 'provider-down' AND phase = %s"
+    return int(world.system.ledger.rows(sql, phase)[0][0])
+
+
+def test_a_lone_notification_to_a_server_that_never_returns_fails_after_five_attempts(world: World) -> None:
+    world.mail_server.stop()
+    try:
+        # The second one finds the breaker open, or closed, as the first one left it.
+        for _ in range(2):
+            id = world.post_one(world.recipient())
+            notification = world.ended(id, within=30)
+            assert (notification["status"], notification["failureReason"]) == ("failed", "exhausted")
+            attempts = world.system.client.attempts(id)
+            assert [attempt["number"] for attempt in attempts] == [1, 2, 3, 4, 5]
+            assert {(a["outcome"], a["phase"]) for a in attempts} == {("provider-down", "connect")}
+    finally:
+        world.mail_server.start()
+
+
+def test_a_server_that_takes_half_a_minute_for_one_recipient_does_not_keep_the_others_waiting(world: World) -> None:
+    recipient = world.recipient()
+    world.mail_server.on("rcpt", Reply(250, delay=30), to=recipient)
+    slow = world.post_one(recipient)
+    eventually(lambda: world.system.ledger.statuses([slow])["processing"])
+    assert world.tally(world.post(100)) == Tally.perfect(100)
+    assert world.ended(slow)["status"] == "sent"
+    first, _ = world.system.client.attempts(slow)
+    assert (first["outcome"], first["phase"], first["text"]) == ("deferred", "rcpt", "no answer in time")
+
+
+@pytest.mark.parametrize(
+    ("phase", "outcome"),
+    [("connect", "provider-down"), ("ehlo", "provider-down"), ("mail", "deferred"), ("dot", "uncertain")],
+)
+def test_only_silence_after_the_whole_mail_is_uncertain(world: World, phase: str, outcome: str) -> None:
+    world.mail_server.on(phase, Drop())  # type: ignore[arg-type]
+    id = world.post_one(world.recipient())
+    assert world.ended(id)["status"] == "sent"
+    assert [attempt["outcome"] for attempt in world.system.client.attempts(id)] == [outcome, "sent"]

@@ -1,0 +1,67 @@
+"""What can be wrong with a PostgreSQL that runs, and with a recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from uuid import uuid4
+
+import psycopg2
+
+from cli.servers.postgres import Postgres
+from tests.eventually import eventually
+from tests.system import System
+
+POISON = "poison@recipient.example"  # kills the workers of tests.acceptance.poisoned
+HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'notification-system'"
+
+
+@contextmanager
+def read_only(postgres: Postgres, system: System) -> Iterator[None]:
+    """As on a standby, or where an operator said so."""
+    [(database,)] = system.ledger.rows("SELECT current_database()")
+    with closing(psycopg2.connect(postgres.url_of("postgres"))) as admin:
+        admin.autocommit = True
+        run = admin.cursor().execute
+        run(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        try:
+            run(HANG_UP)
+            yield
+        finally:
+            run(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+
+
+@contextmanager
+def too_many_connections(postgres: Postgres, system: System) -> Iterator[None]:
+    """Others hold every connection that the server gives."""
+    with ExitStack() as taken, closing(psycopg2.connect(postgres.url_of("postgres"))) as admin:
+        admin.autocommit = True
+
+        def none_is_left() -> bool:
+            """Take what is free, then what the system has."""
+            try:
+                while True:
+                    taken.enter_context(closing(psycopg2.connect(postgres.url_of("postgres"))))
+            except psycopg2.OperationalError:
+                admin.cursor().execute(HANG_UP)
+                # Several, because each process of the API has a connection of its own.
+                return all(system.client.notify(f"{uuid4()}@recipient.example").status == 503 for _ in range(8))
+
+        eventually(none_is_left)
+        yield
+
+
+@contextmanager
+def disk_full(system: System) -> Iterator[None]:
+    """What PostgreSQL says when it cannot extend a file; a disk that is really full takes others with it."""
+    run = system.ledger.rows
+    run(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$;"
+        "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON notifications EXECUTE FUNCTION full_disk();"
+        "SELECT 1"
+    )
+    try:
+        yield
+    finally:
+        run("DROP FUNCTION full_disk CASCADE; SELECT 1")
