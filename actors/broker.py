@@ -144,7 +144,6 @@ class Begun(Middleware):
 
 
 def _connect(current: settings.Settings) -> Doorbell:
-    current.require("redis_url")
     return Doorbell(
         current.redis_url,
         timeout=current.redis_timeout,
@@ -157,7 +156,9 @@ def _connect(current: settings.Settings) -> Doorbell:
 
 def _settings() -> settings.Settings:
     try:
-        return settings.load()
+        current = settings.load()
+        current.require("redis_url")
+        return current
     except settings.SettingsError as error:  # The `dramatiq` command imports this first; API and CLI have checked.
         print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(CANNOT_START)

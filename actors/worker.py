@@ -36,7 +36,7 @@ class WorkerProcess(Middleware):
             database.database.close()
             self._email = Email(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
-            log.critical("worker.cannot_start", reason=str(error))
+            print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
             sys.exit(CANNOT_START)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,10 +21,14 @@ from peewee import (
     OperationalError,
     PostgresqlDatabase,
 )
+from psycopg2 import OperationalError as NoAnswer
 from psycopg2 import ProgrammingError
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, parse_dsn, set_wait_callback
 
 from settings import Settings, SettingsError
+
+# Seconds in which a server that is well says by itself that DB_STATEMENT_TIMEOUT is over.
+LATENESS = 2.0
 
 database = PostgresqlDatabase(None, autoconnect=False)
 
@@ -50,18 +55,45 @@ def bind(settings: Settings) -> None:
             "DATABASE_URL is malformed: give postgresql://user:pass@host:5432/name "
             "(in a password, % is written %25 and @ is %40)"
         ) from None
+    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + LATENESS))
     statement_timeout = int(settings.db_statement_timeout * 1000)
     database.init(
         url,
-        connect_timeout=settings.db_connect_timeout,
-        # A vanished peer (no FIN, no RST) is noticed after this, not after the kernel's 15 minutes.
-        tcp_user_timeout=statement_timeout,
-        # Nor is an answer that never comes awaited for the kernel's two hours, or even WORKER_TIMEOUT.
-        keepalives_idle=10,
-        keepalives_interval=5,
         options=f"-c statement_timeout={statement_timeout} -c timezone=UTC",
         application_name="notification-system",
     )
+
+
+class _Patience:
+    """psycopg2 waits for the server by calling this, which ends each wait: one for a server that vanished or hangs.
+
+    By itself it would wait for as long as the kernel does, from 15 minutes to for ever.
+    """
+
+    def __init__(self, connecting: float, answering: float) -> None:
+        self._connecting, self._answering = connecting, answering
+
+    def __call__(self, conn: Any) -> None:
+        seconds = self._connecting if conn.status == STATUS_SETUP else self._answering
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        while (state := conn.poll()) != POLL_OK:
+            poll.register(conn.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise NoAnswer(f"no answer within {seconds:g} seconds")
+
+
+@contextmanager
+def patiently() -> Iterator[None]:
+    """Let statements take their time: a migration, or the wait for another one. Not for a process that serves."""
+    impatient = get_wait_callback()
+    set_wait_callback(None)
+    try:
+        with connection():
+            rows("SET statement_timeout = 0")
+        yield
+    finally:
+        set_wait_callback(impatient)
 
 
 @contextmanager

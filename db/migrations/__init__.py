@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playhouse.migrations import Runner
 
-from db.database import connection, database, rows
+from db.database import Unavailable, connection, database, patiently, rows
 
 # Any constant will do, as long as every version of this project uses the same.
 LOCK = 7_021_969
@@ -18,9 +18,7 @@ class WrongSchema(Exception):
 
 def migrate() -> list[str]:
     """Apply what is missing and return the names. Several at once wait for each other."""
-    with connection():
-        # A migration may well take longer than any other statement.
-        rows("SET statement_timeout = 0")
+    with patiently(), connection():
         rows("SELECT pg_advisory_lock(%s)", LOCK)
         try:
             return list(_runner().up())
@@ -42,10 +40,19 @@ def unknown() -> list[str]:
 
 
 def check() -> None:
-    """Raise WrongSchema unless the database is exactly at this version's schema."""
-    if names := missing():
+    """Return if the database is exactly at this version's schema.
+
+    Raises:
+        WrongSchema: it is not.
+        Unavailable: it cannot be asked.
+    """
+    try:
+        lacking, newer = missing(), unknown()
+    except Unavailable as error:
+        raise Unavailable(f"DATABASE_URL leads to no database that answers us: {error}") from None
+    if names := lacking:
         raise WrongSchema(f"the database lacks {', '.join(names)}: run `notify migrate`")
-    if names := unknown():
+    if names := newer:
         raise WrongSchema(f"the database has {', '.join(names)}, which this version does not know: deploy a newer one")
 
 

@@ -25,7 +25,7 @@ FAULTS = {
     "no redis": ({"redis_url": ""}, "REDIS_URL is not set: give Redis as "),
     "another database": ({"database_url": "mysql://h/d"}, "DATABASE_URL does not start with postgresql://: "),
     "another broker": ({"redis_url": "amqp://h"}, "REDIS_URL does not start with redis://: "),
-    "no such database": ({"database_url": "{server}/nope"}, 'database "nope" does not exist'),
+    "no such database": ({"database_url": "{server}/nope"}, "DATABASE_URL leads to no database that answers us: "),
     "nobody there": ({"database_url": "postgresql://u:hunter2@127.0.0.1:9/d"}, "Connection refused"),
     "a broken database url": ({"database_url": "postgresql://u:hunter2%zz@h/d"}, "DATABASE_URL"),
     "a broken redis url": ({"redis_url": "redis://:hunter2@h:port/0"}, "REDIS_URL"),

@@ -298,6 +298,20 @@ def test_rescue_takes_from_a_worker_that_was_not_seen_and_counts_the_attempt() -
     assert not settle(lifecycle.sent(held, attempt()))
 
 
+def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
+    held = [claimed(uuid4()) for _ in range(8)]
+    ids = [c.id for c in held]
+    assert rescue() == ids
+    assert len(lifecycle.claim(ids, uuid4())) == 8
+    assert rescue() == ids
+    waits = rows(
+        "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM notifications WHERE id = ANY(%s)", ids
+    )
+    assert all(-1 < wait <= 30 for (wait,) in waits)
+    assert len({wait for (wait,) in waits}) == 8
+    assert rows("SELECT count(*) FROM notifications WHERE dispatch_after <> next_attempt_at") == [(0,)]
+
+
 def test_rescue_takes_from_a_worker_nobody_knows() -> None:
     held = claimed(uuid4())
     assert rescue() == [held.id]

@@ -1,0 +1,58 @@
+"""The wait for PostgreSQL ends, whatever PostgreSQL does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from db import database
+from db.database import Unavailable, connection, rows
+from tests.environment import configured
+
+
+@pytest.fixture(autouse=True)
+def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Binds are for the whole process: leave none of ours behind."""
+    monkeypatch.setattr(database, "LATENESS", 0.1)
+    with configured(database_url=database_url, db_connect_timeout=1, db_statement_timeout=0.5) as settings:
+        database.bind(settings)
+        yield
+        if not database.database.is_closed():
+            database.database.close()
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
+        with configured(database_url=url, db_connect_timeout=1) as settings:
+            database.bind(settings)
+            with pytest.raises(Unavailable, match="no answer within 1 seconds"), connection():
+                rows("SELECT 1")
+
+
+def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_connects_anew() -> None:
+    with connection():
+        [(backend,)] = rows("SELECT pg_backend_pid()")
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable, match="no answer within"), connection():
+            rows("SELECT 1")
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    with connection():
+        [(another,)] = rows("SELECT pg_backend_pid()")
+    assert another != backend
+
+
+def test_a_statement_that_takes_too_long_is_ended_by_the_server() -> None:
+    with pytest.raises(Unavailable, match="statement timeout"), connection():
+        rows("SELECT pg_sleep(5)")
+
+
+def test_a_migration_may_take_its_time() -> None:
+    with database.patiently(), connection():
+        assert rows("SELECT pg_sleep(0.8)")
