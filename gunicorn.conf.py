@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from typing import Any
 
 import lifeline
@@ -12,12 +11,6 @@ import settings
 from db import database, migrations
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-CANNOT_START = 4  # as a worker says it: something must be put right by a person
-
-
-def _cannot_start(reason: object) -> None:
-    print(f"cannot start: {reason}", file=sys.stderr)  # noqa: T201
-    sys.exit(CANNOT_START)
 
 
 try:
@@ -25,7 +18,7 @@ try:
     _current.check_exposure()
     _current.require("database_url", "redis_url")
 except settings.SettingsError as _error:
-    _cannot_start(_error)
+    settings.cannot_start(_error)
 
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
@@ -50,7 +43,7 @@ def on_starting(_server: Any) -> None:
         # Or every worker would inherit it.
         database.database.close()
     except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
-        _cannot_start(error)
+        settings.cannot_start(error)
 
 
 def post_fork(_server: Any, worker: Any) -> None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
+
+
+# The exit code for a setting or a server that must be put right by a person.
+CANNOT_START = 4
+
+
+def cannot_start(reason: object) -> NoReturn:
+    """End this process with one sentence."""
+    print(f"cannot start: {reason}", file=sys.stderr)  # noqa: T201
+    sys.exit(CANNOT_START)
 
 
 class SettingsError(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,8 +27,6 @@ QUEUE = "notifications"
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
 MAINTENANCE_CHANCE = 50_000
-# The exit code for a setting or a server that must be put right by a person.
-CANNOT_START = 4
 
 
 class Doorbell(RedisBroker):
@@ -160,8 +157,7 @@ def _settings() -> settings.Settings:
         current.require("redis_url")
         return current
     except settings.SettingsError as error:  # The `dramatiq` command imports this first; API and CLI have checked.
-        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(CANNOT_START)
+        settings.cannot_start(error)
 
 
 broker = _connect(_settings())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ import lifeline
 import logs
 import settings
 from actors.breaker import Breaker
-from actors.broker import CANNOT_START, broker
+from actors.broker import broker
 from actors.channels.email import Email
 from actors.delivery import Delivery, running
 from actors.ledger import Ledger
@@ -36,8 +35,7 @@ class WorkerProcess(Middleware):
             database.database.close()
             self._email = Email(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
-            print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201
-            sys.exit(CANNOT_START)
+            settings.cannot_start(error)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()

@@ -25,20 +25,16 @@ class Email:
 
     def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
         mail = compose(notification, self._sender)
-        connection = self._connection()
-        try:
-            return _transfer(connection, mail, begin)
-        except Dropped as drop:
-            connection.close()
-            # The server may hang up on a connection that idled; this mail has nothing to do with it.
-            if not (connection.reused and drop.phase == "mail"):
-                raise _undelivered(drop) from None
-        connection = self._connection()
-        try:
-            return _transfer(connection, mail, begin)
-        except Dropped as drop:
-            connection.close()
-            raise _undelivered(drop) from None
+        while True:
+            connection = self._connection()
+            try:
+                return _transfer(connection, mail, begin)
+            except Dropped as drop:
+                connection.close()
+                # The server may hang up on a connection that idled; this mail has nothing to do with it
+                # and goes over a new one, of which that cannot be said again.
+                if not (connection.reused and drop.phase == "mail"):
+                    raise _undelivered(drop) from None
 
     def hang_up(self) -> None:
         connection: Connection | None = getattr(self._kept, "connection", None)

@@ -27,18 +27,6 @@ def migrate() -> list[str]:
             database.close()
 
 
-def missing() -> list[str]:
-    """Names of the migrations this version has and the database has not."""
-    with connection():
-        return [m.name for m in _runner().status() if m.applied is None]
-
-
-def unknown() -> list[str]:
-    """Names of the migrations the database has and this version has not."""
-    with connection():
-        return [m.name for m in _runner().status() if m.path is None]
-
-
 def check() -> None:
     """Return if the database is exactly at this version's schema.
 
@@ -47,12 +35,13 @@ def check() -> None:
         Unavailable: it cannot be asked.
     """
     try:
-        lacking, newer = missing(), unknown()
+        with connection():
+            status = _runner().status()
     except Unavailable as error:
         raise Unavailable(f"DATABASE_URL leads to no database that answers us: {error}") from None
-    if names := lacking:
+    if names := [m.name for m in status if m.applied is None]:
         raise WrongSchema(f"the database lacks {', '.join(names)}: run `notify migrate`")
-    if names := newer:
+    if names := [m.name for m in status if m.path is None]:
         raise WrongSchema(f"the database has {', '.join(names)}, which this version does not know: deploy a newer one")
 
 
