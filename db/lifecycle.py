@@ -26,7 +26,11 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from db.database import rows
-from db.records import Accepted, Attempt, Claimed, Draft, Settlement
+from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement
+
+_DRAFTED = ", ".join(Draft._fields)
+_DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
+_CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
 _HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
@@ -40,11 +44,10 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
     accepted = rows(
-        """
-        INSERT INTO notifications (type, recipient, subject, message, html, on_uncertain, dispatch_after)
-        SELECT type, recipient, subject, message, html, on_uncertain, now() + %s * interval '1 second'
-        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-             WITH ORDINALITY AS draft (type, recipient, subject, message, html, on_uncertain, place)
+        f"""
+        INSERT INTO notifications ({_DRAFTED}, dispatch_after)
+        SELECT {_DRAFTED}, now() + %s * interval '1 second'
+        FROM unnest({_DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({_DRAFTED}, place)
         ORDER BY place
         RETURNING id, created_at
         """,
@@ -60,7 +63,7 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
     A row that another transaction is moving is left alone: whoever moves it takes care of it.
     """
     claimed = rows(
-        """
+        f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at FROM notifications
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -71,8 +74,7 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
         FROM asked
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
-        RETURNING n.id, n.claim, n.type, n.recipient, n.subject, n.message, n.html,
-                  n.on_uncertain, n.retry_count, n.created_at
+        RETURNING {_CLAIMED}
         """,
         list(ids),
         str(worker),

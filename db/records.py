@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from uuid import UUID
 
 
 class Draft(NamedTuple):
-    """What a client asks for, checked."""
+    """What a client asks for, checked. Each field is a column of the same name, of the type in COLUMN_TYPES."""
 
     type: str
     recipient: str
@@ -19,13 +20,16 @@ class Draft(NamedTuple):
     on_uncertain: str = "resend"
 
 
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+
+
 class Accepted(NamedTuple):
     id: int
     created_at: datetime
 
 
 class Claimed(NamedTuple):
-    """A notification that is ours to send, as long as nobody else has a higher `claim`."""
+    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns."""
 
     id: int
     claim: int
