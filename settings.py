@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 # The exit code for a setting or a server that must be put right by a person.
@@ -102,6 +103,23 @@ class Settings:
     html_limit: int = _between(1, 10_000_000, 500_000)
     subject_limit: int = _between(1, 10_000, 500)
     page_limit: int = _between(1, 1_000, 200)
+    tags_limit: int = _between(1, 1_000, 20)
+    tag_limit: int = _between(1, 1_000, 64)
+    metadata_limit: int = _between(1, 1_000, 20)
+    metadata_key_limit: int = _between(1, 1_000, 40)
+    metadata_value_limit: int = _between(1, 100_000, 500)
+    long_poll_max: int = _between(1, 600, 60)
+    long_poll_interval: float = _between(0.01, 60, 0.25)
+    long_poll_waiting: int = _between(1, 100_000, 2_000)
+
+    callback_endpoints: int = _between(1, 1_000, 10)
+    callback_max_attempts: int = _between(1, 100, 12)
+    callback_min_backoff: float = _between(0.001, 86_400, 10)
+    callback_max_backoff: float = _between(0.001, 604_800, 21_600)
+    callback_timeout: float = _between(0.1, 60, 10)
+    callback_rest: float = _between(0, 3_600, 30)
+    callback_overlap: float = _between(0, 2_592_000, 86_400)
+    callback_allowed_networks: str = ""
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
@@ -137,6 +155,18 @@ class Settings:
         if any(ord(c) < 32 or ord(c) == 127 for c in sender):
             raise SettingsError("MAIL_FROM holds a control character: give one address on one line")
         return sender
+
+    @property
+    def callback_networks(self) -> tuple[Network, ...]:
+        """CALLBACK_ALLOWED_NETWORKS, where callbacks may go though the rest of the world cannot."""
+        try:
+            return tuple(
+                ipaddress.ip_network(n.strip()) for n in self.callback_allowed_networks.split(",") if n.strip()
+            )
+        except ValueError:
+            raise SettingsError(
+                "CALLBACK_ALLOWED_NETWORKS holds what is no network: give e.g. 10.1.0.0/16, fd00:1::/64"
+            ) from None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -202,6 +232,7 @@ def _check(settings: Settings) -> None:
             f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
             "or rescue takes live work"
         )
+    _check_callbacks(settings)
     for name, schemes in _SCHEMES.items():
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:
@@ -211,6 +242,14 @@ def _check(settings: Settings) -> None:
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
     _ = settings.address
+
+
+def _check_callbacks(settings: Settings) -> None:
+    if settings.callback_min_backoff > settings.callback_max_backoff:
+        raise SettingsError("CALLBACK_MIN_BACKOFF is above CALLBACK_MAX_BACKOFF: lower it")
+    if settings.callback_timeout >= settings.stuck_after:
+        raise SettingsError("CALLBACK_TIMEOUT is not below STUCK_AFTER: lower it, or rescue takes live work")
+    _ = settings.callback_networks
 
 
 def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> object:

@@ -19,6 +19,7 @@ import logs
 import settings
 from actors.breaker import ONE, Breaker
 from actors.broker import QUEUE, broker
+from actors.budgets import CALLBACK, Budget
 from actors.channels import Channel, Deferred, Undelivered
 from actors.ledger import Ledger
 from db import lifecycle
@@ -93,16 +94,21 @@ class Delivery:
         delays = _Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
+        probed = False
         for place, notification in enumerate(claimed):
-            if self._must_hand_back(begun) or (self.breaker.open and not probe):
+            # The breaker is about the mail server; each callback goes to another one.
+            guarded = notification.type != CALLBACK
+            if self._must_hand_back(begun) or (guarded and self.breaker.open and not probe):
                 self._ledger.release(claimed[place:])
                 break
             settlement = self._attempt(notification, delays)
-            self._tell_breaker(settlement.attempt, probe=probe)
+            if guarded:
+                self._tell_breaker(settlement.attempt, probe=probe)
+                probed = True
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= AHEAD:
                 _await(recording.popleft(), retries)
-        if probe and not recording:  # None was due, or it was handed back.
+        if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:
             _await(recorded, retries)
@@ -150,22 +156,24 @@ class Delivery:
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
             return lifecycle.failed(notification, attempt, "outcome-unknown")
-        if notification.retry_count + 1 >= self._settings.max_attempts:
+        if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
             return lifecycle.failed(notification, attempt, "exhausted")
-        return lifecycle.retry(notification, attempt, delays[notification.retry_count] / 1000)
+        return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
 
-class _Delays(dict[int, int]):
-    """Milliseconds before the next attempt, by retries so far; drawn once a list, so that it stays together."""
+class _Delays(dict[tuple[str, int], int]):
+    """Milliseconds before the next attempt, by type and retries so far; drawn once a list: it stays together."""
 
     def __init__(self, current: settings.Settings) -> None:
         super().__init__()
-        self._least = int(current.retry_min_backoff * 1000)
-        self._most = int(current.retry_max_backoff * 1000)
+        self._settings = current
 
-    def __missing__(self, retry_count: int) -> int:
-        _, delay = compute_backoff(retry_count, factor=self._least, max_backoff=self._most)
-        self[retry_count] = delay
+    def __missing__(self, key: tuple[str, int]) -> int:
+        type, retry_count = key
+        budget = Budget.of(type, self._settings)
+        least, most = int(budget.least * 1000), int(budget.most * 1000)
+        _, delay = compute_backoff(retry_count, factor=least, max_backoff=most)
+        self[key] = delay
         return delay
 
 
@@ -203,7 +211,7 @@ running = _Process()
 @dramatiq.actor(
     queue_name=QUEUE,
     # The row owns the budget; the same number here ends a message that outlives its rows'.
-    max_retries=_current.max_attempts - 1,
+    max_retries=max(_current.max_attempts, _current.callback_max_attempts) - 1,
     min_backoff=int(_current.retry_min_backoff * 1000),
     max_backoff=int(_current.retry_max_backoff * 1000),
 )

@@ -71,7 +71,10 @@ class Upkeep(threading.Thread):
     def _rescue(self) -> None:
         s = self._settings
         with connection():
-            rescued = lifecycle.rescue(self._worker, s.worker_timeout, s.stuck_after, s.max_attempts, s.rescue_batch)
+            rescued = lifecycle.rescue(
+                *(self._worker, s.worker_timeout, s.stuck_after),
+                *(s.max_attempts, s.rescue_batch, s.callback_max_attempts),
+            )
         if rescued:
             log.warning("notifications.rescued", ids=rescued)
 

@@ -13,6 +13,8 @@ import logs
 import settings
 from actors.breaker import Breaker
 from actors.broker import broker
+from actors.channels import Channel
+from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.delivery import Delivery, running
 from actors.ledger import Ledger
@@ -43,7 +45,9 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         breaker = Breaker(current, self._email.provider)
-        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email}, breaker)
+        self._callback = Callback(current)
+        channels: dict[str, Channel] = {"email": self._email, "callback": self._callback}
+        running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
@@ -57,6 +61,7 @@ class WorkerProcess(Middleware):
         self._email.hang_up()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        self._callback.close()
         self._ledger.close()
         self._upkeep.stop(settings.load().shutdown_grace)
         log.info("worker.stopped")

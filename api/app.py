@@ -6,9 +6,11 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.callbacks import Callback, Callbacks, Rotation
+from api.deliveries import Deliveries, Delivery, Redrive
 from api.gateway import Gateway
 from api.health import Alive, Ready
-from api.notifications import Attempts, Notification, Notifications
+from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.requests import Lifespan, RequestId
 from db import database
@@ -21,10 +23,18 @@ def create_app() -> Application:
     database.bind(current)
     gateway = Gateway(current)
     app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/notifications/{id}/events", Events(gateway))
+    app.add_route("/api/callbacks", Callbacks(gateway))
+    app.add_route("/api/callbacks/{id}", Callback(gateway))
+    app.add_route("/api/callbacks/{id}/rotate-secret", Rotation(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

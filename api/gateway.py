@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from actors.bell import Bell
+from api.watch import Watch
 from db import lifecycle
 from db.coalesce import Coalescer, Full
 from db.database import Unavailable, connection
@@ -29,6 +30,7 @@ class Gateway:
         )
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._reading = 0
+        self.watch = Watch(settings)
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a notification for good and ring its bell.
@@ -50,11 +52,16 @@ class Gateway:
         finally:
             self._reading -= 1
 
+    def ring(self, id: int) -> None:
+        """Have a notification that is pending again sent soon."""
+        self._bell.ring([id])
+
     def close(self) -> None:
         """Finish what was begun, within SHUTDOWN_GRACE."""
         self._accepting.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self.watch.close()
 
     async def _within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""

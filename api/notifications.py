@@ -11,11 +11,13 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.asgi import LEFT
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import reports
+from db import reports, timeline
+from db.models import FINAL
 from db.records import Accepted, Draft
 
 log = logs.get("api")
@@ -53,13 +55,18 @@ class Notifications:
 
 
 class Notification:
-    """GET: one notification."""
+    """GET: one notification; with `wait`, when it has come to its end or so many seconds are over."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        wait = pages.whole(req.params, "wait", self._gateway.settings.long_poll_max)
         row = await self._gateway.read(reports.notification, _id(id))
+        if row is not None and wait and row["status"] not in FINAL:
+            row = await self._gateway.watch.end(row["id"], wait, req.scope[LEFT])
+            if self._gateway.watch.stopping:
+                resp.set_header("Connection", "close")
         if row is None:
             raise _unknown(id)
         _write(resp, _shown(row))
@@ -83,6 +90,21 @@ class Attempts:
     on_head = on_get
 
 
+class Events:
+    """GET: what happened to one notification, first to last."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
+        happened = await self._gateway.read(timeline.events, _id(id))
+        if happened is None:
+            raise _unknown(id)
+        _write(resp, {"items": [{**event, "detail": _shown(event["detail"])} for event in happened]})
+
+    on_head = on_get
+
+
 def _draft(document: Mapping[str, Any]) -> Draft:
     return Draft(
         document["type"],
@@ -91,7 +113,14 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document["message"],
         document.get("html"),
         document.get("onUncertain", "resend"),
+        _json(document.get("tags")),
+        _json(document.get("metadata")),
     )
+
+
+def _json(value: Any) -> str | None:
+    """For a jsonb column; what is empty is stored as nothing at all, and indexed nowhere."""
+    return orjson.dumps(value).decode() if value else None
 
 
 def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
@@ -99,6 +128,8 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     return {
         "id": accepted.id,
         **_shown(draft._asdict()),
+        "tags": orjson.loads(draft.tags or "[]"),
+        "metadata": orjson.loads(draft.metadata or "{}"),
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -29,13 +29,21 @@ class Query(NamedTuple):
     limit: int
 
 
-def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
-    """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
+def parse(parameters: Mapping[str, Any], page_limit: int, known: Collection[str] | None = None) -> Query:
+    """The query of a list; raises a Problem that lists every wrong parameter.
+
+    `known` are the parameters that it takes besides `limit`: by default those of GET /api/notifications.
+    """
     values: dict[str, Any] = {}
     faults = []
     for name, raw in parameters.items():
         try:
-            values[name] = _parser(name, page_limit)(_single(raw))
+            if known is None and name == "tag":
+                values["tags"] = [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
+            elif known is None and name.startswith(_METADATA):
+                values.setdefault("metadata", {})[_text(name[len(_METADATA) :], LONGEST_WORD)] = _value(_single(raw))
+            else:
+                values[name] = _parser(name, page_limit, _PARSERS if known is None else known)(_single(raw))
         except Wrong as why:
             faults.append({"parameter": name[:100], "detail": str(why)})
     if faults:
@@ -43,6 +51,22 @@ def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
     limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
+
+
+def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
+    """The only parameter that this address takes, a number from 1 to `most`; raises Problem."""
+    faults = []
+    value = None
+    for given, raw in parameters.items():
+        try:
+            if given != name:
+                raise Wrong(f"is not a known parameter; known is {name}")
+            value = _whole(_single(raw), most)
+        except Wrong as why:
+            faults.append({"parameter": given[:100], "detail": str(why)})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    return value
 
 
 def cursor(last: Mapping[str, Any]) -> str:
@@ -86,11 +110,15 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
-def _text(raw: str) -> str:
+def _text(raw: str, most: int = 254) -> str:
     # U+FFFD is what Falcon makes of bytes that are not UTF-8; no address holds it.
-    if not 1 <= len(raw) <= 254 or "\0" in raw or "\ufffd" in raw:
-        raise Wrong("must have 1 to 254 characters in UTF-8, none of them U+0000")
+    if not 1 <= len(raw) <= most or "\0" in raw or "\ufffd" in raw:
+        raise Wrong(f"must have 1 to {most} characters in UTF-8, none of them U+0000")
     return raw
+
+
+def _value(raw: str) -> str:
+    return raw and _text(raw, LONGEST_VALUE)
 
 
 def _single(raw: Any) -> str:
@@ -99,6 +127,9 @@ def _single(raw: Any) -> str:
     return raw
 
 
+_METADATA = "metadata."
+# What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
+LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": _one_of(STATUSES),
@@ -110,9 +141,10 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+def _parser(name: str, page_limit: int, known: Collection[str]) -> Callable[[str], Any]:
     if name == "limit":
         return lambda raw: _whole(raw, page_limit)
-    if name not in _PARSERS:
-        raise Wrong(f"is not a known parameter; known are {', '.join((*_PARSERS, 'limit'))}")
+    if name not in known:
+        more = (*known, "limit", *(("tag", "metadata.<key>") if known is _PARSERS else ()))
+        raise Wrong(f"is not a known parameter; known are {', '.join(more)}")
     return _PARSERS[name]

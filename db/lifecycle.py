@@ -27,6 +27,7 @@ from uuid import UUID
 
 from db.database import rows
 from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement
+from db.telling import TELL
 
 _DRAFTED = ", ".join(Draft._fields)
 _DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
@@ -122,7 +123,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count
+            RETURNING n.id, n.claim, n.attempt_count, {TELL}
         )
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)
@@ -191,7 +192,14 @@ def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
     )
 
 
-def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attempts: int, most: int) -> list[int]:
+def rescue(  # noqa: PLR0913, PLR0917
+    observer: UUID,
+    worker_timeout: float,
+    stuck_after: float,
+    max_attempts: int,
+    most: int,
+    callback_attempts: int | None = None,
+) -> list[int]:
     """processing -> pending, where the worker is dead or hangs; or failed, once its attempts are spent or if
     it was in doubt.
 
@@ -202,7 +210,7 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
     drawn from a span that doubles, so that the one does not take the others with it again.
     """
     return _ids(
-        """
+        f"""
         WITH abandoned AS MATERIALIZED (
             SELECT id FROM notifications AS n
             WHERE status = 'processing'
@@ -226,10 +234,11 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
             FROM (SELECT id, n.claimed_by AS worker, n.claimed_at AS since,
                          now() + random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
                          CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
-                              WHEN n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
+                              WHEN n.retry_count + 1 >= CASE n.type WHEN 'callback' THEN %s ELSE %s END
+                              THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+            RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {TELL}
         )
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
         SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued
@@ -241,6 +250,7 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
         worker_timeout,
         most,
         worker_timeout,
+        max_attempts if callback_attempts is None else callback_attempts,
         max_attempts,
     )
 
@@ -248,13 +258,13 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
 def expire(most: int) -> list[int]:
     """pending -> failed (expired), for what is too late to send."""
     return _ids(
-        """
-        UPDATE notifications
+        f"""
+        UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'expired', finished_at = now(),
             next_attempt_at = NULL, dispatch_after = NULL
         WHERE id IN (SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
                      ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING id
+        RETURNING n.id, {TELL}
         """,
         most,
     )
@@ -264,10 +274,10 @@ def cancel(id: int) -> bool:
     """pending -> cancelled: once this is true it is never sent."""
     return bool(
         _ids(
-            """
-            UPDATE notifications
+            f"""
+            UPDATE notifications AS n
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-            WHERE id = %s AND status = 'pending' RETURNING id
+            WHERE id = %s AND status = 'pending' RETURNING n.id, {TELL}
             """,
             id,
         )
@@ -279,13 +289,21 @@ def redrive(id: int, grace: float) -> bool:
     return bool(
         _ids(
             """
-            UPDATE notifications
-            SET status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL,
-                next_attempt_at = now(), dispatch_after = now() + %s * interval '1 second'
-            WHERE id = %s AND status = 'failed' RETURNING id
+            WITH failed AS MATERIALIZED (
+                SELECT id, status, failure_reason, finished_at FROM notifications WHERE id = %s FOR UPDATE
+            ), redriven AS (
+                UPDATE notifications AS n
+                SET status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL,
+                    next_attempt_at = now(), dispatch_after = now() + %s * interval '1 second'
+                FROM failed WHERE n.id = failed.id AND failed.status = 'failed' RETURNING n.id
+            )
+            INSERT INTO events (notification_id, name, detail)
+            SELECT id, 'retried', jsonb_build_object('failureReason', failure_reason, 'failedAt', finished_at)
+            FROM redriven JOIN failed USING (id)
+            RETURNING notification_id
             """,
-            grace,
             id,
+            grace,
         )
     )
 

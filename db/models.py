@@ -12,11 +12,12 @@ from peewee import (
     TextField,
     UUIDField,
 )
-from playhouse.postgres_ext import DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
+FINAL = ("sent", "failed", "cancelled")
 TYPES = ("email",)
 
 
@@ -48,6 +49,10 @@ class Notification(Table):
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    tags = BinaryJSONField(null=True, index=False)
+    metadata = BinaryJSONField(null=True, index=False)
+    callback_id = BigIntegerField(null=True)
+    subject_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "notifications"

@@ -18,9 +18,12 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    tags: str | None = None  # a JSON array of strings
+    metadata: str | None = None  # a JSON object of strings
 
 
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES["tags"] = COLUMN_TYPES["metadata"] = "jsonb"
 
 
 class Accepted(NamedTuple):
@@ -41,6 +44,7 @@ class Claimed(NamedTuple):
     on_uncertain: str
     retry_count: int
     created_at: datetime
+    callback_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

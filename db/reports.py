@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Tuple
+from peewee import SQL, Field, NodeList, Tuple, Value, fn
 
 from db.database import rows
-from db.models import Attempt, Notification
+from db.models import FINAL, Attempt, Notification
 
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
+    *(
+        fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
+        fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),
+    ),
     N.on_uncertain,
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
@@ -34,28 +39,42 @@ class Position(NamedTuple):
 
 
 def notification(id: int) -> Row | None:
-    """One notification with its message, or None."""
-    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id == id))
+    """One notification with its message, or None. A callback is none of the client's notifications."""
+    found = notifications([id])
     return found[0] if found else None
+
+
+def notifications(ids: Sequence[int]) -> list[Row]:
+    """These notifications with their messages, in any order."""
+    return dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id.in_(ids), N.callback_id.is_null()))
+
+
+def finished(ids: Sequence[int]) -> list[int]:
+    """Which of these have come to their end."""
+    found = rows("SELECT id FROM notifications WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
+    return [id for (id,) in found]
 
 
 def attempts(id: int) -> list[Row]:
     """Every attempt of a notification, first to last."""
-    return _dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == id).order_by(Attempt.number))
+    return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == id).order_by(Attempt.number))
 
 
 def newest(filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
     """Up to `limit` notifications without their messages, newest first, that came before `after`.
 
-    `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive). A page
-    costs the same wherever it is: it begins at its place in an index.
+    `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive), tags (all of
+    them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
+    in an index; but what is found by rare tags or metadata is found first and sorted then.
     """
-    query = N.select(*_HEAD, *_STATE).order_by(N.created_at.desc(), N.id.desc()).limit(limit)
+    query = (
+        N.select(*_HEAD, *_STATE).where(N.callback_id.is_null()).order_by(N.created_at.desc(), N.id.desc()).limit(limit)
+    )
     for name, value in filters.items():
         query = query.where(_CONDITIONS[name](value))
     if after is not None:
         query = query.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    return _dicts(query)
+    return dicts(query)
 
 
 def answers() -> None:
@@ -63,8 +82,14 @@ def answers() -> None:
     rows("SELECT 1")
 
 
-def _dicts(query: Any) -> list[Row]:
+def dicts(query: Any) -> list[Row]:
+    """Run a query of Peewee's; each row by the names of its columns."""
     return list(query.dicts())
+
+
+def _holds(column: Field, value: object) -> Any:
+    """jsonb contains jsonb."""
+    return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
 
 
 _CONDITIONS = {
@@ -73,4 +98,6 @@ _CONDITIONS = {
     "recipient": lambda value: N.recipient == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
+    "tags": lambda value: _holds(N.tags, value),
+    "metadata": lambda value: _holds(N.metadata, value),
 }

@@ -20,6 +20,7 @@ Fault = dict[str, str]
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_METADATA_KEY = re.compile("[A-Za-z0-9_.-]+")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -48,6 +49,13 @@ def _is_one_line(value: object) -> bool:
 def _is_text(value: object) -> bool:
     if isinstance(value, str) and "\0" in value:
         raise Wanting("must not hold the character U+0000")
+    return True
+
+
+@_formats.checks("metadata-key", raises=Wanting)
+def _is_metadata_key(value: object) -> bool:
+    if isinstance(value, str) and not _METADATA_KEY.fullmatch(value):
+        raise Wanting("has a key that is not made of letters, digits, _, - and dots")
     return True
 
 
@@ -103,6 +111,8 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
                 yield f"{place}/{_escaped(name)}", detail
+    elif "propertyNames" in error.absolute_schema_path and error.validator == "maxLength":
+        yield place, f"has a key of more than {error.validator_value} characters"
     else:
         yield place, _detail(error)
 
@@ -119,7 +129,16 @@ def _detail(error: Any) -> str:
         return "must not be empty" if value == 1 else f"must have at least {value} characters"
     if error.validator == "maxLength":
         return f"must have at most {value} characters, has {len(error.instance)}"
-    return f"does not meet {error.validator}"
+    return _SIZES.get(error.validator, f"does not meet {error.validator}").format(value)
+
+
+_SIZES = {
+    "minItems": "must have at least {}",
+    "maxItems": "must have at most {}",
+    "maxProperties": "must have at most {} entries",
+    "minProperties": "must have at least {} of them",
+    "uniqueItems": "must not hold the same twice",
+}
 
 
 def _escaped(name: str) -> str:

@@ -18,6 +18,7 @@ CHOICES = {name: field for name, field in FIELDS.items() if "choices" in field.m
 # These go together, so each of them is tried with the others far from it.
 TOGETHER = {"RETRY_MIN_BACKOFF": "0.001", "RETRY_MAX_BACKOFF": "604800", "WORKER_TIMEOUT": "3600"}
 TOGETHER |= {"UPKEEP_INTERVAL": "0.05", "LIST_BUDGET": "1", "STUCK_AFTER": "86400"}
+TOGETHER |= {"CALLBACK_MIN_BACKOFF": "0.001", "CALLBACK_MAX_BACKOFF": "604800"}
 NEVER = {("STUCK_AFTER", "low")}  # nothing is below it
 ROW = re.compile(r"^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|\s*(.*?)\s*\|", re.MULTILINE)
 NOTHING = {"", "-", "–", "—", "none", "not set", "required"}  # noqa: RUF001 - as people write it
@@ -88,6 +89,14 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
     [
         ({"RETRY_MIN_BACKOFF": "2", "RETRY_MAX_BACKOFF": "1"}, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF"),
         ({"WORKER_TIMEOUT": "2", "UPKEEP_INTERVAL": "1"}, "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL"),
+        ({"CALLBACK_MIN_BACKOFF": "2", "CALLBACK_MAX_BACKOFF": "1"}, "CALLBACK_MIN_BACKOFF is above"),
+        (
+            {"CALLBACK_TIMEOUT": "5", "STUCK_AFTER": "4", "LIST_BUDGET": "1"}
+            | {"SMTP_TIMEOUT": "0.1", "SMTP_CONNECT_TIMEOUT": "0.1", "SMTP_DATA_TIMEOUT": "0.1"},
+            "CALLBACK_TIMEOUT is not below STUCK_AFTER",
+        ),
+        ({"CALLBACK_ALLOWED_NETWORKS": "10.0.0.0/8, here"}, "CALLBACK_ALLOWED_NETWORKS holds what is no network"),
+        ({"CALLBACK_ALLOWED_NETWORKS": "10.0.0.1/8"}, "CALLBACK_ALLOWED_NETWORKS holds what is no network"),
         ({"LIST_BUDGET": "600"}, "LIST_BUDGET must be below STUCK_AFTER"),
         ({"DATABASE_URL": "mysql://h"}, "DATABASE_URL does not start with postgresql://"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL does not start with redis://"),
