@@ -69,4 +69,4 @@ class Redrive:
         self._gateway.ring(row["id"])
         log.info("callback.retried", id=row["id"], endpoint=endpoint["id"])
         redriven = await self._gateway.read(callbacks.delivery, endpoint["id"], row["id"])
-        write(resp, shown(redriven or row))
+        write(resp, {name: value for name, value in shown(redriven or row).items() if name != "body"})

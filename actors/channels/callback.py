@@ -152,4 +152,4 @@ def _disable(id: int, reason: str) -> None:
 def _undelivered(broken: Broken) -> Undelivered:
     # Nobody can know what a server did with a request that it got and did not answer; its webhook-id tells it.
     kind = Uncertain if broken.phase in ("request", "answer") else Deferred
-    return kind(printable(broken.text), phase=broken.phase)
+    return kind(printable(broken.text) or "not understood", phase=broken.phase)

@@ -1,0 +1,34 @@
+"""Signatures, against what the standard itself publishes and an implementation of one's own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.channels.signature import headers, new_secret
+
+
+@given(
+    id=st.integers(1, 2**63 - 1), now=st.integers(0, 2**40), body=st.binary(), secrets=st.lists(st.binary(min_size=24))
+)
+def test_each_secret_signs_by_the_letter_of_the_standard(id: int, now: int, body: bytes, secrets: list[bytes]) -> None:
+    made = headers(f"msg_{id}", now, body, ["whsec_" + base64.b64encode(s).decode() for s in secrets])
+
+    assert (made["webhook-id"], made["webhook-timestamp"]) == (f"msg_{id}", str(now))
+    signatures = made["webhook-signature"].split()
+    assert len(signatures) == len(secrets)
+    for signature, secret in zip(signatures, secrets, strict=True):
+        digest = hmac.new(secret, f"msg_{id}.{now}.".encode() + body, hashlib.sha256).digest()
+        assert signature == "v1," + base64.b64encode(digest).decode()
+
+
+def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
+    first, second = new_secret(), new_secret()
+
+    assert first != second
+    assert first.startswith("whsec_")
+    assert 24 <= len(base64.b64decode(first[6:], validate=True)) <= 64
