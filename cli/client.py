@@ -16,6 +16,7 @@ from cli.show import plain
 
 TIMEOUT = 30.0  # seconds for each request
 NOTIFICATIONS = "/api/notifications"
+CALLBACKS = "/api/callbacks"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,7 +42,7 @@ class Client:
         proxies = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*proxies)
 
-    def send(self, notification: Mapping[str, str]) -> Answer:
+    def send(self, notification: Mapping[str, object]) -> Answer:
         """POST a notification; never tried again, since it may have been accepted."""
         return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode())
 
@@ -55,8 +56,31 @@ class Client:
 
     def notifications(self, **wanted: object) -> Answer:
         """A page of notifications, newest first; what is None is not asked for."""
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
-        return self._ask("GET", f"{NOTIFICATIONS}?{query}" if query else NOTIFICATIONS, "items")
+        return self._ask("GET", NOTIFICATIONS + _query(wanted), "items")
+
+    def create_callback(self, endpoint: Mapping[str, object]) -> Answer:
+        """Register a callback endpoint."""
+        return self._ask("POST", CALLBACKS, "secret", json.dumps(endpoint).encode())
+
+    def callbacks(self) -> Answer:
+        """All callback endpoints."""
+        return self._ask("GET", CALLBACKS, "items")
+
+    def rotate_callback(self, id: int) -> Answer:
+        """Give an endpoint a new secret."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/rotate-secret", "secret")
+
+    def delete_callback(self, id: int) -> Answer:
+        """Delete an endpoint."""
+        return self._ask("DELETE", f"{CALLBACKS}/{id}", "url")
+
+    def deliveries(self, id: int, **wanted: object) -> Answer:
+        """A page of what was told to an endpoint, newest first; what is None is not asked for."""
+        return self._ask("GET", f"{CALLBACKS}/{id}/deliveries{_query(wanted)}", "items")
+
+    def retry_delivery(self, id: int, delivery: int) -> Answer:
+        """Deliver a failed callback again."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
 
     def _ask(self, method: str, path: str, holding: str, body: bytes | None = None) -> Answer:
         request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
@@ -87,6 +111,11 @@ class Client:
             f"Nothing answers at {self._url} ({plain(text)}): "
             "start it with `notify up`, or say where it is with --url or NOTIFY_URL"
         )
+
+
+def _query(wanted: Mapping[str, object]) -> str:
+    query = urlencode({name: value for name, value in wanted.items() if value is not None}, doseq=True)
+    return f"?{query}" if query else ""
 
 
 def _reason(refused: urllib.error.HTTPError) -> str:

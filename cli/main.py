@@ -20,6 +20,7 @@ COMMANDS = {
     "send": "cli.notifications:send",
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
+    "callbacks": "cli.callbacks:callbacks",
     "inbox": "cli.inbox:inbox",
 }
 

@@ -29,7 +29,14 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     return Client(url)
 
 
-_url = click.option(
+def _pairs(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    if any(not key or not equals for key, equals, _ in pairs):
+        raise click.BadParameter("must look like orderId=42")
+    return {key: value for key, _, value in pairs}
+
+
+url_option = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
@@ -39,7 +46,7 @@ _url = click.option(
     callback=_checked,
     help="Where the API is.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
 
 
 @click.command
@@ -57,17 +64,21 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
     type=click.Choice(["resend", "hold"]),
     help="What to do where nobody can know whether the mail was taken.",
 )
+@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="What to know of it again; may be repeated."
+)
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Wait for the outcome; anything but sent is exit code 1.",
 )
-@_url
-@_json
-def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: str | None) -> None:
+@url_option
+@as_json_option
+def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: object) -> None:
     """Send a notification by e-mail."""
-    wanted = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
+    wanted = {"type": "email", **{name: value for name, value in given.items() if value not in (None, (), {})}}
     if html is not None:
         wanted["html"] = _text_of(html)
     answer = client.send(wanted)
@@ -80,8 +91,8 @@ def send(client: Client, as_json: bool, html: Path | None, wait: float | None, *
 
 @click.command
 @click.argument("id", type=click.IntRange(min=1))
-@_url
-@_json
+@url_option
+@as_json_option
 def status(client: Client, as_json: bool, id: int) -> None:
     """Show a notification and its attempts."""
     answer = client.notification(id)
@@ -94,10 +105,11 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
 @click.option("--recipient", help="Only to this address.")
+@click.option("--tag", multiple=True, help="Only with this tag; with all of them if repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@_url
-@_json
+@url_option
+@as_json_option
 def list_(client: Client, as_json: bool, **wanted: object) -> None:
     """List notifications, newest first."""
     answer = client.notifications(**wanted)

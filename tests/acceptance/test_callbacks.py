@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -15,7 +16,12 @@ from tests.hooks import OK, Hooks, saying, status
 from tests.smtp import Reply, SmtpServer
 from tests.system import System
 
-QUICK = {"callback_min_backoff": 0.2, "callback_max_backoff": 1, "callback_timeout": 2, "callback_rest": 1}
+QUICK: dict[str, Any] = {
+    "callback_min_backoff": 0.2,
+    "callback_max_backoff": 1,
+    "callback_timeout": 2,
+    "callback_rest": 1,
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -16,11 +17,19 @@ INSIDE_4 = (
     *("192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4"),
     *("240.0.0.0/4", "255.255.255.255/32", "168.63.129.16/32"),
 )
-PUBLIC_4 = ("1.1.1.1", "8.8.8.8", "93.184.215.14", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0")
+PUBLIC_4: tuple[str, ...] = (
+    "1.1.1.1",
+    "8.8.8.8",
+    "93.184.215.14",
+    "9.255.255.255",
+    "11.0.0.0",
+    "100.63.255.255",
+    "100.128.0.0",
+)
 PUBLIC_4 += ("172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "223.255.255.255", "168.63.129.15")
 PUBLIC_6 = ("2606:4700:4700::1111", "2001:4860:4860::8888", "2a00:1450:4001:80b::200e", "2400:cb00::1")
 # Each of these holds an IPv4 address, or stands for one.
-WRAPPINGS = {
+WRAPPINGS: dict[str, Callable[[int], ipaddress.IPv6Address]] = {
     "mapped": lambda v4: ipaddress.IPv6Address(0xFFFF << 32 | v4),
     "compatible": ipaddress.IPv6Address,
     "translated": lambda v4: ipaddress.IPv6Address((0x64FF9B << 96) | v4),

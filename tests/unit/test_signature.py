@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.channels.signature import headers, new_secret
+from tests.processes import ROOT
 
 
 @given(
@@ -32,3 +35,20 @@ def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
     assert first != second
     assert first.startswith("whsec_")
     assert 24 <= len(base64.b64decode(first[6:], validate=True)) <= 64
+
+
+def test_the_code_in_the_readme_believes_what_is_signed_and_nothing_else() -> None:
+    [code] = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    defined: dict[str, object] = {}
+    exec(code, defined)
+    verified = defined["verified"]
+    assert callable(verified)
+    now, old, new = int(time.time()), new_secret(), new_secret()
+    signed = headers("msg_1", now, b"{}", [new, old])
+
+    assert verified(old, signed, b"{}")
+    assert verified(new, signed, b"{}")
+    assert not verified(new_secret(), signed, b"{}")
+    assert not verified(new, signed, b"{ }")
+    assert not verified(new, signed | {"webhook-id": "msg_2"}, b"{}")
+    assert not verified(new, headers("msg_1", now - 301, b"{}", [new]), b"{}")

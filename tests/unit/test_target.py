@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.channels.target import Target, Unfit
+from settings import Network
 
 HOME = (ipaddress.ip_network("10.0.0.0/8"),)
 
 
-def why(url: str, allowed: tuple[ipaddress.IPv4Network, ...] = ()) -> str:
+def why(url: str, allowed: tuple[Network, ...] = ()) -> str:
     """The sentence with which it is refused."""
     with pytest.raises(Unfit) as unfit:
         Target.parse(url, allowed)
