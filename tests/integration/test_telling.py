@@ -233,22 +233,6 @@ def test_a_settlement_and_a_rescue_at_the_same_moment_tell_once() -> None:
         assert [c["subject"] for c in told()] == [f"notification.{status(held.id)}"]
 
 
-def test_the_limit_of_endpoints_holds_for_many_at_once() -> None:
-    new = New(1, "https://example.com/", "", ALL, "whsec_AAAA")
-    made = at_once([partial(callbacks.create, new, 3)] * 8)
-    assert sum(one is not None for one in made) == 3
-
-
-def test_a_rotation_keeps_the_old_secret_until_the_overlap_is_over() -> None:
-    id = endpoint()
-    callbacks.rotate(1, id, "whsec_BBBB", 60)
-    assert callbacks.signing([id])[id].secrets == ("whsec_BBBB", "whsec_AAAA")
-    callbacks.rotate(1, id, "whsec_CCCC", 60)
-    assert callbacks.signing([id])[id].secrets == ("whsec_CCCC", "whsec_BBBB")
-    rows("UPDATE callbacks SET old_secret_until = now()")
-    assert callbacks.signing([id])[id].secrets == ("whsec_CCCC",)
-
-
 @pytest.mark.parametrize("change", ["callback_id = 1", "subject_id = 1", "type = 'callback'"])
 def test_the_database_knows_what_a_callback_is(change: str) -> None:
     [id] = accepted()
