@@ -78,6 +78,12 @@ class Settings:
     relay_watermark: int = _between(1, 1_000_000, 500)
     relay_batch: int = _between(1, 100_000, 2_000)
     rescue_batch: int = _between(1, 100_000, 500)
+    expire_batch: int = _between(1, 100_000, 1_000)
+    claim_batch: int = _between(1, 1_000, 64)
+    settle_batch: int = _between(1, 10_000, 500)
+    record_retry_min: float = _between(0.01, 60, 0.1)
+    record_retry_max: float = _between(0.01, 60, 2)
+    workers_kept: float = _between(60, 31_536_000, 86_400)
     ring_size: int = _between(1, 1_000, 50)
     ring_waiting: int = _between(1, 1_000_000, 100_000)
     ring_spread: int = _between(1, 10_000, 16)
@@ -85,6 +91,7 @@ class Settings:
     probe_wait: float = _between(0.1, 3_600, 5)
     probe_wait_max: float = _between(0.1, 3_600, 60)
     probe_lease: float = _between(1, 3_600, 300)
+    probe_among: int = _between(1, 100_000, 500)
     ramp_first: float = _between(0.1, 1_000_000, 10)
     list_budget: float = _between(1, 3_600, 60)
     shutdown_grace: float = _between(1, 3_600, 30)
@@ -97,6 +104,8 @@ class Settings:
     body_limit: int = _between(1_024, 104_857_600, 1_048_576)
     head_timeout: float = _between(0.1, 600, 10)
     body_timeout: float = _between(0.1, 600, 10)
+    linger_timeout: float = _between(0, 60, 2)
+    linger_limit: int = _between(0, 1_073_741_824, 16_777_216)
     nesting_limit: int = _between(1, 500, 20)
     message_limit: int = _between(1, 10_000_000, 100_000)
     html_limit: int = _between(1, 10_000_000, 500_000)
@@ -105,10 +114,13 @@ class Settings:
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
-    redis_timeout: float = _between(2, 60, 3)
+    db_lateness: float = _between(0.1, 60, 2)
+    redis_timeout: float = _between(0.2, 60, 3)
+    redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)
     smtp_timeout: float = _between(0.1, 300, 30)
     smtp_data_timeout: float = _between(0.1, 600, 60)
+    smtp_quit_timeout: float = _between(0.01, 60, 1)
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
@@ -194,6 +206,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it")
     if settings.worker_timeout <= 2 * settings.upkeep_interval:
         raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
+    if settings.redis_timeout <= settings.redis_wait:
+        raise SettingsError("REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure")
     if settings.list_budget >= settings.stuck_after:
         raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
     slowest = 2 * settings.smtp_connect_timeout + 13 * settings.smtp_timeout + settings.smtp_data_timeout

@@ -28,25 +28,29 @@ class Bell:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._depth = 0
-        self._ringing: Coalescer[Sequence[int], None] = Coalescer(
+        self._ringing: Coalescer[tuple[Sequence[int], float], None] = Coalescer(
             "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
         )
 
-    def ring(self, ids: Sequence[int]) -> None:
-        """Ring these soon; returns at once and never raises for a bell that is not rung."""
+    def ring(self, ids: Sequence[int], at: float) -> None:
+        """Ring these soon; returns at once and never raises for a bell that is not rung.
+
+        `at`: when their rows say that it is rung, as the database's seconds since 1970.
+        """
         try:
-            self._ringing.submit(ids)
+            self._ringing.submit((ids, at))
         except (Full, Closed):
             log.debug("bell.skipped", count=len(ids))
 
     def close(self, timeout: float) -> None:
         self._ringing.close(timeout)
 
-    def _ring(self, groups: Sequence[Sequence[int]]) -> Sequence[None]:
-        ids = list(chain.from_iterable(groups))
+    def _ring(self, groups: Sequence[tuple[Sequence[int], float]]) -> Sequence[None]:
+        ids = list(chain.from_iterable(ids for ids, _ in groups))
         try:
             if self._has_room():
-                self._depth = broker.ring(messages(ids, self._settings.ring_spread, self._settings.ring_size))
+                bells = messages(ids, self._settings.ring_spread, self._settings.ring_size)
+                self._depth = broker.ring(bells, min(at for _, at in groups))
         except redis.RedisError as error:
             log.warning("bell.failed", count=len(ids), error=type(error).__name__)
         return [None] * len(groups)

@@ -27,7 +27,6 @@ from db.records import Attempt, Claimed, Settlement
 
 log = logs.get("delivery")
 
-AHEAD = 2  # mails a thread may be ahead of what is recorded: so many are in doubt when it is killed
 _current = settings.load()
 
 
@@ -75,7 +74,7 @@ class Delivery:
         if not admitted:  # The rows stay as they are, and the relay rings again when the breaker closes.
             return
         try:
-            claimed = self._ledger.claim(ids[:admitted])
+            claimed = self._ledger.claim(self._ledger.candidate() if admitted == ONE else ids)
         except Unavailable as error:
             if admitted == ONE:
                 self.breaker.unused()
@@ -100,7 +99,7 @@ class Delivery:
             settlement = self._attempt(notification, delays)
             self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
-            if len(recording) >= AHEAD:
+            if len(recording) >= lifecycle.AHEAD:
                 _await(recording.popleft(), retries)
         if probe and not recording:  # None was due, or it was handed back.
             self.breaker.unused()

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from itertools import chain
+from contextlib import closing
+from itertools import count
 from typing import TypeVar
 from uuid import UUID
 
 import logs
-from db import lifecycle
+from db import lifecycle, relay
 from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Settlement
@@ -19,10 +20,6 @@ from settings import Settings
 
 T = TypeVar("T")
 log = logs.get("ledger")
-
-CLAIMS_AT_ONCE = 64  # lists of ids in one statement: as many as there may be threads
-SETTLED_AT_ONCE = 500  # settlements in one statement
-RETRY_FIRST, RETRY_LAST = 0.1, 2.0  # seconds between two tries to record
 
 
 class Ledger:
@@ -36,22 +33,28 @@ class Ledger:
         self._settings, self._worker = settings, worker
         self._held: set[tuple[int, int]] = set()
         self._holding = threading.Lock()
+        self._numbers = count()  # of the lists that are claimed
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
         self._claims: Coalescer[Sequence[int], list[Claimed]] = Coalescer(
-            "claim", self._claim, most=CLAIMS_AT_ONCE, waiting=waiting
+            "claim", self._claim, most=settings.claim_batch, waiting=waiting
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
-            "settle", self._settle, most=SETTLED_AT_ONCE, waiting=waiting
+            "settle", self._settle, most=settings.settle_batch, waiting=waiting
         )
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
-            "doubt", self._doubt, most=SETTLED_AT_ONCE, waiting=waiting
+            "doubt", self._doubt, most=settings.settle_batch, waiting=waiting
         )
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
-        """Those of `ids` that are ours to send now; raises Unavailable."""
+        """Those of `ids` that are ours to send now, in the order of their ids; raises Unavailable."""
         return self._claims.submit(ids).result()
+
+    def candidate(self) -> list[int]:
+        """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
+        with closing(database), connection():
+            return relay.least_tried(self._settings.probe_among)
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
@@ -80,19 +83,23 @@ class Ledger:
             coalescer.close(self._settings.shutdown_grace)
 
     def _claim(self, lists: Sequence[Sequence[int]]) -> list[list[Claimed]]:
-        wanted = set(chain.from_iterable(lists))
+        wanted: dict[int, int] = {}
+        for ids in lists:
+            number = next(self._numbers)
+            for id in ids:
+                wanted.setdefault(id, number)
         try:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker)}
+                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, wanted)}
         except Unavailable:
             # The claim may have been made and its answer lost.
             self._in_doubt = True
             raise
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
-        return [[claimed.pop(id) for id in ids if id in claimed] for ids in lists]
+        return [sorted(claimed.pop(id) for id in ids if id in claimed) for ids in lists]
 
     def _release_unheld(self) -> None:
         with self._holding:
@@ -117,7 +124,7 @@ class Ledger:
             self._held.difference_update(claims)
 
     def _insist(self, record: Callable[[], T]) -> T:
-        pause = RETRY_FIRST
+        pause = self._settings.record_retry_min
         while True:
             try:
                 with connection():
@@ -127,4 +134,4 @@ class Ledger:
                     raise
                 log.warning("database.unavailable", error=str(error), retry_in=pause)
             time.sleep(pause)
-            pause = min(RETRY_LAST, 2 * pause)
+            pause = min(self._settings.record_retry_max, 2 * pause)

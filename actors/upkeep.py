@@ -21,8 +21,6 @@ from settings import Settings
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
-FORGET_AFTER = 86_400.0  # seconds a dead worker stays in the table, for people to see
-EXPIRED_AT_ONCE = 1_000  # rows in one statement
 
 
 class Upkeep(threading.Thread):
@@ -63,8 +61,8 @@ class Upkeep(threading.Thread):
         now = time.monotonic()
         with connection():
             beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, broker.oldest_in_hand())
-            workers.seen(beat, self._settings.worker_timeout)
-            workers.forget(FORGET_AFTER)
+            broker.tell_time(workers.seen(beat, self._settings.worker_timeout))
+            workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
         self._delivery.alive_at = now
 
@@ -77,7 +75,7 @@ class Upkeep(threading.Thread):
 
     def _expire(self) -> None:
         with connection():
-            expired = lifecycle.expire(EXPIRED_AT_ONCE)
+            expired = lifecycle.expire(self._settings.expire_batch)
         if expired:
             log.info("notifications.expired", ids=expired)
 
@@ -96,14 +94,15 @@ class Upkeep(threading.Thread):
     def _ring_due(self, most: int, crew: workers.Crew) -> tuple[int, int]:
         """Ring up to `most` rows that are due; returns how many, in how many messages."""
         s = self._settings
-        oldest = max(broker.oldest_bell(), crew.oldest_bell)
+        # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
+        oldest = max(broker.oldest_bell(), crew.oldest_bell) + s.upkeep_interval
         with connection():
             due = relay.take_due(s.relay_grace, oldest, most)
         if not due:
             return 0, 0
         bells = messages([d.id for d in due if not d.alone], crew.threads, s.ring_size)
         bells += [bell for d in due if d.alone for bell in messages([d.id], 1, 1)]
-        broker.ring(bells)
+        broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", count=len(due), messages=len(bells))
         return len(due), len(bells)
 

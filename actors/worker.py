@@ -42,7 +42,7 @@ class WorkerProcess(Middleware):
         worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        breaker = Breaker(current, self._email.provider)
+        breaker = Breaker(current, self._email.provider, identity)
         running.delivery = Delivery(current, identity, self._ledger, {"email": self._email}, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()

@@ -20,7 +20,7 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))

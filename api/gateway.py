@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from actors.bell import Bell
+from actors.broker import broker
 from db import lifecycle
 from db.coalesce import Coalescer, Full
 from db.database import Unavailable, connection
@@ -68,8 +69,10 @@ class Gateway:
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
         with connection():
             accepted = lifecycle.accept(drafts, self.settings.relay_grace)
+        at = accepted[0].created_at.timestamp()
+        broker.tell_time(at)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._bell.ring([a.id for a in accepted])
+        self._bell.ring([a.id for a in accepted], at)
         return accepted
 
 

@@ -27,9 +27,6 @@ from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callb
 
 from settings import Settings, SettingsError
 
-# Seconds in which a server that is well says by itself that DB_STATEMENT_TIMEOUT is over.
-LATENESS = 2.0
-
 database = PostgresqlDatabase(None, autoconnect=False)
 
 # A child must not speak over its parent's connections.
@@ -55,7 +52,7 @@ def bind(settings: Settings) -> None:
             "DATABASE_URL is malformed: give postgresql://user:pass@host:5432/name "
             "(in a password, % is written %25 and @ is %40)"
         ) from None
-    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + LATENESS))
+    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + settings.db_lateness))
     statement_timeout = int(settings.db_statement_timeout * 1000)
     database.init(
         url,

@@ -22,9 +22,10 @@ order of ids, so that two of these statements never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from db import workers
 from db.database import rows
 from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement
 
@@ -32,7 +33,11 @@ _DRAFTED = ", ".join(Draft._fields)
 _DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
-_HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
+# Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
+AHEAD = 2
+
+_UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
+_HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
 _HELD = """held AS MATERIALIZED (
@@ -57,11 +62,14 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     return sorted(Accepted(*row) for row in accepted)
 
 
-def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
+def claim(ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None) -> list[Claimed]:
     """pending -> processing, for those that are due and not too late, in the order of their ids.
 
-    A row that another transaction is moving is left alone: whoever moves it takes care of it.
+    `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
+    in the order of ids. A row that another transaction is moving is left alone: whoever moves it
+    takes care of it.
     """
+    numbers = lists or dict.fromkeys(ids, 0)
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
@@ -70,14 +78,16 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            next_attempt_at = NULL, dispatch_after = NULL
-        FROM asked
+            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL
+        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
         RETURNING {_CLAIMED}
         """,
-        list(ids),
+        list(numbers),
         str(worker),
+        list(numbers),
+        list(numbers.values()),
     )
     return sorted(Claimed(*row) for row in claimed)
 
@@ -112,7 +122,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                     provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text)
         ), {_HELD}, settled AS (
             UPDATE notifications AS n
-            SET status = v.status, claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
+            SET status = v.status, {_UNCLAIMED},
                 attempt_count = n.attempt_count + 1,
                 retry_count = n.retry_count + (v.status = 'pending')::int,
                 last_error = CASE WHEN v.status = 'sent' THEN n.last_error ELSE v.text END,
@@ -197,43 +207,48 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
 
     Dead is a worker that was not seen for `worker_timeout`. Only an `observer` who was itself seen
     all that time may say so: after an outage of the database every heartbeat is old, and nobody died.
-    The lost attempt is recorded, because it may have been made. What is lost a second time may be
-    what kills the workers, or only its neighbour: from then on they come back apart, each at a moment
-    drawn from a span that doubles, so that the one does not take the others with it again.
+    Of each list only the first AHEAD can have been begun: their attempt is recorded as lost, because
+    it may have been made. The others go first, so that those stay the first, and at no cost. What is
+    lost a second time may be what kills the workers, or only its neighbour: from then on they come
+    back apart, each at a moment drawn from a span that doubles, so that the one does not take the
+    others with it again.
     """
     return _ids(
-        """
-        WITH abandoned AS MATERIALIZED (
-            SELECT id FROM notifications AS n
+        f"""
+        WITH dead AS MATERIALIZED (
+            SELECT id, claim, in_doubt_since IS NOT NULL
+                              OR rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD} AS begun
+            FROM notifications AS n
             WHERE status = 'processing'
-              AND (claimed_at < now() - %s * interval '1 second'
-                   OR NOT EXISTS (SELECT FROM workers AS w WHERE w.id = n.claimed_by
-                                  AND w.seen_at > now() - %s * interval '1 second'))
-              AND EXISTS (SELECT FROM workers AS w WHERE w.id = %s
-                          AND w.steady_since < now() - %s * interval '1 second')
-            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+              AND (claimed_at < now() - %s * interval '1 second' OR {workers.dead("n.claimed_by")})
+              AND {workers.STEADY}
+        ), abandoned AS MATERIALIZED (
+            SELECT n.id, begun FROM dead JOIN notifications AS n USING (id, claim)
+            WHERE n.status = 'processing' ORDER BY begun, n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
         ), rescued AS (
             UPDATE notifications AS n
-            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END,
-                claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL, alone = true, rung = false,
-                attempt_count = attempt_count + 1,
-                retry_count = retry_count + (ended IS NULL)::int,
-                last_error = 'the worker died or hung while it held this notification',
+            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {_UNCLAIMED},
+                alone = n.alone OR begun, rung = false,
+                attempt_count = attempt_count + begun::int,
+                retry_count = retry_count + (begun AND ended IS NULL)::int,
+                last_error = CASE WHEN begun THEN 'the worker died or hung while it held this notification'
+                                  ELSE n.last_error END,
                 failure_reason = ended,
                 next_attempt_at = CASE WHEN ended IS NULL THEN due END,
                 dispatch_after = CASE WHEN ended IS NULL THEN due END,
                 finished_at = CASE WHEN ended IS NOT NULL THEN now() END
-            FROM (SELECT id, n.claimed_by AS worker, n.claimed_at AS since,
-                         now() + random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
+            FROM (SELECT id, begun, n.claimed_by AS worker, n.claimed_at AS since,
+                         now() + begun::int * random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
                          CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
-                              WHEN n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
+                              WHEN begun AND n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+        ), recorded AS (
+            INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
+            SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
         )
-        INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
-        SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued
-        RETURNING notification_id
+        SELECT id FROM rescued
         """,
         stuck_after,
         worker_timeout,

@@ -8,8 +8,11 @@ from db.database import rows
 
 
 class Due(NamedTuple):
+    """`rung_at`: seconds since 1970, the same for all of one statement."""
+
     id: int
     alone: bool
+    rung_at: float
 
 
 def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
@@ -34,7 +37,7 @@ def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
         UPDATE notifications AS n SET dispatch_after = now() + %s * interval '1 second', rung = true
         FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS due
         WHERE n.id = due.id
-        RETURNING n.id, n.alone
+        RETURNING n.id, n.alone, extract(epoch FROM now())::float8
         """,
         most,
         grace,
@@ -43,3 +46,17 @@ def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
         grace,
     )
     return sorted(Due(*row) for row in due)
+
+
+def least_tried(among: int) -> list[int]:
+    """The row that has failed least among the `among` first due; none if nothing is due."""
+    found = rows(
+        """
+        SELECT id FROM (SELECT id, retry_count FROM notifications
+                        WHERE status = 'pending' AND next_attempt_at <= now()
+                        ORDER BY dispatch_after LIMIT %s) AS due
+        ORDER BY retry_count, id LIMIT 1
+        """,
+        among,
+    )
+    return [id for (id,) in found]

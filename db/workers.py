@@ -7,6 +7,17 @@ from uuid import UUID
 
 from db.database import rows
 
+# Parameters: the observer, worker_timeout. After an outage of the database every heartbeat is old, and
+# nobody died: only who was itself seen all that time may call another one dead.
+STEADY = """EXISTS (SELECT FROM workers AS w
+                          WHERE w.id = %s AND w.steady_since < now() - %s * interval '1 second')"""
+
+
+def dead(column: str) -> str:
+    """A condition: the worker named by this column was not seen for so many seconds, the one parameter."""
+    return f"""NOT EXISTS (SELECT FROM workers AS w
+                              WHERE w.id = {column} AND w.seen_at > now() - %s * interval '1 second')"""
+
 
 class Crew(NamedTuple):
     """All live workers: their threads, and the age in seconds of the oldest bell in their hands not yet begun."""
@@ -25,9 +36,11 @@ class Heartbeat(NamedTuple):
     oldest_bell: float = 0.0
 
 
-def seen(beat: Heartbeat, worker_timeout: float) -> None:
-    """Record a heartbeat. After a gap of a third of `worker_timeout` the worker is steady only from now on."""
-    rows(
+def seen(beat: Heartbeat, worker_timeout: float) -> float:
+    """Record a heartbeat and return the time (seconds since 1970).
+
+    After a gap of a third of `worker_timeout` the worker is steady only from now on."""
+    [(now,)] = rows(
         """
         INSERT INTO workers AS w (id, host, pid, threads, oldest_bell_at)
         VALUES (%s, %s, %s, %s, now() - %s * interval '1 second')
@@ -35,11 +48,13 @@ def seen(beat: Heartbeat, worker_timeout: float) -> None:
         SET seen_at = now(), oldest_bell_at = excluded.oldest_bell_at,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
+        RETURNING extract(epoch FROM clock_timestamp())::float8
         """,
         str(beat.worker),
         *beat[1:],
         worker_timeout,
     )
+    return float(now)
 
 
 def gone(worker: UUID) -> None:

@@ -18,7 +18,6 @@ from actors.channels import ProviderDown, printable
 from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
 
-QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the answer
 _LINE_DOT = re.compile(rb"(?m)^\.")
 
 
@@ -120,7 +119,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None:
             with contextlib.suppress(Dropped):
-                self._settle_in(QUIT_TIMEOUT)
+                self._settle_in(self._settings.smtp_quit_timeout)
                 self._say("quit", "QUIT")
         self.close()
 

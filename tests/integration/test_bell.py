@@ -24,11 +24,16 @@ pytestmark = pytest.mark.usefixtures("redis_url")
 DELAYED = f"{QUEUE}.DQ"
 
 
-def lists() -> list[list[int]]:
-    """The lists of ids that wait in the queue, first to last."""
+def waiting() -> list[Message[object]]:
+    """The messages that wait in the queue, first to last."""
     queue = f"dramatiq:{QUEUE}"
-    waiting = broker.client.lrange(queue, 0, -1)
-    return [Message.decode(broker.client.hget(f"{queue}.msgs", id)).args[0] for id in waiting]  # type: ignore[arg-type]
+    ids = broker.client.lrange(queue, 0, -1)
+    return [Message.decode(broker.client.hget(f"{queue}.msgs", id)) for id in ids]  # type: ignore[arg-type]
+
+
+def lists() -> list[list[int]]:
+    """The lists of ids that they carry."""
+    return [message.args[0] for message in waiting()]
 
 
 @pytest.fixture
@@ -67,25 +72,25 @@ def test_a_full_queue_is_not_rung_until_it_has_room() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
         bell = Bell(current)
     for id in (1, 2, 3, 4):
-        bell._ringing.submit([id]).result(10)
+        bell._ringing.submit(([id], 0.0)).result(10)
     assert lists() == [[1], [2]]
     broker.flush(QUEUE)
-    bell._ringing.submit([5]).result(10)
+    bell._ringing.submit(([5], 0.0)).result(10)
     assert lists() == [[5]]
     bell.close(5)
 
 
 def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: object) -> int:
+    def away(*_: object) -> int:
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(broker, "ring", away)
     with configured(ring_waiting=1) as current:
         bell = Bell(current)
     for id in range(100):
-        bell.ring([id])
+        bell.ring([id], 0.0)
     bell.close(5)
-    bell.ring([1])
+    bell.ring([1], 0.0)
 
 
 def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer) -> None:

@@ -15,10 +15,10 @@ from tests.environment import configured
 
 
 @pytest.fixture(autouse=True)
-def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bound_again(database_url: str) -> Iterator[None]:
     """Binds are for the whole process: leave none of ours behind."""
-    monkeypatch.setattr(database, "LATENESS", 0.1)
-    with configured(database_url=database_url, db_connect_timeout=1, db_statement_timeout=0.5) as settings:
+    values = {"db_connect_timeout": 1, "db_statement_timeout": 0.5, "db_lateness": 0.1}
+    with configured(database_url=database_url, **values) as settings:
         database.bind(settings)
         yield
         if not database.database.is_closed():

@@ -15,7 +15,7 @@ from actors.breaker import Breaker
 from actors.channels import mail
 from actors.channels.email import Email
 from actors.channels.mail import Mail, Sender
-from actors.delivery import AHEAD, Again, Delivery
+from actors.delivery import Again, Delivery
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable, connection, rows
@@ -52,7 +52,7 @@ def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
             ledger = Ledger(current, worker := uuid4())
             ledgers.append(ledger)
             email = Email(current)
-            return Process(current, worker, ledger, {"email": email}, Breaker(current, email.provider))
+            return Process(current, worker, ledger, {"email": email}, Breaker(current, email.provider, worker))
 
     yield make
     for ledger in ledgers:
@@ -269,9 +269,9 @@ def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_ser
     with mock.patch.object(lifecycle, "settle", settle):
         thread = threading.Thread(target=delivery.deliver, args=(ids,))
         thread.start()
-        eventually(lambda: len(smtp_server.mails) == AHEAD)
+        eventually(lambda: len(smtp_server.mails) == lifecycle.AHEAD)
         thread.join(0.2)
-        assert len(smtp_server.mails) == AHEAD
+        assert len(smtp_server.mails) == lifecycle.AHEAD
         blocking.set()
         thread.join(10)
     assert len(smtp_server.mails) == 6

@@ -41,6 +41,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         rows("TRUNCATE notifications, attempts, workers RESTART IDENTITY")
         self.model: dict[int, Expected] = {}
+        self.lists = 0
         self.workers = [uuid4() for _ in range(3)]
         self.observer = alive(uuid4(), steady_for=100)
         for worker in self.workers:
@@ -54,7 +55,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(target=claims, id=ids, worker=st.integers(0, 2))
     def claim(self, id: int, worker: int) -> tuple[int, Claimed]:
-        taken = lifecycle.claim([id], self.workers[worker])
+        # A list of its own each: what a list of several means for rescue is test_lifecycle's.
+        self.lists += 1
+        taken = lifecycle.claim([id], self.workers[worker], {id: self.lists})
         expected = self.model[id]
         assert bool(taken) == (expected.status == "pending")
         if taken:

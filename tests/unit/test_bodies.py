@@ -13,7 +13,7 @@ from falcon.testing import create_scope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import asgi, problems
+from api import problems
 from api.asgi import Application
 from api.bodies import parse, read_json
 from api.problems import Problem
@@ -74,7 +74,7 @@ class Echo:
 
 def status_of(*events: dict[str, Any]) -> int:
     """What is answered to a POST whose server has these events for it, and then nothing more."""
-    app = Application()
+    app = Application(read({"LINGER_TIMEOUT": "0.1"}))
     problems.install(app)
     app.add_route("/", Echo())
     coming, sent = list(events), []
@@ -102,7 +102,5 @@ def test_a_body_that_its_server_gives_up_is_not_taken_for_a_whole_one() -> None:
     assert status_of(piece(b"[1]", True), {"type": "http.disconnect"}) == 408
 
 
-def test_a_body_whose_end_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "LINGER", 0.1)
-
+def test_a_body_whose_end_never_comes_is_given_up() -> None:
     assert status_of(piece(b"[1]", True)) == 408

@@ -17,7 +17,13 @@ NUMBERS = {name: field for name, field in FIELDS.items() if "low" in field.metad
 CHOICES = {name: field for name, field in FIELDS.items() if "choices" in field.metadata}
 # These go together, so each of them is tried with the others far from it.
 TOGETHER = {"RETRY_MIN_BACKOFF": "0.001", "RETRY_MAX_BACKOFF": "604800", "WORKER_TIMEOUT": "3600"}
-TOGETHER |= {"UPKEEP_INTERVAL": "0.05", "LIST_BUDGET": "1", "STUCK_AFTER": "86400"}
+TOGETHER |= {
+    "UPKEEP_INTERVAL": "0.05",
+    "LIST_BUDGET": "1",
+    "STUCK_AFTER": "86400",
+    "REDIS_WAIT": "0.1",
+    "REDIS_TIMEOUT": "60",
+}
 NEVER = {("STUCK_AFTER", "low")}  # nothing is below it
 ROW = re.compile(r"^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|\s*(.*?)\s*\|", re.MULTILINE)
 NOTHING = {"", "-", "–", "—", "none", "not set", "required"}  # noqa: RUF001 - as people write it
