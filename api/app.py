@@ -6,6 +6,7 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.auth import Authentication
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.notifications import Attempts, Notification, Notifications
@@ -20,7 +21,7 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(middleware=[RequestId(), Lifespan(gateway), Authentication(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))

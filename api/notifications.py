@@ -11,6 +11,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.auth import Caller, require
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.problems import Problem, invalid
@@ -32,10 +33,11 @@ class Notifications:
         self._schema = Schema("notification", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
+        caller = require(req, "send")
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document)
+        draft = _draft(document, caller)
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201
@@ -43,8 +45,9 @@ class Notifications:
         _write(resp, _just_accepted(accepted, draft))
 
     async def on_get(self, req: Request, resp: Response) -> None:
+        owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, query.filters, query.after, query.limit + 1)
+        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
         _write(resp, {"items": [_shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
@@ -58,8 +61,9 @@ class Notification:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        row = await self._gateway.read(reports.notification, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        row = await self._gateway.read(reports.notification, _id(id), owner)
         if row is None:
             raise _unknown(id)
         _write(resp, _shown(row))
@@ -73,17 +77,18 @@ class Attempts:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        history = await self._gateway.read(reports.attempts, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        history = await self._gateway.read(reports.attempts, _id(id), owner)
         # A notification without attempts yet has an empty history; an unknown one has none.
-        if not history and await self._gateway.read(reports.notification, _id(id)) is None:
+        if not history and await self._gateway.read(reports.notification, _id(id), owner) is None:
             raise _unknown(id)
         _write(resp, {"items": [_shown(row) for row in history]})
 
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any]) -> Draft:
+def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
     return Draft(
         document["type"],
         document["recipient"],
@@ -91,6 +96,8 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document["message"],
         document.get("html"),
         document.get("onUncertain", "resend"),
+        client_id=caller.client_id,
+        sandbox=caller.sandbox,
     )
 
 
@@ -98,7 +105,7 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at this moment, without asking."""
     return {
         "id": accepted.id,
-        **_shown(draft._asdict()),
+        **_shown({name: value for name, value in draft._asdict().items() if name not in _UNSHOWN}),
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -121,6 +128,7 @@ def _camel(name: str) -> str:
 
 
 _NAMES: dict[str, str] = {}
+_UNSHOWN = ("client_id",)
 
 
 def _id(raw: str) -> int:

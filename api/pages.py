@@ -104,6 +104,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": _one_of(STATUSES),
     "type": _one_of(TYPES),
     "recipient": _text,
+    "sandbox": lambda raw: _one_of(("true", "false"))(raw) == "true",
     "createdFrom": _time,
     "createdTo": _time,
     "cursor": _position,
