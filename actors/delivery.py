@@ -72,10 +72,10 @@ class Delivery:
     def deliver(self, ids: Sequence[int]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         admitted = self.breaker.admits()
-        if not admitted:  # The rows stay as they are, and the relay rings again when the breaker closes.
-            return
         try:
-            claimed = self._ledger.claim(ids[:admitted])
+            # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
+            # has no breaker.
+            claimed = self._ledger.claim(ids[:admitted], if_sandbox=ids[admitted:])
         except Unavailable as error:
             if admitted == ONE:
                 self.breaker.unused()
@@ -93,16 +93,20 @@ class Delivery:
         delays = _Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
+        probed = False
         for place, notification in enumerate(claimed):
-            if self._must_hand_back(begun) or (self.breaker.open and not probe):
+            parked = self.breaker.open and not probe and not notification.sandbox
+            if parked or self._must_hand_back(begun):
                 self._ledger.release(claimed[place:])
                 break
             settlement = self._attempt(notification, delays)
-            self._tell_breaker(settlement.attempt, probe=probe)
+            if not notification.sandbox:
+                probed = True
+                self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= AHEAD:
                 _await(recording.popleft(), retries)
-        if probe and not recording:  # None was due, or it was handed back.
+        if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:
             _await(recorded, retries)
@@ -115,7 +119,7 @@ class Delivery:
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
     def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
-        channel = self._channels[notification.type]
+        channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
         try:

@@ -18,6 +18,7 @@ from db.records import Claimed, Settlement
 from settings import Settings
 
 T = TypeVar("T")
+_Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
 
 CLAIMS_AT_ONCE = 64  # lists of ids in one statement: as many as there may be threads
@@ -39,7 +40,7 @@ class Ledger:
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
-        self._claims: Coalescer[Sequence[int], list[Claimed]] = Coalescer(
+        self._claims: Coalescer[_Wanted, list[Claimed]] = Coalescer(
             "claim", self._claim, most=CLAIMS_AT_ONCE, waiting=waiting
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
@@ -49,9 +50,13 @@ class Ledger:
             "doubt", self._doubt, most=SETTLED_AT_ONCE, waiting=waiting
         )
 
-    def claim(self, ids: Sequence[int]) -> list[Claimed]:
-        """Those of `ids` that are ours to send now; raises Unavailable."""
-        return self._claims.submit(ids).result()
+    def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = ()) -> list[Claimed]:
+        """Those of `ids`, and of `if_sandbox` those for the sandbox, that are ours to send now, the sandbox's first.
+
+        Raises:
+            Unavailable: they may have been claimed or not.
+        """
+        return sorted(self._claims.submit((ids, if_sandbox)).result(), key=lambda c: not c.sandbox)
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
@@ -79,20 +84,21 @@ class Ledger:
         for coalescer in (self._claims, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
-    def _claim(self, lists: Sequence[Sequence[int]]) -> list[list[Claimed]]:
-        wanted = set(chain.from_iterable(lists))
+    def _claim(self, lists: Sequence[_Wanted]) -> list[list[Claimed]]:
+        wanted = {id for ids, _ in lists for id in ids}
+        if_sandbox = {id for _, ids in lists for id in ids} - wanted
         try:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker)}
+                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, if_sandbox)}
         except Unavailable:
             # The claim may have been made and its answer lost.
             self._in_doubt = True
             raise
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
-        return [[claimed.pop(id) for id in ids if id in claimed] for ids in lists]
+        return [[claimed.pop(id) for id in chain(*ids) if id in claimed] for ids in lists]
 
     def _release_unheld(self) -> None:
         with self._holding:

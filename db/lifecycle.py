@@ -57,16 +57,18 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     return sorted(Accepted(*row) for row in accepted)
 
 
-def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
+def claim(ids: Iterable[int], worker: UUID, if_sandbox: Iterable[int] = ()) -> list[Claimed]:
     """pending -> processing, for those that are due and not too late, in the order of their ids.
 
+    Of `if_sandbox` only what is for the sandbox, which no breaker keeps from being sent.
     A row that another transaction is moving is left alone: whoever moves it takes care of it.
     """
+    only_sandbox = list(if_sandbox)
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at FROM notifications
-            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
@@ -76,7 +78,8 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
         RETURNING {_CLAIMED}
         """,
-        list(ids),
+        [*ids, *only_sandbox],
+        only_sandbox,
         str(worker),
     )
     return sorted(Claimed(*row) for row in claimed)
