@@ -54,6 +54,7 @@ class Live(NamedTuple):
 
 _COLUMNS = ", ".join(Key._fields)
 _CLIENT = ", ".join(f"c.{name}" for name in Client._fields)
+_LATEST = "timestamptz '9999-12-31 00:00:00Z'"  # Python knows none that is much later
 _LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
 
@@ -104,7 +105,9 @@ def rotate(id: int, digest: bytes, overlap: float) -> Key | None:
             FROM old WHERE k.id = old.id
         )
         INSERT INTO keys (id, client_id, name, digest, scopes, sandbox, expires_at)
-        SELECT successor, client_id, name, %s, scopes, sandbox, now() + (expires_at - created_at) FROM old
+        SELECT successor, client_id, name, %s, scopes, sandbox,
+               CASE WHEN expires_at IS NOT NULL THEN least(now() + (expires_at - created_at), {_LATEST}) END
+        FROM old
         RETURNING {_COLUMNS}
         """,
         *(id, overlap, digest),
