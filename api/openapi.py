@@ -11,7 +11,6 @@ from falcon.asgi import Request, Response
 from api.schemas import Schema
 from settings import Settings
 
-
 REQUESTS = ("notification", "client", "client_changes", "key", "rotation")
 
 
