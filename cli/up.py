@@ -35,7 +35,7 @@ def up() -> None:
     DATABASE_URL, REDIS_URL or SMTP_URL, when set, are used instead of a server of our own. Data stay
     in DATA_DIR (default .data). Ctrl-C stops all in order; a second Ctrl-C hurries.
     """
-    chosen = _with_auth(settings.read(os.environ))
+    chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):
         _ = chosen.sender  # refused now instead of by each worker
     keep = _catcher_keep()
@@ -145,7 +145,7 @@ Try it:
         return f"kept here and sent nowhere; see it with: {prefix}{_command()} inbox"
 
 
-def _with_auth(chosen: Settings) -> Settings:
+def with_auth(chosen: Settings) -> Settings:
     """Nobody but this machine can reach loopback, so nobody needs a key there unless AUTH says so."""
     unsaid = not os.environ.get("AUTH", "").strip()
     return replace(chosen, auth="off") if unsaid and chosen.local else chosen
