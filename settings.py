@@ -65,7 +65,7 @@ class Settings:
     email_pass: str = _secret()
     mail_from: str = ""
     bind: str = "127.0.0.1:8000"
-    auth: str = _one_of("", "off", "required")
+    auth: str = _one_of("required", "off")
     web_concurrency: int = _between(1, 256, 2)
 
     max_attempts: int = _between(1, 100, 5)
@@ -111,6 +111,11 @@ class Settings:
     html_limit: int = _between(1, 10_000_000, 500_000)
     subject_limit: int = _between(1, 10_000, 500)
     page_limit: int = _between(1, 1_000, 200)
+
+    key_cache: float = _between(0, 1, 0.5)
+    key_cache_size: int = _between(1, 1_000_000, 10_000)
+    key_waiting: int = _between(1, 1_000_000, 10_000)
+    key_overlap: int = _between(0, 2_592_000, 86_400)
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
@@ -164,16 +169,15 @@ class Settings:
             if not getattr(self, name):
                 raise SettingsError(f"{name.upper()} is not set: {_HINTS[name]}")
 
-    def check_exposure(self) -> None:
-        """Refuse to listen beyond loopback unless AUTH=off says so: there are no API keys yet."""
-        if self.auth == "required":
-            raise SettingsError("AUTH=required needs API keys, which this version has not: set AUTH=off")
-        host, _ = self.address
-        if self.auth != "off" and not _is_loopback(host):
-            raise SettingsError(
-                f"BIND={self.bind} listens beyond this machine and there are no API keys yet: "
-                "bind to 127.0.0.1, or set AUTH=off if something in front keeps strangers out"
-            )
+    @property
+    def exposed(self) -> bool:
+        """Whether strangers can reach the API and need no key."""
+        return self.auth == "off" and not self.local
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach the API."""
+        return _is_loopback(self.address[0])
 
 
 _HINTS = {

@@ -17,7 +17,7 @@ from dramatiq.middleware import Middleware
 
 import logs
 import settings
-from actors.breaker import ONE, Breaker
+from actors.breaker import ALL, ONE, Breaker
 from actors.broker import QUEUE, broker
 from actors.channels import Channel, Deferred, Undelivered
 from actors.ledger import Ledger
@@ -71,10 +71,11 @@ class Delivery:
     def deliver(self, ids: Sequence[int]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         admitted = self.breaker.admits()
-        if not admitted:  # The rows stay as they are, and the relay rings again when the breaker closes.
-            return
         try:
-            claimed = self._ledger.claim(self._ledger.candidate() if admitted == ONE else ids)
+            # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
+            # has no breaker.
+            admitted_ids = self._ledger.candidate() if admitted == ONE else ids[:admitted]
+            claimed = self._ledger.claim(admitted_ids, if_sandbox=ids if admitted < ALL else ())
         except Unavailable as error:
             if admitted == ONE:
                 self.breaker.unused()
@@ -92,20 +93,31 @@ class Delivery:
         delays = _Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
-        for place, notification in enumerate(claimed):
-            if self._must_hand_back(begun) or (self.breaker.open and not probe):
-                self._ledger.release(claimed[place:])
-                break
+        probed = False
+        waiting = deque(claimed)
+        while waiting := self._handed_back(waiting, begun, probe=probe):
+            notification = waiting.popleft()
             settlement = self._attempt(notification, delays)
-            self._tell_breaker(settlement.attempt, probe=probe)
+            if not notification.sandbox:
+                probed = True
+                self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= lifecycle.AHEAD:
                 _await(recording.popleft(), retries)
-        if probe and not recording:  # None was due, or it was handed back.
+        if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:
             _await(recorded, retries)
         return retries
+
+    def _handed_back(self, waiting: deque[Claimed], begun: float, *, probe: bool) -> deque[Claimed]:
+        """What is still to be sent; the rest goes back: all of it, or what an open breaker holds up."""
+        going: deque[Claimed] = deque()
+        if not self._must_hand_back(begun):
+            going = deque(n for n in waiting if n.sandbox) if self.breaker.open and not probe else waiting
+        if len(going) < len(waiting):
+            self._ledger.release([n for n in waiting if n not in going])
+        return going
 
     def _must_hand_back(self, begun: float) -> bool:
         now = time.monotonic()
@@ -114,7 +126,7 @@ class Delivery:
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
     def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
-        channel = self._channels[notification.type]
+        channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
         try:

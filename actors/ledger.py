@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from itertools import count
+from itertools import chain, count
 from typing import TypeVar
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from db.records import Claimed, Settlement
 from settings import Settings
 
 T = TypeVar("T")
+_Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
 
 
@@ -37,7 +38,7 @@ class Ledger:
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
-        self._claims: Coalescer[Sequence[int], list[Claimed]] = Coalescer(
+        self._claims: Coalescer[_Wanted, list[Claimed]] = Coalescer(
             "claim", self._claim, most=settings.claim_batch, waiting=waiting
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
@@ -47,9 +48,13 @@ class Ledger:
             "doubt", self._doubt, most=settings.settle_batch, waiting=waiting
         )
 
-    def claim(self, ids: Sequence[int]) -> list[Claimed]:
-        """Those of `ids` that are ours to send now, in the order of their ids; raises Unavailable."""
-        return self._claims.submit(ids).result()
+    def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = ()) -> list[Claimed]:
+        """Those of `ids`, and of `if_sandbox` those for the sandbox, that are ours to send now, in the order of ids.
+
+        Raises:
+            Unavailable: they may have been claimed or not.
+        """
+        return self._claims.submit((ids, if_sandbox)).result()
 
     def candidate(self) -> list[int]:
         """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
@@ -82,24 +87,25 @@ class Ledger:
         for coalescer in (self._claims, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
-    def _claim(self, lists: Sequence[Sequence[int]]) -> list[list[Claimed]]:
+    def _claim(self, lists: Sequence[_Wanted]) -> list[list[Claimed]]:
         wanted: dict[int, int] = {}
-        for ids in lists:
+        for asked in lists:
             number = next(self._numbers)
-            for id in ids:
+            for id in chain(*asked):
                 wanted.setdefault(id, number)
+        if_sandbox = {id for _, ids in lists for id in ids} - {id for ids, _ in lists for id in ids}
         try:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, wanted)}
+                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, wanted, if_sandbox)}
         except Unavailable:
             # The claim may have been made and its answer lost.
             self._in_doubt = True
             raise
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
-        return [sorted(claimed.pop(id) for id in ids if id in claimed) for ids in lists]
+        return [sorted(claimed.pop(id) for id in chain(*asked) if id in claimed) for asked in lists]
 
     def _release_unheld(self) -> None:
         with self._holding:

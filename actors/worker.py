@@ -13,7 +13,9 @@ import logs
 import settings
 from actors.breaker import Breaker
 from actors.broker import broker
+from actors.channels import Channel
 from actors.channels.email import Email
+from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
@@ -43,7 +45,8 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         breaker = Breaker(current, self._email.provider, identity)
-        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email}, breaker)
+        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox()}
+        running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)

@@ -6,8 +6,11 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.auth import Authentication
+from api.clients import Client, Clients
 from api.gateway import Gateway
 from api.health import Alive, Ready
+from api.keys import ClientKeys, Key, KeyRotation
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.requests import Lifespan, RequestId
@@ -20,11 +23,16 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway), Authentication(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/clients", Clients(gateway))
+    app.add_route("/api/clients/{id}", Client(gateway))
+    app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
+    app.add_route("/api/keys/{id}", Key(gateway))
+    app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.answers import id_of, shown, unknown, write
+from api.auth import Caller, require
 from api.bodies import read_json
 from api.gateway import Gateway
-from api.problems import Problem, invalid
+from api.problems import invalid
 from api.schemas import Schema
 from db import reports
 from db.records import Accepted, Draft
@@ -21,7 +22,7 @@ from db.records import Accepted, Draft
 log = logs.get("api")
 
 DEFAULT_SUBJECT = "Notification"
-LARGEST_ID = 2**63 - 1  # bigint
+KIND = "notification"
 
 
 class Notifications:
@@ -32,22 +33,24 @@ class Notifications:
         self._schema = Schema("notification", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
+        caller = require(req, "send")
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document)
+        draft = _draft(document, caller)
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201
         resp.set_header("Location", f"/api/notifications/{accepted.id}")
-        _write(resp, _just_accepted(accepted, draft))
+        write(resp, _just_accepted(accepted, draft))
 
     async def on_get(self, req: Request, resp: Response) -> None:
+        owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, query.filters, query.after, query.limit + 1)
+        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
-        _write(resp, {"items": [_shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        write(resp, {"items": [shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
 
     on_head = on_get
 
@@ -58,11 +61,12 @@ class Notification:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        row = await self._gateway.read(reports.notification, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is None:
-            raise _unknown(id)
-        _write(resp, _shown(row))
+            raise unknown(KIND)
+        write(resp, shown(row))
 
     on_head = on_get
 
@@ -73,17 +77,18 @@ class Attempts:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        history = await self._gateway.read(reports.attempts, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        history = await self._gateway.read(reports.attempts, id_of(id, KIND), owner)
         # A notification without attempts yet has an empty history; an unknown one has none.
-        if not history and await self._gateway.read(reports.notification, _id(id)) is None:
-            raise _unknown(id)
-        _write(resp, {"items": [_shown(row) for row in history]})
+        if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
+            raise unknown(KIND)
+        write(resp, {"items": [shown(row) for row in history]})
 
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any]) -> Draft:
+def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
     return Draft(
         document["type"],
         document["recipient"],
@@ -91,6 +96,8 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document["message"],
         document.get("html"),
         document.get("onUncertain", "resend"),
+        client_id=caller.client_id,
+        sandbox=caller.sandbox,
     )
 
 
@@ -98,7 +105,7 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at this moment, without asking."""
     return {
         "id": accepted.id,
-        **_shown(draft._asdict()),
+        **shown({name: value for name, value in draft._asdict().items() if name not in _UNSHOWN}),
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -110,29 +117,4 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     }
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its names in camelCase."""
-    return {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-_NAMES: dict[str, str] = {}
-
-
-def _id(raw: str) -> int:
-    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
-        raise _unknown(raw)
-    return int(raw)
-
-
-def _unknown(_id: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "There is no notification with this id.")
-
-
-def _write(resp: Response, body: Mapping[str, Any]) -> None:
-    resp.content_type = "application/json"
-    resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+_UNSHOWN = ("client_id",)

@@ -11,14 +11,17 @@ from falcon.asgi import Request, Response
 from api.schemas import Schema
 from settings import Settings
 
+REQUESTS = ("notification", "client", "client_changes", "key", "rotation")
+
 
 class OpenApi:
     """GET: the OpenAPI 3.1 document of this API."""
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
-        new = {k: v for k, v in Schema("notification", settings).document.items() if k != "$schema"}
-        document["components"]["schemas"]["NewNotification"] = new
+        for file in REQUESTS:
+            schema = {k: v for k, v in Schema(file, settings).document.items() if k != "$schema"}
+            document["components"]["schemas"][schema["title"]] = schema
         self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:

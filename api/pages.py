@@ -31,18 +31,32 @@ class Query(NamedTuple):
 
 def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
     """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
-    values: dict[str, Any] = {}
-    faults = []
-    for name, raw in parameters.items():
-        try:
-            values[name] = _parser(name, page_limit)(_single(raw))
-        except Wrong as why:
-            faults.append({"parameter": name[:100], "detail": str(why)})
-    if faults:
-        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    values = _values(parameters, lambda name: _parser(name, page_limit))
     limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
+
+
+class Numbered(NamedTuple):
+    """Of a list in the order of ids: those above `after`."""
+
+    after: int
+    limit: int
+
+    def page(self, found: list[Any]) -> dict[str, Any]:
+        """Of `limit` + 1 that were looked for: the items, and the cursor of the page after."""
+        items = found[: self.limit]
+        return {"items": items, "nextCursor": str(items[-1]["id"]) if len(found) > self.limit else None}
+
+
+def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
+    """The query of a list that has no filters; raises a Problem that lists every wrong parameter."""
+    parsers: dict[str, Callable[[str], Any]] = {
+        "limit": lambda raw: _whole(raw, page_limit),
+        "cursor": lambda raw: _whole(raw, 2**63 - 1),
+    }
+    values = _values(parameters, lambda name: _known(name, parsers))
+    return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
 
 
 def cursor(last: Mapping[str, Any]) -> str:
@@ -51,16 +65,36 @@ def cursor(last: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
+def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str], Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    faults = []
+    for name, raw in parameters.items():
+        try:
+            values[name] = parser(name)(_single(raw))
+        except Wrong as why:
+            faults.append({"parameter": name[:100], "detail": str(why)})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    return values
+
+
+def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
+    if name not in parsers:
+        raise Wrong(f"is not a known parameter; known are {', '.join(parsers)}")
+    return parsers[name]
+
+
 def _position(raw: str) -> Position:
     try:
         place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
         when, _, id = place.partition(" ")
-        return Position(_time(when), _whole(id, 2**63 - 1))
+        return Position(time(when), _whole(id, 2**63 - 1))
     except (binascii.Error, UnicodeError, ValueError):
         raise Wrong("is not a cursor that this API gave out") from None
 
 
-def _time(raw: str) -> datetime:
+def time(raw: str) -> datetime:
+    """A time as RFC 3339 has it, in UTC; raises Wrong."""
     try:
         if _RFC_3339.fullmatch(raw):
             return datetime.fromisoformat(raw.upper()).astimezone(UTC)
@@ -104,15 +138,12 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": _one_of(STATUSES),
     "type": _one_of(TYPES),
     "recipient": _text,
-    "createdFrom": _time,
-    "createdTo": _time,
+    "sandbox": lambda raw: _one_of(("true", "false"))(raw) == "true",
+    "createdFrom": time,
+    "createdTo": time,
     "cursor": _position,
 }
 
 
 def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
-    if name == "limit":
-        return lambda raw: _whole(raw, page_limit)
-    if name not in _PARSERS:
-        raise Wrong(f"is not a known parameter; known are {', '.join((*_PARSERS, 'limit'))}")
-    return _PARSERS[name]
+    return _known(name, {**_PARSERS, "limit": lambda raw: _whole(raw, page_limit)})

@@ -34,8 +34,8 @@ class Answer:
 class Client:
     """The API at `url`. Each method raises Refused or Unreachable."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, key: str = "") -> None:
+        self._url, self._key = url.rstrip("/"), key
         # A proxy of the environment is for the world outside.
         local = urlsplit(url).hostname in LOOPBACK
         proxies = [urllib.request.ProxyHandler({})] if local else []
@@ -62,6 +62,8 @@ class Client:
         request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
             self._url + path, data=body, method=method, headers={"Accept": "application/json"}
         )
+        if self._key:  # Whoever the API redirects us to must not get it.
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
         try:

@@ -21,6 +21,8 @@ COMMANDS = {
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
     "inbox": "cli.inbox:inbox",
+    "clients": "cli.clients:clients",
+    "keys": "cli.keys:keys",
 }
 
 

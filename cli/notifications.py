@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from cli import show
 from cli.client import Answer, Client
 from cli.failure import Refused
 
+KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
@@ -26,7 +28,11 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter(f"{url!r} must look like {HOME}")
-    return Client(url)
+    # Not an option: what stands in a command line, everybody on the machine can read.
+    key = os.environ.get(KEY, "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise click.BadParameter("it holds what no key can have", param_hint=KEY)
+    return Client(url, key)
 
 
 _url = click.option(
@@ -37,7 +43,7 @@ _url = click.option(
     show_default=True,
     show_envvar=True,
     callback=_checked,
-    help="Where the API is.",
+    help=f"Where the API is; {KEY} is the key for it.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
 

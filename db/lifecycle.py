@@ -62,19 +62,21 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     return sorted(Accepted(*row) for row in accepted)
 
 
-def claim(ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None) -> list[Claimed]:
+def claim(
+    ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None, if_sandbox: Iterable[int] = ()
+) -> list[Claimed]:
     """pending -> processing, for those that are due and not too late, in the order of their ids.
 
     `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
-    in the order of ids. A row that another transaction is moving is left alone: whoever moves it
-    takes care of it.
+    in the order of ids. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
+    being sent. A row that another transaction is moving is left alone: whoever moves it takes care of it.
     """
     numbers = lists or dict.fromkeys(ids, 0)
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at FROM notifications
-            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
@@ -85,6 +87,7 @@ def claim(ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = No
         RETURNING {_CLAIMED}
         """,
         list(numbers),
+        list(if_sandbox),
         str(worker),
         list(numbers),
         list(numbers.values()),

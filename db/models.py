@@ -45,6 +45,8 @@ class Notification(Table):
     next_attempt_at = DateTimeTZField(null=True)
     dispatch_after = DateTimeTZField(null=True)
     on_uncertain = TextField()
+    client_id = BigIntegerField()
+    sandbox = BooleanField()
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)

@@ -18,9 +18,11 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    client_id: int = 1
+    sandbox: bool = False
 
 
-COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text", client_id="bigint", sandbox="boolean")
 
 
 class Accepted(NamedTuple):
@@ -41,6 +43,7 @@ class Claimed(NamedTuple):
     on_uncertain: str
     retry_count: int
     created_at: datetime
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)

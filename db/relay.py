@@ -49,11 +49,11 @@ def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
 
 
 def least_tried(among: int) -> list[int]:
-    """The row that has failed least among the `among` first due; none if nothing is due."""
+    """The mail that has failed least among the `among` first due; none if nothing is due."""
     found = rows(
         """
         SELECT id FROM (SELECT id, retry_count FROM notifications
-                        WHERE status = 'pending' AND next_attempt_at <= now()
+                        WHERE status = 'pending' AND next_attempt_at <= now() AND NOT sandbox
                         ORDER BY dispatch_after LIMIT %s) AS due
         ORDER BY retry_count, id LIMIT 1
         """,

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from tests.client import Client, Response
 
 BASE = "urn:openapi"
-OWN_HEADERS = {"location", "retry-after", "allow", "x-request-id"}
+OWN_HEADERS = {"www-authenticate", "location", "retry-after", "allow", "x-request-id"}
 
 
 class Contract:
@@ -47,8 +47,9 @@ class Contract:
 
     def _response(self, method: str, path: str, answer: Response) -> tuple[str, Any]:
         template = next((t for t in self._templates if self._templates[t].fullmatch(path)), None)
-        if template is None:  # No path of ours has just this one answer.
-            return self.resolved("/components/responses/Unknown") if answer.status == 404 else ("", None)
+        if template is None:  # No path of ours has just these answers.
+            name = {404: "Unknown", 401: "Unauthorized"}.get(answer.status)
+            return self.resolved(f"/components/responses/{name}") if name else ("", None)
         operations = self.document["paths"][template]
         name = "get" if method == "HEAD" or method.lower() not in operations else method.lower()
         place = f"/paths/{_escaped(template)}/{name}/responses/{answer.status}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from api import pages
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
 from settings import Settings
@@ -41,6 +42,26 @@ def _is_address(value: object) -> bool:
 def _is_one_line(value: object) -> bool:
     if isinstance(value, str) and _NOT_IN_ONE_LINE.search(value):
         raise Wanting("must be one line without control characters")
+    return True
+
+
+@_formats.checks("date-time", raises=Wanting)
+def _is_time(value: object) -> bool:
+    if isinstance(value, str):
+        try:
+            pages.time(value)
+        except pages.Wrong as why:
+            raise Wanting(str(why)) from None
+    return True
+
+
+@_formats.checks("sender", raises=Wanting)
+def _is_sender(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > LONGEST_ADDRESS:
+        return True
+    # A domain is one that could stand in an address.
+    if fault := address_fault(f"a{value}" if value.startswith("@") else value):
+        raise Wanting(f"must be a mail address, or @example.com for all of a domain: {fault}")
     return True
 
 
@@ -112,14 +133,27 @@ def _detail(error: Any) -> str:
     if error.cause is not None:
         return str(error.cause)
     if error.validator == "type":
-        return f"must be {'an' if value[0] in 'aeio' else 'a'} {value}"
+        kinds = [value] if isinstance(value, str) else value
+        return f"must be {' or '.join(_ARTICLES.get(kind, f'a {kind}') for kind in kinds)}"
     if error.validator == "enum":
         return f"must be one of: {', '.join(map(str, value))}"
-    if error.validator == "minLength":
-        return "must not be empty" if value == 1 else f"must have at least {value} characters"
+    if error.validator == "minLength" and value == 1:
+        return "must not be empty"
     if error.validator == "maxLength":
         return f"must have at most {value} characters, has {len(error.instance)}"
-    return f"does not meet {error.validator}"
+    return _BOUNDS.get(error.validator, f"does not meet {error.validator}").format(value)
+
+
+_ARTICLES = {"integer": "a whole number", "object": "an object", "array": "an array", "null": "null"}
+_BOUNDS = {
+    "minLength": "must have at least {} characters",
+    "minProperties": "must name at least {} field",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minItems": "must have at least {} of them",
+    "maxItems": "must have at most {} of them",
+    "uniqueItems": "must not have the same item twice",
+}
 
 
 def _escaped(name: str) -> str:

@@ -39,6 +39,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "subject": "Notification",
         "html": None,
         "onUncertain": "resend",
+        "sandbox": False,
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,

@@ -12,9 +12,10 @@ import pytest
 from dramatiq import Retry
 
 from actors.breaker import Breaker
-from actors.channels import mail
+from actors.channels import Channel, mail
 from actors.channels.email import Email
 from actors.channels.mail import Mail, Sender
+from actors.channels.sandbox import Sandbox
 from actors.delivery import Again, Delivery
 from actors.ledger import Ledger
 from db import lifecycle
@@ -52,7 +53,8 @@ def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
             ledger = Ledger(current, worker := uuid4())
             ledgers.append(ledger)
             email = Email(current)
-            return Process(current, worker, ledger, {"email": email}, Breaker(current, email.provider, worker))
+            channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox()}
+            return Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
 
     yield make
     for ledger in ledgers:
@@ -211,6 +213,80 @@ def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_serv
     assert len(smtp_server.mails) == 1
     delivery.deliver(ids[5:])
     assert len(smtp_server.mails) == 15
+
+
+def for_tests(*recipients: str, on_uncertain: str = "resend") -> list[int]:
+    """As accepted with keys for tests."""
+    drafts = [draft(r)._replace(sandbox=True, on_uncertain=on_uncertain) for r in recipients]
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def test_what_is_for_the_sandbox_never_reaches_the_mail_server(make: Make, smtp_server: SmtpServer) -> None:
+    ids = for_tests("a@example.com", "refused@example.com", "deferred@example.com")
+    with pytest.raises(Again) as again:
+        make().deliver(ids)
+    assert again.value.ids == [ids[2]]
+    assert [status(id) for id in ids] == ["sent", "failed", "pending"]
+    assert row(ids[1])["failure_reason"] == "rejected"
+    passed(10_000, ids[2])
+    make().deliver([ids[2]])
+    assert history(ids[2]) == ["deferred", "sent"]
+    assert smtp_server.mails == []
+
+
+def test_in_the_sandbox_an_unknown_outcome_is_held_or_sent_again(make: Make) -> None:
+    [held] = for_tests("unknown@example.com", on_uncertain="hold")
+    [again] = for_tests("unknown@example.com")
+    delivery = make()
+    delivery.deliver([held])
+    assert (row(held)["failure_reason"], history(held)) == ("outcome-unknown", ["uncertain"])
+    with pytest.raises(Again):
+        delivery.deliver([again])
+    passed(10_000, again)
+    delivery.deliver([again])
+    assert history(again) == ["uncertain", "sent"]
+
+
+def test_an_outage_of_the_mail_server_does_not_park_the_sandbox(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.stop()
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver(mails := many(10))
+    assert delivery.breaker.open
+    spent = [row(id)["attempt_count"] for id in mails]
+    toys = for_tests("a@example.com", "b@example.com")
+    delivery.deliver([*mails, *toys])
+    assert [status(id) for id in toys] == ["sent", "sent"]
+    assert [row(id)["attempt_count"] for id in mails] == spent
+
+
+def test_an_outage_that_is_found_out_in_a_list_does_not_park_what_is_for_the_sandbox(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.stop()
+    ids, toys = many(10), for_tests("a@example.com")
+    with pytest.raises(Again):
+        make().deliver([*ids, *toys])
+    assert [status(id) for id in toys] == ["sent"]
+
+
+def test_the_sandbox_is_no_probe_and_tells_the_breaker_nothing(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.stop()
+    delivery = make(probe_wait=0.1)
+    with pytest.raises(Again):
+        delivery.deliver(many(5))
+    eventually(delivery.breaker._probe_is_due)
+    delivery.deliver(for_tests("a@example.com"))
+    assert delivery.breaker.open
+    eventually(delivery.breaker._probe_is_due)
+    assert delivery.breaker.admits() == 1
+
+
+def test_failures_in_the_sandbox_open_no_breaker(make: Make, smtp_server: SmtpServer) -> None:
+    delivery = make(breaker_threshold=1)
+    with pytest.raises(Again):
+        delivery.deliver(for_tests(*(f"timeout+{n}@example.com" for n in range(10))))
+    assert not delivery.breaker.open
 
 
 def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:

@@ -121,7 +121,7 @@ def test_sent_ends_the_life_and_records_the_attempt() -> None:
     assert settle(lifecycle.sent(held, attempt()))
     stored = row(held.id)
     assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("sent", 1, 0)
-    [made] = reports.attempts(held.id)
+    [made] = reports.attempts(held.id, 1)
     assert (made["number"], made["outcome"], made["reply_code"], made["worker"]) == (1, "sent", 250, WORKER)
     assert (made["finished_at"] - made["started_at"]).total_seconds() == pytest.approx(1, abs=0.01)
     assert (stored["finished_at"] - made["finished_at"]).total_seconds() == pytest.approx(1, abs=0.5)

@@ -32,14 +32,16 @@ class Api:
     url: str = ""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    sends_on: bool = False
 
     def will_say(self, *documents: object, status: int = 200) -> None:
         """Answer with these documents."""
         self.answers = [(status, json.dumps(document).encode()) for document in documents]
 
-    def run(self, *words: str) -> Result:
+    def run(self, *words: str, key: str = "") -> Result:
         """A command of `notify` on this server."""
-        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url})
+        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url, "NOTIFY_KEY": key})
 
 
 @pytest.fixture
@@ -50,6 +52,13 @@ def api() -> Iterator[Api]:
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             told.asked.append((self.command, self.path, body))
+            told.keys.append(self.headers.get("Authorization"))
+            if told.sends_on and self.path != "/elsewhere":
+                self.send_response(302)
+                self.send_header("Location", f"{told.url}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             status, answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
@@ -176,3 +185,28 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monk
     api.will_say({"items": [], "nextCursor": None})
 
     assert api.run("list").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [("send", "--to", "a@example.com", "--message", "Hi"), ("status", "5"), ("list",)])
+def test_each_command_comes_in_with_the_key_of_the_environment(api: Api, words: tuple[str, ...]) -> None:
+    api.will_say({**SENT, "items": []})
+
+    assert api.run(*words, key="ntf_live_1_x").exit_code == 0
+    assert set(api.keys) == {"Bearer ntf_live_1_x"}
+    assert api.run(*words).exit_code == 0
+    assert api.keys[-1] is None
+
+
+def test_a_key_goes_to_nobody_we_are_sent_on_to(api: Api) -> None:
+    api.will_say({**SENT, "items": []})
+    api.sends_on = True
+
+    assert api.run("list", key="ntf_live_1_x").exit_code == 0
+    assert [path for _, path, _ in api.asked] == ["/api/notifications", "/elsewhere"]
+    assert api.keys == ["Bearer ntf_live_1_x", None]
+
+
+@pytest.mark.parametrize("key", ["a\nb: c", "schlüssel"])
+def test_what_can_be_no_key_is_not_sent(api: Api, key: str) -> None:
+    assert api.run("list", key=key).exit_code == 2
+    assert api.asked == []

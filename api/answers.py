@@ -1,0 +1,43 @@
+"""What answers and paths look like: JSON in camelCase, ids as whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from falcon.asgi import Response
+
+from api.problems import Problem
+
+LARGEST_ID = 2**63 - 1  # bigint
+_NAMES: dict[str, str] = {}
+
+
+def write(resp: Response, body: Mapping[str, Any]) -> None:
+    """The body of an answer; times in UTC, with a Z."""
+    resp.content_type = "application/json"
+    resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its names in camelCase."""
+    return {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
+
+
+def id_of(raw: str, kind: str) -> int:
+    """The id in a path; raises the Problem that there is no such `kind`."""
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
+        raise unknown(kind)
+    return int(raw)
+
+
+def unknown(kind: str) -> Problem:
+    """404, for what is not there and for what is another client's: nobody learns which of them."""
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no {kind} with this id.")
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
