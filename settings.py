@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -94,13 +95,28 @@ class Settings:
     accept_waiting: int = _between(1, 1_000_000, 10_000)
     read_threads: int = _between(1, 64, 4)
     read_waiting: int = _between(1, 100_000, 1_000)
-    body_limit: int = _between(1_024, 104_857_600, 1_048_576)
+    body_limit: int = _between(1_024, 104_857_600, 10_485_760)
+    bodies_limit: int = _between(1_048_576, 10_737_418_240, 104_857_600)
     head_timeout: float = _between(0.1, 600, 10)
     body_timeout: float = _between(0.1, 600, 10)
     nesting_limit: int = _between(1, 500, 20)
     message_limit: int = _between(1, 10_000_000, 100_000)
     html_limit: int = _between(1, 10_000_000, 500_000)
     subject_limit: int = _between(1, 10_000, 500)
+    recipients_limit: int = _between(1, 1_000, 50)
+    mailbox_limit: int = _between(254, 1_000, 500)
+    headers_limit: int = _between(1, 100, 20)
+    header_limit: int = _between(1, 10_000, 2_000)
+    allowed_headers: str = "X-*, References, In-Reply-To, Precedence, Importance, Feedback-ID, List-ID"
+    attachments_limit: int = _between(1, 100, 10)
+    attachments_size: int = _between(1, 52_428_800, 7_000_000)
+    filename_limit: int = _between(1, 255, 200)
+    refused_attachments: str = (
+        "application/x-msdownload, application/x-msdos-program, application/x-dosexec, application/x-executable, "
+        "application/x-sh, application/hta, application/java-archive, application/javascript, text/javascript, "
+        ".exe, .com, .bat, .cmd, .scr, .pif, .msi, .vbs, .vbe, .js, .jse, .wsf, .wsh, .hta, "
+        ".jar, .ps1, .lnk, .cpl, .reg"
+    )
     page_limit: int = _between(1, 1_000, 200)
 
     db_connect_timeout: int = _between(1, 60, 5)
@@ -146,6 +162,17 @@ class Settings:
             raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
         return host.strip("[]"), int(port)
 
+    @property
+    def header_rules(self) -> re.Pattern[str]:
+        """What the name of a header that a client gives must match: ALLOWED_HEADERS."""
+        names = [name.strip() for name in self.allowed_headers.split(",")]
+        for name in names:
+            if not _HEADER_RULE.fullmatch(name):
+                raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
+            if name.lower() in RESERVED_HEADERS:
+                raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
+        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.IGNORECASE)
+
     def require(self, *names: str) -> None:
         """Raise a SettingsError that names the first of these settings that is empty."""
         for name in names:
@@ -164,6 +191,13 @@ class Settings:
             )
 
 
+_HEADER_RULE = re.compile(r"[A-Za-z0-9-]{1,60}\*?|\*")
+# What the mail channel writes, or what only the mail systems on the way may.
+RESERVED_HEADERS = {
+    *("from", "to", "cc", "bcc", "reply-to", "sender", "subject", "date", "message-id", "auto-submitted"),
+    *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
+    *("dkim-signature", "authentication-results", "delivered-to"),
+}
 _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
@@ -196,7 +230,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
     if settings.list_budget >= settings.stuck_after:
         raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
-    slowest = 2 * settings.smtp_connect_timeout + 13 * settings.smtp_timeout + settings.smtp_data_timeout
+    if settings.bodies_limit < settings.body_limit:
+        raise SettingsError("BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room")
+    _ = settings.header_rules
+    # To invite all recipients, to send the content, to hear the answer to it.
+    data = max(settings.smtp_timeout, settings.smtp_data_timeout) + 2 * settings.smtp_data_timeout
+    slowest = 2 * settings.smtp_connect_timeout + 12 * settings.smtp_timeout + data
     if slowest >= settings.stuck_after:
         raise SettingsError(
             f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "

@@ -11,6 +11,7 @@ from api.health import Alive, Ready
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.requests import Lifespan, RequestId
+from api.room import Room
 from db import database
 
 
@@ -20,7 +21,7 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(Room(current.bodies_limit), middleware=[RequestId(), Lifespan(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))

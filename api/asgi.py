@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import falcon.asgi
+
+from api.room import Room
 
 LINGER = 2.0  # seconds, and
 DISCARD = 16 * 2**20  # bytes, to be taken of a body that nobody wants
@@ -26,10 +29,18 @@ class Application(falcon.asgi.App[Any, Any]):
     all costs the client its connection, and the answer with it if it is still sending.
     """
 
+    def __init__(self, room: Room | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._room = room or Room(inf)
+
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             body = _Body(receive)
-            await super().__call__(scope, body, send)
+            guest = scope["guest"] = self._room.guest()
+            try:
+                await super().__call__(scope, body, send)
+            finally:
+                guest.leave()
             if scope["method"] not in BODILESS:
                 await body.discard()
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,9 +10,10 @@ import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import pages
+from api import mails, pages
 from api.bodies import read_json
 from api.gateway import Gateway
+from api.mails import Extras, Mails
 from api.problems import Problem, invalid
 from api.schemas import Schema
 from db import reports
@@ -30,12 +31,15 @@ class Notifications:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._schema = Schema("notification", gateway.settings)
+        self._mails = Mails(gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
+        faults = self._schema.faults(document)
+        extras = self._mails.read(document, _senders(req), faults)
+        if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document)
+        draft = _draft(document, extras)
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201
@@ -62,7 +66,8 @@ class Notification:
         row = await self._gateway.read(reports.notification, _id(id))
         if row is None:
             raise _unknown(id)
-        _write(resp, _shown(row))
+        mail = row.pop("mail")
+        _write(resp, _shown(row) | mails.shown(mail))
 
     on_head = on_get
 
@@ -83,7 +88,13 @@ class Attempts:
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any]) -> Draft:
+def _senders(req: Request) -> Collection[str]:
+    """What the client may send from, addresses and @domains, besides MAIL_FROM."""
+    senders: Collection[str] = getattr(getattr(req.context, "caller", None), "senders", ())
+    return senders
+
+
+def _draft(document: Mapping[str, Any], extras: Extras) -> Draft:
     return Draft(
         document["type"],
         document["recipient"],
@@ -91,14 +102,19 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document["message"],
         document.get("html"),
         document.get("onUncertain", "resend"),
+        extras.mail,
+        extras.contents,
     )
 
 
 def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at this moment, without asking."""
+    fields = draft._asdict()
+    del fields["contents"]
+    mail = fields.pop("mail")
     return {
         "id": accepted.id,
-        **_shown(draft._asdict()),
+        **_shown(fields),
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -107,6 +123,7 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "createdAt": accepted.created_at,
         "nextAttemptAt": accepted.created_at,
         "finishedAt": None,
+        **mails.shown(None if mail is None else orjson.loads(mail)),
     }
 
 

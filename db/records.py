@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -18,9 +18,15 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    # What mails alone have, as JSON: see migrations/0006_mail.py.
+    mail: str | None = None
+    # Of the attachments that `mail` lists, in the same order; in a table of their own.
+    contents: tuple[bytes, ...] = ()
 
 
+DRAFT_COLUMNS = tuple(name for name in Draft._fields if name != "contents")
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES["mail"] = "jsonb"
 
 
 class Accepted(NamedTuple):
@@ -41,6 +47,7 @@ class Claimed(NamedTuple):
     on_uncertain: str
     retry_count: int
     created_at: datetime
+    mail: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

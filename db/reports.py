@@ -35,7 +35,7 @@ class Position(NamedTuple):
 
 def notification(id: int) -> Row | None:
     """One notification with its message, or None."""
-    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id == id))
+    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.id == id))
     return found[0] if found else None
 
 
