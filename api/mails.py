@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from actors.channels.email import sender
-from actors.channels.mailboxes import on_the_wire, split
+from actors.channels.mailboxes import mail_from, on_the_wire, split
 from api import attachments
 from api.schemas import Fault, escaped
 from settings import RESERVED_HEADERS, Settings, SettingsError
@@ -50,7 +49,7 @@ class Mails:
         self._headers = settings.header_rules
         self._attachments = attachments.Rules(settings)
         try:
-            self._own = _key(sender(settings.sender).address)
+            self._own = _key(mail_from(settings.sender).address)
         except SettingsError:  # An API that only accepts needs none of what workers need.
             self._own = ""
 

@@ -40,6 +40,7 @@ class Notifications:
         if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         draft = _draft(document, extras)
+        del document  # It may hold large files in base64, and the wait for the database may be long.
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201

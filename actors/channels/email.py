@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.mail import Mail, compose
-from actors.channels.mailboxes import Mailbox
+from actors.channels.mailboxes import mail_from
 from actors.channels.replies import Reply
 from actors.channels.smtp import Connection, Dropped
 from db.records import Claimed
-from settings import Settings, SettingsError
+from settings import Settings
 
 
 class Email:
@@ -21,7 +21,7 @@ class Email:
         server = settings.smtp
         self.provider = f"{server.host}:{server.port}"
         self._settings = settings
-        self._sender = sender(settings.sender)
+        self._sender = mail_from(settings.sender)
         self._kept = threading.local()
 
     def send(
@@ -54,16 +54,6 @@ class Email:
             self.hang_up()
             connection = self._kept.connection = Connection.open(self._settings)
         return connection
-
-
-def sender(text: str) -> Mailbox:
-    """MAIL_FROM; raises SettingsError."""
-    try:
-        return Mailbox.parse(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"MAIL_FROM is no mail address: give noreply@example.com or Shop <noreply@example.com> ({error})"
-        ) from None
 
 
 def _transfer(

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import idna
 
+from settings import SettingsError
+
 ADDRESS_LIMIT = 254  # octets: RFC 5321, 4.5.3.1.3 less the brackets
 
 # What some program or other takes for the end of a line, and what RFC 5322 has no place for.
@@ -33,6 +35,16 @@ class Mailbox(NamedTuple):
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+
+def mail_from(text: str) -> Mailbox:
+    """MAIL_FROM; raises SettingsError."""
+    try:
+        return Mailbox.parse(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"MAIL_FROM is no mail address: give noreply@example.com or Shop <noreply@example.com> ({error})"
+        ) from None
 
 
 def split(text: str) -> tuple[str, str]:

@@ -23,9 +23,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.email import sender as mail_from
 from actors.channels.mail import Mail, compose, message_id
-from actors.channels.mailboxes import Mailbox
+from actors.channels.mailboxes import Mailbox, mail_from
 from db.records import Claimed
 from settings import SettingsError
 
