@@ -16,6 +16,8 @@ from settings import Settings
 
 # What is left of the body is not read, so nothing can follow it.
 _LAST = {"Connection": "close"}
+STRUCTURE = (b",", b"[", b"{")
+MOST_VALUES = SMALL // 4
 
 
 async def read_json(req: Request, settings: Settings) -> Any:
@@ -33,7 +35,13 @@ async def read_json(req: Request, settings: Settings) -> Any:
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`."""
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`.
+
+    A body larger than SMALL has at most MOST_VALUES values, or so many commas and brackets in its texts.
+    """
+    if len(body) > SMALL and sum(map(body.count, STRUCTURE)) > MOST_VALUES:
+        # What is large is so for the sake of a few long texts; millions of values would keep the loop for seconds.
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "has too many values"}])
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
