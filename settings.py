@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, NoReturn
@@ -101,7 +102,8 @@ class Settings:
     accept_waiting: int = _between(1, 1_000_000, 10_000)
     read_threads: int = _between(1, 64, 4)
     read_waiting: int = _between(1, 100_000, 1_000)
-    body_limit: int = _between(1_024, 104_857_600, 1_048_576)
+    body_limit: int = _between(1_024, 104_857_600, 10_485_760)
+    bodies_limit: int = _between(1_048_576, 10_737_418_240, 104_857_600)
     head_timeout: float = _between(0.1, 600, 10)
     body_timeout: float = _between(0.1, 600, 10)
     linger_timeout: float = _between(0, 60, 2)
@@ -110,6 +112,20 @@ class Settings:
     message_limit: int = _between(1, 10_000_000, 100_000)
     html_limit: int = _between(1, 10_000_000, 500_000)
     subject_limit: int = _between(1, 10_000, 500)
+    recipients_limit: int = _between(1, 1_000, 50)
+    mailbox_limit: int = _between(254, 1_000, 500)
+    headers_limit: int = _between(1, 100, 20)
+    header_limit: int = _between(1, 10_000, 2_000)
+    allowed_headers: str = "X-*, References, In-Reply-To, Precedence, Importance, Feedback-ID, List-ID"
+    attachments_limit: int = _between(1, 100, 10)
+    attachments_size: int = _between(1, 52_428_800, 7_000_000)
+    filename_limit: int = _between(1, 255, 200)
+    refused_attachments: str = (
+        "application/x-msdownload, application/x-msdos-program, application/x-dosexec, application/x-executable, "
+        "application/x-sh, application/hta, application/java-archive, application/javascript, text/javascript, "
+        ".exe, .com, .bat, .cmd, .scr, .pif, .msi, .vbs, .vbe, .js, .jse, .wsf, .wsh, .hta, "
+        ".jar, .ps1, .lnk, .cpl, .reg"
+    )
     page_limit: int = _between(1, 1_000, 200)
 
     key_cache: float = _between(0, 1, 0.5)
@@ -163,6 +179,17 @@ class Settings:
             raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
         return host.strip("[]"), int(port)
 
+    @property
+    def header_rules(self) -> re.Pattern[str]:
+        """What the name of a header that a client gives must match: ALLOWED_HEADERS."""
+        names = [name.strip() for name in self.allowed_headers.split(",")]
+        for name in names:
+            if not _HEADER_RULE.fullmatch(name):
+                raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
+            if name.lower() in RESERVED_HEADERS:
+                raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
+        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.IGNORECASE)
+
     def require(self, *names: str) -> None:
         """Raise a SettingsError that names the first of these settings that is empty."""
         for name in names:
@@ -180,6 +207,13 @@ class Settings:
         return _is_loopback(self.address[0])
 
 
+_HEADER_RULE = re.compile(r"[A-Za-z0-9-]{1,60}\*?|\*")
+# What the mail channel writes, or what only the mail systems on the way may.
+RESERVED_HEADERS = {
+    *("from", "to", "cc", "bcc", "reply-to", "sender", "subject", "date", "message-id", "auto-submitted"),
+    *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
+    *("dkim-signature", "authentication-results", "delivered-to"),
+}
 _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
@@ -205,21 +239,29 @@ def load() -> Settings:
     return read(os.environ)
 
 
+_RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
+    (lambda s: s.retry_min_backoff <= s.retry_max_backoff, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it"),
+    (
+        lambda s: s.worker_timeout > 2 * s.upkeep_interval,
+        "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead",
+    ),
+    (
+        lambda s: s.redis_timeout > s.redis_wait,
+        "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure",
+    ),
+    (lambda s: s.list_budget < s.stuck_after, "LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work"),
+    (
+        lambda s: s.bodies_limit >= s.body_limit,
+        "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room",
+    ),
+)
+
+
 def _check(settings: Settings) -> None:
-    if settings.retry_min_backoff > settings.retry_max_backoff:
-        raise SettingsError("RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it")
-    if settings.worker_timeout <= 2 * settings.upkeep_interval:
-        raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
-    if settings.redis_timeout <= settings.redis_wait:
-        raise SettingsError("REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure")
-    if settings.list_budget >= settings.stuck_after:
-        raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
-    slowest = 2 * settings.smtp_connect_timeout + 13 * settings.smtp_timeout + settings.smtp_data_timeout
-    if slowest >= settings.stuck_after:
-        raise SettingsError(
-            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
-            "or rescue takes live work"
-        )
+    for kept, sentence in _RULES:
+        if not kept(settings):
+            raise SettingsError(sentence)
+    _check_slowest(settings)
     for name, schemes in _SCHEMES.items():
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:
@@ -228,7 +270,18 @@ def _check(settings: Settings) -> None:
         _check_redis(settings.redis_url)
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
-    _ = settings.address
+    _ = settings.address, settings.header_rules
+
+
+def _check_slowest(settings: Settings) -> None:
+    # To invite all recipients, to send the content, to hear the answer to it.
+    data = max(settings.smtp_timeout, settings.smtp_data_timeout) + 2 * settings.smtp_data_timeout
+    slowest = 2 * settings.smtp_connect_timeout + 12 * settings.smtp_timeout + data
+    if slowest >= settings.stuck_after:
+        raise SettingsError(
+            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
+            "or rescue takes live work"
+        )
 
 
 def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> object:

@@ -130,7 +130,8 @@ class Delivery:
         started = time.monotonic()
         error: Undelivered | None = None
         try:
-            receipt = channel.send(notification, lambda: self._begin(notification))
+            contents = self._contents(notification)
+            receipt = channel.send(notification, lambda: self._begin(notification), contents)
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -146,6 +147,15 @@ class Delivery:
             *receipt,
         )
         return self._judge(notification, attempt, delays)
+
+    def _contents(self, notification: Claimed) -> Sequence[bytes]:
+        """Those of its attachments, which few have."""
+        if not (notification.mail and notification.mail.get("attachments")):
+            return ()
+        contents = self._ledger.contents(notification)
+        if contents is None:  # The database was away, and we were taken for dead.
+            raise Deferred("another worker has taken this over", phase="compose")
+        return contents
 
     def _begin(self, notification: Claimed) -> bool:
         return notification.on_uncertain == "resend" or self._ledger.doubt(notification)

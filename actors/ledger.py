@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
 from itertools import chain, count
 from typing import TypeVar
 from uuid import UUID
 
 import logs
-from db import lifecycle, relay
+from db import attachments, lifecycle, relay
 from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Settlement
@@ -47,6 +48,10 @@ class Ledger:
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
             "doubt", self._doubt, most=settings.settle_batch, waiting=waiting
         )
+        # One at a time: they are large. By a thread of its own, or they would hold up those that are small.
+        self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
+            "contents", self._read, most=1, waiting=waiting
+        )
 
     def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = ()) -> list[Claimed]:
         """Those of `ids`, and of `if_sandbox` those for the sandbox, that are ours to send now, in the order of ids.
@@ -69,6 +74,10 @@ class Ledger:
         """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
         return self._doubts.submit((claimed.id, claimed.claim)).result()
 
+    def contents(self, claimed: Claimed) -> list[bytes] | None:
+        """Those of its attachments; None where it is no longer ours."""
+        return self._contents.submit((claimed.id, claimed.claim)).result()
+
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Hand back what was not begun; it costs no attempt."""
         claims = [(c.id, c.claim) for c in claimed]
@@ -84,7 +93,7 @@ class Ledger:
         self._stop_at = time.monotonic() + self._settings.shutdown_grace
 
     def close(self) -> None:
-        for coalescer in (self._claims, self._doubts, self._settlements):
+        for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
     def _claim(self, lists: Sequence[_Wanted]) -> list[list[Claimed]]:
@@ -121,6 +130,9 @@ class Ledger:
     def _doubt(self, claims: Sequence[tuple[int, int]]) -> list[bool]:
         owned = self._insist(lambda: lifecycle.doubt(claims))
         return [claim in owned for claim in claims]
+
+    def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:
+        return [self._insist(partial(attachments.contents, *claim)) for claim in claims]
 
     def _record(self, settlements: Sequence[Settlement]) -> set[tuple[int, int]]:
         return lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic())

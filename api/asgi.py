@@ -8,6 +8,7 @@ from typing import Any
 
 import falcon.asgi
 
+from api.room import Room
 from settings import Settings
 
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
@@ -29,11 +30,16 @@ class Application(falcon.asgi.App[Any, Any]):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
+        self._room = Room(settings.bodies_limit)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             body = _Body(receive)
-            await super().__call__(scope, body, send)
+            guest = scope["guest"] = self._room.guest()
+            try:
+                await super().__call__(scope, body, send)
+            finally:
+                guest.leave()
             if scope["method"] not in BODILESS:
                 await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.

@@ -11,14 +11,21 @@ from falcon.asgi import Request
 
 from api.asgi import Truncated
 from api.problems import Problem, invalid
+from api.room import SMALL, Guest
 from settings import Settings
 
 # What is left of the body is not read, so nothing can follow it.
 _LAST = {"Connection": "close"}
+STRUCTURE = (b",", b"[", b"{")
+MOST_VALUES = SMALL // 4
 
 
 async def read_json(req: Request, settings: Settings) -> Any:
-    """The body as Python values; raises Problem for whatever a client can get wrong about it."""
+    """The body as Python values; raises Problem for whatever a client can get wrong about it.
+
+    Raises:
+        Full: other large bodies have taken BODIES_LIMIT.
+    """
     media_type, _, parameters = (req.content_type or "").partition(";")
     if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
@@ -28,7 +35,13 @@ async def read_json(req: Request, settings: Settings) -> Any:
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`."""
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`.
+
+    A body larger than SMALL has at most MOST_VALUES values, or so many commas and brackets in its texts.
+    """
+    if len(body) > SMALL and sum(map(body.count, STRUCTURE)) > MOST_VALUES:
+        # What is large is so for the sake of a few long texts; millions of values would keep the loop for seconds.
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "has too many values"}])
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -44,9 +57,14 @@ async def _read(req: Request, settings: Settings) -> bytes:
     limit = settings.body_limit
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
+    guest: Guest = req.scope["guest"]
+    guest.needs(req.content_length or 0)
     try:
         async with asyncio.timeout(settings.body_timeout):
-            body: bytes = await req.stream.read(limit + 1)
+            body: bytes = await req.stream.read(min(limit, SMALL) + 1)
+            if len(body) > SMALL:
+                guest.needs(req.content_length or limit)  # One that comes in chunks does not say.
+                body += await req.stream.read(limit + 1 - len(body))
     except (TimeoutError, Truncated):
         detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None

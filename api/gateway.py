@@ -28,6 +28,10 @@ class Gateway:
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept", self._accept, most=settings.accept_batch, waiting=settings.accept_waiting
         )
+        # One at a time, and by a thread of its own: what is large must not hold up what is small.
+        self._attaching: Coalescer[Draft, Accepted] = Coalescer(
+            "attach", self._accept, most=1, waiting=settings.accept_waiting
+        )
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._reading = 0
 
@@ -37,7 +41,8 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self.within_reason(self._accepting.ask(draft))
+        coalescer = self._attaching if draft.contents else self._accepting
+        return await self.within_reason(coalescer.ask(draft))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection."""
@@ -54,6 +59,7 @@ class Gateway:
     def close(self) -> None:
         """Finish what was begun, within SHUTDOWN_GRACE."""
         self._accepting.close(self.settings.shutdown_grace)
+        self._attaching.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
 

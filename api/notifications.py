@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import pages
+from api import mails, pages
 from api.answers import id_of, shown, unknown, write
 from api.auth import Caller, require
 from api.bodies import read_json
 from api.gateway import Gateway
+from api.mails import Extras, Mails
 from api.problems import invalid
 from api.schemas import Schema
 from db import reports
@@ -31,13 +33,17 @@ class Notifications:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._schema = Schema("notification", gateway.settings)
+        self._mails = Mails(gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = require(req, "send")
         document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
+        faults = self._schema.faults(document)
+        extras = self._mails.read(document, caller.senders, faults)
+        if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document, caller)
+        draft = _draft(document, extras, caller)
+        del document  # It may hold large files in base64, and the wait for the database may be long.
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201
@@ -66,7 +72,8 @@ class Notification:
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is None:
             raise unknown(KIND)
-        write(resp, shown(row))
+        mail = row.pop("mail")
+        write(resp, shown(row) | mails.shown(mail))
 
     on_head = on_get
 
@@ -88,7 +95,7 @@ class Attempts:
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
+def _draft(document: Mapping[str, Any], extras: Extras, caller: Caller) -> Draft:
     return Draft(
         document["type"],
         document["recipient"],
@@ -98,6 +105,8 @@ def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
         document.get("onUncertain", "resend"),
         client_id=caller.client_id,
         sandbox=caller.sandbox,
+        mail=extras.mail,
+        contents=extras.contents,
     )
 
 
@@ -114,7 +123,8 @@ def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "createdAt": accepted.created_at,
         "nextAttemptAt": accepted.created_at,
         "finishedAt": None,
+        **mails.shown(orjson.loads(draft.mail) if draft.mail else None),
     }
 
 
-_UNSHOWN = ("client_id",)
+_UNSHOWN = ("client_id", "mail", "contents")

@@ -41,7 +41,7 @@ class Client:
         proxies = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*proxies)
 
-    def send(self, notification: Mapping[str, str]) -> Answer:
+    def send(self, notification: Mapping[str, object]) -> Answer:
         """POST a notification; never tried again, since it may have been accepted."""
         return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode())
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli import show
+from cli import mail, show
 from cli.client import Answer, Client
 from cli.failure import Refused
 
@@ -57,6 +57,21 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with the HTML of the mail.",
 )
+@click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
+@click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
+@click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
+@click.option("--bcc", multiple=True, metavar="MAILBOX", help="Who else gets it, unknown to the others.")
+@click.option(
+    "--header", "headers", multiple=True, callback=mail.headers, help="A header, Name: value; again for more."
+)
+@click.option(
+    "--attach",
+    "attachments",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=mail.attachments,
+    help="A file to go with it; again for more.",
+)
 @click.option(
     "--on-uncertain",
     "onUncertain",
@@ -71,9 +86,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
 )
 @_url
 @_json
-def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: str | None) -> None:
+def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: object) -> None:
     """Send a notification by e-mail."""
-    wanted = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
+    wanted = {"type": "email", **{name: value for name, value in given.items() if value not in (None, (), [], {})}}
     if html is not None:
         wanted["html"] = _text_of(html)
     answer = client.send(wanted)

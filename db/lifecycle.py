@@ -23,14 +23,16 @@ order of ids, so that two of these statements never wait for each other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from uuid import UUID
 
 from db import workers
 from db.database import rows
-from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement
+from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement
 
-_DRAFTED = ", ".join(Draft._fields)
-_DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
+_DRAFTED = ", ".join(DRAFT_COLUMNS)
+_DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in DRAFT_COLUMNS)
+_drafted = itemgetter(*map(Draft._fields.index, DRAFT_COLUMNS))
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
@@ -40,6 +42,19 @@ _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doub
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
+# For those that have attachments: both or neither, as one statement is.
+_ATTACHING = """
+        WITH accepted AS (%s), placed AS (
+            SELECT id, row_number() OVER (ORDER BY id) AS place FROM accepted
+        ), attached AS (
+            INSERT INTO attachments (notification_id, number, content)
+            SELECT placed.id, file.number, file.content
+            FROM unnest(%%s::bigint[], %%s::int[], %%s::bytea[]) AS file (place, number, content)
+            JOIN placed USING (place)
+        )
+        SELECT id, created_at FROM accepted
+        """
+
 _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         )"""
@@ -48,17 +63,20 @@ _HELD = """held AS MATERIALIZED (
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
-    accepted = rows(
-        f"""
+    insert = f"""
         INSERT INTO notifications ({_DRAFTED}, dispatch_after)
         SELECT {_DRAFTED}, now() + %s * interval '1 second'
         FROM unnest({_DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({_DRAFTED}, place)
         ORDER BY place
         RETURNING id, created_at
-        """,
-        grace,
-        *_columns(drafts),
-    )
+        """
+    values = (grace, *_columns([_drafted(draft) for draft in drafts]))
+    attached = [
+        (place, number, content)
+        for place, draft in enumerate(drafts, 1)
+        for number, content in enumerate(draft.contents, 1)
+    ]
+    accepted = rows(_ATTACHING % insert, *values, *_columns(attached)) if attached else rows(insert, *values)
     return sorted(Accepted(*row) for row in accepted)
 
 

@@ -12,7 +12,7 @@ from peewee import (
     TextField,
     UUIDField,
 )
-from playhouse.postgres_ext import DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from db.database import database
 
@@ -50,6 +50,7 @@ class Notification(Table):
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    mail = BinaryJSONField(null=True)
 
     class Meta:
         table_name = "notifications"

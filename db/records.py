@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -20,9 +20,14 @@ class Draft(NamedTuple):
     on_uncertain: str = "resend"
     client_id: int = 1
     sandbox: bool = False
+    # What mails alone have, as JSON: see migrations/0006_mail.py.
+    mail: str | None = None
+    # Of the attachments that `mail` lists, in the same order; in a table of their own.
+    contents: tuple[bytes, ...] = ()
 
 
-COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text", client_id="bigint", sandbox="boolean")
+DRAFT_COLUMNS = tuple(name for name in Draft._fields if name != "contents")
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text", client_id="bigint", sandbox="boolean", mail="jsonb")
 
 
 class Accepted(NamedTuple):
@@ -44,6 +49,7 @@ class Claimed(NamedTuple):
     retry_count: int
     created_at: datetime
     sandbox: bool = False
+    mail: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

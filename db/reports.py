@@ -36,7 +36,7 @@ class Position(NamedTuple):
 
 def notification(id: int, client: int) -> Row | None:
     """One notification of a client with its message, or None."""
-    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id == id, N.client_id == client))
+    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.id == id, N.client_id == client))
     return found[0] if found else None
 
 

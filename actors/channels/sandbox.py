@@ -5,7 +5,7 @@ The local part of the recipient says how it ends, at any domain; `refused+7@exam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from actors.channels import Deferred, Receipt, Refused, Uncertain, Undelivered
 from db.records import Claimed
@@ -28,7 +28,9 @@ class Sandbox:
 
     provider = "sandbox"
 
-    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
+    def send(
+        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+    ) -> Receipt:
         ending = _ending(notification)
         if ending and ending[1].phase == "rcpt":
             raise _undelivered(*ending)

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
 
+from actors.channels.mailboxes import split
 from api import pages
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
@@ -18,9 +21,19 @@ from settings import Settings
 
 Fault = dict[str, str]
 
+LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
+_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
+_QUOTED = r'"[A-Za-z0-9 !#-\[\]-~]{0,100}"'
+# RFC 2045, 5.1. The name of a file is `filename`, and no other.
+_CONTENT_TYPE = re.compile(
+    rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.IGNORECASE
+)
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,100}")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -35,6 +48,39 @@ def _is_address(value: object) -> bool:
     # What is longer is refused by maxLength, and would keep this busy.
     if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := address_fault(value)):
         raise Wanting(f"must be a mail address such as name@example.com: {fault}")
+    return True
+
+
+@_formats.checks("mailbox", raises=Wanting)
+def _is_mailbox(value: object) -> bool:
+    if isinstance(value, str):
+        _is_one_line(value)
+        _, address = split(value)
+        if len(address) > LONGEST_ADDRESS:
+            raise Wanting(f"has an address of more than {LONGEST_ADDRESS} characters")
+        if fault := address_fault(address):
+            raise Wanting(f"must be a mail address, or a name and <name@example.com> behind it: {fault}")
+    return True
+
+
+@_formats.checks("https-url", raises=Wanting)
+def _is_https_url(value: object) -> bool:
+    if isinstance(value, str) and not (len(value) <= LONGEST_URL and _HTTPS.fullmatch(value)):
+        raise Wanting(f"must be an https:// URL (RFC 3986) of at most {LONGEST_URL} characters")
+    return True
+
+
+@_formats.checks("content-type", raises=Wanting)
+def _is_content_type(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_URL and not _CONTENT_TYPE.fullmatch(value):
+        raise Wanting("must be a type such as application/pdf or text/csv; charset=utf-8, without a name")
+    return True
+
+
+@_formats.checks("content-id", raises=Wanting)
+def _is_content_id(value: object) -> bool:
+    if isinstance(value, str) and not _CONTENT_ID.fullmatch(value):
+        raise Wanting("must have letters, digits and . _ + - @ only, at most 100")
     return True
 
 
@@ -72,6 +118,26 @@ def _is_text(value: object) -> bool:
     return True
 
 
+def _if_few(keyword: str, most: str) -> Any:
+    """Look at what an array or object holds only where it holds no more than it may: else that is fault enough."""
+    check = Draft202012Validator.VALIDATORS[keyword]
+
+    def checked(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if not isinstance(instance, (list, dict)) or len(instance) <= schema.get(most, inf):
+            yield from check(validator, value, instance, schema)
+
+    return checked
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "items": _if_few("items", "maxItems"),
+        "additionalProperties": _if_few("additionalProperties", "maxProperties"),
+    },
+)
+
+
 class Schema:
     """One schema file of this folder, ready to check documents."""
 
@@ -80,7 +146,7 @@ class Schema:
             json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
         )
         Draft202012Validator.check_schema(self.document)
-        self._validator = Draft202012Validator(self.document, format_checker=_formats)
+        self._validator = _Validator(self.document, format_checker=_formats)
 
     def faults(self, document: object) -> list[Fault]:
         """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
@@ -113,7 +179,7 @@ def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _faults(error: Any) -> Iterator[tuple[str, str]]:
-    place = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
+    place = "".join(f"/{escaped(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -123,7 +189,7 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
         for name in error.instance:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
-                yield f"{place}/{_escaped(name)}", detail
+                yield f"{place}/{escaped(name)}", detail
     else:
         yield place, _detail(error)
 
@@ -139,8 +205,8 @@ def _detail(error: Any) -> str:
         return f"must be one of: {', '.join(map(str, value))}"
     if error.validator == "minLength" and value == 1:
         return "must not be empty"
-    if error.validator == "maxLength":
-        return f"must have at most {value} characters, has {len(error.instance)}"
+    if error.validator in _COUNTED:
+        return f"must have at most {value} {_COUNTED[error.validator]}, has {len(error.instance)}"
     return _BOUNDS.get(error.validator, f"does not meet {error.validator}").format(value)
 
 
@@ -151,10 +217,12 @@ _BOUNDS = {
     "minimum": "must be at least {}",
     "maximum": "must be at most {}",
     "minItems": "must have at least {} of them",
-    "maxItems": "must have at most {} of them",
     "uniqueItems": "must not have the same item twice",
 }
 
 
-def _escaped(name: str) -> str:
+_COUNTED = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
+
+
+def escaped(name: str) -> str:
     return name[:100].replace("~", "~0").replace("/", "~1")

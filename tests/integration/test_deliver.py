@@ -14,7 +14,8 @@ from dramatiq import Retry
 from actors.breaker import Breaker
 from actors.channels import Channel, mail
 from actors.channels.email import Email
-from actors.channels.mail import Mail, Sender
+from actors.channels.mail import Mail
+from actors.channels.mailboxes import Mailbox
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Again, Delivery
 from actors.ledger import Ledger
@@ -129,10 +130,10 @@ def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp
 def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
     bad, *good = many(3)
 
-    def compose(notification: Claimed, sender: Sender) -> Mail:
+    def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes]) -> Mail:
         if notification.id == bad:
             raise ZeroDivisionError
-        return mail.compose(notification, sender)
+        return mail.compose(notification, sender, contents)
 
     with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])

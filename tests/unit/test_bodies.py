@@ -56,6 +56,21 @@ def test_one_deep_branch_among_flat_ones_is_found() -> None:
         parse(b'[[], {"a": [1, [[2]]]}, []]', 4)
 
 
+@pytest.mark.parametrize("value", ["1", "[]", "{}", '{"a":1}', "[" * 18 + "]" * 18, '"a,b"'])
+def test_a_large_body_has_no_more_values_than_are_looked_at_in_a_moment(value: str) -> None:
+    many = f'{{"cc":[{",".join([value] * (9_000_000 // len(value)))}]}}'.encode()
+    with pytest.raises(Problem) as refused:
+        parse(many, 20)
+
+    assert (refused.value.status, refused.value.errors[0]["detail"]) == (400, "has too many values")
+
+
+def test_a_large_body_may_be_large_for_the_sake_of_its_texts() -> None:
+    text = "A sentence, and [another] one. " * 20_000 + "x" * 5_000_000
+
+    assert parse(json.dumps({"text": text}).encode(), 20) == {"text": text}
+
+
 def test_a_fault_of_the_json_says_where_and_repeats_nothing() -> None:
     with pytest.raises(Problem) as refused:
         parse(b'{"message":\n "hush" hush}', 20)

@@ -95,6 +95,61 @@ def test_send_posts_what_was_given_and_says_the_id(api: Api, tmp_path: Path) -> 
     }
 
 
+def test_send_posts_a_mail_with_all_that_belongs_to_it(api: Api, tmp_path: Path) -> None:
+    api.will_say({**SENT, "status": "pending"}, status=201)
+    report, archive = tmp_path / "report ä.pdf", tmp_path / "data.tar.gz"
+    report.write_bytes(b"%PDF")
+    archive.write_bytes(b"\0\xff")
+
+    result = api.run(
+        *("send", "--to", "a@example.com", "--message", "Hello", "--from", "Shop <s@example.com>"),
+        *(
+            "--reply-to",
+            "r@example.com",
+            "--cc",
+            "B <b@example.com>",
+            "--cc",
+            "c@example.com",
+            "--bcc",
+            "d@example.com",
+        ),
+        *("--header", "X-A: 1: 2", "--header", "X-B:b", "--attach", str(report), "--attach", str(archive)),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(api.asked[0][2]) == {
+        "type": "email",
+        "recipient": "a@example.com",
+        "message": "Hello",
+        "from": "Shop <s@example.com>",
+        "replyTo": "r@example.com",
+        "cc": ["B <b@example.com>", "c@example.com"],
+        "bcc": ["d@example.com"],
+        "headers": {"X-A": "1: 2", "X-B": "b"},
+        "attachments": [
+            {"filename": "report ä.pdf", "contentType": "application/pdf", "content": "JVBERg=="},
+            {"filename": "data.tar.gz", "contentType": "application/octet-stream", "content": "AP8="},
+        ],
+    }
+
+
+@pytest.mark.parametrize("words", [("--header", "no colon"), ("--attach", "/no/such/file")])
+def test_an_option_of_mail_that_cannot_be_read_is_a_usage_error(api: Api, words: tuple[str, str]) -> None:
+    assert api.run("send", "--to", "a@example.com", "--message", "Hello", *words).exit_code == 2
+    assert api.asked == []
+
+
+def test_status_shows_copies_and_files_and_nothing_that_a_terminal_obeys(api: Api) -> None:
+    files = [{"filename": "a\x1b.pdf", "size": 1}, {"filename": "b.txt", "size": 2}]
+    api.will_say({**SENT, "cc": ["B <b@x.example>", "c@x.example"], "bcc": [], "attachments": files}, {"items": []})
+
+    shown = api.run("status", "5").stdout
+
+    assert "Cc           B <b@x.example>, c@x.example\n" in shown
+    assert "Attachments  a\\u001b.pdf, b.txt\n" in shown
+    assert "Bcc" not in shown
+
+
 def test_send_waits_for_the_outcome(api: Api) -> None:
     api.will_say({**SENT, "status": "pending"}, {**SENT, "status": "processing"}, SENT)
 

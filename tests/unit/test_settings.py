@@ -18,6 +18,7 @@ CHOICES = {name: field for name, field in FIELDS.items() if "choices" in field.m
 # These go together, so each of them is tried with the others far from it.
 TOGETHER = {"RETRY_MIN_BACKOFF": "0.001", "RETRY_MAX_BACKOFF": "604800", "WORKER_TIMEOUT": "3600"}
 TOGETHER |= {
+    "BODY_LIMIT": "1024",
     "UPKEEP_INTERVAL": "0.05",
     "LIST_BUDGET": "1",
     "STUCK_AFTER": "86400",
@@ -94,6 +95,11 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
     [
         ({"RETRY_MIN_BACKOFF": "2", "RETRY_MAX_BACKOFF": "1"}, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF"),
         ({"WORKER_TIMEOUT": "2", "UPKEEP_INTERVAL": "1"}, "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL"),
+        ({"BODY_LIMIT": "10000000", "BODIES_LIMIT": "9999999"}, "BODIES_LIMIT must not be below BODY_LIMIT"),
+        ({"ALLOWED_HEADERS": "X-*, Bcc"}, "ALLOWED_HEADERS has Bcc: leave it out"),
+        ({"ALLOWED_HEADERS": "X-*;References"}, "ALLOWED_HEADERS is malformed: "),
+        ({"ALLOWED_HEADERS": "X-*,"}, "ALLOWED_HEADERS is malformed: "),
+        ({"SMTP_DATA_TIMEOUT": "80"}, "STUCK_AFTER must be above 620"),
         ({"LIST_BUDGET": "600"}, "LIST_BUDGET must be below STUCK_AFTER"),
         ({"DATABASE_URL": "mysql://h"}, "DATABASE_URL does not start with postgresql://"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL does not start with redis://"),
