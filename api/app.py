@@ -6,10 +6,13 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.batches import Batches
+from api.control import BulkRetry, Cancel, Retry
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
+from api.pauses import ChannelPause, ClientPause, Pauses
 from api.requests import Lifespan, RequestId
 from db import database
 
@@ -25,6 +28,13 @@ def create_app() -> Application:
     app.add_route("/api/notifications", Notifications(gateway))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/notifications/batch", Batches(gateway))
+    app.add_route("/api/notifications/retry", BulkRetry(gateway))
+    app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
+    app.add_route("/api/notifications/{id}/retry", Retry(gateway))
+    app.add_route("/api/pauses", Pauses(gateway))
+    app.add_route("/api/pauses/client", ClientPause(gateway))
+    app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

@@ -17,14 +17,23 @@ from settings import Settings
 _LAST = {"Connection": "close"}
 
 
-async def read_json(req: Request, settings: Settings) -> Any:
-    """The body as Python values; raises Problem for whatever a client can get wrong about it."""
+async def read_json(req: Request, settings: Settings, limit: int | None = None) -> Any:
+    """The body as Python values; raises Problem for whatever a client can get wrong about it.
+
+    It may have `limit` bytes, or else BODY_LIMIT.
+    """
     media_type, _, parameters = (req.content_type or "").partition(";")
     if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
-    return parse(await _read(req, settings), settings.nesting_limit)
+    return parse(await _read(req, settings, limit or settings.body_limit), settings.nesting_limit)
+
+
+async def read_nothing(req: Request, settings: Settings) -> None:
+    """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
+    if (await _read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
@@ -40,8 +49,7 @@ def parse(body: bytes, nesting_limit: int) -> Any:
     return document
 
 
-async def _read(req: Request, settings: Settings) -> bytes:
-    limit = settings.body_limit
+async def _read(req: Request, settings: Settings, limit: int) -> bytes:
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
 
+from api.idempotency import PROPERTY
 from api.schemas import Schema
 from settings import Settings
 
@@ -17,8 +19,11 @@ class OpenApi:
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
-        new = {k: v for k, v in Schema("notification", settings).document.items() if k != "$schema"}
-        document["components"]["schemas"]["NewNotification"] = new
+        schemas = document["components"]["schemas"]
+        schemas["NewNotification"] = _of(Schema("notification", settings))
+        schemas["NewBatch"] = _batch(settings)
+        schemas["Reschedule"] = _of(Schema("reschedule", settings))
+        schemas["BulkRetry"] = _of(Schema("retry", settings))
         self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -26,3 +31,15 @@ class OpenApi:
         resp.data = self.document
 
     on_head = on_get
+
+
+def _batch(settings: Settings) -> dict[str, Any]:
+    """In the file items are anything, because they are checked one by one."""
+    batch = _of(Schema("batch", settings))
+    item = _of(Schema("notification", settings, {"idempotencyKey": PROPERTY}))
+    batch["properties"]["items"]["items"] = {**item, "title": "NewBatchItem"}
+    return batch
+
+
+def _of(schema: Schema) -> dict[str, Any]:
+    return {name: value for name, value in schema.document.items() if name != "$schema"}

@@ -18,6 +18,7 @@ from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 TYPES = ("email",)
+PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
 
 
 class Table(Model):
@@ -48,6 +49,10 @@ class Notification(Table):
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    client_id = BigIntegerField()
+    lane = TextField()
+    send_at = DateTimeTZField(null=True)
+    parked = BooleanField()
 
     class Meta:
         table_name = "notifications"

@@ -18,14 +18,33 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    client_id: int = 1
+    lane: str = "normal"
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is to be sent later than `now`."""
+        return self.send_at is not None and self.send_at > now
 
 
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES["client_id"] = "bigint"
+COLUMN_TYPES["send_at"] = COLUMN_TYPES["expires_at"] = "timestamptz"
 
 
 class Accepted(NamedTuple):
     id: int
     created_at: datetime
+
+
+class Times(NamedTuple):
+    """What a reschedule changes: `sends` and `expires` say whether to set what follows them; None takes it away."""
+
+    sends: bool
+    send_at: datetime | None
+    expires: bool
+    expires_at: datetime | None
 
 
 class Claimed(NamedTuple):

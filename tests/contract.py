@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from tests.client import Client, Response
 
 BASE = "urn:openapi"
-OWN_HEADERS = {"location", "retry-after", "allow", "x-request-id"}
+OWN_HEADERS = {"idempotent-replayed", "location", "retry-after", "allow", "x-request-id"}
 
 
 class Contract:
@@ -104,4 +104,7 @@ def _escaped(part: str) -> str:
 
 def faults(answer: Response) -> dict[str, str]:
     """The faults that a problem document lists: what was wrong by where."""
-    return {fault.get("pointer", fault.get("parameter")): fault["detail"] for fault in json.loads(answer.raw)["errors"]}
+    return {
+        fault.get("pointer", fault.get("parameter", fault.get("header"))): fault["detail"]
+        for fault in json.loads(answer.raw)["errors"]
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
+from api.times import NoTime, moment
 from settings import Settings
 
 Fault = dict[str, str]
 
+LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PRINTABLE = re.compile("[\x20-\x7e]*")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -51,13 +54,28 @@ def _is_text(value: object) -> bool:
     return True
 
 
-class Schema:
-    """One schema file of this folder, ready to check documents."""
+@_formats.checks("date-time", raises=NoTime)
+def _is_time(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_TIME:
+        moment(value)
+    return True
 
-    def __init__(self, name: str, settings: Settings) -> None:
+
+@_formats.checks("key", raises=Wanting)
+def _is_key(value: object) -> bool:
+    if isinstance(value, str) and not _PRINTABLE.fullmatch(value):
+        raise Wanting("must have printable ASCII characters only")
+    return True
+
+
+class Schema:
+    """One schema file of this folder, ready to check documents. `more` are properties beside those in the file."""
+
+    def __init__(self, name: str, settings: Settings, more: Mapping[str, Any] | None = None) -> None:
         self.document: dict[str, Any] = _with_limits(
             json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
         )
+        self.document["properties"].update(more or {})
         Draft202012Validator.check_schema(self.document)
         self._validator = Draft202012Validator(self.document, format_checker=_formats)
 
@@ -108,18 +126,33 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
 
 
 def _detail(error: Any) -> str:
-    value = error.validator_value
     if error.cause is not None:
         return str(error.cause)
-    if error.validator == "type":
-        return f"must be {'an' if value[0] in 'aeio' else 'a'} {value}"
-    if error.validator == "enum":
-        return f"must be one of: {', '.join(map(str, value))}"
-    if error.validator == "minLength":
-        return "must not be empty" if value == 1 else f"must have at least {value} characters"
-    if error.validator == "maxLength":
-        return f"must have at most {value} characters, has {len(error.instance)}"
+    if error.validator in _DETAILS:
+        return _DETAILS[error.validator](error.validator_value, error.instance)
     return f"does not meet {error.validator}"
+
+
+def _wrong_type(types: Any, _instance: object) -> str:
+    names = [types] if isinstance(types, str) else types
+    return f"must be {'an' if names[0][0] in 'aeio' else 'a'} {' or '.join(names)}"
+
+
+def _too_little(things: str) -> Callable[[int, Any], str]:
+    return lambda least, _: "must not be empty" if least == 1 else f"must have at least {least} {things}"
+
+
+_DETAILS: dict[str, Callable[[Any, Any], str]] = {
+    "type": _wrong_type,
+    "enum": lambda choices, _: f"must be one of: {', '.join(map(str, choices))}",
+    "minLength": _too_little("characters"),
+    "maxLength": lambda most, given: f"must have at most {most} characters, has {len(given)}",
+    "minItems": _too_little("items"),
+    "minProperties": _too_little("fields"),
+    "maxItems": lambda most, given: f"must have at most {most} items, has {len(given)}",
+    "minimum": lambda least, _: f"must be at least {least}",
+    "maximum": lambda most, _: f"must be at most {most}",
+}
 
 
 def _escaped(name: str) -> str:

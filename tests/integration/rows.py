@@ -11,6 +11,7 @@ from db.database import rows
 from db.records import Attempt, Claimed, Draft
 
 GRACE = 10.0
+CLIENT = 1
 WORKER = uuid4()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from db import lifecycle
 from db.database import connection, database
-from tests.integration.rows import GRACE, accepted, alive, attempt, claimed, history, row, status
+from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, claimed, history, row, status
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -62,7 +62,7 @@ def test_claims_of_overlapping_lists_never_wait_for_each_other() -> None:
 def test_cancel_and_claim_never_both_win() -> None:
     for _ in range(ROUNDS):
         [id] = accepted()
-        results = at_once([partial(lifecycle.cancel, id), partial(lifecycle.claim, [id], uuid4())])
+        results = at_once([partial(lifecycle.cancel, id, CLIENT), partial(lifecycle.claim, [id], uuid4())])
         assert sum(map(bool, results)) == 1
         assert status(id) == ("cancelled" if True in results else "processing")
 
@@ -95,4 +95,4 @@ def test_redrive_twice_at_once_is_one() -> None:
     for _ in range(ROUNDS):
         held = claimed()
         lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
-        assert sorted(at_once([partial(lifecycle.redrive, held.id, GRACE)] * 4)) == [False, False, False, True]
+        assert sorted(at_once([partial(lifecycle.redrive, held.id, CLIENT, GRACE)] * 4)) == [False, False, False, True]

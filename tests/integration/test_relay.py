@@ -68,7 +68,7 @@ def test_released_rows_are_due_at_once() -> None:
 def test_rescued_rows_are_marked_to_be_rung_alone() -> None:
     held = claimed(uuid4())
     lifecycle.rescue(alive(WORKER, steady_for=100), 30, 600, 5, 10)
-    assert relay.take_due(GRACE, 0, 10) == [(held.id, True)]
+    assert relay.take_due(GRACE, 0, 10) == [relay.Due(held.id, alone=True)]
 
 
 def test_only_live_workers_threads_count() -> None:

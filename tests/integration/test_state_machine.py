@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from db import lifecycle
 from db.database import rows
 from db.records import Claimed
-from tests.integration.rows import GRACE, accepted, alive, attempt, history, passed, row
+from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, passed, row
 
 MAX_ATTEMPTS = 3
 
@@ -103,14 +103,14 @@ class Life(RuleBasedStateMachine):
     @rule(id=ids)
     def cancel(self, id: int) -> None:
         expected = self.model[id]
-        assert lifecycle.cancel(id) == (expected.status == "pending")
+        assert lifecycle.cancel(id, CLIENT) == (expected.status == "pending")
         if expected.status == "pending":
             expected.status = "cancelled"
 
     @rule(id=ids)
     def redrive(self, id: int) -> None:
         expected = self.model[id]
-        assert lifecycle.redrive(id, GRACE) == (expected.status == "failed")
+        assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
         if expected.status == "failed":
             expected.status, expected.retries = "pending", 0
 
