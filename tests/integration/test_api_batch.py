@@ -22,8 +22,14 @@ LIMIT = 120
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    settings = {"batch_limit": LIMIT, "body_limit": 2_000, "batch_body_limit": 100_000, "idempotency_wait": 0.3}
-    with running(module_database_url, redis_server.url, **settings) as api:
+    with running(
+        module_database_url,
+        redis_server.url,
+        batch_limit=LIMIT,
+        body_limit=2_000,
+        batch_body_limit=100_000,
+        idempotency_wait=0.3,
+    ) as api:
         yield api
 
 
