@@ -20,6 +20,10 @@ COMMANDS = {
     "send": "cli.notifications:send",
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
+    "cancel": "cli.control:cancel",
+    "retry": "cli.control:retry",
+    "pause": "cli.control:pause",
+    "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
 }
 

@@ -50,7 +50,8 @@ class Contract:
         if template is None:  # No path of ours has just this one answer.
             return self.resolved("/components/responses/Unknown") if answer.status == 404 else ("", None)
         operations = self.document["paths"][template]
-        name = "get" if method == "HEAD" or method.lower() not in operations else method.lower()
+        names = [method.lower().replace("head", "get"), "get", *(name for name in operations if name != "parameters")]
+        name = next(name for name in names if name in operations)
         place = f"/paths/{_escaped(template)}/{name}/responses/{answer.status}"
         known = str(answer.status) in operations[name]["responses"]
         return self.resolved(place) if known else ("", None)

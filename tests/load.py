@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
-from tests.client import Client
+from tests.client import NOTIFICATIONS, Client, Response
 
 
 class Load:
@@ -51,23 +51,46 @@ class Load:
     def _run(self) -> None:
         with Client(self._port) as client:
             while not self._stopping.is_set() and (recipient := self._next()):
-                self._post(client, recipient)
+                self._bring(client, recipient)
 
     def _next(self) -> str | None:
         with self._taking:
             return next(self._recipients, None)
 
-    def _post(self, client: Client, recipient: str) -> None:
+    def _bring(self, client: Client, recipient: str) -> None:
+        self._post(client, recipient)
+
+    def _post(self, client: Client, recipient: str, **headers: str) -> Response | None:
         began = time.monotonic()
+        document = {"type": "email", "recipient": recipient, "message": "Hello", **self._fields}
         try:
-            answer = client.notify(recipient, **self._fields)
+            answer = client.post(NOTIFICATIONS, document, **headers)
         except ConnectionError as error:
             self.refused.append(str(error))
             # Nobody listens: in a tight loop the load would starve what it waits for.
-            self._stopping.wait(0.05)
-            return
+            time.sleep(0.05)
+            return None
         self.slowest = max(self.slowest, time.monotonic() - began)
         if answer.status == 201:
             self.accepted[answer.json["id"]] = recipient
         else:
             self.refused.append(f"{answer.status} {answer.raw!r}")
+        return answer
+
+
+class PersistentLoad(Load):
+    """Each request has an Idempotency-Key and is repeated until there is a 201.
+
+    `replayed` are those that turned out to have been stored before.
+    """
+
+    def __init__(self, *given: Any, **fields: object) -> None:
+        super().__init__(*given, **fields)
+        self.replayed: list[int] = []
+
+    def _bring(self, client: Client, recipient: str) -> None:
+        answer = None
+        while answer is None or answer.status != 201:
+            answer = self._post(client, recipient, idempotency_key=recipient)
+        if "idempotent-replayed" in answer.headers:
+            self.replayed.append(answer.json["id"])
