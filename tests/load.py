@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 from tests.client import NOTIFICATIONS, Client, Response
 
@@ -20,6 +20,7 @@ class Load:
     def __init__(self, port: int, recipients: Iterator[str], connections: int = 8, **fields: object) -> None:
         self.accepted: dict[int, str] = {}
         self.refused: list[str] = []
+        self.replayed: list[int] = []
         self.slowest = 0.0
         self._port, self._recipients, self._fields = port, recipients, fields
         self._taking = threading.Lock()
@@ -83,10 +84,6 @@ class PersistentLoad(Load):
 
     `replayed` are those that turned out to have been stored before.
     """
-
-    def __init__(self, *given: Any, **fields: object) -> None:
-        super().__init__(*given, **fields)
-        self.replayed: list[int] = []
 
     def _bring(self, client: Client, recipient: str) -> None:
         answer = None
