@@ -14,7 +14,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from db.database import rows
-from db.lifecycle import DRAFT_ARRAYS, DRAFTED, DUE, DUE_COLUMNS, columns
+from db.drafts import Column, source
+from db.lifecycle import DRAFTED, DUE, DUE_COLUMNS
 from db.records import COLUMN_TYPES, Accepted, Draft
 
 
@@ -91,12 +92,16 @@ def forget(age: float, most: int) -> None:
 
 def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accepted]:
     """What was stored, by its place among `posts`."""
+    given = source(
+        [p.draft for p in posts],
+        Column("key", "text", [p.key and p.key.key for p in posts]),
+        Column("digest", "bytea", [p.key and p.key.digest for p in posts]),
+    )
     stored = rows(
         f"""
         WITH given AS MATERIALIZED (
-            SELECT nextval('notifications_id_seq') AS id, drawn.* FROM (
-                SELECT * FROM unnest({DRAFT_ARRAYS}, %s::text[], %s::bytea[]) WITH ORDINALITY
-                    AS draft ({DRAFTED}, key, digest, place) ORDER BY place) AS drawn
+            SELECT nextval('notifications_id_seq') AS id, drawn.*
+            FROM (SELECT * FROM {given.sql} ORDER BY place) AS drawn
         ), {PATIENCE}, first AS (
             INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at)
             SELECT client_id, key, digest, id, send_at, expires_at FROM given, patience
@@ -111,9 +116,7 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
         )
         SELECT place, id, created_at FROM stored JOIN given USING (id)
         """,
-        *columns([p.draft for p in posts]),
-        [p.key and p.key.key for p in posts],
-        [p.key and p.key.digest for p in posts],
+        *given.values,
         milliseconds(wait),
         grace,
     )

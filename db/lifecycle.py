@@ -27,12 +27,12 @@ from uuid import UUID
 
 from db import failures
 from db.database import rows
-from db.pauses import PAUSED, paused
-from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.drafts import source
+from db.pauses import paused
+from db.records import Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 
 DRAFTED = ", ".join(Draft._fields)
-DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
 # Columns and values of a draft: when it is due, and who rings first: the caller, or for a later one the relay.
 DUE_COLUMNS = "next_attempt_at, dispatch_after, rung"
 DUE = """greatest(send_at, now()),
@@ -57,16 +57,15 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     What is to be sent later is rung by the relay, when it is due.
     """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
+    given = source(drafts)
     accepted = rows(
         f"""
         INSERT INTO notifications ({DRAFTED}, {DUE_COLUMNS})
-        SELECT {DRAFTED}, {DUE}
-        FROM unnest({DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({DRAFTED}, place)
-        ORDER BY place
+        SELECT {DRAFTED}, {DUE} FROM {given.sql} ORDER BY place
         RETURNING id, created_at
         """,
         grace,
-        *columns(drafts),
+        *given.values,
     )
     return sorted(Accepted(*row) for row in accepted)
 
@@ -81,14 +80,14 @@ def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at, client_id, type FROM notifications
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
-        ), {PAUSED}
+        )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
             next_attempt_at = NULL, dispatch_after = NULL, parked = false
         FROM asked
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
-              AND NOT EXISTS (SELECT FROM paused WHERE {paused("asked")})
+              AND NOT {paused("asked")}
         RETURNING {_CLAIMED}
         """,
         list(ids),
@@ -147,7 +146,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         FROM settled JOIN verdict AS v USING (id, claim)
         RETURNING notification_id
         """,
-        *columns([s.values(now) for s in settlements]),
+        *_columns([s.values(now) for s in settlements]),
         [s.id for s in settlements],
         grace,
     )
@@ -365,7 +364,7 @@ def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[list[int], list[int], 
     return ids, ids, numbers
 
 
-def columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:
+def _columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*records, strict=True)]
 
 

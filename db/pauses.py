@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from db.database import rows
 
-# The pauses in force, for a statement that asks `paused(...)`.
-PAUSED = "paused AS MATERIALIZED (SELECT kind, name FROM pauses WHERE resumed_at IS NULL)"
-# The same, and none of them ends before the statement has.
-PAUSED_UNTIL_THE_END = "paused AS MATERIALIZED (SELECT kind, name FROM pauses WHERE resumed_at IS NULL FOR SHARE)"
+# The pauses in force, for a statement that asks `held(...)`: none of them ends before the statement has.
+PAUSES_HELD = (
+    "paused AS MATERIALIZED (SELECT kind || ' ' || name AS what FROM pauses WHERE resumed_at IS NULL FOR SHARE)"
+)
+_IN_FORCE = "SELECT kind || ' ' || name FROM pauses WHERE resumed_at IS NULL"
 _HELD_BY = {"client": "client_id = %s::bigint", "channel": "type = %s"}
 
 
@@ -33,11 +34,17 @@ class Pause(NamedTuple):
 
 
 def paused(row: str) -> str:
-    """As SQL: whether one of `paused` holds the row of this alias."""
-    return (
-        f"(paused.kind = 'client' AND paused.name = {row}.client_id::text"
-        f" OR paused.kind = 'channel' AND paused.name = {row}.type)"
-    )
+    """As SQL: whether a pause holds the row of this alias now. The pauses are read once, whatever the rows."""
+    return f"({_names(row)} && ARRAY({_IN_FORCE}))"
+
+
+def held(row: str) -> str:
+    """The same by PAUSES_HELD."""
+    return f"({_names(row)} && ARRAY(SELECT what FROM paused))"
+
+
+def _names(row: str) -> str:
+    return f"ARRAY['client ' || {row}.client_id, 'channel ' || {row}.type]"
 
 
 def pause(kind: str, name: str) -> Pause:
@@ -80,10 +87,10 @@ def bring_back(kind: str, name: str, most: int) -> int:
     """Have the relay ring up to `most` of the rows that were parked for it and that no other pause holds."""
     freed = rows(
         f"""
-        WITH {PAUSED_UNTIL_THE_END}, parked AS MATERIALIZED (
+        WITH {PAUSES_HELD}, parked AS MATERIALIZED (
             SELECT id FROM notifications AS n
             WHERE status = 'pending' AND parked AND {_HELD_BY[kind]}
-                  AND NOT EXISTS (SELECT FROM paused WHERE {paused("n")})
+                  AND NOT {held("n")}
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
@@ -101,12 +108,12 @@ def forget(kind: str, name: str) -> None:
     """Drop a resumed pause once nothing is parked that it alone has held."""
     rows(
         f"""
-        WITH {PAUSED_UNTIL_THE_END}
+        WITH {PAUSES_HELD}
         DELETE FROM pauses
         WHERE kind = %s AND name = %s AND resumed_at IS NOT NULL AND NOT EXISTS (
             SELECT FROM notifications AS n
             WHERE status = 'pending' AND parked AND {_HELD_BY[kind]}
-                  AND NOT EXISTS (SELECT FROM paused WHERE {paused("n")})
+                  AND NOT {held("n")}
         )
         """,
         kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db.database import rows
-from db.pauses import PAUSED_UNTIL_THE_END, paused
+from db.pauses import PAUSES_HELD, held
 
 PARK = 3600.0  # seconds
 
@@ -29,7 +29,7 @@ def take_due(grace: float, oldest_bell: float, most: int, park: float = PARK) ->
     """
     due = rows(
         f"""
-        WITH {PAUSED_UNTIL_THE_END}, unrung AS MATERIALIZED (
+        WITH {PAUSES_HELD}, unrung AS MATERIALIZED (
             SELECT id FROM notifications
             WHERE status = 'pending' AND NOT rung AND dispatch_after <= now()
             ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED
@@ -41,7 +41,7 @@ def take_due(grace: float, oldest_bell: float, most: int, park: float = PARK) ->
         UPDATE notifications AS n
         SET dispatch_after = now() + CASE WHEN held THEN %s ELSE %s END * interval '1 second',
             rung = NOT held, parked = held
-        FROM (SELECT id, EXISTS (SELECT FROM paused WHERE {paused("m")}) AS held
+        FROM (SELECT id, {held("m")} AS held
               FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS u JOIN notifications AS m USING (id)) AS due
         WHERE n.id = due.id
         RETURNING n.id, n.alone, n.parked
