@@ -120,7 +120,7 @@ class Doorbell(RedisBroker):
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, self._now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+        return max(0.0, self.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
@@ -129,7 +129,7 @@ class Doorbell(RedisBroker):
 
     def oldest_in_hand(self) -> float:
         """The age in seconds of the oldest bell that this process has fetched and not begun, or 0."""
-        return max(0.0, self._now() - min([*self.in_hand(QUEUE).values(), math.inf]))
+        return max(0.0, self.now() - min([*self.in_hand(QUEUE).values(), math.inf]))
 
     def wait_for_bell(self, queue_name: str) -> None:
         """Return when the queue is not empty, or after REDIS_WAIT seconds. Needs Redis 6.2."""
@@ -140,11 +140,12 @@ class Doorbell(RedisBroker):
         # From the head to the head: blocks while the list is empty and leaves it as it was.
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The database's time, as far as this process knows it."""
         return time.time() + self._ahead
 
     def _rung_now(self) -> dict[str, int]:
-        return {"rung_at": int(self._now() * 1000)}
+        return {"rung_at": int(self.now() * 1000)}
 
 
 class Begun(Middleware):

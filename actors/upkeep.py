@@ -14,13 +14,14 @@ import logs
 from actors.bell import messages
 from actors.broker import broker
 from actors.delivery import Delivery
-from db import lifecycle, relay, workers
+from db import idempotency, lifecycle, pauses, relay, workers
 from db.database import Unavailable, connection, database
 from settings import Settings
 
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
+KEYS_AT_ONCE = 5_000  # rows in one statement
 
 
 class Upkeep(threading.Thread):
@@ -55,6 +56,8 @@ class Upkeep(threading.Thread):
         self._beat()
         self._rescue()
         self._expire()
+        self._forget_keys()
+        self._bring_back()
         self._relay()
 
     def _beat(self) -> None:
@@ -79,32 +82,50 @@ class Upkeep(threading.Thread):
         if expired:
             log.info("notifications.expired", ids=expired)
 
+    def _forget_keys(self) -> None:
+        with connection():
+            idempotency.forget(self._settings.idempotency_ttl, KEYS_AT_ONCE)
+
+    def _bring_back(self) -> None:
+        until = time.monotonic() + self._settings.upkeep_interval
+        with connection():
+            for kind, name, _ in pauses.resumed():
+                most = self._settings.relay_batch
+                while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
+                    pass
+                pauses.forget(kind, name)
+
     def _relay(self) -> None:
         room = self._settings.relay_watermark - broker.depth()
         with connection():
             crew = workers.crew(self._settings.worker_timeout)
         share = self._delivery.breaker.share(room * self._settings.ring_size, self._threads / max(1, crew.threads))
-        while room > 0 and share > 0 and not self._ending.is_set():
+        # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
+        until = time.monotonic() + self._settings.worker_timeout / 6
+        while room > 0 and share > 0 and time.monotonic() < until and not self._ending.is_set():
             most = min(self._settings.relay_batch, share)
-            rung, bells = self._ring_due(most, crew)
+            met, rung, bells = self._ring_due(most, crew)
             room, share = room - bells, share - rung
-            if rung < most:
+            if met < most:
                 return
 
-    def _ring_due(self, most: int, crew: workers.Crew) -> tuple[int, int]:
-        """Ring up to `most` rows that are due; returns how many, in how many messages."""
+    def _ring_due(self, most: int, crew: workers.Crew) -> tuple[int, int, int]:
+        """Ring up to `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
         s = self._settings
         # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
         oldest = max(broker.oldest_bell(), crew.oldest_bell) + s.upkeep_interval
         with connection():
-            due = relay.take_due(s.relay_grace, oldest, most)
+            met = relay.take_due(s.relay_grace, oldest, most, s.pause_park)
+        due = [d for d in met if not d.parked]
+        if len(due) < len(met):
+            log.info("notifications.parked", count=len(met) - len(due))
         if not due:
-            return 0, 0
+            return len(met), 0, 0
         bells = messages([d.id for d in due if not d.alone], crew.threads, s.ring_size)
         bells += [bell for d in due if d.alone for bell in messages([d.id], 1, 1)]
         broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", count=len(due), messages=len(bells))
-        return len(due), len(bells)
+        return len(met), len(due), len(bells)
 
     def _say_goodbye(self) -> None:
         try:

@@ -7,12 +7,15 @@ import settings
 from api import problems
 from api.asgi import Application
 from api.auth import Authentication
+from api.batches import Batches
 from api.clients import Client, Clients
+from api.control import BulkRetry, Cancel, Retry
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
+from api.pauses import ChannelPause, ClientPause, Pauses
 from api.requests import Lifespan, RequestId
 from db import database
 
@@ -33,6 +36,13 @@ def create_app() -> Application:
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
     app.add_route("/api/keys/{id}", Key(gateway))
     app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
+    app.add_route("/api/notifications/batch", Batches(gateway))
+    app.add_route("/api/notifications/retry", BulkRetry(gateway))
+    app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
+    app.add_route("/api/notifications/{id}/retry", Retry(gateway))
+    app.add_route("/api/pauses", Pauses(gateway))
+    app.add_route("/api/pauses/client", ClientPause(gateway))
+    app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -20,8 +21,10 @@ STRUCTURE = (b",", b"[", b"{")
 MOST_VALUES = SMALL // 4
 
 
-async def read_json(req: Request, settings: Settings) -> Any:
+async def read_json(req: Request, settings: Settings, limit: int | None = None) -> Any:
     """The body as Python values; raises Problem for whatever a client can get wrong about it.
+
+    It may have `limit` bytes, or else BODY_LIMIT.
 
     Raises:
         Full: other large bodies have taken BODIES_LIMIT.
@@ -31,7 +34,13 @@ async def read_json(req: Request, settings: Settings) -> Any:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
-    return parse(await _read(req, settings), settings.nesting_limit)
+    return parse(await _read(req, settings, limit or settings.body_limit), settings.nesting_limit)
+
+
+async def read_nothing(req: Request, settings: Settings) -> None:
+    """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
+    if (await _read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
@@ -53,24 +62,35 @@ def parse(body: bytes, nesting_limit: int) -> Any:
     return document
 
 
-async def _read(req: Request, settings: Settings) -> bytes:
-    limit = settings.body_limit
+async def _read(req: Request, settings: Settings, limit: int) -> bytes:
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
     guest: Guest = req.scope["guest"]
     guest.needs(req.content_length or 0)
     try:
-        async with asyncio.timeout(settings.body_timeout):
-            body: bytes = await req.stream.read(min(limit, SMALL) + 1)
-            if len(body) > SMALL:
-                guest.needs(req.content_length or limit)  # One that comes in chunks does not say.
-                body += await req.stream.read(limit + 1 - len(body))
+        async with asyncio.timeout(settings.body_timeout) as within:
+            body = b"".join([piece async for piece in _pieces(req, limit, within)])
     except (TimeoutError, Truncated):
         detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
     if len(body) > limit:
         raise _too_large(limit)
     return body
+
+
+async def _pieces(req: Request, limit: int, within: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """The body as it comes, up to a piece more than `limit`."""
+    length, deadline = 0, within.when() or 0.0
+    async for piece in req.stream:
+        length += len(piece)
+        yield piece
+        if length > limit:
+            return
+        if length > SMALL:
+            req.scope["guest"].needs(req.content_length or limit)  # One that comes in chunks does not say.
+        # gunicorn's wait for a piece may swallow the end of our time, if both come at the same moment.
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError
 
 
 def _too_large(limit: int) -> Problem:

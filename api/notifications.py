@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import mails, pages
+from api import idempotency, pages
 from api.answers import id_of, shown, unknown, write
-from api.auth import Caller, require
+from api.auth import require
 from api.bodies import read_json
+from api.drafts import draft, time_faults
 from api.gateway import Gateway
-from api.mails import Extras, Mails
+from api.mails import Mails
 from api.problems import invalid
+from api.representation import KIND, just_accepted, notification
+from api.rescheduling import Rescheduling
 from api.schemas import Schema
 from db import reports
-from db.records import Accepted, Draft
+from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
+from db.records import Draft
 
 log = logs.get("api")
-
-DEFAULT_SUBJECT = "Notification"
-KIND = "notification"
 
 
 class Notifications:
@@ -36,19 +35,23 @@ class Notifications:
         self._mails = Mails(gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        caller = require(req, "send")
+        caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._gateway.settings)
         faults = self._schema.faults(document)
         extras = self._mails.read(document, caller.senders, faults)
         if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document, extras, caller)
+        wanted, key = draft(document, caller, extras), idempotency.keyed(raw_key, document)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        accepted = await self._gateway.accept(draft)
-        log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
+        stored = await self._stored(wanted, key)
+        if isinstance(stored, Refusal):
+            raise idempotency.refused(stored, {"header": idempotency.HEADER})
+        _log(stored)
         resp.status = 201
-        resp.set_header("Location", f"/api/notifications/{accepted.id}")
-        write(resp, _just_accepted(accepted, draft))
+        resp.set_header("Location", f"/api/notifications/{stored.accepted.id}")
+        if stored.replayed:
+            idempotency.say_replayed(resp)
+        write(resp, just_accepted(stored.accepted, stored.draft))
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
@@ -60,22 +63,39 @@ class Notifications:
 
     on_head = on_get
 
+    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
+        if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
+            return await self._earlier(wanted, key, faults)
+        if key is None and not wanted.contents:
+            return Stored(await self._gateway.accept(wanted), wanted)
+        return await self._gateway.accept_once(Post(wanted, key))
+
+    async def _earlier(self, wanted: Draft, key: Key | None, faults: list[dict[str, str]]) -> Outcome:
+        """What is wrong now was right when the same request came first."""
+        if key and (known := await self._gateway.read(find, wanted.client_id, key)):
+            return known
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+
 
 class Notification:
-    """GET: one notification."""
+    """GET: one notification. PATCH: send it at another time."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._rescheduling = Rescheduling(gateway)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is None:
             raise unknown(KIND)
-        mail = row.pop("mail")
-        write(resp, shown(row) | mails.shown(mail))
+        write(resp, notification(row))
 
     on_head = on_get
+
+    async def on_patch(self, req: Request, resp: Response, id: str) -> None:
+        caller = require(req, "manage")
+        write(resp, notification(await self._rescheduling.answer(req, id_of(id, KIND), caller)))
 
 
 class Attempts:
@@ -95,36 +115,6 @@ class Attempts:
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any], extras: Extras, caller: Caller) -> Draft:
-    return Draft(
-        document["type"],
-        document["recipient"],
-        document.get("subject", DEFAULT_SUBJECT),
-        document["message"],
-        document.get("html"),
-        document.get("onUncertain", "resend"),
-        client_id=caller.client_id,
-        sandbox=caller.sandbox,
-        mail=extras.mail,
-        contents=extras.contents,
-    )
-
-
-def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
-    """What GET would show at this moment, without asking."""
-    return {
-        "id": accepted.id,
-        **shown({name: value for name, value in draft._asdict().items() if name not in _UNSHOWN}),
-        "status": "pending",
-        "attemptCount": 0,
-        "retryCount": 0,
-        "lastError": None,
-        "failureReason": None,
-        "createdAt": accepted.created_at,
-        "nextAttemptAt": accepted.created_at,
-        "finishedAt": None,
-        **mails.shown(orjson.loads(draft.mail) if draft.mail else None),
-    }
-
-
-_UNSHOWN = ("client_id", "mail", "contents")
+def _log(stored: Stored) -> None:
+    event = "notification.replayed" if stored.replayed else "notification.accepted"
+    log.info(event, id=stored.accepted.id, recipient=logs.masked(stored.draft.recipient))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from api.problems import invalid
+from api.times import NoTime, moment
 from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
-# What Python takes for a time in ISO 8601 is much more.
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
 
 class Wrong(ValueError):
@@ -84,7 +82,8 @@ def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[
     return parsers[name]
 
 
-def _position(raw: str) -> Position:
+def position(raw: str) -> Position:
+    """Where a cursor points to; raises Wrong."""
     try:
         place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
         when, _, id = place.partition(" ")
@@ -96,13 +95,9 @@ def _position(raw: str) -> Position:
 def time(raw: str) -> datetime:
     """A time as RFC 3339 has it, in UTC; raises Wrong."""
     try:
-        if _RFC_3339.fullmatch(raw):
-            return datetime.fromisoformat(raw.upper()).astimezone(UTC)
-    except OverflowError:
-        raise Wrong("is out of range") from None
-    except ValueError:  # It looks like a time, but there is none such.
-        pass
-    raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
+        return moment(raw)
+    except NoTime as why:
+        raise Wrong(str(why)) from None
 
 
 def _whole(raw: str, most: int) -> int:
@@ -141,7 +136,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "sandbox": lambda raw: _one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,
-    "cursor": _position,
+    "cursor": position,
 }
 
 

@@ -14,6 +14,7 @@ import click
 from cli import mail, show
 from cli.client import Answer, Client
 from cli.failure import Refused
+from cli.moments import Moment
 
 KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
@@ -35,7 +36,7 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     return Client(url, key)
 
 
-_url = click.option(
+at_url = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
@@ -45,7 +46,7 @@ _url = click.option(
     callback=_checked,
     help=f"Where the API is; {KEY} is the key for it.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
 
 
 @click.command
@@ -78,20 +79,26 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
     type=click.Choice(["resend", "hold"]),
     help="What to do where nobody can know whether the mail was taken.",
 )
+@click.option("--priority", type=click.Choice(["high", "normal", "bulk"]), help="Its lane.")
+@click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
+@click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
+@click.option("--idempotency-key", "key", help="Send it once, however often this is run with the same key.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Wait for the outcome; anything but sent is exit code 1.",
 )
-@_url
-@_json
-def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: object) -> None:
+@at_url
+@in_json
+def send(
+    client: Client, as_json: bool, html: Path | None, wait: float | None, key: str | None, **given: object
+) -> None:
     """Send a notification by e-mail."""
     wanted = {"type": "email", **{name: value for name, value in given.items() if value not in (None, (), [], {})}}
     if html is not None:
         wanted["html"] = _text_of(html)
-    answer = client.send(wanted)
+    answer = client.send(wanted, key)
     if wait is not None:
         answer = _outcome(client, answer, time.monotonic() + wait)
     _print_sent(answer, as_json)
@@ -101,8 +108,8 @@ def send(client: Client, as_json: bool, html: Path | None, wait: float | None, *
 
 @click.command
 @click.argument("id", type=click.IntRange(min=1))
-@_url
-@_json
+@at_url
+@in_json
 def status(client: Client, as_json: bool, id: int) -> None:
     """Show a notification and its attempts."""
     answer = client.notification(id)
@@ -117,8 +124,8 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.option("--recipient", help="Only to this address.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@_url
-@_json
+@at_url
+@in_json
 def list_(client: Client, as_json: bool, **wanted: object) -> None:
     """List notifications, newest first."""
     answer = client.notifications(**wanted)

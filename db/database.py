@@ -23,6 +23,7 @@ from peewee import (
 )
 from psycopg2 import OperationalError as NoAnswer
 from psycopg2 import ProgrammingError
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, parse_dsn, set_wait_callback
 
 from settings import Settings, SettingsError
@@ -35,6 +36,10 @@ os.register_at_fork(after_in_child=database.dispose)
 
 class Unavailable(Exception):
     """The database cannot be asked right now (away, full, read-only, overloaded): try again later."""
+
+
+class Contended(Unavailable):
+    """A row that this statement needs is being written by another transaction; nothing happened."""
 
 
 class Unacceptable(Exception):
@@ -100,6 +105,7 @@ def connection() -> Iterator[None]:
     A connection that broke is closed, so that the next use opens a new one.
 
     Raises:
+        Contended: a wait that the statement itself has bounded is over; nothing happened.
         Unavailable: the database cannot be asked right now; what was asked may or may not have happened.
         Unacceptable: a value was refused; nothing happened.
     """
@@ -109,6 +115,8 @@ def connection() -> Iterator[None]:
         database.connect(reuse_if_open=True)
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
+        if isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected)):
+            raise Contended(_first_line(error)) from None
         database.close()
         raise Unavailable(_first_line(error)) from None
     except (DataError, IntegrityError) as error:

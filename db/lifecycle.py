@@ -23,16 +23,21 @@ order of ids, so that two of these statements never wait for each other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from uuid import UUID
 
-from db import workers
+from db import failures, workers
 from db.database import rows
-from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement
+from db.drafts import source
+from db.pauses import paused
+from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.reports import Position
 
-_DRAFTED = ", ".join(DRAFT_COLUMNS)
-_DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in DRAFT_COLUMNS)
-_drafted = itemgetter(*map(Draft._fields.index, DRAFT_COLUMNS))
+DRAFTED = ", ".join(DRAFT_COLUMNS)
+# Columns and values of a draft: when it is due, and who rings first: the caller, or for a later one the relay.
+DUE_COLUMNS = "next_attempt_at, dispatch_after, rung"
+DUE = """greatest(send_at, now()),
+       CASE WHEN send_at > now() THEN send_at ELSE now() + %s * interval '1 second' END,
+       (send_at > now()) IS NOT TRUE"""
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
@@ -42,18 +47,8 @@ _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doub
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
-# For those that have attachments: both or neither, as one statement is.
-_ATTACHING = """
-        WITH accepted AS (%s), placed AS (
-            SELECT id, row_number() OVER (ORDER BY id) AS place FROM accepted
-        ), attached AS (
-            INSERT INTO attachments (notification_id, number, content)
-            SELECT placed.id, file.number, file.content
-            FROM unnest(%%s::bigint[], %%s::int[], %%s::bytea[]) AS file (place, number, content)
-            JOIN placed USING (place)
-        )
-        SELECT id, created_at FROM accepted
-        """
+_ANEW = """status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
+            next_attempt_at = now()"""
 
 _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
@@ -61,29 +56,29 @@ _HELD = """held AS MATERIALIZED (
 
 
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
-    """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
+    """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`.
+
+    For drafts without keys and attachments; the others go through idempotency.accept_once. What is
+    to be sent later is rung by the relay, when it is due.
+    """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
-    insert = f"""
-        INSERT INTO notifications ({_DRAFTED}, dispatch_after)
-        SELECT {_DRAFTED}, now() + %s * interval '1 second'
-        FROM unnest({_DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({_DRAFTED}, place)
-        ORDER BY place
+    given = source(drafts)
+    accepted = rows(
+        f"""
+        INSERT INTO notifications ({DRAFTED}, {DUE_COLUMNS})
+        SELECT {DRAFTED}, {DUE} FROM {given.sql} ORDER BY place
         RETURNING id, created_at
-        """
-    values = (grace, *_columns([_drafted(draft) for draft in drafts]))
-    attached = [
-        (place, number, content)
-        for place, draft in enumerate(drafts, 1)
-        for number, content in enumerate(draft.contents, 1)
-    ]
-    accepted = rows(_ATTACHING % insert, *values, *_columns(attached)) if attached else rows(insert, *values)
+        """,
+        grace,
+        *given.values,
+    )
     return sorted(Accepted(*row) for row in accepted)
 
 
 def claim(
     ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None, if_sandbox: Iterable[int] = ()
 ) -> list[Claimed]:
-    """pending -> processing, for those that are due and not too late, in the order of their ids.
+    """pending -> processing, for those that are due, not too late and not paused, in the order of their ids.
 
     `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
     in the order of ids. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
@@ -93,15 +88,16 @@ def claim(
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at FROM notifications
+            SELECT id, status, next_attempt_at, expires_at, client_id, type FROM notifications
             WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL
+            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false
         FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
+              AND NOT {paused("asked")}
         RETURNING {_CLAIMED}
         """,
         list(numbers),
@@ -296,34 +292,89 @@ def expire(most: int) -> list[int]:
     )
 
 
-def cancel(id: int) -> bool:
+def cancel(id: int, client_id: int) -> bool:
     """pending -> cancelled: once this is true it is never sent."""
     return bool(
         _ids(
             """
             UPDATE notifications
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-            WHERE id = %s AND status = 'pending' RETURNING id
+            WHERE id = %s AND client_id = %s AND status = 'pending' RETURNING id
             """,
             id,
+            client_id,
         )
     )
 
 
-def redrive(id: int, grace: float) -> bool:
-    """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`."""
+def reschedule(id: int, client_id: int, times: Times) -> bool:
+    """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
+
+    Rung by the relay.
+    """
     return bool(
         _ids(
             """
+            UPDATE notifications AS n
+            SET send_at = wanted.send_at, expires_at = wanted.expires_at,
+                next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
+                dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
+                rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
+            FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
+                         CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
+                  FROM notifications WHERE id = %s AND client_id = %s FOR UPDATE) AS wanted
+            WHERE n.id = wanted.id AND n.status = 'pending'
+                  AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
+            RETURNING n.id
+            """,
+            *[times.sends] * 4,
+            *times,
+            id,
+            client_id,
+        )
+    )
+
+
+def redrive(id: int, client_id: int, grace: float) -> bool:
+    """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
+
+    Refuses what is too late by now: it would only fail again.
+    """
+    return bool(
+        _ids(
+            f"""
             UPDATE notifications
-            SET status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL,
-                next_attempt_at = now(), dispatch_after = now() + %s * interval '1 second'
-            WHERE id = %s AND status = 'failed' RETURNING id
+            SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
+            WHERE id = %s AND client_id = %s AND status = 'failed' AND (expires_at IS NULL OR expires_at > now())
+            RETURNING id
             """,
             grace,
             id,
+            client_id,
         )
     )
+
+
+def redrive_all(client_id: int, filters: Mapping[str, object], after: Position | None, most: int) -> list[Position]:
+    """As `redrive`, for up to `most` of a client's that `filters` are true of, oldest first, from `after` on.
+
+    Rung by the relay, as fast as the queue takes them. Returns the places of those moved, in order.
+    """
+    matching, values = failures.matching(client_id, filters, after)
+    moved = rows(
+        f"""
+        WITH found AS MATERIALIZED (
+            SELECT id FROM notifications WHERE {matching} ORDER BY created_at, id LIMIT %s FOR UPDATE
+        )
+        UPDATE notifications AS n
+        SET {_ANEW}, rung = false, dispatch_after = now()
+        FROM found WHERE n.id = found.id AND n.status = 'failed'
+        RETURNING n.created_at, n.id
+        """,
+        *values,
+        most,
+    )
+    return sorted(Position(*row) for row in moved)
 
 
 def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[list[int], list[int], list[int]]:

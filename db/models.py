@@ -18,6 +18,7 @@ from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 TYPES = ("email",)
+PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
 
 
 class Table(Model):
@@ -51,6 +52,9 @@ class Notification(Table):
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
     mail = BinaryJSONField(null=True)
+    lane = TextField()
+    send_at = DateTimeTZField(null=True)
+    parked = BooleanField()
 
     class Meta:
         table_name = "notifications"

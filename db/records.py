@@ -20,19 +20,42 @@ class Draft(NamedTuple):
     on_uncertain: str = "resend"
     client_id: int = 1
     sandbox: bool = False
+    lane: str = "normal"
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
     # What mails alone have, as JSON: see migrations/0006_mail.py.
     mail: str | None = None
     # Of the attachments that `mail` lists, in the same order; in a table of their own.
     contents: tuple[bytes, ...] = ()
 
+    def waits(self, now: datetime) -> bool:
+        """Whether it is to be sent later than `now`."""
+        return self.send_at is not None and self.send_at > now
+
 
 DRAFT_COLUMNS = tuple(name for name in Draft._fields if name != "contents")
-COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text", client_id="bigint", sandbox="boolean", mail="jsonb")
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(
+    lambda: "text",
+    client_id="bigint",
+    sandbox="boolean",
+    send_at="timestamptz",
+    expires_at="timestamptz",
+    mail="jsonb",
+)
 
 
 class Accepted(NamedTuple):
     id: int
     created_at: datetime
+
+
+class Times(NamedTuple):
+    """What a reschedule changes: `sends` and `expires` say whether to set what follows them; None takes it away."""
+
+    sends: bool
+    send_at: datetime | None
+    expires: bool
+    expires_at: datetime | None
 
 
 class Claimed(NamedTuple):

@@ -14,8 +14,7 @@ from db.models import Attempt, Notification
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    N.on_uncertain,
-    N.sandbox,
+    *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
 )

@@ -66,9 +66,14 @@ class Client:
         """GET a path with a query."""
         return self.request("GET", f"{path}?{urlencode(query)}" if query else path)
 
-    def post(self, path: str, document: object) -> Response:
-        """POST a JSON document."""
-        return self.request("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"})
+    def post(self, path: str, document: object, **headers: str) -> Response:
+        """POST a JSON document; headers are given as `idempotency_key=...`."""
+        return self.send("POST", path, document, **headers)
+
+    def send(self, method: str, path: str, document: object, **headers: str) -> Response:
+        """A request with a JSON document."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request(method, path, json.dumps(document).encode(), {"Content-Type": "application/json"} | named)
 
     def notify(self, recipient: str, **more: object) -> Response:
         """POST an e-mail notification."""

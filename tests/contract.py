@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from tests.client import Client, Response
 
 BASE = "urn:openapi"
-OWN_HEADERS = {"www-authenticate", "location", "retry-after", "allow", "x-request-id"}
+OWN_HEADERS = {"www-authenticate", "idempotent-replayed", "location", "retry-after", "allow", "x-request-id"}
 
 
 class Contract:
@@ -51,7 +51,8 @@ class Contract:
             name = {404: "Unknown", 401: "Unauthorized"}.get(answer.status)
             return self.resolved(f"/components/responses/{name}") if name else ("", None)
         operations = self.document["paths"][template]
-        name = "get" if method == "HEAD" or method.lower() not in operations else method.lower()
+        names = [method.lower().replace("head", "get"), "get", *(name for name in operations if name != "parameters")]
+        name = next(name for name in names if name in operations)
         place = f"/paths/{_escaped(template)}/{name}/responses/{answer.status}"
         known = str(answer.status) in operations[name]["responses"]
         return self.resolved(place) if known else ("", None)
@@ -105,4 +106,7 @@ def _escaped(part: str) -> str:
 
 def faults(answer: Response) -> dict[str, str]:
     """The faults that a problem document lists: what was wrong by where."""
-    return {fault.get("pointer", fault.get("parameter")): fault["detail"] for fault in json.loads(answer.raw)["errors"]}
+    return {
+        fault.get("pointer", fault.get("parameter", fault.get("header"))): fault["detail"]
+        for fault in json.loads(answer.raw)["errors"]
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,6 +28,16 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", NOTIFICATIONS): ({"read"}, None),
     ("GET", f"{NOTIFICATIONS}/{{id}}"): ({"read"}, None),
     ("GET", f"{NOTIFICATIONS}/{{id}}/attempts"): ({"read"}, None),
+    ("PATCH", f"{NOTIFICATIONS}/{{id}}"): ({"manage"}, {"sendAt": None}),
+    ("POST", f"{NOTIFICATIONS}/{{id}}/cancel"): ({"manage"}, {}),
+    ("POST", f"{NOTIFICATIONS}/{{id}}/retry"): ({"manage"}, {}),
+    ("POST", f"{NOTIFICATIONS}/retry"): ({"manage"}, {"filter": {}, "dryRun": True}),
+    ("POST", f"{NOTIFICATIONS}/batch"): ({"send"}, {"items": [DRAFT]}),
+    ("GET", "/api/pauses"): ({"read"}, None),
+    ("PUT", "/api/pauses/client"): ({"manage"}, None),
+    ("DELETE", "/api/pauses/client"): ({"manage"}, None),
+    ("PUT", "/api/pauses/channels/{type}"): ({"admin"}, None),
+    ("DELETE", "/api/pauses/channels/{type}"): ({"admin"}, None),
     ("POST", "/api/clients"): ({"admin"}, {"name": "new"}),
     ("GET", "/api/clients"): ({"admin"}, None),
     ("GET", "/api/clients/{id}"): ({"admin"}, None),
@@ -56,11 +67,16 @@ def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
 
 def place(api: Api, path: str, owner: int) -> str:
     """The path, to something that this client owns."""
+    path = path.replace("{type}", "email")
     if path.startswith(NOTIFICATIONS):
         [(id,)] = api.ledger.rows(
-            "INSERT INTO notifications (type, recipient, subject, message, client_id)"
-            " VALUES ('email', 'a@example.com', 'Hi', 'Hello', %s) RETURNING id",
+            "INSERT INTO notifications (type, recipient, subject, message, client_id, status, failure_reason,"
+            " finished_at, next_attempt_at, dispatch_after) VALUES ('email', 'a@example.com', 'Hi', 'Hello', %s,"
+            " CASE WHEN %s THEN 'failed' ELSE 'pending' END, CASE WHEN %s THEN 'rejected' END,"
+            " CASE WHEN %s THEN now() END, CASE WHEN NOT %s THEN now() END, CASE WHEN NOT %s THEN now() END)"
+            " RETURNING id",
             owner,
+            *[path.endswith("/retry")] * 5,
         )
     elif path.startswith("/api/clients"):
         id = owner
@@ -72,9 +88,7 @@ def place(api: Api, path: str, owner: int) -> str:
 def send(client: CheckedClient, method: str, path: str, document: Any) -> Any:
     if document is None:
         return client.request(method, path)
-    if method == "PATCH":
-        return client.request(method, path, b'{"rateLimit":5}', {"Content-Type": "application/json"})
-    return client.post(path, document)
+    return client.request(method, path, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
 
 def test_every_operation_stands_in_the_matrix(api: Api) -> None:

@@ -25,7 +25,7 @@ from db.records import Claimed
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.integration.rows import CLIENT, GRACE, draft, history, passed, row, status
 from tests.smtp import Drop, Reply, SmtpServer
 
 
@@ -80,7 +80,7 @@ def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server
 
 def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(3)
-    lifecycle.cancel(ids[0])
+    lifecycle.cancel(ids[0], CLIENT)
     lifecycle.claim([ids[1]], uuid4())
     make().deliver([*ids, 999_999])
     assert [m.recipients[0] for m in smtp_server.mails] == ["2@example.com"]

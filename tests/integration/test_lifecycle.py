@@ -12,6 +12,7 @@ from db import lifecycle, reports
 from db.database import Unacceptable, connection, rows
 from db.records import Attempt, Claimed, Settlement
 from tests.integration.rows import (
+    CLIENT,
     GRACE,
     WORKER,
     accepted,
@@ -82,7 +83,7 @@ def test_claim_leaves_what_is_claimed_settled_or_cancelled() -> None:
     settle(lifecycle.sent(sent, attempt()))
     settle(reject(failed, attempt("refused")))
     lifecycle.release([(cancelled.id, cancelled.claim)])
-    lifecycle.cancel(cancelled.id)
+    lifecycle.cancel(cancelled.id, CLIENT)
     assert lifecycle.claim([c.id for c in (sent, failed, cancelled, held)], uuid4()) == []
 
 
@@ -404,22 +405,22 @@ def test_expire_leaves_what_is_being_sent() -> None:
 
 def test_cancel_ends_what_is_pending_for_good() -> None:
     [id] = accepted()
-    assert lifecycle.cancel(id)
+    assert lifecycle.cancel(id, CLIENT)
     assert status(id) == "cancelled"
     assert lifecycle.claim([id], WORKER) == []
-    assert not lifecycle.cancel(id)
+    assert not lifecycle.cancel(id, CLIENT)
 
 
 def test_cancel_refuses_what_is_being_sent() -> None:
     held = claimed()
-    assert not lifecycle.cancel(held.id)
+    assert not lifecycle.cancel(held.id, CLIENT)
     assert status(held.id) == "processing"
 
 
 def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None:
     held = claimed()
     settle(reject(held, attempt("refused")))
-    assert lifecycle.redrive(held.id, GRACE)
+    assert lifecycle.redrive(held.id, CLIENT, GRACE)
     stored = row(held.id)
     assert (stored["status"], stored["retry_count"], stored["attempt_count"]) == ("pending", 0, 1)
     [again] = lifecycle.claim([held.id], WORKER)
@@ -431,14 +432,14 @@ def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None
 def test_redrive_refuses_what_has_not_failed() -> None:
     [pending] = accepted()
     held = claimed()
-    assert not lifecycle.redrive(pending, GRACE)
-    assert not lifecycle.redrive(held.id, GRACE)
+    assert not lifecycle.redrive(pending, CLIENT, GRACE)
+    assert not lifecycle.redrive(held.id, CLIENT, GRACE)
 
 
 def test_a_stale_owner_cannot_settle_after_a_redrive() -> None:
     held = claimed(uuid4())
     rescue(max_attempts=1)
-    lifecycle.redrive(held.id, GRACE)
+    lifecycle.redrive(held.id, CLIENT, GRACE)
     lifecycle.claim([held.id], WORKER)
     assert not settle(lifecycle.sent(held, attempt()))
 

@@ -94,7 +94,9 @@ def test_everything_is_described(contract: Contract) -> None:
 
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
-    assert all(parameter.get("description") for o in operations for parameter in o.get("parameters", []))
+    parameters = [parameter for operation in operations for parameter in operation.get("parameters", [])]
+    resolved = [contract.resolved(p["$ref"][1:])[1] if "$ref" in p else p for p in parameters]
+    assert all(parameter.get("description") for parameter in resolved)
 
 
 def test_no_component_is_unused(contract: Contract) -> None:

@@ -91,6 +91,13 @@ def test_a_flushed_redis_is_rung_again_after_the_grace(store: Settings) -> None:
     assert sorted(id for ids in lists() for id in ids) == ids
 
 
+def test_old_keys_are_forgotten() -> None:
+    for key, hours in (("old", 25), ("new", 23)):
+        rows("INSERT INTO idempotency_keys VALUES (1, %s, '', now() - %s * interval '1 hour')", key, hours)
+    upkeep(uuid4()).tick()
+    assert rows("SELECT key FROM idempotency_keys") == [("new",)]
+
+
 def test_the_thread_stops_in_order_and_says_goodbye() -> None:
     worker = uuid4()
     thread = upkeep(worker, upkeep_interval=0.05)

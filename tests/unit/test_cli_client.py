@@ -32,6 +32,7 @@ class Api:
     url: str = ""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     sends_on: bool = False
 
@@ -52,6 +53,7 @@ def api() -> Iterator[Api]:
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             told.asked.append((self.command, self.path, body))
+            told.headers.append(dict(self.headers))
             told.keys.append(self.headers.get("Authorization"))
             if told.sends_on and self.path != "/elsewhere":
                 self.send_response(302)
@@ -65,7 +67,7 @@ def api() -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
