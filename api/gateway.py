@@ -36,7 +36,7 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self.within_reason(self._accepting.ask(draft))
+        return await self._within_reason(self._accepting.ask(draft))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection."""
@@ -44,7 +44,7 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await self.within_reason(
+            return await self._within_reason(
                 asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
             )
         finally:
@@ -56,7 +56,7 @@ class Gateway:
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def within_reason(self, answer: Awaitable[T]) -> T:
+    async def _within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""
         limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
         try:
