@@ -95,7 +95,7 @@ class Authentication:
     async def _caller(self, given: str | None) -> Caller:
         scheme, _, token = (given or "").partition(" ")
         key = KeyText.parse(token.strip(" ")) if scheme.lower() == "bearer" else None
-        live = await self._gateway.within_reason(self._keyring.live(key)) if key else None
+        live = await self._keyring.live(key) if key else None
         if live is None:
             raise _stranger()
         if live.unnoted:

@@ -52,7 +52,7 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self.within_reason(self._accepting.ask(draft))
+        return await self._within_reason(self._accepting.ask(draft))
 
     async def accept_once(self, post: Post) -> Outcome:
         """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
@@ -73,7 +73,7 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await self.within_reason(
+            return await self._within_reason(
                 asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
             )
         finally:
@@ -86,7 +86,7 @@ class Gateway:
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def within_reason(self, answer: Awaitable[T]) -> T:
+    async def _within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""
         limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
         try:

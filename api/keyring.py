@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from db import keys
 from db.coalesce import Coalescer
-from db.database import connection
+from db.database import Unavailable, connection
 from db.keys import Live
 from db.secrets import KeyText
 from settings import Settings
@@ -39,6 +39,8 @@ class Keyring:
 
     def __init__(self, settings: Settings) -> None:
         self._seconds, self._most = settings.key_cache, settings.key_cache_size
+        # A database that hangs does not keep its own limits.
+        self._patience = settings.db_connect_timeout + settings.db_statement_timeout
         # Apart, so that keys that somebody makes up do not push out those that work.
         self._works: dict[int, _Known] = {}
         self._fails: dict[int, _Known] = {}
@@ -65,8 +67,12 @@ class Keyring:
         if asked is None or now - asked.since > self._seconds:
             asked = self._asked[id] = _Asked(self._lookups.ask(id), now)
             asked.answer.add_done_callback(lambda _: self._learn(id, asked))
-        # One that gives up must not take the answer from the others.
-        return await asyncio.shield(asked.answer)
+        try:
+            async with asyncio.timeout(self._patience):
+                # One that gives up must not take the answer from the others.
+                return await asyncio.shield(asked.answer)
+        except TimeoutError:
+            raise Unavailable(f"no answer within {self._patience:g} seconds") from None
 
     def _learn(self, id: int, asked: _Asked) -> None:
         if self._asked.get(id) is asked:

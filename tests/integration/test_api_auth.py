@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
+import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -273,3 +275,20 @@ def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> 
     assert '"client":1' in line
     assert f'"key":{used.id}' in line
     assert used.secret not in api.log
+
+
+def test_where_keys_cannot_be_looked_up_it_is_a_503_and_never_a_401(
+    module_database_url: str, redis_server: Valkey
+) -> None:
+    impatient = {"key_cache": 0.2, "db_statement_timeout": 0.2}
+    with running(module_database_url, redis_server.url, auth="required", **impatient) as api:
+        known, new = (coming_in(api, key(api.ledger)) for _ in range(2))
+        assert known.get(NOTIFICATIONS).status == 200
+        with closing(psycopg2.connect(module_database_url)) as holder, holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE")
+            eventually(lambda: known.get(NOTIFICATIONS).status == 503)
+            answers = [known.get(NOTIFICATIONS), new.get(NOTIFICATIONS), new.notify("a@example.com")]
+            assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 3
+            assert api.client.get(NOTIFICATIONS).status == 401
+            assert api.client.get("/healthz").status == 200
+        eventually(lambda: known.get(NOTIFICATIONS).status == 200)
