@@ -23,6 +23,9 @@ def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield
         if not database.database.is_closed():
             database.database.close()
+    # The patience is the whole process's too; the next module makes its database with it.
+    with configured(database_url=database_url) as settings:
+        database.bind(settings)
 
 
 def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() -> None:
