@@ -63,7 +63,7 @@ def test_what_is_too_late_expires_and_is_not_sent(world: World) -> None:
     id = world.post_one(recipient, expiresAt=at(2))
     ended = world.ended(id)
     assert (ended["status"], ended["failureReason"]) == ("failed", "expired")
-    assert ended["lastError"] == "4.3.0 come back later"
+    assert ended["lastError"] == "451 4.3.0 come back later"
     assert world.mail_server.mails_to(recipient) == []
 
 
