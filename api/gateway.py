@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from actors.bell import Bell
+from actors.bell import Bell, Ring
 from actors.broker import broker
 from db import lifecycle
 from db.coalesce import Coalescer, Full
@@ -72,7 +73,11 @@ class Gateway:
         at = accepted[0].created_at.timestamp()
         broker.tell_time(at)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._bell.ring([a.id for a in accepted], at)
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for draft, stored in zip(drafts, accepted, strict=True):
+            groups[draft.lane, draft.client_id].append(stored.id)
+        for (lane, client), ids in groups.items():
+            self._bell.ring(Ring(ids, at, lane, client))
         return accepted
 
 

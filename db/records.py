@@ -18,9 +18,12 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    client_id: int = 1
+    sandbox: bool = False
+    lane: str = "normal"
 
 
-COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text", client_id="bigint", sandbox="boolean")
 
 
 class Accepted(NamedTuple):
