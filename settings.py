@@ -97,6 +97,9 @@ class Settings:
     ramp_first: float = _between(0.1, 1_000_000, 10)
     list_budget: float = _between(1, 3_600, 60)
     shutdown_grace: float = _between(1, 3_600, 30)
+    lane_reserve: int = _between(0, 1_000, 1)
+    fair_depth: int = _between(1, 1_000_000, 32)
+    fair_burst: int = _between(1, 1_000_000, 20)
     queue_prefetch: int = _between(1, 65_535, 32)
 
     accept_batch: int = _between(1, 10_000, 200)

@@ -22,8 +22,8 @@ from redis.retry import Retry
 
 import settings
 from actors.consumer import WaitingConsumer
+from actors.lanes import LANES
 
-QUEUE = "notifications"
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
 MAINTENANCE_CHANCE = 50_000
@@ -93,8 +93,8 @@ class Doorbell(RedisBroker):
             message = message.copy(options=self._rung_now())
         return super().enqueue(message, delay=delay)
 
-    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> int:
-        """Enqueue all of these at once, in one round trip; returns how many then wait in the queue.
+    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, int]:
+        """Enqueue all of these at once, in one round trip; returns how many then wait in each of their queues.
 
         `at` is the database's time at which their rows say that they were rung; absent, it is now.
 
@@ -103,19 +103,25 @@ class Doorbell(RedisBroker):
         """
         dated = self._rung_now() if at is None else {"rung_at": int(at * 1000)}
         ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
-        queue = f"{self.namespace}:{QUEUE}"
+        by_queue: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        for message in ringing:
+            by_queue[message.queue_name][message.options["redis_message_id"]] = message.encode()
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(f"{queue}.msgs", mapping={m.options["redis_message_id"]: m.encode() for m in ringing})
-            pipe.rpush(queue, *(m.options["redis_message_id"] for m in ringing))
-            return int(pipe.execute()[-1])
+            for queue, encoded in by_queue.items():
+                pipe.hset(f"{self.namespace}:{queue}.msgs", mapping=encoded)  # type: ignore[arg-type]
+                pipe.rpush(f"{self.namespace}:{queue}", *encoded)
+            return dict(zip(by_queue, map(int, pipe.execute()[1::2]), strict=True))
 
-    def depth(self) -> int:
-        """How many messages wait in the queue, those in workers' hands not counted."""
-        return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each lane's queue, those in workers' hands not counted."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for lane in LANES.values():
+                pipe.llen(f"{self.namespace}:{lane.queue}")
+            return dict(zip(LANES, map(int, pipe.execute()), strict=True))
 
-    def oldest_bell(self) -> float:
-        """The age in seconds of the bell at the head of the queue; 0 where the queue is empty."""
-        queue = f"{self.namespace}:{QUEUE}"
+    def oldest_bell(self, queue_name: str) -> float:
+        """The age in seconds of the bell at the head of a queue; 0 where the queue is empty."""
+        queue = f"{self.namespace}:{queue_name}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
@@ -127,9 +133,10 @@ class Doorbell(RedisBroker):
         """When the bell was rung, on the database's clock: a delayed one, when its delay was over."""
         return float(message.options.get("rung_at", message.message_timestamp)) / 1000
 
-    def oldest_in_hand(self) -> float:
-        """The age in seconds of the oldest bell that this process has fetched and not begun, or 0."""
-        return max(0.0, self.now() - min([*self.in_hand(QUEUE).values(), math.inf]))
+    def oldest_in_hand(self) -> dict[str, float]:
+        """By lane, when the oldest bell was rung that this process has fetched and not begun."""
+        oldest = {name: min([*self.in_hand(lane.queue).values(), math.inf]) for name, lane in LANES.items()}
+        return {name: at for name, at in oldest.items() if at < math.inf}
 
     def wait_for_bell(self, queue_name: str) -> None:
         """Return when the queue is not empty, or after REDIS_WAIT seconds. Needs Redis 6.2."""

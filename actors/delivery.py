@@ -18,8 +18,9 @@ from dramatiq.middleware import Middleware
 import logs
 import settings
 from actors.breaker import ALL, ONE, Breaker
-from actors.broker import QUEUE, broker
+from actors.broker import broker
 from actors.channels import Channel, Deferred, Undelivered
+from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable
@@ -68,7 +69,7 @@ class Delivery:
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
 
-    def deliver(self, ids: Sequence[int]) -> None:
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         admitted = self.breaker.admits()
         try:
@@ -84,7 +85,7 @@ class Delivery:
         if retries:
             first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                deliver.send_with_options(args=(later,), delay=delay)
+                ACTORS[lane.name].send_with_options(args=(later,), delay=delay)
             raise Again(first[1], first[0])
 
     def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
@@ -221,15 +222,22 @@ class _Process:
 running = _Process()
 
 
-@dramatiq.actor(
-    queue_name=QUEUE,
-    # The row owns the budget; the same number here ends a message that outlives its rows'.
-    max_retries=_current.max_attempts - 1,
-    min_backoff=int(_current.retry_min_backoff * 1000),
-    max_backoff=int(_current.retry_max_backoff * 1000),
-)
-def deliver(ids: list[int]) -> None:
-    """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
-    if running.delivery is None:
-        raise RuntimeError("this is no worker process")
-    running.delivery.deliver(ids)
+def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
+    @dramatiq.actor(
+        actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
+        queue_name=lane.queue,
+        # The row owns the budget; the same number here ends a message that outlives its rows'.
+        max_retries=_current.max_attempts - 1,
+        min_backoff=int(_current.retry_min_backoff * 1000),
+        max_backoff=int(_current.retry_max_backoff * 1000),
+    )
+    def deliver(ids: list[int]) -> None:
+        """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
+        if running.delivery is None:
+            raise RuntimeError("this is no worker process")
+        running.delivery.deliver(ids, lane)
+
+    return deliver
+
+
+ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}

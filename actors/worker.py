@@ -17,6 +17,7 @@ from actors.channels import Channel
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
+from actors.lanes import LaneQueue
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db import database, migrations
@@ -42,6 +43,7 @@ class WorkerProcess(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
         worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         breaker = Breaker(current, self._email.provider, identity)

@@ -55,7 +55,7 @@ class Retry:
         redriven, row = await self._gateway.read(_move, lifecycle.redrive, number, caller.client_id, grace)
         if not redriven:
             raise in_this_state(own(row), "retried", "failed")
-        self._gateway.ring([number])
+        self._gateway.ring(number, own(row)["lane"], caller.client_id)
         log.info("notification.redriven", id=number)
         write(resp, notification(own(row)))
 

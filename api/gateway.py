@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from actors.bell import Bell
+from actors.bell import Bell, Ring
 from actors.broker import broker
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
@@ -52,7 +53,7 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self._within_reason(self._accepting.ask(draft))
+        return await self.within_reason(self._accepting.ask(draft))
 
     async def accept_once(self, post: Post) -> Outcome:
         """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
@@ -63,9 +64,9 @@ class Gateway:
         """As `accept`, for many in one transaction."""
         return await self.within_reason(self._accepting_batches.ask(batch))
 
-    def ring(self, ids: Sequence[int]) -> None:
-        """Ring the bell of notifications that became due; never raises."""
-        self._bell.ring(ids, broker.now())
+    def ring(self, id: int, lane: str, client: int) -> None:
+        """Ring the bell of a notification that became due; never raises."""
+        self._bell.ring(Ring([id], broker.now(), lane, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection."""
@@ -73,7 +74,7 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await self._within_reason(
+            return await self.within_reason(
                 asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
             )
         finally:
@@ -86,7 +87,7 @@ class Gateway:
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _within_reason(self, answer: Awaitable[T]) -> T:
+    async def within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""
         limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
         try:
@@ -142,9 +143,12 @@ class Gateway:
     def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
         at = accepted[0].created_at.timestamp()
         broker.tell_time(at)
-        due = [a.id for a, d in zip(accepted, drafts, strict=True) if not d.waits(a.created_at)]
-        if due:
-            self._bell.ring(due, at)
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for draft, stored in zip(drafts, accepted, strict=True):
+            if not draft.waits(stored.created_at):
+                groups[draft.lane, draft.client_id].append(stored.id)
+        for (lane, client), ids in groups.items():
+            self._bell.ring(Ring(ids, at, lane, client))
 
 
 def _connected(report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

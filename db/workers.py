@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,20 +23,20 @@ def dead(column: str) -> str:
 
 
 class Crew(NamedTuple):
-    """All live workers: their threads, and the age in seconds of the oldest bell in their hands not yet begun."""
+    """All live workers: their threads, and by lane the age in seconds of the oldest bell in hand and not begun."""
 
     threads: int
-    oldest_bell: float
+    oldest_bells: dict[str, float]
 
 
 class Heartbeat(NamedTuple):
-    """`oldest_bell`: the age in seconds of the oldest bell that the worker has fetched and not begun."""
+    """`oldest_bells`: by lane, when the oldest bell was rung that it has fetched and not begun (seconds since 1970)."""
 
     worker: UUID
     host: str
     pid: int
     threads: int
-    oldest_bell: float = 0.0
+    oldest_bells: Mapping[str, float] = MappingProxyType({})
 
 
 def seen(beat: Heartbeat, worker_timeout: float) -> float:
@@ -42,16 +45,17 @@ def seen(beat: Heartbeat, worker_timeout: float) -> float:
     After a gap of a third of `worker_timeout` the worker is steady only from now on."""
     [(now,)] = rows(
         """
-        INSERT INTO workers AS w (id, host, pid, threads, oldest_bell_at)
-        VALUES (%s, %s, %s, %s, now() - %s * interval '1 second')
+        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells)
+        VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT (id) DO UPDATE
-        SET seen_at = now(), oldest_bell_at = excluded.oldest_bell_at,
+        SET seen_at = now(), oldest_bells = excluded.oldest_bells,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
         RETURNING extract(epoch FROM clock_timestamp())::float8
         """,
         str(beat.worker),
-        *beat[1:],
+        *beat[1:-1],
+        json.dumps(dict(beat.oldest_bells)),
         worker_timeout,
     )
     return float(now)
@@ -69,12 +73,15 @@ def forget(age: float) -> None:
 
 def crew(worker_timeout: float) -> Crew:
     """The live workers together."""
-    [found] = rows(
+    live = rows(
         """
-        SELECT coalesce(sum(threads), 0)::int,
-               coalesce(extract(epoch FROM now() - min(oldest_bell_at))::float8, 0)
+        SELECT threads, oldest_bells, extract(epoch FROM now())::float8
         FROM workers WHERE seen_at > now() - %s * interval '1 second'
         """,
         worker_timeout,
     )
-    return Crew(*found)
+    ages: dict[str, float] = {}
+    for _, bells, now in live:
+        for lane, rung_at in bells.items():
+            ages[lane] = max(ages.get(lane, 0.0), now - rung_at)
+    return Crew(sum(threads for threads, _, _ in live), ages)

@@ -280,7 +280,7 @@ def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> 
 def test_where_keys_cannot_be_looked_up_it_is_a_503_and_never_a_401(
     module_database_url: str, redis_server: Valkey
 ) -> None:
-    impatient = {"key_cache": 0.2, "db_statement_timeout": 0.2}
+    impatient: dict[str, Any] = {"key_cache": 0.2, "db_statement_timeout": 0.2}
     with running(module_database_url, redis_server.url, auth="required", **impatient) as api:
         known, new = (coming_in(api, key(api.ledger)) for _ in range(2))
         assert known.get(NOTIFICATIONS).status == 200

@@ -37,7 +37,7 @@ def scheduled(send_at: datetime | None, expires_at: datetime | None = None) -> i
 
 
 def due() -> list[int]:
-    return [d.id for d in relay.take_due(GRACE, 0, 100)]
+    return [d.id for d in relay.take_due("normal", GRACE, 0, 100)]
 
 
 def sending(send_at: datetime | None) -> Times:
@@ -62,7 +62,7 @@ def test_what_is_to_be_sent_later_is_rung_by_the_relay_the_moment_it_is_due_behi
     id = scheduled(in_seconds(60))
     assert due() == []
     passed(60.01, id)
-    assert [d.id for d in relay.take_due(GRACE, 1000, 100)] == [id]
+    assert [d.id for d in relay.take_due("normal", GRACE, 1000, 100)] == [id]
 
 
 def test_a_time_that_has_passed_means_now() -> None:

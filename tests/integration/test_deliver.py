@@ -18,6 +18,7 @@ from actors.channels.mail import Mail
 from actors.channels.mailboxes import Mailbox
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Again, Delivery
+from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable, connection, rows
@@ -32,10 +33,10 @@ from tests.smtp import Drop, Reply, SmtpServer
 class Process(Delivery):
     """A worker process of which each call is a thread, with connections of its own."""
 
-    def deliver(self, ids: Sequence[int]) -> None:
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         with ThreadPoolExecutor(1) as thread:
             try:
-                thread.submit(super().deliver, ids).result(30)
+                thread.submit(super().deliver, ids, lane).result(30)
             finally:
                 for channel in self._channels.values():
                     thread.submit(channel.hang_up).result(10)

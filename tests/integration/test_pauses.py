@@ -27,7 +27,7 @@ both = pytest.mark.parametrize("held", [MINE, MAIL])
 
 
 def due() -> list[int]:
-    return [d.id for d in relay.take_due(GRACE, 0, 100, HOUR) if not d.parked]
+    return [d.id for d in relay.take_due("normal", GRACE, 0, 100, HOUR) if not d.parked]
 
 
 def overdue(count: int = 1) -> list[int]:
@@ -65,8 +65,8 @@ def test_a_client_is_paused_alone() -> None:
 def test_the_relay_parks_what_is_paused_and_does_not_meet_it_again(held: tuple[str, str]) -> None:
     ids = overdue(3)
     pauses.pause(*held)
-    assert [d.parked for d in relay.take_due(GRACE, 0, 100, HOUR)] == [True] * 3
-    assert relay.take_due(GRACE, 0, 100, HOUR) == []
+    assert [d.parked for d in relay.take_due("normal", GRACE, 0, 100, HOUR)] == [True] * 3
+    assert relay.take_due("normal", GRACE, 0, 100, HOUR) == []
     waits = rows("SELECT extract(epoch FROM dispatch_after - now())::float8 FROM notifications")
     assert [wait for (wait,) in waits] == pytest.approx([HOUR] * 3, abs=5)
     assert all(row(id)["parked"] and not row(id)["rung"] for id in ids)
@@ -189,7 +189,7 @@ def test_no_resume_slips_between_a_relay_and_what_it_parks() -> None:
     for _ in range(ROUNDS):
         ids = overdue(20)
         pauses.pause(*MINE)
-        rung = at_once([partial(relay.take_due, GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
+        rung = at_once([partial(relay.take_due, "normal", GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
         [met] = [result for result in rung if isinstance(result, list)]
         parked = [d.id for d in met if d.parked]
         assert pauses.bring_back(*MINE, 100) == len(parked)
@@ -224,10 +224,10 @@ def _impatiently(call: Callable[[], object]) -> str:
 def test_many_that_resume_bring_each_row_back_once() -> None:
     ids = overdue(200)
     pauses.pause(*MINE)
-    relay.take_due(GRACE, 0, 1000, HOUR)
+    relay.take_due("normal", GRACE, 0, 1000, HOUR)
     pauses.resume(*MINE)
     assert sum(at_once([partial(pauses.bring_back, *MINE, 60)] * 4)) == 200
-    assert sorted(d.id for d in relay.take_due(GRACE, 0, 1000, HOUR)) == ids
+    assert sorted(d.id for d in relay.take_due("normal", GRACE, 0, 1000, HOUR)) == ids
 
 
 # upkeep

@@ -139,11 +139,11 @@ class Life(RuleBasedStateMachine):
         rows("UPDATE notifications SET dispatch_after = now() WHERE status = 'pending'")
         pending = {id for id, e in self.model.items() if e.status == "pending"}
         assert lifecycle.claim(self.model, self.workers[0]) == []
-        assert {due.id for due in relay.take_due(GRACE, 0, 100) if due.parked} == pending
+        assert {due.id for due in relay.take_due("normal", GRACE, 0, 100) if due.parked} == pending
         pauses.resume("client", str(CLIENT))
         assert pauses.bring_back("client", str(CLIENT), 100) == len(pending)
         pauses.forget("client", str(CLIENT))
-        assert {due.id for due in relay.take_due(GRACE, 0, 100) if not due.parked} == pending
+        assert {due.id for due in relay.take_due("normal", GRACE, 0, 100) if not due.parked} == pending
 
     @rule(id=ids)
     def expire(self, id: int) -> None:
