@@ -16,10 +16,13 @@ from actors.broker import broker
 from actors.channels import Channel
 from actors.channels.callback import Callback
 from actors.channels.email import Email
+from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
+from actors.lanes import LaneQueue
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db import database, migrations
+from db.models import CALLBACK
 
 log = logs.get("worker")
 
@@ -42,11 +45,12 @@ class WorkerProcess(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
         worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        breaker = Breaker(current, self._email.provider)
+        breaker = Breaker(current, self._email.provider, identity)
         self._callback = Callback(current)
-        channels: dict[str, Channel] = {"email": self._email, "callback": self._callback}
+        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()

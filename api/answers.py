@@ -12,7 +12,7 @@ from falcon.asgi import Response
 from api.problems import Problem
 
 LARGEST_ID = 2**63 - 1  # bigint
-_NAMES: dict[str, str] = {}
+_NAMES: dict[str, str] = {"lane": "priority"}
 
 
 def write(resp: Response, body: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def write(resp: Response, body: Mapping[str, Any]) -> None:
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with its names in camelCase."""
-    return {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
+    return {_NAMES.get(name) or _NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
 
 
 def id_of(raw: str, kind: str) -> int:

@@ -6,12 +6,18 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.auth import Authentication
+from api.batches import Batches
 from api.callbacks import Callback, Callbacks, Rotation
+from api.clients import Client, Clients
+from api.control import BulkRetry, Cancel, Retry
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.gateway import Gateway
 from api.health import Alive, Ready
+from api.keys import ClientKeys, Key, KeyRotation
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
+from api.pauses import ChannelPause, ClientPause, Pauses
 from api.requests import Lifespan, RequestId
 from db import database
 
@@ -22,7 +28,7 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway), Authentication(gateway)])
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway))
@@ -35,6 +41,18 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
+    app.add_route("/api/clients", Clients(gateway))
+    app.add_route("/api/clients/{id}", Client(gateway))
+    app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
+    app.add_route("/api/keys/{id}", Key(gateway))
+    app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
+    app.add_route("/api/notifications/batch", Batches(gateway))
+    app.add_route("/api/notifications/retry", BulkRetry(gateway))
+    app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
+    app.add_route("/api/notifications/{id}/retry", Retry(gateway))
+    app.add_route("/api/pauses", Pauses(gateway))
+    app.add_route("/api/pauses/client", ClientPause(gateway))
+    app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

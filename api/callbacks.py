@@ -15,7 +15,7 @@ from actors.channels.signature import new_secret
 from actors.channels.target import Target, Unfit
 from api.answers import id_of, shown, unknown, write
 from api.auth import require
-from api.bodies import read_json
+from api.bodies import read_json, read_nothing
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
@@ -82,6 +82,7 @@ class Callback:
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "manage")
+        await read_nothing(req, self._gateway.settings)
         deleted = await self._gateway.read(callbacks.delete, caller.client_id, id_of(id, KIND))
         if deleted is None:
             raise unknown(KIND)
@@ -97,6 +98,7 @@ class Rotation:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, secret = require(req, "manage"), new_secret()
+        await read_nothing(req, self._gateway.settings)
         overlap = self._gateway.settings.callback_overlap
         rotated = await self._gateway.read(callbacks.rotate, caller.client_id, id_of(id, KIND), secret, overlap)
         if rotated is None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import pages
+from api import idempotency, pages
+from api.answers import id_of, shown, unknown, write
 from api.asgi import LEFT
+from api.auth import require
 from api.bodies import read_json
+from api.drafts import draft, time_faults
 from api.gateway import Gateway
-from api.problems import Problem, invalid
+from api.mails import Mails
+from api.problems import invalid
+from api.representation import KIND, just_accepted, notification
+from api.rescheduling import Rescheduling
 from api.schemas import Schema
 from db import reports, timeline
+from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
 from db.models import FINAL
-from db.records import Accepted, Draft
+from db.records import Draft
 
 log = logs.get("api")
-
-DEFAULT_SUBJECT = "Notification"
-LARGEST_ID = 2**63 - 1  # bigint
 
 
 class Notifications:
@@ -32,46 +34,78 @@ class Notifications:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._schema = Schema("notification", gateway.settings)
+        self._mails = Mails(gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
+        caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
+        faults = self._schema.faults(document)
+        extras = self._mails.read(document, caller.senders, faults)
+        if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document)
-        accepted = await self._gateway.accept(draft)
-        log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
+        wanted, key = draft(document, caller, extras), idempotency.keyed(raw_key, document)
+        del document  # It may hold large files in base64, and the wait for the database may be long.
+        stored = await self._stored(wanted, key)
+        if isinstance(stored, Refusal):
+            raise idempotency.refused(stored, {"header": idempotency.HEADER})
+        _log(stored)
         resp.status = 201
-        resp.set_header("Location", f"/api/notifications/{accepted.id}")
-        _write(resp, _just_accepted(accepted, draft))
+        resp.set_header("Location", f"/api/notifications/{stored.accepted.id}")
+        if stored.replayed:
+            idempotency.say_replayed(resp)
+        write(resp, just_accepted(stored.accepted, stored.draft))
 
     async def on_get(self, req: Request, resp: Response) -> None:
+        owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, query.filters, query.after, query.limit + 1)
+        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
-        _write(resp, {"items": [_shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        write(resp, {"items": [shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
 
     on_head = on_get
 
+    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
+        if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
+            return await self._earlier(wanted, key, faults)
+        if key is None and not wanted.contents:
+            return Stored(await self._gateway.accept(wanted), wanted)
+        return await self._gateway.accept_once(Post(wanted, key))
+
+    async def _earlier(self, wanted: Draft, key: Key | None, faults: list[dict[str, str]]) -> Outcome:
+        """What is wrong now was right when the same request came first."""
+        if key and (known := await self._gateway.read(find, wanted.client_id, key)):
+            return known
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+
 
 class Notification:
-    """GET: one notification; with `wait`, when it has come to its end or so many seconds are over."""
+    """GET: one notification; with `wait`, when it has come to its end or so many seconds are over.
+
+    PATCH: send it at another time.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._rescheduling = Rescheduling(gateway)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
         wait = pages.whole(req.params, "wait", self._gateway.settings.long_poll_max)
-        row = await self._gateway.read(reports.notification, _id(id))
+        row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is not None and wait and row["status"] not in FINAL:
             row = await self._gateway.watch.end(row["id"], wait, req.scope[LEFT])
             if self._gateway.watch.stopping:
                 resp.set_header("Connection", "close")
         if row is None:
-            raise _unknown(id)
-        _write(resp, _shown(row))
+            raise unknown(KIND)
+        write(resp, notification(row))
 
     on_head = on_get
+
+    async def on_patch(self, req: Request, resp: Response, id: str) -> None:
+        caller = require(req, "manage")
+        write(resp, notification(await self._rescheduling.answer(req, id_of(id, KIND), caller)))
 
 
 class Attempts:
@@ -80,12 +114,13 @@ class Attempts:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        history = await self._gateway.read(reports.attempts, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        history = await self._gateway.read(reports.attempts, id_of(id, KIND), owner)
         # A notification without attempts yet has an empty history; an unknown one has none.
-        if not history and await self._gateway.read(reports.notification, _id(id)) is None:
-            raise _unknown(id)
-        _write(resp, {"items": [_shown(row) for row in history]})
+        if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
+            raise unknown(KIND)
+        write(resp, {"items": [shown(row) for row in history]})
 
     on_head = on_get
 
@@ -96,74 +131,16 @@ class Events:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        happened = await self._gateway.read(timeline.events, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        happened = await self._gateway.read(timeline.events, id_of(id, KIND), owner)
         if happened is None:
-            raise _unknown(id)
-        _write(resp, {"items": [{**event, "detail": _shown(event["detail"])} for event in happened]})
+            raise unknown(KIND)
+        write(resp, {"items": [{**event, "detail": shown(event["detail"])} for event in happened]})
 
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any]) -> Draft:
-    return Draft(
-        document["type"],
-        document["recipient"],
-        document.get("subject", DEFAULT_SUBJECT),
-        document["message"],
-        document.get("html"),
-        document.get("onUncertain", "resend"),
-        _json(document.get("tags")),
-        _json(document.get("metadata")),
-    )
-
-
-def _json(value: Any) -> str | None:
-    """For a jsonb column; what is empty is stored as nothing at all, and indexed nowhere."""
-    return orjson.dumps(value).decode() if value else None
-
-
-def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
-    """What GET would show at this moment, without asking."""
-    return {
-        "id": accepted.id,
-        **_shown(draft._asdict()),
-        "tags": orjson.loads(draft.tags or "[]"),
-        "metadata": orjson.loads(draft.metadata or "{}"),
-        "status": "pending",
-        "attemptCount": 0,
-        "retryCount": 0,
-        "lastError": None,
-        "failureReason": None,
-        "createdAt": accepted.created_at,
-        "nextAttemptAt": accepted.created_at,
-        "finishedAt": None,
-    }
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its names in camelCase."""
-    return {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-_NAMES: dict[str, str] = {}
-
-
-def _id(raw: str) -> int:
-    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
-        raise _unknown(raw)
-    return int(raw)
-
-
-def _unknown(_id: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "There is no notification with this id.")
-
-
-def _write(resp: Response, body: Mapping[str, Any]) -> None:
-    resp.content_type = "application/json"
-    resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+def _log(stored: Stored) -> None:
+    event = "notification.replayed" if stored.replayed else "notification.accepted"
+    log.info(event, id=stored.accepted.id, recipient=logs.masked(stored.draft.recipient))

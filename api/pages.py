@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from api.problems import invalid
+from api.times import NoTime, moment
 from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
-# What Python takes for a time in ISO 8601 is much more.
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
 
 class Wrong(ValueError):
@@ -29,25 +27,21 @@ class Query(NamedTuple):
     limit: int
 
 
-def parse(parameters: Mapping[str, Any], page_limit: int, known: Collection[str] | None = None) -> Query:
-    """The query of a list; raises a Problem that lists every wrong parameter.
+def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
+    """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
+    values = _values(parameters, lambda name: _parser(name, page_limit))
+    names = [name for name in values if name.startswith(_METADATA)]
+    metadata = {name.removeprefix(_METADATA): values.pop(name) for name in names}
+    return _query(values | ({"metadata": metadata} if metadata else {}), page_limit)
 
-    `known` are the parameters that it takes besides `limit`: by default those of GET /api/notifications.
-    """
-    values: dict[str, Any] = {}
-    faults = []
-    for name, raw in parameters.items():
-        try:
-            if known is None and name == "tag":
-                values["tags"] = [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
-            elif known is None and name.startswith(_METADATA):
-                values.setdefault("metadata", {})[_text(name[len(_METADATA) :], LONGEST_WORD)] = _value(_single(raw))
-            else:
-                values[name] = _parser(name, page_limit, _PARSERS if known is None else known)(_single(raw))
-        except Wrong as why:
-            faults.append({"parameter": name[:100], "detail": str(why)})
-    if faults:
-        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+
+def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
+    """The query of the list of an endpoint's callbacks; raises a Problem that lists every wrong parameter."""
+    parsers = {name: _PARSERS[name] for name in ("status", "cursor")} | {"limit": _up_to(page_limit)}
+    return _query(_values(parameters, lambda name: _known(name, parsers)), page_limit)
+
+
+def _query(values: dict[str, Any], page_limit: int) -> Query:
     limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
@@ -55,18 +49,27 @@ def parse(parameters: Mapping[str, Any], page_limit: int, known: Collection[str]
 
 def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
     """The only parameter that this address takes, a number from 1 to `most`; raises Problem."""
-    faults = []
-    value = None
-    for given, raw in parameters.items():
-        try:
-            if given != name:
-                raise Wrong(f"is not a known parameter; known is {name}")
-            value = _whole(_single(raw), most)
-        except Wrong as why:
-            faults.append({"parameter": given[:100], "detail": str(why)})
-    if faults:
-        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    value: int | None = _values(parameters, lambda given: _known(given, {name: _up_to(most)})).get(name)
     return value
+
+
+class Numbered(NamedTuple):
+    """Of a list in the order of ids: those above `after`."""
+
+    after: int
+    limit: int
+
+    def page(self, found: list[Any]) -> dict[str, Any]:
+        """Of `limit` + 1 that were looked for: the items, and the cursor of the page after."""
+        items = found[: self.limit]
+        return {"items": items, "nextCursor": str(items[-1]["id"]) if len(found) > self.limit else None}
+
+
+def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
+    """The query of a list that has no filters; raises a Problem that lists every wrong parameter."""
+    parsers = {"limit": _up_to(page_limit), "cursor": _up_to(2**63 - 1)}
+    values = _values(parameters, lambda name: _known(name, parsers))
+    return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
 
 
 def cursor(last: Mapping[str, Any]) -> str:
@@ -75,30 +78,51 @@ def cursor(last: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def _position(raw: str) -> Position:
+def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str], Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    faults = []
+    for name, raw in parameters.items():
+        try:
+            values[name] = parser(name)(raw if name == _TAG else _single(raw))
+        except Wrong as why:
+            faults.append({"parameter": name[:100], "detail": str(why)})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    return values
+
+
+def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
+    if name not in parsers:
+        raise Wrong(f"is not a known parameter; known are {', '.join(parsers)}")
+    return parsers[name]
+
+
+def position(raw: str) -> Position:
+    """Where a cursor points to; raises Wrong."""
     try:
         place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
         when, _, id = place.partition(" ")
-        return Position(_time(when), _whole(id, 2**63 - 1))
+        return Position(time(when), _whole(id, 2**63 - 1))
     except (binascii.Error, UnicodeError, ValueError):
         raise Wrong("is not a cursor that this API gave out") from None
 
 
-def _time(raw: str) -> datetime:
+def time(raw: str) -> datetime:
+    """A time as RFC 3339 has it, in UTC; raises Wrong."""
     try:
-        if _RFC_3339.fullmatch(raw):
-            return datetime.fromisoformat(raw.upper()).astimezone(UTC)
-    except OverflowError:
-        raise Wrong("is out of range") from None
-    except ValueError:  # It looks like a time, but there is none such.
-        pass
-    raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
+        return moment(raw)
+    except NoTime as why:
+        raise Wrong(str(why)) from None
 
 
 def _whole(raw: str, most: int) -> int:
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
     return int(raw)
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    return lambda raw: _whole(raw, most)
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
@@ -127,24 +151,29 @@ def _single(raw: Any) -> str:
     return raw
 
 
-_METADATA = "metadata."
+def _tags(raw: Any) -> list[str]:
+    """Once or several times: all of them are wanted."""
+    return [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
+
+
+_TAG, _METADATA = "tag", "metadata."
 # What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
-_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to"}
+_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": _one_of(STATUSES),
     "type": _one_of(TYPES),
     "recipient": _text,
-    "createdFrom": _time,
-    "createdTo": _time,
-    "cursor": _position,
+    "sandbox": lambda raw: _one_of(("true", "false"))(raw) == "true",
+    "createdFrom": time,
+    "createdTo": time,
+    _TAG: _tags,
+    "cursor": position,
 }
 
 
-def _parser(name: str, page_limit: int, known: Collection[str]) -> Callable[[str], Any]:
-    if name == "limit":
-        return lambda raw: _whole(raw, page_limit)
-    if name not in known:
-        more = (*known, "limit", *(("tag", "metadata.<key>") if known is _PARSERS else ()))
-        raise Wrong(f"is not a known parameter; known are {', '.join(more)}")
-    return _PARSERS[name]
+def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+    if name.startswith(_METADATA):
+        _text(name.removeprefix(_METADATA), LONGEST_WORD)
+        return _value
+    return _known(name, {**_PARSERS, "limit": _up_to(page_limit), f"{_METADATA}<key>": _value})

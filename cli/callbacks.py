@@ -6,7 +6,7 @@ import click
 
 from cli import show
 from cli.client import Answer, Client
-from cli.notifications import as_json_option, url_option
+from cli.notifications import at_url, in_json
 
 EVENTS = ("sent", "failed", "cancelled")
 ENDPOINT = {"id": "ID", "url": "URL", "events": "EVENTS", "disabledReason": "DISABLED", "description": "DESCRIPTION"}
@@ -31,8 +31,8 @@ def callbacks() -> None:
 @click.argument("endpoint")
 @click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="Only these ends; all by default.")
 @click.option("--description", help="What it is for.")
-@url_option
-@as_json_option
+@at_url
+@in_json
 def create(client: Client, as_json: bool, endpoint: str, events: tuple[str, ...], description: str | None) -> None:
     """Register ENDPOINT, a URL, and show its secret, this once."""
     wanted: dict[str, object] = {"url": endpoint}
@@ -44,8 +44,8 @@ def create(client: Client, as_json: bool, endpoint: str, events: tuple[str, ...]
 
 
 @callbacks.command("list")
-@url_option
-@as_json_option
+@at_url
+@in_json
 def list_(client: Client, as_json: bool) -> None:
     """List the endpoints."""
     answer = client.callbacks()
@@ -58,8 +58,8 @@ def list_(client: Client, as_json: bool) -> None:
 
 @callbacks.command
 @_id
-@url_option
-@as_json_option
+@at_url
+@in_json
 def rotate(client: Client, as_json: bool, id: int) -> None:
     """Give an endpoint a new secret; the old one signs too for a while."""
     _print_secret(client.rotate_callback(id), as_json)
@@ -67,8 +67,8 @@ def rotate(client: Client, as_json: bool, id: int) -> None:
 
 @callbacks.command
 @_id
-@url_option
-@as_json_option
+@at_url
+@in_json
 def delete(client: Client, as_json: bool, id: int) -> None:
     """Delete an endpoint; what is still to be told to it fails."""
     answer = client.delete_callback(id)
@@ -80,8 +80,8 @@ def delete(client: Client, as_json: bool, id: int) -> None:
 @click.option("--status", type=click.Choice(("pending", "processing", "sent", "failed")), help="Only these.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@url_option
-@as_json_option
+@at_url
+@in_json
 def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None:
     """List what was told to an endpoint, newest first."""
     answer = client.deliveries(id, **wanted)
@@ -96,8 +96,8 @@ def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None
 @callbacks.command
 @_id
 @click.argument("delivery", type=click.IntRange(min=1))
-@url_option
-@as_json_option
+@at_url
+@in_json
 def retry(client: Client, as_json: bool, id: int, delivery: int) -> None:
     """Deliver a callback that has failed again."""
     answer = client.retry_delivery(id, delivery)

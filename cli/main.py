@@ -21,7 +21,13 @@ COMMANDS = {
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
     "callbacks": "cli.callbacks:callbacks",
+    "cancel": "cli.control:cancel",
+    "retry": "cli.control:retry",
+    "pause": "cli.control:pause",
+    "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
+    "clients": "cli.clients:clients",
+    "keys": "cli.keys:keys",
 }
 
 

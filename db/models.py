@@ -19,6 +19,9 @@ from db.database import database
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
 TYPES = ("email",)
+CALLBACK = "callback"  # the type, and the lane, of what tells a client how a notification ended
+CHANNELS = (*TYPES, CALLBACK)  # what can be paused
+PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
 
 
 class Table(Model):
@@ -46,9 +49,15 @@ class Notification(Table):
     next_attempt_at = DateTimeTZField(null=True)
     dispatch_after = DateTimeTZField(null=True)
     on_uncertain = TextField()
+    client_id = BigIntegerField()
+    sandbox = BooleanField()
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    mail = BinaryJSONField(null=True)
+    lane = TextField()
+    send_at = DateTimeTZField(null=True)
+    parked = BooleanField()
     tags = BinaryJSONField(null=True, index=False)
     metadata = BinaryJSONField(null=True, index=False)
     callback_id = BigIntegerField(null=True)

@@ -15,11 +15,11 @@ from db.models import FINAL, Attempt, Notification
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
+    *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
         fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),
     ),
-    N.on_uncertain,
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
 )
@@ -38,15 +38,15 @@ class Position(NamedTuple):
     id: int
 
 
-def notification(id: int) -> Row | None:
-    """One notification with its message, or None. A callback is none of the client's notifications."""
-    found = notifications([id])
+def notification(id: int, client: int) -> Row | None:
+    """One notification of a client with its message, or None. A callback is none of its notifications."""
+    found = dicts(_whole().where(N.id == id, N.client_id == client))
     return found[0] if found else None
 
 
 def notifications(ids: Sequence[int]) -> list[Row]:
-    """These notifications with their messages, in any order."""
-    return dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id.in_(ids), N.callback_id.is_null()))
+    """These notifications with their messages, in any order. The caller knows whose they are."""
+    return dicts(_whole().where(N.id.in_(ids)))
 
 
 def finished(ids: Sequence[int]) -> list[int]:
@@ -55,21 +55,25 @@ def finished(ids: Sequence[int]) -> list[int]:
     return [id for (id,) in found]
 
 
-def attempts(id: int) -> list[Row]:
-    """Every attempt of a notification, first to last."""
-    return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == id).order_by(Attempt.number))
+def attempts(id: int, client: int) -> list[Row]:
+    """Every attempt of a notification of a client, first to last."""
+    return _attempts(N.select(N.id).where(N.id == id, N.client_id == client, N.callback_id.is_null()))
 
 
-def newest(filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
-    """Up to `limit` notifications without their messages, newest first, that came before `after`.
+def callback_attempts(id: int) -> list[Row]:
+    """Every attempt to deliver a callback, first to last."""
+    return _attempts(N.select(N.id).where(N.id == id, ~N.callback_id.is_null()))
+
+
+def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
+    """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
 
     `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive), tags (all of
     them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
     in an index; but what is found by rare tags or metadata is found first and sorted then.
     """
-    query = (
-        N.select(*_HEAD, *_STATE).where(N.callback_id.is_null()).order_by(N.created_at.desc(), N.id.desc()).limit(limit)
-    )
+    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
+    query = owned.order_by(N.created_at.desc(), N.id.desc()).limit(limit)
     for name, value in filters.items():
         query = query.where(_CONDITIONS[name](value))
     if after is not None:
@@ -80,6 +84,14 @@ def newest(filters: Mapping[str, Any], after: Position | None, limit: int) -> li
 def answers() -> None:
     """Raise Unavailable unless the database answers."""
     rows("SELECT 1")
+
+
+def _whole() -> Any:
+    return N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.callback_id.is_null())
+
+
+def _attempts(owned: Any) -> list[Row]:
+    return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
 
 
 def dicts(query: Any) -> list[Row]:
@@ -96,6 +108,7 @@ _CONDITIONS = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
+    "sandbox": lambda value: N.sandbox == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
     "tags": lambda value: _holds(N.tags, value),

@@ -16,19 +16,19 @@ _LOST = "lost"
 _TOLD_OF_ATTEMPTS = ("number", "outcome", "provider", "phase", "reply_code", "enhanced_code", "text")
 
 
-def events(id: int) -> list[Row] | None:
+def events(id: int, client_id: int) -> list[Row] | None:
     """Each event with its name, its time (`at`) and its `detail`, first to last; None for an unknown notification.
 
     Of things at the same moment, an attempt comes before the end that it led to.
     """
     known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason)
-    found = dicts(known.where(N.id == id, N.callback_id.is_null()))
+    found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
     if not found:
         return None
     [row] = found
     happened = [
         _event("accepted", row["created_at"]),
-        *map(_attempted, attempts(id)),
+        *map(_attempted, attempts(id, client_id)),
         *_acts(id),
         *_ending(row),
     ]
@@ -47,19 +47,19 @@ def _attempted(attempt: Row) -> Row:
 
 
 def _acts(id: int) -> list[Row]:
-    """What the table of events holds. An operator's retry ended a failure, which stands only there."""
+    """What operators did, and with which key. A retry ended a failure, which stands only there."""
     found = []
     for name, at, detail in rows("SELECT name, at, detail FROM events WHERE notification_id = %s ORDER BY at, id", id):
-        failed_at = detail.pop("failedAt", None)
+        failed_at, reason = detail.pop("failedAt", None), detail.pop("failureReason", None)
         if failed_at is not None:
-            found.append(_event("failed", datetime.fromisoformat(failed_at), failure_reason=detail["failureReason"]))
-        found.append(_event(name, at) if failed_at is not None else {"event": name, "at": at, "detail": detail})
+            found.append(_event("failed", datetime.fromisoformat(failed_at), failure_reason=reason))
+        found.append({"event": name, "at": at, "detail": detail})
     return found
 
 
 def _ending(row: Row) -> list[Row]:
     if row["status"] == "failed":
         return [_event("failed", row["finished_at"], failure_reason=row["failure_reason"])]
-    if row["finished_at"] is not None:
-        return [_event(row["status"], row["finished_at"])]
+    if row["status"] == "sent":
+        return [_event("sent", row["finished_at"])]
     return []

@@ -45,7 +45,9 @@ class Callback:
             "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=settings.ring_waiting
         )
 
-    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
+    def send(
+        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+    ) -> Receipt:
         id = notification.callback_id or 0
         endpoint = self._endpoint(id)
         if self._rests.resting(id):

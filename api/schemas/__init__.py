@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
 
+from actors.channels.mailboxes import split
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
+from api.times import NoTime, moment
 from settings import Settings
 
 Fault = dict[str, str]
 
+LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
+LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _METADATA_KEY = re.compile("[A-Za-z0-9_.-]+")
+_PRINTABLE = re.compile("[\x20-\x7e]*")
+
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
+_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
+_QUOTED = r'"[A-Za-z0-9 !#-\[\]-~]{0,100}"'
+# RFC 2045, 5.1. The name of a file is `filename`, and no other.
+_CONTENT_TYPE = re.compile(
+    rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.IGNORECASE
+)
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,100}")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -38,10 +54,53 @@ def _is_address(value: object) -> bool:
     return True
 
 
+@_formats.checks("mailbox", raises=Wanting)
+def _is_mailbox(value: object) -> bool:
+    if isinstance(value, str):
+        _is_one_line(value)
+        _, address = split(value)
+        if len(address) > LONGEST_ADDRESS:
+            raise Wanting(f"has an address of more than {LONGEST_ADDRESS} characters")
+        if fault := address_fault(address):
+            raise Wanting(f"must be a mail address, or a name and <name@example.com> behind it: {fault}")
+    return True
+
+
+@_formats.checks("https-url", raises=Wanting)
+def _is_https_url(value: object) -> bool:
+    if isinstance(value, str) and not (len(value) <= LONGEST_URL and _HTTPS.fullmatch(value)):
+        raise Wanting(f"must be an https:// URL (RFC 3986) of at most {LONGEST_URL} characters")
+    return True
+
+
+@_formats.checks("content-type", raises=Wanting)
+def _is_content_type(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_URL and not _CONTENT_TYPE.fullmatch(value):
+        raise Wanting("must be a type such as application/pdf or text/csv; charset=utf-8, without a name")
+    return True
+
+
+@_formats.checks("content-id", raises=Wanting)
+def _is_content_id(value: object) -> bool:
+    if isinstance(value, str) and not _CONTENT_ID.fullmatch(value):
+        raise Wanting("must have letters, digits and . _ + - @ only, at most 100")
+    return True
+
+
 @_formats.checks("one-line", raises=Wanting)
 def _is_one_line(value: object) -> bool:
     if isinstance(value, str) and _NOT_IN_ONE_LINE.search(value):
         raise Wanting("must be one line without control characters")
+    return True
+
+
+@_formats.checks("sender", raises=Wanting)
+def _is_sender(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > LONGEST_ADDRESS:
+        return True
+    # A domain is one that could stand in an address.
+    if fault := address_fault(f"a{value}" if value.startswith("@") else value):
+        raise Wanting(f"must be a mail address, or @example.com for all of a domain: {fault}")
     return True
 
 
@@ -59,15 +118,52 @@ def _is_metadata_key(value: object) -> bool:
     return True
 
 
-class Schema:
-    """One schema file of this folder, ready to check documents."""
+@_formats.checks("date-time", raises=NoTime)
+def _is_time(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_TIME:
+        moment(value)
+    return True
 
-    def __init__(self, name: str, settings: Settings) -> None:
+
+@_formats.checks("key", raises=Wanting)
+def _is_key(value: object) -> bool:
+    if isinstance(value, str) and not _PRINTABLE.fullmatch(value):
+        raise Wanting("must have printable ASCII characters only")
+    return True
+
+
+def _if_few(keyword: str, most: str) -> Any:
+    """Look at what an array or object holds only where it holds no more than it may: else that is fault enough."""
+    check = Draft202012Validator.VALIDATORS[keyword]
+
+    def checked(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if not isinstance(instance, (list, dict)) or len(instance) <= schema.get(most, inf):
+            yield from check(validator, value, instance, schema)
+
+    return checked
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "items": _if_few("items", "maxItems"),
+        "uniqueItems": _if_few("uniqueItems", "maxItems"),
+        "propertyNames": _if_few("propertyNames", "maxProperties"),
+        "additionalProperties": _if_few("additionalProperties", "maxProperties"),
+    },
+)
+
+
+class Schema:
+    """One schema file of this folder, ready to check documents. `more` are properties beside those in the file."""
+
+    def __init__(self, name: str, settings: Settings, more: Mapping[str, Any] | None = None) -> None:
         self.document: dict[str, Any] = _with_limits(
             json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
         )
+        self.document["properties"].update(more or {})
         Draft202012Validator.check_schema(self.document)
-        self._validator = Draft202012Validator(self.document, format_checker=_formats)
+        self._validator = _Validator(self.document, format_checker=_formats)
 
     def faults(self, document: object) -> list[Fault]:
         """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
@@ -100,7 +196,7 @@ def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _faults(error: Any) -> Iterator[tuple[str, str]]:
-    place = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
+    place = "".join(f"/{escaped(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -110,7 +206,7 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
         for name in error.instance:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
-                yield f"{place}/{_escaped(name)}", detail
+                yield f"{place}/{escaped(name)}", detail
     elif "propertyNames" in error.absolute_schema_path and error.validator == "maxLength":
         yield place, f"has a key of more than {error.validator_value} characters"
     else:
@@ -118,28 +214,34 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
 
 
 def _detail(error: Any) -> str:
-    value = error.validator_value
     if error.cause is not None:
         return str(error.cause)
+    value = error.validator_value
     if error.validator == "type":
-        return f"must be {'an' if value[0] in 'aeio' else 'a'} {value}"
+        kinds = [value] if isinstance(value, str) else value
+        return f"must be {' or '.join(_ARTICLES.get(kind, f'a {kind}') for kind in kinds)}"
     if error.validator == "enum":
         return f"must be one of: {', '.join(map(str, value))}"
-    if error.validator == "minLength":
-        return "must not be empty" if value == 1 else f"must have at least {value} characters"
-    if error.validator == "maxLength":
-        return f"must have at most {value} characters, has {len(error.instance)}"
-    return _SIZES.get(error.validator, f"does not meet {error.validator}").format(value)
+    if error.validator in ("minLength", "minItems") and value == 1:
+        return "must not be empty"
+    if error.validator in _COUNTED:
+        return f"must have at most {value} {_COUNTED[error.validator]}, has {len(error.instance)}"
+    return _BOUNDS.get(error.validator, f"does not meet {error.validator}").format(value)
 
 
-_SIZES = {
-    "minItems": "must have at least {}",
-    "maxItems": "must have at most {}",
-    "maxProperties": "must have at most {} entries",
-    "minProperties": "must have at least {} of them",
-    "uniqueItems": "must not hold the same twice",
+_ARTICLES = {"integer": "a whole number", "object": "an object", "array": "an array", "null": "null"}
+_BOUNDS = {
+    "minLength": "must have at least {} characters",
+    "minProperties": "must name at least {} field",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minItems": "must have at least {} of them",
+    "uniqueItems": "must not have the same item twice",
 }
 
 
-def _escaped(name: str) -> str:
+_COUNTED = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
+
+
+def escaped(name: str) -> str:
     return name[:100].replace("~", "~0").replace("/", "~1")

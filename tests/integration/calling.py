@@ -54,7 +54,7 @@ def to(url: str) -> Claimed:
     made = callbacks.create(New(1, url, "", ["sent"], SECRET), 1000)
     assert made is not None
     at = datetime(2024, 1, 1, tzinfo=UTC)
-    return Claimed(7, 1, "callback", "", "notification.sent", BODY, None, "resend", 0, at, made["id"])
+    return Claimed(7, 1, "callback", "", "notification.sent", BODY, None, "resend", 0, at, callback_id=made["id"])
 
 
 def failure(channel: Callback, callback: Claimed) -> Undelivered:

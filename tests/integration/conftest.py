@@ -24,5 +24,8 @@ def bound(module_database_url: str) -> Iterator[Settings]:
 def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
-        database.rows("TRUNCATE notifications, attempts, workers, providers, events, callbacks RESTART IDENTITY")
+        database.rows(
+            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
+            " callbacks RESTART IDENTITY"
+        )
         yield bound

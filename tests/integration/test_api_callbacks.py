@@ -89,9 +89,9 @@ def test_no_secret_is_logged(api: Api, client: CheckedClient) -> None:
         ({"url": "https://10.0.0.1/"}, "/url", "leads to an address that is not public"),
         ({"url": "https://u:p@example.com/"}, "/url", "must hold no user, password or #fragment"),
         ({"url": 5}, "/url", "must be a string"),
-        ({"events": []}, "/events", "must have at least 1"),
+        ({"events": []}, "/events", "must not be empty"),
         ({"events": ["pending"]}, "/events/0", "must be one of: sent, failed, cancelled"),
-        ({"events": ["sent", "sent"]}, "/events", "must not hold the same twice"),
+        ({"events": ["sent", "sent"]}, "/events", "must not have the same item twice"),
         ({"description": "a\nb"}, "/description", "must be one line without control characters"),
         ({"secret": "mine"}, "/secret", "is not a known field; known are url, events, description"),
     ],
@@ -133,7 +133,7 @@ def test_a_change_changes_what_it_names(client: CheckedClient) -> None:
     assert changed == client.get(place).json
     enabled = send(client, "PATCH", place, {"disabled": False}).json
     assert (enabled["disabled"], enabled["disabledAt"], enabled["disabledReason"]) == (False, None, None)
-    assert faults(send(client, "PATCH", place, {})) == {"": "must have at least 1 of them"}
+    assert faults(send(client, "PATCH", place, {})) == {"": "must name at least 1 field"}
     assert faults(send(client, "PATCH", place, {"url": "http://a"})) == {"/url": "must begin with https://"}
 
 
@@ -227,5 +227,23 @@ def test_a_callback_is_none_of_the_notifications(client: CheckedClient) -> None:
     [listed] = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries").json["items"]
 
     assert [n["id"] for n in client.get("/api/notifications").json["items"]] == [subject]
-    assert client.get(f"/api/notifications/{listed['id']}").status == 404
-    assert client.get(f"/api/notifications/{listed['id']}/events").status == 404
+    place = f"/api/notifications/{listed['id']}"
+    for path in ("", "?wait=1", "/events", "/attempts"):
+        assert client.get(place + path).status == 404
+
+
+def test_what_is_for_notifications_leaves_callbacks_as_they_are(client: CheckedClient) -> None:
+    endpoint = make(client)
+    end(client)
+    [listed] = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries").json["items"]
+    place = f"/api/notifications/{listed['id']}"
+    assert send(client, "POST", f"{place}/cancel").status == 404
+    assert send(client, "PATCH", place, {"sendAt": "2124-01-01T00:00:00Z"}).status == 404
+    end(client, listed["id"], "deferred")
+    assert send(client, "POST", f"{place}/retry").status == 404
+    every: dict[str, Any] = {"filter": {}}
+    assert client.post("/api/notifications/retry", every | {"dryRun": True}).json["matched"] == 0
+    assert client.post("/api/notifications/retry", every).json["retried"] == 0
+
+    shown = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries/{listed['id']}").json
+    assert (shown["status"], len(shown["attempts"])) == ("failed", 1)

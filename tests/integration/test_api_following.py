@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cli.servers.valkey import Valkey
 from db import database, lifecycle
+from db.reports import Position
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults
 from tests.environment import configured
 from tests.integration.api import running
-from tests.integration.rows import GRACE, WORKER, alive, attempt, passed
+from tests.integration.rows import CLIENT, GRACE, WORKER, alive, attempt, passed
 
 EVENTS = NOTIFICATIONS + "/{}/events"
+NOBODY = {"keyId": None}  # as where AUTH is off
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +75,14 @@ def test_nothing_is_stored_where_there_is_nothing(client: CheckedClient) -> None
         ({"tags": [""]}, "/tags/0", "must not be empty"),
         ({"tags": ["a\nb"]}, "/tags/0", "must be one line without control characters"),
         ({"tags": ["x" * 11]}, "/tags/0", "must have at most 10 characters, has 11"),
-        ({"tags": ["a", "a"]}, "/tags", "must not hold the same twice"),
-        ({"tags": list("abcd")}, "/tags", "must have at most 3"),
+        ({"tags": ["a", "a"]}, "/tags", "must not have the same item twice"),
+        ({"tags": list("abcd")}, "/tags", "must have at most 3 entries, has 4"),
         ({"metadata": []}, "/metadata", "must be an object"),
         ({"metadata": {"a": 1}}, "/metadata/a", "must be a string"),
         ({"metadata": {"a": {"b": "c"}}}, "/metadata/a", "must be a string"),
         ({"metadata": {"a": "\0"}}, "/metadata/a", "must not hold the character U+0000"),
         ({"metadata": {"a": "x" * 13}}, "/metadata/a", "must have at most 12 characters, has 13"),
-        ({"metadata": dict.fromkeys("abc", "")}, "/metadata", "must have at most 2 entries"),
+        ({"metadata": dict.fromkeys("abc", "")}, "/metadata", "must have at most 2 entries, has 3"),
         ({"metadata": {"x" * 9: ""}}, "/metadata", "has a key of more than 8 characters"),
         ({"metadata": {"a b": ""}}, "/metadata", "has a key that is not made of letters, digits, _, - and dots"),
         ({"metadata": {"a\n": ""}}, "/metadata", "has a key that is not made of letters, digits, _, - and dots"),
@@ -120,7 +123,7 @@ def test_the_story_is_told_in_order(client: CheckedClient) -> None:
     settle(id, "deferred", "450 busy")
     lose(id)
     settle(id, "refused", "550 no")
-    assert lifecycle.redrive(id, GRACE)
+    assert lifecycle.redrive(id, CLIENT, GRACE)
     settle(id, "sent", "250 ok")
 
     story = client.get(EVENTS.format(id)).json["items"]
@@ -138,12 +141,35 @@ def test_the_story_is_told_in_order(client: CheckedClient) -> None:
 
 def test_a_cancelled_one_and_an_expired_one_say_so(client: CheckedClient) -> None:
     cancelled, expired = (client.notify("a@example.com").json["id"] for _ in range(2))
-    assert lifecycle.cancel(cancelled)
+    assert lifecycle.cancel(cancelled, CLIENT)
     database.rows("UPDATE notifications SET expires_at = now() WHERE id = %s", expired)
     assert lifecycle.expire(10) == [expired]
 
     assert [e["event"] for e in client.get(EVENTS.format(cancelled)).json["items"]] == ["accepted", "cancelled"]
     assert client.get(EVENTS.format(expired)).json["items"][-1]["detail"] == {"failureReason": "expired"}
+
+
+def test_what_was_asked_for_stands_in_the_story_with_the_key_that_asked(client: CheckedClient) -> None:
+    id = client.notify("a@example.com").json["id"]
+    later = {"sendAt": "2124-01-01T00:00:00Z", "expiresAt": "2124-01-02T00:00:00Z"}
+    assert client.send("PATCH", f"{NOTIFICATIONS}/{id}", later).status == 200
+    assert client.request("POST", f"{NOTIFICATIONS}/{id}/cancel").status == 200
+    other = client.notify("a@example.com").json["id"]
+    settle(other, "refused", "550 no")
+    assert lifecycle.redrive(other, CLIENT, GRACE, 7)
+    settle(other, "refused", "550 no")
+    after = Position(datetime(2000, 1, 1, tzinfo=UTC), 0)
+    assert other in [moved.id for moved in lifecycle.redrive_all(CLIENT, {}, after, 1000, 8)]
+
+    first, second = (client.get(EVENTS.format(one)).json["items"] for one in (id, other))
+
+    assert [(e["event"], e["detail"]) for e in first] == [
+        ("accepted", {}),
+        ("rescheduled", {"sendAt": "2124-01-01T00:00:00.000000Z", "expiresAt": "2124-01-02T00:00:00.000000Z"} | NOBODY),
+        ("cancelled", NOBODY),
+    ]
+    assert [e["detail"] for e in second if e["event"] == "retried"] == [{"keyId": 7}, {"keyId": 8}]
+    assert [e["event"] for e in second].count("failed") == 2
 
 
 @pytest.mark.parametrize("id", ["0", "999999", "x", str(2**63)])

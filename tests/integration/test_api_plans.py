@@ -50,7 +50,7 @@ def crowd(databases: Databases) -> Iterator[None]:
 def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: Position | None) -> str:
     """How PostgreSQL finds this page."""
     with caplog.at_level(logging.DEBUG, logger="peewee"):
-        reports.newest(filters, after, 51)
+        reports.newest(1, filters, after, 51)
     [(sql, parameters)] = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
     return "\n".join(line for (line,) in database.rows(f"EXPLAIN {sql}", *parameters))
 

@@ -19,7 +19,7 @@ from tests.contract import faults
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.api import NOWHERE, Api, running
-from tests.integration.rows import GRACE, WORKER, attempt
+from tests.integration.rows import CLIENT, GRACE, WORKER, attempt
 
 LONG = 30  # seconds; what waits for so long is answered for another reason
 WAITING = 8
@@ -83,7 +83,7 @@ def test_it_is_answered_when_the_notification_is_sent(api: Api, threads: ThreadP
 def test_it_is_answered_when_the_notification_is_cancelled(api: Api, threads: ThreadPoolExecutor) -> None:
     id = api.client.notify("a@example.com").json["id"]
     waiting = begun(api, threads, id)
-    lifecycle.cancel(id)
+    lifecycle.cancel(id, CLIENT)
     assert waiting.result(LONG).json["status"] == "cancelled"
 
 

@@ -71,14 +71,14 @@ def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: 
     variables = {variable["key"]: "1" for variable in COLLECTION["variable"]} | {"baseUrl": ""}
     sent = {(i["request"]["method"], urlsplit(filled(i["request"]["url"]["raw"], variables)).path) for i in requests()}
     documented = {
-        (method.upper(), path.replace("{id}", "1").replace("{delivery}", "999999999"))
+        (method.upper(), path.replace("{id}", "1").replace("{type}", "email").replace("{delivery}", "999999999"))
         for path, item in api.contract.document["paths"].items()
         for method in item.keys() - {"parameters"}
     }
 
     assert documented <= sent
     assert {status for item in requests() for status in STATUS.findall(script(item))} == {
-        *("200", "201", "400", "404", "405", "415", "422")
+        *("200", "201", "400", "404", "405", "409", "415", "422")
     }
 
 
@@ -91,4 +91,6 @@ def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
 
 def test_it_is_a_collection_of_version_2_1() -> None:
     assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-    assert {variable["key"] for variable in COLLECTION["variable"]} == {"baseUrl", "id", "cursor", "callbackId"}
+    assert {variable["key"] for variable in COLLECTION["variable"]} == {
+        *("baseUrl", "key", "id", "cursor", "clientId", "keyId", "callbackId")
+    }

@@ -12,11 +12,12 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from db import callbacks, lifecycle, relay, reports
+from db import callbacks, lifecycle, pauses, relay, reports
 from db.callbacks import New
 from db.database import Unavailable, connection, database, rows
+from db.records import Times
 from settings import Settings
-from tests.integration.rows import GRACE, WORKER, accepted, alive, attempt, claimed, draft, passed, row, status
+from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, alive, attempt, claimed, draft, passed, row, status
 from tests.integration.test_races import at_once
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -65,13 +66,14 @@ def test_a_settlement_tells_what_a_get_would_show(outcome: str, event: str) -> N
     assert (callback["status"], callback["lane"], callback["client_id"]) == ("pending", "callback", 1)
     said = json.loads(callback["message"])
     assert (said["type"], said["timestamp"]) == (event, said["data"]["finishedAt"])
-    shown = reports.notification(held.id)
+    shown = reports.notification(held.id, CLIENT)
     assert shown is not None
     assert said["data"].pop("finishedAt") == shown["finished_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert said["data"].pop("createdAt") == shown["created_at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    names = ("id", "type", "recipient", "subject", "tags", "metadata", "status")
+    names = ("id", "type", "recipient", "subject", "tags", "metadata", "sandbox", "status")
     assert {name: said["data"][name] for name in names} == {name: shown[name] for name in names}
     assert said["data"]["attemptCount"] == 1
+    assert (said["data"]["priority"], said["data"]["sendAt"]) == ("normal", None)
     assert "message" not in said["data"]
     assert "html" not in said["data"]
 
@@ -95,8 +97,8 @@ def test_rescue_cancel_and_expiry_tell_too() -> None:
     lost = claimed(uuid4())
     assert lifecycle.rescue(alive(uuid4(), steady_for=31), 30, 600, 1, 100) == [lost.id]
     [cancelled, expired] = accepted(2)
-    assert lifecycle.cancel(cancelled)
-    assert not lifecycle.cancel(cancelled)
+    assert lifecycle.cancel(cancelled, CLIENT)
+    assert not lifecycle.cancel(cancelled, CLIENT)
     rows("UPDATE notifications SET expires_at = now() WHERE id = %s", expired)
     assert lifecycle.expire(10) == [expired]
 
@@ -139,6 +141,47 @@ def test_of_a_callback_nothing_is_told() -> None:
     assert len(told()) == 1
 
 
+def test_a_callback_is_redriven_for_its_own_endpoint_only() -> None:
+    id = endpoint()
+    end("sent")
+    [callback] = told()
+    [held] = lifecycle.claim([callback["id"]], WORKER)
+    end("refused", held=held)
+
+    assert not lifecycle.redrive(held.id, CLIENT, GRACE)
+    assert not lifecycle.redrive(held.id, CLIENT, GRACE, callback=id + 1)
+    assert not lifecycle.redrive(held.id, CLIENT + 1, GRACE, callback=id)
+    assert lifecycle.redrive(held.id, CLIENT, GRACE, callback=id)
+    assert status(held.id) == "pending"
+    assert not lifecycle.redrive(held.id, CLIENT, GRACE, callback=id)
+
+
+def test_a_callback_cannot_be_cancelled_or_rescheduled() -> None:
+    endpoint()
+    end("sent")
+    [callback] = told()
+    assert not lifecycle.cancel(callback["id"], CLIENT)
+    assert not lifecycle.reschedule(callback["id"], CLIENT, Times(True, None, False, None))
+    assert told() == [callback]
+
+
+def test_a_client_that_is_paused_is_told_and_a_channel_that_is_paused_is_not_used() -> None:
+    endpoint()
+    end("sent")
+    [callback] = told()
+    pauses.pause("channel", "callback")
+    pauses.pause("client", str(CLIENT))
+    assert lifecycle.claim([callback["id"]], WORKER) == []
+    assert [due.parked for due in relay.take_due("callback", GRACE, 100, 10)] == [True]
+
+    pauses.resume("channel", "callback")
+    assert pauses.bring_back("channel", "callback", 10) == 1
+    pauses.forget("channel", "callback")
+
+    assert [(due.id, due.parked) for due in relay.take_due("callback", GRACE, 100, 10)] == [(callback["id"], False)]
+    assert lifecycle.claim([callback["id"]], WORKER)
+
+
 def test_a_callback_has_a_budget_of_its_own_when_its_worker_dies() -> None:
     endpoint()
     end("sent")
@@ -155,14 +198,14 @@ def test_a_callback_has_a_budget_of_its_own_when_its_worker_dies() -> None:
 def test_the_relay_rings_for_it_at_once() -> None:
     endpoint()
     end("sent")
-    assert [due.id for due in relay.take_due(GRACE, 100, 10)] == [told()[0]["id"]]
+    assert [due.id for due in relay.take_due("callback", GRACE, 100, 10)] == [told()[0]["id"]]
 
 
 def test_callbacks_are_none_of_the_clients_notifications() -> None:
     endpoint()
     sent = end("sent")
-    assert [shown["id"] for shown in reports.newest({}, None, 10)] == [sent]
-    assert reports.notification(told()[0]["id"]) is None
+    assert [shown["id"] for shown in reports.newest(CLIENT, {}, None, 10)] == [sent]
+    assert reports.notification(told()[0]["id"], CLIENT) is None
 
 
 def test_what_cannot_be_committed_is_neither_sent_nor_told() -> None:
@@ -213,7 +256,13 @@ def test_of_those_who_end_it_at_the_same_moment_one_tells() -> None:
         rows("DELETE FROM notifications")
         [id] = accepted()
         rows("UPDATE notifications SET expires_at = now() WHERE id = %s", id)
-        at_once([partial(lifecycle.cancel, id), partial(lifecycle.expire, 10), partial(lifecycle.cancel, id)])
+        at_once(
+            [
+                partial(lifecycle.cancel, id, CLIENT),
+                partial(lifecycle.expire, 10),
+                partial(lifecycle.cancel, id, CLIENT),
+            ]
+        )
         assert len(told()) == 1
 
 
