@@ -253,3 +253,4 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
 
 
 ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}
+deliver = ACTORS["normal"]

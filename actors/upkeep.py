@@ -145,7 +145,8 @@ class Upkeep(threading.Thread):
             return len(met), 0, 0
         bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
         for client, ids in _by_client(due).items():
-            by = self._turns.lane(lane, client, len(ids), depths[lane])
+            self._turns.count(lane, client, len(ids))
+            by = self._turns.lane(lane, client, depths[lane])
             bells += messages(ids, crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
