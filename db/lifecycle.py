@@ -13,7 +13,8 @@
 Losing a race is a value: a function returns what it moved, and what it did not move is not in it.
 Who settles must still own the claim: the row is `processing` and its `claim` is the one that was
 handed out. All times are seconds, measured on the database's clock alone. Every function is one
-statement, so it is its own transaction; call it within `connection()`.
+statement, so it is its own transaction; call it within `connection()`. `only_sandbox`: asked for
+with a key for tests, which moves nothing that goes out.
 
 Statements find their rows by id first (MATERIALIZED) and look at the status after: a plan that
 started from the status would read a whole backlog when statistics are old. Locks are taken in the
@@ -292,22 +293,23 @@ def expire(most: int) -> list[int]:
     )
 
 
-def cancel(id: int, client_id: int) -> bool:
+def cancel(id: int, client_id: int, *, only_sandbox: bool = False) -> bool:
     """pending -> cancelled: once this is true it is never sent."""
     return bool(
         _ids(
             """
             UPDATE notifications
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-            WHERE id = %s AND client_id = %s AND status = 'pending' RETURNING id
+            WHERE id = %s AND client_id = %s AND (sandbox OR NOT %s) AND status = 'pending' RETURNING id
             """,
             id,
             client_id,
+            only_sandbox,
         )
     )
 
 
-def reschedule(id: int, client_id: int, times: Times) -> bool:
+def reschedule(id: int, client_id: int, times: Times, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 
     Rung by the relay.
@@ -322,7 +324,8 @@ def reschedule(id: int, client_id: int, times: Times) -> bool:
                 rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
             FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
                          CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
-                  FROM notifications WHERE id = %s AND client_id = %s FOR UPDATE) AS wanted
+                  FROM notifications
+                  WHERE id = %s AND client_id = %s AND (sandbox OR NOT %s) FOR UPDATE) AS wanted
             WHERE n.id = wanted.id AND n.status = 'pending'
                   AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
             RETURNING n.id
@@ -331,11 +334,12 @@ def reschedule(id: int, client_id: int, times: Times) -> bool:
             *times,
             id,
             client_id,
+            only_sandbox,
         )
     )
 
 
-def redrive(id: int, client_id: int, grace: float) -> bool:
+def redrive(id: int, client_id: int, grace: float, *, only_sandbox: bool = False) -> bool:
     """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
 
     Refuses what is too late by now: it would only fail again.
@@ -345,12 +349,14 @@ def redrive(id: int, client_id: int, grace: float) -> bool:
             f"""
             UPDATE notifications
             SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
-            WHERE id = %s AND client_id = %s AND status = 'failed' AND (expires_at IS NULL OR expires_at > now())
+            WHERE id = %s AND client_id = %s AND (sandbox OR NOT %s)
+                  AND status = 'failed' AND (expires_at IS NULL OR expires_at > now())
             RETURNING id
             """,
             grace,
             id,
             client_id,
+            only_sandbox,
         )
     )
 
