@@ -25,7 +25,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
         database.rows(
-            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses"
+            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, backlogs"
             " RESTART IDENTITY"
         )
+        database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
         yield bound

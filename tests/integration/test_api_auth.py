@@ -35,6 +35,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", f"{NOTIFICATIONS}/{{id}}/retry"): ({"manage"}, {}),
     ("POST", f"{NOTIFICATIONS}/retry"): ({"manage"}, {"filter": {}, "dryRun": True}),
     ("POST", f"{NOTIFICATIONS}/batch"): ({"send"}, {"items": [DRAFT]}),
+    ("GET", "/api/limits"): ({"read"}, None),
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),
     ("DELETE", "/api/pauses/client"): ({"manage"}, None),
