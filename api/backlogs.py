@@ -42,6 +42,9 @@ class Since:
             (_, first), (later, second) = self._entries.popleft(), self._entries.popleft()
             self._entries.appendleft((later, first + second))
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def forget(self, until: float) -> None:
         """What was taken in by then has been counted."""
         while self._entries and self._entries[0][0] + TENTH < until:
