@@ -157,6 +157,14 @@ class Settings:
     callback_overlap: float = _between(0, 2_592_000, 86_400)
     callback_allowed_networks: str = ""
 
+    rate_limit: int = _between(0, 2_147_483_647, 0)
+    daily_quota: int = _between(0, 2_147_483_647, 0)
+    pending_limit: int = _between(0, 2_147_483_647, 1_000_000)
+    backlog_interval: float = _between(0.1, 3_600, 1)
+    limits_fail: str = _one_of("open", "closed")
+    limits_timeout: float = _between(0.01, 60, 0.2)
+    limits_away: float = _between(0.1, 3_600, 5)
+
     key_cache: float = _between(0, 1, 0.5)
     key_cache_size: int = _between(1, 1_000_000, 10_000)
     key_waiting: int = _between(1, 1_000_000, 10_000)

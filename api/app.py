@@ -15,10 +15,12 @@ from api.deliveries import Deliveries, Delivery, Redrive
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
+from api.limits import Limits
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.requests import Lifespan, RequestId
+from api.usage import OwnLimits
 from db import database
 
 
@@ -28,10 +30,11 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway), Authentication(gateway)])
+    limits = Limits(gateway)
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway), Authentication(gateway), limits])
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
-    app.add_route("/api/notifications", Notifications(gateway))
+    app.add_route("/api/notifications", Notifications(gateway, limits))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
     app.add_route("/api/notifications/{id}/events", Events(gateway))
@@ -42,17 +45,18 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
     app.add_route("/api/clients", Clients(gateway))
-    app.add_route("/api/clients/{id}", Client(gateway))
+    app.add_route("/api/clients/{id}", Client(gateway, limits))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
     app.add_route("/api/keys/{id}", Key(gateway))
     app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
-    app.add_route("/api/notifications/batch", Batches(gateway))
+    app.add_route("/api/notifications/batch", Batches(gateway, limits))
     app.add_route("/api/notifications/retry", BulkRetry(gateway))
     app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
     app.add_route("/api/notifications/{id}/retry", Retry(gateway))
     app.add_route("/api/pauses", Pauses(gateway))
     app.add_route("/api/pauses/client", ClientPause(gateway))
     app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
+    app.add_route("/api/limits", OwnLimits(limits))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

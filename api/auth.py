@@ -30,9 +30,9 @@ REALM = 'Bearer realm="notification-system"'
 
 
 class Caller(NamedTuple):
-    """Whom a request comes from. A limit that is None does not limit.
+    """Whom a request comes from. For a limit that is None that of the settings is in force.
 
-    Where AUTH is off everybody is the client `default`, with every scope and without its limits.
+    Where AUTH is off everybody is the client `default`, with every scope, and with the limits of the settings.
     """
 
     client_id: int = DEFAULT

@@ -11,12 +11,14 @@ import logs
 from api import idempotency, pages
 from api.answers import id_of, shown, unknown, write
 from api.asgi import LEFT
-from api.auth import require
+from api.auth import Caller, require
 from api.bodies import read_json
 from api.drafts import draft, time_faults
+from api.exceeded import Exceeded
 from api.gateway import Gateway
+from api.limits import Limits
 from api.mails import Mails
-from api.problems import invalid
+from api.problems import Problem, invalid
 from api.representation import KIND, just_accepted, notification
 from api.rescheduling import Rescheduling
 from api.schemas import Schema
@@ -31,8 +33,8 @@ log = logs.get("api")
 class Notifications:
     """POST: accept one. GET: the list, newest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway, self._limits = gateway, limits
         self._schema = Schema("notification", gateway.settings)
         self._mails = Mails(gateway.settings)
 
@@ -45,7 +47,7 @@ class Notifications:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         wanted, key = draft(document, caller, extras), idempotency.keyed(raw_key, document)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        stored = await self._stored(wanted, key)
+        stored = await self._admitted(caller, wanted, key, resp)
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
         _log(stored)
@@ -65,18 +67,30 @@ class Notifications:
 
     on_head = on_get
 
-    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
+    async def _admitted(self, caller: Caller, wanted: Draft, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
-            return await self._earlier(wanted, key, faults)
+            return await self._earlier(wanted, key, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults))
+        try:
+            admission = await self._limits.admit(caller, 1)
+        except Exceeded as exceeded:
+            if exceeded.soon:
+                raise
+            return await self._earlier(wanted, key, exceeded)
+        with admission:
+            stored = await self._stored(wanted, key)
+            admission.stored(int(isinstance(stored, Stored) and not stored.replayed), resp)
+        return stored
+
+    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
         if key is None and not wanted.contents:
             return Stored(await self._gateway.accept(wanted), wanted)
         return await self._gateway.accept_once(Post(wanted, key))
 
-    async def _earlier(self, wanted: Draft, key: Key | None, faults: list[dict[str, str]]) -> Outcome:
-        """What is wrong now was right when the same request came first."""
+    async def _earlier(self, wanted: Draft, key: Key | None, problem: Problem) -> Outcome:
+        """What is wrong now may have been right when the same request came first."""
         if key and (known := await self._gateway.read(find, wanted.client_id, key)):
             return known
-        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        raise problem
 
 
 class Notification:
