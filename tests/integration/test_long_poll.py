@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -122,22 +123,27 @@ def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
 
 def test_beyond_the_limit_there_is_503_and_those_who_leave_make_room(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
+    request = f"GET {NOTIFICATIONS}/{id}?wait={LONG} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
 
-    def refused(answers: list[Response]) -> bool:
+    def refused(waiting: list[socket.socket], answers: list[Response]) -> bool:
         answers.append(poll(api, id, wait=1))
+        # Where our own poll took the place of one of them, that one was refused: it asks again.
+        for client in select.select(waiting, [], [], 0)[0]:
+            assert client.recv(65_536)
+            client.sendall(request)
         return answers[-1].status == 503
 
     with ExitStack() as stack:
-        # Twice as many: a place that our own poll takes first would else be free again a second later.
-        for _ in range(2 * WAITING):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", api.port)))
-            client.sendall(f"GET {NOTIFICATIONS}/{id}?wait={LONG} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        address = ("127.0.0.1", api.port)
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(WAITING)]
+        for client in waiting:
+            client.sendall(request)
         answers: list[Response] = []
-        eventually(lambda: refused(answers))
+        eventually(lambda: refused(waiting, answers))
         assert answers[-1].headers["retry-after"] == "1"
         assert api.client.notification(id)["status"] == "pending"
 
-    # None of them has heard an answer, and the time of none is over.
+    # None of those that waited has heard an answer, and the time of none is over.
     eventually(lambda: poll(api, id, wait=1).status == 200, within=LONG / 2)
 
 
