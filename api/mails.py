@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from actors.channels.mailboxes import mail_from, on_the_wire, split
 from api import attachments
 from api.schemas import Fault, escaped
+from mailboxes import mail_from, on_the_wire, split
 from settings import RESERVED_HEADERS, Settings, SettingsError
 
 KEPT = ("from", "replyTo", "recipientName", "cc", "bcc", "headers", "unsubscribe")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.mail import Mail, compose
-from actors.channels.mailboxes import mail_from
 from actors.channels.replies import Reply
 from actors.channels.smtp import Connection, Dropped
 from db.records import Claimed
+from mailboxes import mail_from
 from settings import Settings
 
 

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from actors.channels.mailboxes import CONTROL, Mailbox
+from mailboxes import CONTROL, Mailbox
 
 LINE = 66  # characters of a header line behind its name: 78 is what RFC 5322, 2.1.1 recommends in all
 WORD = 39  # octets in an encoded word; with the longest name before it, a line of at most 76 (RFC 2047, 2)

@@ -11,9 +11,9 @@ from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 from actors.channels import Refused, headers
-from actors.channels.mailboxes import Mailbox, on_the_wire
 from actors.channels.mime import Attached, body, mixed
 from db.records import Claimed
+from mailboxes import Mailbox, on_the_wire
 
 
 class Mail(NamedTuple):

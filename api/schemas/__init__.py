@@ -13,10 +13,10 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.validators import extend
 
-from actors.channels.mailboxes import split
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
 from api.times import NoTime, moment
+from mailboxes import split
 from settings import Settings
 
 Fault = dict[str, str]

@@ -15,7 +15,6 @@ from actors.breaker import Breaker
 from actors.channels import Channel, mail
 from actors.channels.email import Email
 from actors.channels.mail import Mail
-from actors.channels.mailboxes import Mailbox
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Again, Delivery
 from actors.lanes import LANES, Lane
@@ -23,6 +22,7 @@ from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
+from mailboxes import Mailbox
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually

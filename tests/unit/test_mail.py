@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from actors.channels import Refused
 from actors.channels.mail import Mail, compose, message_id
-from actors.channels.mailboxes import Mailbox, mail_from
 from db.records import Claimed
+from mailboxes import Mailbox, mail_from
 from settings import SettingsError
 
 NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from actors.channels import Refused
 from actors.channels.mail import Mail, compose
-from actors.channels.mailboxes import Mailbox, split
 from db.records import Claimed
+from mailboxes import Mailbox, split
 from tests.unit.test_mail import (
     SENDER,
     addresses,
