@@ -20,6 +20,7 @@ import settings
 from actors.breaker import ONE, Breaker
 from actors.broker import QUEUE, broker
 from actors.channels import Channel, Deferred, Undelivered
+from actors.channels.permanence import is_gone
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable
@@ -146,6 +147,8 @@ class Delivery:
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
+        if is_gone(attempt):
+            return lifecycle.bounced(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":

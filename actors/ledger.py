@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from itertools import chain
 from typing import TypeVar
@@ -86,6 +86,8 @@ class Ledger:
                 if self._in_doubt:
                     self._release_unheld()
                 claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker)}
+                if refused := wanted - claimed.keys():
+                    self._suppress(refused)
         except Unavailable:
             # The claim may have been made and its answer lost.
             self._in_doubt = True
@@ -93,6 +95,11 @@ class Ledger:
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
         return [[claimed.pop(id) for id in ids if id in claimed] for ids in lists]
+
+    def _suppress(self, refused: Iterable[int]) -> None:
+        """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
+        if suppressed := lifecycle.suppress(refused):
+            log.info("notifications.suppressed", ids=suppressed)
 
     def _release_unheld(self) -> None:
         with self._holding:

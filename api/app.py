@@ -10,7 +10,12 @@ from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
+from api.rendering.pool import Pool
 from api.requests import Lifespan, RequestId
+from api.suppressions import Suppression, Suppressions
+from api.templates import Preview, Template, Templates, Version, Versions
+from api.templating import Templating
+from api.unsubscribe import Unsubscribe
 from db import database
 
 
@@ -20,11 +25,22 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
-    app = Application(middleware=[RequestId(), Lifespan(gateway)])
+    renderers = Pool(current)
+    templating = Templating(gateway, renderers)
+    app = Application(middleware=[RequestId(), Lifespan(gateway, renderers)])
     problems.install(app)
-    app.add_route("/api/notifications", Notifications(gateway))
+    app.add_route("/api/notifications", Notifications(gateway, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/templates", Templates(gateway))
+    app.add_route("/api/templates/{name}", Template(gateway, templating))
+    app.add_route("/api/templates/{name}/preview", Preview(gateway, templating))
+    app.add_route("/api/templates/{name}/versions", Versions(gateway))
+    app.add_route("/api/templates/{name}/versions/{version}", Version(gateway))
+    app.add_route("/api/suppressions", Suppressions(gateway))
+    # The local part of an address may hold a slash.
+    app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
+    app.add_route("/u/{token}", Unsubscribe(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

@@ -69,7 +69,7 @@ class Gateway:
         with connection():
             accepted = lifecycle.accept(drafts, self.settings.relay_grace)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._bell.ring([a.id for a in accepted])
+        self._bell.ring([a.id for a in accepted if a.failure_reason is None])
         return accepted
 
 

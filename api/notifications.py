@@ -11,10 +11,13 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.addresses import normalised
+from api.auth import Caller, require
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
+from api.templating import Templating
 from db import reports
 from db.records import Accepted, Draft
 
@@ -27,15 +30,18 @@ LARGEST_ID = 2**63 - 1  # bigint
 class Notifications:
     """POST: accept one. GET: the list, newest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._gateway, self._templating = gateway, templating
         self._schema = Schema("notification", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
+        caller = require(req, "send")
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        draft = _draft(document)
+        if "template" in document:
+            document = await self._templating.filled(caller.client_id, document)
+        draft = _draft(document, caller)
         accepted = await self._gateway.accept(draft)
         log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
         resp.status = 201
@@ -83,7 +89,9 @@ class Attempts:
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any]) -> Draft:
+def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
+    template = document.get("template", {})
+    mailbox = normalised(document["recipient"])
     return Draft(
         document["type"],
         document["recipient"],
@@ -91,28 +99,37 @@ def _draft(document: Mapping[str, Any]) -> Draft:
         document["message"],
         document.get("html"),
         document.get("onUncertain", "resend"),
+        client_id=caller.client_id,
+        template=template.get("name"),
+        template_version=template.get("version"),
+        mailbox=mailbox if mailbox != document["recipient"] else None,
     )
 
 
 def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at this moment, without asking."""
+    failed = accepted.failure_reason is not None
     return {
         "id": accepted.id,
         **_shown(draft._asdict()),
-        "status": "pending",
+        "status": "failed" if failed else "pending",
         "attemptCount": 0,
         "retryCount": 0,
-        "lastError": None,
-        "failureReason": None,
+        "lastError": accepted.last_error,
+        "failureReason": accepted.failure_reason,
         "createdAt": accepted.created_at,
-        "nextAttemptAt": accepted.created_at,
-        "finishedAt": None,
+        "nextAttemptAt": None if failed else accepted.created_at,
+        "finishedAt": accepted.created_at if failed else None,
     }
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its names in camelCase."""
-    return {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
+    """A row with its names in camelCase, without what is ours alone."""
+    shown = {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items() if name not in _HIDDEN}
+    if "template" in row:
+        version = row["template_version"]
+        shown["template"] = None if version is None else {"name": row["template"], "version": version}
+    return shown
 
 
 def _camel(name: str) -> str:
@@ -121,6 +138,7 @@ def _camel(name: str) -> str:
 
 
 _NAMES: dict[str, str] = {}
+_HIDDEN = ("client_id", "mailbox", "template_version")
 
 
 def _id(raw: str) -> int:

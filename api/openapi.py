@@ -17,8 +17,9 @@ class OpenApi:
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
-        new = {k: v for k, v in Schema("notification", settings).document.items() if k != "$schema"}
-        document["components"]["schemas"]["NewNotification"] = new
+        for name in ("notification", "template", "preview", "suppression"):
+            new = {k: v for k, v in Schema(name, settings).document.items() if k != "$schema"}
+            document["components"]["schemas"][new["title"]] = new
         self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:

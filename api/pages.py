@@ -15,6 +15,7 @@ from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
+NOT_OURS = "is not a cursor that this API gave out"
 # What Python takes for a time in ISO 8601 is much more.
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
@@ -25,17 +26,22 @@ class Wrong(ValueError):
 
 class Query(NamedTuple):
     filters: dict[str, Any]
-    after: Position | None
+    after: Any
     limit: int
 
 
-def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
-    """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
+def parse(
+    parameters: Mapping[str, Any], page_limit: int, parsers: Mapping[str, Callable[[str], Any]] | None = None
+) -> Query:
+    """The query of a list: of GET /api/notifications, unless it says what `parsers` it has.
+
+    Raises a Problem that lists every wrong parameter.
+    """
     values: dict[str, Any] = {}
     faults = []
     for name, raw in parameters.items():
         try:
-            values[name] = _parser(name, page_limit)(_single(raw))
+            values[name] = _parser(name, page_limit, parsers or _PARSERS)(_single(raw))
         except Wrong as why:
             faults.append({"parameter": name[:100], "detail": str(why)})
     if faults:
@@ -47,20 +53,32 @@ def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
 
 def cursor(last: Mapping[str, Any]) -> str:
     """The cursor of the page after the one that ends with this row."""
-    place = f"{last['created_at'].isoformat()} {last['id']}"
+    return encoded(f"{last['created_at'].isoformat()} {last['id']}")
+
+
+def encoded(place: str) -> str:
+    """A place in a list as a cursor."""
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def _position(raw: str) -> Position:
+def decoded(raw: str) -> str:
+    """The place that a cursor stands for; raises Wrong."""
     try:
-        place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
-        when, _, id = place.partition(" ")
-        return Position(_time(when), _whole(id, 2**63 - 1))
+        return base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
-        raise Wrong("is not a cursor that this API gave out") from None
+        raise Wrong(NOT_OURS) from None
 
 
-def _time(raw: str) -> datetime:
+def _position(raw: str) -> Position:
+    when, _, id = decoded(raw).partition(" ")
+    try:
+        return Position(time_of(when), whole(id, 2**63 - 1))
+    except Wrong:
+        raise Wrong(NOT_OURS) from None
+
+
+def time_of(raw: str) -> datetime:
+    """A time as RFC 3339 has it, in UTC; raises Wrong."""
     try:
         if _RFC_3339.fullmatch(raw):
             return datetime.fromisoformat(raw.upper()).astimezone(UTC)
@@ -71,13 +89,16 @@ def _time(raw: str) -> datetime:
     raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
 
 
-def _whole(raw: str, most: int) -> int:
+def whole(raw: str, most: int) -> int:
+    """A whole number from 1 to `most`; raises Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
     return int(raw)
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A parser for one of some words."""
+
     def parse(raw: str) -> str:
         if raw not in choices:
             raise Wrong(f"must be one of: {', '.join(choices)}")
@@ -101,18 +122,18 @@ def _single(raw: Any) -> str:
 
 _COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "status": _one_of(STATUSES),
-    "type": _one_of(TYPES),
+    "status": one_of(STATUSES),
+    "type": one_of(TYPES),
     "recipient": _text,
-    "createdFrom": _time,
-    "createdTo": _time,
+    "createdFrom": time_of,
+    "createdTo": time_of,
     "cursor": _position,
 }
 
 
-def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+def _parser(name: str, page_limit: int, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
     if name == "limit":
-        return lambda raw: _whole(raw, page_limit)
-    if name not in _PARSERS:
-        raise Wrong(f"is not a known parameter; known are {', '.join((*_PARSERS, 'limit'))}")
-    return _PARSERS[name]
+        return lambda raw: whole(raw, page_limit)
+    if name not in parsers:
+        raise Wrong(f"is not a known parameter; known are {', '.join((*parsers, 'limit'))}")
+    return parsers[name]

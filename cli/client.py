@@ -9,13 +9,15 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from cli.failure import Refused, Unreachable
 from cli.show import plain
 
 TIMEOUT = 30.0  # seconds for each request
 NOTIFICATIONS = "/api/notifications"
+TEMPLATES = "/api/templates"
+SUPPRESSIONS = "/api/suppressions"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,7 +43,7 @@ class Client:
         proxies = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*proxies)
 
-    def send(self, notification: Mapping[str, str]) -> Answer:
+    def send(self, notification: Mapping[str, Any]) -> Answer:
         """POST a notification; never tried again, since it may have been accepted."""
         return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode())
 
@@ -55,8 +57,44 @@ class Client:
 
     def notifications(self, **wanted: object) -> Answer:
         """A page of notifications, newest first; what is None is not asked for."""
+        return self._list(NOTIFICATIONS, wanted)
+
+    def put_template(self, name: str, template: Mapping[str, Any]) -> Answer:
+        """Make a version, or find that the newest one is the same."""
+        return self._ask("PUT", _below(TEMPLATES, name), "version", json.dumps(template).encode())
+
+    def templates(self, **wanted: object) -> Answer:
+        """A page of templates by name."""
+        return self._list(TEMPLATES, wanted)
+
+    def template(self, name: str, version: int | None) -> Answer:
+        """One version; the newest where none is given."""
+        path = _below(TEMPLATES, name)
+        return self._ask("GET", path if version is None else f"{path}/versions/{version}", "version")
+
+    def preview(self, name: str, wanted: Mapping[str, Any]) -> Answer:
+        """What a template says."""
+        return self._ask("POST", f"{_below(TEMPLATES, name)}/preview", "subject", json.dumps(wanted).encode())
+
+    def delete_template(self, name: str) -> None:
+        """Delete all its versions."""
+        self._ask("DELETE", _below(TEMPLATES, name), "")
+
+    def suppress(self, entry: Mapping[str, Any]) -> Answer:
+        """Put an address on the suppression list."""
+        return self._ask("POST", SUPPRESSIONS, "address", json.dumps(entry).encode())
+
+    def suppressions(self, **wanted: object) -> Answer:
+        """A page of the suppression list, newest first."""
+        return self._list(SUPPRESSIONS, wanted)
+
+    def unsuppress(self, address: str) -> None:
+        """Take an address off the list."""
+        self._ask("DELETE", _below(SUPPRESSIONS, address), "")
+
+    def _list(self, path: str, wanted: Mapping[str, object]) -> Answer:
         query = urlencode({name: value for name, value in wanted.items() if value is not None})
-        return self._ask("GET", f"{NOTIFICATIONS}?{query}" if query else NOTIFICATIONS, "items")
+        return self._ask("GET", f"{path}?{query}" if query else path, "items")
 
     def _ask(self, method: str, path: str, holding: str, body: bytes | None = None) -> Answer:
         request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
@@ -66,7 +104,8 @@ class Client:
             request.add_header("Content-Type", "application/json")
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
-                return self._document(answer.read(), holding)
+                body = answer.read()
+                return self._document(body, holding) if holding else Answer(body.decode())
         except urllib.error.HTTPError as refused:
             raise Refused(_reason(refused)) from refused
         except (OSError, http.client.HTTPException) as error:
@@ -89,12 +128,16 @@ class Client:
         )
 
 
+def _below(path: str, name: str) -> str:
+    return f"{path}/{quote(name, safe='@')}"
+
+
 def _reason(refused: urllib.error.HTTPError) -> str:
     """The problem document (RFC 9457) as sentences: its detail, then each of its errors."""
     try:
         problem = json.loads(refused.read())
         lines = [problem.get("detail") or problem["title"]]
-        lines += [f"{error['pointer']}: {error['detail']}" for error in problem.get("errors", ())]
+        lines += [f"{e.get('pointer', e.get('parameter'))}: {e['detail']}" for e in problem.get("errors", ())]
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
         lines = [f"The server answered {refused.code} {refused.reason}"]
     return plain("\n  ".join(map(str, lines)), keep="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     return Client(url)
 
 
-_url = click.option(
+url_option = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
@@ -39,18 +40,20 @@ _url = click.option(
     callback=_checked,
     help="Where the API is.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
 
 
 @click.command
 @click.option("--to", "recipient", required=True, help="The recipient's address.")
-@click.option("--message", required=True, help="The text of the mail.")
+@click.option("--message", help="The text of the mail.")
 @click.option("--subject", help="Its subject.")
 @click.option(
     "--html",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with the HTML of the mail.",
 )
+@click.option("--template", help="A template by its name, instead of --message, --subject and --html.")
+@click.option("--variables", help="What the template is rendered with, as JSON.")
 @click.option(
     "--on-uncertain",
     "onUncertain",
@@ -63,13 +66,15 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's JS
     metavar="SECONDS",
     help="Wait for the outcome; anything but sent is exit code 1.",
 )
-@_url
-@_json
+@url_option
+@json_option
 def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: str | None) -> None:
     """Send a notification by e-mail."""
-    wanted = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
+    wanted: dict[str, Any] = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
+    if "variables" in wanted:
+        wanted["variables"] = _json(wanted["variables"])
     if html is not None:
-        wanted["html"] = _text_of(html)
+        wanted["html"] = text_of(html, "--html")
     answer = client.send(wanted)
     if wait is not None:
         answer = _outcome(client, answer, time.monotonic() + wait)
@@ -80,8 +85,8 @@ def send(client: Client, as_json: bool, html: Path | None, wait: float | None, *
 
 @click.command
 @click.argument("id", type=click.IntRange(min=1))
-@_url
-@_json
+@url_option
+@json_option
 def status(client: Client, as_json: bool, id: int) -> None:
     """Show a notification and its attempts."""
     answer = client.notification(id)
@@ -96,25 +101,30 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.option("--recipient", help="Only to this address.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@_url
-@_json
+@url_option
+@json_option
 def list_(client: Client, as_json: bool, **wanted: object) -> None:
     """List notifications, newest first."""
     answer = client.notifications(**wanted)
     if as_json:
         click.echo(show.document(answer.raw))
         return
-    page = answer.json
-    click.echo(show.table(page["items"], show.COLUMNS))
-    if page.get("nextCursor"):
-        click.echo(f"\nMore: the same with --cursor {show.plain(page['nextCursor'])}")
+    click.echo(show.page(answer.json, show.COLUMNS))
 
 
-def _text_of(path: Path) -> str:
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise click.BadParameter("is not JSON", param_hint="--variables") from None
+
+
+def text_of(path: Path, option: str) -> str:
+    """What a file says that was given with an option; raises BadParameter."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise click.BadParameter(f"{path} is not UTF-8", param_hint="--html") from None
+        raise click.BadParameter(f"{path} is not UTF-8", param_hint=option) from None
 
 
 def _outcome(client: Client, answer: Answer, deadline: float) -> Answer:

@@ -2,13 +2,14 @@
 
                 accept              claim                  sent
     (client) ----------> pending ----------> processing ----------> sent
-                          ^ | ^ |              | | |
-                  redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
-                          | | |  -> cancelled  | |
+           |              ^ | ^ |              | | |
+           |      redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
+           |              | | |  -> cancelled  | |
                           | | +----------------+ |   retry; release; rescue (its worker died)
-                          | +-- expire ----------+-- rescue, its attempts spent
-                          |         |            |
-                          +----- failed <--------+
+           |              | +-- expire, suppress +-- rescue, its attempts spent
+           |              |         |            |
+           +--------------+-> failed <-----------+
+            accept: the recipient is suppressed
 
 Losing a race is a value: a function returns what it moved, and what it did not move is not in it.
 Who settles must still own the claim: the row is `processing` and its `claim` is the one that was
@@ -40,16 +41,47 @@ _HELD = """held AS MATERIALIZED (
         )"""
 
 
+# Whoever asks whether a recipient is suppressed asks for one key: LIMIT keeps the planner from reading the list.
+_LISTED = """LATERAL (
+            SELECT s.reason FROM suppressions AS s
+            WHERE s.client_id = {0}.client_id AND s.address = coalesce({0}.mailbox, {0}.recipient)
+              AND (s.expires_at IS NULL OR s.expires_at > now()) LIMIT 1
+        ) AS listed"""
+_SUPPRESSED = "'the recipient is on the suppression list: ' || listed.reason"
+
+
+# In the order of the key, after all rows are held: two such statements never wait for each other.
+_BOUNCED = """INSERT INTO suppressions AS s (client_id, address, reason, source)
+            SELECT DISTINCT ON (client_id, address)
+                   client_id, address, 'bounced', 'notification ' || settled.id || ': ' || v.text
+            FROM settled JOIN verdict AS v USING (id, claim)
+            WHERE v.suppress ORDER BY client_id, address, settled.id
+            ON CONFLICT (client_id, address) DO UPDATE
+            SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
+            WHERE s.expires_at <= now()"""
+
+
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
-    """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`."""
+    """(client) -> pending, or -> failed (suppressed) where the recipient is on the client's suppression list.
+
+    Rung by the caller, which leaves alone what has failed; by the relay if it is still pending after `grace`.
+    """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
     accepted = rows(
         f"""
-        INSERT INTO notifications ({_DRAFTED}, dispatch_after)
-        SELECT {_DRAFTED}, now() + %s * interval '1 second'
+        INSERT INTO notifications ({_DRAFTED}, status, next_attempt_at, dispatch_after,
+                                   failure_reason, last_error, finished_at)
+        SELECT {_DRAFTED},
+               CASE WHEN listed IS NULL THEN 'pending' ELSE 'failed' END,
+               CASE WHEN listed IS NULL THEN now() END,
+               CASE WHEN listed IS NULL THEN now() + %s * interval '1 second' END,
+               CASE WHEN listed IS NOT NULL THEN 'suppressed' END,
+               {_SUPPRESSED},
+               CASE WHEN listed IS NOT NULL THEN now() END
         FROM unnest({_DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({_DRAFTED}, place)
+             LEFT JOIN {_LISTED.format("draft")} ON true
         ORDER BY place
-        RETURNING id, created_at
+        RETURNING id, created_at, failure_reason, last_error
         """,
         grace,
         *_columns(drafts),
@@ -58,28 +90,51 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
 
 
 def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
-    """pending -> processing, for those that are due and not too late, in the order of their ids.
+    """pending -> processing, for those that are due, not too late and not suppressed, in the order of their ids.
 
-    A row that another transaction is moving is left alone: whoever moves it takes care of it.
+    A row that another transaction is moving is left alone: whoever moves it takes care of it. What was
+    asked for and not claimed is for `suppress` to look at.
     """
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at FROM notifications
+            SELECT id, status, next_attempt_at, expires_at, client_id, mailbox, recipient FROM notifications
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
             next_attempt_at = NULL, dispatch_after = NULL
-        FROM asked
+        FROM asked LEFT JOIN {_LISTED.format("asked")} ON true
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-              AND (asked.expires_at IS NULL OR asked.expires_at > now())
+              AND (asked.expires_at IS NULL OR asked.expires_at > now()) AND listed IS NULL
         RETURNING {_CLAIMED}
         """,
         list(ids),
         str(worker),
     )
     return sorted(Claimed(*row) for row in claimed)
+
+
+def suppress(ids: Iterable[int]) -> list[int]:
+    """pending -> failed (suppressed), for those that are due and whose recipient was put on the list meanwhile.
+
+    For whoever has asked to claim them and was refused: the bell of such a row is rung until it is moved.
+    """
+    return _ids(
+        f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, client_id, mailbox, recipient FROM notifications
+            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n
+        SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
+            last_error = {_SUPPRESSED}, next_attempt_at = NULL, dispatch_after = NULL
+        FROM asked, {_LISTED.format("asked")}
+        WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        RETURNING n.id
+        """,
+        list(ids),
+    )
 
 
 def sent(claimed: Claimed, attempt: Attempt) -> Settlement:
@@ -97,6 +152,11 @@ def failed(claimed: Claimed, attempt: Attempt, reason: str) -> Settlement:
     return Settlement(claimed.id, claimed.claim, "failed", attempt, reason=reason)
 
 
+def bounced(claimed: Claimed, attempt: Attempt) -> Settlement:
+    """processing -> failed (rejected), and the recipient goes on the client's suppression list."""
+    return Settlement(claimed.id, claimed.claim, "failed", attempt, reason="rejected", suppress=True)
+
+
 def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[tuple[int, int]]:
     """Record each outcome and its attempt in one statement; returns (id, claim) of those still owned.
 
@@ -107,9 +167,10 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         WITH verdict AS MATERIALIZED (
             SELECT * FROM unnest(
                 %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::uuid[],
-                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[]
+                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[],
+                %s::boolean[]
             ) AS v (id, claim, status, reason, delay, outcome, worker,
-                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text)
+                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text, suppress)
         ), {_HELD}, settled AS (
             UPDATE notifications AS n
             SET status = v.status, claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
@@ -122,7 +183,9 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count
+            RETURNING n.id, n.claim, n.attempt_count, n.client_id, coalesce(n.mailbox, n.recipient) AS address
+        ), bounced AS (
+            {_BOUNCED}
         )
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)

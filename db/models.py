@@ -18,6 +18,7 @@ from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 TYPES = ("email",)
+REASONS = ("manual", "unsubscribed", "bounced")  # of a suppression
 
 
 class Table(Model):
@@ -48,6 +49,10 @@ class Notification(Table):
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    client_id = BigIntegerField()
+    template = TextField(null=True)
+    template_version = IntegerField(null=True)
+    mailbox = TextField(null=True)
 
     class Meta:
         table_name = "notifications"

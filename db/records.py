@@ -18,14 +18,25 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    client_id: int = 1
+    template: str | None = None
+    template_version: int | None = None
+    # The recipient as the suppression list has it, where that is something else.
+    mailbox: str | None = None
 
 
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
+COLUMN_TYPES["client_id"] = "bigint"
+COLUMN_TYPES["template_version"] = "integer"
 
 
 class Accepted(NamedTuple):
+    """`failure_reason` and `last_error` are set where it failed at once."""
+
     id: int
     created_at: datetime
+    failure_reason: str | None = None
+    last_error: str | None = None
 
 
 class Claimed(NamedTuple):
@@ -68,6 +79,7 @@ class Settlement:
     attempt: Attempt
     reason: str | None = None
     delay: float | None = None
+    suppress: bool = False
 
     def values(self, now: float) -> tuple[object, ...]:
         """As `settle` wants them; the attempt's times as seconds before `now`, a `time.monotonic()`."""
@@ -75,5 +87,5 @@ class Settlement:
         return (
             *(self.id, self.claim, self.status, self.reason, self.delay),
             *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
-            *(a.phase, a.reply_code, a.enhanced_code, a.text),
+            *(a.phase, a.reply_code, a.enhanced_code, a.text, self.suppress),
         )

@@ -15,6 +15,7 @@ N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
     N.on_uncertain,
+    *(N.template, N.template_version),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 from api.addresses import address_fault
+from api.pages import Wrong, time_of
 from api.problems import MOST_FAULTS
 from settings import Settings
 
@@ -19,6 +20,7 @@ Fault = dict[str, str]
 
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
+TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
@@ -48,6 +50,20 @@ def _is_one_line(value: object) -> bool:
 def _is_text(value: object) -> bool:
     if isinstance(value, str) and "\0" in value:
         raise Wanting("must not hold the character U+0000")
+    return True
+
+
+@_formats.checks("template-name", raises=Wanting)
+def _is_template_name(value: object) -> bool:
+    if isinstance(value, str) and not TEMPLATE_NAME.fullmatch(value):
+        raise Wanting("must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit")
+    return True
+
+
+@_formats.checks("date-time", raises=Wrong)
+def _is_time(value: object) -> bool:
+    if isinstance(value, str):
+        time_of(value)
     return True
 
 
@@ -111,15 +127,28 @@ def _detail(error: Any) -> str:
     value = error.validator_value
     if error.cause is not None:
         return str(error.cause)
-    if error.validator == "type":
-        return f"must be {'an' if value[0] in 'aeio' else 'a'} {value}"
-    if error.validator == "enum":
-        return f"must be one of: {', '.join(map(str, value))}"
-    if error.validator == "minLength":
-        return "must not be empty" if value == 1 else f"must have at least {value} characters"
     if error.validator == "maxLength":
         return f"must have at most {value} characters, has {len(error.instance)}"
-    return f"does not meet {error.validator}"
+    return _WANTED.get(error.validator, lambda _: f"does not meet {error.validator}")(value)
+
+
+def _any_of(types: str | list[str]) -> str:
+    return "must be " + " or ".join(map(_article, [types] if isinstance(types, str) else types))
+
+
+def _article(type: str) -> str:
+    return type if type == "null" else f"{'an' if type[0] in 'aeio' else 'a'} {type}"
+
+
+_WANTED: dict[str, Callable[[Any], str]] = {
+    "type": _any_of,
+    "enum": lambda value: f"must be one of: {', '.join(map(str, value))}",
+    "minLength": lambda value: "must not be empty" if value == 1 else f"must have at least {value} characters",
+    "minimum": lambda value: f"must be at least {value}",
+    "maximum": lambda value: f"must be at most {value}",
+    # It stands before what allows nothing; of the schema `false` jsonschema forgets the place.
+    "not": lambda _: "must be left out: give either template and variables, or subject, message and html",
+}
 
 
 def _escaped(name: str) -> str:
