@@ -34,5 +34,5 @@ class Lifespan:
         self._gateway, self._renderers = gateway, renderers
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        self._renderers.close()
+        await self._renderers.close()
         self._gateway.close()

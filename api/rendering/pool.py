@@ -42,7 +42,7 @@ class Pool:
         self._settings = settings
         self._share = max(1, settings.render_processes - 1)
         self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
+        self._children: set[_Child] = set()
         self._held: Counter[int] = Counter()
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
         self._waiters = 0
@@ -63,10 +63,11 @@ class Pool:
             raise Faulty([Fault(*fault) for fault in faults])
         return answer
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all children."""
-        for child in [*self._idle, *self._busy]:
+        for child in list(self._children):
             child.kill()
+            await child.gone()
 
     async def _ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         await self._turn(client)
@@ -86,8 +87,7 @@ class Pool:
 
     async def _with_child(self, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         """The answer, or the exit code of a child that ended instead."""
-        child = self._idle.pop() if self._idle else _Child(self._settings)
-        self._busy.add(child)
+        child = self._idle.pop() if self._idle else self._new()
         try:
             answer = await child.ask(request)
             if answer.get("unknown"):
@@ -100,8 +100,12 @@ class Pool:
         except BaseException:  # It is out of step: its answer would be taken for that of the next.
             child.kill()
             raise
-        finally:
-            self._busy.discard(child)
+
+    def _new(self) -> _Child:
+        self._children = {child for child in self._children if not child.ended}
+        child = _Child(self._settings)
+        self._children.add(child)
+        return child
 
     async def _turn(self, client: int) -> None:
         if self._may(client) and not self._waiters:
@@ -167,6 +171,14 @@ class _Child:
             return orjson.loads(await process.stdout.readexactly(length))
         except (OSError, asyncio.IncompleteReadError):
             raise _Ended(await process.wait()) from None
+
+    @property
+    def ended(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
+
+    async def gone(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
 
     def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

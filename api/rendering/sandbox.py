@@ -44,6 +44,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Its faults do not repeat the key, which may come from a variable."""
+        found = super().getitem(obj, argument)
+        if isinstance(found, StrictUndefined):
+            return self.undefined(f"{_kind(obj)} has no such item", exc=found._undefined_exception)
+        return found
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
         if operator == "**" and numbers and max(abs(left), abs(right)) > LARGEST_POWER:
@@ -126,6 +133,10 @@ def _told(error: Exception) -> str:
         return "is nested too deep, or calls itself without end"
     message = str(error) if isinstance(error, TELLING) else ""
     return (message if isinstance(error, TemplateError) and message else f"{type(error).__name__} {message}").strip()
+
+
+def _kind(value: Any) -> str:
+    return "what is undefined" if isinstance(value, StrictUndefined) else f"a {type(value).__name__}"
 
 
 def _items(value: Any) -> int:

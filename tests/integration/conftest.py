@@ -24,5 +24,8 @@ def bound(module_database_url: str) -> Iterator[Settings]:
 def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
-        database.rows("TRUNCATE notifications, attempts, workers, providers RESTART IDENTITY")
+        database.rows(
+            "TRUNCATE notifications, attempts, workers, providers, templates, template_names, suppressions"
+            " RESTART IDENTITY"
+        )
         yield bound

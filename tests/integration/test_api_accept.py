@@ -13,6 +13,7 @@ from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults
 from tests.integration.api import Api, running
 
+UNKNOWN = "is not a known field; known are type, recipient, subject, message, html, template, variables, onUncertain"
 NEEDED = {"type": "email", "recipient": "test@example.com", "message": "Hello"}
 
 
@@ -39,6 +40,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "subject": "Notification",
         "html": None,
         "onUncertain": "resend",
+        "template": None,
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -92,8 +94,8 @@ def test_every_fault_is_listed_once_and_nothing_is_stored(client: CheckedClient)
         "/subject": "must be one line without control characters",
         "/html": "must not be empty",
         "/message": "is required",
-        "/to": "is not a known field; known are type, recipient, subject, message, html, onUncertain",
-        "/~0~1": "is not a known field; known are type, recipient, subject, message, html, onUncertain",
+        "/to": UNKNOWN,
+        "/~0~1": UNKNOWN,
     }
     assert len(refused.json["errors"]) == 7
     assert client.get(NOTIFICATIONS, limit=1).json["items"][0]["id"] == before
