@@ -66,7 +66,7 @@ def unsubscribe(notification: int) -> bool:
                 SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
                 WHERE s.expires_at IS NOT NULL
             )
-            SELECT FROM asked
+            SELECT id FROM asked
             """,
             notification,
         )

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 import lifeline
-from api.rendering.faults import Fault, Faulty
+from api.rendering.faults import Fault, Faulty, pointer
 from api.rendering.sandbox import Template
 from api.rendering.variables import Variables
 
@@ -86,7 +86,9 @@ class Renderer:
         if compiled.schema is not None:
             compiled.schema.check(variables)
         elif unknown := sorted(variables.keys() - compiled.template.variables):
-            raise Faulty([Fault(f"/variables/{name}", "is not a variable of this template") for name in unknown])
+            raise Faulty(
+                [Fault(pointer(("variables", name)), "is not a variable of this template") for name in unknown]
+            )
         return {"rendered": compiled.template.rendered(variables, self._limits)}
 
     def _compiled(self, asked: dict[str, Any]) -> Compiled | None:

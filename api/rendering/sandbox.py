@@ -96,6 +96,8 @@ class Template:
             return environment.template_class.from_code(environment, code, environment.globals)
         except TemplateSyntaxError as error:
             raise Faulty([Fault(f"/{part}", f"line {error.lineno}: {error.message}")]) from None
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - it is the template's, and is told
             raise Faulty([Fault(f"/{part}", f"cannot be compiled: {_told(error)}")]) from None
 

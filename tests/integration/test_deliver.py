@@ -17,7 +17,7 @@ from actors.channels.email import Email
 from actors.channels.mail import Mail, Sender
 from actors.delivery import AHEAD, Again, Delivery
 from actors.ledger import Ledger
-from db import lifecycle
+from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
 from settings import Settings
@@ -354,3 +354,26 @@ def test_a_rescued_row_that_comes_back_late_is_not_recorded_twice(make: Make, sm
     with mock.patch.object(lifecycle, "settle", settle):
         make().deliver([id])
     assert (status(id), history(id)) == ("processing", [])
+
+
+@pytest.mark.parametrize(
+    ("reply", "suppressed"),
+    [
+        (Reply(550, "5.1.1 nobody"), True),
+        (Reply(550, "5.2.1 closed"), True),
+        (Reply(550, "5.7.1 we do not like you"), False),
+        (Reply(550, "nobody"), False),
+    ],
+)
+def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
+    make: Make, smtp_server: SmtpServer, reply: Reply, suppressed: bool
+) -> None:
+    first, second = (a.id for a in lifecycle.accept([draft("gone@example.com")] * 2, GRACE))
+    smtp_server.on("rcpt", reply, to="gone@example.com")
+    make().deliver([first])
+
+    assert row(first)["failure_reason"] == "rejected"
+    assert [entry["address"] for entry in suppressions.newest(1, {}, None, 9)] == ["gone@example.com"] * suppressed
+    make().deliver([second])
+    assert row(second)["failure_reason"] == ("suppressed" if suppressed else "rejected")
+    assert len(history(second)) == (not suppressed)

@@ -121,6 +121,14 @@ def test_a_regular_expression_of_a_schema_that_backtracks_is_ended_too() -> None
     run(test, render_cpu=0.2)
 
 
+def test_a_template_that_takes_too_long_to_compile_is_refused() -> None:
+    async def test(pool: Pool) -> None:
+        source = {**GREETING, "text": "{{ name }}" * 20_000}
+        assert "CPU time" in await fault_of(pool.ask(1, {"key": "k", "source": source}, source))
+
+    run(test, render_cpu=0.1)
+
+
 def test_a_child_is_blamed_on_nobody_when_somebody_else_ends_it() -> None:
     async def test(pool: Pool) -> None:
         before = children()
