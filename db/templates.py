@@ -104,7 +104,9 @@ def delete(client_id: int, name: str) -> bool:
             " RETURNING name",
             *(client_id, name),
         )
-        rows("DELETE FROM templates WHERE client_id = %s AND name = %s", client_id, name)
+        # Who did not get the lock must leave alone what others are about to add.
+        if held:
+            rows("DELETE FROM templates WHERE client_id = %s AND name = %s", client_id, name)
     return bool(held)
 
 

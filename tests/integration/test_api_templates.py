@@ -25,7 +25,8 @@ ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     limits = {"subject_limit": 40, "message_limit": 200, "html_limit": 300, "template_limit": 400}
-    with running(module_database_url, redis_server.url, render_cpu=0.3, template_schema_limit=500, **limits) as api:
+    limits |= {"template_schema_limit": 500, "render_timeout": 60}
+    with running(module_database_url, redis_server.url, render_cpu=0.3, **limits) as api:
         yield api
 
 

@@ -369,7 +369,7 @@ def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
     make: Make, smtp_server: SmtpServer, reply: Reply, suppressed: bool
 ) -> None:
     first, second = (a.id for a in lifecycle.accept([draft("gone@example.com")] * 2, GRACE))
-    smtp_server.on("rcpt", reply, to="gone@example.com")
+    smtp_server.on("rcpt", reply, to="gone@example.com", times=None)
     make().deliver([first])
 
     assert row(first)["failure_reason"] == "rejected"
