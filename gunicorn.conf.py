@@ -15,7 +15,6 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 try:
     _current = settings.load()
-    _current.check_exposure()
     _current.require("database_url", "redis_url")
 except settings.SettingsError as _error:
     settings.cannot_start(_error)
@@ -37,6 +36,9 @@ accesslog = None
 def on_starting(_server: Any) -> None:
     """Refuse to serve on a database that is away or has another schema."""
     logs.configure(_current)
+    if _current.exposed:
+        log = logs.get("api")
+        log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")
     try:
         database.bind(_current)
         migrations.check()

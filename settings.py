@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, NoReturn
@@ -66,7 +67,7 @@ class Settings:
     email_pass: str = _secret()
     mail_from: str = ""
     bind: str = "127.0.0.1:8000"
-    auth: str = _one_of("", "off", "required")
+    auth: str = _one_of("required", "off")
     web_concurrency: int = _between(1, 256, 2)
 
     max_attempts: int = _between(1, 100, 5)
@@ -79,29 +80,64 @@ class Settings:
     relay_watermark: int = _between(1, 1_000_000, 500)
     relay_batch: int = _between(1, 100_000, 2_000)
     rescue_batch: int = _between(1, 100_000, 500)
+    expire_batch: int = _between(1, 100_000, 1_000)
+    claim_batch: int = _between(1, 1_000, 64)
+    settle_batch: int = _between(1, 10_000, 500)
+    record_retry_min: float = _between(0.01, 60, 0.1)
+    record_retry_max: float = _between(0.01, 60, 2)
+    workers_kept: float = _between(60, 31_536_000, 86_400)
     ring_size: int = _between(1, 1_000, 50)
     ring_waiting: int = _between(1, 1_000_000, 100_000)
     ring_spread: int = _between(1, 10_000, 16)
+    pause_park: float = _between(1, 86_400, 3_600)
     breaker_threshold: int = _between(1, 10_000, 5)
     probe_wait: float = _between(0.1, 3_600, 5)
     probe_wait_max: float = _between(0.1, 3_600, 60)
     probe_lease: float = _between(1, 3_600, 300)
+    probe_among: int = _between(1, 100_000, 500)
     ramp_first: float = _between(0.1, 1_000_000, 10)
     list_budget: float = _between(1, 3_600, 60)
     shutdown_grace: float = _between(1, 3_600, 30)
+    lane_reserve: int = _between(0, 1_000, 1)
+    fair_depth: int = _between(1, 1_000_000, 32)
+    fair_burst: int = _between(1, 1_000_000, 20)
     queue_prefetch: int = _between(1, 65_535, 32)
 
     accept_batch: int = _between(1, 10_000, 200)
     accept_waiting: int = _between(1, 1_000_000, 10_000)
+    batch_limit: int = _between(1, 10_000, 1_000)
+    batch_body_limit: int = _between(1_024, 104_857_600, 10_485_760)
+    batch_waiting: int = _between(1, 10_000, 20)
+    idempotency_ttl: float = _between(86_400, 31_536_000, 86_400)
+    idempotency_wait: float = _between(0.01, 60, 1)
+    retry_limit: int = _between(1, 10_000, 1_000)
+    retry_count_limit: int = _between(1, 10_000_000, 100_000)
     read_threads: int = _between(1, 64, 4)
     read_waiting: int = _between(1, 100_000, 1_000)
-    body_limit: int = _between(1_024, 104_857_600, 1_048_576)
+    body_limit: int = _between(1_024, 104_857_600, 10_485_760)
+    bodies_limit: int = _between(1_048_576, 10_737_418_240, 104_857_600)
     head_timeout: float = _between(0.1, 600, 10)
     body_timeout: float = _between(0.1, 600, 10)
+    linger_timeout: float = _between(0, 60, 2)
+    linger_limit: int = _between(0, 1_073_741_824, 16_777_216)
     nesting_limit: int = _between(1, 500, 20)
     message_limit: int = _between(1, 10_000_000, 100_000)
     html_limit: int = _between(1, 10_000_000, 500_000)
     subject_limit: int = _between(1, 10_000, 500)
+    recipients_limit: int = _between(1, 1_000, 50)
+    mailbox_limit: int = _between(254, 1_000, 500)
+    headers_limit: int = _between(1, 100, 20)
+    header_limit: int = _between(1, 10_000, 2_000)
+    allowed_headers: str = "X-*, References, In-Reply-To, Precedence, Importance, Feedback-ID, List-ID"
+    attachments_limit: int = _between(1, 100, 10)
+    attachments_size: int = _between(1, 52_428_800, 7_000_000)
+    filename_limit: int = _between(1, 255, 200)
+    refused_attachments: str = (
+        "application/x-msdownload, application/x-msdos-program, application/x-dosexec, application/x-executable, "
+        "application/x-sh, application/hta, application/java-archive, application/javascript, text/javascript, "
+        ".exe, .com, .bat, .cmd, .scr, .pif, .msi, .vbs, .vbe, .js, .jse, .wsf, .wsh, .hta, "
+        ".jar, .ps1, .lnk, .cpl, .reg"
+    )
     page_limit: int = _between(1, 1_000, 200)
 
     template_limit: int = _between(1, 1_000_000, 100_000)
@@ -112,17 +148,25 @@ class Settings:
     render_cpu: float = _between(0.01, 60, 0.5)
     render_memory: int = _between(134_217_728, 17_179_869_184, 268_435_456)
     render_timeout: float = _between(0.1, 300, 5)
+    batch_render_timeout: float = _between(0.1, 3600, 30)
     render_waiting: int = _between(1, 100_000, 1_000)
 
     public_url: str = ""
     unsubscribe_secret: str = _secret()
+    key_cache: float = _between(0, 1, 0.5)
+    key_cache_size: int = _between(1, 1_000_000, 10_000)
+    key_waiting: int = _between(1, 1_000_000, 10_000)
+    key_overlap: int = _between(0, 2_592_000, 86_400)
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
-    redis_timeout: float = _between(2, 60, 3)
+    db_lateness: float = _between(0.1, 60, 2)
+    redis_timeout: float = _between(0.2, 60, 3)
+    redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)
     smtp_timeout: float = _between(0.1, 300, 30)
     smtp_data_timeout: float = _between(0.1, 600, 60)
+    smtp_quit_timeout: float = _between(0.01, 60, 1)
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
@@ -160,24 +204,41 @@ class Settings:
             raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
         return host.strip("[]"), int(port)
 
+    @property
+    def header_rules(self) -> re.Pattern[str]:
+        """What the name of a header that a client gives must match: ALLOWED_HEADERS."""
+        names = [name.strip() for name in self.allowed_headers.split(",")]
+        for name in names:
+            if not _HEADER_RULE.fullmatch(name):
+                raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
+            if name.lower() in RESERVED_HEADERS:
+                raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
+        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.IGNORECASE)
+
     def require(self, *names: str) -> None:
         """Raise a SettingsError that names the first of these settings that is empty."""
         for name in names:
             if not getattr(self, name):
                 raise SettingsError(f"{name.upper()} is not set: {_HINTS[name]}")
 
-    def check_exposure(self) -> None:
-        """Refuse to listen beyond loopback unless AUTH=off says so: there are no API keys yet."""
-        if self.auth == "required":
-            raise SettingsError("AUTH=required needs API keys, which this version has not: set AUTH=off")
-        host, _ = self.address
-        if self.auth != "off" and not _is_loopback(host):
-            raise SettingsError(
-                f"BIND={self.bind} listens beyond this machine and there are no API keys yet: "
-                "bind to 127.0.0.1, or set AUTH=off if something in front keeps strangers out"
-            )
+    @property
+    def exposed(self) -> bool:
+        """Whether strangers can reach the API and need no key."""
+        return self.auth == "off" and not self.local
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach the API."""
+        return _is_loopback(self.address[0])
 
 
+_HEADER_RULE = re.compile(r"[A-Za-z0-9-]{1,60}\*?|\*")
+# What the mail channel writes, or what only the mail systems on the way may.
+RESERVED_HEADERS = {
+    *("from", "to", "cc", "bcc", "reply-to", "sender", "subject", "date", "message-id", "auto-submitted"),
+    *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
+    *("dkim-signature", "authentication-results", "delivered-to"),
+}
 _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
@@ -203,19 +264,29 @@ def load() -> Settings:
     return read(os.environ)
 
 
+_RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
+    (lambda s: s.retry_min_backoff <= s.retry_max_backoff, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it"),
+    (
+        lambda s: s.worker_timeout > 2 * s.upkeep_interval,
+        "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead",
+    ),
+    (
+        lambda s: s.redis_timeout > s.redis_wait,
+        "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure",
+    ),
+    (lambda s: s.list_budget < s.stuck_after, "LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work"),
+    (
+        lambda s: s.bodies_limit >= s.body_limit,
+        "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room",
+    ),
+)
+
+
 def _check(settings: Settings) -> None:
-    if settings.retry_min_backoff > settings.retry_max_backoff:
-        raise SettingsError("RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it")
-    if settings.worker_timeout <= 2 * settings.upkeep_interval:
-        raise SettingsError("WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead")
-    if settings.list_budget >= settings.stuck_after:
-        raise SettingsError("LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work")
-    slowest = 2 * settings.smtp_connect_timeout + 13 * settings.smtp_timeout + settings.smtp_data_timeout
-    if slowest >= settings.stuck_after:
-        raise SettingsError(
-            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
-            "or rescue takes live work"
-        )
+    for kept, sentence in _RULES:
+        if not kept(settings):
+            raise SettingsError(sentence)
+    _check_slowest(settings)
     for name, schemes in _SCHEMES.items():
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:
@@ -225,7 +296,18 @@ def _check(settings: Settings) -> None:
         _check_redis(settings.redis_url)
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
-    _ = settings.address
+    _ = settings.address, settings.header_rules
+
+
+def _check_slowest(settings: Settings) -> None:
+    # To invite all recipients, to send the content, to hear the answer to it.
+    data = max(settings.smtp_timeout, settings.smtp_data_timeout) + 2 * settings.smtp_data_timeout
+    slowest = 2 * settings.smtp_connect_timeout + 12 * settings.smtp_timeout + data
+    if slowest >= settings.stuck_after:
+        raise SettingsError(
+            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
+            "or rescue takes live work"
+        )
 
 
 def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> object:

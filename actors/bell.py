@@ -5,60 +5,89 @@ A bell that cannot be rung is no error: the row says when the relay rings it aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from dramatiq.message import Message
 
 import logs
 from actors.broker import broker
-from actors.delivery import deliver
+from actors.delivery import ACTORS
+from actors.lanes import BY_QUEUE, LANES
+from actors.turns import Turns
 from db.coalesce import Closed, Coalescer, Full
 from settings import Settings
 
 log = logs.get("bell")
 
 
+class Ring(NamedTuple):
+    """Whom to ring: notifications of one client in one lane.
+
+    `at`: when their rows say that they are rung, as the database's seconds since 1970.
+    """
+
+    ids: Sequence[int]
+    at: float
+    lane: str = "normal"
+    client: int = 1
+
+
 class Bell:
-    """Rings in the background what is submitted, until the queue is as long as the watermark."""
+    """Rings in the background what is submitted, until a lane's queue is as long as the watermark."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._depth = 0
-        self._ringing: Coalescer[Sequence[int], None] = Coalescer(
+        self._turns = Turns(settings)
+        self._depths = dict.fromkeys(LANES, 0)
+        self._ringing: Coalescer[Ring, None] = Coalescer(
             "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
         )
 
-    def ring(self, ids: Sequence[int]) -> None:
+    def ring(self, ring: Ring) -> None:
         """Ring these soon; returns at once and never raises for a bell that is not rung."""
         try:
-            self._ringing.submit(ids)
+            self._ringing.submit(ring)
         except (Full, Closed):
-            log.debug("bell.skipped", count=len(ids))
+            log.debug("bell.skipped", count=len(ring.ids))
 
     def close(self, timeout: float) -> None:
         self._ringing.close(timeout)
 
-    def _ring(self, groups: Sequence[Sequence[int]]) -> Sequence[None]:
-        ids = list(chain.from_iterable(groups))
+    def _ring(self, rings: Sequence[Ring]) -> Sequence[None]:
         try:
-            if self._has_room():
-                self._depth = broker.ring(messages(ids, self._settings.ring_spread, self._settings.ring_size))
+            self._make_sure_of_depths({ring.lane for ring in rings})
+            ids = self._by_lane(rings)
+            bells = [bell for lane in ids if self._has_room(lane) for bell in self._messages(ids[lane], lane)]
+            if bells:
+                depths = broker.ring(bells, min(ring.at for ring in rings))
+                self._depths |= {BY_QUEUE[queue].name: depth for queue, depth in depths.items()}
         except redis.RedisError as error:
-            log.warning("bell.failed", count=len(ids), error=type(error).__name__)
-        return [None] * len(groups)
+            log.warning("bell.failed", count=sum(len(ring.ids) for ring in rings), error=type(error).__name__)
+        return [None] * len(rings)
 
-    def _has_room(self) -> bool:
-        # The depth after the last bell is known for free; only a full queue is asked again.
-        if self._depth >= self._settings.relay_watermark:
-            self._depth = broker.depth()
-        return self._depth < self._settings.relay_watermark
+    def _by_lane(self, rings: Sequence[Ring]) -> dict[str, list[int]]:
+        ids: defaultdict[str, list[int]] = defaultdict(list)
+        for ring in rings:
+            ids[self._turns.lane(ring.lane, ring.client, len(ring.ids), self._depths[ring.lane])] += ring.ids
+        return ids
+
+    def _messages(self, ids: Sequence[int], lane: str) -> list[Message[Any]]:
+        return messages(ids, self._settings.ring_spread, self._settings.ring_size, lane)
+
+    def _has_room(self, lane: str) -> bool:
+        return self._depths[lane] < self._settings.relay_watermark
+
+    def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
+        # The depth after the last bell is known for free; only where it was great is it asked again.
+        if any(self._depths[lane] >= min(self._settings.relay_watermark, self._settings.fair_depth) for lane in lanes):
+            self._depths = broker.depths()
 
 
-def messages(ids: Sequence[int], threads: int, most: int) -> list[Message[Any]]:
+def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:
     """One message per list of ids: short enough to keep every thread busy, and never above `most`."""
     size = min(most, max(1, ceil(len(ids) / max(1, threads))))
-    return [deliver.message(list(ids[start : start + size])) for start in range(0, len(ids), size)]
+    return [ACTORS[lane].message(list(ids[start : start + size])) for start in range(0, len(ids), size)]

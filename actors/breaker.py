@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from uuid import UUID
 
 import logs
 from db import breaker
@@ -24,8 +25,8 @@ ALL, ONE, NONE = 1_000_000, 1, 0
 class Breaker:
     """Called by sending threads and by upkeep; what it knows is at most one round of upkeep old."""
 
-    def __init__(self, settings: Settings, provider: str) -> None:
-        self._settings, self.provider = settings, provider
+    def __init__(self, settings: Settings, provider: str, worker: UUID) -> None:
+        self._settings, self.provider, self._worker = settings, provider, worker
         self._state = breaker.State(open=False)
         self._asked_at = time.monotonic()
         self._failures = 0
@@ -36,8 +37,11 @@ class Breaker:
 
     def refresh(self) -> None:
         """Learn what the others know; call within `connection()`."""
-        self._state = breaker.state(self.provider)
+        was_open = self.open
+        self._state = breaker.state(self.provider, self._settings.worker_timeout)
         self._asked_at = time.monotonic()
+        if was_open and not self.open:  # What failed before it was found well says nothing any more.
+            self._failures = 0
 
     def admits(self) -> int:
         """How many notifications may be sent now: all, one as a probe, or none."""
@@ -45,7 +49,7 @@ class Breaker:
             return ALL
         if not self._probe_is_due():
             return NONE
-        return ONE if self._ask(lambda: breaker.take_probe(self.provider, self._settings.probe_lease)) else NONE
+        return ONE if self._ask(self._take_probe) else NONE
 
     def heard(self, *, down: bool, probe: bool, reason: str) -> None:
         """An attempt was made; `down`: the provider itself was at fault."""
@@ -70,6 +74,10 @@ class Breaker:
             return ONE if self._probe_is_due() else NONE
         rate = self._settings.ramp_first * 2 ** min(self._state.well_for, 60.0)
         return min(most, max(ONE, int(rate * self._settings.upkeep_interval * part)))
+
+    def _take_probe(self) -> bool:
+        s = self._settings
+        return breaker.take_probe(self.provider, self._worker, s.probe_lease, s.worker_timeout)
 
     def _probe_is_due(self) -> bool:
         return time.monotonic() >= self._asked_at + self._state.probe_in

@@ -22,8 +22,8 @@ from redis.retry import Retry
 
 import settings
 from actors.consumer import WaitingConsumer
+from actors.lanes import LANES
 
-QUEUE = "notifications"
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
 MAINTENANCE_CHANCE = 50_000
@@ -37,7 +37,9 @@ class Doorbell(RedisBroker):
 
     client: redis.Redis
 
-    def __init__(self, url: str, *, timeout: float, heartbeat_timeout: float, middleware: list[Middleware]):
+    def __init__(
+        self, url: str, *, timeout: float, wait: float, heartbeat_timeout: float, middleware: list[Middleware]
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             # A command that is sent again rings twice: never retry inside the client.
             client=redis.Redis.from_url(
@@ -47,6 +49,9 @@ class Doorbell(RedisBroker):
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
         )
+        # A consumer that waits notices a stop after this, and its heartbeat in Redis is as fresh.
+        self.wait = wait
+        self._ahead = 0.0  # seconds that the database's clock is ahead of this machine's
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
@@ -67,10 +72,14 @@ class Doorbell(RedisBroker):
             raise ConnectionClosed(error) from None
         return consumer
 
+    def tell_time(self, now: float) -> None:
+        """`now` on the database's clock: bells of all machines are dated by it, or their ages cannot be compared."""
+        self._ahead = now - time.time()
+
     def in_hand(self, queue_name: str) -> dict[str, float]:
         """Ids in Redis of the messages that this process has taken and not yet acknowledged.
 
-        With the time (`time.time()`) at which each was rung, or infinity once it was begun.
+        With the time on the database's clock at which each was rung, or infinity once it was begun.
         """
         return self._in_hand[queue_name]
 
@@ -81,56 +90,69 @@ class Doorbell(RedisBroker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """As Dramatiq does it; a message that comes without delay, also at the end of one, is rung now."""
         if delay is None:
-            message = message.copy(options=_rung_now())
+            message = message.copy(options=self._rung_now())
         return super().enqueue(message, delay=delay)
 
-    def ring(self, messages: Sequence[Message[Any]]) -> int:
-        """Enqueue all of these at once, in one round trip; returns how many then wait in the queue.
+    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, int]:
+        """Enqueue all of these at once, in one round trip; returns how many then wait in each of their queues.
+
+        `at` is the database's time at which their rows say that they were rung; absent, it is now.
 
         Raises:
             redis.RedisError: nothing may have been enqueued, or all of it.
         """
-        ringing = [m.copy(options={"redis_message_id": str(uuid4()), **_rung_now()}) for m in messages]
-        queue = f"{self.namespace}:{QUEUE}"
+        dated = self._rung_now() if at is None else {"rung_at": int(at * 1000)}
+        ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
+        by_queue: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        for message in ringing:
+            by_queue[message.queue_name][message.options["redis_message_id"]] = message.encode()
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(f"{queue}.msgs", mapping={m.options["redis_message_id"]: m.encode() for m in ringing})
-            pipe.rpush(queue, *(m.options["redis_message_id"] for m in ringing))
-            return int(pipe.execute()[-1])
+            for queue, encoded in by_queue.items():
+                pipe.hset(f"{self.namespace}:{queue}.msgs", mapping=encoded)  # type: ignore[arg-type]
+                pipe.rpush(f"{self.namespace}:{queue}", *encoded)
+            return dict(zip(by_queue, map(int, pipe.execute()[1::2]), strict=True))
 
-    def depth(self) -> int:
-        """How many messages wait in the queue, those in workers' hands not counted."""
-        return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
+    def depths(self) -> dict[str, int]:
+        """How many messages wait in each lane's queue, those in workers' hands not counted."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for lane in LANES.values():
+                pipe.llen(f"{self.namespace}:{lane.queue}")
+            return dict(zip(LANES, map(int, pipe.execute()), strict=True))
 
-    def oldest_bell(self) -> float:
-        """The age in seconds of the bell at the head of the queue; 0 where the queue is empty."""
-        queue = f"{self.namespace}:{QUEUE}"
+    def oldest_bell(self, queue_name: str) -> float:
+        """The age in seconds of the bell at the head of a queue; 0 where the queue is empty."""
+        queue = f"{self.namespace}:{queue_name}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, time.time() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+        return max(0.0, self.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
-        """When the bell was rung, as `time.time()`: a delayed one, when its delay was over."""
+        """When the bell was rung, on the database's clock: a delayed one, when its delay was over."""
         return float(message.options.get("rung_at", message.message_timestamp)) / 1000
 
-    def oldest_in_hand(self) -> float:
-        """The age in seconds of the oldest bell that this process has fetched and not begun, or 0."""
-        return max(0.0, time.time() - min([*self.in_hand(QUEUE).values(), math.inf]))
+    def oldest_in_hand(self) -> dict[str, float]:
+        """By lane, when the oldest bell was rung that this process has fetched and not begun."""
+        oldest = {name: min([*self.in_hand(lane.queue).values(), math.inf]) for name, lane in LANES.items()}
+        return {name: at for name, at in oldest.items() if at < math.inf}
 
-    def wait_for_bell(self, queue_name: str, timeout: float) -> None:
-        """Return when the queue is not empty, or after `timeout` seconds. Needs Redis 6.2."""
+    def wait_for_bell(self, queue_name: str) -> None:
+        """Return when the queue is not empty, or after REDIS_WAIT seconds. Needs Redis 6.2."""
         if queue_name == dq_name(queue_name):
-            time.sleep(timeout / 2)  # Delayed messages are in no hurry to be fetched.
+            time.sleep(self.wait / 2)  # Delayed messages are in no hurry to be fetched.
             return
         queue = f"{self.namespace}:{queue_name}"
         # From the head to the head: blocks while the list is empty and leaves it as it was.
-        self.client.blmove(queue, queue, timeout, "LEFT", "LEFT")  # type: ignore[arg-type]
+        self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
+    def now(self) -> float:
+        """The database's time, as far as this process knows it."""
+        return time.time() + self._ahead
 
-def _rung_now() -> dict[str, int]:
-    return {"rung_at": int(time.time() * 1000)}
+    def _rung_now(self) -> dict[str, int]:
+        return {"rung_at": int(self.now() * 1000)}
 
 
 class Begun(Middleware):
@@ -144,6 +166,7 @@ def _connect(current: settings.Settings) -> Doorbell:
     return Doorbell(
         current.redis_url,
         timeout=current.redis_timeout,
+        wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
         # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.

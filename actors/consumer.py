@@ -14,8 +14,6 @@ from dramatiq.message import Message
 if TYPE_CHECKING:
     from actors.broker import Doorbell
 
-WAIT = 1.0  # seconds; a stop is noticed after this, and the heartbeat in Redis is as fresh
-
 
 class WaitingConsumer(_RedisConsumer):
     """Fetches as soon as the queue has something and there is room for it.
@@ -58,9 +56,9 @@ class WaitingConsumer(_RedisConsumer):
         if self.message_cache:
             return
         if room:
-            self.broker.wait_for_bell(self.queue_name, WAIT)
+            self.broker.wait_for_bell(self.queue_name)
         else:
-            self._room.wait(WAIT)
+            self._room.wait(self.broker.wait)
             self._room.clear()
 
     def _take(self) -> MessageProxy | None:

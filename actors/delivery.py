@@ -17,10 +17,11 @@ from dramatiq.middleware import Middleware
 
 import logs
 import settings
-from actors.breaker import ONE, Breaker
-from actors.broker import QUEUE, broker
+from actors.breaker import ALL, ONE, Breaker
+from actors.broker import broker
 from actors.channels import Channel, Deferred, Undelivered
 from actors.channels.permanence import is_gone
+from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable
@@ -28,7 +29,6 @@ from db.records import Attempt, Claimed, Settlement
 
 log = logs.get("delivery")
 
-AHEAD = 2  # mails a thread may be ahead of what is recorded: so many are in doubt when it is killed
 _current = settings.load()
 
 
@@ -70,13 +70,14 @@ class Delivery:
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
 
-    def deliver(self, ids: Sequence[int]) -> None:
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         admitted = self.breaker.admits()
-        if not admitted:  # The rows stay as they are, and the relay rings again when the breaker closes.
-            return
         try:
-            claimed = self._ledger.claim(ids[:admitted])
+            # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
+            # has no breaker.
+            admitted_ids = self._ledger.candidate() if admitted == ONE else ids[:admitted]
+            claimed = self._ledger.claim(admitted_ids, if_sandbox=ids if admitted < ALL else ())
         except Unavailable as error:
             if admitted == ONE:
                 self.breaker.unused()
@@ -85,7 +86,7 @@ class Delivery:
         if retries:
             first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                deliver.send_with_options(args=(later,), delay=delay)
+                ACTORS[lane.name].send_with_options(args=(later,), delay=delay)
             raise Again(first[1], first[0])
 
     def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
@@ -94,20 +95,31 @@ class Delivery:
         delays = _Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
-        for place, notification in enumerate(claimed):
-            if self._must_hand_back(begun) or (self.breaker.open and not probe):
-                self._ledger.release(claimed[place:])
-                break
+        probed = False
+        waiting = deque(claimed)
+        while waiting := self._handed_back(waiting, begun, probe=probe):
+            notification = waiting.popleft()
             settlement = self._attempt(notification, delays)
-            self._tell_breaker(settlement.attempt, probe=probe)
+            if not notification.sandbox:
+                probed = True
+                self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
-            if len(recording) >= AHEAD:
+            if len(recording) >= lifecycle.AHEAD:
                 _await(recording.popleft(), retries)
-        if probe and not recording:  # None was due, or it was handed back.
+        if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:
             _await(recorded, retries)
         return retries
+
+    def _handed_back(self, waiting: deque[Claimed], begun: float, *, probe: bool) -> deque[Claimed]:
+        """What is still to be sent; the rest goes back: all of it, or what an open breaker holds up."""
+        going: deque[Claimed] = deque()
+        if not self._must_hand_back(begun):
+            going = deque(n for n in waiting if n.sandbox) if self.breaker.open and not probe else waiting
+        if len(going) < len(waiting):
+            self._ledger.release([n for n in waiting if n not in going])
+        return going
 
     def _must_hand_back(self, begun: float) -> bool:
         now = time.monotonic()
@@ -116,11 +128,12 @@ class Delivery:
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
     def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
-        channel = self._channels[notification.type]
+        channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
         try:
-            receipt = channel.send(notification, lambda: self._begin(notification))
+            contents = self._contents(notification)
+            receipt = channel.send(notification, lambda: self._begin(notification), contents)
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -137,6 +150,15 @@ class Delivery:
         )
         return self._judge(notification, attempt, delays)
 
+    def _contents(self, notification: Claimed) -> Sequence[bytes]:
+        """Those of its attachments, which few have."""
+        if not (notification.mail and notification.mail.get("attachments")):
+            return ()
+        contents = self._ledger.contents(notification)
+        if contents is None:  # The database was away, and we were taken for dead.
+            raise Deferred("another worker has taken this over", phase="compose")
+        return contents
+
     def _begin(self, notification: Claimed) -> bool:
         return notification.on_uncertain == "resend" or self._ledger.doubt(notification)
 
@@ -147,7 +169,7 @@ class Delivery:
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
-        if is_gone(attempt):
+        if is_gone(notification, attempt):
             return lifecycle.bounced(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
@@ -203,15 +225,22 @@ class _Process:
 running = _Process()
 
 
-@dramatiq.actor(
-    queue_name=QUEUE,
-    # The row owns the budget; the same number here ends a message that outlives its rows'.
-    max_retries=_current.max_attempts - 1,
-    min_backoff=int(_current.retry_min_backoff * 1000),
-    max_backoff=int(_current.retry_max_backoff * 1000),
-)
-def deliver(ids: list[int]) -> None:
-    """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
-    if running.delivery is None:
-        raise RuntimeError("this is no worker process")
-    running.delivery.deliver(ids)
+def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
+    @dramatiq.actor(
+        actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
+        queue_name=lane.queue,
+        # The row owns the budget; the same number here ends a message that outlives its rows'.
+        max_retries=_current.max_attempts - 1,
+        min_backoff=int(_current.retry_min_backoff * 1000),
+        max_backoff=int(_current.retry_max_backoff * 1000),
+    )
+    def deliver(ids: list[int]) -> None:
+        """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
+        if running.delivery is None:
+            raise RuntimeError("this is no worker process")
+        running.delivery.deliver(ids, lane)
+
+    return deliver
+
+
+ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}

@@ -6,23 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from itertools import chain
+from contextlib import closing
+from functools import partial
+from itertools import chain, count
 from typing import TypeVar
 from uuid import UUID
 
 import logs
-from db import lifecycle
+from db import attachments, lifecycle, relay
 from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Settlement
 from settings import Settings
 
 T = TypeVar("T")
+_Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
-
-CLAIMS_AT_ONCE = 64  # lists of ids in one statement: as many as there may be threads
-SETTLED_AT_ONCE = 500  # settlements in one statement
-RETRY_FIRST, RETRY_LAST = 0.1, 2.0  # seconds between two tries to record
 
 
 class Ledger:
@@ -36,22 +35,36 @@ class Ledger:
         self._settings, self._worker = settings, worker
         self._held: set[tuple[int, int]] = set()
         self._holding = threading.Lock()
+        self._numbers = count()  # of the lists that are claimed
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
-        self._claims: Coalescer[Sequence[int], list[Claimed]] = Coalescer(
-            "claim", self._claim, most=CLAIMS_AT_ONCE, waiting=waiting
+        self._claims: Coalescer[_Wanted, list[Claimed]] = Coalescer(
+            "claim", self._claim, most=settings.claim_batch, waiting=waiting
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
-            "settle", self._settle, most=SETTLED_AT_ONCE, waiting=waiting
+            "settle", self._settle, most=settings.settle_batch, waiting=waiting
         )
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
-            "doubt", self._doubt, most=SETTLED_AT_ONCE, waiting=waiting
+            "doubt", self._doubt, most=settings.settle_batch, waiting=waiting
+        )
+        # One at a time: they are large. By a thread of its own, or they would hold up those that are small.
+        self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
+            "contents", self._read, most=1, waiting=waiting
         )
 
-    def claim(self, ids: Sequence[int]) -> list[Claimed]:
-        """Those of `ids` that are ours to send now; raises Unavailable."""
-        return self._claims.submit(ids).result()
+    def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = ()) -> list[Claimed]:
+        """Those of `ids`, and of `if_sandbox` those for the sandbox, that are ours to send now, in the order of ids.
+
+        Raises:
+            Unavailable: they may have been claimed or not.
+        """
+        return self._claims.submit((ids, if_sandbox)).result()
+
+    def candidate(self) -> list[int]:
+        """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
+        with closing(database), connection():
+            return relay.least_tried(self._settings.probe_among)
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
@@ -60,6 +73,10 @@ class Ledger:
     def doubt(self, claimed: Claimed) -> bool:
         """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
         return self._doubts.submit((claimed.id, claimed.claim)).result()
+
+    def contents(self, claimed: Claimed) -> list[bytes] | None:
+        """Those of its attachments; None where it is no longer ours."""
+        return self._contents.submit((claimed.id, claimed.claim)).result()
 
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Hand back what was not begun; it costs no attempt."""
@@ -76,17 +93,23 @@ class Ledger:
         self._stop_at = time.monotonic() + self._settings.shutdown_grace
 
     def close(self) -> None:
-        for coalescer in (self._claims, self._doubts, self._settlements):
+        for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
-    def _claim(self, lists: Sequence[Sequence[int]]) -> list[list[Claimed]]:
-        wanted = set(chain.from_iterable(lists))
+    def _claim(self, lists: Sequence[_Wanted]) -> list[list[Claimed]]:
+        wanted: dict[int, int] = {}
+        for asked in lists:
+            number = next(self._numbers)
+            for id in chain(*asked):
+                wanted.setdefault(id, number)
+        if_sandbox = {id for _, ids in lists for id in ids} - {id for ids, _ in lists for id in ids}
         try:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker)}
-                if refused := wanted - claimed.keys():
+                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, wanted, if_sandbox)}
+                # What a breaker holds up is looked at when it is asked for again.
+                if refused := wanted.keys() - claimed.keys() - if_sandbox:
                     self._suppress(refused)
         except Unavailable:
             # The claim may have been made and its answer lost.
@@ -94,7 +117,7 @@ class Ledger:
             raise
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
-        return [[claimed.pop(id) for id in ids if id in claimed] for ids in lists]
+        return [sorted(claimed.pop(id) for id in chain(*asked) if id in claimed) for asked in lists]
 
     def _suppress(self, refused: Iterable[int]) -> None:
         """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
@@ -116,6 +139,9 @@ class Ledger:
         owned = self._insist(lambda: lifecycle.doubt(claims))
         return [claim in owned for claim in claims]
 
+    def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:
+        return [self._insist(partial(attachments.contents, *claim)) for claim in claims]
+
     def _record(self, settlements: Sequence[Settlement]) -> set[tuple[int, int]]:
         return lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic())
 
@@ -124,7 +150,7 @@ class Ledger:
             self._held.difference_update(claims)
 
     def _insist(self, record: Callable[[], T]) -> T:
-        pause = RETRY_FIRST
+        pause = self._settings.record_retry_min
         while True:
             try:
                 with connection():
@@ -134,4 +160,4 @@ class Ledger:
                     raise
                 log.warning("database.unavailable", error=str(error), retry_in=pause)
             time.sleep(pause)
-            pause = min(RETRY_LAST, 2 * pause)
+            pause = min(self._settings.record_retry_max, 2 * pause)

@@ -6,6 +6,8 @@ import os
 import socket
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import redis
@@ -14,15 +16,16 @@ import logs
 from actors.bell import messages
 from actors.broker import broker
 from actors.delivery import Delivery
-from db import lifecycle, relay, workers
+from actors.lanes import CALLBACK, LANES
+from actors.turns import Turns, ways
+from db import idempotency, lifecycle, pauses, relay, workers
 from db.database import Unavailable, connection, database
 from settings import Settings
 
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
-FORGET_AFTER = 86_400.0  # seconds a dead worker stays in the table, for people to see
-EXPIRED_AT_ONCE = 1_000  # rows in one statement
+KEYS_AT_ONCE = 5_000  # rows in one statement
 
 
 class Upkeep(threading.Thread):
@@ -31,6 +34,7 @@ class Upkeep(threading.Thread):
     def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
+        self._turns = Turns(settings)
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -57,14 +61,16 @@ class Upkeep(threading.Thread):
         self._beat()
         self._rescue()
         self._expire()
+        self._forget_keys()
+        self._bring_back()
         self._relay()
 
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
             beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, broker.oldest_in_hand())
-            workers.seen(beat, self._settings.worker_timeout)
-            workers.forget(FORGET_AFTER)
+            broker.tell_time(workers.seen(beat, self._settings.worker_timeout))
+            workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
         self._delivery.alive_at = now
 
@@ -77,35 +83,69 @@ class Upkeep(threading.Thread):
 
     def _expire(self) -> None:
         with connection():
-            expired = lifecycle.expire(EXPIRED_AT_ONCE)
+            expired = lifecycle.expire(self._settings.expire_batch)
         if expired:
             log.info("notifications.expired", ids=expired)
 
-    def _relay(self) -> None:
-        room = self._settings.relay_watermark - broker.depth()
+    def _forget_keys(self) -> None:
         with connection():
-            crew = workers.crew(self._settings.worker_timeout)
-        share = self._delivery.breaker.share(room * self._settings.ring_size, self._threads / max(1, crew.threads))
-        while room > 0 and share > 0 and not self._ending.is_set():
-            most = min(self._settings.relay_batch, share)
-            rung, bells = self._ring_due(most, crew)
-            room, share = room - bells, share - rung
-            if rung < most:
-                return
+            idempotency.forget(self._settings.idempotency_ttl, KEYS_AT_ONCE)
 
-    def _ring_due(self, most: int, crew: workers.Crew) -> tuple[int, int]:
-        """Ring up to `most` rows that are due; returns how many, in how many messages."""
-        s = self._settings
-        oldest = max(broker.oldest_bell(), crew.oldest_bell)
+    def _bring_back(self) -> None:
+        until = time.monotonic() + self._settings.upkeep_interval
         with connection():
-            due = relay.take_due(s.relay_grace, oldest, most)
+            for kind, name, _ in pauses.resumed():
+                most = self._settings.relay_batch
+                while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
+                    pass
+                pauses.forget(kind, name)
+
+    def _relay(self) -> None:
+        s = self._settings
+        depths = broker.depths()
+        with connection():
+            crew = workers.crew(s.worker_timeout)
+        # The breaker is the mail server's; what goes elsewhere is not its business.
+        part = self._threads / max(1, crew.threads)
+        mails = self._delivery.breaker.share(s.relay_watermark * s.ring_size, part)
+        for lane in LANES:
+            if lane == CALLBACK:
+                self._top_up(lane, depths, crew, s.relay_watermark * s.ring_size)
+            else:
+                mails -= self._top_up(lane, depths, crew, mails)
+
+    def _top_up(self, lane: str, depths: Mapping[str, int], crew: workers.Crew, share: int) -> int:
+        """Ring what is due in a lane, up to `share` notifications and the watermark; returns how many."""
+        room, rung = self._settings.relay_watermark - depths[lane], 0
+        # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
+        until = time.monotonic() + self._settings.worker_timeout / 6
+        while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
+            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), crew, depths)
+            if not met:
+                break
+            room, rung = room - bells, rung + due
+        return rung
+
+    def _ring_due(self, lane: str, most: int, crew: workers.Crew, depths: Mapping[str, int]) -> tuple[int, int, int]:
+        """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
+        s = self._settings
+        # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
+        ages = [max(broker.oldest_bell(LANES[way].queue), crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
+        oldest = max(ages) + s.upkeep_interval
+        with connection():
+            met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
+        due = [d for d in met if not d.parked]
+        if len(due) < len(met):
+            log.info("notifications.parked", lane=lane, count=len(met) - len(due))
         if not due:
-            return 0, 0
-        bells = messages([d.id for d in due if not d.alone], crew.threads, s.ring_size)
-        bells += [bell for d in due if d.alone for bell in messages([d.id], 1, 1)]
-        broker.ring(bells)
-        log.info("bell.rung_again", count=len(due), messages=len(bells))
-        return len(due), len(bells)
+            return len(met), 0, 0
+        bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
+        for client, ids in _by_client(due).items():
+            by = self._turns.lane(lane, client, len(ids), depths[lane])
+            bells += messages(ids, crew.threads, s.ring_size, by)
+        broker.ring(bells, due[0].rung_at)
+        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
+        return len(met), len(due), len(bells)
 
     def _say_goodbye(self) -> None:
         try:
@@ -115,3 +155,11 @@ class Upkeep(threading.Thread):
             log.warning("worker.left_without_goodbye")
         finally:
             database.close()
+
+
+def _by_client(due: Sequence[relay.Due]) -> dict[int, list[int]]:
+    ids: defaultdict[int, list[int]] = defaultdict(list)
+    for row in due:
+        if not row.alone:
+            ids[row.client].append(row.id)
+    return ids

@@ -13,8 +13,11 @@ import logs
 import settings
 from actors.breaker import Breaker
 from actors.broker import broker
+from actors.channels import Channel
 from actors.channels.email import Email
+from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
+from actors.lanes import LaneQueue
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db import database, migrations
@@ -40,10 +43,12 @@ class WorkerProcess(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
         worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        breaker = Breaker(current, self._email.provider)
-        running.delivery = Delivery(current, identity, self._ledger, {"email": self._email}, breaker)
+        breaker = Breaker(current, self._email.provider, identity)
+        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox()}
+        running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)

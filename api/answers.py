@@ -1,4 +1,4 @@
-"""Answers in JSON."""
+"""What answers and paths look like: JSON in camelCase, ids as whole numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 import orjson
 from falcon.asgi import Response
 
+from api.problems import Problem
 
-def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-    """A document; times with a Z."""
-    resp.status = status.value
+LARGEST_ID = 2**63 - 1  # bigint
+_NAMES: dict[str, str] = {"lane": "priority"}
+
+
+def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = None) -> None:
+    """The body of an answer; times in UTC, with a Z. Without a `status` the one that was set stays, or 200."""
+    if status is not None:
+        resp.status = status.value
     resp.content_type = "application/json"
     resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
 
@@ -21,3 +27,25 @@ def empty(resp: Response) -> None:
     """204: done, and nothing to say."""
     resp.status = HTTPStatus.NO_CONTENT.value
     resp.content_type = None
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its names in camelCase."""
+    return {_NAMES.get(name) or _NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
+
+
+def id_of(raw: str, kind: str) -> int:
+    """The id in a path; raises the Problem that there is no such `kind`."""
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
+        raise unknown(kind)
+    return int(raw)
+
+
+def unknown(kind: str) -> Problem:
+    """404, for what is not there and for what is another client's: nobody learns which of them."""
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no {kind} with this id.")
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

@@ -6,10 +6,16 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.auth import Authentication
+from api.batches import Batches
+from api.clients import Client, Clients
+from api.control import BulkRetry, Cancel, Retry
 from api.gateway import Gateway
 from api.health import Alive, Ready
+from api.keys import ClientKeys, Key, KeyRotation
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
+from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
 from api.requests import Lifespan, RequestId
 from api.suppressions import Suppression, Suppressions
@@ -27,7 +33,7 @@ def create_app() -> Application:
     gateway = Gateway(current)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    app = Application(middleware=[RequestId(), Lifespan(gateway, renderers)])
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway)])
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
@@ -41,6 +47,18 @@ def create_app() -> Application:
     # The local part of an address may hold a slash.
     app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
     app.add_route("/u/{token}", Unsubscribe(gateway))
+    app.add_route("/api/clients", Clients(gateway))
+    app.add_route("/api/clients/{id}", Client(gateway))
+    app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
+    app.add_route("/api/keys/{id}", Key(gateway))
+    app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
+    app.add_route("/api/notifications/batch", Batches(gateway, templating))
+    app.add_route("/api/notifications/retry", BulkRetry(gateway))
+    app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
+    app.add_route("/api/notifications/{id}/retry", Retry(gateway))
+    app.add_route("/api/pauses", Pauses(gateway))
+    app.add_route("/api/pauses/client", ClientPause(gateway))
+    app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

@@ -8,8 +8,9 @@ from typing import Any
 
 import falcon.asgi
 
-LINGER = 2.0  # seconds, and
-DISCARD = 16 * 2**20  # bytes, to be taken of a body that nobody wants
+from api.room import Room
+from settings import Settings
+
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
@@ -26,12 +27,21 @@ class Application(falcon.asgi.App[Any, Any]):
     all costs the client its connection, and the answer with it if it is still sending.
     """
 
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings = settings
+        self._room = Room(settings.bodies_limit)
+
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             body = _Body(receive)
-            await super().__call__(scope, body, send)
+            guest = scope["guest"] = self._room.guest()
+            try:
+                await super().__call__(scope, body, send)
+            finally:
+                guest.leave()
             if scope["method"] not in BODILESS:
-                await body.discard()
+                await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
             await send({"type": "websocket.close"})
         else:
@@ -56,11 +66,11 @@ class _Body:
             raise Truncated
         return event
 
-    async def discard(self) -> None:
+    async def discard(self, seconds: float, limit: int) -> None:
         if self._over:
             return
         taken = 0
         with suppress(TimeoutError, Truncated):
-            async with asyncio.timeout(LINGER):
-                while not self._over and taken < DISCARD:
+            async with asyncio.timeout(seconds):
+                while not self._over and taken < limit:
                     taken += len((await self()).get("body", b""))

@@ -1,25 +1,123 @@
-"""Who asks: stands in until requests are authenticated."""
+"""Who is asking, and what they may do: Authorization: Bearer <key> (RFC 6750)."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from falcon.asgi import Request, Response
+from structlog.contextvars import bind_contextvars
+
+from api.gateway import Gateway
+from api.keyring import Keyring
 from api.problems import Problem
+from db import keys
+from db.clients import DEFAULT
+from db.coalesce import Full
+from db.database import Unavailable
+from db.keys import SCOPES, Live
+from db.secrets import KeyText
+
+# What needs no key; all else does, what is not there too.
+PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
+# Of the paths below these, each proves by itself that it may be used.
+PUBLIC_BELOW: tuple[str, ...] = ("/u/",)
+REALM = 'Bearer realm="notification-system"'
 
 
 class Caller(NamedTuple):
-    """The client that a request belongs to, and what its key may do."""
+    """Whom a request comes from. A limit that is None does not limit.
 
-    client_id: int = 1
+    Where AUTH is off everybody is the client `default`, with every scope and without its limits.
+    """
+
+    client_id: int = DEFAULT
     client: str = "default"
-    scopes: frozenset[str] = frozenset({"send", "read", "manage", "admin"})
+    scopes: frozenset[str] = frozenset(SCOPES)
     sandbox: bool = False
+    key_id: int | None = None
+    rate_limit: int | None = None
+    daily_quota: int | None = None
+    pending_limit: int | None = None
+    senders: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, key: Live) -> Caller:
+        client = key.client
+        limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
+        return cls(client.id, client.name, key.scopes, key.sandbox, key.id, *limits)
 
 
-def require(req: Any, scope: str) -> Caller:
-    """The caller, who may do what `scope` stands for; raises Problem 403."""
-    caller: Caller = getattr(req.context, "caller", Caller())
+def require(req: Request, scope: str) -> Caller:
+    """The caller, if it has this scope; raises a Problem that names the scope."""
+    caller: Caller = req.context.caller
     if scope not in caller.scopes:
-        raise Problem(HTTPStatus.FORBIDDEN, f"This key has not the scope {scope}.")
+        raise forbidden(f"This key has not the scope {scope!r}, which this needs.", scope)
     return caller
+
+
+def forbidden(detail: str, scope: str = "") -> Problem:
+    """403. Where a `scope` would help, it is named for programs too (RFC 6750, 3.1)."""
+    needed = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'} if scope else None
+    return Problem(HTTPStatus.FORBIDDEN, detail, headers=needed)
+
+
+class Authentication:
+    """Puts the Caller into `req.context.caller`, or refuses the request.
+
+    Raises:
+        Unavailable, Full: the key is not known here and cannot be looked up now.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._off = gateway.settings.auth == "off"
+        self._keyring = Keyring(gateway.settings)
+        self._noted: dict[int, float] = {}
+        self._noting: set[asyncio.Task[None]] = set()
+
+    async def process_request(self, req: Request, _resp: Response) -> None:
+        if self._off:
+            req.context.caller = Caller()
+            return
+        if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
+            return
+        req.context.caller = caller = await self._caller(req.get_header("Authorization"))
+        bind_contextvars(client=caller.client_id, key=caller.key_id)
+
+    async def process_shutdown(self, _scope: Any, _event: Any) -> None:
+        self._keyring.close(self._gateway.settings.shutdown_grace)
+
+    async def _caller(self, given: str | None) -> Caller:
+        scheme, _, token = (given or "").partition(" ")
+        key = KeyText.parse(token.strip(" ")) if scheme.lower() == "bearer" else None
+        live = await self._keyring.live(key) if key else None
+        if live is None:
+            raise _stranger()
+        if live.unnoted:
+            self._note(live.id)
+        return Caller.of(live)
+
+    def _note(self, id: int) -> None:
+        """Behind the back of the request: its answer does not wait for this."""
+        now = time.monotonic()
+        if now - self._noted.get(id, -math.inf) < keys.USE_NOTED_EVERY / 2:
+            return
+        self._noted[id] = now
+        task = asyncio.get_running_loop().create_task(self._used(id))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+
+    async def _used(self, id: int) -> None:
+        with suppress(Unavailable, Full):  # The next minute will do.
+            await self._gateway.read(keys.used, id)
+
+
+def _stranger() -> Problem:
+    # The same words for all that can be wrong, so that nobody finds out which keys there are, or were.
+    detail = "Send Authorization: Bearer and a key that is valid: it is missing, unknown, revoked or expired."
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": REALM})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -11,24 +12,45 @@ from falcon.asgi import Request
 
 from api.asgi import Truncated
 from api.problems import Problem, invalid
+from api.room import SMALL, Guest
 from settings import Settings
 
 # What is left of the body is not read, so nothing can follow it.
 _LAST = {"Connection": "close"}
+STRUCTURE = (b",", b"[", b"{")
+MOST_VALUES = SMALL // 4
 
 
-async def read_json(req: Request, settings: Settings) -> Any:
-    """The body as Python values; raises Problem for whatever a client can get wrong about it."""
+async def read_json(req: Request, settings: Settings, limit: int | None = None) -> Any:
+    """The body as Python values; raises Problem for whatever a client can get wrong about it.
+
+    It may have `limit` bytes, or else BODY_LIMIT.
+
+    Raises:
+        Full: other large bodies have taken BODIES_LIMIT.
+    """
     media_type, _, parameters = (req.content_type or "").partition(";")
     if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
-    return parse(await _read(req, settings), settings.nesting_limit)
+    return parse(await _read(req, settings, limit or settings.body_limit), settings.nesting_limit)
+
+
+async def read_nothing(req: Request, settings: Settings) -> None:
+    """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
+    if (await _read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`."""
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`.
+
+    A body larger than SMALL has at most MOST_VALUES values, or so many commas and brackets in its texts.
+    """
+    if len(body) > SMALL and sum(map(body.count, STRUCTURE)) > MOST_VALUES:
+        # What is large is so for the sake of a few long texts; millions of values would keep the loop for seconds.
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "has too many values"}])
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -40,19 +62,35 @@ def parse(body: bytes, nesting_limit: int) -> Any:
     return document
 
 
-async def _read(req: Request, settings: Settings) -> bytes:
-    limit = settings.body_limit
+async def _read(req: Request, settings: Settings, limit: int) -> bytes:
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
+    guest: Guest = req.scope["guest"]
+    guest.needs(req.content_length or 0)
     try:
-        async with asyncio.timeout(settings.body_timeout):
-            body: bytes = await req.stream.read(limit + 1)
+        async with asyncio.timeout(settings.body_timeout) as within:
+            body = b"".join([piece async for piece in _pieces(req, limit, within)])
     except (TimeoutError, Truncated):
         detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
     if len(body) > limit:
         raise _too_large(limit)
     return body
+
+
+async def _pieces(req: Request, limit: int, within: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """The body as it comes, up to a piece more than `limit`."""
+    length, deadline = 0, within.when() or 0.0
+    async for piece in req.stream:
+        length += len(piece)
+        yield piece
+        if length > limit:
+            return
+        if length > SMALL:
+            req.scope["guest"].needs(req.content_length or limit)  # One that comes in chunks does not say.
+        # gunicorn's wait for a piece may swallow the end of our time, if both come at the same moment.
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError
 
 
 def _too_large(limit: int) -> Problem:

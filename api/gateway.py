@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from actors.bell import Bell
+from actors.bell import Bell, Ring
+from actors.broker import broker
 from db import lifecycle
+from db.batches import Answer, Batch, accept_batch
 from db.coalesce import Coalescer, Full
-from db.database import Unavailable, connection
+from db.database import Contended, Unavailable, connection
+from db.idempotency import Outcome, Post, Refusal, Stored, accept_once
 from db.records import Accepted, Draft
 from settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+MOMENT = 0.02  # seconds: for a key that was waited for in vain already
 
 
 class Gateway:
@@ -27,6 +33,17 @@ class Gateway:
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept", self._accept, most=settings.accept_batch, waiting=settings.accept_waiting
         )
+        # One at a time, and by a thread of its own: what is large must not hold up what is small.
+        self._attaching: Coalescer[Post, Outcome] = Coalescer(
+            "attach", self._accept_once, most=1, waiting=settings.accept_waiting
+        )
+        # With connections of their own: who waits for a key, or for a thousand rows, keeps nobody else waiting.
+        self._accepting_once: Coalescer[Post, Outcome] = Coalescer(
+            "accept-once", self._accept_once, most=settings.accept_batch, waiting=settings.accept_waiting
+        )
+        self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
+            "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
+        )
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._reading = 0
 
@@ -36,7 +53,20 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self._within_reason(self._accepting.ask(draft))
+        return await self.within_reason(self._accepting.ask(draft))
+
+    async def accept_once(self, post: Post) -> Outcome:
+        """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
+        coalescer = self._attaching if post.draft.contents else self._accepting_once
+        return await self.within_reason(coalescer.ask(post))
+
+    async def accept_batch(self, batch: Batch) -> Answer | Refusal:
+        """As `accept`, for many in one transaction."""
+        return await self.within_reason(self._accepting_batches.ask(batch))
+
+    def ring(self, id: int, lane: str, client: int) -> None:
+        """Ring the bell of a notification that became due; never raises."""
+        self._bell.ring(Ring([id], broker.now(), lane, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection."""
@@ -44,7 +74,7 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await self._within_reason(
+            return await self.within_reason(
                 asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
             )
         finally:
@@ -52,11 +82,12 @@ class Gateway:
 
     def close(self) -> None:
         """Finish what was begun, within SHUTDOWN_GRACE."""
-        self._accepting.close(self.settings.shutdown_grace)
+        for coalescer in (self._accepting, self._attaching, self._accepting_once, self._accepting_batches):
+            coalescer.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _within_reason(self, answer: Awaitable[T]) -> T:
+    async def within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""
         limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
         try:
@@ -69,8 +100,55 @@ class Gateway:
         with connection():
             accepted = lifecycle.accept(drafts, self.settings.relay_grace)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._bell.ring([a.id for a in accepted if a.failure_reason is None])
+        self._ring(accepted, drafts)
         return accepted
+
+    def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
+        try:
+            outcomes = self._stored_once(posts, self.settings.idempotency_wait)
+        except Contended:
+            # One at a time, so that only those wait on whose key is being written elsewhere.
+            outcomes = [outcome for post in posts for outcome in self._alone(post)]
+        self._ring_stored(outcomes)
+        return outcomes
+
+    def _alone(self, post: Post) -> list[Outcome]:
+        try:
+            return self._stored_once([post], MOMENT)
+        except Contended:
+            return [Refusal.BUSY]
+
+    def _stored_once(self, posts: Sequence[Post], wait: float) -> list[Outcome]:
+        with connection():
+            return accept_once(posts, self.settings.relay_grace, wait)
+
+    def _accept_batches(self, batches: Sequence[Batch]) -> list[Answer | Refusal]:
+        return [self._accept_batch(batch) for batch in batches]
+
+    def _accept_batch(self, batch: Batch) -> Answer | Refusal:
+        try:
+            with connection():
+                answer = accept_batch(batch, self.settings.relay_grace, self.settings.idempotency_wait)
+        except Contended:
+            return Refusal.BUSY
+        if isinstance(answer, Answer) and not answer.undone and not answer.replayed:
+            self._ring_stored(answer.items)
+        return answer
+
+    def _ring_stored(self, outcomes: Sequence[object]) -> None:
+        stored = [o for o in outcomes if isinstance(o, Stored) and not o.replayed]
+        if stored:
+            self._ring([o.accepted for o in stored], [o.draft for o in stored])
+
+    def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
+        at = accepted[0].created_at.timestamp()
+        broker.tell_time(at)
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for draft, stored in zip(drafts, accepted, strict=True):
+            if stored.failure_reason is None and not draft.waits(stored.created_at):
+                groups[draft.lane, draft.client_id].append(stored.id)
+        for (lane, client), ids in groups.items():
+            self._bell.ring(Ring(ids, at, lane, client))
 
 
 def _connected(report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

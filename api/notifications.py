@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import pages
-from api.addresses import normalised
+from api import idempotency, pages
+from api.answers import id_of, shown, unknown, write
 from api.auth import Caller, require
 from api.bodies import read_json
+from api.drafts import draft, time_faults
 from api.gateway import Gateway
-from api.problems import Problem, invalid
+from api.mails import Extras, Mails
+from api.problems import invalid
+from api.rendering.faults import Faulty
+from api.representation import KIND, just_accepted, notification, summary
+from api.rescheduling import Rescheduling
 from api.schemas import Schema
 from api.templating import Templating
 from db import reports
-from db.records import Accepted, Draft
+from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
+from db.records import Draft
 
 log = logs.get("api")
-
-DEFAULT_SUBJECT = "Notification"
-LARGEST_ID = 2**63 - 1  # bigint
 
 
 class Notifications:
@@ -33,44 +35,82 @@ class Notifications:
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._templating = gateway, templating
         self._schema = Schema("notification", gateway.settings)
+        self._mails = Mails(gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        caller = require(req, "send")
+        caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
+        faults = self._schema.faults(document)
+        extras = self._mails.read(document, caller.senders, faults)
+        if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        if "template" in document:
-            document = await self._templating.filled(caller.client_id, document)
-        draft = _draft(document, caller)
-        accepted = await self._gateway.accept(draft)
-        log.info("notification.accepted", id=accepted.id, recipient=logs.masked(draft.recipient))
+        key = idempotency.keyed(raw_key, document)
+        wanted = await self._wanted(document, caller, extras, key)
+        del document  # It may hold large files in base64, and the wait for the database may be long.
+        stored = await self._stored(wanted, key) if isinstance(wanted, Draft) else wanted
+        if isinstance(stored, Refusal):
+            raise idempotency.refused(stored, {"header": idempotency.HEADER})
+        _log(stored)
         resp.status = 201
-        resp.set_header("Location", f"/api/notifications/{accepted.id}")
-        _write(resp, _just_accepted(accepted, draft))
+        resp.set_header("Location", f"/api/notifications/{stored.accepted.id}")
+        if stored.replayed:
+            idempotency.say_replayed(resp)
+        write(resp, just_accepted(stored.accepted, stored.draft))
 
     async def on_get(self, req: Request, resp: Response) -> None:
+        owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, query.filters, query.after, query.limit + 1)
+        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
-        _write(resp, {"items": [_shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        write(resp, {"items": [summary(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
 
     on_head = on_get
+
+    async def _wanted(
+        self, document: dict[str, Any], caller: Caller, extras: Extras, key: Key | None
+    ) -> Draft | Outcome:
+        """What is to be stored, or was when the same request came first."""
+        if "template" in document:
+            try:
+                document = await self._templating.filled(caller.client_id, document)
+            except Faulty as faulty:
+                return await self._earlier(caller.client_id, key, faulty.listed)
+        return draft(document, caller, extras)
+
+    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
+        if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
+            return await self._earlier(wanted.client_id, key, faults)
+        if key is None and not wanted.contents:
+            return Stored(await self._gateway.accept(wanted), wanted)
+        return await self._gateway.accept_once(Post(wanted, key))
+
+    async def _earlier(self, client_id: int, key: Key | None, faults: list[dict[str, str]]) -> Outcome:
+        """What is wrong now was right when the same request came first."""
+        if key and (known := await self._gateway.read(find, client_id, key)):
+            return known
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
 
 
 class Notification:
-    """GET: one notification."""
+    """GET: one notification. PATCH: send it at another time."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._rescheduling = Rescheduling(gateway)
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        row = await self._gateway.read(reports.notification, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is None:
-            raise _unknown(id)
-        _write(resp, _shown(row))
+            raise unknown(KIND)
+        write(resp, notification(row))
 
     on_head = on_get
+
+    async def on_patch(self, req: Request, resp: Response, id: str) -> None:
+        caller = require(req, "manage")
+        write(resp, notification(await self._rescheduling.answer(req, id_of(id, KIND), caller)))
 
 
 class Attempts:
@@ -79,78 +119,17 @@ class Attempts:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def on_get(self, _req: Request, resp: Response, id: str) -> None:
-        history = await self._gateway.read(reports.attempts, _id(id))
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        history = await self._gateway.read(reports.attempts, id_of(id, KIND), owner)
         # A notification without attempts yet has an empty history; an unknown one has none.
-        if not history and await self._gateway.read(reports.notification, _id(id)) is None:
-            raise _unknown(id)
-        _write(resp, {"items": [_shown(row) for row in history]})
+        if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
+            raise unknown(KIND)
+        write(resp, {"items": [shown(row) for row in history]})
 
     on_head = on_get
 
 
-def _draft(document: Mapping[str, Any], caller: Caller) -> Draft:
-    template = document.get("template", {})
-    mailbox = normalised(document["recipient"])
-    return Draft(
-        document["type"],
-        document["recipient"],
-        document.get("subject", DEFAULT_SUBJECT),
-        document["message"],
-        document.get("html"),
-        document.get("onUncertain", "resend"),
-        client_id=caller.client_id,
-        template=template.get("name"),
-        template_version=template.get("version"),
-        mailbox=mailbox if mailbox != document["recipient"] else None,
-    )
-
-
-def _just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
-    """What GET would show at this moment, without asking."""
-    failed = accepted.failure_reason is not None
-    return {
-        "id": accepted.id,
-        **_shown(draft._asdict()),
-        "status": "failed" if failed else "pending",
-        "attemptCount": 0,
-        "retryCount": 0,
-        "lastError": accepted.last_error,
-        "failureReason": accepted.failure_reason,
-        "createdAt": accepted.created_at,
-        "nextAttemptAt": None if failed else accepted.created_at,
-        "finishedAt": accepted.created_at if failed else None,
-    }
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its names in camelCase, without what is ours alone."""
-    shown = {_NAMES.setdefault(name, _camel(name)): value for name, value in row.items() if name not in _HIDDEN}
-    if "template" in row:
-        version = row["template_version"]
-        shown["template"] = None if version is None else {"name": row["template"], "version": version}
-    return shown
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-_NAMES: dict[str, str] = {}
-_HIDDEN = ("client_id", "mailbox", "template_version")
-
-
-def _id(raw: str) -> int:
-    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
-        raise _unknown(raw)
-    return int(raw)
-
-
-def _unknown(_id: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "There is no notification with this id.")
-
-
-def _write(resp: Response, body: Mapping[str, Any]) -> None:
-    resp.content_type = "application/json"
-    resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+def _log(stored: Stored) -> None:
+    event = "notification.replayed" if stored.replayed else "notification.accepted"
+    log.info(event, id=stored.accepted.id, recipient=logs.masked(stored.draft.recipient))

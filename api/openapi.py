@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
 
+from api.idempotency import PROPERTY
 from api.schemas import Schema
 from settings import Settings
+
+REQUESTS = (
+    *("notification", "client", "client_changes", "key", "rotation", "reschedule", "retry"),
+    *("template", "preview", "suppression"),
+)
 
 
 class OpenApi:
@@ -17,9 +24,11 @@ class OpenApi:
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
-        for name in ("notification", "template", "preview", "suppression"):
-            new = {k: v for k, v in Schema(name, settings).document.items() if k != "$schema"}
-            document["components"]["schemas"][new["title"]] = new
+        schemas = document["components"]["schemas"]
+        for file in REQUESTS:
+            schema = _of(Schema(file, settings))
+            schemas[schema["title"]] = schema
+        schemas["NewBatch"] = _batch(settings)
         self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -27,3 +36,15 @@ class OpenApi:
         resp.data = self.document
 
     on_head = on_get
+
+
+def _batch(settings: Settings) -> dict[str, Any]:
+    """In the file items are anything, because they are checked one by one."""
+    batch = _of(Schema("batch", settings))
+    item = _of(Schema("notification", settings, {"idempotencyKey": PROPERTY}))
+    batch["properties"]["items"]["items"] = {**item, "title": "NewBatchItem"}
+    return batch
+
+
+def _of(schema: Schema) -> dict[str, Any]:
+    return {name: value for name, value in schema.document.items() if name != "$schema"}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from api.problems import invalid
+from api.times import NoTime, moment
 from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
 NOT_OURS = "is not a cursor that this API gave out"
-# What Python takes for a time in ISO 8601 is much more.
-_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
 
 class Wrong(ValueError):
@@ -37,18 +35,33 @@ def parse(
 
     Raises a Problem that lists every wrong parameter.
     """
-    values: dict[str, Any] = {}
-    faults = []
-    for name, raw in parameters.items():
-        try:
-            values[name] = _parser(name, page_limit, parsers or _PARSERS)(_single(raw))
-        except Wrong as why:
-            faults.append({"parameter": name[:100], "detail": str(why)})
-    if faults:
-        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    known = {**(parsers or _PARSERS), "limit": lambda raw: whole(raw, page_limit)}
+    values = _values(parameters, lambda name: _known(name, known))
     limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
+
+
+class Numbered(NamedTuple):
+    """Of a list in the order of ids: those above `after`."""
+
+    after: int
+    limit: int
+
+    def page(self, found: list[Any]) -> dict[str, Any]:
+        """Of `limit` + 1 that were looked for: the items, and the cursor of the page after."""
+        items = found[: self.limit]
+        return {"items": items, "nextCursor": str(items[-1]["id"]) if len(found) > self.limit else None}
+
+
+def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
+    """The query of a list that has no filters; raises a Problem that lists every wrong parameter."""
+    parsers: dict[str, Callable[[str], Any]] = {
+        "limit": lambda raw: whole(raw, page_limit),
+        "cursor": lambda raw: whole(raw, 2**63 - 1),
+    }
+    values = _values(parameters, lambda name: _known(name, parsers))
+    return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
 
 
 def cursor(last: Mapping[str, Any]) -> str:
@@ -61,6 +74,25 @@ def encoded(place: str) -> str:
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
+def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str], Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    faults = []
+    for name, raw in parameters.items():
+        try:
+            values[name] = parser(name)(_single(raw))
+        except Wrong as why:
+            faults.append({"parameter": name[:100], "detail": str(why)})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    return values
+
+
+def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
+    if name not in parsers:
+        raise Wrong(f"is not a known parameter; known are {', '.join(parsers)}")
+    return parsers[name]
+
+
 def decoded(raw: str) -> str:
     """The place that a cursor stands for; raises Wrong."""
     try:
@@ -69,24 +101,21 @@ def decoded(raw: str) -> str:
         raise Wrong(NOT_OURS) from None
 
 
-def _position(raw: str) -> Position:
+def position(raw: str) -> Position:
+    """Where a cursor points to; raises Wrong."""
     when, _, id = decoded(raw).partition(" ")
     try:
-        return Position(time_of(when), whole(id, 2**63 - 1))
+        return Position(time(when), whole(id, 2**63 - 1))
     except Wrong:
         raise Wrong(NOT_OURS) from None
 
 
-def time_of(raw: str) -> datetime:
+def time(raw: str) -> datetime:
     """A time as RFC 3339 has it, in UTC; raises Wrong."""
     try:
-        if _RFC_3339.fullmatch(raw):
-            return datetime.fromisoformat(raw.upper()).astimezone(UTC)
-    except OverflowError:
-        raise Wrong("is out of range") from None
-    except ValueError:  # It looks like a time, but there is none such.
-        pass
-    raise Wrong("must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z")
+        return moment(raw)
+    except NoTime as why:
+        raise Wrong(str(why)) from None
 
 
 def whole(raw: str, most: int) -> int:
@@ -125,15 +154,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
     "recipient": _text,
-    "createdFrom": time_of,
-    "createdTo": time_of,
-    "cursor": _position,
+    "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
+    "createdFrom": time,
+    "createdTo": time,
+    "cursor": position,
 }
-
-
-def _parser(name: str, page_limit: int, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
-    if name == "limit":
-        return lambda raw: whole(raw, page_limit)
-    if name not in parsers:
-        raise Wrong(f"is not a known parameter; known are {', '.join((*parsers, 'limit'))}")
-    return parsers[name]

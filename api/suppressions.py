@@ -84,7 +84,7 @@ class Suppression:
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
-    expires_at = pages.time_of(document["expiresAt"]) if document.get("expiresAt") else None
+    expires_at = pages.time(document["expiresAt"]) if document.get("expiresAt") else None
     if expires_at is not None and expires_at <= datetime.now(UTC):
         fault = {"pointer": "/expiresAt", "detail": "must be in the future, or left out for ever"}
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
@@ -119,14 +119,14 @@ def _position(raw: str) -> Position:
     if not address or "\0" in address:
         raise Wrong(pages.NOT_OURS)
     try:
-        return Position(pages.time_of(when), address)
+        return Position(pages.time(when), address)
     except Wrong:
         raise Wrong(pages.NOT_OURS) from None
 
 
 _PARSERS = {
     "reason": pages.one_of(REASONS),
-    "createdFrom": pages.time_of,
-    "createdTo": pages.time_of,
+    "createdFrom": pages.time,
+    "createdTo": pages.time,
     "cursor": _position,
 }

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from api.gateway import Gateway
+from api.mails import unshown
 from api.problems import Problem, invalid
 from api.rendering.faults import Fault, Faulty
 from api.rendering.pool import Pool
@@ -44,34 +45,27 @@ class Templating:
         """A checked notification with the texts of its template in it, and `template` as {"name", "version"}.
 
         Raises:
-            Problem: 422, with pointers into `document`.
+            Faulty: at this moment; with pointers into `document`.
             Full, Unavailable: try again later.
         """
-        try:
-            version = await self._version(client_id, document["template"])
-            texts = await self._rendered(client_id, version, document.get("variables", {}))
-            rest = {name: value for name, value in document.items() if name not in _GIVEN}
-            whole = {**rest, **texts}
-            if faults := self._plain.faults(whole):
-                raise Faulty(
-                    [Fault("/template", f"its {_part(f['pointer'])}, rendered, {f['detail']}") for f in faults]
-                )
-        except Faulty as faulty:
-            raise refused(faulty) from None
+        version = await self._version(client_id, document["template"])
+        texts = await self._rendered(client_id, version, document.get("variables", {}))
+        self._check_texts(texts, "/template")
+        whole = {**{name: value for name, value in document.items() if name not in _GIVEN}, **texts}
+        if faults := unshown(whole):
+            raise Faulty([Fault(**fault) for fault in faults])
         return {**whole, "template": {"name": version.name, "version": version.number}}
 
     async def preview(
         self, client_id: int, name: str, number: int | None, variables: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any]]:
-        """The number of the version, and its texts; raises as `filled` does, or Problem 404."""
+        """The number of the version, and its texts; raises Problem."""
         version = await self._kept_version((client_id, name, number))
         if version is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
         try:
             texts = await self._rendered(client_id, version, variables)
-            wanting = self._plain.faults({"type": "email", "recipient": "a@example.com", **texts})
-            if wanting:
-                raise Faulty([Fault("", f"its {_part(f['pointer'])}, rendered, {f['detail']}") for f in wanting])
+            self._check_texts(texts, "")
         except Faulty as faulty:
             raise refused(
                 Faulty([Fault(f.pointer.removeprefix("/template"), f.detail) for f in faulty.faults])
@@ -91,6 +85,11 @@ class Templating:
         """It was changed through this process: what we know is old."""
         for key in [key for key in self._kept if key[:2] == (client_id, name)]:
             del self._kept[key]
+
+    def _check_texts(self, texts: Mapping[str, Any], place: str) -> None:
+        wanting = self._plain.faults({"type": "email", "recipient": "a@example.com", **texts})
+        if wanting:
+            raise Faulty([Fault(place, f"its {_part(f['pointer'])}, rendered, {f['detail']}") for f in wanting])
 
     async def _version(self, client_id: int, wanted: Any) -> Version:
         name, number = (wanted, None) if isinstance(wanted, str) else (wanted["name"], wanted.get("version"))
@@ -143,7 +142,7 @@ class Templating:
 
 def refused(faulty: Faulty) -> Problem:
     """Faults of a template as an answer."""
-    return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault._asdict() for fault in faulty.faults])
+    return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faulty.listed)
 
 
 def _heard(found: asyncio.Future[Any]) -> None:

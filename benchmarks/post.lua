@@ -12,6 +12,7 @@ function init(args)
   refused, sent = 0, 0
   local probe = body(args[1], 0)
   before = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"]
+    .. (os.getenv("NOTIFY_KEY") and "\r\nAuthorization: Bearer " .. os.getenv("NOTIFY_KEY") or "")
     .. "\r\nContent-Type: application/json\r\nContent-Length: " .. #probe .. "\r\n\r\n"
   prefix = args[1]
 end

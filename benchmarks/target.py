@@ -60,5 +60,6 @@ def ours(threads: int) -> Target:
             "SMTP_URL": "smtp://$SMTP_HOST:$SMTP_PORT?starttls=off",
             "MAIL_FROM": "bench@example.com",
             "WEB_CONCURRENCY": "2",
+            "AUTH": "off",
         },
     )

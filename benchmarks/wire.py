@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,26 +14,28 @@ BODY = '{"type":"email","recipient":"%s","message":"Hello"}'
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where POSTs go."""
+    """Where POSTs go, and the key that they come with, if any."""
 
     host: str
     port: int
+    key: str = ""
 
     def post(self, recipient: str) -> bytes:
         """One request that creates a notification."""
         body = BODY % recipient
+        proof = f"Authorization: Bearer {self.key}\r\n" if self.key else ""
         return (
             f"POST {PATH} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            f"{proof}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
 
 def endpoint(url: str) -> Endpoint:
-    """The host and port of an http:// URL."""
+    """The host and port of an http:// URL; the key is NOTIFY_KEY of the environment, as for `notify`."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"{url!r} is not an http:// address")
-    return Endpoint(parts.hostname, parts.port or 80)
+    return Endpoint(parts.hostname, parts.port or 80, os.environ.get("NOTIFY_KEY", ""))
 
 
 def answer(buffer: bytes) -> tuple[int, bytes] | None:

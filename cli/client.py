@@ -36,16 +36,40 @@ class Answer:
 class Client:
     """The API at `url`. Each method raises Refused or Unreachable."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, key: str = "") -> None:
+        self._url, self._key = url.rstrip("/"), key
         # A proxy of the environment is for the world outside.
         local = urlsplit(url).hostname in LOOPBACK
         proxies = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*proxies)
 
-    def send(self, notification: Mapping[str, Any]) -> Answer:
+    def send(self, notification: Mapping[str, object], key: str | None = None) -> Answer:
         """POST a notification; never tried again, since it may have been accepted."""
-        return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode())
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self._ask("POST", NOTIFICATIONS, "status", json.dumps(notification).encode(), headers)
+
+    def cancel(self, id: int) -> Answer:
+        """Cancel a notification."""
+        return self._ask("POST", f"{NOTIFICATIONS}/{id}/cancel", "status")
+
+    def retry(self, id: int) -> Answer:
+        """Send a failed notification once more."""
+        return self._ask("POST", f"{NOTIFICATIONS}/{id}/retry", "status")
+
+    def retry_step(self, step: Mapping[str, Any]) -> Answer:
+        """One step of retrying many."""
+        return self._ask("POST", f"{NOTIFICATIONS}/retry", "retried", json.dumps(step).encode())
+
+    def retry_count(self, filters: Mapping[str, str]) -> Answer:
+        """How many such a retry would meet."""
+        body = json.dumps({"filter": filters, "dryRun": True}).encode()
+        return self._ask("POST", f"{NOTIFICATIONS}/retry", "matched", body)
+
+    def pause(self, method: str, channel: str | None) -> Answer:
+        """PUT or DELETE the pause of a channel, or of oneself."""
+        return self._ask(
+            method, f"/api/pauses/channels/{quote(channel, safe='')}" if channel else "/api/pauses/client", "paused"
+        )
 
     def notification(self, id: int) -> Answer:
         """One notification."""
@@ -96,10 +120,14 @@ class Client:
         query = urlencode({name: value for name, value in wanted.items() if value is not None})
         return self._ask("GET", f"{path}?{query}" if query else path, "items")
 
-    def _ask(self, method: str, path: str, holding: str, body: bytes | None = None) -> Answer:
+    def _ask(
+        self, method: str, path: str, holding: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
-            self._url + path, data=body, method=method, headers={"Accept": "application/json"}
+            self._url + path, data=body, method=method, headers={"Accept": "application/json", **(headers or {})}
         )
+        if self._key:  # Whoever the API redirects us to must not get it.
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
         try:
@@ -132,12 +160,16 @@ def _below(path: str, name: str) -> str:
     return f"{path}/{quote(name, safe='@')}"
 
 
+def _place(error: Mapping[str, str]) -> str:
+    return next(error[kind] for kind in ("pointer", "parameter", "header") if kind in error)
+
+
 def _reason(refused: urllib.error.HTTPError) -> str:
     """The problem document (RFC 9457) as sentences: its detail, then each of its errors."""
     try:
         problem = json.loads(refused.read())
         lines = [problem.get("detail") or problem["title"]]
-        lines += [f"{e.get('pointer', e.get('parameter'))}: {e['detail']}" for e in problem.get("errors", ())]
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        lines += [f"{_place(error)}: {error['detail']}" for error in problem.get("errors", ())]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         lines = [f"The server answered {refused.code} {refused.reason}"]
     return plain("\n  ".join(map(str, lines)), keep="\n")

@@ -22,7 +22,13 @@ COMMANDS = {
     "list": "cli.notifications:list_",
     "templates": "cli.templates:templates",
     "suppressions": "cli.suppressions:suppressions",
+    "cancel": "cli.control:cancel",
+    "retry": "cli.control:retry",
+    "pause": "cli.control:pause",
+    "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
+    "clients": "cli.clients:clients",
+    "keys": "cli.keys:keys",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli import show
+from cli import mail, show
 from cli.client import Answer, Client
 from cli.failure import Refused
+from cli.moments import Moment
 
+KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
@@ -27,10 +30,14 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter(f"{url!r} must look like {HOME}")
-    return Client(url)
+    # Not an option: what stands in a command line, everybody on the machine can read.
+    key = os.environ.get(KEY, "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise click.BadParameter("it holds what no key can have", param_hint=KEY)
+    return Client(url, key)
 
 
-url_option = click.option(
+at_url = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
@@ -38,9 +45,9 @@ url_option = click.option(
     show_default=True,
     show_envvar=True,
     callback=_checked,
-    help="Where the API is.",
+    help=f"Where the API is; {KEY} is the key for it.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
 
 
 @click.command
@@ -54,28 +61,52 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the AP
 )
 @click.option("--template", help="A template by its name, instead of --message, --subject and --html.")
 @click.option("--variables", help="What the template is rendered with, as JSON.")
+@click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
+@click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
+@click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
+@click.option("--bcc", multiple=True, metavar="MAILBOX", help="Who else gets it, unknown to the others.")
+@click.option(
+    "--header", "headers", multiple=True, callback=mail.headers, help="A header, Name: value; again for more."
+)
+@click.option(
+    "--attach",
+    "attachments",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=mail.attachments,
+    help="A file to go with it; again for more.",
+)
 @click.option(
     "--on-uncertain",
     "onUncertain",
     type=click.Choice(["resend", "hold"]),
     help="What to do where nobody can know whether the mail was taken.",
 )
+@click.option("--priority", type=click.Choice(["high", "normal", "bulk"]), help="Its lane.")
+@click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
+@click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
+@click.option("--idempotency-key", "key", help="Send it once, however often this is run with the same key.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Wait for the outcome; anything but sent is exit code 1.",
 )
-@url_option
-@json_option
-def send(client: Client, as_json: bool, html: Path | None, wait: float | None, **given: str | None) -> None:
+@at_url
+@in_json
+def send(
+    client: Client, as_json: bool, html: Path | None, wait: float | None, key: str | None, **given: object
+) -> None:
     """Send a notification by e-mail."""
-    wanted: dict[str, Any] = {"type": "email", **{name: value for name, value in given.items() if value is not None}}
-    if "variables" in wanted:
-        wanted["variables"] = _json(wanted["variables"])
+    wanted: dict[str, Any] = {
+        "type": "email",
+        **{name: value for name, value in given.items() if value not in (None, (), [], {})},
+    }
+    if isinstance(variables := wanted.get("variables"), str):
+        wanted["variables"] = _json(variables)
     if html is not None:
         wanted["html"] = text_of(html, "--html")
-    answer = client.send(wanted)
+    answer = client.send(wanted, key)
     if wait is not None:
         answer = _outcome(client, answer, time.monotonic() + wait)
     _print_sent(answer, as_json)
@@ -85,8 +116,8 @@ def send(client: Client, as_json: bool, html: Path | None, wait: float | None, *
 
 @click.command
 @click.argument("id", type=click.IntRange(min=1))
-@url_option
-@json_option
+@at_url
+@in_json
 def status(client: Client, as_json: bool, id: int) -> None:
     """Show a notification and its attempts."""
     answer = client.notification(id)
@@ -101,8 +132,8 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.option("--recipient", help="Only to this address.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@url_option
-@json_option
+@at_url
+@in_json
 def list_(client: Client, as_json: bool, **wanted: object) -> None:
     """List notifications, newest first."""
     answer = client.notifications(**wanted)

@@ -22,8 +22,16 @@ FIELDS = {
     "failureReason": "Reason",
     "lastError": "Last error",
     "type": "Type",
+    "from": "From",
     "recipient": "Recipient",
+    "cc": "Cc",
+    "bcc": "Bcc",
+    "replyTo": "Reply to",
     "subject": "Subject",
+    "attachments": "Attachments",
+    "priority": "Priority",
+    "sendAt": "Send at",
+    "expiresAt": "Expires",
     "attemptCount": "Attempts",
     "createdAt": "Created",
     "nextAttemptAt": "Next attempt",
@@ -73,13 +81,20 @@ def page(one: Mapping[str, Any], columns: Mapping[str, str]) -> str:
 
 def notification(one: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> str:
     """A notification, its attempts and its message."""
-    known = [(title, one[name]) for name, title in FIELDS.items() if one.get(name) is not None]
-    lines = [f"Notification {one.get('id')}", *(f"  {title:<12} {plain(str(v))}" for title, v in known)]
+    known = [(title, one[name]) for name, title in FIELDS.items() if one.get(name) not in (None, [])]
+    lines = [f"Notification {one.get('id')}", *(f"  {title:<12} {plain(_value(v))}" for title, v in known)]
     if attempts:
         lines += ["", table(attempts, ATTEMPT)]
     if message := one.get("message"):
         lines += ["", body(str(message))]
     return "\n".join(lines)
+
+
+def _value(value: object) -> str:
+    """Of a list its entries, of a file its name."""
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return str(value["filename"]) if isinstance(value, dict) else str(value)
 
 
 def _cell(value: object) -> str:

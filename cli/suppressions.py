@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli import show
-from cli.notifications import json_option, url_option
+from cli.notifications import at_url, in_json
 
 REASONS = ("manual", "unsubscribed", "bounced")
 COLUMNS = {
@@ -28,8 +28,8 @@ def suppressions() -> None:
 @click.argument("address")
 @click.option("--source", help="Where this comes from, for people.")
 @click.option("--until", "expiresAt", metavar="TIME", help="Until when, e.g. 2030-01-01T00:00:00Z; else for ever.")
-@url_option
-@json_option
+@at_url
+@in_json
 def add(client: Any, as_json: bool, address: str, **given: str | None) -> None:
     """Put an address on the list."""
     answer = client.suppress({"address": address, **{name: value for name, value in given.items() if value}})
@@ -40,8 +40,8 @@ def add(client: Any, as_json: bool, address: str, **given: str | None) -> None:
 @click.option("--reason", type=click.Choice(REASONS), help="Only these.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
-@url_option
-@json_option
+@at_url
+@in_json
 def list_(client: Any, as_json: bool, **wanted: object) -> None:
     """List suppressed addresses, newest first."""
     answer = client.suppressions(**wanted)
@@ -50,7 +50,7 @@ def list_(client: Any, as_json: bool, **wanted: object) -> None:
 
 @suppressions.command
 @click.argument("address")
-@url_option
+@at_url
 def remove(client: Any, address: str) -> None:
     """Take an address off the list: it is sent to again."""
     client.unsuppress(address)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli import show
-from cli.notifications import json_option, text_of, url_option
+from cli.notifications import at_url, in_json, text_of
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _version = click.option("--version", type=click.IntRange(min=1), help="Which version; the newest unless given.")
@@ -27,8 +27,8 @@ def templates() -> None:
 @click.option("--text", type=_file, required=True, help="A file with the text.")
 @click.option("--html", type=_file, help="A file with the HTML.")
 @click.option("--schema", type=_file, help="A file with the JSON Schema of the variables.")
-@url_option
-@json_option
+@at_url
+@in_json
 def put(client: Any, as_json: bool, name: str, subject: str, **files: Path | None) -> None:
     """Make a new version of a template."""
     wanted: dict[str, Any] = {"subject": subject}
@@ -43,8 +43,8 @@ def put(client: Any, as_json: bool, name: str, subject: str, **files: Path | Non
 
 @templates.command("list")
 @click.option("--cursor", help="Where the page before ended.")
-@url_option
-@json_option
+@at_url
+@in_json
 def list_(client: Any, as_json: bool, cursor: str | None) -> None:
     """List templates by name."""
     answer = client.templates(cursor=cursor)
@@ -54,8 +54,8 @@ def list_(client: Any, as_json: bool, cursor: str | None) -> None:
 @templates.command("show")
 @click.argument("name")
 @_version
-@url_option
-@json_option
+@at_url
+@in_json
 def show_(client: Any, as_json: bool, name: str, version: int | None) -> None:
     """Show a version of a template."""
     answer = client.template(name, version)
@@ -69,8 +69,8 @@ def show_(client: Any, as_json: bool, name: str, version: int | None) -> None:
 @click.argument("name")
 @click.option("--variables", default="{}", show_default=True, help="The variables as JSON.")
 @_version
-@url_option
-@json_option
+@at_url
+@in_json
 def preview(client: Any, as_json: bool, name: str, variables: str, version: int | None) -> None:
     """Show what a template says with these variables."""
     wanted = {"variables": _object(variables, "--variables"), **({"version": version} if version else {})}
@@ -82,7 +82,7 @@ def preview(client: Any, as_json: bool, name: str, variables: str, version: int 
 
 @templates.command
 @click.argument("name")
-@url_option
+@at_url
 def delete(client: Any, name: str) -> None:
     """Delete a template, all its versions; what was sent stays."""
     client.delete_template(name)

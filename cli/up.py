@@ -35,8 +35,7 @@ def up() -> None:
     DATABASE_URL, REDIS_URL or SMTP_URL, when set, are used instead of a server of our own. Data stay
     in DATA_DIR (default .data). Ctrl-C stops all in order; a second Ctrl-C hurries.
     """
-    chosen = settings.read(os.environ)
-    chosen.check_exposure()
+    chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):
         _ = chosen.sender  # refused now instead of by each worker
     keep = _catcher_keep()
@@ -56,7 +55,7 @@ class System:
         self._place = place
         self._signals = signals
         self._supervisor = Supervisor(signals)
-        self._environ = {**os.environ, "BIND": chosen.bind}
+        self._environ = {**os.environ, "BIND": chosen.bind, "AUTH": chosen.auth}
 
     def run(self, keep: int) -> None:
         """Until somebody wants it to stop."""
@@ -123,15 +122,33 @@ The notification system is up. Ctrl-C stops it; the data stay in {self._root.pat
   Mail  {self._where_mail_goes()}
 
 Try it:
-  curl -s {url}/api/notifications -H 'Content-Type: application/json' \\
-    -d '{{"type":"email","recipient":"test@example.com","message":"Hello"}}'
+{self._first_key()}  curl -s {url}/api/notifications -H 'Content-Type: application/json' \\
+    {self._key_header()}-d '{{"type":"email","recipient":"test@example.com","message":"Hello"}}'
 """
+
+    def _first_key(self) -> str:
+        """How to make a key, where one is needed."""
+        if self._chosen.auth == "off":
+            return ""
+        # One of the caller's own is in the caller's environment, and has a password.
+        where = "" if self._chosen.database_url else f"DATABASE_URL='{self._environ['DATABASE_URL']}' "
+        create = "keys create --client default --name my-app --scope send --scope read"
+        return f"  export NOTIFY_KEY=$({where}{_command()} {create})\n"
+
+    def _key_header(self) -> str:
+        return "" if self._chosen.auth == "off" else '-H "Authorization: Bearer $NOTIFY_KEY" '
 
     def _where_mail_goes(self) -> str:
         if not _catches(self._chosen):
             return f"sent through {self._chosen.smtp.host}:{self._chosen.smtp.port}"
         prefix = "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={self._root.path} "
         return f"kept here and sent nowhere; see it with: {prefix}{_command()} inbox"
+
+
+def with_auth(chosen: Settings) -> Settings:
+    """Nobody but this machine can reach loopback, so nobody needs a key there unless AUTH says so."""
+    unsaid = not os.environ.get("AUTH", "").strip()
+    return replace(chosen, auth="off") if unsaid and chosen.local else chosen
 
 
 def _catches(chosen: Settings) -> bool:

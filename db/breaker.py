@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
+from uuid import UUID
 
+from db import workers
 from db.database import rows
 
 
@@ -21,14 +23,20 @@ class State(NamedTuple):
     well_for: float = math.inf
 
 
-def state(provider: str) -> State:
+# Parameter: worker_timeout. Its worker has died, so nothing will be heard of this probe.
+_ORPHANED = f"(probe_by IS NOT NULL AND {workers.dead('probe_by')})"
+
+
+def state(provider: str, worker_timeout: float) -> State:
     found = rows(
-        """
+        f"""
         SELECT opened_at IS NOT NULL,
-               coalesce(extract(epoch FROM probe_after - now())::float8, 0),
+               CASE WHEN opened_at IS NULL OR {_ORPHANED} THEN 0
+                    ELSE extract(epoch FROM probe_after - now())::float8 END,
                coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity')
         FROM providers WHERE name = %s
         """,
+        worker_timeout,
         provider,
     )
     return State(*found[0]) if found else State(open=False)
@@ -54,17 +62,26 @@ def trip(provider: str, reason: str, wait: float) -> bool:
     )
 
 
-def take_probe(provider: str, lease: float) -> bool:
-    """Of all who ask, one may probe now; if nothing is heard of it, another may after `lease` seconds."""
+def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float) -> bool:
+    """Of all who ask, one may probe now.
+
+    If nothing is heard of it another one may after `lease` seconds, or once a steady worker finds
+    that the prober was not seen for `worker_timeout`.
+    """
     return bool(
         rows(
-            """
-            UPDATE providers SET probe_after = now() + %s * interval '1 second'
-            WHERE name = %s AND opened_at IS NOT NULL AND probe_after <= now()
+            f"""
+            UPDATE providers SET probe_after = now() + %s * interval '1 second', probe_by = %s
+            WHERE name = %s AND opened_at IS NOT NULL
+                  AND (probe_after <= now() OR ({_ORPHANED} AND {workers.STEADY}))
             RETURNING name
             """,
             lease,
+            str(worker),
             provider,
+            worker_timeout,
+            str(worker),
+            worker_timeout,
         )
     )
 
@@ -74,7 +91,7 @@ def probe_failed(provider: str, most: float) -> None:
     rows(
         """
         UPDATE providers
-        SET wait = least(wait * 2, %s), probe_after = now() + least(wait * 2, %s) * interval '1 second'
+        SET wait = least(wait * 2, %s), probe_after = now() + least(wait * 2, %s) * interval '1 second', probe_by = NULL
         WHERE name = %s AND opened_at IS NOT NULL
         """,
         most,
@@ -85,7 +102,9 @@ def probe_failed(provider: str, most: float) -> None:
 
 def return_probe(provider: str) -> None:
     """open -> open: the probe was not used; another may go at once."""
-    rows("UPDATE providers SET probe_after = now() WHERE name = %s AND opened_at IS NOT NULL", provider)
+    rows(
+        "UPDATE providers SET probe_after = now(), probe_by = NULL WHERE name = %s AND opened_at IS NOT NULL", provider
+    )
 
 
 def close(provider: str) -> bool:
@@ -93,7 +112,7 @@ def close(provider: str) -> bool:
     return bool(
         rows(
             """
-            UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = now()
+            UPDATE providers SET opened_at = NULL, probe_after = NULL, probe_by = NULL, wait = NULL, closed_at = now()
             WHERE name = %s AND opened_at IS NOT NULL RETURNING name
             """,
             provider,

@@ -23,12 +23,10 @@ from peewee import (
 )
 from psycopg2 import OperationalError as NoAnswer
 from psycopg2 import ProgrammingError
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, parse_dsn, set_wait_callback
 
 from settings import Settings, SettingsError
-
-# Seconds in which a server that is well says by itself that DB_STATEMENT_TIMEOUT is over.
-LATENESS = 2.0
 
 database = PostgresqlDatabase(None, autoconnect=False)
 
@@ -38,6 +36,10 @@ os.register_at_fork(after_in_child=database.dispose)
 
 class Unavailable(Exception):
     """The database cannot be asked right now (away, full, read-only, overloaded): try again later."""
+
+
+class Contended(Unavailable):
+    """A row that this statement needs is being written by another transaction; nothing happened."""
 
 
 class Unacceptable(Exception):
@@ -55,7 +57,7 @@ def bind(settings: Settings) -> None:
             "DATABASE_URL is malformed: give postgresql://user:pass@host:5432/name "
             "(in a password, % is written %25 and @ is %40)"
         ) from None
-    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + LATENESS))
+    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + settings.db_lateness))
     statement_timeout = int(settings.db_statement_timeout * 1000)
     database.init(
         url,
@@ -103,6 +105,7 @@ def connection() -> Iterator[None]:
     A connection that broke is closed, so that the next use opens a new one.
 
     Raises:
+        Contended: a wait that the statement itself has bounded is over; nothing happened.
         Unavailable: the database cannot be asked right now; what was asked may or may not have happened.
         Unacceptable: a value was refused; nothing happened.
     """
@@ -112,6 +115,8 @@ def connection() -> Iterator[None]:
         database.connect(reuse_if_open=True)
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
+        if isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected)):
+            raise Contended(_first_line(error)) from None
         database.close()
         raise Unavailable(_first_line(error)) from None
     except (DataError, IntegrityError) as error:

@@ -23,31 +23,33 @@ order of ids, so that two of these statements never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from db import failures, workers
 from db.database import rows
-from db.records import COLUMN_TYPES, Accepted, Attempt, Claimed, Draft, Settlement
+from db.drafts import FATE, FATE_COLUMNS, source
+from db.pauses import paused
+from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.reports import Position
+from db.suppressions import listed, recipient
 
-_DRAFTED = ", ".join(Draft._fields)
-_DRAFT_ARRAYS = ", ".join(f"%s::{COLUMN_TYPES[name]}[]" for name in Draft._fields)
+DRAFTED = ", ".join(DRAFT_COLUMNS)
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
-_HANDED_BACK = """status = 'pending', claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
+# Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
+AHEAD = 2
+
+_UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
+_HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
+
+_ANEW = """status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
+            next_attempt_at = now()"""
 
 _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         )"""
-
-
-# Whoever asks whether a recipient is suppressed asks for one key: LIMIT keeps the planner from reading the list.
-_LISTED = """LATERAL (
-            SELECT s.reason FROM suppressions AS s
-            WHERE s.client_id = {0}.client_id AND s.address = coalesce({0}.mailbox, {0}.recipient)
-              AND (s.expires_at IS NULL OR s.expires_at > now()) LIMIT 1
-        ) AS listed"""
-_SUPPRESSED = "'the recipient is on the suppression list: ' || listed.reason"
 
 
 # In the order of the key, after all rows are held: two such statements never wait for each other.
@@ -62,74 +64,77 @@ _BOUNCED = """INSERT INTO suppressions AS s (client_id, address, reason, source)
 
 
 def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
-    """(client) -> pending, or -> failed (suppressed) where the recipient is on the client's suppression list.
+    """(client) -> pending, or -> failed (suppressed) where a recipient is on the client's suppression list.
 
-    Rung by the caller, which leaves alone what has failed; by the relay if it is still pending after `grace`.
+    Rung by the caller, which leaves alone what has failed; by the relay if it is still pending after
+    `grace`. For drafts without keys and attachments; the others go through idempotency.accept_once.
+    What is to be sent later is rung by the relay, when it is due.
     """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
+    given = source(drafts)
     accepted = rows(
         f"""
-        INSERT INTO notifications ({_DRAFTED}, status, next_attempt_at, dispatch_after,
-                                   failure_reason, last_error, finished_at)
-        SELECT {_DRAFTED},
-               CASE WHEN listed IS NULL THEN 'pending' ELSE 'failed' END,
-               CASE WHEN listed IS NULL THEN now() END,
-               CASE WHEN listed IS NULL THEN now() + %s * interval '1 second' END,
-               CASE WHEN listed IS NOT NULL THEN 'suppressed' END,
-               {_SUPPRESSED},
-               CASE WHEN listed IS NOT NULL THEN now() END
-        FROM unnest({_DRAFT_ARRAYS}) WITH ORDINALITY AS draft ({_DRAFTED}, place)
-             LEFT JOIN {_LISTED.format("draft")} ON true
-        ORDER BY place
+        INSERT INTO notifications ({DRAFTED}, {FATE_COLUMNS})
+        SELECT {DRAFTED}, {FATE} FROM {given.sql} ORDER BY place
         RETURNING id, created_at, failure_reason, last_error
         """,
         grace,
-        *_columns(drafts),
+        *given.values,
     )
     return sorted(Accepted(*row) for row in accepted)
 
 
-def claim(ids: Iterable[int], worker: UUID) -> list[Claimed]:
-    """pending -> processing, for those that are due, not too late and not suppressed, in the order of their ids.
+def claim(
+    ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None, if_sandbox: Iterable[int] = ()
+) -> list[Claimed]:
+    """pending -> processing, for those that are due, not too late, not paused and not suppressed, in the order of ids.
 
-    A row that another transaction is moving is left alone: whoever moves it takes care of it. What was
-    asked for and not claimed is for `suppress` to look at.
+    `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
+    in the order of ids. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
+    being sent. A row that another transaction is moving is left alone: whoever moves it takes care of it.
+    What was asked for and not claimed is for `suppress` to look at.
     """
+    numbers = lists or dict.fromkeys(ids, 0)
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at, client_id, mailbox, recipient FROM notifications
-            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+            SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
+            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            next_attempt_at = NULL, dispatch_after = NULL
-        FROM asked LEFT JOIN {_LISTED.format("asked")} ON true
+            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
+             LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-              AND (asked.expires_at IS NULL OR asked.expires_at > now()) AND listed IS NULL
+              AND (asked.expires_at IS NULL OR asked.expires_at > now())
+              AND NOT {paused("asked")} AND listed.error IS NULL
         RETURNING {_CLAIMED}
         """,
-        list(ids),
+        list(numbers),
+        list(if_sandbox),
         str(worker),
+        list(numbers),
+        list(numbers.values()),
     )
     return sorted(Claimed(*row) for row in claimed)
 
 
 def suppress(ids: Iterable[int]) -> list[int]:
-    """pending -> failed (suppressed), for those that are due and whose recipient was put on the list meanwhile.
+    """pending -> failed (suppressed), for those that are due and of whose recipients one was put on the list meanwhile.
 
     For whoever has asked to claim them and was refused: the bell of such a row is rung until it is moved.
     """
     return _ids(
         f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, client_id, mailbox, recipient FROM notifications
+            SELECT id, status, next_attempt_at, client_id, recipient, mailboxes FROM notifications
             WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
-            last_error = {_SUPPRESSED}, next_attempt_at = NULL, dispatch_after = NULL
-        FROM asked, {_LISTED.format("asked")}
+            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+        FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
         RETURNING n.id
         """,
@@ -173,7 +178,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                     provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text, suppress)
         ), {_HELD}, settled AS (
             UPDATE notifications AS n
-            SET status = v.status, claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL,
+            SET status = v.status, {_UNCLAIMED},
                 attempt_count = n.attempt_count + 1,
                 retry_count = n.retry_count + (v.status = 'pending')::int,
                 last_error = CASE WHEN v.status = 'sent' THEN n.last_error ELSE v.text END,
@@ -183,7 +188,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count, n.client_id, coalesce(n.mailbox, n.recipient) AS address
+            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address
         ), bounced AS (
             {_BOUNCED}
         )
@@ -260,43 +265,48 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
 
     Dead is a worker that was not seen for `worker_timeout`. Only an `observer` who was itself seen
     all that time may say so: after an outage of the database every heartbeat is old, and nobody died.
-    The lost attempt is recorded, because it may have been made. What is lost a second time may be
-    what kills the workers, or only its neighbour: from then on they come back apart, each at a moment
-    drawn from a span that doubles, so that the one does not take the others with it again.
+    Of each list only the first AHEAD can have been begun: their attempt is recorded as lost, because
+    it may have been made. The others go first, so that those stay the first, and at no cost. What is
+    lost a second time may be what kills the workers, or only its neighbour: from then on they come
+    back apart, each at a moment drawn from a span that doubles, so that the one does not take the
+    others with it again.
     """
     return _ids(
-        """
-        WITH abandoned AS MATERIALIZED (
-            SELECT id FROM notifications AS n
+        f"""
+        WITH dead AS MATERIALIZED (
+            SELECT id, claim, in_doubt_since IS NOT NULL
+                              OR rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD} AS begun
+            FROM notifications AS n
             WHERE status = 'processing'
-              AND (claimed_at < now() - %s * interval '1 second'
-                   OR NOT EXISTS (SELECT FROM workers AS w WHERE w.id = n.claimed_by
-                                  AND w.seen_at > now() - %s * interval '1 second'))
-              AND EXISTS (SELECT FROM workers AS w WHERE w.id = %s
-                          AND w.steady_since < now() - %s * interval '1 second')
-            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+              AND (claimed_at < now() - %s * interval '1 second' OR {workers.dead("n.claimed_by")})
+              AND {workers.STEADY}
+        ), abandoned AS MATERIALIZED (
+            SELECT n.id, begun FROM dead JOIN notifications AS n USING (id, claim)
+            WHERE n.status = 'processing' ORDER BY begun, n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
         ), rescued AS (
             UPDATE notifications AS n
-            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END,
-                claimed_at = NULL, claimed_by = NULL, in_doubt_since = NULL, alone = true, rung = false,
-                attempt_count = attempt_count + 1,
-                retry_count = retry_count + (ended IS NULL)::int,
-                last_error = 'the worker died or hung while it held this notification',
+            SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {_UNCLAIMED},
+                alone = n.alone OR begun, rung = false,
+                attempt_count = attempt_count + begun::int,
+                retry_count = retry_count + (begun AND ended IS NULL)::int,
+                last_error = CASE WHEN begun THEN 'the worker died or hung while it held this notification'
+                                  ELSE n.last_error END,
                 failure_reason = ended,
                 next_attempt_at = CASE WHEN ended IS NULL THEN due END,
                 dispatch_after = CASE WHEN ended IS NULL THEN due END,
                 finished_at = CASE WHEN ended IS NOT NULL THEN now() END
-            FROM (SELECT id, n.claimed_by AS worker, n.claimed_at AS since,
-                         now() + random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
+            FROM (SELECT id, begun, n.claimed_by AS worker, n.claimed_at AS since,
+                         now() + begun::int * random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
                          CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
-                              WHEN n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
+                              WHEN begun AND n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+        ), recorded AS (
+            INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
+            SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
         )
-        INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
-        SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued
-        RETURNING notification_id
+        SELECT id FROM rescued
         """,
         stuck_after,
         worker_timeout,
@@ -323,34 +333,89 @@ def expire(most: int) -> list[int]:
     )
 
 
-def cancel(id: int) -> bool:
+def cancel(id: int, client_id: int) -> bool:
     """pending -> cancelled: once this is true it is never sent."""
     return bool(
         _ids(
             """
             UPDATE notifications
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-            WHERE id = %s AND status = 'pending' RETURNING id
+            WHERE id = %s AND client_id = %s AND status = 'pending' RETURNING id
             """,
             id,
+            client_id,
         )
     )
 
 
-def redrive(id: int, grace: float) -> bool:
-    """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`."""
+def reschedule(id: int, client_id: int, times: Times) -> bool:
+    """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
+
+    Rung by the relay.
+    """
     return bool(
         _ids(
             """
+            UPDATE notifications AS n
+            SET send_at = wanted.send_at, expires_at = wanted.expires_at,
+                next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
+                dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
+                rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
+            FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
+                         CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
+                  FROM notifications WHERE id = %s AND client_id = %s FOR UPDATE) AS wanted
+            WHERE n.id = wanted.id AND n.status = 'pending'
+                  AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
+            RETURNING n.id
+            """,
+            *[times.sends] * 4,
+            *times,
+            id,
+            client_id,
+        )
+    )
+
+
+def redrive(id: int, client_id: int, grace: float) -> bool:
+    """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
+
+    Refuses what is too late by now: it would only fail again.
+    """
+    return bool(
+        _ids(
+            f"""
             UPDATE notifications
-            SET status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL,
-                next_attempt_at = now(), dispatch_after = now() + %s * interval '1 second'
-            WHERE id = %s AND status = 'failed' RETURNING id
+            SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
+            WHERE id = %s AND client_id = %s AND status = 'failed' AND (expires_at IS NULL OR expires_at > now())
+            RETURNING id
             """,
             grace,
             id,
+            client_id,
         )
     )
+
+
+def redrive_all(client_id: int, filters: Mapping[str, object], after: Position | None, most: int) -> list[Position]:
+    """As `redrive`, for up to `most` of a client's that `filters` are true of, oldest first, from `after` on.
+
+    Rung by the relay, as fast as the queue takes them. Returns the places of those moved, in order.
+    """
+    matching, values = failures.matching(client_id, filters, after)
+    moved = rows(
+        f"""
+        WITH found AS MATERIALIZED (
+            SELECT id FROM notifications WHERE {matching} ORDER BY created_at, id LIMIT %s FOR UPDATE
+        )
+        UPDATE notifications AS n
+        SET {_ANEW}, rung = false, dispatch_after = now()
+        FROM found WHERE n.id = found.id AND n.status = 'failed'
+        RETURNING n.created_at, n.id
+        """,
+        *values,
+        most,
+    )
+    return sorted(Position(*row) for row in moved)
 
 
 def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[list[int], list[int], list[int]]:

@@ -12,12 +12,13 @@ from peewee import (
     TextField,
     UUIDField,
 )
-from playhouse.postgres_ext import DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 TYPES = ("email",)
+PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
 REASONS = ("manual", "unsubscribed", "bounced")  # of a suppression
 
 
@@ -46,13 +47,18 @@ class Notification(Table):
     next_attempt_at = DateTimeTZField(null=True)
     dispatch_after = DateTimeTZField(null=True)
     on_uncertain = TextField()
+    client_id = BigIntegerField()
+    sandbox = BooleanField()
     in_doubt_since = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
-    client_id = BigIntegerField()
+    mail = BinaryJSONField(null=True)
+    lane = TextField()
+    send_at = DateTimeTZField(null=True)
+    parked = BooleanField()
     template = TextField(null=True)
     template_version = IntegerField(null=True)
-    mailbox = TextField(null=True)
+    mailboxes = BinaryJSONField(null=True)
 
     class Meta:
         table_name = "notifications"

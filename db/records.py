@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -19,15 +19,35 @@ class Draft(NamedTuple):
     html: str | None
     on_uncertain: str = "resend"
     client_id: int = 1
+    sandbox: bool = False
+    lane: str = "normal"
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    # What mails alone have, as JSON: see migrations/0006_mail.py.
+    mail: str | None = None
     template: str | None = None
     template_version: int | None = None
-    # The recipient as the suppression list has it, where that is something else.
-    mailbox: str | None = None
+    # Who gets it, as the suppression list has them, the recipient first: JSON. None for who stands in `recipient`.
+    mailboxes: str | None = None
+    # Of the attachments that `mail` lists, in the same order; in a table of their own.
+    contents: tuple[bytes, ...] = ()
+
+    def waits(self, now: datetime) -> bool:
+        """Whether it is to be sent later than `now`."""
+        return self.send_at is not None and self.send_at > now
 
 
-COLUMN_TYPES: defaultdict[str, str] = defaultdict(lambda: "text")
-COLUMN_TYPES["client_id"] = "bigint"
-COLUMN_TYPES["template_version"] = "integer"
+DRAFT_COLUMNS = tuple(name for name in Draft._fields if name != "contents")
+COLUMN_TYPES: defaultdict[str, str] = defaultdict(
+    lambda: "text",
+    client_id="bigint",
+    sandbox="boolean",
+    send_at="timestamptz",
+    expires_at="timestamptz",
+    mail="jsonb",
+    template_version="integer",
+    mailboxes="jsonb",
+)
 
 
 class Accepted(NamedTuple):
@@ -37,6 +57,15 @@ class Accepted(NamedTuple):
     created_at: datetime
     failure_reason: str | None = None
     last_error: str | None = None
+
+
+class Times(NamedTuple):
+    """What a reschedule changes: `sends` and `expires` say whether to set what follows them; None takes it away."""
+
+    sends: bool
+    send_at: datetime | None
+    expires: bool
+    expires_at: datetime | None
 
 
 class Claimed(NamedTuple):
@@ -52,6 +81,8 @@ class Claimed(NamedTuple):
     on_uncertain: str
     retry_count: int
     created_at: datetime
+    sandbox: bool = False
+    mail: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,41 +5,88 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db.database import rows
+from db.pauses import PAUSES_HELD, held
+
+PARK = 3600.0  # seconds
 
 
 class Due(NamedTuple):
+    """`rung_at`: seconds since 1970, the same for all of one statement."""
+
     id: int
+    client: int
     alone: bool
+    rung_at: float
+    parked: bool = False
 
 
-def take_due(grace: float, oldest_bell: float, most: int) -> list[Due]:
-    """Take ids that are due to be rung, up to `most` never rung and `most` rung before, and stamp them as rung now.
+# Parameters: lane, lane. Steps from client to client in the index, however much each of them has.
+_CLIENTS = """RECURSIVE clients AS (
+            (SELECT client_id AS id FROM notifications WHERE status = 'pending' AND lane = %s
+             ORDER BY client_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT client_id FROM notifications
+                    WHERE status = 'pending' AND lane = %s AND client_id > clients.id ORDER BY client_id LIMIT 1)
+            FROM clients WHERE clients.id IS NOT NULL
+        )"""
 
-    `oldest_bell` is the age in seconds of the oldest bell that still waits, in the queue or in a
-    worker's hands, 0 if none waits. A row that was rung (`dispatch_after - grace`) after that one
-    still has its own bell behind it, so it is not rung again: a long backlog costs one bell per
-    notification. What nobody has rung for yet waits for no other bell.
+
+def _of_each_client(condition: str) -> str:
+    """Parameters: lane, those of the condition, most. An equal part of `most` for each."""
+    return f"""SELECT due.id FROM clients CROSS JOIN LATERAL (
+                SELECT n.id FROM notifications AS n
+                WHERE n.status = 'pending' AND n.lane = %s AND n.client_id = clients.id AND {condition}
+                ORDER BY n.dispatch_after
+                LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients) FOR UPDATE SKIP LOCKED
+            ) AS due"""
+
+
+def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float = PARK) -> list[Due]:
+    """Take ids that are due to be rung, about `most` never rung and `most` rung before, and stamp them as rung now.
+
+    `oldest_bell` is the age in seconds of the oldest bell of the lane that still waits, in the queue
+    or in a worker's hands, 0 if none waits. A row that was rung (`dispatch_after - grace`) after that
+    one still has its own bell behind it, so it is not rung again: a long backlog costs one bell per
+    notification. What nobody has rung for yet waits for no other bell. Each client has an equal part,
+    so that nobody waits for another one's backlog.
+
+    What is paused is `parked` instead, and not to be rung: it is met again after `park` seconds,
+    or when upkeep brings it back after a resume.
     """
     due = rows(
-        """
-        WITH unrung AS MATERIALIZED (
-            SELECT id FROM notifications
-            WHERE status = 'pending' AND NOT rung AND dispatch_after <= now()
-            ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED
+        f"""
+        WITH {_CLIENTS}, {PAUSES_HELD}, unrung AS MATERIALIZED (
+            {_of_each_client("NOT n.rung AND n.dispatch_after <= now()")}
         ), unheard AS MATERIALIZED (
-            SELECT id FROM notifications
-            WHERE status = 'pending' AND dispatch_after <= now() + least(0, %s - %s) * interval '1 second'
-            ORDER BY dispatch_after LIMIT %s FOR UPDATE SKIP LOCKED
+            {_of_each_client("n.dispatch_after <= now() + least(0, %s - %s) * interval '1 second'")}
         )
-        UPDATE notifications AS n SET dispatch_after = now() + %s * interval '1 second', rung = true
-        FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS due
+        UPDATE notifications AS n
+        SET dispatch_after = now() + CASE WHEN held THEN %s ELSE %s END * interval '1 second',
+            rung = NOT held, parked = held
+        FROM (SELECT id, {held("m")} AS held
+              FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS u JOIN notifications AS m USING (id)) AS due
         WHERE n.id = due.id
-        RETURNING n.id, n.alone
+        RETURNING n.id, n.client_id, n.alone, extract(epoch FROM now())::float8, n.parked
         """,
-        most,
-        grace,
-        oldest_bell,
-        most,
+        *(lane, lane),
+        *(lane, most),
+        *(lane, grace, oldest_bell, most),
+        park,
         grace,
     )
     return sorted(Due(*row) for row in due)
+
+
+def least_tried(among: int) -> list[int]:
+    """The mail that has failed least among so many of each lane that are due; none if none is."""
+    found = rows(
+        """
+        SELECT due.id FROM unnest(ARRAY['high', 'normal', 'bulk']) AS lane CROSS JOIN LATERAL (
+            SELECT id, retry_count FROM notifications AS n
+            WHERE status = 'pending' AND n.lane = lane.lane AND next_attempt_at <= now() AND NOT sandbox
+            ORDER BY client_id, dispatch_after LIMIT %s) AS due
+        ORDER BY retry_count, id LIMIT 1
+        """,
+        among,
+    )
+    return [id for (id,) in found]

@@ -14,7 +14,7 @@ from db.models import Attempt, Notification
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    N.on_uncertain,
+    *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
     *(N.template, N.template_version),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
@@ -34,24 +34,26 @@ class Position(NamedTuple):
     id: int
 
 
-def notification(id: int) -> Row | None:
-    """One notification with its message, or None."""
-    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE).where(N.id == id))
+def notification(id: int, client: int) -> Row | None:
+    """One notification of a client with its message, or None."""
+    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.id == id, N.client_id == client))
     return found[0] if found else None
 
 
-def attempts(id: int) -> list[Row]:
-    """Every attempt of a notification, first to last."""
-    return _dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == id).order_by(Attempt.number))
+def attempts(id: int, client: int) -> list[Row]:
+    """Every attempt of a notification of a client, first to last."""
+    owned = N.select(N.id).where(N.id == id, N.client_id == client)
+    return _dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
 
 
-def newest(filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
-    """Up to `limit` notifications without their messages, newest first, that came before `after`.
+def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
+    """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
 
     `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive). A page
     costs the same wherever it is: it begins at its place in an index.
     """
-    query = N.select(*_HEAD, *_STATE).order_by(N.created_at.desc(), N.id.desc()).limit(limit)
+    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client)
+    query = owned.order_by(N.created_at.desc(), N.id.desc()).limit(limit)
     for name, value in filters.items():
         query = query.where(_CONDITIONS[name](value))
     if after is not None:
@@ -72,6 +74,7 @@ _CONDITIONS = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
+    "sandbox": lambda value: N.sandbox == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
 }

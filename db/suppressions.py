@@ -1,6 +1,6 @@
 """The suppression list of each client: addresses to which nothing is sent. Call within `connection()`.
 
-Addresses are as `mailbox` of a notification has them: normalised by the caller. An entry whose time is
+Addresses are as `mailboxes` of a notification has them: normalised by the caller. An entry whose time is
 over counts for nothing, and is shown until it is removed or replaced.
 """
 
@@ -33,6 +33,23 @@ class Position(NamedTuple):
     address: str
 
 
+def listed(row: str) -> str:
+    """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    # Asks for a few keys: LIMIT keeps the planner from reading the list.
+    return f"""LATERAL (
+            SELECT s.address || ' is on the suppression list: ' || s.reason AS error FROM suppressions AS s
+            WHERE s.client_id = {row}.client_id AND (s.expires_at IS NULL OR s.expires_at > now())
+                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL THEN ARRAY[{row}.recipient]
+                                      ELSE ARRAY(SELECT jsonb_array_elements_text({row}.mailboxes)) END)
+            LIMIT 1
+        ) AS listed"""
+
+
+def recipient(row: str) -> str:
+    """As SQL: whom the row is for, copies aside, as the list has them."""
+    return f"coalesce({row}.mailboxes ->> 0, {row}.recipient)"
+
+
 def add(client_id: int, entry: Entry) -> tuple[Row, bool]:
     """The entry as it is now, and whether the address was not on the list before; else it replaces what was."""
     [(*values, new)] = rows(
@@ -56,9 +73,9 @@ def unsubscribe(notification: int) -> bool:
     """
     return bool(
         rows(
-            """
+            f"""
             WITH asked AS (
-                SELECT client_id, coalesce(mailbox, recipient) AS address, id FROM notifications WHERE id = %s
+                SELECT client_id, {recipient("n")} AS address, id FROM notifications AS n WHERE id = %s
             ), added AS (
                 INSERT INTO suppressions AS s (client_id, address, reason, source)
                 SELECT client_id, address, 'unsubscribed', 'one click, notification ' || id FROM asked

@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
 from db.database import rows
 
+# Parameters: the observer, worker_timeout. After an outage of the database every heartbeat is old, and
+# nobody died: only who was itself seen all that time may call another one dead.
+STEADY = """EXISTS (SELECT FROM workers AS w
+                          WHERE w.id = %s AND w.steady_since < now() - %s * interval '1 second')"""
+
+
+def dead(column: str) -> str:
+    """A condition: the worker named by this column was not seen for so many seconds, the one parameter."""
+    return f"""NOT EXISTS (SELECT FROM workers AS w
+                              WHERE w.id = {column} AND w.seen_at > now() - %s * interval '1 second')"""
+
 
 class Crew(NamedTuple):
-    """All live workers: their threads, and the age in seconds of the oldest bell in their hands not yet begun."""
+    """All live workers: their threads, and by lane the age in seconds of the oldest bell in hand and not begun."""
 
     threads: int
-    oldest_bell: float
+    oldest_bells: dict[str, float]
 
 
 class Heartbeat(NamedTuple):
-    """`oldest_bell`: the age in seconds of the oldest bell that the worker has fetched and not begun."""
+    """`oldest_bells`: by lane, when the oldest bell was rung that it has fetched and not begun (seconds since 1970)."""
 
     worker: UUID
     host: str
     pid: int
     threads: int
-    oldest_bell: float = 0.0
+    oldest_bells: Mapping[str, float] = MappingProxyType({})
 
 
-def seen(beat: Heartbeat, worker_timeout: float) -> None:
-    """Record a heartbeat. After a gap of a third of `worker_timeout` the worker is steady only from now on."""
-    rows(
+def seen(beat: Heartbeat, worker_timeout: float) -> float:
+    """Record a heartbeat and return the time (seconds since 1970).
+
+    After a gap of a third of `worker_timeout` the worker is steady only from now on."""
+    [(now,)] = rows(
         """
-        INSERT INTO workers AS w (id, host, pid, threads, oldest_bell_at)
-        VALUES (%s, %s, %s, %s, now() - %s * interval '1 second')
+        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells)
+        VALUES (%s, %s, %s, %s, %s)
         ON CONFLICT (id) DO UPDATE
-        SET seen_at = now(), oldest_bell_at = excluded.oldest_bell_at,
+        SET seen_at = now(), oldest_bells = excluded.oldest_bells,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
+        RETURNING extract(epoch FROM clock_timestamp())::float8
         """,
         str(beat.worker),
-        *beat[1:],
+        *beat[1:-1],
+        json.dumps(dict(beat.oldest_bells)),
         worker_timeout,
     )
+    return float(now)
 
 
 def gone(worker: UUID) -> None:
@@ -54,12 +73,15 @@ def forget(age: float) -> None:
 
 def crew(worker_timeout: float) -> Crew:
     """The live workers together."""
-    [found] = rows(
+    live = rows(
         """
-        SELECT coalesce(sum(threads), 0)::int,
-               coalesce(extract(epoch FROM now() - min(oldest_bell_at))::float8, 0)
+        SELECT threads, oldest_bells, extract(epoch FROM now())::float8
         FROM workers WHERE seen_at > now() - %s * interval '1 second'
         """,
         worker_timeout,
     )
-    return Crew(*found)
+    ages: dict[str, float] = {}
+    for _, bells, now in live:
+        for lane, rung_at in bells.items():
+            ages[lane] = max(ages.get(lane, 0.0), now - rung_at)
+    return Crew(sum(threads for threads, _, _ in live), ages)

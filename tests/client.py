@@ -34,6 +34,7 @@ class Client:
 
     def __init__(self, port: int, timeout: float = 30.0) -> None:
         self.port, self._timeout = port, timeout
+        self.key = ""  # what it comes in with, if anything
         self._kept: HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -49,8 +50,9 @@ class Client:
     ) -> Response:
         """One request. Raises OSError where there is no answer; nothing is tried again."""
         connection = self._kept or self._connection()
+        proof = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            connection.request(method, path, body, proof | dict(headers or {}))
             answer = connection.getresponse()
             return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         except (OSError, HTTPException) as error:
@@ -64,9 +66,14 @@ class Client:
         """GET a path with a query."""
         return self.request("GET", f"{path}?{urlencode(query)}" if query else path)
 
-    def post(self, path: str, document: object) -> Response:
-        """POST a JSON document."""
-        return self.request("POST", path, json.dumps(document).encode(), {"Content-Type": "application/json"})
+    def post(self, path: str, document: object, **headers: str) -> Response:
+        """POST a JSON document; headers are given as `idempotency_key=...`."""
+        return self.send("POST", path, document, **headers)
+
+    def send(self, method: str, path: str, document: object, **headers: str) -> Response:
+        """A request with a JSON document."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request(method, path, json.dumps(document).encode(), {"Content-Type": "application/json"} | named)
 
     def notify(self, recipient: str, **more: object) -> Response:
         """POST an e-mail notification."""

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from tests.client import Client, Response
 
 BASE = "urn:openapi"
-OWN_HEADERS = {"location", "retry-after", "allow", "x-request-id"}
+OWN_HEADERS = {"www-authenticate", "idempotent-replayed", "location", "retry-after", "allow", "x-request-id"}
 
 
 class Contract:
@@ -51,10 +51,12 @@ class Contract:
 
     def _response(self, method: str, path: str, answer: Response) -> tuple[str, Any]:
         template = next((t for t in self._templates if self._templates[t].fullmatch(path)), None)
-        if template is None:  # No path of ours has just this one answer.
-            return self.resolved("/components/responses/Unknown") if answer.status == 404 else ("", None)
+        if template is None:  # No path of ours has just these answers.
+            name = {404: "Unknown", 401: "Unauthorized"}.get(answer.status)
+            return self.resolved(f"/components/responses/{name}") if name else ("", None)
         operations = self.document["paths"][template]
-        name = "get" if method == "HEAD" or method.lower() not in operations else method.lower()
+        names = [method.lower().replace("head", "get"), "get", *(name for name in operations if name != "parameters")]
+        name = next(name for name in names if name in operations)
         place = f"/paths/{_escaped(template)}/{name}/responses/{answer.status}"
         known = str(answer.status) in operations[name]["responses"]
         return self.resolved(place) if known else ("", None)
@@ -108,4 +110,7 @@ def _escaped(part: str) -> str:
 
 def faults(answer: Response) -> dict[str, str]:
     """The faults that a problem document lists: what was wrong by where."""
-    return {fault.get("pointer", fault.get("parameter")): fault["detail"] for fault in json.loads(answer.raw)["errors"]}
+    return {
+        fault.get("pointer", fault.get("parameter", fault.get("header"))): fault["detail"]
+        for fault in json.loads(answer.raw)["errors"]
+    }

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Self
 
-from tests.client import Client
+from tests.client import NOTIFICATIONS, Client, Response
 
 
 class Load:
@@ -20,6 +20,7 @@ class Load:
     def __init__(self, port: int, recipients: Iterator[str], connections: int = 8, **fields: object) -> None:
         self.accepted: dict[int, str] = {}
         self.refused: list[str] = []
+        self.replayed: list[int] = []
         self.slowest = 0.0
         self._port, self._recipients, self._fields = port, recipients, fields
         self._taking = threading.Lock()
@@ -51,23 +52,42 @@ class Load:
     def _run(self) -> None:
         with Client(self._port) as client:
             while not self._stopping.is_set() and (recipient := self._next()):
-                self._post(client, recipient)
+                self._bring(client, recipient)
 
     def _next(self) -> str | None:
         with self._taking:
             return next(self._recipients, None)
 
-    def _post(self, client: Client, recipient: str) -> None:
+    def _bring(self, client: Client, recipient: str) -> None:
+        self._post(client, recipient)
+
+    def _post(self, client: Client, recipient: str, **headers: str) -> Response | None:
         began = time.monotonic()
+        document = {"type": "email", "recipient": recipient, "message": "Hello", **self._fields}
         try:
-            answer = client.notify(recipient, **self._fields)
+            answer = client.post(NOTIFICATIONS, document, **headers)
         except ConnectionError as error:
             self.refused.append(str(error))
             # Nobody listens: in a tight loop the load would starve what it waits for.
-            self._stopping.wait(0.05)
-            return
+            time.sleep(0.05)
+            return None
         self.slowest = max(self.slowest, time.monotonic() - began)
         if answer.status == 201:
             self.accepted[answer.json["id"]] = recipient
         else:
             self.refused.append(f"{answer.status} {answer.raw!r}")
+        return answer
+
+
+class PersistentLoad(Load):
+    """Each request has an Idempotency-Key and is repeated until there is a 201.
+
+    `replayed` are those that turned out to have been stored before.
+    """
+
+    def _bring(self, client: Client, recipient: str) -> None:
+        answer = None
+        while answer is None or answer.status != 201:
+            answer = self._post(client, recipient, idempotency_key=recipient)
+        if "idempotent-replayed" in answer.headers:
+            self.replayed.append(answer.json["id"])

@@ -28,6 +28,8 @@ QUICK = {
     "PROBE_WAIT_MAX": "2",
     "SMTP_TIMEOUT": "10",
     "LOG_FORMAT": "json",
+    # Tests of keys ask for them.
+    "AUTH": "off",
 }
 
 

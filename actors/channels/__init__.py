@@ -6,7 +6,7 @@ phase of the conversation it happened in and what the other side said, word for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 from db.records import Claimed
@@ -64,10 +64,13 @@ class Channel(Protocol):
 
     provider: str
 
-    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
+    def send(
+        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+    ) -> Receipt:
         """Send one notification, within bounded time; raises Undelivered.
 
         `begin` is asked once, just before the content goes out; where it says no, nothing goes out.
+        `contents` are those of its attachments.
         """
 
     def hang_up(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered
-from actors.channels.mail import Mail, Sender, compose
+from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
+from actors.channels.mail import Mail, compose
+from actors.channels.mailboxes import mail_from
 from actors.channels.replies import Reply
 from actors.channels.smtp import Connection, Dropped
+from actors.channels.unsubscribing import url
 from db.records import Claimed
 from settings import Settings
 
@@ -20,15 +22,21 @@ class Email:
         server = settings.smtp
         self.provider = f"{server.host}:{server.port}"
         self._settings = settings
-        self._sender = Sender.parse(settings.sender)
+        self._sender = mail_from(settings.sender)
         self._kept = threading.local()
 
-    def send(self, notification: Claimed, begin: Callable[[], bool] = lambda: True) -> Receipt:
-        mail = compose(notification, self._sender)
+    def send(
+        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+    ) -> Receipt:
+        leave = url(notification.id, self._settings) if notification.mail else None
+        mail = compose(notification, self._sender, contents, leave)
+        # Our own sender refused: no notification is to blame. One that a client chose must not open the
+        # breaker for all the others.
+        blamed = ProviderDown if mail.sender == self._sender.address else Refused
         while True:
             connection = self._connection()
             try:
-                return _transfer(connection, mail, begin)
+                return _transfer(connection, mail, begin, blamed)
             except Dropped as drop:
                 connection.close()
                 # The server may hang up on a connection that idled; this mail has nothing to do with it
@@ -50,14 +58,20 @@ class Email:
         return connection
 
 
-def _transfer(connection: Connection, mail: Mail, begin: Callable[[], bool]) -> Receipt:
-    if mail.utf8 and not connection.offers("smtputf8"):
-        raise Refused("the address needs SMTPUTF8, which the mail server does not offer", phase="mail")
+def _transfer(
+    connection: Connection, mail: Mail, begin: Callable[[], bool], blamed: type[Undelivered] = ProviderDown
+) -> Receipt:
+    _check(connection, mail)
     hello = connection.mail(mail.sender, mail.utf8)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
-    _expect(connection, "mail", hello, 2)
-    _expect(connection, "rcpt", connection.rcpt(mail.recipient), 2)
+    _expect(connection, "mail", hello, 2, blamed)
+    for recipient in mail.recipients:
+        reply = connection.rcpt(recipient)
+        if len(mail.recipients) > 1 and _refusal("rcpt", reply) is not ProviderDown:
+            reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
+        # One that is refused ends it for all, so that no other one ever gets it twice.
+        _expect(connection, "rcpt", reply, 2)
     if not begin():
         connection.reset()
         raise Deferred("another worker has taken this over", phase="data")
@@ -67,7 +81,19 @@ def _transfer(connection: Connection, mail: Mail, begin: Callable[[], bool]) -> 
     return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
 
-def _expect(connection: Connection, phase: str, reply: Reply, kind: int) -> None:
+def _check(connection: Connection, mail: Mail) -> None:
+    """Refuse what this server says it cannot take, before it has cost a transfer."""
+    if mail.utf8 and not connection.offers("smtputf8"):
+        told = [address for address in (mail.sender, *mail.recipients) if not address.isascii()] or ["an address"]
+        raise Refused(printable(f"{told[0]} needs SMTPUTF8, which the mail server does not offer"), phase="mail")
+    if len(mail.content) > connection.most:
+        text = f"the mail has {len(mail.content)} octets, the mail server takes at most {connection.most}"
+        raise Refused(text, phase="mail")
+
+
+def _expect(
+    connection: Connection, phase: str, reply: Reply, kind: int, blamed: type[Undelivered] = ProviderDown
+) -> None:
     """Judge a reply by its first digit: that decides also where the code is not one we know (RFC 5321, 4.2.1)."""
     if reply.code // 100 == kind:
         return
@@ -77,14 +103,16 @@ def _expect(connection: Connection, phase: str, reply: Reply, kind: int) -> None
         connection.close()
     else:
         connection.reset()
-    raise _refusal(phase, reply)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
+    raise _refusal(phase, reply, blamed)(
+        reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code
+    )
 
 
-def _refusal(phase: str, reply: Reply) -> type[Undelivered]:
+def _refusal(phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown) -> type[Undelivered]:
     if reply.code in (421, 530, 535):  # Closing; authentication required, or not accepted (RFC 4954).
         return ProviderDown
-    if phase == "mail" and reply.code >= 500:  # Our own sender is refused: no notification is to blame.
-        return ProviderDown
+    if phase == "mail" and reply.code >= 500:
+        return blamed
     return Refused if reply.code >= 500 else Deferred
 
 

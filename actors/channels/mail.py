@@ -1,94 +1,51 @@
 """A notification as an Internet message (RFC 5322, MIME).
 
-Written by hand, because Python's email library reads again what it is given: a subject of
-`=?utf-8?q?hi?=` arrives as `hi`, a quoted local part as another one, and characters such as U+2028
-are taken for line ends. It also takes twenty times as long. The tests read every mail with it.
+Written by hand: Python's email library takes twenty times as long, and headers.py says what else is
+wrong with it. The tests read every mail with it.
 """
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import format_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import idna
-
-from actors.channels import Refused
-from actors.channels.mime import body
+from actors.channels import Deferred, Refused, headers
+from actors.channels.mailboxes import Mailbox, on_the_wire
+from actors.channels.mime import Attached, body, mixed
 from db.records import Claimed
-from settings import SettingsError
-
-LINE = 66  # characters of a header line behind its name: 78 is what RFC 5322, 2.1.1 recommends in all
-WORD = 39  # octets in an encoded word; with the longest name before it, a line of at most 76 (RFC 2047, 2)
-ADDRESS_LIMIT = 254  # octets: RFC 5321, 4.5.3.1.3 less the brackets
-
-# Runs of whole words, as long as a line may be.
-_RUN = re.compile(rf"\S.{{0,{LINE - 1}}}(?!\S)")
-# What some program or other takes for the end of a line, and what RFC 5322 has no place for.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ADDRESS = r'((?:"(?:[^"\\]|\\.)*"|[^\s"<>@]+)@[^\s"<>@]+)'
-_MAILBOX = re.compile(rf"(?:(.*?)\s*<{_ADDRESS}>|{_ADDRESS})", re.DOTALL)
 
 
 class Mail(NamedTuple):
     """`content` has CRLF line ends and is not yet dot-stuffed; `utf8`: the server must offer SMTPUTF8."""
 
     sender: str
-    recipient: str
+    recipients: tuple[str, ...]
     content: bytes
     utf8: bool
 
 
-class Sender(NamedTuple):
-    name: str
-    address: str
-
-    @classmethod
-    def parse(cls, text: str) -> Sender:
-        """MAIL_FROM, with or without a display name, which need not be quoted; raises SettingsError."""
-        mailbox = _MAILBOX.fullmatch(text.strip())
-        if mailbox is None:
-            raise SettingsError("MAIL_FROM is no mail address: give noreply@example.com or Shop <noreply@example.com>")
-        name, boxed, bare = mailbox.groups("")
-        try:
-            return cls(_unquoted(name), on_the_wire(boxed or bare))
-        except ValueError as error:
-            raise SettingsError(f"MAIL_FROM is no mail address: {error}") from None
-
-    @property
-    def domain(self) -> str:
-        return self.address.rpartition("@")[2]
-
-    @property
-    def mailbox(self) -> str:
-        """As the From header has it."""
-        return f"{_phrase(self.name)} <{self.address}>" if self.name else self.address
-
-
-def compose(notification: Claimed, sender: Sender) -> Mail:
+def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = (), leave: str | None = None) -> Mail:
     """The mail of a notification: byte for byte the same in every attempt.
 
+    `contents` are those of its attachments, in their order; `leave` is where its recipient unsubscribes,
+    if it asks for our own link.
+
     Raises:
-        Refused: the recipient is no address.
+        Refused: a recipient is no address, or attachments are gone.
+        Deferred: it asks for our own link, and there is none.
     """
     try:
         recipient = on_the_wire(notification.recipient)
+        if notification.mail is not None:
+            return _compose_more(notification, _linked(notification.mail, leave), recipient, sender, contents)
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
-    header = {
-        "From": sender.mailbox,
-        "To": recipient,
-        "Subject": _unstructured(notification.subject),
-        "Date": format_datetime(notification.created_at),
-        "Message-ID": message_id(notification, sender.domain),
-        "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
-    }
-    # Only an address whose local part is not ASCII needs SMTPUTF8 (RFC 6531, 6532).
-    utf8 = not (recipient.isascii() and sender.address.isascii())
-    lines = "".join(f"{name}: {value}\r\n" for name, value in header.items())
-    content = body(notification.message, notification.html, f"=_{_unique(notification)}")
-    return Mail(sender.address, recipient, lines.encode() + content, utf8)
+    lines = _lines(_header(notification, sender, recipient))
+    # Only an address whose local part is not ASCII needs SMTPUTF8 (RFC 6531, 6532); all else is encoded.
+    utf8 = not lines.isascii()
+    content = body(notification.message, notification.html, _mark(notification))
+    return Mail(sender.address, (recipient,), lines.encode() + content, utf8)
 
 
 def message_id(notification: Claimed, domain: str) -> str:
@@ -99,53 +56,69 @@ def message_id(notification: Claimed, domain: str) -> str:
     return f"<{_unique(notification)}@{domain}>"
 
 
+def _compose_more(
+    notification: Claimed, given: Mapping[str, Any], recipient: str, sender: Mailbox, contents: Sequence[bytes]
+) -> Mail:
+    """The same with what `notifications.mail` asks for. Raises ValueError."""
+    if "from" in given:
+        sender = Mailbox.parse(given["from"])
+    to = Mailbox(given.get("recipientName", ""), recipient)
+    cc, bcc = ([Mailbox.parse(text) for text in given.get(name, ())] for name in ("cc", "bcc"))
+    header = _header(notification, sender, headers.mailbox(to))
+    lines = _lines(header) + "".join(f"{name}: {value}\r\n" for name, value in _more(given, cc))
+    # Blind copies stand in the envelope alone.
+    recipients = tuple(one.address for one in (to, *cc, *bcc))
+    utf8 = not (lines.isascii() and all(map(str.isascii, recipients)))
+    known = given.get("attachments", ())
+    if len(known) != len(contents):
+        raise ValueError("its attachments are gone")
+    attached = [
+        Attached(file["filename"], file["contentType"], file.get("contentId"), content)
+        for file, content in zip(known, contents, strict=True)
+    ]
+    content = mixed(notification.message, notification.html, attached, _mark(notification))
+    return Mail(sender.address, recipients, lines.encode() + content, utf8)
+
+
+def _linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
+    """With our own link where it is asked for."""
+    if given.get("unsubscribe") is not True:
+        return given
+    if leave is None:  # Without it nobody could leave; and once it is set again, this can still be sent.
+        raise Deferred("it asks for a link to unsubscribe, and PUBLIC_URL is not set", phase="compose")
+    return {**given, "unsubscribe": {"url": leave}}
+
+
+def _header(notification: Claimed, sender: Mailbox, to: str) -> dict[str, str]:
+    return {
+        "From": headers.mailbox(sender),
+        "To": to,
+        "Subject": headers.unstructured(notification.subject),
+        "Date": format_datetime(notification.created_at),
+        "Message-ID": message_id(notification, sender.domain),
+        "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
+    }
+
+
+def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str, str]]:
+    if cc:
+        yield "Cc", headers.mailboxes(cc)
+    if "replyTo" in given:
+        yield "Reply-To", headers.mailbox(Mailbox.parse(given["replyTo"]))
+    if "unsubscribe" in given:
+        yield "List-Unsubscribe", f"<{given['unsubscribe']['url']}>"
+        yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
+    for name, value in given.get("headers", {}).items():
+        yield name, headers.custom(value)
+
+
+def _lines(header: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in header.items())
+
+
+def _mark(notification: Claimed) -> str:
+    return f"=_{_unique(notification)}"
+
+
 def _unique(notification: Claimed) -> str:
     return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"
-
-
-def on_the_wire(address: str) -> str:
-    """The address with its domain in ASCII (IDNA 2008); raises ValueError where it can be none."""
-    local, _, domain = address.rpartition("@")
-    if _CONTROL.search(address):
-        raise ValueError("the address holds a control character")
-    if not domain.isascii():
-        domain = idna.encode(domain, uts46=True).decode()
-    if not local or len(local.encode()) + 1 + len(domain) > ADDRESS_LIMIT:
-        raise ValueError(f"the address has no local part or more than {ADDRESS_LIMIT} octets")
-    return f"{local}@{domain}"
-
-
-def _unstructured(text: str) -> str:
-    """A text as the value of a header: folded between words where it is plain ASCII, else encoded."""
-    if _plain(text):
-        runs = _RUN.findall(text)
-        # Otherwise a word is longer than a line, or there is space that folding may lose.
-        if " ".join(runs) == text:
-            return "\r\n ".join(runs)
-    return _encoded(text)
-
-
-def _phrase(text: str) -> str:
-    """A display name: quoted where it is short and plain ASCII, else encoded."""
-    if _plain(text) and len(text) <= LINE:
-        return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-    return _encoded(text)
-
-
-def _plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and "=?" not in text
-
-
-def _encoded(text: str) -> str:
-    """Encoded words (RFC 2047), each of whole characters, one on a line; control characters become spaces."""
-    words = [b""]
-    for octets in map(str.encode, _CONTROL.sub(" ", text)):
-        if len(words[-1]) + len(octets) > WORD:
-            words.append(b"")
-        words[-1] += octets
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in words)
-
-
-def _unquoted(name: str) -> str:
-    quoted = len(name) > 1 and name[0] == name[-1] == '"'
-    return re.sub(r"\\(.)", r"\1", name[1:-1]) if quoted else name

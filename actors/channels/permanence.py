@@ -11,7 +11,9 @@ so in doubt it is no. Therefore not:
 
 from __future__ import annotations
 
-from db.records import Attempt
+from actors.channels import printable
+from actors.channels.mailboxes import on_the_wire
+from db.records import Attempt, Claimed
 
 GONE = frozenset(
     {
@@ -24,7 +26,16 @@ GONE = frozenset(
 )
 
 
-def is_gone(attempt: Attempt) -> bool:
-    """Whether this attempt found out that the recipient's mailbox does not exist."""
-    refused = attempt.outcome == "refused" and attempt.phase == "rcpt"
-    return refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE
+def is_gone(notification: Claimed, attempt: Attempt) -> bool:
+    """Whether this attempt found out that the recipient's mailbox does not exist; the sandbox finds out nothing."""
+    refused = attempt.outcome == "refused" and attempt.phase == "rcpt" and not notification.sandbox
+    gone = refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE
+    return gone and _is_about_recipient(notification, attempt.text or "")
+
+
+def _is_about_recipient(notification: Claimed, text: str) -> bool:
+    """Not about one of the copies: with several recipients an answer to RCPT begins with whom it is about."""
+    mail = notification.mail or {}
+    if not (mail.get("cc") or mail.get("bcc")):
+        return True
+    return text.startswith(printable(f"{on_the_wire(notification.recipient)}: "))

@@ -13,12 +13,12 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from math import inf
 
 from actors.channels import ProviderDown, printable
 from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
 
-QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the answer
 _LINE_DOT = re.compile(rb"(?m)^\.")
 
 
@@ -37,6 +37,7 @@ class Connection:
         self._smtp, self._settings = smtp, settings
         self._opened = self._used = time.monotonic()
         self._mails = 0
+        self._invited_by = self._opened
 
     @classmethod
     def open(cls, settings: Settings) -> Connection:
@@ -66,6 +67,12 @@ class Connection:
         """Whether a mail was begun on it before this one."""
         return self._mails > 1
 
+    @property
+    def most(self) -> float:
+        """Octets that a mail may have (RFC 1870); no fixed limit where the server tells none."""
+        told = self._smtp.esmtp_features.get("size", "").strip()
+        return int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
+
     def offers(self, extension: str) -> bool:
         return bool(self._smtp.has_extn(extension))
 
@@ -90,9 +97,15 @@ class Connection:
         self._smtp.command_encoding = "utf-8" if utf8 else "ascii"
         self._used = time.monotonic()
         self._mails += 1
-        return self._say("mail", f"MAIL FROM:<{sender}>{options}")
+        reply = self._say("mail", f"MAIL FROM:<{sender}>{options}")
+        within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
+        self._invited_by = time.monotonic() + within
+        return reply
 
     def rcpt(self, recipient: str) -> Reply:
+        """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
+        if time.monotonic() > self._invited_by:
+            raise Dropped("rcpt", "the answers to all recipients took too long")
         return self._say("rcpt", f"RCPT TO:<{recipient}>")
 
     def data(self) -> Reply:
@@ -101,9 +114,9 @@ class Connection:
     def content(self, content: bytes) -> Reply:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown."""
         with _dropping("content"):
+            self._settle_in(self._settings.smtp_data_timeout)
             # In one piece: a second small packet would wait for the delayed acknowledgement of the first.
             self._smtp.deliver(_LINE_DOT.sub(b"..", content) + b".\r\n")
-            self._settle_in(self._settings.smtp_data_timeout)
         with _dropping("content", content_sent=True):
             reply = Reply.of(*self._smtp.getreply())
         self._settle_in(self._settings.smtp_timeout)
@@ -120,7 +133,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None:
             with contextlib.suppress(Dropped):
-                self._settle_in(QUIT_TIMEOUT)
+                self._settle_in(self._settings.smtp_quit_timeout)
                 self._say("quit", "QUIT")
         self.close()
 

@@ -24,6 +24,11 @@ class Faulty(Exception):
         super().__init__(f"{len(faults)} faults")
         self.faults = [Fault(fault.pointer, _printable(fault.detail)) for fault in faults]
 
+    @property
+    def listed(self) -> list[dict[str, str]]:
+        """As an answer has them."""
+        return [fault._asdict() for fault in self.faults]
+
 
 def pointer(parts: Iterable[object]) -> str:
     """The JSON pointer of a path."""

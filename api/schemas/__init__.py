@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
 
+from actors.channels.mailboxes import split
 from api.addresses import address_fault
-from api.pages import Wrong, time_of
 from api.problems import MOST_FAULTS
+from api.times import NoTime, moment
 from settings import Settings
 
 Fault = dict[str, str]
 
+LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
+LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
-# Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PRINTABLE = re.compile("[\x20-\x7e]*")
+
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
+_WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
+_QUOTED = r'"[A-Za-z0-9 !#-\[\]-~]{0,100}"'
+# RFC 2045, 5.1. The name of a file is `filename`, and no other.
+_CONTENT_TYPE = re.compile(
+    rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.IGNORECASE
+)
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,100}")
 
 # A format that is not met says why; jsonschema's own formats are weak and are not used.
 _formats = FormatChecker(formats=())
@@ -39,10 +54,53 @@ def _is_address(value: object) -> bool:
     return True
 
 
+@_formats.checks("mailbox", raises=Wanting)
+def _is_mailbox(value: object) -> bool:
+    if isinstance(value, str):
+        _is_one_line(value)
+        _, address = split(value)
+        if len(address) > LONGEST_ADDRESS:
+            raise Wanting(f"has an address of more than {LONGEST_ADDRESS} characters")
+        if fault := address_fault(address):
+            raise Wanting(f"must be a mail address, or a name and <name@example.com> behind it: {fault}")
+    return True
+
+
+@_formats.checks("https-url", raises=Wanting)
+def _is_https_url(value: object) -> bool:
+    if isinstance(value, str) and not (len(value) <= LONGEST_URL and _HTTPS.fullmatch(value)):
+        raise Wanting(f"must be an https:// URL (RFC 3986) of at most {LONGEST_URL} characters")
+    return True
+
+
+@_formats.checks("content-type", raises=Wanting)
+def _is_content_type(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_URL and not _CONTENT_TYPE.fullmatch(value):
+        raise Wanting("must be a type such as application/pdf or text/csv; charset=utf-8, without a name")
+    return True
+
+
+@_formats.checks("content-id", raises=Wanting)
+def _is_content_id(value: object) -> bool:
+    if isinstance(value, str) and not _CONTENT_ID.fullmatch(value):
+        raise Wanting("must have letters, digits and . _ + - @ only, at most 100")
+    return True
+
+
 @_formats.checks("one-line", raises=Wanting)
 def _is_one_line(value: object) -> bool:
     if isinstance(value, str) and _NOT_IN_ONE_LINE.search(value):
         raise Wanting("must be one line without control characters")
+    return True
+
+
+@_formats.checks("sender", raises=Wanting)
+def _is_sender(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > LONGEST_ADDRESS:
+        return True
+    # A domain is one that could stand in an address.
+    if fault := address_fault(f"a{value}" if value.startswith("@") else value):
+        raise Wanting(f"must be a mail address, or @example.com for all of a domain: {fault}")
     return True
 
 
@@ -53,6 +111,13 @@ def _is_text(value: object) -> bool:
     return True
 
 
+@_formats.checks("date-time", raises=NoTime)
+def _is_time(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_TIME:
+        moment(value)
+    return True
+
+
 @_formats.checks("template-name", raises=Wanting)
 def _is_template_name(value: object) -> bool:
     if isinstance(value, str) and not TEMPLATE_NAME.fullmatch(value):
@@ -60,22 +125,43 @@ def _is_template_name(value: object) -> bool:
     return True
 
 
-@_formats.checks("date-time", raises=Wrong)
-def _is_time(value: object) -> bool:
-    if isinstance(value, str):
-        time_of(value)
+@_formats.checks("key", raises=Wanting)
+def _is_key(value: object) -> bool:
+    if isinstance(value, str) and not _PRINTABLE.fullmatch(value):
+        raise Wanting("must have printable ASCII characters only")
     return True
 
 
-class Schema:
-    """One schema file of this folder, ready to check documents."""
+def _if_few(keyword: str, most: str) -> Any:
+    """Look at what an array or object holds only where it holds no more than it may: else that is fault enough."""
+    check = Draft202012Validator.VALIDATORS[keyword]
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def checked(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        if not isinstance(instance, (list, dict)) or len(instance) <= schema.get(most, inf):
+            yield from check(validator, value, instance, schema)
+
+    return checked
+
+
+_Validator: Any = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "items": _if_few("items", "maxItems"),
+        "additionalProperties": _if_few("additionalProperties", "maxProperties"),
+    },
+)
+
+
+class Schema:
+    """One schema file of this folder, ready to check documents. `more` are properties beside those in the file."""
+
+    def __init__(self, name: str, settings: Settings, more: Mapping[str, Any] | None = None) -> None:
         self.document: dict[str, Any] = _with_limits(
             json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
         )
+        self.document["properties"].update(more or {})
         Draft202012Validator.check_schema(self.document)
-        self._validator = Draft202012Validator(self.document, format_checker=_formats)
+        self._validator = _Validator(self.document, format_checker=_formats)
 
     def faults(self, document: object) -> list[Fault]:
         """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
@@ -108,7 +194,7 @@ def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _faults(error: Any) -> Iterator[tuple[str, str]]:
-    place = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
+    place = "".join(f"/{escaped(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -118,38 +204,44 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
         for name in error.instance:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
-                yield f"{place}/{_escaped(name)}", detail
+                yield f"{place}/{escaped(name)}", detail
     else:
         yield place, _detail(error)
 
 
 def _detail(error: Any) -> str:
-    value = error.validator_value
     if error.cause is not None:
         return str(error.cause)
-    if error.validator == "maxLength":
-        return f"must have at most {value} characters, has {len(error.instance)}"
-    return _WANTED.get(error.validator, lambda _: f"does not meet {error.validator}")(value)
+    value = error.validator_value
+    if error.validator == "type":
+        kinds = [value] if isinstance(value, str) else value
+        return f"must be {' or '.join(_ARTICLES.get(kind, f'a {kind}') for kind in kinds)}"
+    if error.validator == "enum":
+        return f"must be one of: {', '.join(map(str, value))}"
+    if error.validator in ("minLength", "minItems") and value == 1:
+        return "must not be empty"
+    if error.validator in _COUNTED:
+        return f"must have at most {value} {_COUNTED[error.validator]}, has {len(error.instance)}"
+    return _BOUNDS.get(error.validator, f"does not meet {error.validator}").format(value)
 
 
-def _any_of(types: str | list[str]) -> str:
-    return "must be " + " or ".join(map(_article, [types] if isinstance(types, str) else types))
-
-
-def _article(type: str) -> str:
-    return type if type == "null" else f"{'an' if type[0] in 'aeio' else 'a'} {type}"
-
-
-_WANTED: dict[str, Callable[[Any], str]] = {
-    "type": _any_of,
-    "enum": lambda value: f"must be one of: {', '.join(map(str, value))}",
-    "minLength": lambda value: "must not be empty" if value == 1 else f"must have at least {value} characters",
-    "minimum": lambda value: f"must be at least {value}",
-    "maximum": lambda value: f"must be at most {value}",
+_ARTICLES = {"integer": "a whole number", "object": "an object", "array": "an array", "null": "null"}
+_BOUNDS = {
+    "minLength": "must have at least {} characters",
+    "minProperties": "must name at least {} field",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minItems": "must have at least {} of them",
+    "uniqueItems": "must not have the same item twice",
+    # Of `false`, in words that say what to do.
+    "const": "must be an object with a url, or true",
     # It stands before what allows nothing; of the schema `false` jsonschema forgets the place.
-    "not": lambda _: "must be left out: give either template and variables, or subject, message and html",
+    "not": "must be left out: give either template and variables, or subject, message and html",
 }
 
 
-def _escaped(name: str) -> str:
+_COUNTED = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
+
+
+def escaped(name: str) -> str:
     return name[:100].replace("~", "~0").replace("/", "~1")

@@ -3,8 +3,6 @@
 from typing import Any
 
 SQL = """
-ALTER TABLE notifications ADD COLUMN IF NOT EXISTS client_id bigint NOT NULL DEFAULT 1;
-
 -- One row for each name ever used: who changes a template locks it. It outlives the template, so that
 -- a number is never given to two different texts.
 CREATE TABLE template_names (

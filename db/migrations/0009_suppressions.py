@@ -4,8 +4,8 @@ from typing import Any
 
 SQL = """
 ALTER TABLE notifications
-    -- The recipient as the suppression list has it; null where it is the same, which is the rule.
-    ADD COLUMN mailbox text,
+    -- The recipient, and who gets a copy, as the suppression list has them; null for most, who stand in `recipient`.
+    ADD COLUMN mailboxes jsonb,
     DROP CONSTRAINT notifications_failure_reason_check,
     ADD CONSTRAINT notifications_failure_reason_check
         CHECK (failure_reason IN ('rejected', 'exhausted', 'expired', 'outcome-unknown', 'suppressed'));
@@ -20,6 +20,9 @@ CREATE TABLE suppressions (
     expires_at timestamptz,
     PRIMARY KEY (client_id, address)
 );
+
+-- What the first answer said, where the notification had failed by then: it may have been retried since.
+ALTER TABLE idempotency_keys ADD COLUMN suppressed text;
 
 -- For the list, newest first.
 CREATE INDEX suppressions_newest ON suppressions (client_id, created_at, address);

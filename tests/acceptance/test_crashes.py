@@ -15,7 +15,7 @@ from tests import servers
 from tests.acceptance.world import DELAYED, World
 from tests.eventually import eventually, outlast
 from tests.ledger import Tally
-from tests.load import Load
+from tests.load import Load, PersistentLoad
 from tests.processes import Group
 from tests.smtp import Hang, Reply, SmtpServer
 from tests.system import QUICK, System
@@ -130,6 +130,28 @@ def test_every_201_of_an_api_that_is_killed_under_load_is_delivered(world: Fragi
     stored = world.system.ledger.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
     assert load.accepted.items() <= dict(stored).items()
     assert world.tally(dict(stored)) == Tally.perfect(len(stored))
+
+
+def test_clients_that_repeat_until_they_are_answered_have_one_notification_each_whatever_is_killed(
+    world: Fragile,
+) -> None:
+    load = PersistentLoad(world.system.port, world.recipients(), connections=8)
+    load.start()
+    kills = 0
+    # Until some were stored before the API died and answered after: else this tests nothing.
+    while kills < 3 or (kills < 20 and not load.replayed):
+        kills += 1
+        wait_for_more(load, 100)
+        assert world.system.api is not None
+        world.system.api.kill()
+        world.system.start_api(processes=2)
+    wait_for_more(load, 100)
+    load.stop()
+    assert load.replayed
+    stored = world.system.ledger.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
+    # None was stored twice, and none without its client having been told.
+    assert dict(stored) == load.accepted
+    assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
 
 
 def test_a_sigterm_while_the_api_is_still_starting_is_not_forgotten(world: Fragile, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import redis
 
 from cli.servers.valkey import Valkey
 from tests.acceptance.world import World
+from tests.bells import Bells
 from tests.conftest import TlsAuthority
 from tests.eventually import eventually, outlast
 from tests.ledger import Tally
@@ -26,10 +27,14 @@ IMPATIENT = {
     "probe_wait": 0.5,
     "probe_wait_max": PROBE_WAIT_MAX,
     "ramp_first": 30,
+    "relay_grace": 5,
     "smtp_timeout": 2,
+    "message_limit": 10_000_000,
+    "body_limit": 20_000_000,
     "smtp_connect_timeout": GREETING_TIMEOUT,
 }
 OUTAGE = 3.0
+PROCESSES, SPREAD = 2, 16  # of the API; each may ring once more before it hears that the queue is full
 GROUPS, THREADS, THRESHOLD = 2, 4, 5
 
 
@@ -206,10 +211,37 @@ def test_a_server_that_takes_half_a_minute_for_one_recipient_does_not_keep_the_o
 
 @pytest.mark.parametrize(
     ("phase", "outcome"),
-    [("connect", "provider-down"), ("ehlo", "provider-down"), ("mail", "deferred"), ("dot", "uncertain")],
+    [
+        ("connect", "provider-down"),
+        ("ehlo", "provider-down"),
+        ("mail", "deferred"),
+        ("rcpt", "deferred"),
+        ("data", "deferred"),
+        ("dot", "uncertain"),
+    ],
 )
 def test_only_silence_after_the_whole_mail_is_uncertain(world: World, phase: str, outcome: str) -> None:
     world.mail_server.on(phase, Drop())  # type: ignore[arg-type]
     id = world.post_one(world.recipient())
     assert world.ended(id)["status"] == "sent"
     assert [attempt["outcome"] for attempt in world.system.client.attempts(id)] == [outcome, "sent"]
+
+
+def test_a_connection_that_ends_within_the_content_leaves_no_doubt(world: World) -> None:
+    world.mail_server.on("body", Drop())
+    # More than the buffers of the sockets hold, or all of it goes out before the end of the connection is seen.
+    id = world.post_one(world.recipient(), message="a line of a long mail\n" * 400_000)
+    assert world.ended(id)["status"] == "sent"
+    first = world.system.client.attempts(id)[0]
+    assert (first["outcome"], first["phase"]) == ("deferred", "content")
+
+
+def test_a_backlog_is_rung_once_and_redis_holds_no_more_than_the_watermark(world: World, redis_url: str) -> None:
+    world.system.only_workers(0)
+    world.mail_server.delay = 0.01
+    with Bells(redis_url) as bells:
+        accepted = world.post(1_500)
+        world.system.start_workers()
+        assert world.tally(accepted, within=60) == Tally.perfect(1_500)
+    assert bells.rung <= 1.1 * 1_500
+    assert bells.longest <= 500 + PROCESSES * SPREAD

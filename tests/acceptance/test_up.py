@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -103,6 +104,19 @@ def test_it_serves_from_nothing_and_keeps_the_mail(up: Up) -> None:
     caught = json.loads(up.notify("inbox", "1", "--json").stdout)
     assert caught["to"] == ["a@example.com"]
     assert caught["text"].strip() == "From nothing"
+
+
+def test_where_keys_are_wanted_it_says_how_the_first_one_is_made(tmp_path: Path) -> None:
+    one = Up(tmp_path)
+    one.environ["AUTH"] = "required"
+    group = one.running()
+    try:
+        [url] = re.findall(r"DATABASE_URL='([^']+)' \S*notify keys create", one.text())
+        made = one.notify("keys", "create", "--name", "app", "--scope", "send", "--scope", "read", DATABASE_URL=url)
+        assert one.notify("list").returncode == 1
+        assert one.notify("list", NOTIFY_KEY=made.stdout.strip()).returncode == 0
+    finally:
+        group.stop()
 
 
 def test_it_listens_on_loopback_only(up: Up) -> None:

@@ -40,11 +40,11 @@ class Api(System):
 
 
 @contextmanager
-def running(database_url: str, redis_url: str, **settings: object) -> Iterator[Api]:
+def running(database_url: str, redis_url: str, *, processes: int = 1, **settings: object) -> Iterator[Api]:
     """An API with these settings until the end of the block; fails if it has logged an error by then."""
     with tempfile.TemporaryDirectory() as directory:
         api = Api(Path(directory), database_url=database_url, redis_url=redis_url, smtp_url=NOWHERE, **settings)
-        group = api.start_api()
+        group = api.start_api(processes)
         try:
             yield api
         finally:

@@ -25,7 +25,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
         database.rows(
-            "TRUNCATE notifications, attempts, workers, providers, templates, template_names, suppressions"
+            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses,"
+            " templates, template_names, suppressions"
             " RESTART IDENTITY"
         )
         yield bound

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from db import lifecycle, reports, suppressions, workers
@@ -14,6 +15,7 @@ from db.records import Attempt, Claimed, Draft
 from db.suppressions import Entry
 
 GRACE = 10.0
+CLIENT = 1
 WORKER = uuid4()
 
 
@@ -55,12 +57,26 @@ def row(id: int) -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
 
 
+def failed(reason: str = "exhausted", recipient: str = "a@example.com") -> int:
+    """A notification that has come to this end."""
+    [stored] = lifecycle.accept([draft(recipient)], GRACE)
+    [held] = lifecycle.claim([stored.id], WORKER)
+    lifecycle.settle([lifecycle.failed(held, attempt("deferred"), reason)], GRACE, time.monotonic())
+    return stored.id
+
+
+def in_seconds(seconds: float) -> datetime:
+    """So far from now, on the database's clock."""
+    [(then,)] = rows("SELECT now() + %s * interval '1 second'", seconds)
+    return cast(datetime, then)
+
+
 def status(id: int) -> str:
     return str(row(id)["status"])
 
 
 def history(id: int) -> list[str]:
-    return [a["outcome"] for a in reports.attempts(id)]
+    return [a["outcome"] for a in reports.attempts(id, 1)]
 
 
 def passed(seconds: float, id: int) -> None:

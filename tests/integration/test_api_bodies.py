@@ -103,7 +103,7 @@ def test_a_body_that_stops_on_its_way_is_given_up(api: Api, sent: bytes) -> None
 def test_a_body_that_trickles_is_given_up(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port), 10) as connection:
         connection.sendall(request(JSON + length(len(BODY))))
-        connection.settimeout(0.02)
+        connection.settimeout(0.1)
         answer = None
         for byte in BODY:
             connection.sendall(bytes([byte]))

@@ -113,3 +113,50 @@ def test_any_query_gets_a_sensible_answer(client: CheckedClient, query: dict[str
     }
 
     assert client.get(NOTIFICATIONS, **query).status in (200, 400)
+
+
+@FUZZ
+@given(items=st.lists(nearly | values, max_size=4), partial=st.booleans(), key=anything | st.none())
+def test_what_is_nearly_a_batch_gets_a_sensible_answer(
+    client: CheckedClient, items: Any, partial: bool, key: str | None
+) -> None:
+    keyed = [item | {"idempotencyKey": key} if isinstance(item, dict) and key else item for item in items]
+    path = f"{NOTIFICATIONS}/batch?partial={str(partial).lower()}"
+    answer = client.request("POST", path, encoded({"items": keyed}, escaped=True), JSON)
+
+    assert answer.status in (200, 201, 400, 422)
+
+
+@FUZZ
+@given(key=st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=300))
+def test_any_header_is_a_key_or_refused(client: CheckedClient, key: str) -> None:
+    document = {"type": "email", "recipient": "a@example.com", "message": key or "x"}
+    headers = JSON | {"Idempotency-Key": key.encode("latin-1")}
+    answers = [client.request("POST", NOTIFICATIONS, encoded(document, escaped=True), headers) for _ in range(2)]  # type: ignore[arg-type]
+
+    assert {answer.status for answer in answers} in ({201}, {400}, {422})
+
+
+@FUZZ
+@given(
+    document=values
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "sendAt": values | st.datetimes().map(lambda t: f"{t.isoformat()}Z"),
+            "expiresAt": values | st.datetimes().map(lambda t: f"{t.isoformat()}+14:00"),
+            "filter": st.dictionaries(st.sampled_from(["recipient", "createdFrom", "createdTo", "type"]), values),
+            "cursor": anything,
+            "limit": values,
+            "dryRun": values,
+        },
+    ),
+    path=st.sampled_from(["1", "retry", "1/cancel", "1/retry"]),
+)
+def test_whatever_is_asked_of_what_is_stored_gets_a_sensible_answer(
+    client: CheckedClient, document: Any, path: str
+) -> None:
+    method = "PATCH" if path == "1" else "POST"
+    answer = client.request(method, f"{NOTIFICATIONS}/{path}", encoded(document, escaped=True), JSON)
+
+    assert answer.status in (200, 400, 404, 409, 422)

@@ -65,7 +65,7 @@ def test_a_page_is_read_from_an_index(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: Position | None
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="peewee"):
-        reports.newest(filters, after, 51)
+        reports.newest(1, filters, after, 51)
     [(sql, parameters)] = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
 
     plan = "\n".join(line for (line,) in database.rows(f"EXPLAIN {sql}", *parameters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -15,7 +16,7 @@ from tests.contract import CheckedClient, faults
 from tests.integration.api import Api, running
 
 SUPPRESSIONS = "/api/suppressions"
-SECRET = {"public_url": "https://notify.example.com", "unsubscribe_secret": "s" * 32}
+SECRET: dict[str, Any] = {"public_url": "https://notify.example.com", "unsubscribe_secret": "s" * 32}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_an_address_is_the_same_however_it_is_written(
     assert refused.status == 201
     assert refused.json["recipient"] == sent_to
     assert (refused.json["status"], refused.json["failureReason"]) == ("failed", "suppressed")
-    assert refused.json["lastError"] == "the recipient is on the suppression list: manual"
+    assert refused.json["lastError"] == f"{shown} is on the suppression list: manual"
     assert refused.json["nextAttemptAt"] is None
     assert refused.json["finishedAt"] == refused.json["createdAt"]
     assert client.get(refused.headers["location"]).json == refused.json

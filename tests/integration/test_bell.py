@@ -12,10 +12,11 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-from actors.bell import Bell, messages
-from actors.broker import QUEUE, broker
+from actors.bell import Bell, Ring, messages
+from actors.broker import broker
 from actors.consumer import WaitingConsumer
-from actors.delivery import deliver
+from actors.delivery import ACTORS
+from actors.lanes import MAIN as QUEUE
 from tests.environment import configured
 from tests.eventually import eventually
 
@@ -24,11 +25,16 @@ pytestmark = pytest.mark.usefixtures("redis_url")
 DELAYED = f"{QUEUE}.DQ"
 
 
-def lists() -> list[list[int]]:
-    """The lists of ids that wait in the queue, first to last."""
+def waiting() -> list[Message[object]]:
+    """The messages that wait in the queue, first to last."""
     queue = f"dramatiq:{QUEUE}"
-    waiting = broker.client.lrange(queue, 0, -1)
-    return [Message.decode(broker.client.hget(f"{queue}.msgs", id)).args[0] for id in waiting]  # type: ignore[arg-type]
+    ids = broker.client.lrange(queue, 0, -1)
+    return [Message.decode(broker.client.hget(f"{queue}.msgs", id)) for id in ids]  # type: ignore[arg-type]
+
+
+def lists() -> list[list[int]]:
+    """The lists of ids that they carry."""
+    return [message.args[0] for message in waiting()]
 
 
 @pytest.fixture
@@ -49,43 +55,43 @@ def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, m
 
 
 def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() -> None:
-    assert broker.ring(messages([1, 2, 3], 3, 50)) == 3
-    deliver.send([4])
+    assert broker.ring(messages([1, 2, 3], 3, 50)) == {QUEUE: 3}
+    ACTORS["normal"].send([4])
     assert lists() == [[1], [2], [3], [4]]
-    assert broker.depth() == 4
+    assert broker.depths() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
 
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
-    assert broker.oldest_bell() == 0
+    assert broker.oldest_bell(QUEUE) == 0
     with mock.patch("actors.broker.time.time", return_value=time.time() - 5):
         broker.ring(messages([1], 1, 50))
     broker.ring(messages([2], 1, 50))
-    assert 5 <= broker.oldest_bell() < 7
+    assert 5 <= broker.oldest_bell(QUEUE) < 7
 
 
 def test_a_full_queue_is_not_rung_until_it_has_room() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
         bell = Bell(current)
     for id in (1, 2, 3, 4):
-        bell._ringing.submit([id]).result(10)
+        bell._ringing.submit(Ring([id], 0.0)).result(10)
     assert lists() == [[1], [2]]
     broker.flush(QUEUE)
-    bell._ringing.submit([5]).result(10)
+    bell._ringing.submit(Ring([5], 0.0)).result(10)
     assert lists() == [[5]]
     bell.close(5)
 
 
 def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_: object) -> int:
+    def away(*_: object) -> int:
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(broker, "ring", away)
     with configured(ring_waiting=1) as current:
         bell = Bell(current)
     for id in range(100):
-        bell.ring([id])
+        bell.ring(Ring([id], 0.0))
     bell.close(5)
-    bell.ring([1])
+    bell.ring(Ring([1], 0.0))
 
 
 def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer) -> None:
@@ -100,7 +106,7 @@ def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer) ->
     thread.start()
     eventually(lambda: broker.client.info("clients")["blocked_clients"] == 1)
     rung = time.monotonic()
-    deliver.send([1])
+    ACTORS["normal"].send([1])
     thread.join(10)
     assert heard
     assert heard[0] - rung < 0.9  # the wait itself lasts a second
@@ -112,7 +118,7 @@ def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(c
     broker.client.delete("dramatiq:__heartbeats__")
     assert next(consumer) is None
     assert broker.client.zscore("dramatiq:__heartbeats__", broker.broker_id)
-    assert broker.depth() == 1
+    assert broker.depths()["normal"] == 1
     assert first is not None
     consumer.ack(first)
     third = next(consumer)
@@ -128,11 +134,11 @@ def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: Waiting
     recovered = next(again)
     assert recovered is not None
     assert recovered.args == ([2],)
-    assert broker.depth() == 0
+    assert broker.depths()["normal"] == 0
 
 
 def test_delayed_messages_dropped_with_their_connection_are_put_back() -> None:
-    deliver.send_with_options(args=([1],), delay=60_000)
+    ACTORS["normal"].send_with_options(args=([1],), delay=60_000)
     waiting = broker.consume(DELAYED, prefetch=10, timeout=1000)
     assert next(waiting) is not None
     again = broker.consume(DELAYED, prefetch=10, timeout=1000)
@@ -163,14 +169,13 @@ def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: Waitin
     broker.ring(messages([1], 1, 50))
     bell = next(consumer)
     assert bell is not None
-    broker.in_hand(QUEUE)[bell.options["redis_message_id"]] -= 30
-    assert 30 <= broker.oldest_in_hand() < 32
+    assert broker.oldest_in_hand() == {"normal": pytest.approx(time.time(), abs=2)}
     broker.emit_before("process_message", bell)
-    assert broker.oldest_in_hand() == 0
+    assert broker.oldest_in_hand() == {}
     consumer.ack(bell)
     assert broker.in_hand(QUEUE) == {}
 
 
 def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
-    delayed = deliver.message([1]).copy(options={"rung_at": 1})
+    delayed = ACTORS["normal"].message([1]).copy(options={"rung_at": 1})
     assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 5

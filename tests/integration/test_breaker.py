@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from unittest import mock
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,6 +15,7 @@ from db.database import Unavailable, rows
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
+from tests.integration.rows import alive
 from tests.integration.test_races import at_once
 
 MAIL = "mail.example.com:587"
@@ -29,7 +31,11 @@ class Process(Breaker):
 
     def __init__(self, **values: object) -> None:
         with configured(**{"probe_wait": 5, "probe_wait_max": 20, **values}) as current:
-            super().__init__(current, MAIL)
+            super().__init__(current, MAIL, alive(uuid4(), steady_for=100))
+
+    @property
+    def worker(self) -> UUID:
+        return self._worker
 
     def _ask(self, question: object) -> bool:
         with ThreadPoolExecutor(1) as thread:
@@ -86,7 +92,7 @@ def test_when_the_wait_is_over_one_of_all_may_probe(process: Process) -> None:
 def test_of_many_that_ask_at_the_same_moment_one_may_probe(process: Process) -> None:
     for _ in range(20):
         breaker.trip(MAIL, "down", 0)
-        assert sum(at_once([partial(breaker.take_probe, MAIL, 60)] * 6)) == 1
+        assert sum(at_once([partial(breaker.take_probe, MAIL, uuid4(), 60, 30)] * 6)) == 1
         breaker.close(MAIL)
 
 
@@ -98,7 +104,7 @@ def test_probes_go_further_and_further_apart(process: Process) -> None:
         process.refresh()
         assert process.admits() == ONE
         process.down(probe=True)
-        waits.append(round(breaker.state(MAIL).probe_in))
+        waits.append(round(breaker.state(MAIL, 30).probe_in))
     assert waits == [10, 20, 20, 20]
 
 
@@ -107,10 +113,34 @@ def test_a_probe_nothing_is_heard_of_is_followed_by_another_after_its_lease(proc
     passed(5)
     process.refresh()
     assert process.admits() == ONE
-    assert round(breaker.state(MAIL).probe_in) == 300
+    assert round(breaker.state(MAIL, 30).probe_in) == 300
     passed(300)
     process.refresh()
     assert process.admits() == ONE
+
+
+def test_the_probe_of_a_worker_that_died_is_followed_by_another_at_once(process: Process) -> None:
+    process.down(5)
+    passed(5)
+    process.refresh()
+    assert process.admits() == ONE
+    other, fresh = Process(), Process()
+    alive(process.worker, seen_ago=31)
+    alive(fresh.worker, steady_for=29)
+    for one in (fresh, other):
+        one.refresh()
+    assert (fresh.admits(), other.admits()) == (NONE, ONE)
+
+
+def test_what_failed_before_it_closed_does_not_count_when_it_fails_again(process: Process) -> None:
+    other = Process()
+    other.down(4)
+    process.down(5)
+    other.refresh()
+    breaker.close(MAIL)
+    other.refresh()
+    other.down(1)
+    assert other.admits() == ALL
 
 
 def test_a_probe_that_found_nothing_to_send_is_free_again_at_once(process: Process) -> None:
@@ -165,7 +195,7 @@ def test_it_opens_here_even_when_the_others_cannot_be_told(process: Process) -> 
     with mock.patch.object(breaker, "trip", side_effect=Unavailable("away")):
         process.down(5)
     assert process.open
-    assert breaker.state(MAIL) == breaker.State(open=False)
+    assert breaker.state(MAIL, 30) == breaker.State(open=False)
 
 
 def test_a_thread_keeps_no_connection_after_asking(process: Process) -> None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from psycopg2.extensions import get_wait_callback, set_wait_callback
 
 from db import database
 from db.database import Unavailable, connection, rows
@@ -15,14 +16,16 @@ from tests.environment import configured
 
 
 @pytest.fixture(autouse=True)
-def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bound_again(database_url: str) -> Iterator[None]:
     """Binds are for the whole process: leave none of ours behind."""
-    monkeypatch.setattr(database, "LATENESS", 0.1)
-    with configured(database_url=database_url, db_connect_timeout=1, db_statement_timeout=0.5) as settings:
+    before = get_wait_callback()
+    values = {"db_connect_timeout": 1, "db_statement_timeout": 0.5, "db_lateness": 0.1}
+    with configured(database_url=database_url, **values) as settings:
         database.bind(settings)
         yield
         if not database.database.is_closed():
             database.database.close()
+    set_wait_callback(before)
 
 
 def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() -> None:

@@ -12,28 +12,32 @@ import pytest
 from dramatiq import Retry
 
 from actors.breaker import Breaker
-from actors.channels import mail
+from actors.channels import Channel, mail
 from actors.channels.email import Email
-from actors.channels.mail import Mail, Sender
-from actors.delivery import AHEAD, Again, Delivery
+from actors.channels.mail import Mail
+from actors.channels.mailboxes import Mailbox
+from actors.channels.sandbox import Sandbox
+from actors.channels.unsubscribing import notification_of
+from actors.delivery import Again, Delivery
+from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
-from settings import Settings
+from settings import Settings, read
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.integration.rows import CLIENT, GRACE, draft, history, passed, row, status
 from tests.smtp import Drop, Reply, SmtpServer
 
 
 class Process(Delivery):
     """A worker process of which each call is a thread, with connections of its own."""
 
-    def deliver(self, ids: Sequence[int]) -> None:
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         with ThreadPoolExecutor(1) as thread:
             try:
-                thread.submit(super().deliver, ids).result(30)
+                thread.submit(super().deliver, ids, lane).result(30)
             finally:
                 for channel in self._channels.values():
                     thread.submit(channel.hang_up).result(10)
@@ -52,7 +56,8 @@ def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
             ledger = Ledger(current, worker := uuid4())
             ledgers.append(ledger)
             email = Email(current)
-            return Process(current, worker, ledger, {"email": email}, Breaker(current, email.provider))
+            channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox()}
+            return Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
 
     yield make
     for ledger in ledgers:
@@ -77,7 +82,7 @@ def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server
 
 def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(3)
-    lifecycle.cancel(ids[0])
+    lifecycle.cancel(ids[0], CLIENT)
     lifecycle.claim([ids[1]], uuid4())
     make().deliver([*ids, 999_999])
     assert [m.recipients[0] for m in smtp_server.mails] == ["2@example.com"]
@@ -127,10 +132,10 @@ def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp
 def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
     bad, *good = many(3)
 
-    def compose(notification: Claimed, sender: Sender) -> Mail:
+    def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes], leave: str | None) -> Mail:
         if notification.id == bad:
             raise ZeroDivisionError
-        return mail.compose(notification, sender)
+        return mail.compose(notification, sender, contents, leave)
 
     with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
@@ -213,6 +218,80 @@ def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_serv
     assert len(smtp_server.mails) == 15
 
 
+def for_tests(*recipients: str, on_uncertain: str = "resend") -> list[int]:
+    """As accepted with keys for tests."""
+    drafts = [draft(r)._replace(sandbox=True, on_uncertain=on_uncertain) for r in recipients]
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def test_what_is_for_the_sandbox_never_reaches_the_mail_server(make: Make, smtp_server: SmtpServer) -> None:
+    ids = for_tests("a@example.com", "refused@example.com", "deferred@example.com")
+    with pytest.raises(Again) as again:
+        make().deliver(ids)
+    assert again.value.ids == [ids[2]]
+    assert [status(id) for id in ids] == ["sent", "failed", "pending"]
+    assert row(ids[1])["failure_reason"] == "rejected"
+    passed(10_000, ids[2])
+    make().deliver([ids[2]])
+    assert history(ids[2]) == ["deferred", "sent"]
+    assert smtp_server.mails == []
+
+
+def test_in_the_sandbox_an_unknown_outcome_is_held_or_sent_again(make: Make) -> None:
+    [held] = for_tests("unknown@example.com", on_uncertain="hold")
+    [again] = for_tests("unknown@example.com")
+    delivery = make()
+    delivery.deliver([held])
+    assert (row(held)["failure_reason"], history(held)) == ("outcome-unknown", ["uncertain"])
+    with pytest.raises(Again):
+        delivery.deliver([again])
+    passed(10_000, again)
+    delivery.deliver([again])
+    assert history(again) == ["uncertain", "sent"]
+
+
+def test_an_outage_of_the_mail_server_does_not_park_the_sandbox(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.stop()
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver(mails := many(10))
+    assert delivery.breaker.open
+    spent = [row(id)["attempt_count"] for id in mails]
+    toys = for_tests("a@example.com", "b@example.com")
+    delivery.deliver([*mails, *toys])
+    assert [status(id) for id in toys] == ["sent", "sent"]
+    assert [row(id)["attempt_count"] for id in mails] == spent
+
+
+def test_an_outage_that_is_found_out_in_a_list_does_not_park_what_is_for_the_sandbox(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.stop()
+    ids, toys = many(10), for_tests("a@example.com")
+    with pytest.raises(Again):
+        make().deliver([*ids, *toys])
+    assert [status(id) for id in toys] == ["sent"]
+
+
+def test_the_sandbox_is_no_probe_and_tells_the_breaker_nothing(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.stop()
+    delivery = make(probe_wait=0.1)
+    with pytest.raises(Again):
+        delivery.deliver(many(5))
+    eventually(delivery.breaker._probe_is_due)
+    delivery.deliver(for_tests("a@example.com"))
+    assert delivery.breaker.open
+    eventually(delivery.breaker._probe_is_due)
+    assert delivery.breaker.admits() == 1
+
+
+def test_failures_in_the_sandbox_open_no_breaker(make: Make, smtp_server: SmtpServer) -> None:
+    delivery = make(breaker_threshold=1)
+    with pytest.raises(Again):
+        delivery.deliver(for_tests(*(f"timeout+{n}@example.com" for n in range(10))))
+    assert not delivery.breaker.open
+
+
 def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
     [id] = many(1)
@@ -269,9 +348,9 @@ def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_ser
     with mock.patch.object(lifecycle, "settle", settle):
         thread = threading.Thread(target=delivery.deliver, args=(ids,))
         thread.start()
-        eventually(lambda: len(smtp_server.mails) == AHEAD)
+        eventually(lambda: len(smtp_server.mails) == lifecycle.AHEAD)
         thread.join(0.2)
-        assert len(smtp_server.mails) == AHEAD
+        assert len(smtp_server.mails) == lifecycle.AHEAD
         blocking.set()
         thread.join(10)
     assert len(smtp_server.mails) == 6
@@ -377,3 +456,44 @@ def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
     make().deliver([second])
     assert row(second)["failure_reason"] == ("suppressed" if suppressed else "rejected")
     assert len(history(second)) == (not suppressed)
+
+
+@pytest.mark.parametrize(("gone", "suppressed"), [("gone@example.com", True), ("b@example.com", False)])
+def test_of_several_recipients_only_ones_own_goes_on_the_list(
+    make: Make, smtp_server: SmtpServer, gone: str, suppressed: bool
+) -> None:
+    copied = draft("gone@example.com")._replace(mail='{"cc": ["b@example.com"]}')
+    [one] = lifecycle.accept([copied], GRACE)
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=gone)
+    make().deliver([one.id])
+
+    assert (row(one.id)["failure_reason"], row(one.id)["last_error"]) == ("rejected", f"{gone}: 550 5.1.1 nobody")
+    assert [entry["address"] for entry in suppressions.newest(CLIENT, {}, None, 9)] == ["gone@example.com"] * suppressed
+
+
+def test_what_the_sandbox_refuses_is_not_suppressed(make: Make) -> None:
+    [one] = lifecycle.accept([draft("refused@example.com")._replace(sandbox=True)], GRACE)
+    make().deliver([one.id])
+
+    assert row(one.id)["failure_reason"] == "rejected"
+    assert suppressions.newest(CLIENT, {}, None, 9) == []
+
+
+def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_server: SmtpServer) -> None:
+    asking = draft()._replace(mail='{"unsubscribe": true}')
+    [one] = lifecycle.accept([asking], GRACE)
+    make(public_url="https://notify.example.com", unsubscribe_secret="s" * 32).deliver([one.id])
+
+    [sent] = smtp_server.mails
+    place = sent.parsed["List-Unsubscribe"].strip("<>").removeprefix("https://notify.example.com/u/")
+    named = notification_of(place, read({"UNSUBSCRIBE_SECRET": "s" * 32}))
+    assert (named, sent.parsed["List-Unsubscribe-Post"]) == (one.id, "List-Unsubscribe=One-Click")
+
+
+def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_server: SmtpServer) -> None:
+    [one] = lifecycle.accept([draft()._replace(mail='{"unsubscribe": true}')], GRACE)
+    with pytest.raises(Again):
+        make().deliver([one.id])
+
+    assert smtp_server.mails == []
+    assert row(one.id)["last_error"] == "it asks for a link to unsubscribe, and PUBLIC_URL is not set"

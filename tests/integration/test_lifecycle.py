@@ -12,6 +12,7 @@ from db import lifecycle, reports
 from db.database import Unacceptable, connection, rows
 from db.records import Attempt, Claimed, Settlement
 from tests.integration.rows import (
+    CLIENT,
     GRACE,
     WORKER,
     accepted,
@@ -82,7 +83,7 @@ def test_claim_leaves_what_is_claimed_settled_or_cancelled() -> None:
     settle(lifecycle.sent(sent, attempt()))
     settle(reject(failed, attempt("refused")))
     lifecycle.release([(cancelled.id, cancelled.claim)])
-    lifecycle.cancel(cancelled.id)
+    lifecycle.cancel(cancelled.id, CLIENT)
     assert lifecycle.claim([c.id for c in (sent, failed, cancelled, held)], uuid4()) == []
 
 
@@ -121,7 +122,7 @@ def test_sent_ends_the_life_and_records_the_attempt() -> None:
     assert settle(lifecycle.sent(held, attempt()))
     stored = row(held.id)
     assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("sent", 1, 0)
-    [made] = reports.attempts(held.id)
+    [made] = reports.attempts(held.id, 1)
     assert (made["number"], made["outcome"], made["reply_code"], made["worker"]) == (1, "sent", 250, WORKER)
     assert (made["finished_at"] - made["started_at"]).total_seconds() == pytest.approx(1, abs=0.01)
     assert (stored["finished_at"] - made["finished_at"]).total_seconds() == pytest.approx(1, abs=0.5)
@@ -302,7 +303,7 @@ def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
     held = [claimed(uuid4()) for _ in range(8)]
     ids = [c.id for c in held]
     assert rescue() == ids
-    assert len(lifecycle.claim(ids, uuid4())) == 8
+    assert len(lifecycle.claim(ids, uuid4(), {id: id for id in ids})) == 8
     assert rescue() == ids
     waits = rows(
         "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM notifications WHERE id = ANY(%s)", ids
@@ -310,6 +311,38 @@ def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
     assert all(-1 < wait <= 30 for (wait,) in waits)
     assert len({wait for (wait,) in waits}) == 8
     assert rows("SELECT count(*) FROM notifications WHERE dispatch_after <> next_attempt_at") == [(0,)]
+
+
+def lost(ids: list[int]) -> list[int]:
+    return [id for id in ids if history(id) == ["lost"]]
+
+
+def test_of_a_list_only_what_may_have_been_begun_costs_an_attempt() -> None:
+    ids, worker = accepted(10), uuid4()
+    held = lifecycle.claim(ids, worker, {id: place // 5 for place, id in enumerate(ids)})
+    settle(lifecycle.sent(held[0], attempt()))
+    assert sorted(rescue()) == ids[1:]
+    assert lost(ids) == [*ids[1:3], *ids[5:7]]
+    untouched = row(ids[3])
+    assert (untouched["attempt_count"], untouched["alone"], untouched["last_error"]) == (0, False, None)
+    assert untouched["dispatch_after"] <= rows("SELECT now()")[0][0]
+
+
+def test_a_list_that_is_rescued_in_parts_costs_no_more() -> None:
+    ids, observer = accepted(10), alive(uuid4(), steady_for=31)
+    lifecycle.claim(ids, uuid4())
+    parts = [lifecycle.rescue(observer, 30, 600, 5, 3) for _ in range(4)]
+    assert sorted(id for part in parts for id in part) == ids
+    assert lost(ids) == ids[:2]
+
+
+def test_what_is_in_doubt_is_never_taken_for_not_begun() -> None:
+    ids = [a.id for a in lifecycle.accept([draft()._replace(on_uncertain="hold") for _ in range(4)], GRACE)]
+    held = lifecycle.claim(ids, uuid4())
+    lifecycle.doubt([(held[3].id, held[3].claim)])
+    rescue()
+    assert [status(id) for id in ids] == ["pending", "pending", "pending", "failed"]
+    assert history(ids[3]) == ["lost"]
 
 
 def test_rescue_takes_from_a_worker_nobody_knows() -> None:
@@ -372,22 +405,22 @@ def test_expire_leaves_what_is_being_sent() -> None:
 
 def test_cancel_ends_what_is_pending_for_good() -> None:
     [id] = accepted()
-    assert lifecycle.cancel(id)
+    assert lifecycle.cancel(id, CLIENT)
     assert status(id) == "cancelled"
     assert lifecycle.claim([id], WORKER) == []
-    assert not lifecycle.cancel(id)
+    assert not lifecycle.cancel(id, CLIENT)
 
 
 def test_cancel_refuses_what_is_being_sent() -> None:
     held = claimed()
-    assert not lifecycle.cancel(held.id)
+    assert not lifecycle.cancel(held.id, CLIENT)
     assert status(held.id) == "processing"
 
 
 def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None:
     held = claimed()
     settle(reject(held, attempt("refused")))
-    assert lifecycle.redrive(held.id, GRACE)
+    assert lifecycle.redrive(held.id, CLIENT, GRACE)
     stored = row(held.id)
     assert (stored["status"], stored["retry_count"], stored["attempt_count"]) == ("pending", 0, 1)
     [again] = lifecycle.claim([held.id], WORKER)
@@ -399,14 +432,14 @@ def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None
 def test_redrive_refuses_what_has_not_failed() -> None:
     [pending] = accepted()
     held = claimed()
-    assert not lifecycle.redrive(pending, GRACE)
-    assert not lifecycle.redrive(held.id, GRACE)
+    assert not lifecycle.redrive(pending, CLIENT, GRACE)
+    assert not lifecycle.redrive(held.id, CLIENT, GRACE)
 
 
 def test_a_stale_owner_cannot_settle_after_a_redrive() -> None:
     held = claimed(uuid4())
     rescue(max_attempts=1)
-    lifecycle.redrive(held.id, GRACE)
+    lifecycle.redrive(held.id, CLIENT, GRACE)
     lifecycle.claim([held.id], WORKER)
     assert not settle(lifecycle.sent(held, attempt()))
 

@@ -28,7 +28,7 @@ def requests(items: list[Any] = COLLECTION["item"]) -> list[Any]:
 
 def filled_in(path: str) -> str:
     """A path with what the collection calls its things."""
-    named = {"id": "1", "name": "welcome", "version": "1", "address": "gone@example.com", "token": "1"}
+    named = {"id": "1", "type": "email", "name": "welcome", "version": "1", "address": "gone@example.com", "token": "1"}
     return re.sub(r"\{(\w+)\}", lambda found: named[found[1]], path)
 
 
@@ -84,7 +84,7 @@ def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: 
 
     assert documented <= sent
     assert {status for item in requests() for status in STATUS.findall(script(item))} == {
-        *("200", "201", "204", "400", "404", "405", "415", "422")
+        *("200", "201", "204", "400", "404", "405", "409", "415", "422")
     }
 
 
@@ -97,4 +97,6 @@ def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
 
 def test_it_is_a_collection_of_version_2_1() -> None:
     assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-    assert {variable["key"] for variable in COLLECTION["variable"]} == {"baseUrl", "id", "cursor"}
+    assert {variable["key"] for variable in COLLECTION["variable"]} == {
+        *("baseUrl", "key", "id", "cursor", "clientId", "keyId")
+    }

@@ -14,7 +14,20 @@ import pytest
 
 from db import lifecycle
 from db.database import connection, database
-from tests.integration.rows import GRACE, accepted, alive, attempt, claimed, history, row, status
+from db.records import Times
+from tests.integration.rows import (
+    CLIENT,
+    GRACE,
+    accepted,
+    alive,
+    attempt,
+    claimed,
+    failed,
+    history,
+    in_seconds,
+    row,
+    status,
+)
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -62,7 +75,7 @@ def test_claims_of_overlapping_lists_never_wait_for_each_other() -> None:
 def test_cancel_and_claim_never_both_win() -> None:
     for _ in range(ROUNDS):
         [id] = accepted()
-        results = at_once([partial(lifecycle.cancel, id), partial(lifecycle.claim, [id], uuid4())])
+        results = at_once([partial(lifecycle.cancel, id, CLIENT), partial(lifecycle.claim, [id], uuid4())])
         assert sum(map(bool, results)) == 1
         assert status(id) == ("cancelled" if True in results else "processing")
 
@@ -95,4 +108,21 @@ def test_redrive_twice_at_once_is_one() -> None:
     for _ in range(ROUNDS):
         held = claimed()
         lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
-        assert sorted(at_once([partial(lifecycle.redrive, held.id, GRACE)] * 4)) == [False, False, False, True]
+        assert sorted(at_once([partial(lifecycle.redrive, held.id, CLIENT, GRACE)] * 4)) == [False, False, False, True]
+
+
+def test_reschedule_and_claim_never_both_win() -> None:
+    later = Times(sends=True, send_at=in_seconds(600), expires=False, expires_at=None)
+    for _ in range(ROUNDS):
+        [id] = accepted()
+        results = at_once([partial(lifecycle.reschedule, id, CLIENT, later), partial(lifecycle.claim, [id], uuid4())])
+        # The claim may also pass over a row that is being moved.
+        assert sum(map(bool, results)) <= 1
+        assert status(id) == ("processing" if any(isinstance(r, list) and r for r in results) else "pending")
+
+
+def test_redrive_of_many_twice_at_once_moves_each_once() -> None:
+    for _ in range(ROUNDS):
+        ids = [failed() for _ in range(20)]
+        moved = at_once([partial(lifecycle.redrive_all, CLIENT, {}, None, 100)] * 4)
+        assert sorted(place.id for part in moved for place in part) == ids

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from uuid import uuid4
 
 import pytest
 
 from db import lifecycle, relay, workers
 from db.database import rows
-from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, passed
+from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, draft, passed
 
 pytestmark = pytest.mark.usefixtures("store")
 
 
 def due(oldest_bell: float = 0, most: int = 100) -> list[int]:
-    return [d.id for d in relay.take_due(GRACE, oldest_bell, most)]
+    return [d.id for d in relay.take_due("normal", GRACE, oldest_bell, most)]
 
 
 def test_a_fresh_row_is_left_to_the_bell_that_accept_rang() -> None:
@@ -68,7 +69,7 @@ def test_released_rows_are_due_at_once() -> None:
 def test_rescued_rows_are_marked_to_be_rung_alone() -> None:
     held = claimed(uuid4())
     lifecycle.rescue(alive(WORKER, steady_for=100), 30, 600, 5, 10)
-    assert relay.take_due(GRACE, 0, 10) == [(held.id, True)]
+    assert [(d.id, d.alone) for d in relay.take_due("normal", GRACE, 0, 10)] == [(held.id, True)]
 
 
 def test_only_live_workers_threads_count() -> None:
@@ -98,11 +99,12 @@ def test_a_worker_that_says_goodbye_and_one_long_dead_are_forgotten() -> None:
 
 
 def test_the_oldest_bell_in_live_hands_is_known_to_all() -> None:
+    now = time.time()
     for age, seen_ago in ((5, 0), (20, 0), (500, 31)):
         worker = uuid4()
-        workers.seen(workers.Heartbeat(worker, "host", 1, 8, age), 30)
+        workers.seen(workers.Heartbeat(worker, "host", 1, 8, {"bulk": now - age}), 30)
         rows("UPDATE workers SET seen_at = now() - %s * interval '1 second' WHERE id = %s", seen_ago, str(worker))
-    assert workers.crew(30).oldest_bell == pytest.approx(20, abs=1)
+    assert workers.crew(30).oldest_bells == {"bulk": pytest.approx(20, abs=1)}
 
 
 def test_what_nobody_rang_for_waits_for_no_other_bell() -> None:
@@ -112,3 +114,30 @@ def test_what_nobody_rang_for_waits_for_no_other_bell() -> None:
     lifecycle.release([(held.id, held.claim)])
     assert due(oldest_bell=1000) == [held.id]
     assert due(oldest_bell=0) == [rung]
+
+
+def owned(client: int, count: int) -> list[int]:
+    """So many rows of a client's that are due."""
+    ids = [a.id for a in lifecycle.accept([draft()._replace(client_id=client)] * count, GRACE)]
+    for id in ids:
+        passed(GRACE + 1, id)
+    return ids
+
+
+def test_each_client_has_its_turn_however_much_another_one_has() -> None:
+    owned(1, 60)
+    [little] = owned(2, 1)
+    others = owned(3, 2)
+    taken = relay.take_due("normal", GRACE, 0, 30)
+    assert {little, *others} <= {d.id for d in taken}
+    assert {d.client for d in taken} == {1, 2, 3}
+    assert len(taken) == 13
+
+
+def test_each_lane_is_taken_by_itself() -> None:
+    [high, bulk] = [a.id for lane in ("high", "bulk") for a in lifecycle.accept([draft()._replace(lane=lane)], GRACE)]
+    for id in (high, bulk):
+        passed(GRACE + 1, id)
+    assert due() == []
+    assert [d.id for d in relay.take_due("bulk", GRACE, 0, 9)] == [bulk]
+    assert [d.id for d in relay.take_due("high", GRACE, 0, 9)] == [high]

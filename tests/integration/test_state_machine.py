@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from db import lifecycle
+from db import lifecycle, pauses, relay
 from db.database import rows
-from db.records import Claimed
-from tests.integration.rows import GRACE, accepted, alive, attempt, history, passed, row, suppressed
+from db.records import Claimed, Times
+from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 
 MAX_ATTEMPTS = 3
 
@@ -39,8 +39,9 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        rows("TRUNCATE notifications, attempts, workers, suppressions RESTART IDENTITY")
+        rows("TRUNCATE notifications, attempts, workers, pauses, suppressions RESTART IDENTITY")
         self.model: dict[int, Expected] = {}
+        self.lists = 0
         self.workers = [uuid4() for _ in range(3)]
         self.observer = alive(uuid4(), steady_for=100)
         for worker in self.workers:
@@ -80,7 +81,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(target=claims, id=ids, worker=st.integers(0, 2))
     def claim(self, id: int, worker: int) -> tuple[int, Claimed]:
-        taken = lifecycle.claim([id], self.workers[worker])
+        # A list of its own each: what a list of several means for rescue is test_lifecycle's.
+        self.lists += 1
+        taken = lifecycle.claim([id], self.workers[worker], {id: self.lists})
         expected = self.model[id]
         assert bool(taken) == (expected.status == "pending")
         if taken:
@@ -129,16 +132,44 @@ class Life(RuleBasedStateMachine):
     @rule(id=ids)
     def cancel(self, id: int) -> None:
         expected = self.model[id]
-        assert lifecycle.cancel(id) == (expected.status == "pending")
+        assert lifecycle.cancel(id, CLIENT) == (expected.status == "pending")
         if expected.status == "pending":
             expected.status = "cancelled"
 
     @rule(id=ids)
     def redrive(self, id: int) -> None:
         expected = self.model[id]
-        assert lifecycle.redrive(id, GRACE) == (expected.status == "failed")
+        assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
         if expected.status == "failed":
             expected.status, expected.retries = "pending", 0
+
+    @rule()
+    def redrive_all(self) -> None:
+        failed = {id for id, e in self.model.items() if e.status == "failed"}
+        assert {place.id for place in lifecycle.redrive_all(CLIENT, {}, None, 100)} == failed
+        for id in failed:
+            self.model[id].status, self.model[id].retries = "pending", 0
+
+    @rule(id=ids)
+    def reschedule(self, id: int) -> None:
+        later = Times(sends=True, send_at=in_seconds(600), expires=False, expires_at=None)
+        now = later._replace(send_at=None)
+        pending = self.model[id].status == "pending"
+        assert lifecycle.reschedule(id, CLIENT, later) == pending
+        assert lifecycle.claim([id], self.workers[0]) == []
+        assert lifecycle.reschedule(id, CLIENT, now) == pending
+
+    @rule()
+    def pause_and_resume(self) -> None:
+        pauses.pause("client", str(CLIENT))
+        rows("UPDATE notifications SET dispatch_after = now() WHERE status = 'pending'")
+        pending = {id for id, e in self.model.items() if e.status == "pending"}
+        assert lifecycle.claim(self.model, self.workers[0]) == []
+        assert {due.id for due in relay.take_due("normal", GRACE, 0, 100) if due.parked} == pending
+        pauses.resume("client", str(CLIENT))
+        assert pauses.bring_back("client", str(CLIENT), 100) == len(pending)
+        pauses.forget("client", str(CLIENT))
+        assert {due.id for due in relay.take_due("normal", GRACE, 0, 100) if not due.parked} == pending
 
     @rule(id=ids)
     def expire(self, id: int) -> None:

@@ -16,6 +16,7 @@ from db.database import rows
 from db.suppressions import Entry
 from settings import Settings
 from tests.integration.rows import (
+    CLIENT,
     GRACE,
     WORKER,
     accepted,
@@ -23,6 +24,7 @@ from tests.integration.rows import (
     claimed,
     draft,
     history,
+    in_seconds,
     row,
     status,
     suppressed,
@@ -52,16 +54,42 @@ def test_accept_fails_at_once_what_goes_to_a_suppressed_recipient_and_nothing_el
     assert [status(a.id) for a in answers] == ["pending", "failed", "pending"]
     failed = row(answers[1].id)
     assert failed["recipient"] == "b@example.com"
-    assert failed["last_error"] == answers[1].last_error == "the recipient is on the suppression list: manual"
+    assert failed["last_error"] == answers[1].last_error == "b@example.com is on the suppression list: manual"
     assert failed["finished_at"] == failed["created_at"]
     assert failed["attempt_count"] == 0
 
 
 def test_accept_compares_the_mailbox_where_it_differs_from_the_recipient() -> None:
     with suppressed("a@example.com"):
-        [answer] = lifecycle.accept([draft("A@Example.com")._replace(mailbox="a@example.com")], GRACE)
+        [answer] = lifecycle.accept([draft("A@Example.com")._replace(mailboxes='["a@example.com"]')], GRACE)
 
     assert answer.failure_reason == "suppressed"
+
+
+@pytest.mark.parametrize("one", ["a@example.com", "b@example.com", "c@example.com"])
+def test_one_suppressed_address_among_several_fails_the_whole_and_is_named(one: str) -> None:
+    several = draft()._replace(mailboxes='["a@example.com", "b@example.com", "c@example.com"]')
+    [pending] = lifecycle.accept([several], GRACE)
+    with suppressed(one):
+        [answer] = lifecycle.accept([several], GRACE)
+        assert answer.last_error == f"{one} is on the suppression list: manual"
+        assert lifecycle.claim([pending.id], WORKER) == []
+        assert lifecycle.suppress([pending.id]) == [pending.id]
+    assert row(pending.id)["last_error"] == answer.last_error
+
+
+def test_unsubscribing_and_bouncing_concern_the_recipient_and_not_the_copies() -> None:
+    several = draft("A@x.com")._replace(mailboxes='["a@x.com", "b@x.com"]')
+    [one] = lifecycle.accept([several], GRACE)
+    assert suppressions.unsubscribe(one.id)
+    assert [entry["address"] for entry in listed()] == ["a@x.com"]
+
+
+def test_what_waits_for_its_time_is_failed_at_once_where_it_is_suppressed() -> None:
+    with suppressed():
+        [answer] = lifecycle.accept([draft()._replace(send_at=in_seconds(3600))], GRACE)
+    found = row(answer.id)
+    assert (found["status"], found["next_attempt_at"], found["finished_at"]) == ("failed", None, found["created_at"])
 
 
 def test_accept_and_claim_do_not_look_at_the_list_of_another_client() -> None:
@@ -89,7 +117,7 @@ def test_suppress_fails_what_became_suppressed_while_it_was_pending() -> None:
 
     found = row(id)
     assert (found["status"], found["failure_reason"]) == ("failed", "suppressed")
-    assert found["last_error"] == "the recipient is on the suppression list: manual"
+    assert found["last_error"] == "a@example.com is on the suppression list: manual"
     assert history(id) == []
     assert lifecycle.claim([id], WORKER) == []
 
@@ -111,9 +139,9 @@ def test_a_redriven_notification_fails_again_until_its_recipient_is_taken_off_th
     [id] = accepted()
     with suppressed():
         lifecycle.suppress([id])
-        lifecycle.redrive(id, GRACE)
+        lifecycle.redrive(id, CLIENT, GRACE)
         assert lifecycle.suppress([id]) == [id]
-    lifecycle.redrive(id, GRACE)
+    lifecycle.redrive(id, CLIENT, GRACE)
 
     assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
 
@@ -228,7 +256,10 @@ def test_a_bounce_leaves_an_entry_that_counts_and_renews_one_whose_time_is_over(
 
 def test_a_bounce_is_listed_by_its_mailbox_and_its_client() -> None:
     one = claimed()
-    rows("UPDATE notifications SET client_id = 7, recipient = 'A@X.com', mailbox = 'a@x.com' WHERE id = %s", one.id)
+    mailboxes = '["a@x.com", "b@x.com"]'
+    rows(
+        "UPDATE notifications SET client_id = 7, recipient = 'A@X.com', mailboxes = %s WHERE id = %s", mailboxes, one.id
+    )
     settled(lifecycle.bounced(one, attempt("refused")))
 
     assert listed() == []

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
 
+from actors.bell import messages
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels.email import Email
 from actors.delivery import Delivery
+from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db.database import connection, rows
 from settings import Settings
 from tests.environment import configured
 from tests.integration.rows import GRACE, accepted, alive, claimed, passed, row, status
-from tests.integration.test_bell import lists
+from tests.integration.test_bell import lists, waiting
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
 
@@ -24,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("store", "redis_url")
 def upkeep(worker: UUID, **values: object) -> Upkeep:
     with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
         email, ledger = Email(current), Ledger(current, worker)
-        delivery = Delivery(current, worker, ledger, {"email": email}, Breaker(current, email.provider))
+        delivery = Delivery(current, worker, ledger, {"email": email}, Breaker(current, email.provider, worker))
         return Upkeep(current, worker, 8, delivery)
 
 
@@ -87,6 +92,13 @@ def test_a_flushed_redis_is_rung_again_after_the_grace(store: Settings) -> None:
     assert sorted(id for ids in lists() for id in ids) == ids
 
 
+def test_old_keys_are_forgotten() -> None:
+    for key, hours in (("old", 25), ("new", 23)):
+        rows("INSERT INTO idempotency_keys VALUES (1, %s, '', now() - %s * interval '1 hour')", key, hours)
+    upkeep(uuid4()).tick()
+    assert rows("SELECT key FROM idempotency_keys") == [("new",)]
+
+
 def test_the_thread_stops_in_order_and_says_goodbye() -> None:
     worker = uuid4()
     thread = upkeep(worker, upkeep_interval=0.05)
@@ -95,3 +107,24 @@ def test_the_thread_stops_in_order_and_says_goodbye() -> None:
     assert not thread.is_alive()
     with connection():
         assert rows("SELECT id FROM workers") == []
+
+
+def test_a_bell_is_as_old_as_its_rows_say() -> None:
+    """Else rows whose bell still waits would look older than every bell that waits, and be rung again."""
+    for id in accepted(40):
+        passed(GRACE + 1, id)
+    upkeep(uuid4()).tick()
+    stamps = rows("SELECT extract(epoch FROM dispatch_after)::float8 - %s FROM notifications", GRACE)
+    dates = {broker.rung_at(message) for message in waiting()}
+    assert len(dates) == 1
+    assert [stamp for (stamp,) in stamps] == [pytest.approx(dates.pop(), abs=0.002)] * 40
+
+
+def test_a_bell_is_dated_by_the_database_whatever_this_clock_says() -> None:
+    worker = upkeep(uuid4())
+    with mock.patch.object(time, "time", partial(float, time.time() + 300)):
+        worker.tick()
+        broker.ring(messages([1], 1, 50))
+        assert broker.oldest_bell(QUEUE) == pytest.approx(0, abs=2)
+    worker.tick()
+    assert broker.oldest_bell(QUEUE) == pytest.approx(0, abs=2)

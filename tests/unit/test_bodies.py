@@ -13,7 +13,7 @@ from falcon.testing import create_scope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import asgi, problems
+from api import problems
 from api.asgi import Application
 from api.bodies import parse, read_json
 from api.problems import Problem
@@ -56,6 +56,21 @@ def test_one_deep_branch_among_flat_ones_is_found() -> None:
         parse(b'[[], {"a": [1, [[2]]]}, []]', 4)
 
 
+@pytest.mark.parametrize("value", ["1", "[]", "{}", '{"a":1}', "[" * 18 + "]" * 18, '"a,b"'])
+def test_a_large_body_has_no_more_values_than_are_looked_at_in_a_moment(value: str) -> None:
+    many = f'{{"cc":[{",".join([value] * (9_000_000 // len(value)))}]}}'.encode()
+    with pytest.raises(Problem) as refused:
+        parse(many, 20)
+
+    assert (refused.value.status, refused.value.errors[0]["detail"]) == (400, "has too many values")
+
+
+def test_a_large_body_may_be_large_for_the_sake_of_its_texts() -> None:
+    text = "A sentence, and [another] one. " * 20_000 + "x" * 5_000_000
+
+    assert parse(json.dumps({"text": text}).encode(), 20) == {"text": text}
+
+
 def test_a_fault_of_the_json_says_where_and_repeats_nothing() -> None:
     with pytest.raises(Problem) as refused:
         parse(b'{"message":\n "hush" hush}', 20)
@@ -74,7 +89,7 @@ class Echo:
 
 def status_of(*events: dict[str, Any]) -> int:
     """What is answered to a POST whose server has these events for it, and then nothing more."""
-    app = Application()
+    app = Application(read({"LINGER_TIMEOUT": "0.1"}))
     problems.install(app)
     app.add_route("/", Echo())
     coming, sent = list(events), []
@@ -102,7 +117,5 @@ def test_a_body_that_its_server_gives_up_is_not_taken_for_a_whole_one() -> None:
     assert status_of(piece(b"[1]", True), {"type": "http.disconnect"}) == 408
 
 
-def test_a_body_whose_end_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "LINGER", 0.1)
-
+def test_a_body_whose_end_never_comes_is_given_up() -> None:
     assert status_of(piece(b"[1]", True)) == 408

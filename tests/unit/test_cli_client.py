@@ -32,14 +32,17 @@ class Api:
     url: str = ""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    sends_on: bool = False
 
     def will_say(self, *documents: object, status: int = 200) -> None:
         """Answer with these documents."""
         self.answers = [(status, json.dumps(document).encode()) for document in documents]
 
-    def run(self, *words: str) -> Result:
+    def run(self, *words: str, key: str = "") -> Result:
         """A command of `notify` on this server."""
-        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url})
+        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url, "NOTIFY_KEY": key})
 
 
 @pytest.fixture
@@ -50,6 +53,14 @@ def api() -> Iterator[Api]:
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             told.asked.append((self.command, self.path, body))
+            told.headers.append(dict(self.headers))
+            told.keys.append(self.headers.get("Authorization"))
+            if told.sends_on and self.path != "/elsewhere":
+                self.send_response(302)
+                self.send_header("Location", f"{told.url}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             status, answer = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
@@ -84,6 +95,61 @@ def test_send_posts_what_was_given_and_says_the_id(api: Api, tmp_path: Path) -> 
         "message": "Hello",
         "html": "<p>Grüße</p>",
     }
+
+
+def test_send_posts_a_mail_with_all_that_belongs_to_it(api: Api, tmp_path: Path) -> None:
+    api.will_say({**SENT, "status": "pending"}, status=201)
+    report, archive = tmp_path / "report ä.pdf", tmp_path / "data.tar.gz"
+    report.write_bytes(b"%PDF")
+    archive.write_bytes(b"\0\xff")
+
+    result = api.run(
+        *("send", "--to", "a@example.com", "--message", "Hello", "--from", "Shop <s@example.com>"),
+        *(
+            "--reply-to",
+            "r@example.com",
+            "--cc",
+            "B <b@example.com>",
+            "--cc",
+            "c@example.com",
+            "--bcc",
+            "d@example.com",
+        ),
+        *("--header", "X-A: 1: 2", "--header", "X-B:b", "--attach", str(report), "--attach", str(archive)),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(api.asked[0][2]) == {
+        "type": "email",
+        "recipient": "a@example.com",
+        "message": "Hello",
+        "from": "Shop <s@example.com>",
+        "replyTo": "r@example.com",
+        "cc": ["B <b@example.com>", "c@example.com"],
+        "bcc": ["d@example.com"],
+        "headers": {"X-A": "1: 2", "X-B": "b"},
+        "attachments": [
+            {"filename": "report ä.pdf", "contentType": "application/pdf", "content": "JVBERg=="},
+            {"filename": "data.tar.gz", "contentType": "application/octet-stream", "content": "AP8="},
+        ],
+    }
+
+
+@pytest.mark.parametrize("words", [("--header", "no colon"), ("--attach", "/no/such/file")])
+def test_an_option_of_mail_that_cannot_be_read_is_a_usage_error(api: Api, words: tuple[str, str]) -> None:
+    assert api.run("send", "--to", "a@example.com", "--message", "Hello", *words).exit_code == 2
+    assert api.asked == []
+
+
+def test_status_shows_copies_and_files_and_nothing_that_a_terminal_obeys(api: Api) -> None:
+    files = [{"filename": "a\x1b.pdf", "size": 1}, {"filename": "b.txt", "size": 2}]
+    api.will_say({**SENT, "cc": ["B <b@x.example>", "c@x.example"], "bcc": [], "attachments": files}, {"items": []})
+
+    shown = api.run("status", "5").stdout
+
+    assert "Cc           B <b@x.example>, c@x.example\n" in shown
+    assert "Attachments  a\\u001b.pdf, b.txt\n" in shown
+    assert "Bcc" not in shown
 
 
 def test_send_waits_for_the_outcome(api: Api) -> None:
@@ -176,3 +242,28 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monk
     api.will_say({"items": [], "nextCursor": None})
 
     assert api.run("list").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [("send", "--to", "a@example.com", "--message", "Hi"), ("status", "5"), ("list",)])
+def test_each_command_comes_in_with_the_key_of_the_environment(api: Api, words: tuple[str, ...]) -> None:
+    api.will_say({**SENT, "items": []})
+
+    assert api.run(*words, key="ntf_live_1_x").exit_code == 0
+    assert set(api.keys) == {"Bearer ntf_live_1_x"}
+    assert api.run(*words).exit_code == 0
+    assert api.keys[-1] is None
+
+
+def test_a_key_goes_to_nobody_we_are_sent_on_to(api: Api) -> None:
+    api.will_say({**SENT, "items": []})
+    api.sends_on = True
+
+    assert api.run("list", key="ntf_live_1_x").exit_code == 0
+    assert [path for _, path, _ in api.asked] == ["/api/notifications", "/elsewhere"]
+    assert api.keys == ["Bearer ntf_live_1_x", None]
+
+
+@pytest.mark.parametrize("key", ["a\nb: c", "schlüssel"])
+def test_what_can_be_no_key_is_not_sent(api: Api, key: str) -> None:
+    assert api.run("list", key=key).exit_code == 2
+    assert api.asked == []

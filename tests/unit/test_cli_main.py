@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -10,9 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import settings
 from cli import lazy
 from cli.main import COMMANDS, Commands, notify
 from cli.servers import StartError
+from cli.up import with_auth
 from settings import SettingsError
 
 
@@ -79,7 +82,7 @@ def test_an_error_that_a_person_can_mend_is_one_sentence(
     ("environ", "sentence"),
     [
         ({"BIND": "nowhere"}, "BIND is 'nowhere': give host:port"),
-        ({"BIND": "0.0.0.0:8000"}, "BIND=0.0.0.0:8000 listens beyond this machine"),
+        ({"AUTH": "on"}, "AUTH is 'on': give one of required, off"),
         ({"CATCHER_KEEP": "none"}, "CATCHER_KEEP is 'none': give a number from 1 to 1000000"),
         ({"SMTP_URL": "smtp://mail.example.com"}, "MAIL_FROM is not set"),
     ],
@@ -106,3 +109,22 @@ def test_migrate_without_an_answer_says_so_without_the_password(monkeypatch: pyt
     assert result.returncode == 3
     assert result.stderr.startswith("Error: The database at DATABASE_URL cannot be used: ")
     assert "geheim" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "auth"),
+    [
+        ({}, "off"),
+        ({"AUTH": ""}, "off"),
+        ({"AUTH": "required"}, "required"),
+        ({"BIND": "0.0.0.0:8000"}, "required"),
+        ({"BIND": "0.0.0.0:8000", "AUTH": "off"}, "off"),
+    ],
+)
+def test_up_wants_no_key_on_loopback_unless_told_to(
+    environ: dict[str, str], auth: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTH", "BIND"):
+        monkeypatch.setenv(name, environ.get(name, ""))
+
+    assert with_auth(settings.read(os.environ)).auth == auth

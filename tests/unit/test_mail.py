@@ -23,7 +23,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.mail import Mail, Sender, compose, message_id
+from actors.channels.mail import Mail, compose, message_id
+from actors.channels.mailboxes import Mailbox, mail_from
 from db.records import Claimed
 from settings import SettingsError
 
@@ -31,7 +32,7 @@ NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
 MIME = {"Content-Type", "Content-Transfer-Encoding", "MIME-Version"}
 CREATED = datetime(2024, 1, 1, 10, 0, 0, 123456, tzinfo=UTC)
 patient = settings(deadline=None)  # A busy machine is no fault.
-SENDER = Sender("Shop", "noreply@example.com")
+SENDER = Mailbox("Shop", "noreply@example.com")
 ATEXT = "abcXYZ019!#$%&'*+-/=?^_`{|}~"
 TRAPS = [
     *("=?utf-8?q?hi?=", "=?", "?=", "\r\nBcc: x@y.example\r\n\r\n", "\n", "\r", "\0", "\x0b", "\x1c", "\x85", "\u2028"),
@@ -120,12 +121,12 @@ def test_a_mail_says_what_was_asked(subject: str, text: str, html: str | None) -
 @example('"<>"@example.com', '"\\"\\\\"@example.com')
 @example("jösé@münchen.example", "a@例え.jp")
 def test_addresses_arrive_as_they_are(recipient: str, sender: str) -> None:
-    mail = compose(notification(recipient=recipient), Sender.parse(sender))
-    assert (mail.sender, mail.recipient) == (on_the_wire(sender), on_the_wire(recipient))
-    assert (raw(mail, "From"), raw(mail, "To")) == (mail.sender, mail.recipient)
-    assert mail.utf8 == (not (mail.sender + mail.recipient).isascii())
+    mail = compose(notification(recipient=recipient), mail_from(sender))
+    assert (mail.sender, mail.recipients[0]) == (on_the_wire(sender), on_the_wire(recipient))
+    assert (raw(mail, "From"), raw(mail, "To")) == (mail.sender, mail.recipients[0])
+    assert mail.utf8 == (not (mail.sender + mail.recipients[0]).isascii())
     message = read(mail)
-    for name, address in (("From", mail.sender), ("To", mail.recipient)):
+    for name, address in (("From", mail.sender), ("To", mail.recipients[0])):
         [parsed] = message[name].addresses
         local, _, domain = address.rpartition("@")
         assert (parsed.username, parsed.domain) == (unquoted(local), domain)
@@ -134,7 +135,7 @@ def test_addresses_arrive_as_they_are(recipient: str, sender: str) -> None:
 @patient
 @given(anything)
 def test_a_display_name_may_be_anything(name: str) -> None:
-    sender = Sender.parse('"' + re.sub(r'(["\\])', r"\\\1", name) + '" <noreply@example.com>')
+    sender = mail_from('"' + re.sub(r'(["\\])', r"\\\1", name) + '" <noreply@example.com>')
     assert sender == (name, "noreply@example.com")
     mail = compose(notification(), sender)
     [parsed] = read(mail)["From"].addresses
@@ -164,7 +165,7 @@ def shown(mailbox: str) -> str:
     ],
 )
 def test_mail_from_is_an_address_with_or_without_a_name(text: str, name: str, address: str) -> None:
-    assert Sender.parse(text) == (name, address)
+    assert mail_from(text) == (name, address)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_mail_from_is_an_address_with_or_without_a_name(text: str, name: str, ad
 )
 def test_a_mail_from_without_an_address_stops_the_start(text: str) -> None:
     with pytest.raises(SettingsError, match="MAIL_FROM"):
-        Sender.parse(text)
+        mail_from(text)
 
 
 @patient
@@ -191,7 +192,7 @@ def test_the_bytes_are_those_of_an_internet_message(
     subject: str, name: str, text: str, html: str | None, recipient: str
 ) -> None:
     wanted = notification(subject=subject, message=text, html=html, recipient=recipient)
-    mail = compose(wanted, Sender(name, "noreply@example.com"))
+    mail = compose(wanted, Mailbox(name, "noreply@example.com"))
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", mail.content)
     assert max(map(len, mail.content.split(b"\r\n"))) <= 998  # RFC 5322, 2.1.1
     assert b"\0" not in mail.content

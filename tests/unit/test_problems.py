@@ -11,6 +11,7 @@ from api import problems
 from api.asgi import Application
 from db.coalesce import Closed, Full
 from db.database import Unacceptable, Unavailable
+from settings import read
 
 
 class Raising:
@@ -39,7 +40,7 @@ class Raising:
     ids=lambda value: type(value).__name__,
 )
 def test_an_error_is_a_problem_document(error: Exception, status: int) -> None:
-    app = Application()
+    app = Application(read({}))
     problems.install(app)
     app.add_route("/", Raising(error))
 

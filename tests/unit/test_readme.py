@@ -84,6 +84,6 @@ def test_every_command_is_explained() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_are_named_exist(page: str) -> None:
     known = {name.upper() for name in Settings.__dataclass_fields__}
-    others = {"DATA_DIR", "CATCHER_KEEP", "NOTIFY_URL"}  # read by `notify` itself
+    others = {"DATA_DIR", "CATCHER_KEEP", "NOTIFY_URL", "NOTIFY_KEY"}  # read by `notify` itself
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text_of(page)))
     assert named <= known | others

@@ -8,7 +8,7 @@ from typing import Self
 
 import redis
 
-from benchmarks.processes import wait_until
+from tests.eventually import eventually
 
 ARGS = re.compile(r'"args":\s*\[\[([\d, ]*)\]\]')
 QUEUE = "dramatiq:notifications"
@@ -27,7 +27,7 @@ class Bells:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        wait_until(self._listening.is_set, "MONITOR")
+        eventually(self._listening.is_set)
         return self
 
     def __exit__(self, *_: object) -> None:

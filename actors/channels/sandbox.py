@@ -1,0 +1,53 @@
+"""The sandbox: simulated recipients for keys that are for tests. It knows no network and waits for nobody.
+
+The local part of the recipient says how it ends, at any domain; `refused+7@example.com` is `refused` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.channels import Deferred, Receipt, Refused, Uncertain, Undelivered
+from db.records import Claimed
+
+# What a mail server's answers would look like: RFC 5321, RFC 3463.
+_DELIVERED = Receipt("content", 250, "2.0.0", "250 2.0.0 delivered to the sandbox")
+_REFUSED = Receipt("rcpt", 550, "5.1.1", "550 5.1.1 the sandbox knows no such user")
+_DEFERRED = Receipt("rcpt", 451, "4.7.1", "451 4.7.1 the sandbox says: not now, later")
+_TIMEOUT = Receipt("rcpt", None, None, "the sandbox did not answer in time")
+_UNKNOWN = Receipt("content", None, None, "the sandbox closed the connection before its answer to the whole mail")
+
+_Ending = tuple[type[Undelivered], Receipt]
+ALWAYS: dict[str, _Ending] = {"refused": (Refused, _REFUSED), "timeout": (Deferred, _TIMEOUT)}
+# At the first attempt; the next one is delivered.
+AT_FIRST: dict[str, _Ending] = {"deferred": (Deferred, _DEFERRED), "unknown": (Uncertain, _UNKNOWN)}
+
+
+class Sandbox:
+    """A channel without a provider that could be down, so without a breaker."""
+
+    provider = "sandbox"
+
+    def send(
+        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+    ) -> Receipt:
+        ending = _ending(notification)
+        if ending and ending[1].phase == "rcpt":
+            raise _undelivered(*ending)
+        if not begin():
+            raise Deferred("another worker has taken this over", phase="data")
+        if ending:
+            raise _undelivered(*ending)
+        return _DELIVERED
+
+    def hang_up(self) -> None:
+        """There is nothing to close."""
+
+
+def _ending(notification: Claimed) -> _Ending | None:
+    recipient = notification.recipient.partition("@")[0].partition("+")[0].lower()
+    return ALWAYS.get(recipient) or (None if notification.retry_count else AT_FIRST.get(recipient))
+
+
+def _undelivered(kind: type[Undelivered], said: Receipt) -> Undelivered:
+    return kind(said.text, phase=said.phase, reply_code=said.reply_code, enhanced_code=said.enhanced_code)

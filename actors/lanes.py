@@ -1,0 +1,84 @@
+"""The lanes that notifications go by, and how the threads of a worker are shared between them.
+
+A lane is a queue of its own. Whoever waits in a more urgent one is served first, and the less urgent
+ones never take all threads: of `--threads` some are left to each lane above, so that a password
+reset does not wait until a newsletter is through with its list.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import Counter
+from queue import Queue
+from typing import Any, NamedTuple
+
+MAIN = "notifications"
+CALLBACK = "callback"
+
+
+class Lane(NamedTuple):
+    """`rank`: 0 is the most urgent; so many times LANE_RESERVE threads are not for it."""
+
+    name: str
+    queue: str
+    rank: int
+
+
+LANES = {
+    lane.name: lane
+    for lane in (
+        Lane("high", f"{MAIN}.high", 0),
+        Lane("normal", MAIN, 1),
+        Lane("bulk", f"{MAIN}.bulk", 2),
+        Lane(CALLBACK, f"{MAIN}.callback", 3),
+    )
+}
+BY_QUEUE = {lane.queue: lane for lane in LANES.values()}
+
+
+class LaneQueue(Queue[Any]):
+    """What a Dramatiq worker's threads take their messages from: the most urgent one whose lane may have one more.
+
+    A thread holds a place in its lane from `get` to `task_done`.
+    """
+
+    def __init__(self, threads: int, reserve: int) -> None:
+        self._threads, self._reserve = threads, reserve
+        self._items: dict[int, list[Any]] = {lane.rank: [] for lane in LANES.values()}
+        self._busy: Counter[int] = Counter()
+        self._mine = threading.local()
+        super().__init__()
+
+    def task_done(self) -> None:
+        with self.mutex:
+            self._leave()
+            # Room in a lane lets somebody in who was not let in before.
+            self.not_empty.notify_all()
+        super().task_done()
+
+    def _put(self, item: Any) -> None:
+        heapq.heappush(self._items[BY_QUEUE[item.message.queue_name].rank], item)
+
+    def _qsize(self) -> int:
+        """Only what may be taken now; `get` waits while this is 0."""
+        return sum(len(items) for rank, items in self._items.items() if self._admits(rank))
+
+    def _get(self) -> Any:
+        rank = next(rank for rank, items in self._items.items() if items and self._admits(rank))
+        self._leave()
+        self._mine.rank = rank
+        self._busy[rank] += 1
+        return heapq.heappop(self._items[rank])
+
+    def _admits(self, rank: int) -> bool:
+        """Whether one more thread may serve this lane, those below it counted."""
+        mine: int | None = getattr(self._mine, "rank", None)
+        busy = sum(count for other, count in self._busy.items() if other >= rank)
+        return busy - (mine is not None and mine >= rank) < max(1, self._threads - rank * self._reserve)
+
+    def _leave(self) -> None:
+        rank: int | None = getattr(self._mine, "rank", None)
+        if rank is not None:
+            self._busy[rank] -= 1
+            self._mine.rank = None

@@ -1,0 +1,183 @@
+"""/api/notifications/batch: many in one request and one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import idempotency
+from api.answers import write
+from api.auth import Caller, require
+from api.bodies import read_json
+from api.drafts import draft, time_faults
+from api.gateway import Gateway
+from api.mails import Mails
+from api.problems import MOST_FAULTS, invalid
+from api.rendering.faults import Faulty
+from api.rendering.pool import NoRenderer
+from api.representation import just_accepted
+from api.schemas import Schema
+from api.templating import Templating
+from db.batches import Answer, Batch, Faults, find_batch
+from db.idempotency import Key, Outcome, Post, Refusal, Stored, find_each
+
+log = logs.get("api")
+
+SLICE = 0.002  # seconds that checking may keep the event loop from others
+
+
+class Batches:
+    """POST: accept many, all or nothing; with ?partial=true what can be stored."""
+
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._gateway, self._templating = gateway, templating
+        self._schema = Schema("batch", gateway.settings)
+        self._mails = Mails(gateway.settings)
+        self._item = Schema("notification", gateway.settings, {"idempotencyKey": idempotency.PROPERTY})
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
+        document = await read_json(req, self._gateway.settings, self._gateway.settings.batch_body_limit)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        whole = await asyncio.to_thread(idempotency.keyed, key, {"batch": document, "partial": partial})
+        batch = Batch(caller.client_id, await self._checked(document["items"], caller), partial, whole)
+        answer = await self._accepted(batch)
+        if isinstance(answer, Refusal):
+            raise idempotency.refused(answer, {"header": idempotency.HEADER})
+        if answer.undone:
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, _faults(answer.items))
+        _log(answer)
+        if answer.replayed or all(isinstance(item, Stored) and item.replayed for item in answer.items):
+            idempotency.say_replayed(resp)
+        resp.status = HTTPStatus.OK if partial else HTTPStatus.CREATED
+        write(resp, {"items": await _shown(answer.items, partial)})
+
+    async def _accepted(self, batch: Batch) -> Answer | Refusal:
+        faults = _faults(batch.items)
+        if batch.key and faults:  # What is wrong with an item now may have been right when it came first.
+            known = await self._gateway.read(find_batch, batch.client_id, batch.key)
+            if known:
+                return known
+        if faults and not batch.partial:
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        return await self._gateway.accept_batch(batch)
+
+    async def _checked(self, items: list[Any], caller: Caller) -> list[Post | Outcome | Faults]:
+        """What is to be stored, or was already, or what is wrong with it."""
+        breather, seen = _Breather(), set[str]()
+        until = time.monotonic() + self._gateway.settings.batch_render_timeout
+        checked: list[Post | Outcome | Faults] = []
+        doubtful: dict[int, Key] = {}
+        for place, item in enumerate(items):
+            await breather.breathe()
+            one, key = await self._one(item, caller, seen, until)
+            checked.append(_placed(one, place) if isinstance(one, list) else one)
+            if key:
+                doubtful[place] = key
+        if doubtful:
+            known = await self._gateway.read(find_each, caller.client_id, list(doubtful.values()))
+            for place, key in doubtful.items():
+                checked[place] = known.get(key.key, checked[place])
+        return checked
+
+    async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
+        """What is to be stored, or what is wrong with it; then its key, if it may have been right at first."""
+        faults = self._item.faults(item)
+        extras = self._mails.read(item, caller.senders, faults)
+        if faults := faults + extras.faults or _repeated(item, seen):
+            return faults, None
+        # Without the key, so that the same notification may be sent again on its own, with the header.
+        document = {name: value for name, value in item.items() if name != "idempotencyKey"}
+        key = idempotency.keyed(item.get("idempotencyKey"), document)
+        if "template" in document:
+            if time.monotonic() > until:
+                raise NoRenderer("the items of the batch take too long to render")
+            try:
+                document = await self._templating.filled(caller.client_id, document)
+            except Faulty as faulty:
+                return faulty.listed, key
+        wanted = draft(document, caller, extras)
+        faults = time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC))
+        return (faults, key) if faults else (Post(wanted, key), None)
+
+
+class _Breather:
+    """Lets others have the event loop from time to time."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def breathe(self) -> None:
+        if time.perf_counter() - self._since > SLICE:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
+
+
+def _partial(req: Request) -> bool:
+    faults = [{"parameter": name[:100], "detail": "is not known here"} for name in req.params if name != "partial"]
+    value = req.params.get("partial", "false")
+    if value not in ("true", "false"):
+        faults.append({"parameter": "partial", "detail": "must be true or false"})
+    if faults:
+        raise invalid(HTTPStatus.BAD_REQUEST, faults)
+    return bool(value == "true")
+
+
+def _repeated(item: Mapping[str, Any], seen: set[str]) -> Faults:
+    key = item.get("idempotencyKey")
+    if key in seen:
+        return [{"pointer": "/idempotencyKey", "detail": "is that of an earlier item of this batch"}]
+    if key is not None:
+        seen.add(key)
+    return []
+
+
+def _placed(faults: Faults, place: int) -> Faults:
+    return [{**fault, "pointer": f"/items/{place}{fault['pointer']}"} for fault in faults[:MOST_FAULTS]]
+
+
+def _faults(items: Any) -> Faults:
+    """Of all items, up to one more than an answer lists."""
+    found: Faults = []
+    for place, item in enumerate(items):
+        if isinstance(item, list):
+            found += item
+        elif isinstance(item, Refusal):
+            found += _refused(item, place)
+        if len(found) > MOST_FAULTS:
+            break
+    return found
+
+
+def _refused(refusal: Refusal, place: int) -> Faults:
+    return [{"pointer": f"/items/{place}/idempotencyKey", "detail": refusal.value}]
+
+
+async def _shown(items: Any, partial: bool) -> list[dict[str, Any]]:
+    breather = _Breather()
+    shown = []
+    for place, item in enumerate(items):
+        await breather.breathe()
+        shown.append(_result(item, place) if partial else just_accepted(item.accepted, item.draft))
+    return shown
+
+
+def _result(item: Outcome | Faults, place: int) -> dict[str, Any]:
+    if isinstance(item, Stored):
+        notification = just_accepted(item.accepted, item.draft)
+        return {"status": 201, "replayed": item.replayed, "notification": notification}
+    return {"status": 422, "errors": _refused(item, place) if isinstance(item, Refusal) else item}
+
+
+def _log(answer: Answer) -> None:
+    stored = [item.accepted.id for item in answer.items if isinstance(item, Stored)]
+    event = "batch.replayed" if answer.replayed else "batch.accepted"
+    log.info(event, items=len(answer.items), stored=len(stored), first=min(stored, default=None))

@@ -1,0 +1,86 @@
+"""/api/clients: who may come in, and within which limits. For keys with the scope admin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import pages
+from api.answers import id_of, shown, unknown, write
+from api.auth import require
+from api.bodies import read_json
+from api.gateway import Gateway
+from api.problems import Problem, invalid
+from api.schemas import Schema
+from db import clients
+
+log = logs.get("api")
+
+KIND = "client"
+_COLUMNS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit": "pending_limit"}
+
+
+class Clients:
+    """POST: make one. GET: all of them, oldest first."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("client", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        require(req, "admin")
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        name = document.pop("name")
+        made = await self._gateway.read(clients.create, name, _limits(document))
+        if made is None:
+            raise Problem(HTTPStatus.CONFLICT, "There is a client of this name: choose another one.")
+        log.info("client.created", id=made.id)
+        resp.status = 201
+        resp.set_header("Location", f"/api/clients/{made.id}")
+        write(resp, shown(made._asdict()))
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        require(req, "admin")
+        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
+        write(resp, query.page([shown(client._asdict()) for client in found]))
+
+    on_head = on_get
+
+
+class Client:
+    """GET: one client. PATCH: change what it may do; a limit of null is none."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("client_changes", gateway.settings)
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        require(req, "admin")
+        found = await self._gateway.read(clients.one, id_of(id, KIND))
+        if found is None:
+            raise unknown(KIND)
+        write(resp, shown(found._asdict()))
+
+    on_head = on_get
+
+    async def on_patch(self, req: Request, resp: Response, id: str) -> None:
+        require(req, "admin")
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        changed = await self._gateway.read(clients.update, id_of(id, KIND), _limits(document))
+        if changed is None:
+            raise unknown(KIND)
+        log.info("client.changed", id=changed.id, what=sorted(document))
+        write(resp, shown(changed._asdict()))
+
+
+def _limits(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {_COLUMNS.get(name, name): value for name, value in document.items()}

@@ -1,0 +1,130 @@
+"""/api/notifications/{id}/cancel and /retry, and /api/notifications/retry for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import pages
+from api.answers import id_of, unknown, write
+from api.auth import require
+from api.bodies import read_json, read_nothing
+from api.gateway import Gateway
+from api.problems import Problem, invalid
+from api.representation import KIND, notification
+from api.schemas import Schema
+from api.times import moment
+from db import failures, lifecycle, reports
+from db.reports import Position
+
+log = logs.get("api")
+
+Moved = tuple[bool, reports.Row | None]
+
+
+class Cancel:
+    """POST: what is pending is never sent."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        caller, number = require(req, "manage"), id_of(id, KIND)
+        await read_nothing(req, self._gateway.settings)
+        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller.client_id)
+        if not cancelled:
+            raise in_this_state(own(row), "cancelled", "pending")
+        log.info("notification.cancelled", id=number)
+        write(resp, notification(own(row)))
+
+
+class Retry:
+    """POST: what has failed gets its attempts once more."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        caller, number = require(req, "manage"), id_of(id, KIND)
+        await read_nothing(req, self._gateway.settings)
+        grace = self._gateway.settings.relay_grace
+        redriven, row = await self._gateway.read(_move, lifecycle.redrive, number, caller.client_id, grace)
+        if not redriven:
+            raise in_this_state(own(row), "retried", "failed")
+        self._gateway.ring(number, own(row)["lane"], caller.client_id)
+        log.info("notification.redriven", id=number)
+        write(resp, notification(own(row)))
+
+
+class BulkRetry:
+    """POST: one step of retrying all that a filter is true of, or with `dryRun` their count."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("retry", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller = require(req, "manage")
+        document = await read_json(req, self._gateway.settings)
+        faults = self._schema.faults(document)
+        if faults := faults or _aimless(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        filters = {_COLUMNS.get(name, name): _value(name, given) for name, given in document["filter"].items()}
+        after = _after(document)
+        if document.get("dryRun"):
+            write(resp, await self._counted(caller.client_id, filters, after))
+            return
+        limit = document.get("limit", self._gateway.settings.retry_limit)
+        moved = await self._gateway.read(lifecycle.redrive_all, caller.client_id, filters, after, limit)
+        log.info("notifications.redriven", count=len(moved))
+        more = pages.cursor(moved[-1]._asdict()) if len(moved) == limit else None
+        write(resp, {"retried": len(moved), "nextCursor": more})
+
+    async def _counted(self, client_id: int, filters: dict[str, Any], after: Position | None) -> dict[str, Any]:
+        most = self._gateway.settings.retry_count_limit
+        count = await self._gateway.read(failures.count, client_id, filters, after, most + 1)
+        return {"matched": min(count, most), "more": count > most}
+
+
+def own(row: reports.Row | None) -> reports.Row:
+    """The row; raises Problem 404 where there is none for this caller."""
+    if row is None:
+        raise unknown(KIND)
+    return row
+
+
+def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
+    """409: why this cannot be `done` to it."""
+    if row["status"] == needed == "failed":  # Then it is too late for it.
+        return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
+    detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
+    return Problem(HTTPStatus.CONFLICT, detail)
+
+
+def _move(arrow: Callable[..., bool], id: int, client_id: int, *arguments: Any) -> Moved:
+    moved = arrow(id, client_id, *arguments)
+    return moved, reports.notification(id, client_id)
+
+
+def _aimless(document: dict[str, Any]) -> list[dict[str, str]]:
+    if document.get("dryRun") and "limit" in document:
+        return [{"pointer": "/limit", "detail": "has no effect with dryRun: leave it out"}]
+    return []
+
+
+def _after(document: dict[str, Any]) -> Position | None:
+    try:
+        return pages.position(document["cursor"]) if "cursor" in document else None
+    except pages.Wrong as why:
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [{"pointer": "/cursor", "detail": str(why)}]) from None
+
+
+def _value(name: str, given: str) -> object:
+    return moment(given) if name.startswith("created") else given
+
+
+_COLUMNS = {"failureReason": "failure_reason", "createdFrom": "created_from", "createdTo": "created_to"}

@@ -1,0 +1,97 @@
+"""The keys that this process knows, each for a moment: then the database is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from hmac import compare_digest
+from typing import NamedTuple
+
+from db import keys
+from db.coalesce import Coalescer
+from db.database import Unavailable, connection
+from db.keys import Live
+from db.secrets import KeyText
+from settings import Settings
+
+
+class _Known(NamedTuple):
+    """An answer of the database, good until this `time.monotonic()`; None: no such key works."""
+
+    live: Live | None
+    until: float
+
+
+class _Asked(NamedTuple):
+    """A question under way, since this `time.monotonic()`."""
+
+    answer: asyncio.Future[Live | None]
+    since: float
+
+
+class Keyring:
+    """Finds keys that may be used. What it says is at most KEY_CACHE seconds old, in every process.
+
+    Age is counted from when the question was put, so a slow answer does not make it older. Those who
+    want the same key at the same time share one question, and all questions of a moment one statement.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._seconds, self._most = settings.key_cache, settings.key_cache_size
+        # A database that hangs does not keep its own limits.
+        self._patience = settings.db_connect_timeout + settings.db_statement_timeout
+        # Apart, so that keys that somebody makes up do not push out those that work.
+        self._works: dict[int, _Known] = {}
+        self._fails: dict[int, _Known] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._lookups: Coalescer[int, Live | None] = Coalescer(
+            "keys", _look_up, most=settings.accept_batch, waiting=settings.key_waiting
+        )
+
+    async def live(self, key: KeyText) -> Live | None:
+        """The key, if it may be used and this is it; raises Unavailable, Full."""
+        known = self._works.get(key.id) or self._fails.get(key.id)
+        found = known.live if known and time.monotonic() < known.until else await self._ask(key.id)
+        # Whoever tries secrets must not learn from the time it takes how much of one is right.
+        if found and compare_digest(found.digest, key.digest) and found.sandbox == key.sandbox:
+            return found
+        return None
+
+    def close(self, timeout: float) -> None:
+        self._lookups.close(timeout)
+
+    async def _ask(self, id: int) -> Live | None:
+        now = time.monotonic()
+        asked = self._asked.get(id)
+        if asked is None or now - asked.since > self._seconds:
+            asked = self._asked[id] = _Asked(self._lookups.ask(id), now)
+            asked.answer.add_done_callback(lambda _: self._learn(id, asked))
+        try:
+            async with asyncio.timeout(self._patience):
+                # One that gives up must not take the answer from the others.
+                return await asyncio.shield(asked.answer)
+        except TimeoutError:
+            raise Unavailable(f"no answer within {self._patience:g} seconds") from None
+
+    def _learn(self, id: int, asked: _Asked) -> None:
+        if self._asked.get(id) is asked:
+            del self._asked[id]
+        if asked.answer.cancelled() or asked.answer.exception():
+            return
+        live = asked.answer.result()
+        seconds = self._seconds
+        if live and live.expires_in is not None:
+            seconds = min(seconds, live.expires_in)
+        self._works.pop(id, None)
+        self._fails.pop(id, None)
+        place = self._works if live else self._fails
+        if len(place) >= self._most:
+            del place[next(iter(place))]
+        place[id] = _Known(live, asked.since + seconds)
+
+
+def _look_up(ids: Sequence[int]) -> list[Live | None]:
+    with connection():
+        found = keys.live(ids)
+    return [found.get(id) for id in ids]

@@ -1,0 +1,161 @@
+"""Keys: /api/clients/{id}/keys and /api/keys/{id}. A secret is in the answer that makes it, and nowhere else.
+
+A key with the scope admin may do all of it, for every client. One with manage may do it for its own
+client, and makes no key that can do more than itself: neither by asking for scopes nor by rotation.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import pages
+from api.answers import id_of, shown, unknown, write
+from api.auth import Caller, forbidden, require
+from api.bodies import read_json
+from api.gateway import Gateway
+from api.problems import Problem, invalid
+from api.schemas import Schema
+from db import clients, keys, secrets
+from db.keys import Grant
+from db.keys import Key as Row
+from db.secrets import KeyText
+
+log = logs.get("api")
+
+KIND = "key"
+ADMIN = "admin"
+
+
+class ClientKeys:
+    """POST: make a key. GET: all of a client's, oldest first, without their secrets."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("key", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        client, caller = _client(req, id)
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        grant = _grant(document)
+        _check_power(caller, frozenset(grant.scopes), sandbox=grant.sandbox)
+        secret = secrets.new()
+        made = await self._gateway.read(keys.create, client, secrets.digest(secret), grant)
+        if made is None:
+            raise await self._why_not(client)
+        log.info("key.created", id=made.id, of=client, scopes=made.scopes)
+        _write_new(resp, made, secret)
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        client, _ = _client(req, id)
+        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        found = await self._gateway.read(keys.listed, client, query.after, query.limit + 1)
+        if not found and await self._gateway.read(clients.one, client) is None:
+            raise unknown("client")
+        write(resp, query.page([shown(key._asdict()) for key in found]))
+
+    on_head = on_get
+
+    async def _why_not(self, client: int) -> Problem:
+        if await self._gateway.read(clients.one, client) is None:
+            return unknown("client")
+        return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [{"pointer": "/expiresAt", "detail": "must be in the future"}])
+
+
+class Key:
+    """GET: one key, without its secret. DELETE: revoke it; it stops working everywhere within a second."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        found, _ = await _key(self._gateway, req, id)
+        write(resp, shown(found._asdict()))
+
+    on_head = on_get
+
+    async def on_delete(self, req: Request, resp: Response, id: str) -> None:
+        found, caller = await _key(self._gateway, req, id)
+        # A key that others rely on must not be ended by one that is weaker in kind.
+        _check_power(caller, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
+        revoked = await self._gateway.read(keys.revoke, found.id)
+        if revoked is not None:
+            log.info("key.revoked", id=found.id, of=found.client_id)
+        write(resp, shown((revoked or await self._gateway.read(keys.one, found.id) or found)._asdict()))
+
+
+class KeyRotation:
+    """POST: a successor, with the same scopes; the old key works for a while yet."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("rotation", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        found, caller = await _key(self._gateway, req, id)
+        settings = self._gateway.settings
+        bodiless = not (req.content_type or req.content_length or req.get_header("Transfer-Encoding"))
+        document = {} if bodiless else await read_json(req, settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        _check_power(caller, frozenset(found.scopes), sandbox=found.sandbox)
+        secret, overlap = secrets.new(), document.get("overlap", settings.key_overlap)
+        successor = await self._gateway.read(keys.rotate, found.id, secrets.digest(secret), overlap)
+        if successor is None:
+            detail = "This key is revoked, has expired, or was rotated before: make a new one."
+            raise Problem(HTTPStatus.CONFLICT, detail)
+        log.info("key.rotated", id=found.id, successor=successor.id, of=found.client_id)
+        _write_new(resp, successor, secret)
+
+
+def _client(req: Request, raw: str) -> tuple[int, Caller]:
+    """The client whose keys are meant, and the caller, if they are the caller's business."""
+    caller: Caller = req.context.caller
+    if ADMIN in caller.scopes:
+        return id_of(raw, "client"), caller
+    caller = require(req, "manage")
+    if id_of(raw, "client") != caller.client_id:
+        raise unknown("client")
+    return caller.client_id, caller
+
+
+async def _key(gateway: Gateway, req: Request, raw: str) -> tuple[Row, Caller]:
+    """The key that is meant, and the caller, if it is the caller's business."""
+    caller: Caller = req.context.caller
+    if ADMIN not in caller.scopes:
+        require(req, "manage")
+    found: Row | None = await gateway.read(keys.one, id_of(raw, KIND))
+    if found is None or (ADMIN not in caller.scopes and found.client_id != caller.client_id):
+        raise unknown(KIND)
+    return found, caller
+
+
+def _check_power(caller: Caller, scopes: frozenset[str], *, sandbox: bool) -> None:
+    """Raise a Problem unless the caller may decide about a key with these scopes."""
+    if ADMIN in scopes:
+        raise forbidden("Keys with the scope 'admin' are for the command line to make and rotate: `notify keys`.")
+    lacking = scopes - caller.scopes
+    if lacking and ADMIN not in caller.scopes:
+        raise forbidden(f"This key has not the scope {min(lacking)!r} itself, so it cannot give it.", min(lacking))
+    if caller.sandbox and not sandbox:
+        raise forbidden("This key is for the sandbox, so it decides only about keys that are: see `sandbox`.")
+
+
+def _grant(document: dict[str, Any]) -> Grant:
+    expires = document.get("expiresAt")
+    return Grant(
+        document["name"], document["scopes"], document.get("sandbox", False), pages.time(expires) if expires else None
+    )
+
+
+def _write_new(resp: Response, key: Row, secret: str) -> None:
+    resp.status = 201
+    resp.set_header("Location", f"/api/keys/{key.id}")
+    # It is shown once, so nothing on the way may keep it.
+    resp.set_header("Cache-Control", "no-store")
+    write(resp, {**shown(key._asdict()), "key": str(KeyText(key.id, key.sandbox, secret))})

@@ -1,0 +1,150 @@
+"""(client) -> pending, for many in one transaction. Call within `connection()`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from db.database import Contended, database, rows
+from db.idempotency import (
+    AS_DRAFTED,
+    PATIENCE,
+    Key,
+    Outcome,
+    Post,
+    Refusal,
+    Stored,
+    accept_once,
+    as_accepted,
+    milliseconds,
+)
+
+# What the caller has found wrong with an item; kept as it is for a replay.
+Faults = list[dict[str, str]]
+
+
+class Batch(NamedTuple):
+    """`items`: what is to be stored, or known already to have been, or wrong.
+
+    `partial`: what can be stored is stored, whatever becomes of the others; else all or nothing.
+    """
+
+    client_id: int
+    items: Sequence[Post | Outcome | Faults]
+    partial: bool = False
+    key: Key | None = None
+
+
+class Answer(NamedTuple):
+    """What became of each item; `undone`: of all of them nothing, because of those refused."""
+
+    items: Sequence[Outcome | Faults]
+    replayed: bool = False
+    undone: bool = False
+
+
+class _Undone(Exception):
+    """Ends the transaction."""
+
+
+def accept_batch(batch: Batch, grace: float, wait: float) -> Answer | Refusal:
+    """Store the items, once where they or the batch have a key; a Refusal is about the key of the batch.
+
+    Raises Contended where another transaction that is writing one of these keys did not end within
+    `wait` seconds, or waits for one of ours; nothing is stored then.
+    """
+    items: list[Outcome | Faults] = []
+    try:
+        with database.atomic():
+            if batch.key and not _take(batch.client_id, batch.key, wait):
+                return _earlier(batch.client_id, batch.key)
+            items = _accept(batch.items, grace, wait)
+            if Refusal.BUSY in items:
+                raise Contended("a key was deleted for its age at this moment")
+            if not batch.partial and not all(isinstance(item, Stored) for item in items):
+                raise _Undone
+            if batch.key:
+                _note(batch.client_id, batch.key, items)
+    except _Undone:
+        return Answer(items, undone=True)
+    return Answer(items)
+
+
+def find_batch(client_id: int, key: Key) -> Answer | Refusal | None:
+    """What became of the batch with this key, or None while nobody has used it."""
+    return _earlier(client_id, key) if rows(_USED, client_id, key.key) else None
+
+
+_USED = "SELECT FROM idempotency_keys WHERE client_id = %s AND key = %s"
+
+
+def _accept(items: Sequence[Post | Outcome | Faults], grace: float, wait: float) -> list[Outcome | Faults]:
+    posts = {place: item for place, item in enumerate(items) if isinstance(item, Post)}
+    outcomes = accept_once(list(posts.values()), grace, wait) if posts else []
+    found: dict[int, Outcome] = dict(zip(posts, outcomes, strict=True))
+    return [found[place] if isinstance(item, Post) else item for place, item in enumerate(items)]
+
+
+def _take(client_id: int, key: Key, wait: float) -> bool:
+    """Whether we are the first to use the key."""
+    return bool(
+        rows(
+            f"""
+            WITH {PATIENCE}
+            INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM patience
+            ON CONFLICT DO NOTHING RETURNING true
+            """,
+            milliseconds(wait),
+            client_id,
+            *key,
+        )
+    )
+
+
+def _note(client_id: int, key: Key, items: Sequence[Outcome | Faults]) -> None:
+    answer = orjson.dumps([_noted(item) for item in items]).decode()
+    sql = "UPDATE idempotency_keys SET answer = %s WHERE client_id = %s AND key = %s"
+    rows(sql, answer, client_id, key.key)
+
+
+def _noted(item: Outcome | Faults) -> dict[str, Any]:
+    if isinstance(item, Refusal):
+        return {"refusal": item.name}
+    if isinstance(item, Stored):
+        times = {"sendAt": item.draft.send_at, "expiresAt": item.draft.expires_at}
+        return {"id": item.accepted.id, "replayed": item.replayed, "suppressed": item.accepted.last_error, **times}
+    return {"faults": item}
+
+
+def _earlier(client_id: int, key: Key) -> Answer | Refusal:
+    found = rows("SELECT digest, answer FROM idempotency_keys WHERE client_id = %s AND key = %s", client_id, key.key)
+    if not found:  # It was deleted for its age at this very moment, so that a repetition will find it new.
+        return Refusal.BUSY
+    [(digest, notes)] = found
+    if bytes(digest) != key.digest or notes is None:
+        return Refusal.OTHER
+    ids = [note["id"] for note in notes if "id" in note]
+    columns = rows(f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM notifications AS n WHERE n.id = ANY(%s)", ids)
+    known = {row[0]: row for row in columns}
+    if len(known) < len(set(ids)):
+        return Refusal.GONE
+    return Answer([_recalled(note, known) for note in notes], replayed=True)
+
+
+def _recalled(note: dict[str, Any], known: dict[int, tuple[Any, ...]]) -> Outcome | Faults:
+    if "refusal" in note:
+        return Refusal[note["refusal"]]
+    if "faults" in note:
+        faults: Faults = note["faults"]
+        return faults
+    times = _time(note["sendAt"]), _time(note["expiresAt"])
+    stored = as_accepted(*times, note.get("suppressed"), *known[note["id"]])
+    assert stored is not None  # noqa: S101 - its row is known
+    return stored._replace(replayed=note["replayed"])
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

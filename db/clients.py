@@ -1,0 +1,76 @@
+"""Clients: who owns notifications, and what each may do. Call within `connection()`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from db.database import rows
+
+DEFAULT = 1  # the id of the client that the migration makes
+
+
+class Client(NamedTuple):
+    """Fields are columns. A limit that is None does not limit."""
+
+    id: int
+    name: str
+    rate_limit: int | None
+    daily_quota: int | None
+    pending_limit: int | None
+    senders: list[str]
+    created_at: datetime
+
+
+_COLUMNS = ", ".join(Client._fields)
+# What may be given and changed, with the types of the columns.
+LIMITS = {"rate_limit": "integer", "daily_quota": "integer", "pending_limit": "integer", "senders": "text[]"}
+
+
+def create(name: str, limits: Mapping[str, object]) -> Client | None:
+    """A new client with these of LIMITS; None where the name is taken."""
+    names, values = _given(limits)
+    return _one(
+        f"""
+        INSERT INTO clients (name{"".join(f", {name}" for name in names)})
+        VALUES (%s{"".join(f", %s::{LIMITS[name]}" for name in names)})
+        ON CONFLICT (name) DO NOTHING RETURNING {_COLUMNS}
+        """,
+        name,
+        *values,
+    )
+
+
+def update(id: int, limits: Mapping[str, object]) -> Client | None:
+    """Change these of LIMITS; None where there is no such client."""
+    names, values = _given(limits)
+    if not names:
+        return one(id)
+    changes = ", ".join(f"{name} = %s::{LIMITS[name]}" for name in names)
+    return _one(f"UPDATE clients SET {changes} WHERE id = %s RETURNING {_COLUMNS}", *values, id)
+
+
+def one(id: int) -> Client | None:
+    return _one(f"SELECT {_COLUMNS} FROM clients WHERE id = %s", id)
+
+
+def named(name: str) -> Client | None:
+    return _one(f"SELECT {_COLUMNS} FROM clients WHERE name = %s", name)
+
+
+def listed(after: int, limit: int) -> list[Client]:
+    """Up to `limit` clients with an id above `after`, oldest first."""
+    sql = f"SELECT {_COLUMNS} FROM clients WHERE id > %s ORDER BY id LIMIT %s"
+    return [Client(*row) for row in rows(sql, after, limit)]
+
+
+def _given(limits: Mapping[str, object]) -> tuple[list[str], list[object]]:
+    """Names and values; only names of ours become SQL, any other is a KeyError."""
+    names = [name for name in limits if LIMITS[name]]
+    return names, [limits[name] for name in names]
+
+
+def _one(sql: str, *parameters: object) -> Client | None:
+    found = rows(sql, *parameters)
+    return Client(*found[0]) if found else None

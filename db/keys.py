@@ -1,0 +1,150 @@
+"""API keys: made, found, rotated, revoked. Call within `connection()`.
+
+Only the digest of a secret is here. Times of expiry are measured on the database's clock alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from db.clients import Client
+from db.database import rows
+
+SCOPES = ("send", "read", "manage", "admin")
+USE_NOTED_EVERY = 60.0  # seconds; `last_used_at` is as exact as that
+
+
+class Grant(NamedTuple):
+    """What a new key is to be."""
+
+    name: str
+    scopes: Sequence[str]
+    sandbox: bool = False
+    expires_at: datetime | None = None
+
+
+class Key(NamedTuple):
+    """What people may know of a key. Fields are columns."""
+
+    id: int
+    client_id: int
+    name: str
+    scopes: list[str]
+    sandbox: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    replaced_by: int | None
+
+
+class Live(NamedTuple):
+    """A key that may be used now, and for whom. `expires_in` is in seconds; `unnoted`: its use should be noted."""
+
+    id: int
+    digest: bytes
+    scopes: frozenset[str]
+    sandbox: bool
+    expires_in: float | None
+    unnoted: bool
+    client: Client
+
+
+_COLUMNS = ", ".join(Key._fields)
+_CLIENT = ", ".join(f"c.{name}" for name in Client._fields)
+_LATEST = "timestamptz '9999-12-31 00:00:00Z'"  # Python knows none that is much later
+_LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+
+
+def create(client_id: int, digest: bytes, grant: Grant) -> Key | None:
+    """A new key of a client; None where there is no such client, or where it would have expired already."""
+    return _one(
+        f"""
+        INSERT INTO keys (client_id, name, digest, scopes, sandbox, expires_at)
+        SELECT id, %s, %s, %s::text[], %s, %s::timestamptz FROM clients
+        WHERE id = %s AND (%s::timestamptz IS NULL OR %s > now())
+        RETURNING {_COLUMNS}
+        """,
+        *(grant.name, digest, list(grant.scopes), grant.sandbox, grant.expires_at),
+        *(client_id, grant.expires_at, grant.expires_at),
+    )
+
+
+def one(id: int) -> Key | None:
+    return _one(f"SELECT {_COLUMNS} FROM keys WHERE id = %s", id)
+
+
+def listed(client_id: int, after: int, limit: int) -> list[Key]:
+    """Up to `limit` keys of a client with an id above `after`, oldest first; those that are over too."""
+    sql = f"SELECT {_COLUMNS} FROM keys WHERE client_id = %s AND id > %s ORDER BY id LIMIT %s"
+    return [Key(*row) for row in rows(sql, client_id, after, limit)]
+
+
+def revoke(id: int) -> Key | None:
+    """A key that works -> one that does not; None where it is unknown or was revoked before."""
+    sql = f"UPDATE keys SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL RETURNING {_COLUMNS}"
+    return _one(sql, id)
+
+
+def rotate(id: int, digest: bytes, overlap: float) -> Key | None:
+    """A successor with the same name, scopes and lifetime; the old key works for `overlap` seconds more at most.
+
+    None where the old one is unknown, over, or has a successor already: of two who rotate at once one does.
+    """
+    return _one(
+        f"""
+        WITH old AS MATERIALIZED (
+            SELECT *, nextval(pg_get_serial_sequence('keys', 'id')) AS successor FROM keys
+            WHERE id = %s AND replaced_by IS NULL AND {_LIVE} FOR UPDATE
+        ), ended AS (
+            UPDATE keys AS k
+            SET replaced_by = old.successor,
+                expires_at = least(k.expires_at, now() + %s * interval '1 second')
+            FROM old WHERE k.id = old.id
+        )
+        INSERT INTO keys (id, client_id, name, digest, scopes, sandbox, expires_at)
+        SELECT successor, client_id, name, %s, scopes, sandbox,
+               CASE WHEN expires_at IS NOT NULL THEN least(now() + (expires_at - created_at), {_LATEST}) END
+        FROM old
+        RETURNING {_COLUMNS}
+        """,
+        *(id, overlap, digest),
+    )
+
+
+def live(ids: Iterable[int]) -> dict[int, Live]:
+    """Those of these keys that may be used now."""
+    found = rows(
+        f"""
+        SELECT k.id, k.digest, k.scopes, k.sandbox, extract(epoch FROM k.expires_at - now())::float8,
+               coalesce(k.last_used_at < now() - %s * interval '1 second', true), {_CLIENT}
+        FROM keys AS k JOIN clients AS c ON c.id = k.client_id
+        WHERE k.id = ANY(%s) AND {_LIVE}
+        """,
+        USE_NOTED_EVERY,
+        list(ids),
+    )
+    return {
+        id: Live(id, bytes(digest), frozenset(scopes), sandbox, expires_in, unnoted, Client(*client))
+        for id, digest, scopes, sandbox, expires_in, unnoted, *client in found
+    }
+
+
+def used(id: int) -> None:
+    """Note that a key is in use, unless that was noted in the last minute."""
+    rows(
+        """
+        UPDATE keys SET last_used_at = now()
+        WHERE id = %s AND (last_used_at IS NULL OR last_used_at < now() - %s * interval '1 second')
+        RETURNING id
+        """,
+        id,
+        USE_NOTED_EVERY,
+    )
+
+
+def _one(sql: str, *parameters: object) -> Key | None:
+    found = rows(sql, *parameters)
+    return Key(*found[0]) if found else None

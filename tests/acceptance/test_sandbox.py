@@ -1,0 +1,122 @@
+"""Keys for tests, from the outside: real processes, simulated recipients, and no secret left anywhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from cli.servers.valkey import Valkey
+from db.secrets import KeyText
+from tests.acceptance.world import World
+from tests.client import Client
+from tests.eventually import eventually
+from tests.processes import ROOT
+from tests.smtp import SmtpServer
+from tests.system import System
+
+SEND = ("--scope", "send", "--scope", "read")
+
+
+@pytest.fixture(scope="module")
+def world(
+    module_database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """gunicorn that wants keys, and a worker."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    logs: Path = tmp_path_factory.mktemp("sandbox")
+    system = System(
+        logs,
+        database_url=module_database_url,
+        redis_url=redis_server.url,
+        smtp_url=mail_server.url,
+        auth="required",
+        log_level="debug",
+    )
+    try:
+        system.start_api(processes=2)
+        system.start_workers()
+        yield World(system, mail_server)
+    finally:
+        system.stop()
+
+
+def coming_in(world: World, *options: str) -> Client:
+    """A client with a new key, made as a person makes it."""
+    command = [sys.executable, "-m", "cli.main", "keys", "create", "--name", "test", *options]
+    made = subprocess.run(
+        command, cwd=ROOT, env=world.system.environ, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    client = world.system.client
+    client.key = made
+    return client
+
+
+@pytest.mark.parametrize(
+    ("recipient", "fields", "ending", "outcomes"),
+    [
+        ("delivered@example.com", {}, ("sent", None), ["sent"]),
+        ("somebody@example.com", {}, ("sent", None), ["sent"]),
+        ("refused@example.com", {}, ("failed", "rejected"), ["refused"]),
+        ("deferred@example.com", {}, ("sent", None), ["deferred", "sent"]),
+        ("timeout@example.com", {}, ("failed", "exhausted"), ["deferred"] * 5),
+        ("unknown@example.com", {}, ("sent", None), ["uncertain", "sent"]),
+        ("unknown@example.com", {"onUncertain": "hold"}, ("failed", "outcome-unknown"), ["uncertain"]),
+    ],
+)
+def test_each_simulated_recipient_ends_as_it_is_called(
+    world: World, recipient: str, fields: dict[str, str], ending: tuple[str, str | None], outcomes: list[str]
+) -> None:
+    client = coming_in(world, *SEND, "--sandbox")
+    id = client.notify(recipient, **fields).json["id"]
+
+    eventually(lambda: client.notification(id)["finishedAt"], within=30, saying=world.system.logs)
+    shown = client.notification(id)
+    assert (shown["status"], shown["failureReason"], shown["sandbox"]) == (*ending, True)
+    assert [attempt["outcome"] for attempt in client.attempts(id)] == outcomes
+    assert world.mail_server.mails == []
+
+
+def test_a_key_that_is_not_for_tests_sends(world: World) -> None:
+    client = coming_in(world, *SEND)
+    recipient = world.recipient()
+    id = client.notify(recipient).json["id"]
+
+    eventually(lambda: client.notification(id)["status"] == "sent")
+    assert len(world.mail_server.mails_to(recipient)) == 1
+
+
+def test_no_secret_is_left_in_logs_redis_or_the_database(world: World) -> None:
+    client = coming_in(world, *SEND)
+    key = KeyText.parse(client.key)
+    assert key is not None
+    id = client.notify(world.recipient()).json["id"]
+    eventually(lambda: client.notification(id)["status"] == "sent")
+    world.system.client.request("GET", "/api/notifications", headers={"Authorization": f"Bearer {client.key}x"})
+
+    logs = "".join(log.read_text() for log in world.system.directory.glob("*.log"))
+    assert f'"key":{key.id}' in logs  # They have been written, and say which key it was.
+    for place in (logs, everything_in_redis(world), everything_in_the_database(world)):
+        assert len(place) > 100
+        assert key.secret not in place
+    assert key.digest.hex() in everything_in_the_database(world)
+
+
+def everything_in_redis(world: World) -> str:
+    found = []
+    with redis.Redis.from_url(world.system.environ["REDIS_URL"]) as client:
+        for name in client.scan_iter():
+            found.append(f"{name!r} {client.dump(name)!r}")
+    return "\n".join(found)
+
+
+def everything_in_the_database(world: World) -> str:
+    ledger = world.system.ledger
+    tables = [name for (name,) in ledger.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    assert {"keys", "clients", "notifications", "attempts"} <= set(tables)
+    return "\n".join(row for name in tables for (row,) in ledger.rows(f"SELECT t::text FROM {name} AS t"))

@@ -1,0 +1,334 @@
+"""Who may come in and do what: every route, every scope, another client's ids, and whatever stands for a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.auth import PUBLIC, PUBLIC_BELOW
+from cli.servers.valkey import Valkey
+from db import secrets
+from db.secrets import KeyText
+from tests.client import NOTIFICATIONS
+from tests.contract import CheckedClient
+from tests.eventually import eventually, outlast
+from tests.integration.api import Api, running
+from tests.keys import EVERY, client, key
+
+DRAFT = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
+# Which of the scopes opens an operation, with a body that it takes.
+OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
+    ("POST", NOTIFICATIONS): ({"send"}, DRAFT),
+    ("GET", NOTIFICATIONS): ({"read"}, None),
+    ("GET", f"{NOTIFICATIONS}/{{id}}"): ({"read"}, None),
+    ("GET", f"{NOTIFICATIONS}/{{id}}/attempts"): ({"read"}, None),
+    ("PATCH", f"{NOTIFICATIONS}/{{id}}"): ({"manage"}, {"sendAt": None}),
+    ("POST", f"{NOTIFICATIONS}/{{id}}/cancel"): ({"manage"}, {}),
+    ("POST", f"{NOTIFICATIONS}/{{id}}/retry"): ({"manage"}, {}),
+    ("POST", f"{NOTIFICATIONS}/retry"): ({"manage"}, {"filter": {}, "dryRun": True}),
+    ("POST", f"{NOTIFICATIONS}/batch"): ({"send"}, {"items": [DRAFT]}),
+    ("GET", "/api/pauses"): ({"read"}, None),
+    ("PUT", "/api/pauses/client"): ({"manage"}, None),
+    ("DELETE", "/api/pauses/client"): ({"manage"}, None),
+    ("PUT", "/api/pauses/channels/{type}"): ({"admin"}, None),
+    ("DELETE", "/api/pauses/channels/{type}"): ({"admin"}, None),
+    ("POST", "/api/clients"): ({"admin"}, {"name": "new"}),
+    ("GET", "/api/clients"): ({"admin"}, None),
+    ("GET", "/api/clients/{id}"): ({"admin"}, None),
+    ("PATCH", "/api/clients/{id}"): ({"admin"}, {"rateLimit": 5}),
+    ("POST", "/api/clients/{id}/keys"): ({"admin", "manage"}, {"name": "new", "scopes": ["manage"]}),
+    ("GET", "/api/clients/{id}/keys"): ({"admin", "manage"}, None),
+    ("GET", "/api/keys/{id}"): ({"admin", "manage"}, None),
+    ("DELETE", "/api/keys/{id}"): ({"admin", "manage"}, None),
+    ("POST", "/api/keys/{id}/rotate"): ({"admin", "manage"}, {}),
+    ("GET", "/api/templates"): ({"read"}, None),
+    ("PUT", "/api/templates/{name}"): ({"manage"}, {"subject": "Hi", "text": "Hello"}),
+    ("GET", "/api/templates/{name}"): ({"read"}, None),
+    ("DELETE", "/api/templates/{name}"): ({"manage"}, None),
+    ("POST", "/api/templates/{name}/preview"): ({"read"}, {}),
+    ("GET", "/api/templates/{name}/versions"): ({"read"}, None),
+    ("GET", "/api/templates/{name}/versions/{version}"): ({"read"}, None),
+    ("GET", "/api/suppressions"): ({"read"}, None),
+    ("POST", "/api/suppressions"): ({"manage"}, {"address": "gone@example.com"}),
+    ("GET", "/api/suppressions/{address}"): ({"read"}, None),
+    ("DELETE", "/api/suppressions/{address}"): ({"manage"}, None),
+}
+# In a path, what stands for one thing; an address and a name are each client's own.
+NOWHERE = {"{id}": "999999999", "{name}": "nowhere", "{address}": "nowhere@example.com"}
+WITH_ID = [(m, path) for m, path in OPERATIONS if any(n in path for n in NOWHERE) and m != "PUT"]
+FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+Post = Callable[..., CheckedClient]
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required", key_cache=0.2) as api:
+        yield api
+
+
+def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
+    client = api.client
+    client.key = str(with_key)
+    return client
+
+
+def place(api: Api, path: str, owner: int) -> str:
+    """The path, to something that this client owns."""
+    path = path.replace("{type}", "email")
+    if "{name}" in path:
+        return template(api, owner, path)
+    if "{address}" in path:
+        api.ledger.rows(
+            "INSERT INTO suppressions (client_id, address, reason) VALUES (%s, %s, 'manual')"
+            " ON CONFLICT DO NOTHING RETURNING address",
+            owner,
+            f"gone{owner}@example.com",
+        )
+        return path.replace("{address}", f"gone{owner}@example.com")
+    if path.startswith(NOTIFICATIONS):
+        [(id,)] = api.ledger.rows(
+            "INSERT INTO notifications (type, recipient, subject, message, client_id, status, failure_reason,"
+            " finished_at, next_attempt_at, dispatch_after) VALUES ('email', 'a@example.com', 'Hi', 'Hello', %s,"
+            " CASE WHEN %s THEN 'failed' ELSE 'pending' END, CASE WHEN %s THEN 'rejected' END,"
+            " CASE WHEN %s THEN now() END, CASE WHEN NOT %s THEN now() END, CASE WHEN NOT %s THEN now() END)"
+            " RETURNING id",
+            owner,
+            *[path.endswith("/retry")] * 5,
+        )
+    elif path.startswith("/api/clients"):
+        id = owner
+    else:
+        id = key(api.ledger, ["manage"], of=owner).id
+    return path.replace("{id}", str(id))
+
+
+def template(api: Api, owner: int, path: str) -> str:
+    """The path, to a template that this client owns."""
+    [(name, version)] = api.ledger.rows(
+        "WITH head AS (INSERT INTO template_names AS n (client_id, name, version, digest)"
+        " VALUES (%s, %s, 1, '') ON CONFLICT (client_id, name) DO UPDATE"
+        " SET version = n.version + 1, digest = '' RETURNING client_id, name, version)"
+        " INSERT INTO templates (client_id, name, version, subject, text)"
+        " SELECT client_id, name, version, 'Hi', 'Hello' FROM head RETURNING name, version",
+        owner,
+        f"welcome{owner}",
+    )
+    return path.replace("{name}", name).replace("{version}", str(version))
+
+
+def send(client: CheckedClient, method: str, path: str, document: Any) -> Any:
+    if document is None:
+        return client.request(method, path)
+    return client.request(method, path, json.dumps(document).encode(), {"Content-Type": "application/json"})
+
+
+def test_every_operation_stands_in_the_matrix(api: Api) -> None:
+    documented = {
+        (method.upper(), path)
+        for path, item in api.contract.document["paths"].items()
+        for method in item.keys() - {"parameters"}
+        if path not in PUBLIC and not path.startswith(PUBLIC_BELOW)
+    }
+    assert documented == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("scope", EVERY)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, path: str, scope: str) -> None:
+    scopes, document = OPERATIONS[method, path]
+    if document == {"name": "new"}:
+        document = {"name": f"new for {scope}"}
+    answer = send(coming_in(api, key(api.ledger, [scope])), method, place(api, path, 1), document)
+
+    assert answer.status in ((200, 201, 204) if scope in scopes else (403,))
+    if scope not in scopes:
+        named = answer.json["detail"].split("'")[1]
+        assert named in scopes
+        assert answer.headers["www-authenticate"].endswith(f'error="insufficient_scope", scope="{named}"')
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_ID)
+def test_what_is_another_clients_is_not_there(api: Api, method: str, path: str) -> None:
+    other = client(api.ledger, f"{method} {path}")
+    theirs = place(api, path, other)
+    asking = coming_in(api, key(api.ledger, ["send", "read", "manage"]))
+    scopes, document = OPERATIONS[method, path]
+    answer = send(asking, method, theirs, document)
+
+    if scopes == {"admin"}:
+        assert answer.status == 403
+    else:
+        for name, unknown in {**NOWHERE, "{version}": "1"}.items():
+            path = path.replace(name, unknown)
+        nowhere = send(asking, method, path, document)
+        assert answer.status == nowhere.status == 404
+        assert answer.raw == nowhere.raw
+
+
+def test_a_client_lists_and_shows_its_own_notifications_only(api: Api) -> None:
+    one, other = (client(api.ledger, name) for name in ("one", "other"))
+    first, second = (coming_in(api, key(api.ledger, ["send", "read"], of=id)) for id in (one, other))
+    mine, theirs = (asking.notify("a@example.com").json["id"] for asking in (first, second))
+
+    assert [item["id"] for item in first.get(NOTIFICATIONS).json["items"]] == [mine]
+    assert [item["id"] for item in second.get(NOTIFICATIONS).json["items"]] == [theirs]
+    for query in ({"recipient": "a@example.com"}, {"status": "pending"}):
+        assert [item["id"] for item in first.get(NOTIFICATIONS, **query).json["items"]] == [mine]
+    assert first.get(f"{NOTIFICATIONS}/{theirs}").status == 404
+
+
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_supervisors_and_readers_of_the_contract_need_no_key(api: Api, path: str) -> None:
+    assert api.client.get(path).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/nowhere", "/healthz/", "/healthz/x", "//healthz", "/readyz%2f"])
+def test_what_is_not_public_by_name_needs_a_key(api: Api, path: str) -> None:
+    assert api.client.get(path).status == 401
+
+
+def refused(api: Api) -> dict[str, str]:
+    """Headers that are all refused, and for what reason."""
+    right = str(key(api.ledger))
+    revoked, expired = key(api.ledger), key(api.ledger, expires_in=-1)
+    api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", revoked.id)
+    return {
+        "nothing": "",
+        "no scheme": right,
+        "another scheme": f"Basic {right}",
+        "no key": "Bearer",
+        "no key but space": "Bearer  ",
+        "two keys": f"Bearer {right} {right}",
+        "a list": f"Bearer {right}, Bearer {right}",
+        "quoted": f'Bearer "{right}"',
+        "malformed": "Bearer secret",
+        "unknown": f"Bearer {KeyText(999_999, False, secrets.new())}",
+        "beyond bigint": f"Bearer ntf_live_{10**18}_{secrets.new()}",
+        "another's secret": f"Bearer {key(api.ledger)._replace(secret=secrets.new())}",
+        "for the sandbox": f"Bearer {key(api.ledger)._replace(sandbox=True)}",
+        "revoked": f"Bearer {revoked}",
+        "expired": f"Bearer {expired}",
+        "huge": f"Bearer {'x' * 7_000}",
+    }
+
+
+def test_whatever_is_wrong_with_a_key_the_answer_is_the_same(api: Api) -> None:
+    seen = set()
+    for why, header in refused(api).items():
+        answer = api.client.request("GET", NOTIFICATIONS, headers={"Authorization": header} if header else None)
+        assert answer.status == 401, why
+        seen.add((answer.raw, answer.headers["www-authenticate"]))
+
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_the_scheme_is_written_as_one_likes(api: Api, scheme: str) -> None:
+    given = {"Authorization": f"{scheme} {key(api.ledger)}"}
+
+    assert api.client.request("GET", NOTIFICATIONS, headers=given).status == 200
+
+
+@FUZZ
+@given(
+    header=st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=200)
+    | st.builds("Bearer {}".format, st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=100))
+    | st.builds("Bearer ntf_{}_{}_{}".format, st.sampled_from(["live", "test"]), st.integers(), st.text("aA0_-"))
+)
+def test_no_header_opens_or_breaks_anything(api: Api, header: str) -> None:
+    given = header.replace("\x7f", "").encode("latin-1").decode("latin-1").strip()
+
+    assert api.client.request("GET", NOTIFICATIONS, headers={"Authorization": given}).status in (400, 401)
+
+
+def test_a_request_without_a_key_stores_nothing_and_is_not_read(api: Api) -> None:
+    before = api.ledger.rows("SELECT count(*) FROM notifications")
+
+    assert api.client.notify("a@example.com").status == 401
+    assert api.client.request("POST", NOTIFICATIONS, b"{" * 10_000).status == 401
+    assert api.ledger.rows("SELECT count(*) FROM notifications") == before
+
+
+def test_a_key_works_until_it_expires(api: Api) -> None:
+    asking = coming_in(api, key(api.ledger, expires_in=2))
+
+    assert asking.get(NOTIFICATIONS).status == 200
+    eventually(lambda: asking.get(NOTIFICATIONS).status == 401)
+
+
+def test_the_last_use_is_noted_behind_the_answer(api: Api) -> None:
+    used, unused = key(api.ledger), key(api.ledger)
+    coming_in(api, used).get(NOTIFICATIONS)
+    coming_in(api, unused._replace(secret=secrets.new())).get(NOTIFICATIONS)
+    noted = "SELECT last_used_at FROM keys WHERE id = %s"
+
+    eventually(lambda: api.ledger.rows(noted, used.id)[0][0] is not None)
+    assert api.ledger.rows(noted, unused.id)[0][0] is None
+
+
+def test_a_revoked_key_works_nowhere_after_a_second(module_database_url: str, redis_server: Valkey, api: Api) -> None:
+    """With the longest cache that there may be, in two processes that have both just used it."""
+    with (
+        running(module_database_url, redis_server.url, auth="required", key_cache=1) as one,
+        running(module_database_url, redis_server.url, auth="required", key_cache=1) as other,
+    ):
+        doomed = key(api.ledger)
+        clients = [coming_in(one, doomed), coming_in(other, doomed)]
+        assert [client.get(NOTIFICATIONS).status for client in clients] == [200, 200]
+        assert coming_in(one, key(api.ledger)).request("DELETE", f"/api/keys/{doomed.id}").status == 200
+        outlast(1.0)
+        assert [client.get(NOTIFICATIONS).status for client in clients] == [401, 401]
+
+
+def test_under_load_a_revoked_key_works_no_more_after_a_second(api: Api) -> None:
+    """Those who ask all the time do not keep it alive."""
+    doomed = key(api.ledger)
+
+    def statuses(_: int) -> int:
+        with coming_in(api, doomed) as asking:
+            while (answer := asking.get(NOTIFICATIONS)).status == 200 and not over:
+                pass
+            return answer.status
+
+    over: list[bool] = []
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(statuses, n) for n in range(4)]
+        api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
+        outlast(1.0)
+        over.append(True)
+        assert [one.result(10) for one in asking] == [401] * 4
+
+
+def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> None:
+    used = key(api.ledger)
+    id = coming_in(api, used).notify("a@example.com").json["id"]
+
+    [line] = eventually(lambda: [e for e in api.events if f'"id":{id},' in e and "accepted" in e])
+    assert '"client":1' in line
+    assert f'"key":{used.id}' in line
+    assert used.secret not in api.log
+
+
+def test_where_keys_cannot_be_looked_up_it_is_a_503_and_never_a_401(
+    module_database_url: str, redis_server: Valkey
+) -> None:
+    impatient: dict[str, Any] = {"key_cache": 0.2, "db_statement_timeout": 0.2}
+    with running(module_database_url, redis_server.url, auth="required", **impatient) as api:
+        known, new = (coming_in(api, key(api.ledger)) for _ in range(2))
+        assert known.get(NOTIFICATIONS).status == 200
+        with closing(psycopg2.connect(module_database_url)) as holder, holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE")
+            eventually(lambda: known.get(NOTIFICATIONS).status == 503)
+            answers = [known.get(NOTIFICATIONS), new.get(NOTIFICATIONS), new.notify("a@example.com")]
+            assert [(answer.status, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 3
+            assert api.client.get(NOTIFICATIONS).status == 401
+            assert api.client.get("/healthz").status == 200
+        eventually(lambda: known.get(NOTIFICATIONS).status == 200)

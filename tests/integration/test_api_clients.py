@@ -1,0 +1,273 @@
+"""Clients and keys over the API: what is taken, what is shown, and who may give what to whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from db.secrets import KeyText
+from tests.client import NOTIFICATIONS
+from tests.contract import CheckedClient, faults
+from tests.integration.api import Api, running
+from tests.keys import client, key
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required", key_cache=0) as api:
+        yield api
+
+
+@pytest.fixture
+def admin(api: Api) -> CheckedClient:
+    return coming_in(api, key(api.ledger, ["admin"]))
+
+
+def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
+    client = api.client
+    client.key = str(with_key)
+    return client
+
+
+def name() -> str:
+    return f"client {next(_numbers)}"
+
+
+def patch(asking: CheckedClient, id: int, document: object) -> Any:
+    body = json.dumps(document).encode()
+    return asking.request("PATCH", f"/api/clients/{id}", body, {"Content-Type": "application/json"})
+
+
+def test_a_client_is_shown_as_it_was_made(admin: CheckedClient) -> None:
+    limits = {"rateLimit": 600, "dailyQuota": 1_000, "pendingLimit": 5, "senders": ["a@shop.example", "@shop.example"]}
+    made = admin.post("/api/clients", {"name": name(), **limits})
+
+    assert made.status == 201
+    assert made.json.items() >= limits.items()
+    assert admin.get(made.headers["location"]).json == made.json
+
+
+def test_a_client_without_limits_has_none(admin: CheckedClient) -> None:
+    made = admin.post("/api/clients", {"name": name()}).json
+
+    assert (made["rateLimit"], made["dailyQuota"], made["pendingLimit"], made["senders"]) == (None, None, None, [])
+
+
+def test_a_name_that_is_taken_is_a_conflict(admin: CheckedClient) -> None:
+    assert admin.post("/api/clients", {"name": "default"}).status == 409
+
+
+def test_what_is_not_named_stays_as_it_is(admin: CheckedClient) -> None:
+    made = admin.post("/api/clients", {"name": name(), "rateLimit": 5, "senders": ["@a.example"]}).json
+    changed = patch(admin, made["id"], {"rateLimit": None, "dailyQuota": 7})
+
+    assert changed.status == 200
+    assert changed.json == {**made, "rateLimit": None, "dailyQuota": 7}
+    assert admin.get(f"/api/clients/{made['id']}").json == changed.json
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("rateLimit", value) for value in (0, -1, 1.5, "5", True, 2**31)),
+        *(("senders", value) for value in (None, "@a.example", [1], [""], ["a"], ["@"], ["a@b@c"], ["@a b"])),
+        *(("senders", value) for value in (["@a.example"] * 2, [f"{n}@a.example" for n in range(101)], ["x" * 255])),
+        *(("name", value) for value in ("", "x" * 101, "a\nb", 7, None)),
+    ],
+)
+def test_a_fault_in_a_client_is_named(admin: CheckedClient, field: str, value: object) -> None:
+    answer = admin.post("/api/clients", {"name": name(), field: value})
+
+    assert answer.status == 422
+    assert [pointer.split("/")[1] for pointer in faults(answer)] == [field]
+
+
+def test_changes_are_checked_as_well(admin: CheckedClient) -> None:
+    assert faults(patch(admin, 1, {"name": "x", "rateLimit": 0})).keys() == {"/name", "/rateLimit"}
+    assert faults(patch(admin, 1, {})) == {"": "must name at least 1 field"}
+    assert patch(admin, 999_999, {"rateLimit": 1}).status == 404
+
+
+@pytest.mark.parametrize("path", ["/api/clients", "/api/clients/{id}/keys"])
+def test_a_list_is_paged_oldest_first(api: Api, admin: CheckedClient, path: str) -> None:
+    owner = client(api.ledger, name())
+    made = [key(api.ledger, of=owner).id for _ in range(5)]
+    if path == "/api/clients":
+        made = [client(api.ledger, name()) for _ in range(5)]
+    seen: list[int] = []
+    page: Any = {"nextCursor": "1"}
+    while page["nextCursor"] is not None:
+        page = admin.get(path.format(id=owner), limit=2, cursor=page["nextCursor"]).json
+        assert len(page["items"]) <= 2
+        seen += [item["id"] for item in page["items"]]
+
+    assert seen[-5:] == made
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=0", "foo=1", "limit=1&limit=1"]
+)
+@pytest.mark.parametrize("path", ["/api/clients", "/api/clients/1/keys"])
+def test_a_wrong_query_is_named(admin: CheckedClient, path: str, query: str) -> None:
+    answer = admin.get(f"{path}?{query}")
+
+    assert answer.status == 400
+    assert list(faults(answer)) == [query.partition("=")[0]]
+
+
+def test_a_key_is_shown_once_and_works(api: Api, admin: CheckedClient) -> None:
+    owner = client(api.ledger, name())
+    wanted = {"name": "app", "scopes": ["send", "read"], "expiresAt": "2999-01-01T00:00:00Z"}
+    answer = admin.post(f"/api/clients/{owner}/keys", wanted)
+    made = answer.json
+
+    assert answer.status == 201
+    assert answer.headers["cache-control"] == "no-store"
+    assert made.items() >= {**wanted, "clientId": owner, "sandbox": False}.items()
+    assert coming_in(api, made.pop("key")).get(NOTIFICATIONS).status == 200
+    shown = admin.get(f"/api/keys/{made['id']}")
+    assert shown.json | {"lastUsedAt": None} == made
+    assert "key" not in admin.get(f"/api/clients/{owner}/keys").json["items"][0]
+
+
+def test_what_is_stored_is_the_digest_and_nothing_else(api: Api, admin: CheckedClient) -> None:
+    made = KeyText.parse(admin.post("/api/clients/1/keys", {"name": "app", "scopes": ["read"]}).json["key"])
+
+    assert made is not None
+    [(row,)] = api.ledger.rows("SELECT keys::text FROM keys WHERE id = %s", made.id)
+    assert made.digest.hex() in row
+    assert made.secret not in row
+    assert made.secret not in api.log
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("scopes", value) for value in ([], ["admin"], ["send", "send"], ["SEND"], "send", None, [None])),
+        *(("expiresAt", value) for value in ("2020-01-01T00:00:00Z", "tomorrow", "2999-01-01", 7, None)),
+        *(("sandbox", value) for value in (None, "true", 1)),
+        *(("name", value) for value in ("", None, "a\tb")),
+        ("client", 2),
+    ],
+)
+def test_a_fault_in_a_key_is_named(admin: CheckedClient, field: str, value: object) -> None:
+    answer = admin.post("/api/clients/1/keys", {"name": "app", "scopes": ["read"], field: value})
+
+    assert answer.status == 422
+    assert [pointer.split("/")[1] for pointer in faults(answer)] == [field]
+
+
+def test_a_key_of_no_client_is_not_made(admin: CheckedClient) -> None:
+    assert admin.post("/api/clients/999999/keys", {"name": "app", "scopes": ["read"]}).status == 404
+    assert admin.get("/api/clients/999999/keys").status == 404
+
+
+def test_a_key_gives_no_scope_that_it_has_not(api: Api) -> None:
+    asking = coming_in(api, key(api.ledger, ["manage", "read"]))
+
+    assert asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["read", "manage"]}).status == 201
+    answer = asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["read", "send"]})
+    assert answer.status == 403
+    assert "'send'" in answer.json["detail"]
+
+
+def test_a_key_gets_no_scope_that_it_has_not_by_rotation(api: Api) -> None:
+    asking = coming_in(api, key(api.ledger, ["manage", "read"]))
+
+    assert asking.post(f"/api/keys/{key(api.ledger, ['read']).id}/rotate", {}).status == 201
+    assert asking.post(f"/api/keys/{key(api.ledger, ['send']).id}/rotate", {}).status == 403
+
+
+@pytest.mark.parametrize("scopes", [["manage", "send", "read"], ["admin", "manage"]])
+def test_nobody_makes_admins_over_the_network(api: Api, scopes: list[str]) -> None:
+    target = key(api.ledger, ["admin"])
+    asking = coming_in(api, key(api.ledger, scopes))
+
+    assert asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["admin"]}).status == 422
+    assert asking.post(f"/api/keys/{target.id}/rotate", {}).status == 403
+
+
+def test_a_key_that_leaked_is_revoked_by_whoever_manages_but_not_an_admins(api: Api, admin: CheckedClient) -> None:
+    manager = coming_in(api, key(api.ledger, ["manage"]))
+    leaked, chief = key(api.ledger, ["send"]), key(api.ledger, ["admin"])
+
+    assert manager.request("DELETE", f"/api/keys/{leaked.id}").json["revokedAt"] is not None
+    assert manager.request("DELETE", f"/api/keys/{chief.id}").status == 403
+    assert admin.request("DELETE", f"/api/keys/{chief.id}").status == 200
+
+
+def test_to_revoke_again_changes_nothing(api: Api, admin: CheckedClient) -> None:
+    path = f"/api/keys/{key(api.ledger).id}"
+
+    assert admin.request("DELETE", path).raw == admin.request("DELETE", path).raw
+    assert admin.request("DELETE", "/api/keys/999999").status == 404
+
+
+def test_a_key_for_tests_decides_about_such_keys_only(api: Api) -> None:
+    tester = coming_in(api, key(api.ledger, ["manage", "send"], sandbox=True))
+    real, toy = key(api.ledger, ["send"]), key(api.ledger, ["send"], sandbox=True)
+    wanted = {"name": "a", "scopes": ["send"]}
+
+    assert tester.post("/api/clients/1/keys", wanted).status == 403
+    assert tester.post(f"/api/keys/{real.id}/rotate", {}).status == 403
+    assert tester.request("DELETE", f"/api/keys/{real.id}").status == 403
+    made = tester.post("/api/clients/1/keys", {**wanted, "sandbox": True})
+    assert made.json["key"].startswith("ntf_test_")
+    assert tester.post(f"/api/keys/{toy.id}/rotate", {}).json["sandbox"] is True
+
+
+def test_both_keys_work_during_the_overlap_of_a_rotation(api: Api, admin: CheckedClient) -> None:
+    old = key(api.ledger, ["read"])
+    new = admin.post(f"/api/keys/{old.id}/rotate", {"overlap": 3_600}).json
+
+    assert [coming_in(api, text).get(NOTIFICATIONS).status for text in (str(old), new["key"])] == [200, 200]
+    before = admin.get(f"/api/keys/{old.id}").json
+    assert before["replacedBy"] == new["id"]
+    assert before["expiresAt"] is not None
+
+
+def test_a_rotation_without_overlap_ends_the_old_key(api: Api, admin: CheckedClient) -> None:
+    old = key(api.ledger, ["read"])
+    new = admin.post(f"/api/keys/{old.id}/rotate", {"overlap": 0}).json
+
+    assert [coming_in(api, text).get(NOTIFICATIONS).status for text in (str(old), new["key"])] == [401, 200]
+
+
+def test_a_rotation_needs_no_body_and_is_made_once(api: Api, admin: CheckedClient) -> None:
+    path = f"/api/keys/{key(api.ledger, ['read']).id}/rotate"
+
+    assert admin.request("POST", path).status == 201
+    assert admin.request("POST", path).status == 409
+    assert admin.request("POST", "/api/keys/999999/rotate").status == 404
+
+
+@pytest.mark.parametrize("overlap", [-1, 2_592_001, "1", None, 1.5])
+def test_a_fault_in_a_rotation_is_named(api: Api, admin: CheckedClient, overlap: object) -> None:
+    answer = admin.post(f"/api/keys/{key(api.ledger, ['read']).id}/rotate", {"overlap": overlap})
+
+    assert list(faults(answer)) == ["/overlap"]
+
+
+@pytest.mark.parametrize("id", ["0", "-1", "x", "1e3", "99999999999999999999", "%00", "１"])  # noqa: RUF001 - a digit
+@pytest.mark.parametrize("path", ["/api/clients/{}", "/api/clients/{}/keys", "/api/keys/{}"])
+def test_an_id_that_is_none_leads_nowhere(admin: CheckedClient, path: str, id: str) -> None:
+    assert admin.get(path.format(quote(id, safe="%"))).status == 404
+
+
+def test_what_comes_in_with_a_key_for_tests_is_marked(api: Api) -> None:
+    tester = coming_in(api, key(api.ledger, ["send", "read"], sandbox=True, of=client(api.ledger, name())))
+    made = tester.notify("refused@example.com").json
+
+    assert made["sandbox"] is True
+    assert tester.notification(made["id"])["sandbox"] is True
+    assert [item["id"] for item in tester.get(NOTIFICATIONS, sandbox="true").json["items"]] == [made["id"]]
+    assert tester.get(NOTIFICATIONS, sandbox="false").json["items"] == []

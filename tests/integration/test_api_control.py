@@ -1,0 +1,262 @@
+"""Cancel, retry, retry many, pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import NOTIFICATIONS, Response
+from tests.contract import CheckedClient, faults
+from tests.eventually import eventually
+from tests.integration.api import Api, running
+from tests.integration.test_bell import lists
+
+RETRY = f"{NOTIFICATIONS}/retry"
+FAIL = (
+    "UPDATE notifications SET status = 'failed', failure_reason = %s, finished_at = now(), attempt_count = 5,"
+    " retry_count = 4, next_attempt_at = NULL, dispatch_after = NULL WHERE id = %s RETURNING id"
+)
+PROCESS = (
+    "UPDATE notifications SET status = 'processing', claimed_at = now(), claimed_by = gen_random_uuid(),"
+    " next_attempt_at = NULL, dispatch_after = NULL WHERE id = %s RETURNING id"
+)
+PAUSES = "/api/pauses"
+MINE, MAIL = f"{PAUSES}/client", f"{PAUSES}/channels/email"
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, retry_limit=20, retry_count_limit=30) as api:
+        yield api
+
+
+@pytest.fixture
+def client(api: Api, redis_url: str) -> CheckedClient:
+    return api.client
+
+
+@pytest.fixture
+def nobody_else(api: Api) -> None:
+    api.ledger.rows("DELETE FROM notifications RETURNING id")
+
+
+def pending(client: CheckedClient, recipient: str = "a@example.com", **fields: object) -> int:
+    return int(client.notify(recipient, **fields).json["id"])
+
+
+def failed(api: Api, reason: str = "exhausted", **fields: Any) -> int:
+    id = pending(api.client, **fields)
+    api.ledger.rows(FAIL, reason, id)
+    return id
+
+
+def verb(client: CheckedClient, id: object, word: str) -> Response:
+    return client.request("POST", f"{NOTIFICATIONS}/{id}/{word}")
+
+
+# one
+
+
+def test_a_pending_one_is_cancelled_once(client: CheckedClient) -> None:
+    id = pending(client)
+    cancelled = verb(client, id, "cancel")
+
+    assert (cancelled.status, cancelled.json["status"]) == (200, "cancelled")
+    assert cancelled.json["nextAttemptAt"] is None
+    assert cancelled.json == client.notification(id)
+    again = verb(client, id, "cancel")
+    assert again.status == 409
+    assert again.json["detail"] == "The notification is cancelled; only one that is pending can be cancelled."
+
+
+def test_what_is_being_sent_or_has_failed_is_not_cancelled(api: Api, client: CheckedClient) -> None:
+    held = pending(client)
+    api.ledger.rows(PROCESS, held)
+    over = failed(api)
+
+    for id, status in ((held, "processing"), (over, "failed")):
+        refused = verb(client, id, "cancel")
+        assert (refused.status, refused.json["detail"].split(";")[0]) == (409, f"The notification is {status}")
+
+
+def test_a_failed_one_is_pending_again_and_rung(api: Api, client: CheckedClient) -> None:
+    id = failed(api, "rejected")
+    eventually(lists)
+    retried = verb(client, id, "retry")
+
+    assert (retried.status, retried.json["status"]) == (200, "pending")
+    assert (retried.json["attemptCount"], retried.json["retryCount"], retried.json["failureReason"]) == (5, 0, None)
+    eventually(lambda: lists() == [[id], [id]])
+    again = verb(client, id, "retry")
+    assert again.status == 409
+    assert again.json["detail"] == "The notification is pending; only one that is failed can be retried."
+
+
+def test_a_failed_one_that_is_too_late_is_not_retried(api: Api, client: CheckedClient) -> None:
+    id = failed(api, "expired")
+    api.ledger.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING id", id)
+    refused = verb(client, id, "retry")
+
+    assert (refused.status, refused.json["detail"]) == (
+        409,
+        "Its expiresAt has passed, so that it cannot be retried.",
+    )
+
+
+@pytest.mark.parametrize("word", ["cancel", "retry"])
+@pytest.mark.parametrize("id", ["0", "-1", "999999", "x", str(2**63), "%00", "%FF"])
+def test_an_id_of_no_notification_is_not_found(client: CheckedClient, id: str, word: str) -> None:
+    assert verb(client, id, word).status == 404
+
+
+@pytest.mark.parametrize("word", ["cancel", "retry"])
+def test_a_body_has_no_effect_and_is_refused_unless_it_is_empty(client: CheckedClient, word: str) -> None:
+    path = f"{NOTIFICATIONS}/{pending(client)}/{word}"
+
+    assert faults(client.post(path, {"reason": "x"})) == {"": "must be empty: this takes no fields"}
+    assert client.request("POST", path, b"null").status == 400
+    assert client.post(path, {}).status in (200, 409)
+
+
+@pytest.mark.parametrize("path", [f"{NOTIFICATIONS}/1/cancel", f"{NOTIFICATIONS}/1/retry", RETRY])
+def test_only_post_draws_these_arrows(client: CheckedClient, path: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        assert client.request(method, path).status == 405
+
+
+# many
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_all_that_match_are_retried_step_by_step(api: Api, client: CheckedClient) -> None:
+    wanted = [failed(api) for _ in range(7)]
+    others = [failed(api, "rejected"), failed(api, "outcome-unknown"), pending(client)]
+    body: dict[str, Any] = {"filter": {"failureReason": "exhausted"}, "limit": 3}
+
+    assert client.post(RETRY, {"filter": body["filter"], "dryRun": True}).json == {"matched": 7, "more": False}
+    retried = []
+    while True:
+        step = client.post(RETRY, body).json
+        retried.append(step["retried"])
+        if step["nextCursor"] is None:
+            break
+        body["cursor"] = step["nextCursor"]
+
+    assert retried == [3, 3, 1]
+    assert {client.notification(id)["status"] for id in wanted} == {"pending"}
+    assert [client.notification(id)["status"] for id in others] == ["failed", "failed", "pending"]
+    assert client.post(RETRY, {"filter": body["filter"]}).json == {"retried": 0, "nextCursor": None}
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_a_step_that_is_repeated_finds_nothing_more_to_do(api: Api, client: CheckedClient) -> None:
+    for _ in range(4):
+        failed(api)
+    body = {"filter": {}, "limit": 2}
+    cursor = client.post(RETRY, body).json["nextCursor"]
+
+    assert client.post(RETRY, body | {"cursor": cursor}).json["retried"] == 2
+    assert client.post(RETRY, body | {"cursor": cursor}).json == {"retried": 0, "nextCursor": None}
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_a_dry_run_changes_nothing_and_counts_no_further_than_its_limit(api: Api, client: CheckedClient) -> None:
+    ids = [failed(api) for _ in range(31)]
+    dry = {"filter": {}, "dryRun": True}
+
+    assert client.post(RETRY, dry).json == {"matched": 30, "more": True}
+    client.post(f"{NOTIFICATIONS}/{ids[0]}/retry", {})
+    assert client.post(RETRY, dry).json == {"matched": 30, "more": False}
+    step = client.post(RETRY, {"filter": {}, "limit": 10}).json
+    assert client.post(RETRY, dry | {"cursor": step["nextCursor"]}).json == {"matched": 20, "more": False}
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
+    first = failed(api, recipient="one@example.com")
+    second = failed(api, "rejected", recipient="two@example.com")
+    created = client.notification(second)["createdAt"]
+
+    for given, count in [
+        ({}, 2),
+        ({"recipient": "one@example.com"}, 1),
+        ({"recipient": "one@example.com", "failureReason": "rejected"}, 0),
+        ({"createdFrom": created}, 1),
+        ({"createdTo": created}, 1),
+        ({"createdFrom": created, "createdTo": created}, 0),
+        ({"type": "email"}, 2),
+    ]:
+        assert client.post(RETRY, {"filter": given, "dryRun": True}).json["matched"] == count
+    assert client.post(RETRY, {"filter": {"createdTo": created}}).json["retried"] == 1
+    assert client.notification(first)["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("document", "pointers"),
+    [
+        ({}, ["/filter"]),
+        ([], [""]),
+        ({"filter": []}, ["/filter"]),
+        ({"filter": {"status": "failed"}}, ["/filter/status"]),
+        ({"filter": {"failureReason": "expired"}}, ["/filter/failureReason"]),
+        ({"filter": {"recipient": "a\0"}}, ["/filter/recipient"]),
+        ({"filter": {"createdFrom": "yesterday"}}, ["/filter/createdFrom"]),
+        ({"filter": {}, "limit": 0}, ["/limit"]),
+        ({"filter": {}, "limit": 21}, ["/limit"]),
+        ({"filter": {}, "limit": True}, ["/limit"]),
+        ({"filter": {}, "limit": 10**30}, ["/limit"]),
+        ({"filter": {}, "limit": "5"}, ["/limit"]),
+        ({"filter": {}, "dryRun": "yes"}, ["/dryRun"]),
+        ({"filter": {}, "dryRun": True, "limit": 5}, ["/limit"]),
+        ({"filter": {}, "cursor": "x"}, ["/cursor"]),
+        ({"filter": {}, "cursor": ""}, ["/cursor"]),
+        ({"filter": {}, "cursor": "é\0"}, ["/cursor"]),
+    ],
+)
+def test_what_is_no_bulk_retry_is_refused(client: CheckedClient, document: Any, pointers: list[str]) -> None:
+    refused = client.post(RETRY, document)
+
+    assert refused.status in (400, 422)
+    assert list(faults(refused)) == pointers
+
+
+# pauses
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "name"), [(MINE, "client", "default"), (MAIL, "channel", "email")], ids=["client", "channel"]
+)
+def test_a_pause_is_set_shown_and_taken_away_again(client: CheckedClient, path: str, kind: str, name: str) -> None:
+    began = client.request("PUT", path)
+    assert began.status == 200
+    assert began.json == {"kind": kind, "name": name, "paused": True, "since": began.json["since"]}
+    assert began.json["since"]
+    assert client.request("PUT", path).json == began.json
+    assert client.get(PAUSES).json == {"items": [began.json]}
+
+    ended = client.request("DELETE", path)
+    assert (ended.status, ended.json) == (200, began.json | {"paused": False, "since": None})
+    assert client.request("DELETE", path).json == ended.json
+    assert client.get(PAUSES).json == {"items": []}
+
+
+def test_what_is_paused_is_accepted(client: CheckedClient) -> None:
+    client.request("PUT", MINE)
+    assert client.notify("a@example.com").status == 201
+    client.request("DELETE", MINE)
+
+
+@pytest.mark.parametrize("type", ["pigeon", "EMAIL", "callback", "%00", "%FF", ""])
+def test_there_is_no_pause_of_a_channel_that_is_none(client: CheckedClient, type: str) -> None:
+    for method in ("PUT", "DELETE"):
+        assert client.request(method, f"{PAUSES}/channels/{type}").status == 404
+
+
+@pytest.mark.parametrize("path", [MINE, MAIL])
+def test_a_pause_takes_no_fields(client: CheckedClient, path: str) -> None:
+    for method in ("PUT", "DELETE"):
+        assert client.send(method, path, {"until": "tomorrow"}).status == 400
+    assert client.get(PAUSES).json == {"items": []}

@@ -1,0 +1,216 @@
+"""The arrows that a client draws: a time to send at, reschedule, cancel, redrive one or many."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from uuid import uuid4
+
+import pytest
+
+from db import failures, lifecycle, relay
+from db.database import Unacceptable, connection, rows
+from db.records import Times
+from tests.integration.rows import (
+    CLIENT,
+    GRACE,
+    WORKER,
+    accepted,
+    attempt,
+    claimed,
+    draft,
+    failed,
+    in_seconds,
+    passed,
+    row,
+    status,
+)
+
+pytestmark = pytest.mark.usefixtures("store")
+
+STRANGER = 2
+
+
+def scheduled(send_at: datetime | None, expires_at: datetime | None = None) -> int:
+    [one] = lifecycle.accept([draft()._replace(send_at=send_at, expires_at=expires_at)], GRACE)
+    return one.id
+
+
+def due() -> list[int]:
+    return [d.id for d in relay.take_due("normal", GRACE, 0, 100)]
+
+
+def sending(send_at: datetime | None) -> Times:
+    return Times(sends=True, send_at=send_at, expires=False, expires_at=None)
+
+
+def expiring(expires_at: datetime | None) -> Times:
+    return Times(sends=False, send_at=None, expires=True, expires_at=expires_at)
+
+
+# accept, later
+
+
+def test_what_is_to_be_sent_later_is_not_claimed_before_its_time() -> None:
+    id = scheduled(in_seconds(60))
+    assert lifecycle.claim([id], WORKER) == []
+    passed(61, id)
+    assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
+
+
+def test_what_is_to_be_sent_later_is_rung_by_the_relay_the_moment_it_is_due_behind_no_other_bell() -> None:
+    id = scheduled(in_seconds(60))
+    assert due() == []
+    passed(60.01, id)
+    assert [d.id for d in relay.take_due("normal", GRACE, 1000, 100)] == [id]
+
+
+def test_a_time_that_has_passed_means_now() -> None:
+    id = scheduled(in_seconds(-60))
+    stored = row(id)
+    assert stored["next_attempt_at"] == stored["created_at"]
+    assert stored["rung"]
+    assert (stored["dispatch_after"] - stored["created_at"]).total_seconds() == GRACE
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+00:00"])
+def test_any_time_that_python_knows_can_be_stored(text: str) -> None:
+    when = datetime.fromisoformat(text)
+    assert row(scheduled(when))["send_at"] == when
+
+
+def test_the_database_refuses_what_is_too_late_before_its_time() -> None:
+    then = in_seconds(60)
+    with pytest.raises(Unacceptable), connection():
+        scheduled(then, then)
+
+
+def test_a_retry_that_would_come_too_late_waits_for_its_end_and_may_be_rescheduled_until_then() -> None:
+    first, second = scheduled(None, in_seconds(30)), scheduled(None, in_seconds(30))
+    held = lifecycle.claim([first, second], WORKER)
+    lifecycle.settle([lifecycle.retry(c, attempt("deferred"), 60) for c in held], GRACE, time.monotonic())
+    assert [status(first), status(second)] == ["pending", "pending"]
+    assert lifecycle.reschedule(second, CLIENT, sending(None))
+    assert [c.id for c in lifecycle.claim([first, second], WORKER)] == [second]
+    rows("UPDATE notifications SET expires_at = now() WHERE id = %s", first)
+    assert lifecycle.expire(10) == [first]
+    assert row(first)["failure_reason"] == "expired"
+
+
+# reschedule
+
+
+def test_reschedule_moves_what_is_pending_to_another_time() -> None:
+    [id] = accepted()
+    assert lifecycle.reschedule(id, CLIENT, sending(in_seconds(60)))
+    assert (status(id), lifecycle.claim([id], WORKER), due()) == ("pending", [], [])
+    assert lifecycle.reschedule(id, CLIENT, sending(None))
+    assert row(id)["send_at"] is None
+    assert due() == [id]
+    assert lifecycle.claim([id], WORKER)
+
+
+def test_reschedule_changes_only_what_it_is_told_to() -> None:
+    id = scheduled(in_seconds(60), in_seconds(120))
+    before = row(id)
+    assert lifecycle.reschedule(id, CLIENT, expiring(None))
+    assert row(id) == before | {"expires_at": None}
+    later = in_seconds(90)
+    assert lifecycle.reschedule(id, CLIENT, sending(later))
+    assert (row(id)["send_at"], row(id)["next_attempt_at"], row(id)["dispatch_after"]) == (later,) * 3
+
+
+def test_reschedule_refuses_times_that_do_not_go_together() -> None:
+    id = scheduled(in_seconds(60), in_seconds(120))
+    assert not lifecycle.reschedule(id, CLIENT, sending(in_seconds(120.5)))
+    assert not lifecycle.reschedule(id, CLIENT, expiring(in_seconds(59)))
+    assert not lifecycle.reschedule(id, CLIENT, Times(True, None, True, in_seconds(-1)))
+    assert lifecycle.reschedule(id, CLIENT, Times(True, in_seconds(200), True, in_seconds(201)))
+
+
+def test_reschedule_refuses_what_is_being_sent_or_over() -> None:
+    held, over = claimed(), failed()
+    for id in (held.id, over):
+        assert not lifecycle.reschedule(id, CLIENT, sending(None))
+    assert [status(held.id), status(over)] == ["processing", "failed"]
+
+
+def test_nobody_draws_an_arrow_of_another_client() -> None:
+    [pending], over = accepted(), failed()
+    assert not lifecycle.reschedule(pending, STRANGER, sending(None))
+    assert not lifecycle.cancel(pending, STRANGER)
+    assert not lifecycle.redrive(over, STRANGER, GRACE)
+    assert lifecycle.redrive_all(STRANGER, {}, None, 10) == []
+    assert [status(pending), status(over)] == ["pending", "failed"]
+
+
+def test_a_stale_worker_cannot_settle_what_was_rescheduled() -> None:
+    stale = claimed()
+    lifecycle.release([(stale.id, stale.claim)])
+    assert lifecycle.reschedule(stale.id, CLIENT, sending(in_seconds(60)))
+    assert not lifecycle.settle([lifecycle.sent(stale, attempt())], GRACE, time.monotonic())
+    assert status(stale.id) == "pending"
+
+
+def test_a_stale_worker_cannot_settle_what_was_cancelled() -> None:
+    stale = claimed()
+    lifecycle.release([(stale.id, stale.claim)])
+    assert lifecycle.cancel(stale.id, CLIENT)
+    assert not lifecycle.settle([lifecycle.sent(stale, attempt())], GRACE, time.monotonic())
+    assert status(stale.id) == "cancelled"
+
+
+# redrive
+
+
+def test_redrive_refuses_what_is_too_late_by_now() -> None:
+    id = failed()
+    rows("UPDATE notifications SET expires_at = now() WHERE id = %s", id)
+    assert not lifecycle.redrive(id, CLIENT, GRACE)
+    assert lifecycle.redrive_all(CLIENT, {}, None, 10) == []
+    assert status(id) == "failed"
+
+
+def test_redrive_all_moves_the_oldest_first_and_leaves_them_to_the_relay() -> None:
+    ids = [failed() for _ in range(5)]
+    moved = lifecycle.redrive_all(CLIENT, {}, None, 3)
+    assert [p.id for p in moved] == ids[:3]
+    assert [status(id) for id in ids] == ["pending"] * 3 + ["failed"] * 2
+    assert [(row(id)["retry_count"], row(id)["attempt_count"]) for id in ids[:3]] == [(0, 1)] * 3
+    assert due() == ids[:3]
+    assert [p.id for p in lifecycle.redrive_all(CLIENT, {}, moved[-1], 3)] == ids[3:]
+
+
+def test_redrive_all_leaves_what_has_not_failed() -> None:
+    [pending], held = accepted(), claimed(uuid4())
+    assert lifecycle.redrive_all(CLIENT, {}, None, 10) == []
+    assert [status(pending), status(held.id)] == ["pending", "processing"]
+
+
+def test_what_fails_again_is_not_met_again_by_a_later_step() -> None:
+    first, second = failed(), failed()
+    [place] = lifecycle.redrive_all(CLIENT, {}, None, 1)
+    [held] = lifecycle.claim([first], WORKER)
+    lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
+    assert [p.id for p in lifecycle.redrive_all(CLIENT, {}, place, 10)] == [second]
+    assert status(first) == "failed"
+
+
+def test_redrive_all_and_count_go_by_the_same_filter() -> None:
+    failed()
+    wanted = failed("rejected", "b@example.com")
+    created = row(wanted)["created_at"]
+    filters = {
+        "failure_reason": "rejected",
+        "type": "email",
+        "recipient": "b@example.com",
+        "created_from": created,
+        "created_to": in_seconds(1),
+    }
+    for name, value in {**filters, "created_to": created, "recipient": "c@example.com"}.items():
+        matches = value == filters[name]
+        assert failures.count(CLIENT, filters | {name: value}, None, 10) == matches
+    assert failures.count(CLIENT, {}, None, 10) == 2
+    assert failures.count(CLIENT, {}, None, 1) == 1
+    assert [p.id for p in lifecycle.redrive_all(CLIENT, filters, None, 10)] == [wanted]
+    assert failures.count(CLIENT, {}, None, 10) == 1

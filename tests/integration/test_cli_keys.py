@@ -1,0 +1,166 @@
+"""`notify clients` and `notify keys`, on a database of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import settings
+from cli.main import notify
+from db import keys
+from db.database import connection, database, rows
+from db.secrets import KeyText
+from tests.environment import configured
+
+Run = Any
+
+
+@pytest.fixture
+def run(database_url: str) -> Iterator[Run]:
+    with configured(database_url=database_url):
+        settings.load.cache_clear()
+        yield lambda *words: CliRunner().invoke(notify, list(words))
+        database.close()
+
+
+def made(run: Run, *words: str) -> KeyText:
+    result: Result = run("keys", "create", "--name", "app", *words)
+    assert result.exit_code == 0, result.output
+    key = KeyText.parse(result.stdout.removesuffix("\n"))
+    assert key is not None
+    return key
+
+
+def test_a_key_is_the_only_line_on_stdout_and_works(run: Run) -> None:
+    key = made(run, "--scope", "send", "--scope", "read", "--scope", "send")
+
+    with connection():
+        found = keys.live([key.id])[key.id]
+    assert (found.digest, found.scopes, found.client.name) == (key.digest, frozenset({"send", "read"}), "default")
+
+
+def test_the_command_line_makes_admins(run: Run) -> None:
+    key = made(run, "--scope", "admin")
+
+    with connection():
+        assert keys.live([key.id])[key.id].scopes == frozenset({"admin"})
+
+
+def test_a_key_for_tests_says_so(run: Run) -> None:
+    assert str(made(run, "--scope", "send", "--sandbox")).startswith("ntf_test_")
+
+
+def test_json_is_what_the_api_would_show(run: Run) -> None:
+    shown = json.loads(run("keys", "create", "--name", "app", "--scope", "read", "--json").stdout)
+
+    assert (shown["clientId"], shown["scopes"], shown["createdAt"][-1]) == (1, ["read"], "Z")
+    assert KeyText.parse(shown["key"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--name", "app"), 2, "--scope"),
+        (("--name", "", "--scope", "send"), 1, "name: must not be empty"),
+        (("--name", "a\nb", "--scope", "send"), 1, "name: must be one line"),
+        (("--name", "app", "--scope", "root"), 2, "--scope"),
+        (("--name", "app", "--scope", "send", "--client", "nobody"), 1, "There is no client 'nobody'"),
+        (("--name", "app", "--scope", "send", "--expires-at", "soon"), 2, "must be a time as RFC 3339 has it"),
+        (("--name", "app", "--scope", "send", "--expires-at", "2020-01-01T00:00:00Z"), 1, "must be in the future"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_with_a_sentence(run: Run, words: tuple[str, ...], code: int, said: str) -> None:
+    result = run("keys", "create", *words)
+
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_list_shows_no_secret(run: Run) -> None:
+    key = made(run, "--scope", "send")
+    shown, as_json = run("keys", "list"), run("keys", "list", "--json")
+
+    assert shown.stdout.splitlines()[1].split()[:4] == [str(key.id), "app", "send", "live"]
+    assert json.loads(as_json.stdout)["id"] == key.id
+    assert key.secret not in shown.output + as_json.output
+
+
+def test_a_key_is_rotated_with_overlap_and_once(run: Run) -> None:
+    old = made(run, "--scope", "send")
+    new = KeyText.parse(run("keys", "rotate", str(old.id)).stdout.strip())
+
+    assert new is not None
+    with connection():
+        found = keys.live([old.id, new.id])
+    assert found[old.id].expires_in == pytest.approx(86_400, abs=60)
+    assert found[new.id].digest == new.digest
+    again = run("keys", "rotate", str(old.id))
+    assert (again.exit_code, again.stdout) == (1, "")
+
+
+def test_a_rotation_without_overlap_ends_the_old_key(run: Run) -> None:
+    old = made(run, "--scope", "send")
+
+    assert run("keys", "rotate", str(old.id), "--overlap", "0").exit_code == 0
+    with connection():
+        assert old.id not in keys.live([old.id])
+
+
+def test_a_revoked_key_works_no_more(run: Run) -> None:
+    key = made(run, "--scope", "send")
+
+    assert [run("keys", "revoke", str(key.id)).exit_code for _ in range(2)] == [0, 0]
+    with connection():
+        assert keys.live([key.id]) == {}
+    assert run("keys", "revoke", "99").exit_code == 1
+
+
+def test_a_client_is_made_shown_listed_and_changed(run: Run) -> None:
+    assert run("clients", "create", "--name", "shop", "--rate-limit", "5", "--sender", "@shop.example").exit_code == 0
+    assert run("clients", "create", "--name", "shop").exit_code == 1
+    changed = run("clients", "update", "shop", "--rate-limit", "none", "--daily-quota", "7", "--json")
+
+    expected = {"name": "shop", "rateLimit": None, "dailyQuota": 7, "senders": ["@shop.example"]}
+    assert json.loads(changed.stdout).items() >= {**expected, "senders": ["@shop.example"]}.items()
+    assert json.loads(run("clients", "show", "shop", "--json").stdout) == json.loads(changed.stdout)
+    assert [line.split()[1] for line in run("clients", "list").stdout.splitlines()[1:]] == ["default", "shop"]
+    assert json.loads(run("clients", "update", "shop", "--no-senders", "--json").stdout)["senders"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("create", "--name", "x", "--rate-limit", "0"), "rateLimit: must be at least 1"),
+        (("create", "--name", "x", "--sender", "nobody"), "senders/0: must be a mail address, or @example.com"),
+        (("update", "nobody", "--rate-limit", "1"), "There is no client 'nobody'"),
+        (("update", "default"), "must name at least 1 field"),
+        (("show", "nobody"), "There is no client 'nobody'"),
+    ],
+)
+def test_a_fault_in_a_client_is_said(run: Run, words: tuple[str, ...], said: str) -> None:
+    result = run("clients", *words)
+
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_a_database_of_another_version_is_refused_with_a_sentence(run: Run) -> None:
+    assert run("keys", "list").exit_code == 0
+    with connection():
+        rows("DELETE FROM schema_migration WHERE name = '0004_clients'")
+
+    result = run("keys", "list")
+    assert (result.exit_code, "run `notify migrate`" in result.stderr) == (1, True)
+
+
+def test_a_database_that_is_away_is_exit_code_3() -> None:
+    with configured(database_url="postgresql://u:hunter2@127.0.0.1:9/d"):
+        result = CliRunner().invoke(notify, ["keys", "list"])
+
+    assert result.exit_code == 3
+    assert "hunter2" not in result.output

@@ -1,0 +1,167 @@
+"""What an API process knows of keys: for a moment, shared, bounded, and compared in constant time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from api import keyring
+from api.keyring import Keyring
+from db import keys, secrets
+from db.coalesce import Full
+from db.database import Unavailable, rows
+from db.keys import Grant, Live
+from db.secrets import KeyText
+from settings import Settings
+from tests.environment import configured
+
+
+@pytest.fixture(autouse=True)
+def asked(store: Settings, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The ids that the database is asked for, by statement."""
+    rows("TRUNCATE keys RESTART IDENTITY")
+    statements: list[list[int]] = []
+    live = keys.live
+
+    def noted(ids: Sequence[int]) -> dict[int, Live]:
+        statements.append(list(ids))
+        return live(ids)
+
+    monkeypatch.setattr(keys, "live", noted)
+    return statements
+
+
+@pytest.fixture
+def ring(store: Settings) -> Iterator[Keyring]:
+    with configured(database_url=store.database_url, key_cache=1, key_cache_size=3) as current:
+        ring = Keyring(current)
+        yield ring
+        ring.close(10)
+
+
+def made(sandbox: bool = False) -> KeyText:
+    secret = secrets.new()
+    key = keys.create(1, secrets.digest(secret), Grant("app", ("send",), sandbox))
+    assert key is not None
+    return KeyText(key.id, sandbox, secret)
+
+
+def found(ring: Keyring, *wanted: KeyText) -> list[Live | None]:
+    """These, all asked for at the same time."""
+
+    async def ask() -> list[Live | None]:
+        return await asyncio.gather(*map(ring.live, wanted))
+
+    return asyncio.run(ask())
+
+
+def test_a_key_that_is_known_costs_no_statement(ring: Keyring, asked: list[list[int]]) -> None:
+    key = made()
+    assert all(found(ring, key) != [None] for _ in range(50))
+    assert asked == [[key.id]]
+
+
+def test_who_wants_the_same_key_at_the_same_time_shares_one_question(ring: Keyring, asked: list[list[int]]) -> None:
+    key = made()
+    assert None not in found(ring, *[key] * 50)
+    assert asked == [[key.id]]
+
+
+def test_a_key_that_does_not_exist_is_remembered_too(ring: Keyring, asked: list[list[int]]) -> None:
+    stranger = KeyText(77, False, secrets.new())
+    assert [found(ring, stranger) for _ in range(5)] == [[None]] * 5
+    assert asked == [[77]]
+
+
+def test_a_wrong_secret_costs_no_statement_and_pushes_nothing_out(ring: Keyring, asked: list[list[int]]) -> None:
+    key = made()
+    assert found(ring, key) != [None]
+    assert found(ring, *(key._replace(secret=secrets.new()) for _ in range(20))) == [None] * 20
+    assert found(ring, key) != [None]
+    assert asked == [[key.id]]
+
+
+def test_a_live_key_is_not_the_test_key_of_the_same_number(ring: Keyring) -> None:
+    assert found(ring, made(sandbox=True)._replace(sandbox=False)) == [None]
+    assert found(ring, made()._replace(sandbox=True)) == [None]
+
+
+def test_what_is_made_up_pushes_out_no_key_that_works(ring: Keyring, asked: list[list[int]]) -> None:
+    key = made()
+    found(ring, key)
+    found(ring, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))
+    asked.clear()
+    assert found(ring, key) != [None]
+    assert asked == []
+    assert len(ring._fails) <= 3
+
+
+def test_no_more_keys_are_kept_than_the_setting_says(ring: Keyring) -> None:
+    assert None not in found(ring, *(made() for _ in range(10)))
+    assert len(ring._works) == 3
+
+
+def test_secrets_are_compared_in_constant_time(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    key = made()
+    monkeypatch.setattr(keyring, "compare_digest", compare)
+    assert found(ring, key) == [None]
+    assert compared == [(key.digest, key.digest)]
+
+
+def test_a_key_that_expires_sooner_is_kept_for_no_longer(ring: Keyring) -> None:
+    key = made()
+    rows("UPDATE keys SET expires_at = now() + interval '0.2 seconds' WHERE id = %s", key.id)
+
+    async def until_it_expires() -> None:
+        assert await ring.live(key)
+        async with asyncio.timeout(0.9):  # less than it would be kept for
+            while await ring.live(key):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(until_it_expires())
+
+
+def test_an_outage_reaches_everybody_and_is_not_remembered(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = made()
+
+    def away(_: object) -> dict[int, Live]:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(keys, "live", away)
+        with pytest.raises(Unavailable):
+            found(ring, key, key)
+    assert found(ring, key) != [None]
+
+
+def test_who_gives_up_takes_the_answer_from_nobody(ring: Keyring) -> None:
+    key = made()
+
+    async def ask() -> Live | None:
+        first, second = asyncio.create_task(ring.live(key)), asyncio.create_task(ring.live(key))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(ask())
+
+
+def test_no_more_questions_wait_than_the_setting_says(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with configured(database_url=store.database_url, key_waiting=1) as current:
+        ring = Keyring(current)
+
+    async def flood() -> list[Live | BaseException | None]:
+        strangers = (KeyText(1_000 + n, False, secrets.new()) for n in range(200))
+        return await asyncio.gather(*map(ring.live, strangers), return_exceptions=True)
+
+    answers = asyncio.run(flood())
+    assert {type(answer) for answer in answers} == {type(None), Full}
+    ring.close(10)

@@ -1,0 +1,156 @@
+"""How the threads of a worker are shared between the lanes, and who goes out of turn in a crowded one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.lanes import LANES, LaneQueue
+from actors.turns import Turns, ways
+from tests.environment import configured
+
+
+@dataclass(order=True)
+class Item:
+    """As Dramatiq makes them."""
+
+    priority: int
+    message: Any = field(compare=False)
+
+
+def item(lane: str, priority: int = 0) -> Item:
+    return Item(priority, SimpleNamespace(queue_name=LANES[lane].queue, lane=lane))
+
+
+class Worker:
+    """One thread that takes from a queue and finishes what it took, when told to."""
+
+    def __init__(self, queue: LaneQueue) -> None:
+        self._queue, self._thread = queue, ThreadPoolExecutor(1)
+
+    def take(self) -> str | None:
+        """The lane of what it got, None if there was nothing for it."""
+        try:
+            return self.wait(0.01).result()
+        except Empty:
+            return None
+
+    def wait(self, seconds: float) -> Future[str]:
+        return self._thread.submit(lambda: str(self._queue.get(timeout=seconds).message.lane))
+
+    def finish(self) -> None:
+        self._thread.submit(self._queue.task_done).result()
+
+    def leave(self) -> None:
+        self._thread.shutdown()
+
+
+@pytest.fixture
+def queue() -> LaneQueue:
+    return LaneQueue(threads=4, reserve=1)
+
+
+@pytest.fixture
+def crew(queue: LaneQueue) -> Iterator[list[Worker]]:
+    workers = [Worker(queue) for _ in range(4)]
+    yield workers
+    for worker in workers:
+        worker.leave()
+
+
+def test_the_most_urgent_is_taken_first(queue: LaneQueue, crew: list[Worker]) -> None:
+    for lane in ("callback", "bulk", "normal", "high"):
+        queue.put(item(lane))
+    assert [worker.take() for worker in crew] == ["high", "normal", "bulk", "callback"]
+
+
+def test_in_a_lane_the_first_is_taken_first(queue: LaneQueue, crew: list[Worker]) -> None:
+    for priority in (2, 1):
+        queue.put(item("normal", priority))
+    assert crew[0].take() == "normal"
+    assert queue.get_nowait().priority == 2
+
+
+def test_less_urgent_lanes_leave_threads_to_those_above(queue: LaneQueue, crew: list[Worker]) -> None:
+    for _ in range(9):
+        queue.put(item("bulk"))
+    assert [worker.take() for worker in crew] == ["bulk", "bulk", None, None]
+    for _ in range(9):
+        queue.put(item("normal"))
+    assert [worker.take() for worker in crew[2:]] == ["normal", None]
+    queue.put(item("high"))
+    assert crew[3].take() == "high"
+
+
+def test_callbacks_never_keep_bulk_from_being_sent(queue: LaneQueue, crew: list[Worker]) -> None:
+    for _ in range(9):
+        queue.put(item("callback"))
+    queue.put(item("bulk"))
+    assert [worker.take() for worker in crew] == ["bulk", "callback", None, None]
+
+
+def test_who_finishes_lets_the_next_one_in(queue: LaneQueue, crew: list[Worker]) -> None:
+    for _ in range(3):
+        queue.put(item("bulk"))
+    first, second, third, _ = crew
+    assert [first.take(), second.take()] == ["bulk", "bulk"]
+    waiting = third.wait(10)
+    first.finish()
+    assert waiting.result(10) == "bulk"
+
+
+def test_all_threads_serve_the_most_urgent(queue: LaneQueue, crew: list[Worker]) -> None:
+    for _ in range(4):
+        queue.put(item("high"))
+    assert [worker.take() for worker in crew] == ["high"] * 4
+
+
+def test_one_thread_serves_every_lane_and_at_the_end_all_that_waits_is_found() -> None:
+    queue = LaneQueue(threads=1, reserve=5)
+    lanes = ["high", "normal", "bulk", "bulk", "callback"]
+    for lane in reversed(lanes):
+        queue.put(item(lane))
+    assert [queue.get_nowait().message.lane for _ in lanes] == lanes
+    with pytest.raises(Empty):
+        queue.get_nowait()
+
+
+@pytest.fixture
+def turns() -> Turns:
+    with configured(fair_depth=10, fair_burst=3) as current:
+        return Turns(current)
+
+
+def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Turns) -> None:
+    assert {turns.lane(lane, 1, 100, depth=9) for lane in LANES} == set(LANES)
+
+
+@pytest.mark.parametrize(
+    ("lane", "little", "much"),
+    [("high", "high", "normal"), ("normal", "high", "normal"), ("bulk", "normal", "bulk")],
+)
+def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
+    turns: Turns, lane: str, little: str, much: str
+) -> None:
+    assert turns.lane(lane, 1, 3, depth=10) == little
+    assert turns.lane(lane, 1, 1, depth=10) == much
+    assert turns.lane(lane, 2, 1, depth=10) == little
+
+
+def test_what_was_much_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.9)
+    assert turns.lane("normal", 1, 100, depth=10) == "normal"
+    monkeypatch.setattr("time.monotonic", lambda: 101.0)
+    assert turns.lane("normal", 1, 1, depth=10) == "high"
+
+
+def test_a_bell_is_looked_for_wherever_its_row_may_have_been_rung(turns: Turns) -> None:
+    for lane in LANES:
+        found = {turns.lane(lane, client, count, depth) for client in (1, 2) for count in (1, 9) for depth in (0, 10)}
+        assert found <= ways(lane)

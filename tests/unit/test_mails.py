@@ -1,0 +1,199 @@
+"""What the schema of a notification cannot say of a mail: senders, duplicates, header names, files."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from api.mails import NONE, Mails, shown
+from api.schemas import Schema
+from settings import read
+
+SETTINGS = {"MAIL_FROM": "Shop <noreply@example.com>"}
+NEEDED = {"type": "email", "recipient": "ann@example.com", "message": "Hello"}
+FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": "JVBERg=="}
+
+
+def faults(document: dict[str, Any], senders: tuple[str, ...] = (), **settings: object) -> dict[str, str]:
+    """Every fault of a document by its pointer, as the API finds them."""
+    current = read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()})
+    found = Schema("notification", current).faults(NEEDED | document)
+    found += Mails(current).read(NEEDED | document, senders, found).faults
+    assert len({(fault["pointer"], fault["detail"]) for fault in found}) == len(found)
+    return {fault["pointer"]: fault["detail"] for fault in found}
+
+
+def kept(document: dict[str, Any]) -> tuple[str | None, tuple[bytes, ...]]:
+    extras = Mails(read(SETTINGS)).read(NEEDED | document, (), [])
+    assert extras.faults == []
+    return extras.mail, extras.contents
+
+
+def test_a_notification_that_is_no_more_than_common_keeps_nothing() -> None:
+    assert kept({"subject": "Hi", "html": "<p>"}) == (None, ())
+    assert shown(None) == NONE
+
+
+@pytest.mark.parametrize(
+    ("sender", "senders"),
+    [
+        ("noreply@example.com", ()),
+        ("Another name <NoReply@Example.COM>", ()),
+        ("help@shop.example", ("help@shop.example",)),
+        ("Help <HELP@shop.example>", ("Help@Shop.Example",)),
+        ("anyone@shop.example", ("x@y.example", "@shop.example")),
+        ("a@münchen.example", ("@xn--mnchen-3ya.example",)),
+        ("a@xn--mnchen-3ya.example", ("@München.example",)),
+    ],
+)
+def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+    assert faults({"from": sender}, senders) == {}
+
+
+@pytest.mark.parametrize(
+    ("sender", "senders"),
+    [
+        ("other@example.com", ()),
+        ("noreply@example.com <other@example.com>", ()),
+        ("a@sub.shop.example", ("@shop.example",)),
+        ("a@evilshop.example", ("@shop.example",)),
+        ("shop.example@evil.example", ("@shop.example",)),
+        ("a@shop.example.evil", ("@shop.example", "a@shop.example")),
+        ("a@b.example", ("", "@")),
+    ],
+)
+def test_who_may_not_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+    detail = "must be MAIL_FROM's own address or one that this client may send from"
+    assert faults({"from": sender}, senders) == {"/from": detail}
+
+
+def test_without_a_mail_from_only_the_clients_senders_are_left() -> None:
+    mails = Mails(read({}))
+    assert mails.read({"from": "a@b.example"}, ("a@b.example",), []).faults == []
+    assert mails.read({"from": "a@c.example"}, ("a@b.example",), []).faults != []
+
+
+@pytest.mark.parametrize("field", ["from", "replyTo", "recipientName"])
+@pytest.mark.parametrize(
+    "value", ["", "A\r\nBcc: e@f.example <noreply@example.com>", "x\0y", "a\u2028b", 5, None, ["a"]]
+)
+def test_a_mailbox_is_one_line_with_an_address(field: str, value: Any) -> None:
+    assert set(faults({field: value})) == {f"/{field}"}
+
+
+@pytest.mark.parametrize(
+    "value", ["nobody", "A <nobody>", "A <>", "<", ">", "A <a@b.example> c", '"a" b@c.example', "x" * 501]
+)
+@pytest.mark.parametrize("field", ["replyTo", "cc", "bcc"])
+def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
+    pointer = f"/{field}/1" if field != "replyTo" else "/replyTo"
+    assert list(faults({field: ["ok@example.com", value] if field != "replyTo" else value})) == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("copies", "pointer"),
+    [
+        ({"cc": ["ann@example.com"]}, "/cc/0"),
+        ({"cc": ["Ann <Ann@EXAMPLE.com>"]}, "/cc/0"),
+        ({"cc": ["b@x.example", "B <b@x.example>"]}, "/cc/1"),
+        ({"cc": ["b@x.example"], "bcc": ["c@x.example", "b@x.example"]}, "/bcc/1"),
+        ({"cc": ["b@münchen.example"], "bcc": ["b@xn--mnchen-3ya.example"]}, "/bcc/0"),
+    ],
+)
+def test_nobody_gets_it_twice(copies: dict[str, Any], pointer: str) -> None:
+    assert faults(copies) == {pointer: "is a recipient of this mail already"}
+
+
+def test_the_number_of_recipients_is_that_of_all_together() -> None:
+    two = {"cc": ["b@x.example"], "bcc": ["c@x.example"]}
+    assert faults(two, recipients_limit=3) == {}
+    assert faults(two, recipients_limit=2) == {"/bcc": "there may be 2 recipients, cc and bcc included; there are 3"}
+    assert list(faults({"cc": ["b@x.example"]}, recipients_limit=1)) == ["/cc"]
+
+
+@pytest.mark.parametrize("entry", ["a@x.example", "ä" * 60 + "@" + "ü" * 60, {"a": 1}])
+def test_very_many_copies_are_refused_by_their_number_alone(entry: Any) -> None:
+    began = time.process_time()
+    assert faults({"cc": [entry] * 300_000}) == {"/cc": "must have at most 50 entries, has 300000"}
+    assert time.process_time() - began < 1  # CPU time; each looked at would take half a minute.
+
+
+@pytest.mark.parametrize("name", ["X-A", "x-campaign-7", "References", "in-reply-to", "Feedback-ID", "List-ID"])
+def test_a_header_that_is_allowed(name: str) -> None:
+    assert faults({"headers": {name: "<a@b>"}}) == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Bcc", "bcc", "To", "Cc", "From", "Sender", "Subject", "Date", "Message-ID", "Reply-To", "Return-Path"),
+        *("Received", "MIME-Version", "Content-Type", "content-x", "Resent-To", "List-Unsubscribe", "Auto-Submitted"),
+        "DKIM-Signature",
+    ],
+)
+def test_a_header_that_the_system_writes_is_its_own(name: str) -> None:
+    detail = "is written by this system and cannot be given"
+    assert faults({"headers": {name: "x"}}, allowed_headers="*") == {f"/headers/{name}": detail}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Y-A", "X-", "X-A:", "X-A\r\nBcc", "X A", "X-Ä", "X-" + "a" * 61, "X-\0", "\n", "X-A\n"]
+)
+def test_a_header_that_is_not_allowed_is_pointed_at(name: str) -> None:
+    [(pointer, detail)] = faults({"headers": {name: "x"}}).items()
+    assert pointer == f"/headers/{name[:100]}"
+    assert detail.startswith("is not among the headers that may be given: X-*, ")
+
+
+@pytest.mark.parametrize("value", ["", "a\r\nBcc: x", "a\nb", "\0", "\x1b", "x" * 2001, 5, None, ["x"], {"x": "y"}])
+def test_the_value_of_a_header_is_one_bounded_line(value: Any) -> None:
+    assert list(faults({"headers": {"X-A": value}})) == ["/headers/X-A"]
+
+
+def test_headers_are_counted_and_each_is_given_once() -> None:
+    assert faults({"headers": {"X-A": "1", "x-a": "2"}}) == {"/headers/x-a": "is given twice"}
+    many = {f"Bcc{n}\r\n": 5 for n in range(100_000)}
+    assert faults({"headers": many}) == {"/headers": "must have at most 20 entries, has 100000"}
+
+
+@pytest.mark.parametrize("value", ["a@b", "<a b>", "<ä@b>", "<a@b>, <c@d>", "<a@b>  <c@d>", "<a@b> "])
+def test_a_reference_is_a_message_id(value: str) -> None:
+    assert list(faults({"headers": {"References": value}})) == ["/headers/References"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example",
+        "https://",
+        "https://a.example/ä",
+        "https://a.example/\r\nX: y",
+        "https://a.example/>",
+        "https://u:p@a.example/",
+        "javascript:alert(1)",
+        "https://a.example/" + "x" * 900,
+        "",
+        5,
+    ],
+)
+def test_an_unsubscribe_url_is_https_and_fits_a_line(url: Any) -> None:
+    assert list(faults({"unsubscribe": {"url": url}})) == ["/unsubscribe/url"]
+
+
+def test_faults_of_all_fields_are_told_together() -> None:
+    found = faults(
+        {
+            "message": "",
+            "from": "a@b.example",
+            "cc": [5],
+            "bcc": ["ann@example.com"],
+            "headers": {"Bcc": "x"},
+            "unsubscribe": {},
+            "attachments": [FILE | {"content": "?"}, {"filename": 1, "x": 2}],
+        }
+    )
+    assert {"/message", "/from", "/cc/0", "/bcc/0", "/headers/Bcc", "/unsubscribe/url"} <= set(found)
+    assert {"/attachments/1/filename", "/attachments/1/x", "/attachments/1/content"} <= set(found)
+    assert "ann@" not in str(found)

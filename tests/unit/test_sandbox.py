@@ -1,0 +1,72 @@
+"""The sandbox: how it ends is in the recipient."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.channels import Deferred, Refused, Uncertain, Undelivered
+from actors.channels.sandbox import Sandbox
+from tests.integration.mailing import notification
+
+
+def outcome(recipient: str, retry_count: int = 0) -> str:
+    """What an attempt's record would say."""
+    try:
+        Sandbox().send(notification(recipient=recipient, retry_count=retry_count, sandbox=True))
+    except Undelivered as undelivered:
+        return undelivered.outcome
+    return "sent"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "first", "second"),
+    [
+        ("delivered@example.com", "sent", "sent"),
+        ("refused@example.com", "refused", "refused"),
+        ("deferred@example.com", "deferred", "sent"),
+        ("timeout@example.com", "deferred", "deferred"),
+        ("unknown@example.com", "uncertain", "sent"),
+        ("anybody@example.com", "sent", "sent"),
+        ("refused@another.example", "refused", "refused"),
+        ("Refused+7@example.com", "refused", "refused"),
+        ("not.refused@example.com", "sent", "sent"),
+        ("ann@refused", "sent", "sent"),
+    ],
+)
+def test_the_local_part_says_how_it_ends(recipient: str, first: str, second: str) -> None:
+    assert (outcome(recipient), outcome(recipient, retry_count=1)) == (first, second)
+
+
+def test_an_attempt_reads_like_that_of_a_mail_server() -> None:
+    with pytest.raises(Refused) as refused:
+        Sandbox().send(notification(recipient="refused@example.com"))
+
+    assert refused.value.receipt[:3] == ("rcpt", 550, "5.1.1")
+
+
+@pytest.mark.parametrize("recipient", ["delivered@example.com", "unknown@example.com"])
+def test_what_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
+    with pytest.raises(Deferred, match="another worker"):
+        Sandbox().send(notification(recipient=recipient), begin=lambda: False)
+
+
+def test_the_content_is_begun_before_nobody_can_know() -> None:
+    begun: list[bool] = []
+
+    def begin() -> bool:
+        begun.append(True)
+        return True
+
+    with pytest.raises(Uncertain):
+        Sandbox().send(notification(recipient="unknown@example.com"), begin)
+
+    assert begun == [True]
+
+
+@pytest.mark.parametrize("recipient", ["refused@example.com", "timeout@example.com"])
+def test_what_is_refused_before_its_content_leaves_no_doubt(recipient: str) -> None:
+    def begin() -> bool:
+        raise AssertionError("the content was begun")
+
+    with pytest.raises(Undelivered):
+        Sandbox().send(notification(recipient=recipient), begin)
