@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
 SHORTEST_SECRET = 32  # characters
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 # The exit code for a setting or a server that must be put right by a person.
@@ -139,6 +140,23 @@ class Settings:
         ".jar, .ps1, .lnk, .cpl, .reg"
     )
     page_limit: int = _between(1, 1_000, 200)
+    tags_limit: int = _between(1, 1_000, 20)
+    tag_limit: int = _between(1, 1_000, 64)
+    metadata_limit: int = _between(1, 1_000, 20)
+    metadata_key_limit: int = _between(1, 1_000, 40)
+    metadata_value_limit: int = _between(1, 100_000, 500)
+    long_poll_max: int = _between(1, 600, 60)
+    long_poll_interval: float = _between(0.01, 60, 0.25)
+    long_poll_waiting: int = _between(1, 100_000, 2_000)
+
+    callback_endpoints: int = _between(1, 1_000, 10)
+    callback_max_attempts: int = _between(1, 100, 12)
+    callback_min_backoff: float = _between(0.001, 86_400, 10)
+    callback_max_backoff: float = _between(0.001, 604_800, 21_600)
+    callback_timeout: float = _between(0.1, 60, 10)
+    callback_rest: float = _between(0, 3_600, 30)
+    callback_overlap: float = _between(0, 2_592_000, 86_400)
+    callback_allowed_networks: str = ""
 
     template_limit: int = _between(1, 1_000_000, 100_000)
     template_schema_limit: int = _between(2, 1_000_000, 65_536)
@@ -195,6 +213,18 @@ class Settings:
         if any(ord(c) < 32 or ord(c) == 127 for c in sender):
             raise SettingsError("MAIL_FROM holds a control character: give one address on one line")
         return sender
+
+    @property
+    def callback_networks(self) -> tuple[Network, ...]:
+        """CALLBACK_ALLOWED_NETWORKS, where callbacks may go though the rest of the world cannot."""
+        try:
+            return tuple(
+                ipaddress.ip_network(n.strip()) for n in self.callback_allowed_networks.split(",") if n.strip()
+            )
+        except ValueError:
+            raise SettingsError(
+                "CALLBACK_ALLOWED_NETWORKS holds what is no network: give e.g. 10.1.0.0/16, fd00:1::/64"
+            ) from None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -279,6 +309,14 @@ _RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
         lambda s: s.bodies_limit >= s.body_limit,
         "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room",
     ),
+    (
+        lambda s: s.callback_min_backoff <= s.callback_max_backoff,
+        "CALLBACK_MIN_BACKOFF is above CALLBACK_MAX_BACKOFF: lower it",
+    ),
+    (
+        lambda s: s.callback_timeout < s.stuck_after,
+        "CALLBACK_TIMEOUT is not below STUCK_AFTER: lower it, or rescue takes live work",
+    ),
 )
 
 
@@ -296,7 +334,7 @@ def _check(settings: Settings) -> None:
         _check_redis(settings.redis_url)
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
-    _ = settings.address, settings.header_rules
+    _ = settings.address, settings.header_rules, settings.callback_networks
 
 
 def _check_slowest(settings: Settings) -> None:

@@ -58,25 +58,31 @@ class Bell:
         self._ringing.close(timeout)
 
     def _ring(self, rings: Sequence[Ring]) -> Sequence[None]:
+        for ring in rings:
+            self._turns.count(ring.lane, ring.client, len(ring.ids))
         try:
             self._make_sure_of_depths({ring.lane for ring in rings})
-            ids = self._by_lane(rings)
-            bells = [bell for lane in ids if self._has_room(lane) for bell in self._messages(ids[lane], lane)]
-            if bells:
-                depths = broker.ring(bells, min(ring.at for ring in rings))
-                self._depths |= {BY_QUEUE[queue].name: depth for queue, depth in depths.items()}
+            lanes = [self._lane(ring) for ring in rings]
+            self._send(rings, lanes)
+            # Who went to the end of a crowd that only then was seen gets a bell that passes it.
+            late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
+            self._send(late, [self._lane(ring) for ring in late])
         except redis.RedisError as error:
             log.warning("bell.failed", count=sum(len(ring.ids) for ring in rings), error=type(error).__name__)
         return [None] * len(rings)
 
-    def _by_lane(self, rings: Sequence[Ring]) -> dict[str, list[int]]:
-        ids: defaultdict[str, list[int]] = defaultdict(list)
-        for ring in rings:
-            ids[self._turns.lane(ring.lane, ring.client, len(ring.ids), self._depths[ring.lane])] += ring.ids
-        return ids
+    def _lane(self, ring: Ring) -> str:
+        return self._turns.lane(ring.lane, ring.client, self._depths[ring.lane])
 
-    def _messages(self, ids: Sequence[int], lane: str) -> list[Message[Any]]:
-        return messages(ids, self._settings.ring_spread, self._settings.ring_size, lane)
+    def _send(self, rings: Sequence[Ring], lanes: Sequence[str]) -> None:
+        ids: defaultdict[str, list[int]] = defaultdict(list)
+        for ring, lane in zip(rings, lanes, strict=True):
+            if self._has_room(lane):
+                ids[lane] += ring.ids
+        s = self._settings
+        if bells := [bell for lane in ids for bell in messages(ids[lane], s.ring_spread, s.ring_size, lane)]:
+            depths = broker.ring(bells, min(ring.at for ring in rings))
+            self._depths |= {BY_QUEUE[queue].name: depth for queue, depth in depths.items()}
 
     def _has_room(self, lane: str) -> bool:
         return self._depths[lane] < self._settings.relay_watermark

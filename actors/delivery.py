@@ -19,12 +19,14 @@ import logs
 import settings
 from actors.breaker import ALL, ONE, Breaker
 from actors.broker import broker
+from actors.budgets import Budget
 from actors.channels import Channel, Deferred, Undelivered
 from actors.channels.permanence import is_gone
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle
 from db.database import Unavailable
+from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 
 log = logs.get("delivery")
@@ -72,7 +74,8 @@ class Delivery:
 
     def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
-        admitted = self.breaker.admits()
+        # The breaker is about the mail server; each callback goes to another one.
+        admitted = ALL if lane.name == CALLBACK else self.breaker.admits()
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
             # has no breaker.
@@ -100,7 +103,7 @@ class Delivery:
         while waiting := self._handed_back(waiting, begun, probe=probe):
             notification = waiting.popleft()
             settlement = self._attempt(notification, delays)
-            if not notification.sandbox:
+            if _by_mail(notification):
                 probed = True
                 self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
@@ -116,7 +119,7 @@ class Delivery:
         """What is still to be sent; the rest goes back: all of it, or what an open breaker holds up."""
         going: deque[Claimed] = deque()
         if not self._must_hand_back(begun):
-            going = deque(n for n in waiting if n.sandbox) if self.breaker.open and not probe else waiting
+            going = deque(n for n in waiting if not _by_mail(n)) if self.breaker.open and not probe else waiting
         if len(going) < len(waiting):
             self._ledger.release([n for n in waiting if n not in going])
         return going
@@ -175,23 +178,30 @@ class Delivery:
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
             return lifecycle.failed(notification, attempt, "outcome-unknown")
-        if notification.retry_count + 1 >= self._settings.max_attempts:
+        if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
             return lifecycle.failed(notification, attempt, "exhausted")
-        return lifecycle.retry(notification, attempt, delays[notification.retry_count] / 1000)
+        return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
 
-class _Delays(dict[int, int]):
-    """Milliseconds before the next attempt, by retries so far; drawn once a list, so that it stays together."""
+class _Delays(dict[tuple[str, int], int]):
+    """Milliseconds before the next attempt, by type and retries so far; drawn once a list: it stays together."""
 
     def __init__(self, current: settings.Settings) -> None:
         super().__init__()
-        self._least = int(current.retry_min_backoff * 1000)
-        self._most = int(current.retry_max_backoff * 1000)
+        self._settings = current
 
-    def __missing__(self, retry_count: int) -> int:
-        _, delay = compute_backoff(retry_count, factor=self._least, max_backoff=self._most)
-        self[retry_count] = delay
+    def __missing__(self, key: tuple[str, int]) -> int:
+        type, retry_count = key
+        budget = Budget.of(type, self._settings)
+        least, most = int(budget.least * 1000), int(budget.most * 1000)
+        _, delay = compute_backoff(retry_count, factor=least, max_backoff=most)
+        self[key] = delay
         return delay
+
+
+def _by_mail(notification: Claimed) -> bool:
+    """Whether it goes to the mail server, whose breaker then is asked and told."""
+    return not notification.sandbox and notification.type != CALLBACK
 
 
 def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int, list[int]]) -> None:
@@ -226,13 +236,15 @@ running = _Process()
 
 
 def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
+    budget = Budget.of(lane.name, _current)
+
     @dramatiq.actor(
         actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
         queue_name=lane.queue,
         # The row owns the budget; the same number here ends a message that outlives its rows'.
-        max_retries=_current.max_attempts - 1,
-        min_backoff=int(_current.retry_min_backoff * 1000),
-        max_backoff=int(_current.retry_max_backoff * 1000),
+        max_retries=budget.attempts - 1,
+        min_backoff=int(budget.least * 1000),
+        max_backoff=int(budget.most * 1000),
     )
     def deliver(ids: list[int]) -> None:
         """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
@@ -244,3 +256,4 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
 
 
 ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}
+deliver = ACTORS["normal"]

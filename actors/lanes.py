@@ -13,8 +13,9 @@ from collections import Counter
 from queue import Queue
 from typing import Any, NamedTuple
 
+from db.models import CALLBACK
+
 MAIN = "notifications"
-CALLBACK = "callback"
 
 
 class Lane(NamedTuple):

@@ -25,12 +25,15 @@ class Turns:
         self._rung: Counter[tuple[str, int]] = Counter()
         self._second = 0
 
-    def lane(self, lane: str, client: int, count: int, depth: int) -> str:
-        """By which lane `count` bells of a client's are rung, where `depth` messages wait in their own."""
+    def count(self, lane: str, client: int, count: int) -> None:
+        """So many more of a client's are rung."""
         if (second := int(time.monotonic())) != self._second:
             self._second = second
             self._rung.clear()
         self._rung[lane, client] += count
+
+    def lane(self, lane: str, client: int, depth: int) -> str:
+        """By which lane what was counted is rung, where `depth` messages wait in its own."""
         if depth < self._depth:
             return lane
         little = self._rung[lane, client] <= self._burst

@@ -16,10 +16,11 @@ import logs
 from actors.bell import messages
 from actors.broker import broker
 from actors.delivery import Delivery
-from actors.lanes import CALLBACK, LANES
+from actors.lanes import LANES
 from actors.turns import Turns, ways
 from db import idempotency, lifecycle, pauses, relay, workers
 from db.database import Unavailable, connection, database
+from db.models import CALLBACK
 from settings import Settings
 
 log = logs.get("upkeep")
@@ -77,7 +78,10 @@ class Upkeep(threading.Thread):
     def _rescue(self) -> None:
         s = self._settings
         with connection():
-            rescued = lifecycle.rescue(self._worker, s.worker_timeout, s.stuck_after, s.max_attempts, s.rescue_batch)
+            rescued = lifecycle.rescue(
+                *(self._worker, s.worker_timeout, s.stuck_after),
+                *(s.max_attempts, s.rescue_batch, s.callback_max_attempts),
+            )
         if rescued:
             log.warning("notifications.rescued", ids=rescued)
 
@@ -141,7 +145,8 @@ class Upkeep(threading.Thread):
             return len(met), 0, 0
         bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
         for client, ids in _by_client(due).items():
-            by = self._turns.lane(lane, client, len(ids), depths[lane])
+            self._turns.count(lane, client, len(ids))
+            by = self._turns.lane(lane, client, depths[lane])
             bells += messages(ids, crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))

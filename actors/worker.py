@@ -14,6 +14,7 @@ import settings
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
+from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
@@ -21,6 +22,7 @@ from actors.lanes import LaneQueue
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
 from db import database, migrations
+from db.models import CALLBACK
 
 log = logs.get("worker")
 
@@ -47,7 +49,8 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         breaker = Breaker(current, self._email.provider, identity)
-        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox()}
+        self._callback = Callback(current)
+        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -62,6 +65,7 @@ class WorkerProcess(Middleware):
         self._email.hang_up()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        self._callback.close()
         self._ledger.close()
         self._upkeep.stop(settings.load().shutdown_grace)
         log.info("worker.stopped")

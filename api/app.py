@@ -8,12 +8,14 @@ from api import problems
 from api.asgi import Application
 from api.auth import Authentication
 from api.batches import Batches
+from api.callbacks import Callback, Callbacks, Rotation
 from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
+from api.deliveries import Deliveries, Delivery, Redrive
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
-from api.notifications import Attempts, Notification, Notifications
+from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
@@ -34,6 +36,7 @@ def create_app() -> Application:
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
     app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway)])
+    app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
@@ -47,6 +50,13 @@ def create_app() -> Application:
     # The local part of an address may hold a slash.
     app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
     app.add_route("/u/{token}", Unsubscribe(gateway))
+    app.add_route("/api/notifications/{id}/events", Events(gateway))
+    app.add_route("/api/callbacks", Callbacks(gateway))
+    app.add_route("/api/callbacks/{id}", Callback(gateway))
+    app.add_route("/api/callbacks/{id}/rotate-secret", Rotation(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
+    app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
     app.add_route("/api/clients", Clients(gateway))
     app.add_route("/api/clients/{id}", Client(gateway))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,7 @@ import falcon.asgi
 from api.room import Room
 from settings import Settings
 
+LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
@@ -25,16 +27,20 @@ class Application(falcon.asgi.App[Any, Any]):
     By itself Falcon waits for the first piece of a body before it looks at the request, however
     long that takes, and takes a body that broke off for a whole one. A body that is not taken at
     all costs the client its connection, and the answer with it if it is still sending.
+
+    What is in `on_stop` is called when the server is told to stop, before it waits for requests under way.
     """
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
         self._room = Room(settings.bodies_limit)
+        self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             body = _Body(receive)
+            scope[LEFT] = body.left
             guest = scope["guest"] = self._room.guest()
             try:
                 await super().__call__(scope, body, send)
@@ -65,6 +71,11 @@ class _Body:
         if event["type"] == "http.disconnect" and not whole:
             raise Truncated
         return event
+
+    async def left(self) -> None:
+        """Return when the client has gone; only for a request without a body."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def discard(self, seconds: float, limit: int) -> None:
         if self._over:

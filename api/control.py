@@ -35,7 +35,7 @@ class Cancel:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
-        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller.client_id)
+        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller.client_id, caller.key_id)
         if not cancelled:
             raise in_this_state(own(row), "cancelled", "pending")
         log.info("notification.cancelled", id=number)
@@ -52,7 +52,9 @@ class Retry:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
         grace = self._gateway.settings.relay_grace
-        redriven, row = await self._gateway.read(_move, lifecycle.redrive, number, caller.client_id, grace)
+        redriven, row = await self._gateway.read(
+            _move, lifecycle.redrive, number, caller.client_id, grace, caller.key_id
+        )
         if not redriven:
             raise in_this_state(own(row), "retried", "failed")
         self._gateway.ring(number, own(row)["lane"], caller.client_id)
@@ -79,7 +81,7 @@ class BulkRetry:
             write(resp, await self._counted(caller.client_id, filters, after))
             return
         limit = document.get("limit", self._gateway.settings.retry_limit)
-        moved = await self._gateway.read(lifecycle.redrive_all, caller.client_id, filters, after, limit)
+        moved = await self._gateway.read(lifecycle.redrive_all, caller.client_id, filters, after, limit, caller.key_id)
         log.info("notifications.redriven", count=len(moved))
         more = pages.cursor(moved[-1]._asdict()) if len(moved) == limit else None
         write(resp, {"retried": len(moved), "nextCursor": more})

@@ -37,8 +37,20 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         template=template.get("name"),
         template_version=template.get("version"),
         mailboxes=_mailboxes(document),
+        tags=_json(document.get("tags")),
+        metadata=_json(_ordered(document.get("metadata", {}))),
         contents=extras.contents,
     )
+
+
+def _json(value: Any) -> str | None:
+    """For a jsonb column; what is empty is stored as nothing at all, and indexed nowhere."""
+    return orjson.dumps(value).decode() if value else None
+
+
+def _ordered(metadata: Mapping[str, str]) -> dict[str, str]:
+    """As jsonb orders its keys, so that every answer shows it alike."""
+    return dict(sorted(metadata.items(), key=lambda entry: (len(entry[0]), entry[0])))
 
 
 def time_faults(send_at: datetime | None, expires_at: datetime | None, now: datetime) -> list[dict[str, str]]:

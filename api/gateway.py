@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from actors.bell import Bell, Ring
 from actors.broker import broker
+from api.watch import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
 from db.coalesce import Coalescer, Full
@@ -46,6 +47,7 @@ class Gateway:
         )
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._reading = 0
+        self.watch = Watch(settings)
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a notification for good and ring its bell.
@@ -86,6 +88,7 @@ class Gateway:
             coalescer.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self.watch.close()
 
     async def within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""

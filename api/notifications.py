@@ -11,6 +11,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import idempotency, pages
 from api.answers import id_of, shown, unknown, write
+from api.asgi import LEFT
 from api.auth import Caller, require
 from api.bodies import read_json
 from api.drafts import draft, time_faults
@@ -22,8 +23,9 @@ from api.representation import KIND, just_accepted, notification, summary
 from api.rescheduling import Rescheduling
 from api.schemas import Schema
 from api.templating import Templating
-from db import reports
+from db import reports, timeline
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
+from db.models import FINAL
 from db.records import Draft
 
 log = logs.get("api")
@@ -93,7 +95,10 @@ class Notifications:
 
 
 class Notification:
-    """GET: one notification. PATCH: send it at another time."""
+    """GET: one notification; with `wait`, when it has come to its end or so many seconds are over.
+
+    PATCH: send it at another time.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -101,7 +106,12 @@ class Notification:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
+        wait = pages.whole(req.params, "wait", self._gateway.settings.long_poll_max)
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
+        if row is not None and wait and row["status"] not in FINAL:
+            row = await self._gateway.watch.end(row["id"], wait, req.scope[LEFT])
+            if self._gateway.watch.stopping:
+                resp.set_header("Connection", "close")
         if row is None:
             raise unknown(KIND)
         write(resp, notification(row))
@@ -126,6 +136,22 @@ class Attempts:
         if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
             raise unknown(KIND)
         write(resp, {"items": [shown(row) for row in history]})
+
+    on_head = on_get
+
+
+class Events:
+    """GET: what happened to one notification, first to last."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        happened = await self._gateway.read(timeline.events, id_of(id, KIND), owner)
+        if happened is None:
+            raise unknown(KIND)
+        write(resp, {"items": [{**event, "detail": shown(event["detail"])} for event in happened]})
 
     on_head = on_get
 

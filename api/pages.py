@@ -35,11 +35,30 @@ def parse(
 
     Raises a Problem that lists every wrong parameter.
     """
-    known = {**(parsers or _PARSERS), "limit": lambda raw: whole(raw, page_limit)}
-    values = _values(parameters, lambda name: _known(name, known))
+    if parsers is not None:
+        known = {**parsers, "limit": _up_to(page_limit)}
+        return _query(_values(parameters, lambda name: _known(name, known)), page_limit)
+    values = _values(parameters, lambda name: _parser(name, page_limit))
+    names = [name for name in values if name.startswith(_METADATA)]
+    metadata = {name.removeprefix(_METADATA): values.pop(name) for name in names}
+    return _query(values | ({"metadata": metadata} if metadata else {}), page_limit)
+
+
+def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
+    """The query of the list of an endpoint's callbacks; raises a Problem that lists every wrong parameter."""
+    return parse(parameters, page_limit, {name: _PARSERS[name] for name in ("status", "cursor")})
+
+
+def _query(values: dict[str, Any], page_limit: int) -> Query:
     limit = values.pop("limit", min(DEFAULT_LIMIT, page_limit))
     after = values.pop("cursor", None)
     return Query({_COLUMNS.get(name, name): value for name, value in values.items()}, after, limit)
+
+
+def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
+    """The only parameter that this address takes, a number from 1 to `most`; raises Problem."""
+    value: int | None = _values(parameters, lambda given: _known(given, {name: _up_to(most)})).get(name)
+    return value
 
 
 class Numbered(NamedTuple):
@@ -56,10 +75,7 @@ class Numbered(NamedTuple):
 
 def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
     """The query of a list that has no filters; raises a Problem that lists every wrong parameter."""
-    parsers: dict[str, Callable[[str], Any]] = {
-        "limit": lambda raw: whole(raw, page_limit),
-        "cursor": lambda raw: whole(raw, 2**63 - 1),
-    }
+    parsers = {"limit": _up_to(page_limit), "cursor": _up_to(2**63 - 1)}
     values = _values(parameters, lambda name: _known(name, parsers))
     return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
 
@@ -79,7 +95,7 @@ def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str
     faults = []
     for name, raw in parameters.items():
         try:
-            values[name] = parser(name)(_single(raw))
+            values[name] = parser(name)(raw if name == _TAG else _single(raw))
         except Wrong as why:
             faults.append({"parameter": name[:100], "detail": str(why)})
     if faults:
@@ -105,7 +121,7 @@ def position(raw: str) -> Position:
     """Where a cursor points to; raises Wrong."""
     when, _, id = decoded(raw).partition(" ")
     try:
-        return Position(time(when), whole(id, 2**63 - 1))
+        return Position(time(when), number(id, 2**63 - 1))
     except Wrong:
         raise Wrong(NOT_OURS) from None
 
@@ -118,11 +134,15 @@ def time(raw: str) -> datetime:
         raise Wrong(str(why)) from None
 
 
-def whole(raw: str, most: int) -> int:
+def number(raw: str, most: int) -> int:
     """A whole number from 1 to `most`; raises Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
     return int(raw)
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    return lambda raw: number(raw, most)
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
@@ -136,11 +156,15 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
-def _text(raw: str) -> str:
+def _text(raw: str, most: int = 254) -> str:
     # U+FFFD is what Falcon makes of bytes that are not UTF-8; no address holds it.
-    if not 1 <= len(raw) <= 254 or "\0" in raw or "\ufffd" in raw:
-        raise Wrong("must have 1 to 254 characters in UTF-8, none of them U+0000")
+    if not 1 <= len(raw) <= most or "\0" in raw or "\ufffd" in raw:
+        raise Wrong(f"must have 1 to {most} characters in UTF-8, none of them U+0000")
     return raw
+
+
+def _value(raw: str) -> str:
+    return raw and _text(raw, LONGEST_VALUE)
 
 
 def _single(raw: Any) -> str:
@@ -149,7 +173,15 @@ def _single(raw: Any) -> str:
     return raw
 
 
-_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to"}
+def _tags(raw: Any) -> list[str]:
+    """Once or several times: all of them are wanted."""
+    return [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
+
+
+_TAG, _METADATA = "tag", "metadata."
+# What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
+LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
+_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
@@ -157,5 +189,13 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,
+    _TAG: _tags,
     "cursor": position,
 }
+
+
+def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
+    if name.startswith(_METADATA):
+        _text(name.removeprefix(_METADATA), LONGEST_WORD)
+        return _value
+    return _known(name, {**_PARSERS, "limit": _up_to(page_limit), f"{_METADATA}<key>": _value})

@@ -14,7 +14,7 @@ from api.bodies import read_nothing
 from api.gateway import Gateway
 from api.problems import Problem
 from db import pauses
-from db.models import TYPES
+from db.models import CHANNELS
 from db.pauses import Pause
 
 log = logs.get("api")
@@ -69,8 +69,8 @@ class ChannelPause:
 
 
 def _channel(type: str) -> str:
-    if type not in TYPES:
-        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; there are: {', '.join(TYPES)}.")
+    if type not in CHANNELS:
+        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; there are: {', '.join(CHANNELS)}.")
     return type
 
 

@@ -29,11 +29,12 @@ def notification(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at the moment it was accepted, without asking."""
+    tags, metadata = orjson.loads(draft.tags or "[]"), orjson.loads(draft.metadata or "{}")
     failed = accepted.failure_reason is not None
     due = draft.send_at if draft.waits(accepted.created_at) else accepted.created_at
     return {
         "id": accepted.id,
-        **summary(draft._asdict()),
+        **summary(draft._asdict() | {"tags": tags, "metadata": metadata}),
         "status": "failed" if failed else "pending",
         "attemptCount": 0,
         "retryCount": 0,

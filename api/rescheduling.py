@@ -32,7 +32,7 @@ class Rescheduling:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         times = _times(document)
-        moved, row = await self._gateway.read(_reschedule, id, caller.client_id, times)
+        moved, row = await self._gateway.read(_reschedule, id, caller, times)
         if moved:
             return own(row)
         raise _refused(own(row), times)
@@ -47,9 +47,9 @@ def _times(document: dict[str, Any]) -> Times:
     )
 
 
-def _reschedule(id: int, client_id: int, times: Times) -> tuple[bool, reports.Row | None]:
-    moved = lifecycle.reschedule(id, client_id, times)
-    return moved, reports.notification(id, client_id)
+def _reschedule(id: int, caller: Caller, times: Times) -> tuple[bool, reports.Row | None]:
+    moved = lifecycle.reschedule(id, caller.client_id, times, caller.key_id)
+    return moved, reports.notification(id, caller.client_id)
 
 
 def _refused(row: reports.Row, times: Times) -> Exception:

@@ -33,7 +33,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
 
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
-    """At a stop it closes connections that idle; by itself gunicorn waits for them the whole grace."""
+    """At a stop it closes connections that idle; by itself gunicorn waits for them the whole grace.
+
+    And it tells the application, so that what waits for something to happen is answered.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,6 +45,8 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
     async def _shutdown(self) -> None:
         for server in self.servers:
             server.close()
+        for stopping in getattr(self.asgi, "on_stop", ()):
+            stopping()
         for connection in list(self.connections):
             connection.close_if_idle()
         await super()._shutdown()

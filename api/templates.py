@@ -128,7 +128,7 @@ class Version:
     async def on_get(self, req: Request, resp: Response, name: str, version: str) -> None:
         caller = require(req, "read")
         try:
-            number = pages.whole(version, LARGEST_VERSION)
+            number = pages.number(version, LARGEST_VERSION)
         except Wrong:
             raise _unknown() from None
         row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
@@ -187,6 +187,6 @@ def _name_after(raw: str) -> str:
 
 def _version_before(raw: str) -> int:
     try:
-        return pages.whole(pages.decoded(raw), LARGEST_VERSION)
+        return pages.number(pages.decoded(raw), LARGEST_VERSION)
     except Wrong:
         raise Wrong(pages.NOT_OURS) from None

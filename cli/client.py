@@ -18,6 +18,7 @@ TIMEOUT = 30.0  # seconds for each request
 NOTIFICATIONS = "/api/notifications"
 TEMPLATES = "/api/templates"
 SUPPRESSIONS = "/api/suppressions"
+CALLBACKS = "/api/callbacks"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -117,8 +118,31 @@ class Client:
         self._ask("DELETE", _below(SUPPRESSIONS, address), "")
 
     def _list(self, path: str, wanted: Mapping[str, object]) -> Answer:
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
-        return self._ask("GET", f"{path}?{query}" if query else path, "items")
+        return self._ask("GET", path + _query(wanted), "items")
+
+    def create_callback(self, endpoint: Mapping[str, object]) -> Answer:
+        """Register a callback endpoint."""
+        return self._ask("POST", CALLBACKS, "secret", json.dumps(endpoint).encode())
+
+    def callbacks(self) -> Answer:
+        """All callback endpoints."""
+        return self._ask("GET", CALLBACKS, "items")
+
+    def rotate_callback(self, id: int) -> Answer:
+        """Give an endpoint a new secret."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/rotate-secret", "secret")
+
+    def delete_callback(self, id: int) -> Answer:
+        """Delete an endpoint."""
+        return self._ask("DELETE", f"{CALLBACKS}/{id}", "url")
+
+    def deliveries(self, id: int, **wanted: object) -> Answer:
+        """A page of what was told to an endpoint, newest first; what is None is not asked for."""
+        return self._ask("GET", f"{CALLBACKS}/{id}/deliveries{_query(wanted)}", "items")
+
+    def retry_delivery(self, id: int, delivery: int) -> Answer:
+        """Deliver a failed callback again."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
 
     def _ask(
         self, method: str, path: str, holding: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -158,6 +182,11 @@ class Client:
 
 def _below(path: str, name: str) -> str:
     return f"{path}/{quote(name, safe='@')}"
+
+
+def _query(wanted: Mapping[str, object]) -> str:
+    query = urlencode({name: value for name, value in wanted.items() if value is not None}, doseq=True)
+    return f"?{query}" if query else ""
 
 
 def _place(error: Mapping[str, str]) -> str:

@@ -28,8 +28,11 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
 @click.argument("id", type=click.IntRange(min=1), required=False)
 @click.option("--failed", is_flag=True, help="All that have failed, instead of one.")
 @click.option("--since", type=Moment(ago=True), help="With --failed: created since then; a time, or 90s, 10m, 1h, 2d.")
-@click.option("--reason", type=click.Choice(["rejected", "exhausted", "outcome-unknown"]), help="With --failed.")
+@click.option(
+    "--reason", type=click.Choice(["rejected", "suppressed", "exhausted", "outcome-unknown"]), help="With --failed."
+)
 @click.option("--recipient", help="With --failed: only to this address.")
+@click.option("--tag", help="With --failed: only with this tag.")
 @click.option("--dry-run", is_flag=True, help="With --failed: only count them.")
 @at_url
 @in_json
@@ -39,7 +42,7 @@ def retry(client: Client, as_json: bool, id: int | None, failed: bool, dry_run: 
     if failed == (id is not None):
         raise click.UsageError("Give an ID, or --failed.")
     if id is not None and (filters or dry_run):
-        raise click.UsageError("--since, --reason, --recipient and --dry-run go with --failed.")
+        raise click.UsageError("--since, --reason, --recipient, --tag and --dry-run go with --failed.")
     if id is not None:
         _print(client.retry(id), as_json)
     elif dry_run:
@@ -94,4 +97,4 @@ def _print_pause(answer: Answer, as_json: bool) -> None:
     click.echo(show.document(answer.raw) if as_json else show.plain(f"{one['kind']} {one['name']}: {state}"))
 
 
-_FILTERS = {"since": "createdFrom", "reason": "failureReason", "recipient": "recipient"}
+_FILTERS = {"since": "createdFrom", "reason": "failureReason", "recipient": "recipient", "tag": "tag"}

@@ -22,6 +22,7 @@ COMMANDS = {
     "list": "cli.notifications:list_",
     "templates": "cli.templates:templates",
     "suppressions": "cli.suppressions:suppressions",
+    "callbacks": "cli.callbacks:callbacks",
     "cancel": "cli.control:cancel",
     "retry": "cli.control:retry",
     "pause": "cli.control:pause",

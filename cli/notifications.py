@@ -37,6 +37,13 @@ def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Cli
     return Client(url, key)
 
 
+def _pairs(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    if any(not key or not equals for key, equals, _ in pairs):
+        raise click.BadParameter("must look like orderId=42")
+    return {key: value for key, _, value in pairs}
+
+
 at_url = click.option(
     "--url",
     "client",
@@ -81,6 +88,10 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
     "onUncertain",
     type=click.Choice(["resend", "hold"]),
     help="What to do where nobody can know whether the mail was taken.",
+)
+@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="What to know of it again; may be repeated."
 )
 @click.option("--priority", type=click.Choice(["high", "normal", "bulk"]), help="Its lane.")
 @click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
@@ -130,6 +141,7 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
 @click.option("--recipient", help="Only to this address.")
+@click.option("--tag", multiple=True, help="Only with this tag; with all of them if repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")
 @at_url

@@ -11,6 +11,7 @@ _CONDITIONS = {
     "failure_reason": "failure_reason = %s",
     "type": "type = %s",
     "recipient": "recipient = %s",
+    "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",
 }
@@ -19,9 +20,14 @@ _CONDITIONS = {
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, type, recipient, created_from (inclusive), created_to (exclusive).
+    `filters`: failure_reason, type, recipient, tag, created_from (inclusive), created_to (exclusive).
     """
-    conditions = ["status = 'failed'", "(expires_at IS NULL OR expires_at > now())", "client_id = %s"]
+    conditions = [
+        "status = 'failed'",
+        "(expires_at IS NULL OR expires_at > now())",
+        "client_id = %s",
+        "callback_id IS NULL",
+    ]
     values: list[object] = [client_id]
     for name, value in filters.items():
         conditions.append(_CONDITIONS[name])

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from db.database import rows
 from db.drafts import FATE, FATE_COLUMNS, Column, source
-from db.lifecycle import DRAFTED
+from db.lifecycle import ACCEPTED, DRAFTED
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
@@ -114,10 +114,10 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
             ON CONFLICT DO NOTHING
             RETURNING notification_id
         ), stored AS (
-            INSERT INTO notifications (id, {DRAFTED}, {FATE_COLUMNS})
+            INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
             SELECT id, {DRAFTED}, {FATE} FROM given
             WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
-            RETURNING id, created_at, failure_reason, last_error
+            RETURNING {ACCEPTED}
         ), attached AS (
             INSERT INTO attachments (notification_id, number, content)
             SELECT id, file.number, file.content

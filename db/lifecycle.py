@@ -33,8 +33,11 @@ from db.pauses import paused
 from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient
+from db.telling import TELL
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
+# For RETURNING of the statements that accept: what Accepted holds, and one column more.
+ACCEPTED = f"n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END"
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
@@ -46,6 +49,12 @@ _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
 
 _ANEW = """status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
             next_attempt_at = now()"""
+
+# The failure that a retry ends stands only there from then on. Parameter: the key that the operator came with.
+_NOTED_RETRY = """INSERT INTO events (notification_id, name, detail)
+            SELECT id, 'retried', jsonb_build_object(
+                'failureReason', failure_reason, 'failedAt', finished_at, 'keyId', %s::bigint)
+            FROM redriven JOIN failed USING (id)"""
 
 _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
@@ -74,14 +83,14 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     given = source(drafts)
     accepted = rows(
         f"""
-        INSERT INTO notifications ({DRAFTED}, {FATE_COLUMNS})
+        INSERT INTO notifications AS n ({DRAFTED}, {FATE_COLUMNS})
         SELECT {DRAFTED}, {FATE} FROM {given.sql} ORDER BY place
-        RETURNING id, created_at, failure_reason, last_error
+        RETURNING {ACCEPTED}
         """,
         grace,
         *given.values,
     )
-    return sorted(Accepted(*row) for row in accepted)
+    return sorted(Accepted(*row) for *row, _ in accepted)
 
 
 def claim(
@@ -136,7 +145,7 @@ def suppress(ids: Iterable[int]) -> list[int]:
             last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-        RETURNING n.id
+        RETURNING n.id, {TELL}
         """,
         list(ids),
     )
@@ -188,7 +197,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address
+            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL}
         ), bounced AS (
             {_BOUNCED}
         )
@@ -259,7 +268,14 @@ def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
     )
 
 
-def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attempts: int, most: int) -> list[int]:
+def rescue(  # noqa: PLR0913, PLR0917
+    observer: UUID,
+    worker_timeout: float,
+    stuck_after: float,
+    max_attempts: int,
+    most: int,
+    callback_attempts: int | None = None,
+) -> list[int]:
     """processing -> pending, where the worker is dead or hangs; or failed, once its attempts are spent or if
     it was in doubt.
 
@@ -298,10 +314,11 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
             FROM (SELECT id, begun, n.claimed_by AS worker, n.claimed_at AS since,
                          now() + begun::int * random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
                          CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
-                              WHEN begun AND n.retry_count + 1 >= %s THEN 'exhausted' END AS ended
+                              WHEN begun AND n.retry_count + 1 >= CASE n.type WHEN 'callback' THEN %s ELSE %s END
+                              THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {TELL}
         ), recorded AS (
             INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
             SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
@@ -314,6 +331,7 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
         worker_timeout,
         most,
         worker_timeout,
+        max_attempts if callback_attempts is None else callback_attempts,
         max_attempts,
     )
 
@@ -321,34 +339,41 @@ def rescue(observer: UUID, worker_timeout: float, stuck_after: float, max_attemp
 def expire(most: int) -> list[int]:
     """pending -> failed (expired), for what is too late to send."""
     return _ids(
-        """
-        UPDATE notifications
+        f"""
+        UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'expired', finished_at = now(),
             next_attempt_at = NULL, dispatch_after = NULL
         WHERE id IN (SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
                      ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING id
+        RETURNING n.id, {TELL}
         """,
         most,
     )
 
 
-def cancel(id: int, client_id: int) -> bool:
-    """pending -> cancelled: once this is true it is never sent."""
+def cancel(id: int, client_id: int, key: int | None = None) -> bool:
+    """pending -> cancelled: once this is true it is never sent. `key` is whose doing it is, as for the two below."""
     return bool(
         _ids(
-            """
-            UPDATE notifications
-            SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-            WHERE id = %s AND client_id = %s AND status = 'pending' RETURNING id
+            f"""
+            WITH cancelled AS (
+                UPDATE notifications AS n
+                SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
+                WHERE id = %s AND client_id = %s AND callback_id IS NULL AND status = 'pending'
+                RETURNING n.id, {TELL}
+            )
+            INSERT INTO events (notification_id, name, detail)
+            SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
+            RETURNING notification_id
             """,
             id,
             client_id,
+            key,
         )
     )
 
 
-def reschedule(id: int, client_id: int, times: Times) -> bool:
+def reschedule(id: int, client_id: int, times: Times, key: int | None = None) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 
     Rung by the relay.
@@ -356,47 +381,66 @@ def reschedule(id: int, client_id: int, times: Times) -> bool:
     return bool(
         _ids(
             """
-            UPDATE notifications AS n
-            SET send_at = wanted.send_at, expires_at = wanted.expires_at,
-                next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
-                dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
-                rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
-            FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
-                         CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
-                  FROM notifications WHERE id = %s AND client_id = %s FOR UPDATE) AS wanted
-            WHERE n.id = wanted.id AND n.status = 'pending'
-                  AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
-            RETURNING n.id
+            WITH moved AS (
+                UPDATE notifications AS n
+                SET send_at = wanted.send_at, expires_at = wanted.expires_at,
+                    next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
+                    dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
+                    rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
+                FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
+                             CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
+                      FROM notifications WHERE id = %s AND client_id = %s AND callback_id IS NULL FOR UPDATE) AS wanted
+                WHERE n.id = wanted.id AND n.status = 'pending'
+                      AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
+                RETURNING n.id, n.send_at, n.expires_at
+            )
+            INSERT INTO events (notification_id, name, detail)
+            SELECT id, 'rescheduled', jsonb_build_object(
+                'sendAt', rfc3339(send_at), 'expiresAt', rfc3339(expires_at), 'keyId', %s::bigint) FROM moved
+            RETURNING notification_id
             """,
             *[times.sends] * 4,
             *times,
             id,
             client_id,
+            key,
         )
     )
 
 
-def redrive(id: int, client_id: int, grace: float) -> bool:
+def redrive(id: int, client_id: int, grace: float, key: int | None = None, callback: int | None = None) -> bool:
     """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
 
-    Refuses what is too late by now: it would only fail again.
+    Refuses what is too late by now: it would only fail again. A callback's goes to the endpoint `callback`.
     """
     return bool(
         _ids(
             f"""
-            UPDATE notifications
-            SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
-            WHERE id = %s AND client_id = %s AND status = 'failed' AND (expires_at IS NULL OR expires_at > now())
-            RETURNING id
+            WITH failed AS MATERIALIZED (
+                SELECT id, status, failure_reason, finished_at FROM notifications
+                WHERE id = %s AND client_id = %s AND callback_id IS NOT DISTINCT FROM %s::bigint
+                      AND (expires_at IS NULL OR expires_at > now())
+                FOR UPDATE
+            ), redriven AS (
+                UPDATE notifications AS n
+                SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
+                FROM failed WHERE n.id = failed.id AND failed.status = 'failed' RETURNING n.id
+            )
+            {_NOTED_RETRY}
+            RETURNING notification_id
             """,
-            grace,
             id,
             client_id,
+            callback,
+            grace,
+            key,
         )
     )
 
 
-def redrive_all(client_id: int, filters: Mapping[str, object], after: Position | None, most: int) -> list[Position]:
+def redrive_all(
+    client_id: int, filters: Mapping[str, object], after: Position | None, most: int, key: int | None = None
+) -> list[Position]:
     """As `redrive`, for up to `most` of a client's that `filters` are true of, oldest first, from `after` on.
 
     Rung by the relay, as fast as the queue takes them. Returns the places of those moved, in order.
@@ -404,16 +448,22 @@ def redrive_all(client_id: int, filters: Mapping[str, object], after: Position |
     matching, values = failures.matching(client_id, filters, after)
     moved = rows(
         f"""
-        WITH found AS MATERIALIZED (
-            SELECT id FROM notifications WHERE {matching} ORDER BY created_at, id LIMIT %s FOR UPDATE
+        WITH failed AS MATERIALIZED (
+            SELECT id, failure_reason, finished_at FROM notifications
+            WHERE {matching} ORDER BY created_at, id LIMIT %s FOR UPDATE
+        ), redriven AS (
+            UPDATE notifications AS n
+            SET {_ANEW}, rung = false, dispatch_after = now()
+            FROM failed WHERE n.id = failed.id AND n.status = 'failed'
+            RETURNING n.created_at, n.id
+        ), noted AS (
+            {_NOTED_RETRY}
         )
-        UPDATE notifications AS n
-        SET {_ANEW}, rung = false, dispatch_after = now()
-        FROM found WHERE n.id = found.id AND n.status = 'failed'
-        RETURNING n.created_at, n.id
+        SELECT created_at, id FROM redriven
         """,
         *values,
         most,
+        key,
     )
     return sorted(Position(*row) for row in moved)
 

@@ -17,7 +17,10 @@ from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
+FINAL = ("sent", "failed", "cancelled")
 TYPES = ("email",)
+CALLBACK = "callback"  # the type, and the lane, of what tells a client how a notification ended
+CHANNELS = (*TYPES, CALLBACK)  # what can be paused
 PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
 REASONS = ("manual", "unsubscribed", "bounced")  # of a suppression
 
@@ -59,6 +62,10 @@ class Notification(Table):
     template = TextField(null=True)
     template_version = IntegerField(null=True)
     mailboxes = BinaryJSONField(null=True)
+    tags = BinaryJSONField(null=True, index=False)
+    metadata = BinaryJSONField(null=True, index=False)
+    callback_id = BigIntegerField(null=True)
+    subject_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "notifications"

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from db.database import rows
+from db.models import CALLBACK
 
 # The pauses in force, for a statement that asks `held(...)`: none of them ends before the statement has.
 PAUSES_HELD = (
@@ -44,7 +45,9 @@ def held(row: str) -> str:
 
 
 def _names(row: str) -> str:
-    return f"ARRAY['client ' || {row}.client_id, 'channel ' || {row}.type]"
+    # A client that sends nothing for now still wants to hear what becomes of it.
+    client = f"CASE WHEN {row}.type <> '{CALLBACK}' THEN 'client ' || {row}.client_id END"
+    return f"ARRAY[{client}, 'channel ' || {row}.type]"
 
 
 def pause(kind: str, name: str) -> Pause:

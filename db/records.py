@@ -29,6 +29,8 @@ class Draft(NamedTuple):
     template_version: int | None = None
     # Who gets it, as the suppression list has them, the recipient first: JSON. None for who stands in `recipient`.
     mailboxes: str | None = None
+    tags: str | None = None  # a JSON array of strings
+    metadata: str | None = None  # a JSON object of strings
     # Of the attachments that `mail` lists, in the same order; in a table of their own.
     contents: tuple[bytes, ...] = ()
 
@@ -47,6 +49,8 @@ COLUMN_TYPES: defaultdict[str, str] = defaultdict(
     mail="jsonb",
     template_version="integer",
     mailboxes="jsonb",
+    tags="jsonb",
+    metadata="jsonb",
 )
 
 
@@ -83,6 +87,7 @@ class Claimed(NamedTuple):
     created_at: datetime
     sandbox: bool = False
     mail: dict[str, Any] | None = None
+    callback_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

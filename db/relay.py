@@ -83,7 +83,8 @@ def least_tried(among: int) -> list[int]:
         """
         SELECT due.id FROM unnest(ARRAY['high', 'normal', 'bulk']) AS lane CROSS JOIN LATERAL (
             SELECT id, retry_count FROM notifications AS n
-            WHERE status = 'pending' AND n.lane = lane.lane AND next_attempt_at <= now() AND NOT sandbox
+            WHERE status = 'pending' AND n.lane = lane.lane AND next_attempt_at <= now()
+                  AND type = 'email' AND NOT sandbox
             ORDER BY client_id, dispatch_after LIMIT %s) AS due
         ORDER BY retry_count, id LIMIT 1
         """,

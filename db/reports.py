@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Tuple
+from peewee import SQL, Field, NodeList, Tuple, Value, fn
 
 from db.database import rows
-from db.models import Attempt, Notification
+from db.models import FINAL, Attempt, Notification
 
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
     *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
     *(N.template, N.template_version),
+    *(
+        fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
+        fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),
+    ),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
 )
@@ -35,30 +40,46 @@ class Position(NamedTuple):
 
 
 def notification(id: int, client: int) -> Row | None:
-    """One notification of a client with its message, or None."""
-    found = _dicts(N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.id == id, N.client_id == client))
+    """One notification of a client with its message, or None. A callback is none of its notifications."""
+    found = dicts(_whole().where(N.id == id, N.client_id == client))
     return found[0] if found else None
+
+
+def notifications(ids: Sequence[int]) -> list[Row]:
+    """These notifications with their messages, in any order. The caller knows whose they are."""
+    return dicts(_whole().where(N.id.in_(ids)))
+
+
+def finished(ids: Sequence[int]) -> list[int]:
+    """Which of these have come to their end."""
+    found = rows("SELECT id FROM notifications WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
+    return [id for (id,) in found]
 
 
 def attempts(id: int, client: int) -> list[Row]:
     """Every attempt of a notification of a client, first to last."""
-    owned = N.select(N.id).where(N.id == id, N.client_id == client)
-    return _dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
+    return _attempts(N.select(N.id).where(N.id == id, N.client_id == client, N.callback_id.is_null()))
+
+
+def callback_attempts(id: int) -> list[Row]:
+    """Every attempt to deliver a callback, first to last."""
+    return _attempts(N.select(N.id).where(N.id == id, ~N.callback_id.is_null()))
 
 
 def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
     """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
 
-    `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive). A page
-    costs the same wherever it is: it begins at its place in an index.
+    `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive), tags (all of
+    them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
+    in an index; but what is found by rare tags or metadata is found first and sorted then.
     """
-    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client)
+    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
     query = owned.order_by(N.created_at.desc(), N.id.desc()).limit(limit)
     for name, value in filters.items():
         query = query.where(_CONDITIONS[name](value))
     if after is not None:
         query = query.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    return _dicts(query)
+    return dicts(query)
 
 
 def answers() -> None:
@@ -66,8 +87,22 @@ def answers() -> None:
     rows("SELECT 1")
 
 
-def _dicts(query: Any) -> list[Row]:
+def _whole() -> Any:
+    return N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.callback_id.is_null())
+
+
+def _attempts(owned: Any) -> list[Row]:
+    return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
+
+
+def dicts(query: Any) -> list[Row]:
+    """Run a query of Peewee's; each row by the names of its columns."""
     return list(query.dicts())
+
+
+def _holds(column: Field, value: object) -> Any:
+    """jsonb contains jsonb."""
+    return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
 
 
 _CONDITIONS = {
@@ -77,4 +112,6 @@ _CONDITIONS = {
     "sandbox": lambda value: N.sandbox == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
+    "tags": lambda value: _holds(N.tags, value),
+    "metadata": lambda value: _holds(N.metadata, value),
 }

@@ -123,7 +123,7 @@ def _made(client_id: int, name: str, content: Content, most: int) -> Row | None:
             RETURNING client_id, name, version
         )
         INSERT INTO templates (client_id, name, version, subject, text, html, schema)
-        SELECT client_id, name, version, %s, %s, %s, %s::jsonb FROM head
+        SELECT client_id, name, version, %s, %s, %s, %s::json FROM head
         RETURNING {_SELECTED}
         """,
         *(client_id, most, most),

@@ -27,6 +27,7 @@ LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_METADATA_KEY = re.compile("[A-Za-z0-9_.-]+")
 _PRINTABLE = re.compile("[\x20-\x7e]*")
 
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
@@ -111,6 +112,13 @@ def _is_text(value: object) -> bool:
     return True
 
 
+@_formats.checks("metadata-key", raises=Wanting)
+def _is_metadata_key(value: object) -> bool:
+    if isinstance(value, str) and not _METADATA_KEY.fullmatch(value):
+        raise Wanting("has a key that is not made of letters, digits, _, - and dots")
+    return True
+
+
 @_formats.checks("date-time", raises=NoTime)
 def _is_time(value: object) -> bool:
     if isinstance(value, str) and len(value) <= LONGEST_TIME:
@@ -147,6 +155,8 @@ _Validator: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {
         "items": _if_few("items", "maxItems"),
+        "uniqueItems": _if_few("uniqueItems", "maxItems"),
+        "propertyNames": _if_few("propertyNames", "maxProperties"),
         "additionalProperties": _if_few("additionalProperties", "maxProperties"),
     },
 )
@@ -205,6 +215,8 @@ def _faults(error: Any) -> Iterator[tuple[str, str]]:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
                 yield f"{place}/{escaped(name)}", detail
+    elif "propertyNames" in error.absolute_schema_path and error.validator == "maxLength":
+        yield place, f"has a key of more than {error.validator_value} characters"
     else:
         yield place, _detail(error)
 

@@ -22,7 +22,8 @@ CREATE TABLE templates (
     subject    text NOT NULL,
     text       text NOT NULL,
     html       text,
-    schema     jsonb,
+    -- Not jsonb, which would write 1e30 out, as an integer that is too large for our answers.
+    schema     json,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (client_id, name, version)
 );

@@ -25,8 +25,7 @@ def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
         database.rows(
-            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses,"
-            " templates, template_names, suppressions"
-            " RESTART IDENTITY"
+            "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
+            " callbacks, templates, template_names, suppressions RESTART IDENTITY"
         )
         yield bound

@@ -51,6 +51,8 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "priority": "normal",
         "sendAt": None,
         "expiresAt": None,
+        "tags": [],
+        "metadata": {},
         "status": "pending",
         "attemptCount": 0,
         "retryCount": 0,

@@ -35,6 +35,16 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", f"{NOTIFICATIONS}/{{id}}/retry"): ({"manage"}, {}),
     ("POST", f"{NOTIFICATIONS}/retry"): ({"manage"}, {"filter": {}, "dryRun": True}),
     ("POST", f"{NOTIFICATIONS}/batch"): ({"send"}, {"items": [DRAFT]}),
+    ("GET", f"{NOTIFICATIONS}/{{id}}/events"): ({"read"}, None),
+    ("GET", "/api/callbacks"): ({"manage"}, None),
+    ("POST", "/api/callbacks"): ({"manage"}, {"url": "https://example.com/hook"}),
+    ("GET", "/api/callbacks/{id}"): ({"manage"}, None),
+    ("PATCH", "/api/callbacks/{id}"): ({"manage"}, {"description": "new"}),
+    ("DELETE", "/api/callbacks/{id}"): ({"manage"}, None),
+    ("POST", "/api/callbacks/{id}/rotate-secret"): ({"manage"}, None),
+    ("GET", "/api/callbacks/{id}/deliveries"): ({"manage"}, None),
+    ("GET", "/api/callbacks/{id}/deliveries/{delivery}"): ({"manage"}, None),
+    ("POST", "/api/callbacks/{id}/deliveries/{delivery}/retry"): ({"manage"}, None),
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),
     ("DELETE", "/api/pauses/client"): ({"manage"}, None),
@@ -70,7 +80,7 @@ Post = Callable[..., CheckedClient]
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", key_cache=0.2) as api:
+    with running(module_database_url, redis_server.url, auth="required", key_cache=0.2, callback_endpoints=1000) as api:
         yield api
 
 
@@ -105,6 +115,9 @@ def place(api: Api, path: str, owner: int) -> str:
         )
     elif path.startswith("/api/clients"):
         id = owner
+    elif path.startswith("/api/callbacks"):
+        id, delivery = callback(api, owner)
+        path = path.replace("{delivery}", str(delivery))
     else:
         id = key(api.ledger, ["manage"], of=owner).id
     return path.replace("{id}", str(id))
@@ -122,6 +135,23 @@ def template(api: Api, owner: int, path: str) -> str:
         f"welcome{owner}",
     )
     return path.replace("{name}", name).replace("{version}", str(version))
+
+
+def callback(api: Api, owner: int) -> tuple[int, int]:
+    """An endpoint of this client's, and a callback to it that has failed."""
+    [(id,)] = api.ledger.rows(
+        "INSERT INTO callbacks (client_id, url, description, events, secret)"
+        " VALUES (%s, 'https://example.com/', '', ARRAY['sent'], 'whsec_AAAA') RETURNING id",
+        owner,
+    )
+    [(delivery,)] = api.ledger.rows(
+        "INSERT INTO notifications (type, lane, recipient, subject, message, client_id, status, failure_reason,"
+        " finished_at, next_attempt_at, dispatch_after, callback_id, subject_id) VALUES ('callback', 'callback', '',"
+        " 'notification.sent', '{}', %s, 'failed', 'exhausted', now(), NULL, NULL, %s, 1) RETURNING id",
+        owner,
+        id,
+    )
+    return id, delivery
 
 
 def send(client: CheckedClient, method: str, path: str, document: Any) -> Any:
@@ -166,7 +196,7 @@ def test_what_is_another_clients_is_not_there(api: Api, method: str, path: str) 
     if scopes == {"admin"}:
         assert answer.status == 403
     else:
-        for name, unknown in {**NOWHERE, "{version}": "1"}.items():
+        for name, unknown in {**NOWHERE, "{version}": "1", "{delivery}": "1"}.items():
             path = path.replace(name, unknown)
         nowhere = send(asking, method, path, document)
         assert answer.status == nowhere.status == 404
@@ -183,6 +213,7 @@ def test_a_client_lists_and_shows_its_own_notifications_only(api: Api) -> None:
     for query in ({"recipient": "a@example.com"}, {"status": "pending"}):
         assert [item["id"] for item in first.get(NOTIFICATIONS, **query).json["items"]] == [mine]
     assert first.get(f"{NOTIFICATIONS}/{theirs}").status == 404
+    assert first.get(f"{NOTIFICATIONS}/{theirs}", wait=1).status == 404
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))

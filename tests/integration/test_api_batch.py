@@ -253,3 +253,17 @@ def test_the_log_tells_of_the_batch_and_of_no_recipient(api: Api, client: Checke
     [*_, line] = [event for event in map(json.loads, api.events) if event["event"] == "batch.accepted"]
     assert (line["items"], line["stored"]) == (3, 3)
     assert "private" not in api.log
+
+
+def test_items_have_tags_and_metadata(client: CheckedClient) -> None:
+    one = item(tags=["news"], metadata={"zz": "1", "a": "2"}, idempotencyKey="tagged")
+    answer = client.post(BATCH, {"items": [one, item()]})
+
+    assert answer.status == 201
+    assert [(i["tags"], i["metadata"]) for i in answer.json["items"]] == [(["news"], {"zz": "1", "a": "2"}), ([], {})]
+    assert [client.notification(id) for id in ids(answer)] == answer.json["items"]
+    again = client.post(PARTIAL, {"items": [one]}).json["items"][0]
+    assert again["replayed"]
+    assert again["notification"] == answer.json["items"][0]
+    wrong = client.post(BATCH, {"items": [item(), item(tags=[""], metadata={"a b": ""})]})
+    assert faults(wrong).keys() == {"/items/1/tags/0", "/items/1/metadata"}

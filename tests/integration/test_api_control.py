@@ -249,7 +249,7 @@ def test_what_is_paused_is_accepted(client: CheckedClient) -> None:
     client.request("DELETE", MINE)
 
 
-@pytest.mark.parametrize("type", ["pigeon", "EMAIL", "callback", "%00", "%FF", ""])
+@pytest.mark.parametrize("type", ["pigeon", "EMAIL", "sandbox", "%00", "%FF", ""])
 def test_there_is_no_pause_of_a_channel_that_is_none(client: CheckedClient, type: str) -> None:
     for method in ("PUT", "DELETE"):
         assert client.request(method, f"{PAUSES}/channels/{type}").status == 404
@@ -260,3 +260,23 @@ def test_a_pause_takes_no_fields(client: CheckedClient, path: str) -> None:
     for method in ("PUT", "DELETE"):
         assert client.send(method, path, {"until": "tomorrow"}).status == 400
     assert client.get(PAUSES).json == {"items": []}
+
+
+def test_the_channel_of_callbacks_can_be_paused(client: CheckedClient) -> None:
+    place = f"{PAUSES}/channels/callback"
+    paused = client.request("PUT", place)
+    assert (paused.status, paused.json["kind"], paused.json["name"]) == (200, "channel", "callback")
+    assert [p["name"] for p in client.get(PAUSES).json["items"]] == ["callback"]
+    assert client.request("DELETE", place).json["paused"] is False
+
+
+@pytest.mark.usefixtures("nobody_else")
+def test_many_are_retried_by_a_tag(api: Api, client: CheckedClient) -> None:
+    wanted = failed(api, tags=["news", "7"])
+    others = [failed(api, tags=["news-8"]), failed(api)]
+
+    assert client.post(RETRY, {"filter": {"tag": "news"}, "dryRun": True}).json == {"matched": 1, "more": False}
+    assert client.post(RETRY, {"filter": {"tag": "news"}}).json["retried"] == 1
+    assert client.notification(wanted)["status"] == "pending"
+    assert {client.notification(id)["status"] for id in others} == {"failed"}
+    assert faults(client.post(RETRY, {"filter": {"tag": ""}})) == {"/filter/tag": "must not be empty"}

@@ -40,7 +40,8 @@ def replayed(answer: Response) -> bool:
 
 
 def test_the_same_key_and_body_get_the_first_answer_again_and_store_nothing(api: Api, client: CheckedClient) -> None:
-    document = NEEDED | {"recipient": "once@example.com", "subject": "Grüße", "html": "<p>x</p>", "priority": "high"}
+    document: dict[str, Any] = {**NEEDED, "recipient": "once@example.com", "subject": "Grüße", "html": "<p>x</p>"}
+    document |= {"priority": "high", "tags": ["b", "a"], "metadata": {"zz": "1", "a": "2", "b-": "3"}}
     first = client.post(NOTIFICATIONS, document, idempotency_key="once")
     again = client.post(NOTIFICATIONS, document, idempotency_key="once")
 

@@ -18,14 +18,17 @@ from tests.environment import configured
 from tests.servers import Databases
 
 COUNT = 20_000
+# One in a hundred has tags and metadata.
 # One in seven is pending and one failed, all others are sent; a thousand rows a recipient; ten at the same time.
 CROWD = """
 INSERT INTO notifications (type, recipient, subject, message, status, created_at,
-                           finished_at, failure_reason, next_attempt_at, dispatch_after)
+                           finished_at, failure_reason, next_attempt_at, dispatch_after, tags, metadata)
 SELECT 'email', 'user' || n %% 20 || '@example.com', 'Hi', 'Hello', status,
        timestamptz '2024-01-01 00:00Z' + n / 10 * interval '1 minute',
        CASE WHEN status <> 'pending' THEN now() END, CASE WHEN status = 'failed' THEN 'exhausted' END,
-       CASE WHEN status = 'pending' THEN now() END, CASE WHEN status = 'pending' THEN now() END
+       CASE WHEN status = 'pending' THEN now() END, CASE WHEN status = 'pending' THEN now() END,
+       CASE WHEN n %% 100 = 0 THEN jsonb_build_array('tag' || n %% 1000, 'common') END,
+       CASE WHEN n %% 100 = 0 THEN jsonb_build_object('order', n::text) END
 FROM (SELECT n, CASE n %% 7 WHEN 1 THEN 'pending' WHEN 2 THEN 'failed' ELSE 'sent' END AS status
       FROM generate_series(1, %s) AS n) AS r
 """
@@ -42,6 +45,14 @@ def crowd(databases: Databases) -> Iterator[None]:
             database.rows("ANALYZE notifications")
             yield
         database.database.close()
+
+
+def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: Position | None) -> str:
+    """How PostgreSQL finds this page."""
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        reports.newest(1, filters, after, 51)
+    [(sql, parameters)] = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
+    return "\n".join(line for (line,) in database.rows(f"EXPLAIN {sql}", *parameters))
 
 
 @pytest.mark.parametrize("after", [None, Position(LATE, 10**6), Position(EARLY, 10**6)], ids=["first", "next", "last"])
@@ -64,12 +75,36 @@ def crowd(databases: Databases) -> Iterator[None]:
 def test_a_page_is_read_from_an_index(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: Position | None
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="peewee"):
-        reports.newest(1, filters, after, 51)
-    [(sql, parameters)] = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
-
-    plan = "\n".join(line for (line,) in database.rows(f"EXPLAIN {sql}", *parameters))
+    plan = explained(caplog, filters, after)
 
     assert "Index Scan" in plan, plan
     assert "Sort" not in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"tags": ["tag500"]}, "notifications_tags"),
+        ({"tags": ["tag500", "common"], "status": "sent"}, "notifications_tags"),
+        ({"metadata": {"order": "4200"}}, "notifications_metadata"),
+        ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "notifications_metadata"),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("crowd")
+def test_what_few_have_is_found_by_its_own_index(
+    caplog: pytest.LogCaptureFixture, filters: dict[str, Any], index: str
+) -> None:
+    assert index in explained(caplog, filters, None)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_what_has_neither_tags_nor_metadata_is_in_neither_index() -> None:
+    partial = database.rows(
+        "SELECT count(*) FROM pg_index WHERE indexrelid::regclass::text = ANY(%s)"
+        " AND pg_get_expr(indpred, indrelid) LIKE '%%IS NOT NULL%%'",
+        ["notifications_tags", "notifications_metadata"],
+    )
+
+    assert partial == [(2,)]

@@ -65,6 +65,24 @@ def test_a_template_is_shown_as_it_was_put(client: CheckedClient) -> None:
     assert client.get(f"{TEMPLATES}/shown/versions").json == {"items": [made.json], "nextCursor": None}
 
 
+@pytest.mark.parametrize("number", ["1e30", "123456789012345678901234567890", "-0.0", "1e-300"])
+def test_numbers_of_a_schema_come_back_as_the_numbers_they_are(client: CheckedClient, number: str) -> None:
+    document = json.dumps({**GREETING, "schema": {"const": "X"}}).replace('"X"', number)
+    path = f"{TEMPLATES}/number{number}"
+    made = client.request("PUT", path, document.encode(), {"Content-Type": "application/json"})
+
+    assert (made.status, made.json["schema"]) == (201, {"const": float(number)})
+    assert client.get(path).json == made.json
+
+
+def test_a_schema_may_name_what_no_variable_can_hold(client: CheckedClient) -> None:
+    schema = {"properties": {"name": {"pattern": "^[^\0]*$"}}}
+    made = put(client, "nul", {**GREETING, "schema": schema})
+
+    assert (made.status, made.json["schema"]) == (201, schema)
+    assert client.get(f"{TEMPLATES}/nul").json == made.json
+
+
 def test_the_same_again_is_no_version_and_a_change_is_one(client: CheckedClient) -> None:
     assert [put(client, "again", GREETING).status for _ in range(2)] == [201, 200]
     changed = put(client, "again", {**GREETING, "html": None})

@@ -179,3 +179,14 @@ def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: Waitin
 def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
     delayed = ACTORS["normal"].message([1]).copy(options={"rung_at": 1})
     assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 5
+
+
+def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> None:
+    with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
+        crowding, other = Bell(current), Bell(current)
+    crowding._ringing.submit(Ring(list(range(10)), 0.0, "normal", 1)).result(10)
+    other._ringing.submit(Ring([100], 0.0, "normal", 2)).result(10)
+    other._ringing.submit(Ring([101], 0.0, "normal", 2)).result(10)
+    assert broker.depths() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
+    for bell in (crowding, other):
+        bell.close(5)

@@ -28,7 +28,10 @@ def requests(items: list[Any] = COLLECTION["item"]) -> list[Any]:
 
 def filled_in(path: str) -> str:
     """A path with what the collection calls its things."""
-    named = {"id": "1", "type": "email", "name": "welcome", "version": "1", "address": "gone@example.com", "token": "1"}
+    named = {
+        **{"id": "1", "type": "email", "name": "welcome", "version": "1", "token": "1"},
+        **{"address": "gone@example.com", "delivery": "999999999"},
+    }
     return re.sub(r"\{(\w+)\}", lambda found: named[found[1]], path)
 
 
@@ -98,5 +101,5 @@ def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
 def test_it_is_a_collection_of_version_2_1() -> None:
     assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
     assert {variable["key"] for variable in COLLECTION["variable"]} == {
-        *("baseUrl", "key", "id", "cursor", "clientId", "keyId")
+        *("baseUrl", "key", "id", "cursor", "clientId", "keyId", "callbackId")
     }

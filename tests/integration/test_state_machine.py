@@ -17,6 +17,7 @@ from db.records import Claimed, Times
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 
 MAX_ATTEMPTS = 3
+ENDS = ["sent", "failed", "cancelled"]
 
 
 @dataclass
@@ -26,9 +27,11 @@ class Expected:
     attempts: int = 0
     retries: int = 0
     worker: int | None = None
+    ends: int = 0
 
     def end_attempt(self, status: str) -> None:
         self.status, self.worker = status, None
+        self.ends += status != "pending"
         self.attempts += 1
         self.retries += status == "pending"
 
@@ -39,7 +42,8 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        rows("TRUNCATE notifications, attempts, workers, pauses, suppressions RESTART IDENTITY")
+        rows("TRUNCATE notifications, attempts, workers, pauses, callbacks, events, suppressions RESTART IDENTITY")
+        rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, '', '', %s, '')", ENDS)
         self.model: dict[int, Expected] = {}
         self.lists = 0
         self.workers = [uuid4() for _ in range(3)]
@@ -57,7 +61,7 @@ class Life(RuleBasedStateMachine):
     def accept_suppressed(self) -> int:
         with suppressed():
             [id] = accepted()
-        self.model[id] = Expected("failed")
+        self.model[id] = Expected("failed", ends=1)
         return id
 
     @rule(id=ids, worker=st.integers(0, 2))
@@ -68,6 +72,7 @@ class Life(RuleBasedStateMachine):
             assert lifecycle.suppress([id]) == ([id] if pending else [])
         if pending:
             self.model[id].status = "failed"
+            self.model[id].ends += 1
 
     @rule(held=claims)
     def bounce(self, held: tuple[int, Claimed]) -> None:
@@ -135,6 +140,7 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.cancel(id, CLIENT) == (expected.status == "pending")
         if expected.status == "pending":
             expected.status = "cancelled"
+            expected.ends += 1
 
     @rule(id=ids)
     def redrive(self, id: int) -> None:
@@ -179,6 +185,7 @@ class Life(RuleBasedStateMachine):
         rows("UPDATE notifications SET expires_at = NULL WHERE id = %s", id)
         if pending:
             self.model[id].status = "failed"
+            self.model[id].ends += 1
 
     @invariant()
     def the_rows_are_as_the_model_says(self) -> None:
@@ -187,6 +194,8 @@ class Life(RuleBasedStateMachine):
             assert (found["status"], found["claim"]) == (expected.status, expected.claim)
             assert (found["attempt_count"], found["retry_count"]) == (expected.attempts, expected.retries)
             assert len(history(id)) == expected.attempts
+        told = dict(rows("SELECT subject_id, count(*) FROM notifications WHERE type = 'callback' GROUP BY subject_id"))
+        assert told == {id: expected.ends for id, expected in self.model.items() if expected.ends}
 
 
 @pytest.fixture

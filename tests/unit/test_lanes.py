@@ -127,8 +127,13 @@ def turns() -> Turns:
         return Turns(current)
 
 
+def routed(turns: Turns, lane: str, client: int, count: int, depth: int) -> str:
+    turns.count(lane, client, count)
+    return turns.lane(lane, client, depth)
+
+
 def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Turns) -> None:
-    assert {turns.lane(lane, 1, 100, depth=9) for lane in LANES} == set(LANES)
+    assert {routed(turns, lane, 1, 100, 9) for lane in LANES} == set(LANES)
 
 
 @pytest.mark.parametrize(
@@ -138,19 +143,21 @@ def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Turns) -> None:
 def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
     turns: Turns, lane: str, little: str, much: str
 ) -> None:
-    assert turns.lane(lane, 1, 3, depth=10) == little
-    assert turns.lane(lane, 1, 1, depth=10) == much
-    assert turns.lane(lane, 2, 1, depth=10) == little
+    assert routed(turns, lane, 1, 3, 10) == little
+    assert routed(turns, lane, 1, 1, 10) == much
+    assert routed(turns, lane, 2, 1, 10) == little
 
 
 def test_what_was_much_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.9)
-    assert turns.lane("normal", 1, 100, depth=10) == "normal"
+    assert routed(turns, "normal", 1, 100, 10) == "normal"
     monkeypatch.setattr("time.monotonic", lambda: 101.0)
-    assert turns.lane("normal", 1, 1, depth=10) == "high"
+    assert routed(turns, "normal", 1, 1, 10) == "high"
 
 
 def test_a_bell_is_looked_for_wherever_its_row_may_have_been_rung(turns: Turns) -> None:
     for lane in LANES:
-        found = {turns.lane(lane, client, count, depth) for client in (1, 2) for count in (1, 9) for depth in (0, 10)}
+        found = {
+            routed(turns, lane, client, count, depth) for client in (1, 2) for count in (1, 9) for depth in (0, 10)
+        }
         assert found <= ways(lane)

@@ -24,6 +24,8 @@ TOGETHER |= {
     "STUCK_AFTER": "86400",
     "REDIS_WAIT": "0.1",
     "REDIS_TIMEOUT": "60",
+    "CALLBACK_MIN_BACKOFF": "0.001",
+    "CALLBACK_MAX_BACKOFF": "604800",
 }
 NEVER = {("STUCK_AFTER", "low")}  # nothing is below it
 ROW = re.compile(r"^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|\s*(.*?)\s*\|", re.MULTILINE)
@@ -95,6 +97,14 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
     [
         ({"RETRY_MIN_BACKOFF": "2", "RETRY_MAX_BACKOFF": "1"}, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF"),
         ({"WORKER_TIMEOUT": "2", "UPKEEP_INTERVAL": "1"}, "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL"),
+        ({"CALLBACK_MIN_BACKOFF": "2", "CALLBACK_MAX_BACKOFF": "1"}, "CALLBACK_MIN_BACKOFF is above"),
+        (
+            {"CALLBACK_TIMEOUT": "5", "STUCK_AFTER": "4", "LIST_BUDGET": "1"}
+            | {"SMTP_TIMEOUT": "0.1", "SMTP_CONNECT_TIMEOUT": "0.1", "SMTP_DATA_TIMEOUT": "0.1"},
+            "CALLBACK_TIMEOUT is not below STUCK_AFTER",
+        ),
+        ({"CALLBACK_ALLOWED_NETWORKS": "10.0.0.0/8, here"}, "CALLBACK_ALLOWED_NETWORKS holds what is no network"),
+        ({"CALLBACK_ALLOWED_NETWORKS": "10.0.0.1/8"}, "CALLBACK_ALLOWED_NETWORKS holds what is no network"),
         ({"BODY_LIMIT": "10000000", "BODIES_LIMIT": "9999999"}, "BODIES_LIMIT must not be below BODY_LIMIT"),
         ({"ALLOWED_HEADERS": "X-*, Bcc"}, "ALLOWED_HEADERS has Bcc: leave it out"),
         ({"ALLOWED_HEADERS": "X-*;References"}, "ALLOWED_HEADERS is malformed: "),

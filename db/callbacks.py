@@ -1,0 +1,168 @@
+"""The endpoints of a client's own that its callbacks go to. Call within `connection()`.
+
+A secret stands here as it is: whoever signs must have it, so it could only be encrypted with a key
+that lies beside DATABASE_URL. It leaves through `signing` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from peewee import Tuple
+
+from db.database import database, rows
+from db.models import Notification
+from db.reports import Position, dicts
+
+# Any constant will do, as long as no other advisory lock of two numbers has it.
+LOCK = 7_021
+N = Notification
+
+_SHOWN = (
+    *("id", "url", "description", "events", "created_at"),
+    *("disabled_at", "disabled_reason", "old_secret_until"),
+)
+_COLUMNS = ", ".join(_SHOWN)
+_DELIVERY = (
+    *(N.id, N.subject.alias("event"), N.subject_id.alias("notification_id"), N.status),
+    *(N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
+    *(N.created_at, N.next_attempt_at, N.finished_at),
+)
+
+Row = dict[str, Any]
+
+
+class Signing(NamedTuple):
+    """Where a callback goes now, what signs it, and what the database's clock says (seconds since 1970)."""
+
+    url: str
+    secrets: tuple[str, ...]
+    disabled: bool
+    now: int
+
+
+class New(NamedTuple):
+    client_id: int
+    url: str
+    description: str
+    events: list[str]
+    secret: str
+
+
+def create(new: New, most: int) -> Row | None:
+    """A new endpoint, or None where the client has `most` already."""
+    with database.atomic():
+        # One at a time for each client, or several at once would each find room.
+        rows("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", LOCK, new.client_id)
+        return _one(
+            f"""
+            INSERT INTO callbacks (client_id, url, description, events, secret)
+            SELECT %s, %s, %s, %s::text[], %s
+            WHERE (SELECT count(*) FROM callbacks WHERE client_id = %s) < %s
+            RETURNING {_COLUMNS}
+            """,
+            *new,
+            new.client_id,
+            most,
+        )
+
+
+def listed(client_id: int) -> list[Row]:
+    """All endpoints of a client, in the order of their making."""
+    return _rows(f"SELECT {_COLUMNS} FROM callbacks WHERE client_id = %s ORDER BY id", client_id)
+
+
+def endpoint(client_id: int, id: int) -> Row | None:
+    return _one(f"SELECT {_COLUMNS} FROM callbacks WHERE client_id = %s AND id = %s", client_id, id)
+
+
+def change(client_id: int, id: int, changes: Row) -> Row | None:
+    """Change what `changes` holds of url, description, events and disabled (a boolean)."""
+    return _one(
+        f"""
+        UPDATE callbacks AS c
+        SET url = coalesce(new.url, c.url), description = coalesce(new.description, c.description),
+            events = coalesce(new.events, c.events),
+            disabled_at = CASE coalesce(new.disabled, c.disabled_at IS NOT NULL)
+                          WHEN true THEN coalesce(c.disabled_at, now()) END,
+            disabled_reason = CASE coalesce(new.disabled, c.disabled_at IS NOT NULL)
+                              WHEN true THEN coalesce(c.disabled_reason, 'by request') END
+        FROM (SELECT %s::text AS url, %s::text AS description, %s::text[] AS events, %s::boolean AS disabled) AS new
+        WHERE c.client_id = %s AND c.id = %s
+        RETURNING {", ".join(f"c.{name}" for name in _SHOWN)}
+        """,
+        *(changes.get(name) for name in ("url", "description", "events", "disabled")),
+        client_id,
+        id,
+    )
+
+
+def rotate(client_id: int, id: int, secret: str, overlap: float) -> Row | None:
+    """A new secret; the one before signs too for `overlap` seconds, the one before that no more."""
+    return _one(
+        f"""
+        UPDATE callbacks
+        SET old_secret = secret, old_secret_until = now() + %s * interval '1 second', secret = %s
+        WHERE client_id = %s AND id = %s
+        RETURNING {_COLUMNS}
+        """,
+        overlap,
+        secret,
+        client_id,
+        id,
+    )
+
+
+def delete(client_id: int, id: int) -> Row | None:
+    """The endpoint as it was; what is still to be delivered to it fails."""
+    return _one(f"DELETE FROM callbacks WHERE client_id = %s AND id = %s RETURNING {_COLUMNS}", client_id, id)
+
+
+def gone(id: int, reason: str) -> None:
+    """The endpoint itself says that it wants no more: it is disabled until its client enables it."""
+    rows(
+        "UPDATE callbacks SET disabled_at = now(), disabled_reason = %s WHERE id = %s AND disabled_at IS NULL",
+        reason,
+        id,
+    )
+
+
+def signing(ids: Sequence[int]) -> dict[int, Signing]:
+    """What is needed to deliver to these endpoints; those that are deleted are not in it."""
+    found = rows(
+        """
+        SELECT id, url, secret, CASE WHEN old_secret_until > now() THEN old_secret END,
+               disabled_at IS NOT NULL, extract(epoch FROM now())::bigint
+        FROM callbacks WHERE id = ANY(%s)
+        """,
+        list(ids),
+    )
+    return {
+        id: Signing(url, tuple(filter(None, (secret, old))), disabled, now)
+        for id, url, secret, old, disabled, now in found
+    }
+
+
+def deliveries(id: int, status: str | None, after: Position | None, limit: int) -> list[Row]:
+    """Up to `limit` callbacks to this endpoint, newest first, that came before `after`."""
+    query = N.select(*_DELIVERY).where(N.callback_id == id)
+    if status is not None:
+        query = query.where(N.status == status)
+    if after is not None:
+        query = query.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
+    return dicts(query.order_by(N.created_at.desc(), N.id.desc()).limit(limit))
+
+
+def delivery(id: int, callback: int) -> Row | None:
+    """One callback to this endpoint, with what it says."""
+    query = N.select(*_DELIVERY, N.message.alias("body")).where(N.callback_id == id, N.id == callback)
+    return next(iter(dicts(query)), None)
+
+
+def _one(sql: str, *parameters: object) -> Row | None:
+    return next(iter(_rows(sql, *parameters)), None)
+
+
+def _rows(sql: str, *parameters: object) -> list[Row]:
+    return [dict(zip(_SHOWN, row, strict=True)) for row in rows(sql, *parameters)]

@@ -1,0 +1,65 @@
+"""What happened to one notification, in order: told from its row, its attempts and what operators did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from db.database import rows
+from db.models import Notification
+from db.reports import attempts, dicts
+
+N = Notification
+Row = dict[str, Any]
+
+_LOST = "lost"
+_TOLD_OF_ATTEMPTS = ("number", "outcome", "provider", "phase", "reply_code", "enhanced_code", "text")
+
+
+def events(id: int, client_id: int) -> list[Row] | None:
+    """Each event with its name, its time (`at`) and its `detail`, first to last; None for an unknown notification.
+
+    Of things at the same moment, an attempt comes before the end that it led to.
+    """
+    known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason)
+    found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
+    if not found:
+        return None
+    [row] = found
+    happened = [
+        _event("accepted", row["created_at"]),
+        *map(_attempted, attempts(id, client_id)),
+        *_acts(id),
+        *_ending(row),
+    ]
+    return sorted(happened, key=lambda event: event["at"])
+
+
+def _event(name: str, at: datetime, **detail: object) -> Row:
+    return {"event": name, "at": at, "detail": detail}
+
+
+def _attempted(attempt: Row) -> Row:
+    if attempt["outcome"] == _LOST:
+        return _event("rescued", attempt["finished_at"], number=attempt["number"], text=attempt["text"])
+    told = {name: attempt[name] for name in _TOLD_OF_ATTEMPTS}
+    return _event("attempted", attempt["finished_at"], **told)
+
+
+def _acts(id: int) -> list[Row]:
+    """What operators did, and with which key. A retry ended a failure, which stands only there."""
+    found = []
+    for name, at, detail in rows("SELECT name, at, detail FROM events WHERE notification_id = %s ORDER BY at, id", id):
+        failed_at, reason = detail.pop("failedAt", None), detail.pop("failureReason", None)
+        if failed_at is not None:
+            found.append(_event("failed", datetime.fromisoformat(failed_at), failure_reason=reason))
+        found.append({"event": name, "at": at, "detail": detail})
+    return found
+
+
+def _ending(row: Row) -> list[Row]:
+    if row["status"] == "failed":
+        return [_event("failed", row["finished_at"], failure_reason=row["failure_reason"])]
+    if row["status"] == "sent":
+        return [_event("sent", row["finished_at"])]
+    return []

@@ -1,0 +1,98 @@
+"""From the outside: a POST, a mail, and the client's own server is told, whatever it does at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from cli.servers.valkey import Valkey
+from tests.acceptance.world import World
+from tests.eventually import eventually
+from tests.hooks import OK, Hooks, saying, status
+from tests.smtp import Reply, SmtpServer
+from tests.system import System
+
+QUICK: dict[str, Any] = {
+    "callback_min_backoff": 0.2,
+    "callback_max_backoff": 1,
+    "callback_timeout": 2,
+    "callback_rest": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def world(
+    module_database_url: str,
+    redis_server: Valkey,
+    mail_server: SmtpServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """An API and workers, allowed to call back on this machine."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    servers = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
+    logs: Path = tmp_path_factory.mktemp("callbacks")
+    system = System(logs, **servers, callback_allowed_networks="127.0.0.0/8", **QUICK)
+    try:
+        system.start_api()
+        system.start_workers()
+        yield World(system, mail_server)
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def hooks(world: World) -> Iterator[Hooks]:
+    """An endpoint that is told of everything while the test lasts."""
+    client = world.system.client
+    with Hooks() as hooks:
+        made = client.post("/api/callbacks", {"url": hooks.url})
+        assert made.status == 201, made.raw
+        yield hooks
+        client.request("DELETE", f"/api/callbacks/{made.json['id']}")
+
+
+def subjects(hooks: Hooks) -> set[int]:
+    return {post.json["data"]["id"] for post in hooks.posts}
+
+
+def test_the_client_is_told_how_each_ends(world: World, hooks: Hooks) -> None:
+    world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="bad@example.com")
+    good = world.system.client.notify("good@example.com", tags=["a"]).json["id"]
+    bad = world.system.client.notify("bad@example.com").json["id"]
+
+    eventually(lambda: subjects(hooks) == {good, bad}, within=20, saying=world.system.logs)
+
+    told = {post.json["data"]["id"]: post.json for post in hooks.posts}
+    assert (told[good]["type"], told[bad]["type"]) == ("notification.sent", "notification.failed")
+    assert told[good]["data"]["tags"] == ["a"]
+    assert told[bad]["data"]["failureReason"] == "rejected"
+    assert len(hooks.posts) == 2
+
+
+def test_an_endpoint_that_is_broken_for_a_while_hears_it_later(world: World, hooks: Hooks) -> None:
+    hooks.answer = status(500)
+    ids = {world.system.client.notify(f"{n}@example.com").json["id"] for n in range(20)}
+    eventually(lambda: subjects(hooks) == ids, within=20, saying=world.system.logs)
+
+    hooks.answer = saying(OK)
+
+    waiting = "SELECT count(*) FROM notifications WHERE type = 'callback' AND status <> 'sent' AND subject_id = ANY(%s)"
+    eventually(lambda: world.system.ledger.rows(waiting, list(ids)) == [(0,)], within=30, saying=world.system.logs)
+    assert len({post.headers["webhook-id"] for post in hooks.posts}) == 20
+
+
+def test_an_endpoint_that_hangs_holds_up_neither_mail_nor_others(world: World, hooks: Hooks) -> None:
+    with Hooks() as hanging:
+        hanging.answer = hanging.hang
+        made = world.system.client.post("/api/callbacks", {"url": hanging.url}).json["id"]
+        ids = {world.system.client.notify(f"{n}@example.com").json["id"] for n in range(50)}
+
+        eventually(lambda: subjects(hooks) == ids, within=30, saying=world.system.logs)
+
+        assert 0 < hanging.connections < 50
+        world.system.client.request("DELETE", f"/api/callbacks/{made}")

@@ -1,0 +1,240 @@
+"""The callback channel: what is sent, and what it makes of each answer, however broken."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from actors.channels import Deferred, Receipt, Refused, Uncertain
+from db import callbacks
+from db.database import rows
+from tests.eventually import eventually
+from tests.hooks import OK, Hooks, saying, status
+from tests.integration.calling import BODY, IMPATIENT, SECRET, Make, failure, hooks, make, to
+
+__all__ = ["hooks", "make"]
+
+
+def verified(post: Any, secret: str) -> bool:
+    """As a receiver does it, by the letter of the standard."""
+    key = base64.b64decode(secret.split("_", 1)[1])
+    content = b".".join([post.headers["webhook-id"].encode(), post.headers["webhook-timestamp"].encode(), post.body])
+    expected = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    return any(
+        version == "v1" and hmac.compare_digest(signature, expected)
+        for version, _, signature in (part.partition(",") for part in post.headers["webhook-signature"].split(" "))
+    )
+
+
+# what is sent
+
+
+def test_a_callback_is_posted_as_it_is_and_signed(make: Make, hooks: Hooks) -> None:
+    receipt = make().send(to(hooks.url))
+
+    [post] = hooks.posts
+    assert post.line == "POST /hook?a=1 HTTP/1.1"
+    assert post.body == BODY.encode()
+    assert post.headers["host"] == f"127.0.0.1:{hooks.port}"
+    assert post.headers["content-type"] == "application/json"
+    assert post.headers["webhook-id"] == "msg_7"
+    [(now,)] = rows("SELECT extract(epoch FROM now())::bigint")
+    assert abs(int(post.headers["webhook-timestamp"]) - now) < 30
+    assert verified(post, SECRET)
+    assert not verified(post._replace(body=post.body + b" "), SECRET)
+    assert not verified(post._replace(headers=post.headers | {"webhook-timestamp": "1"}), SECRET)
+    assert receipt == Receipt("answer", 200, None, "200 OK OK")
+
+
+def test_after_a_rotation_both_secrets_sign(make: Make, hooks: Hooks) -> None:
+    callback = to(hooks.url)
+    new = "whsec_" + base64.b64encode(b"n" * 32).decode()
+    callbacks.rotate(1, callback.callback_id or 0, new, 60)
+
+    make().send(callback)
+
+    assert verified(hooks.posts[0], SECRET)
+    assert verified(hooks.posts[0], new)
+    assert len(hooks.posts[0].headers["webhook-signature"].split(" ")) == 2
+
+
+def test_each_attempt_has_the_same_id(make: Make, hooks: Hooks) -> None:
+    channel, callback = make(), to(hooks.url)
+    for _ in range(2):
+        channel.send(callback)
+    assert [post.headers["webhook-id"] for post in hooks.posts] == ["msg_7"] * 2
+
+
+def test_an_endpoint_that_moved_or_was_enabled_again_is_found(make: Make, hooks: Hooks) -> None:
+    channel, callback = make(), to("http://127.0.0.1:9/")
+    callbacks.change(1, callback.callback_id or 0, {"url": hooks.url})
+    channel.send(callback)
+    assert hooks.posts
+
+
+def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, hooks: Hooks) -> None:
+    with pytest.raises(Deferred):
+        make().send(to(hooks.url), lambda: False)
+    assert not hooks.posts
+
+
+@pytest.mark.parametrize("proxy", ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_proxies_of_the_environment_are_not_used(
+    make: Make, hooks: Hooks, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv(proxy, "http://127.0.0.1:9")
+    make().send(to(hooks.url))
+    assert hooks.posts
+
+
+# what comes back
+
+
+@pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
+def test_any_2xx_is_taken_for_a_yes(make: Make, hooks: Hooks, code: int) -> None:
+    hooks.answer = status(code)
+    assert make().send(to(hooks.url)).reply_code == code
+
+
+@pytest.mark.parametrize("code", [300, 400, 401, 404, 418, 429, 500, 503, 599])
+def test_anything_else_is_tried_again(make: Make, hooks: Hooks, code: int) -> None:
+    hooks.answer = status(code, body="no\r\n\x1b[31mway")
+    undelivered = failure(make(), to(hooks.url))
+    assert isinstance(undelivered, Deferred)
+    assert undelivered.receipt == ("answer", code, None, f"{code} Said no   [31mway")
+
+
+def test_410_disables_the_endpoint(make: Make, hooks: Hooks) -> None:
+    hooks.answer = status(410, body="stop")
+    channel, callback = make(), to(hooks.url)
+    assert isinstance(failure(channel, callback), Refused)
+    endpoint = callbacks.endpoint(1, callback.callback_id or 0)
+    assert endpoint is not None
+    assert endpoint["disabled_at"]
+    assert endpoint["disabled_reason"] == "410 Said stop"
+    assert "disabled" in str(failure(channel, callback))
+    assert len(hooks.posts) == 1
+
+
+def test_a_deleted_endpoint_gets_nothing(make: Make, hooks: Hooks) -> None:
+    callback = to(hooks.url)
+    callbacks.delete(1, callback.callback_id or 0)
+    assert isinstance(failure(make(), callback), Refused)
+    assert not hooks.connections
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(make: Make, hooks: Hooks, code: int) -> None:
+    with Hooks() as inside:
+        hooks.answer = status(code, f"Location: {inside.url}")
+        assert isinstance(failure(make(), to(hooks.url)), Deferred)
+        assert not inside.connections
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        saying(b""),
+        saying(b"220 smtp.example.com ESMTP\r\n"),
+        saying(b"HTTP/1.1 abc\r\n\r\n"),
+        saying(b"\0" * 1_000),
+        saying(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1_000 + b"\r\n"),
+        saying(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 2**20),
+        saying(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 10_000),
+    ],
+    ids=["closes", "smtp", "no status", "zeros", "headers", "one header", "continues"],
+)
+def test_what_is_no_answer_leaves_its_fate_unknown(make: Make, hooks: Hooks, answer: Any) -> None:
+    hooks.answer = answer
+    undelivered = failure(make(), to(hooks.url))
+    assert isinstance(undelivered, Uncertain)
+    assert undelivered.receipt.phase == "answer"
+
+
+def test_of_a_huge_answer_little_is_read(make: Make, hooks: Hooks) -> None:
+    refused = threading.Event()
+
+    def pour(client: socket.socket) -> None:
+        try:
+            client.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 50_000_000)
+        except OSError:
+            refused.set()
+
+    hooks.answer = pour
+    assert len(failure(make(), to(hooks.url)).receipt.text) <= 500
+    assert refused.wait(10), "all of it was read"
+
+
+@pytest.mark.parametrize("pieces", [list(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n") * 20, [*b"HTTP/1.1 200 O"]])
+def test_an_answer_that_drips_is_not_waited_for(make: Make, hooks: Hooks, pieces: list[int]) -> None:
+    hooks.answer = saying(*(bytes([piece]) for piece in pieces), every=IMPATIENT / 5)
+    begun = time.monotonic()
+    assert isinstance(failure(make(callback_timeout=IMPATIENT), to(hooks.url)), Uncertain)
+    # Each piece alone came in time; together they would take ten times as long.
+    assert time.monotonic() - begun < 10 * IMPATIENT
+
+
+def test_a_body_that_drips_changes_nothing_about_the_answer(make: Make, hooks: Hooks) -> None:
+    hooks.answer = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", *[b"x"] * 50, every=0.1)
+    assert make(callback_timeout=IMPATIENT).send(to(hooks.url)).reply_code == 200
+
+
+def test_a_server_that_hangs_is_left_alone_for_a_while(make: Make, hooks: Hooks) -> None:
+    hooks.answer = hooks.hang
+    channel, callback, other = make(callback_timeout=IMPATIENT, callback_rest=3600), to(hooks.url), to(hooks.url)
+    assert isinstance(failure(channel, callback), Uncertain)
+    resting = failure(channel, callback)
+    assert isinstance(resting, Deferred)
+    assert resting.receipt.phase == "rest"
+    assert hooks.connections == 1
+    hooks.answer = saying(OK)
+    channel.send(other)
+
+
+def test_after_the_rest_one_tries_and_the_others_follow_if_that_is_well(make: Make, hooks: Hooks) -> None:
+    hooks.answer = hooks.hang
+    channel, callback = make(callback_timeout=IMPATIENT, callback_rest=0.001), to(hooks.url)
+    assert isinstance(failure(channel, callback), Uncertain)
+    hooks.answer = saying(OK)
+
+    def taken() -> bool:
+        try:
+            return channel.send(callback).reply_code == 200
+        except Deferred:
+            return False
+
+    eventually(taken)
+    assert all(taken() for _ in range(3))
+
+
+def test_a_name_that_is_not_resolved_in_time_holds_nobody_up(make: Make) -> None:
+    never = threading.Event()
+
+    def hang(_host: str, _port: int) -> Any:
+        never.wait(20)
+        return []
+
+    try:
+        undelivered = failure(make(hang, callback_timeout=IMPATIENT), to("https://example.com/"))
+    finally:
+        never.set()
+    assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "resolve")
+
+
+def test_a_name_that_nobody_knows_is_tried_again(make: Make) -> None:
+    def unknown(_host: str, _port: int) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    assert failure(make(unknown), to("https://example.com/")).receipt.phase == "resolve"
+
+
+def test_where_nobody_listens_it_is_tried_again(make: Make) -> None:
+    undelivered = failure(make(), to("http://127.0.0.1:9999/"))
+    assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "connect")

@@ -1,0 +1,140 @@
+"""Where a callback may go, by name, address and certificate: nowhere inside, whatever a resolver says."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from typing import Any
+
+import pytest
+
+from actors.channels import Deferred, Refused
+from actors.channels.target import Lookup
+from db.database import database
+from tests.conftest import TlsAuthority
+from tests.hooks import Hooks, status
+from tests.integration.calling import IMPATIENT, SECRET, Make, failure, hooks, make, to
+
+__all__ = ["hooks", "make"]
+
+
+# where it may go
+
+
+def answering(*addresses: str) -> Lookup:
+    """A resolver that gives these, whatever it is asked."""
+    return lambda _host, port: [
+        (socket.AF_INET6 if ":" in a else socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses
+    ]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        *(["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["100.64.0.1"], ["0.0.0.0"], ["::1"], ["fe80::1"]),
+        *(["fd00:ec2::254"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"], ["2002:7f00:1::"], ["168.63.129.16"]),
+        *(["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"]),
+    ],
+    ids=str,
+)
+def test_no_name_leads_inside(make: Make, monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+    def connect(*_: Any) -> None:
+        raise AssertionError("connected")
+
+    monkeypatch.setattr("actors.channels.post._connect", connect)
+    undelivered = failure(make(answering(*addresses), callback_allowed_networks=""), to("https://example.com/"))
+    assert isinstance(undelivered, Deferred)
+    assert undelivered.receipt.text == "the URL leads to an address that is not public"
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "127.0.0.1."])
+def test_an_address_in_disguise_is_known_by_what_it_leads_to(make: Make, hooks: Hooks, host: str) -> None:
+    failure(make(callback_allowed_networks=""), to(f"https://{host}:{hooks.port}/"))
+    assert not hooks.connections
+
+
+def test_a_name_that_changes_between_two_questions_is_asked_once(make: Make, hooks: Hooks) -> None:
+    """DNS rebinding: first an address that may be, then one that may not."""
+    asked: list[str] = []
+
+    def rebinding(_host: str, port: int) -> Any:
+        asked.append("")
+        return answering("127.0.0.1" if len(asked) == 1 else "127.0.0.2")(_host, port)
+
+    channel, callback = (
+        make(rebinding, callback_allowed_networks="127.0.0.1/32"),
+        to(f"http://rebinding.example:{hooks.port}/"),
+    )
+    channel.send(callback)
+    assert len(asked) == 1
+    assert hooks.posts[0].headers["host"] == f"rebinding.example:{hooks.port}"
+    # And the next attempt is judged anew.
+    assert "not public" in str(failure(channel, callback))
+
+
+def test_http_is_only_for_what_is_allowed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.channels.post._connect", None)
+    undelivered = failure(make(answering("93.184.215.14")), to("http://example.com/"))
+    assert "must begin with https://" in str(undelivered)
+
+
+def test_a_network_that_is_no_longer_allowed_is_not_called(make: Make, hooks: Hooks) -> None:
+    failure(make(callback_allowed_networks="10.0.0.0/8"), to(hooks.url))
+    assert not hooks.connections
+
+
+# TLS
+
+
+def trusting(authority: TlsAuthority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority.ca))
+
+
+def test_https_is_spoken_with_the_name_that_was_asked_for(make: Make, tls_authority: TlsAuthority) -> None:
+    with Hooks(tls=tls_authority.context) as hooks:
+        channel = make(answering("127.0.0.1"), trusting(tls_authority))
+        channel.send(to(f"https://localhost:{hooks.port}/"))
+        assert hooks.posts
+        undelivered = failure(channel, to(f"https://other.example:{hooks.port}/"))
+        assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "tls")
+        assert "certificate" in undelivered.receipt.text
+        assert len(hooks.posts) == 1
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_accepted(make: Make, tls_authority: TlsAuthority) -> None:
+    with Hooks(tls=tls_authority.context) as hooks:
+        assert failure(make(), to(hooks.url)).receipt.phase == "tls"
+        assert not hooks.posts
+
+
+def test_a_handshake_that_hangs_is_not_waited_for(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        undelivered = failure(make(callback_timeout=IMPATIENT), to(url))
+    assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "tls")
+
+
+def test_the_secret_is_in_no_log_and_no_error(
+    make: Make, hooks: Hooks, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks.answer = status(410)
+    undelivered = failure(make(), to(hooks.url))
+    captured = capfd.readouterr()
+    assert SECRET not in f"{undelivered!r} {undelivered.receipt} {captured.out} {captured.err} {caplog.text}"
+
+
+def test_a_thread_that_sends_keeps_no_connection(make: Make, hooks: Hooks) -> None:
+    hooks.answer = status(410)
+    channel, callback = make(), to(hooks.url)
+    open_afterwards: list[bool] = []
+
+    def send() -> None:
+        with pytest.raises(Refused):
+            channel.send(callback)
+        open_afterwards.append(not database.is_closed())
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join(10)
+    assert open_afterwards == [False]
