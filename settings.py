@@ -158,6 +158,14 @@ class Settings:
     callback_overlap: float = _between(0, 2_592_000, 86_400)
     callback_allowed_networks: str = ""
 
+    rate_limit: int = _between(0, 2_147_483_647, 0)
+    daily_quota: int = _between(0, 2_147_483_647, 0)
+    pending_limit: int = _between(0, 2_147_483_647, 1_000_000)
+    backlog_interval: float = _between(0.1, 3_600, 1)
+    limits_fail: str = _one_of("open", "closed")
+    limits_timeout: float = _between(0.01, 60, 0.2)
+    limits_away: float = _between(0.1, 3_600, 5)
+
     template_limit: int = _between(1, 1_000_000, 100_000)
     template_schema_limit: int = _between(2, 1_000_000, 65_536)
     template_versions_limit: int = _between(1, 10_000_000, 10_000)

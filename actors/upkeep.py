@@ -1,4 +1,4 @@
-"""The loop every worker process runs: heartbeat, rescue, expiry, relay. Safe to run everywhere at once."""
+"""The loop every worker process runs: heartbeat, rescue, expiry, counts, relay. Safe to run everywhere at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actors.broker import broker
 from actors.delivery import Delivery
 from actors.lanes import LANES
 from actors.turns import Turns, ways
-from db import idempotency, lifecycle, pauses, relay, workers
+from db import backlogs, idempotency, lifecycle, pauses, relay, workers
 from db.database import Unavailable, connection, database
 from db.models import CALLBACK
 from settings import Settings
@@ -64,6 +64,7 @@ class Upkeep(threading.Thread):
         self._expire()
         self._forget_keys()
         self._bring_back()
+        self._count_backlogs()
         self._relay()
 
     def _beat(self) -> None:
@@ -103,6 +104,18 @@ class Upkeep(threading.Thread):
                 while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
                     pass
                 pauses.forget(kind, name)
+
+    def _count_backlogs(self) -> None:
+        s = self._settings
+        with connection():
+            mine = backlogs.take_turn()
+        if not mine:
+            return
+        try:
+            with connection():
+                backlogs.count(s.pending_limit, s.backlog_interval, min(s.db_statement_timeout, s.worker_timeout / 6))
+        except Unavailable as error:  # Too many to count is no reason not to ring for them.
+            log.warning("backlogs.not_counted", error=str(error))
 
     def _relay(self) -> None:
         s = self._settings

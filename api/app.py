@@ -15,6 +15,7 @@ from api.deliveries import Deliveries, Delivery, Redrive
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
+from api.limits import Limits
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
@@ -24,6 +25,7 @@ from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
 from api.unsubscribe import Unsubscribe
+from api.usage import OwnLimits
 from db import database
 
 
@@ -33,12 +35,13 @@ def create_app() -> Application:
     logs.configure(current)
     database.bind(current)
     gateway = Gateway(current)
+    limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway)])
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits])
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
-    app.add_route("/api/notifications", Notifications(gateway, templating))
+    app.add_route("/api/notifications", Notifications(gateway, limits, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
     app.add_route("/api/templates", Templates(gateway))
@@ -58,17 +61,18 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
     app.add_route("/api/clients", Clients(gateway))
-    app.add_route("/api/clients/{id}", Client(gateway))
+    app.add_route("/api/clients/{id}", Client(gateway, limits))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
     app.add_route("/api/keys/{id}", Key(gateway))
     app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
-    app.add_route("/api/notifications/batch", Batches(gateway, templating))
+    app.add_route("/api/notifications/batch", Batches(gateway, limits, templating))
     app.add_route("/api/notifications/retry", BulkRetry(gateway))
     app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
     app.add_route("/api/notifications/{id}/retry", Retry(gateway))
     app.add_route("/api/pauses", Pauses(gateway))
     app.add_route("/api/pauses/client", ClientPause(gateway))
     app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
+    app.add_route("/api/limits", OwnLimits(limits))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))

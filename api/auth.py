@@ -30,9 +30,9 @@ REALM = 'Bearer realm="notification-system"'
 
 
 class Caller(NamedTuple):
-    """Whom a request comes from. A limit that is None does not limit.
+    """Whom a request comes from. For a limit that is None that of the settings is in force.
 
-    Where AUTH is off everybody is the client `default`, with every scope and without its limits.
+    Where AUTH is off everybody is the client `default`, with every scope, and with the limits of the settings.
     """
 
     client_id: int = DEFAULT
@@ -57,6 +57,13 @@ def require(req: Request, scope: str) -> Caller:
     caller: Caller = req.context.caller
     if scope not in caller.scopes:
         raise forbidden(f"This key has not the scope {scope!r}, which this needs.", scope)
+    return caller
+
+
+def with_live_key(caller: Caller) -> Caller:
+    """The caller, if what it does may concern what goes out; raises a Problem for a key for tests."""
+    if caller.sandbox:
+        raise forbidden("A key for tests must neither stop, start nor change what goes out: use a live key for this.")
     return caller
 
 

@@ -17,7 +17,9 @@ from api.answers import write
 from api.auth import Caller, require
 from api.bodies import read_json
 from api.drafts import draft, time_faults
+from api.exceeded import Exceeded
 from api.gateway import Gateway
+from api.limits import Limits
 from api.mails import Mails
 from api.problems import MOST_FAULTS, invalid
 from api.rendering.faults import Faulty
@@ -36,8 +38,8 @@ SLICE = 0.002  # seconds that checking may keep the event loop from others
 class Batches:
     """POST: accept many, all or nothing; with ?partial=true what can be stored."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._gateway, self._templating = gateway, templating
+    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
+        self._gateway, self._limits, self._templating = gateway, limits, templating
         self._schema = Schema("batch", gateway.settings)
         self._mails = Mails(gateway.settings)
         self._item = Schema("notification", gateway.settings, {"idempotencyKey": idempotency.PROPERTY})
@@ -49,7 +51,7 @@ class Batches:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         whole = await asyncio.to_thread(idempotency.keyed, key, {"batch": document, "partial": partial})
         batch = Batch(caller.client_id, await self._checked(document["items"], caller), partial, whole)
-        answer = await self._accepted(batch)
+        answer = await self._accepted(batch, caller, resp)
         if isinstance(answer, Refusal):
             raise idempotency.refused(answer, {"header": idempotency.HEADER})
         if answer.undone:
@@ -60,15 +62,27 @@ class Batches:
         resp.status = HTTPStatus.OK if partial else HTTPStatus.CREATED
         write(resp, {"items": await _shown(answer.items, partial)})
 
-    async def _accepted(self, batch: Batch) -> Answer | Refusal:
+    async def _accepted(self, batch: Batch, caller: Caller, resp: Response) -> Answer | Refusal:
         faults = _faults(batch.items)
-        if batch.key and faults:  # What is wrong with an item now may have been right when it came first.
-            known = await self._gateway.read(find_batch, batch.client_id, batch.key)
-            if known:
-                return known
+        # What is wrong with an item now may have been right when it came first.
+        if faults and (known := await self._earlier(batch)):
+            return known
         if faults and not batch.partial:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        return await self._gateway.accept_batch(batch)
+        try:
+            admission = await self._limits.admit(caller, sum(isinstance(item, Post) for item in batch.items))
+        except Exceeded as exceeded:
+            known = None if exceeded.soon else await self._earlier(batch)
+            if known is None:
+                raise
+            return known
+        with admission:
+            answer = await self._gateway.accept_batch(batch)
+            admission.stored(_count_new(answer), resp)
+        return answer
+
+    async def _earlier(self, batch: Batch) -> Answer | Refusal | None:
+        return await self._gateway.read(find_batch, batch.client_id, batch.key) if batch.key else None
 
     async def _checked(self, items: list[Any], caller: Caller) -> list[Post | Outcome | Faults]:
         """What is to be stored, or was already, or what is wrong with it."""
@@ -175,6 +189,12 @@ def _result(item: Outcome | Faults, place: int) -> dict[str, Any]:
         notification = just_accepted(item.accepted, item.draft)
         return {"status": 201, "replayed": item.replayed, "notification": notification}
     return {"status": 422, "errors": _refused(item, place) if isinstance(item, Refusal) else item}
+
+
+def _count_new(answer: Answer | Refusal) -> int:
+    if isinstance(answer, Refusal) or answer.undone or answer.replayed:
+        return 0
+    return sum(isinstance(item, Stored) and not item.replayed for item in answer.items)
 
 
 def _log(answer: Answer) -> None:

@@ -14,6 +14,7 @@ from api.answers import id_of, shown, unknown, write
 from api.auth import require
 from api.bodies import read_json
 from api.gateway import Gateway
+from api.limits import Limits
 from api.problems import Problem, invalid
 from api.schemas import Schema
 from db import clients
@@ -55,10 +56,10 @@ class Clients:
 
 
 class Client:
-    """GET: one client. PATCH: change what it may do; a limit of null is none."""
+    """GET: one client, and its limits. PATCH: change what it may do; a limit of null is that of the settings."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway, self._limits = gateway, limits
         self._schema = Schema("client_changes", gateway.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
@@ -66,7 +67,8 @@ class Client:
         found = await self._gateway.read(clients.one, id_of(id, KIND))
         if found is None:
             raise unknown(KIND)
-        write(resp, shown(found._asdict()))
+        use = await self._limits.use(self._limits.of(found))
+        write(resp, {**shown(found._asdict()), "limits": use})
 
     on_head = on_get
 

@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import pages
 from api.answers import id_of, unknown, write
-from api.auth import require
+from api.auth import Caller, require
 from api.bodies import read_json, read_nothing
 from api.gateway import Gateway
 from api.problems import Problem, invalid
@@ -35,11 +35,11 @@ class Cancel:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
-        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller.client_id, caller.key_id)
+        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller)
         if not cancelled:
-            raise in_this_state(own(row), "cancelled", "pending")
+            raise in_this_state(own(row, caller), "cancelled", "pending")
         log.info("notification.cancelled", id=number)
-        write(resp, notification(own(row)))
+        write(resp, notification(own(row, caller)))
 
 
 class Retry:
@@ -52,14 +52,12 @@ class Retry:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
         grace = self._gateway.settings.relay_grace
-        redriven, row = await self._gateway.read(
-            _move, lifecycle.redrive, number, caller.client_id, grace, caller.key_id
-        )
+        redriven, row = await self._gateway.read(_move, lifecycle.redrive, number, caller, grace)
         if not redriven:
-            raise in_this_state(own(row), "retried", "failed")
-        self._gateway.ring(number, own(row)["lane"], caller.client_id)
+            raise in_this_state(own(row, caller), "retried", "failed")
+        self._gateway.ring(number, own(row, caller)["lane"], caller.client_id)
         log.info("notification.redriven", id=number)
-        write(resp, notification(own(row)))
+        write(resp, notification(own(row, caller)))
 
 
 class BulkRetry:
@@ -76,6 +74,8 @@ class BulkRetry:
         if faults := faults or _aimless(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         filters = {_COLUMNS.get(name, name): _value(name, given) for name, given in document["filter"].items()}
+        if caller.sandbox:
+            filters["sandbox"] = True
         after = _after(document)
         if document.get("dryRun"):
             write(resp, await self._counted(caller.client_id, filters, after))
@@ -92,9 +92,9 @@ class BulkRetry:
         return {"matched": min(count, most), "more": count > most}
 
 
-def own(row: reports.Row | None) -> reports.Row:
-    """The row; raises Problem 404 where there is none for this caller."""
-    if row is None:
+def own(row: reports.Row | None, caller: Caller) -> reports.Row:
+    """The row; raises Problem 404 where there is none that this caller may move: a key for tests, what goes out."""
+    if row is None or (caller.sandbox and not row["sandbox"]):
         raise unknown(KIND)
     return row
 
@@ -107,9 +107,9 @@ def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, detail)
 
 
-def _move(arrow: Callable[..., bool], id: int, client_id: int, *arguments: Any) -> Moved:
-    moved = arrow(id, client_id, *arguments)
-    return moved, reports.notification(id, client_id)
+def _move(arrow: Callable[..., bool], id: int, caller: Caller, *arguments: Any) -> Moved:
+    moved = arrow(id, caller.client_id, *arguments, key=caller.key_id, only_sandbox=caller.sandbox)
+    return moved, reports.notification(id, caller.client_id)
 
 
 def _aimless(document: dict[str, Any]) -> list[dict[str, str]]:

@@ -15,9 +15,11 @@ from api.asgi import LEFT
 from api.auth import Caller, require
 from api.bodies import read_json
 from api.drafts import draft, time_faults
+from api.exceeded import Exceeded
 from api.gateway import Gateway
+from api.limits import Limits
 from api.mails import Extras, Mails
-from api.problems import invalid
+from api.problems import Problem, invalid
 from api.rendering.faults import Faulty
 from api.representation import KIND, just_accepted, notification, summary
 from api.rescheduling import Rescheduling
@@ -34,8 +36,8 @@ log = logs.get("api")
 class Notifications:
     """POST: accept one. GET: the list, newest first."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._gateway, self._templating = gateway, templating
+    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
+        self._gateway, self._limits, self._templating = gateway, limits, templating
         self._schema = Schema("notification", gateway.settings)
         self._mails = Mails(gateway.settings)
 
@@ -49,7 +51,7 @@ class Notifications:
         key = idempotency.keyed(raw_key, document)
         wanted = await self._wanted(document, caller, extras, key)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        stored = await self._stored(wanted, key) if isinstance(wanted, Draft) else wanted
+        stored = await self._admitted(caller, wanted, key, resp) if isinstance(wanted, Draft) else wanted
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
         _log(stored)
@@ -77,21 +79,35 @@ class Notifications:
             try:
                 document = await self._templating.filled(caller.client_id, document)
             except Faulty as faulty:
-                return await self._earlier(caller.client_id, key, faulty.listed)
+                problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faulty.listed)
+                return await self._earlier(caller.client_id, key, problem)
         return draft(document, caller, extras)
 
-    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
+    async def _admitted(self, caller: Caller, wanted: Draft, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
-            return await self._earlier(wanted.client_id, key, faults)
+            problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+            return await self._earlier(caller.client_id, key, problem)
+        try:
+            admission = await self._limits.admit(caller, 1)
+        except Exceeded as exceeded:
+            if exceeded.soon:
+                raise
+            return await self._earlier(caller.client_id, key, exceeded)
+        with admission:
+            stored = await self._stored(wanted, key)
+            admission.stored(int(isinstance(stored, Stored) and not stored.replayed), resp)
+        return stored
+
+    async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
         if key is None and not wanted.contents:
             return Stored(await self._gateway.accept(wanted), wanted)
         return await self._gateway.accept_once(Post(wanted, key))
 
-    async def _earlier(self, client_id: int, key: Key | None, faults: list[dict[str, str]]) -> Outcome:
-        """What is wrong now was right when the same request came first."""
+    async def _earlier(self, client_id: int, key: Key | None, problem: Problem) -> Outcome:
+        """What is wrong now may have been right when the same request came first."""
         if key and (known := await self._gateway.read(find, client_id, key)):
             return known
-        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        raise problem
 
 
 class Notification:

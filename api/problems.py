@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import falcon
@@ -24,6 +25,8 @@ MOST_FAULTS = 100  # in one answer; a request may have a hundred thousand
 
 class Problem(Exception):
     """An answer of 4xx or 5xx. `errors` lists every fault: a pointer or parameter, and a detail."""
+
+    more: Mapping[str, object] = MappingProxyType({})  # members beside the usual ones
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ def _write(resp: Any, problem: Problem) -> None:
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
+        **problem.more,
     }
     if problem.errors:
         body["errors"] = problem.errors

@@ -34,8 +34,8 @@ class Rescheduling:
         times = _times(document)
         moved, row = await self._gateway.read(_reschedule, id, caller, times)
         if moved:
-            return own(row)
-        raise _refused(own(row), times)
+            return own(row, caller)
+        raise _refused(own(row, caller), times)
 
 
 def _times(document: dict[str, Any]) -> Times:
@@ -48,7 +48,7 @@ def _times(document: dict[str, Any]) -> Times:
 
 
 def _reschedule(id: int, caller: Caller, times: Times) -> tuple[bool, reports.Row | None]:
-    moved = lifecycle.reschedule(id, caller.client_id, times, caller.key_id)
+    moved = lifecycle.reschedule(id, caller.client_id, times, key=caller.key_id, only_sandbox=caller.sandbox)
     return moved, reports.notification(id, caller.client_id)
 
 

@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import answers, pages
 from api.addresses import normalised
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.pages import Wrong
@@ -36,7 +36,7 @@ class Suppressions:
         self._schema = Schema("suppression", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -76,7 +76,7 @@ class Suppression:
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, address: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         if not await self._gateway.read(suppressions.remove, caller.client_id, _address(address)):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))

@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import answers, pages
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.pages import Wrong
@@ -53,7 +53,7 @@ class Template:
         self._schema = Schema("template", gateway.settings)
 
     async def on_put(self, req: Request, resp: Response, name: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         document = await read_json(req, self._gateway.settings)
         if faults := _name_faults(name) + self._schema.faults(document) + self._size_faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -82,7 +82,7 @@ class Template:
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         if not await self._gateway.read(templates.delete, caller.client_id, _name(name)):
             raise _unknown()
         self._templating.forget(caller.client_id, name)

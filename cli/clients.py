@@ -41,7 +41,7 @@ class Limit(click.ParamType[int | str]):
 
 def _limits(command: F) -> F:
     for option in (
-        click.option("--rate-limit", type=Limit(), help="Requests a minute."),
+        click.option("--rate-limit", type=Limit(), help="Notifications a minute."),
         click.option("--daily-quota", type=Limit(), help="Notifications a day (UTC)."),
         click.option("--pending-limit", type=Limit(), help="Notifications that may wait to be sent."),
         click.option("--sender", "senders", multiple=True, help="An address its mails may come from, or @domain."),
@@ -104,7 +104,7 @@ def show_(name: str, as_json: bool) -> None:
 @click.option("--no-senders", is_flag=True, help="Its mails may come from MAIL_FROM only.")
 @_json
 def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool, **limits: int | str | None) -> None:
-    """Change what the client NAME may do; a limit of `none` is none, and what is not named stays as it is."""
+    """Change what the client NAME may do. A limit of `none` is that of the settings; what is not named stays."""
     wanted = _wanted(limits, senders)
     if no_senders:
         wanted["senders"] = []

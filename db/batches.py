@@ -78,7 +78,7 @@ def find_batch(client_id: int, key: Key) -> Answer | Refusal | None:
     return _earlier(client_id, key) if rows(_USED, client_id, key.key) else None
 
 
-_USED = "SELECT FROM idempotency_keys WHERE client_id = %s AND key = %s"
+_USED = "SELECT true FROM idempotency_keys WHERE client_id = %s AND key = %s"
 
 
 def _accept(items: Sequence[Post | Outcome | Faults], grace: float, wait: float) -> list[Outcome | Faults]:

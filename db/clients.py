@@ -12,7 +12,7 @@ DEFAULT = 1  # the id of the client that the migration makes
 
 
 class Client(NamedTuple):
-    """Fields are columns. A limit that is None does not limit."""
+    """Fields are columns. For a limit that is None that of the settings is in force."""
 
     id: int
     name: str

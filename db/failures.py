@@ -14,13 +14,14 @@ _CONDITIONS = {
     "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",
+    "sandbox": "sandbox = %s",
 }
 
 
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, type, recipient, tag, created_from (inclusive), created_to (exclusive).
+    `filters`: failure_reason, type, recipient, tag, created_from (inclusive), created_to (exclusive), sandbox.
     """
     conditions = [
         "status = 'failed'",

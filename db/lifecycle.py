@@ -14,7 +14,8 @@
 Losing a race is a value: a function returns what it moved, and what it did not move is not in it.
 Who settles must still own the claim: the row is `processing` and its `claim` is the one that was
 handed out. All times are seconds, measured on the database's clock alone. Every function is one
-statement, so it is its own transaction; call it within `connection()`.
+statement, so it is its own transaction; call it within `connection()`. `only_sandbox`: asked for
+with a key for tests, which moves nothing that goes out.
 
 Statements find their rows by id first (MATERIALIZED) and look at the status after: a plan that
 started from the status would read a whole backlog when statistics are old. Locks are taken in the
@@ -351,15 +352,20 @@ def expire(most: int) -> list[int]:
     )
 
 
-def cancel(id: int, client_id: int, key: int | None = None) -> bool:
-    """pending -> cancelled: once this is true it is never sent. `key` is whose doing it is, as for the two below."""
+def cancel(id: int, client_id: int, key: int | None = None, *, only_sandbox: bool = False) -> bool:
+    """pending -> cancelled: once this is true it is never sent.
+
+    `key` is whose doing it is, and `only_sandbox` says that it may move nothing but what is for the
+    sandbox; as for the two below.
+    """
     return bool(
         _ids(
             f"""
             WITH cancelled AS (
                 UPDATE notifications AS n
                 SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-                WHERE id = %s AND client_id = %s AND callback_id IS NULL AND status = 'pending'
+                WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                      AND status = 'pending'
                 RETURNING n.id, {TELL}
             )
             INSERT INTO events (notification_id, name, detail)
@@ -368,12 +374,13 @@ def cancel(id: int, client_id: int, key: int | None = None) -> bool:
             """,
             id,
             client_id,
+            only_sandbox,
             key,
         )
     )
 
 
-def reschedule(id: int, client_id: int, times: Times, key: int | None = None) -> bool:
+def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 
     Rung by the relay.
@@ -389,7 +396,9 @@ def reschedule(id: int, client_id: int, times: Times, key: int | None = None) ->
                     rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
                 FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
                              CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
-                      FROM notifications WHERE id = %s AND client_id = %s AND callback_id IS NULL FOR UPDATE) AS wanted
+                      FROM notifications
+                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                      FOR UPDATE) AS wanted
                 WHERE n.id = wanted.id AND n.status = 'pending'
                       AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
                 RETURNING n.id, n.send_at, n.expires_at
@@ -403,12 +412,21 @@ def reschedule(id: int, client_id: int, times: Times, key: int | None = None) ->
             *times,
             id,
             client_id,
+            only_sandbox,
             key,
         )
     )
 
 
-def redrive(id: int, client_id: int, grace: float, key: int | None = None, callback: int | None = None) -> bool:
+def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
+    id: int,
+    client_id: int,
+    grace: float,
+    key: int | None = None,
+    callback: int | None = None,
+    *,
+    only_sandbox: bool = False,
+) -> bool:
     """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
 
     Refuses what is too late by now: it would only fail again. A callback's goes to the endpoint `callback`.
@@ -419,6 +437,7 @@ def redrive(id: int, client_id: int, grace: float, key: int | None = None, callb
             WITH failed AS MATERIALIZED (
                 SELECT id, status, failure_reason, finished_at FROM notifications
                 WHERE id = %s AND client_id = %s AND callback_id IS NOT DISTINCT FROM %s::bigint
+                      AND (sandbox OR NOT %s)
                       AND (expires_at IS NULL OR expires_at > now())
                 FOR UPDATE
             ), redriven AS (
@@ -432,6 +451,7 @@ def redrive(id: int, client_id: int, grace: float, key: int | None = None, callb
             id,
             client_id,
             callback,
+            only_sandbox,
             grace,
             key,
         )

@@ -17,6 +17,7 @@ from tests.client import Client, Response
 
 BASE = "urn:openapi"
 OWN_HEADERS = {"www-authenticate", "idempotent-replayed", "location", "retry-after", "allow", "x-request-id"}
+OWN_HEADERS |= {"ratelimit", "ratelimit-policy"}
 
 
 class Contract:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -12,6 +13,7 @@ import pytest
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
+from tests.eventually import eventually
 from tests.integration.api import Api, running
 from tests.integration.test_bell import lists
 
@@ -151,6 +153,17 @@ def test_the_key_of_a_batch_stands_for_the_whole(api: Api, client: CheckedClient
     assert (again.status, again.raw) == (201, first.raw)
     assert (replayed(first), replayed(again)) == (False, True)
     assert count(api) == before
+
+
+def test_a_batch_that_is_at_fault_by_now_is_answered_as_it_was_at_first(api: Api, client: CheckedClient) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    document = {"items": [item(expiresAt=soon)]}
+    first = client.post(BATCH, document, idempotency_key="in time")
+    assert first.status == 201
+    eventually(lambda: client.post(BATCH, document).status == 422)
+
+    again = client.post(BATCH, document, idempotency_key="in time")
+    assert (again.status, again.raw, replayed(again)) == (201, first.raw, True)
 
 
 def test_another_batch_under_the_same_key_is_refused(client: CheckedClient) -> None:

@@ -214,3 +214,39 @@ def test_redrive_all_and_count_go_by_the_same_filter() -> None:
     assert failures.count(CLIENT, {}, None, 1) == 1
     assert [p.id for p in lifecycle.redrive_all(CLIENT, filters, None, 10)] == [wanted]
     assert failures.count(CLIENT, {}, None, 10) == 1
+
+
+# with a key for tests
+
+
+def for_tests() -> int:
+    [one] = lifecycle.accept([draft()._replace(sandbox=True)], GRACE)
+    return one.id
+
+
+def fail(id: int) -> int:
+    [held] = lifecycle.claim([id], WORKER)
+    lifecycle.settle([lifecycle.failed(held, attempt("refused"), "rejected")], GRACE, time.monotonic())
+    return id
+
+
+def test_what_goes_out_is_not_moved_with_a_key_for_tests() -> None:
+    [pending], over = accepted(), failed()
+    before = row(pending), row(over)
+    assert not lifecycle.cancel(pending, CLIENT, only_sandbox=True)
+    assert not lifecycle.reschedule(pending, CLIENT, sending(in_seconds(60)), only_sandbox=True)
+    assert not lifecycle.redrive(over, CLIENT, GRACE, only_sandbox=True)
+    assert lifecycle.redrive_all(CLIENT, {"sandbox": True}, None, 10) == []
+    assert failures.count(CLIENT, {"sandbox": True}, None, 10) == 0
+    assert (row(pending), row(over)) == before
+
+
+def test_what_is_for_the_sandbox_is_moved_with_either_key() -> None:
+    for only in (True, False):
+        assert lifecycle.reschedule(for_tests(), CLIENT, sending(in_seconds(60)), only_sandbox=only)
+        assert lifecycle.cancel(for_tests(), CLIENT, only_sandbox=only)
+        assert lifecycle.redrive(fail(for_tests()), CLIENT, GRACE, only_sandbox=only)
+    live, toy = failed(), fail(for_tests())
+    assert failures.count(CLIENT, {"sandbox": True}, None, 10) == 1
+    assert [p.id for p in lifecycle.redrive_all(CLIENT, {"sandbox": True}, None, 10)] == [toy]
+    assert [p.id for p in lifecycle.redrive_all(CLIENT, {}, None, 10)] == [live]

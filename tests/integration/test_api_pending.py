@@ -1,0 +1,107 @@
+"""A bound on what waits: a flood stops near it, over several processes, and goes on once it is drained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from db import backlogs
+from db.database import connection
+from tests.eventually import eventually
+from tests.integration.api import Api, running
+from tests.integration.test_api_limits import Limited, refused
+
+pytestmark = pytest.mark.usefixtures("bound")
+
+PROCESSES = 2
+MOST = 40
+DRAIN = (
+    "WITH oldest AS (SELECT id FROM notifications WHERE client_id = %s AND status = 'pending' ORDER BY id LIMIT %s)"
+    " UPDATE notifications AS n SET status = 'sent', finished_at = now(), next_attempt_at = NULL,"
+    " dispatch_after = NULL FROM oldest WHERE n.id = oldest.id RETURNING n.id"
+)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(
+        module_database_url, redis_server.url, processes=PROCESSES, auth="required", backlog_interval=0.1
+    ) as api:
+        yield api
+
+
+@pytest.fixture
+def limited(api: Api) -> Limited:
+    return Limited(api, pending_limit=MOST)
+
+
+def counting(condition: Callable[[], bool]) -> None:
+    """Count as upkeep does, again and again, until it is true."""
+
+    def so() -> bool:
+        with connection():
+            backlogs.count(1_000_000, 0.1, 10)
+        return condition()
+
+    eventually(so)
+
+
+def flood(limited: Limited, number: int) -> Counter[int]:
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: limited.post(), range(number)))
+    assert all(refused(answer, "pending") for answer in answers if answer.status != 201)
+    return Counter(answer.status for answer in answers)
+
+
+def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Limited) -> None:
+    first = flood(limited, 4 * MOST)
+    # Without a count between them each process knows of its own only.
+    assert MOST <= first[201] <= PROCESSES * MOST
+    assert first[429] > 0
+    counting(lambda: min(limited.used("pending") for _ in range(10)) >= MOST)
+    assert flood(limited, 20) == {429: 20}
+
+    limited.api.ledger.rows(DRAIN, limited.id, limited.stored)
+    counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
+    assert MOST <= flood(limited, 4 * MOST)[201] <= PROCESSES * MOST
+
+
+def test_what_was_counted_is_not_counted_again_as_taken_in(limited: Limited) -> None:
+    for _ in range(5):
+        assert limited.batch(MOST // 4).status == 201
+        limited.api.ledger.rows(DRAIN, limited.id, MOST)
+        counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
+
+
+def test_one_process_knows_at_once_what_it_has_taken_in(module_database_url: str, redis_url: str) -> None:
+    with running(module_database_url, redis_url, auth="required") as api:
+        limited = Limited(api, pending_limit=MOST)
+        assert flood(limited, 3 * MOST) == {201: MOST, 429: 2 * MOST}
+        assert limited.used("pending") == limited.stored == MOST
+        refusal = limited.post()
+        assert (refusal.headers["retry-after"], "ratelimit" in refusal.headers) == ("2", False)
+        assert refusal.json["detail"].startswith(f"With 1 more this client would be above its {MOST} notifications ")
+
+
+def test_what_is_refused_or_replayed_does_not_wait(limited: Limited) -> None:
+    first = limited.post(idempotency_key="k")
+    for _ in range(2 * MOST):
+        assert limited.client.notify("nobody").status == 422
+    answers = [limited.post(idempotency_key="k") for _ in range(2 * MOST)]
+    assert {(answer.status, answer.raw) for answer in answers} == {(201, first.raw)}
+
+    assert limited.batch(MOST).status in (201, 429)
+    assert limited.stored in (1, MOST + 1)
+
+
+def test_a_replay_comes_although_nothing_more_may_wait(limited: Limited) -> None:
+    first = limited.post(idempotency_key="k")
+    flood(limited, 3 * MOST)
+    counting(lambda: {limited.post().status for _ in range(10)} == {429})
+
+    assert {limited.post(idempotency_key="k").raw for _ in range(10)} == {first.raw}
+    assert limited.post(idempotency_key="other").status == 429

@@ -1,0 +1,116 @@
+"""What a key for tests must not do: move what goes out, or stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import NOTIFICATIONS, Response
+from tests.contract import CheckedClient
+from tests.integration.api import Api, running
+from tests.integration.test_api_control import FAIL
+from tests.keys import EVERY, client, key
+
+RETRY = f"{NOTIFICATIONS}/retry"
+
+
+class Pair(NamedTuple):
+    """Two keys of one client."""
+
+    live: CheckedClient
+    test: CheckedClient
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required") as api:
+        yield api
+
+
+@pytest.fixture
+def pair(api: Api, request: pytest.FixtureRequest) -> Pair:
+    owner = client(api.ledger, request.node.name)
+    both = Pair(api.client, api.client)
+    for asking, sandbox in zip(both, (False, True), strict=True):
+        asking.key = str(key(api.ledger, EVERY, of=owner, sandbox=sandbox))
+    return both
+
+
+def asked(asking: CheckedClient, method: str, word: str, id: int) -> Response:
+    if method == "PATCH":
+        return asking.send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": "2124-01-01T10:00:00Z"})
+    return asking.post(f"{NOTIFICATIONS}/{id}/{word}", {})
+
+
+def made(api: Api, asking: CheckedClient, word: str) -> int:
+    id = int(asking.notify("a@example.com").json["id"])
+    if word == "retry":
+        api.ledger.rows(FAIL, "exhausted", id)
+    return id
+
+
+verbs = pytest.mark.parametrize(("method", "word"), [("POST", "cancel"), ("POST", "retry"), ("PATCH", "")])
+
+
+@verbs
+def test_what_goes_out_is_not_found_by_a_key_for_tests_that_would_move_it(
+    api: Api, pair: Pair, method: str, word: str
+) -> None:
+    id = made(api, pair.live, word)
+    before = pair.live.notification(id)
+
+    refused = asked(pair.test, method, word, id)
+    assert refused.status == 404
+    assert refused.json["detail"] == asked(pair.test, method, word, 999_999).json["detail"]
+    assert pair.live.notification(id) == before
+    assert asked(pair.live, method, word, id).status == 200
+
+
+@verbs
+def test_what_is_for_the_sandbox_is_moved_by_a_key_for_tests(api: Api, pair: Pair, method: str, word: str) -> None:
+    assert asked(pair.test, method, word, made(api, pair.test, word)).status == 200
+
+
+def test_a_retry_of_many_with_a_key_for_tests_matches_the_sandbox_only(api: Api, pair: Pair) -> None:
+    live, toy = (made(api, asking, "retry") for asking in pair)
+
+    assert pair.test.post(RETRY, {"filter": {}, "dryRun": True}).json["matched"] == 1
+    assert pair.live.post(RETRY, {"filter": {}, "dryRun": True}).json["matched"] == 2
+    assert pair.test.post(RETRY, {"filter": {}}).json["retried"] == 1
+    assert [pair.live.notification(id)["status"] for id in (live, toy)] == ["failed", "pending"]
+
+
+@pytest.mark.parametrize("path", ["/api/pauses/client", "/api/pauses/channels/email"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_key_for_tests_neither_pauses_nor_resumes(pair: Pair, path: str, method: str) -> None:
+    refused = pair.test.request(method, path)
+
+    assert refused.status == 403
+    assert "use a live key" in refused.json["detail"]
+    assert "www-authenticate" not in refused.headers
+    assert pair.live.get("/api/pauses").json == {"items": []}
+    assert pair.test.get("/api/pauses").status == 200
+
+
+def test_a_key_for_tests_changes_neither_templates_nor_the_suppression_list(pair: Pair) -> None:
+    template = {"subject": "Hi", "text": "Hello"}
+    listed = {"address": "gone@example.com"}
+    assert pair.live.send("PUT", "/api/templates/welcome", template).status == 201
+    assert pair.live.post("/api/suppressions", listed).status == 201
+    for refused in (
+        pair.test.send("PUT", "/api/templates/welcome", {**template, "text": "Goodbye"}),
+        pair.test.request("DELETE", "/api/templates/welcome"),
+        pair.test.post("/api/suppressions", {"address": "a@example.com"}),
+        pair.test.request("DELETE", "/api/suppressions/gone@example.com"),
+    ):
+        assert refused.status == 403
+        assert "use a live key" in refused.json["detail"]
+
+    assert pair.test.get("/api/templates/welcome").json["text"] == "Hello"
+    assert [found["address"] for found in pair.test.get("/api/suppressions").json["items"]] == ["gone@example.com"]
+    sent = pair.test.post(NOTIFICATIONS, {"type": "email", "recipient": "a@example.com", "template": "welcome"})
+    assert (sent.json["message"], sent.json["sandbox"]) == ("Hello", True)
+    assert pair.test.notify("gone@example.com").json["failureReason"] == "suppressed"

@@ -1,0 +1,149 @@
+"""What waits, counted: for each client, no further than its limit, by one worker at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from db import backlogs, lifecycle
+from db.database import Unavailable, connection, rows
+from tests.integration.rows import GRACE, WORKER, claimed, draft, failed, in_seconds
+from tests.integration.test_races import at_once
+from tests.integration.test_upkeep import upkeep
+
+pytestmark = pytest.mark.usefixtures("store")
+
+NONE = 0
+
+
+@pytest.fixture(autouse=True)
+def clients(store: object) -> None:
+    """Three of them; the third may have two waiting."""
+    rows("TRUNCATE clients, keys RESTART IDENTITY")
+    rows("INSERT INTO clients (name, pending_limit) VALUES ('default', NULL), ('two', NULL), ('three', 2)")
+
+
+def waiting(client: int, count: int, lane: str = "normal") -> list[int]:
+    drafts = [draft()._replace(client_id=client, lane=lane)] * count
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def counted(limit: int = 100) -> dict[int, int]:
+    backlogs.count(limit, 1, 10)
+    return backlogs.read().pending
+
+
+def test_what_is_pending_is_counted_in_every_lane_that_clients_may_ask_for() -> None:
+    for lane, count in (("high", 1), ("normal", 2), ("bulk", 4)):
+        waiting(1, count, lane)
+    waiting(2, 3)
+    claimed()
+    failed()
+
+    assert counted() == {1: 7, 2: 3}
+
+
+def test_callbacks_are_not_counted() -> None:
+    rows("UPDATE notifications SET lane = 'callback' WHERE id = ANY(%s)", [*waiting(1, 2), *waiting(2, 2)])
+    waiting(2, 1)
+
+    assert counted() == {2: 1}
+
+
+def test_nobody_is_counted_further_than_one_beyond_its_limit() -> None:
+    for client in (1, 2, 3):
+        waiting(client, 9)
+
+    assert counted(5) == {1: 6, 2: 6, 3: 3}
+    assert counted(NONE) == {3: 3}
+
+
+def test_what_is_to_be_sent_later_waits_too() -> None:
+    lifecycle.accept([draft()._replace(send_at=in_seconds(3_600))], GRACE)
+
+    assert counted() == {1: 1}
+
+
+def test_the_next_count_forgets_the_last_one() -> None:
+    ids, _ = waiting(1, 3), waiting(2, 1)
+    assert counted() == {1: 3, 2: 1}
+    lifecycle.claim(ids[:2], WORKER)
+    lifecycle.cancel(ids[2], 1)
+    assert counted() == {2: 1}
+
+
+def test_it_is_said_when_was_counted() -> None:
+    assert backlogs.read() == (0.0, {})
+    before = in_seconds(0).timestamp()
+    counted()
+    assert before <= backlogs.read().counted_at <= in_seconds(0).timestamp()
+
+
+def test_of_many_who_would_count_one_does() -> None:
+    def asked() -> bool:
+        with connection():
+            return backlogs.take_turn()
+
+    assert sorted(at_once([asked] * 8)) == [False] * 7 + [True]
+    assert not backlogs.take_turn()
+    backlogs.count(100, 30, 10)
+    assert not backlogs.take_turn()
+    rows("UPDATE backlog_counts SET due_at = due_at - interval '30 seconds'")
+    assert backlogs.take_turn()
+
+
+def test_who_has_taken_the_turn_and_died_is_not_waited_for() -> None:
+    assert backlogs.take_turn()
+    rows("UPDATE backlog_counts SET due_at = due_at - %s * interval '1 second'", backlogs.LEASE)
+    assert backlogs.take_turn()
+
+
+def test_a_count_that_takes_too_long_is_given_up_and_changes_nothing() -> None:
+    waiting(1, 50_000)
+    with pytest.raises(Unavailable), connection():
+        backlogs.count(1_000_000, 1, 0.001)
+    with connection():
+        assert backlogs.read() == (0.0, {})
+        assert counted(1_000_000) == {1: 50_000}
+
+
+@pytest.mark.usefixtures("redis_url")
+def test_upkeep_counts_and_a_count_that_is_given_up_does_not_keep_it_from_ringing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [id] = waiting(1, 1)
+    one = upkeep(uuid4())
+    one.tick()
+    assert backlogs.read().pending == {1: 1}
+
+    def too_long(*_: object) -> None:
+        raise Unavailable("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(backlogs, "count", too_long)
+    rows("UPDATE backlog_counts SET due_at = now()")
+    rows("UPDATE notifications SET dispatch_after = now() - interval '1 hour', rung = false WHERE id = %s", id)
+    one.tick()
+    assert rows("SELECT rung FROM notifications WHERE id = %s", id) == [(True,)]
+
+
+def test_no_count_looks_through_the_whole_table(caplog: pytest.LogCaptureFixture) -> None:
+    rows(
+        "INSERT INTO notifications (type, recipient, subject, message, status, finished_at, client_id,"
+        " next_attempt_at, dispatch_after) SELECT 'email', 'a@example.com', 'Hi', 'Hello', 'sent', now(), 1 + n %% 3,"
+        " NULL, NULL FROM generate_series(1, %s) AS n",
+        5_000,
+    )
+    waiting(1, 500)
+    rows("SELECT set_config('enable_seqscan', 'off', false)")
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        counted()
+    [(sql, values)] = [cast(tuple[str, Sequence[Any]], r.msg) for r in caplog.records if "RECURSIVE" in str(r.msg)]
+    plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *values))
+    rows("RESET enable_seqscan")
+
+    assert "Seq Scan on notifications" not in plan, plan
+    assert "notifications_relay" in plan, plan

@@ -1,0 +1,50 @@
+"""What a process has taken in since the last count."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.backlogs import KEPT, Since
+
+
+def test_what_came_before_a_count_is_forgotten_with_it() -> None:
+    since = Since()
+    for second in range(10):
+        since.add(2, 100.0 + second)
+    since.forget(104.5)
+
+    assert since.total == 10
+    since.forget(1_000)
+    assert since.total == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5)), max_size=50), st.floats(0, 101))
+def test_nothing_that_came_after_a_count_is_forgotten(came: list[tuple[float, int]], counted_at: float) -> None:
+    since = Since()
+    for at, number in came:
+        since.add(number, at)
+    since.forget(counted_at)
+
+    assert sum(number for at, number in came if at >= counted_at) <= since.total <= sum(number for _, number in came)
+
+
+def test_a_clock_that_goes_back_makes_nothing_older() -> None:
+    since = Since()
+    since.add(1, 100.0)
+    since.add(1, 50.0)
+    since.forget(99.0)
+
+    assert since.total == 2
+
+
+@pytest.mark.parametrize("count", [KEPT, 5 * KEPT])
+def test_it_does_not_grow_while_nobody_counts(count: int) -> None:
+    since = Since()
+    for second in range(count):
+        since.add(1, float(second))
+
+    assert (since.total, len(since)) == (count, KEPT)
+    since.forget(count - 10.0)
+    assert since.total == 10
