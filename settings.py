@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
+SHORTEST_SECRET = 32  # characters
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -165,6 +166,19 @@ class Settings:
     limits_timeout: float = _between(0.01, 60, 0.2)
     limits_away: float = _between(0.1, 3_600, 5)
 
+    template_limit: int = _between(1, 1_000_000, 100_000)
+    template_schema_limit: int = _between(2, 1_000_000, 65_536)
+    template_versions_limit: int = _between(1, 10_000_000, 10_000)
+    template_cache: int = _between(1, 100_000, 200)
+    render_processes: int = _between(1, 64, 2)
+    render_cpu: float = _between(0.01, 60, 0.5)
+    render_memory: int = _between(134_217_728, 17_179_869_184, 268_435_456)
+    render_timeout: float = _between(0.1, 300, 5)
+    batch_render_timeout: float = _between(0.1, 3600, 30)
+    render_waiting: int = _between(1, 100_000, 1_000)
+
+    public_url: str = ""
+    unsubscribe_secret: str = _secret()
     key_cache: float = _between(0, 1, 0.5)
     key_cache_size: int = _between(1, 1_000_000, 10_000)
     key_waiting: int = _between(1, 1_000_000, 10_000)
@@ -323,6 +337,7 @@ def _check(settings: Settings) -> None:
         url = getattr(settings, name)
         if url and url.partition("://")[0] not in schemes:
             raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
+    _check_public(settings)
     if settings.redis_url:
         _check_redis(settings.redis_url)
     if settings.smtp_url:
@@ -396,6 +411,23 @@ def _check_redis(url: str) -> None:
     number = parts.path.strip("/") if parts.scheme != "unix" else ""
     if number and not number.isdecimal():
         raise SettingsError("REDIS_URL ends with a database that is not a number: give redis://host:6379/0")
+
+
+def _check_public(settings: Settings) -> None:
+    if not settings.public_url:
+        return
+    parts = _split("PUBLIC_URL", settings.public_url)
+    # Mail programs unsubscribe over HTTPS only: RFC 8058, 3.1.
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    if not (secure and parts.hostname) or parts.query or parts.fragment or parts.username is not None:
+        raise SettingsError("PUBLIC_URL must look like https://notify.example.com (http:// only for loopback)")
+    if any(not 32 < ord(c) < 127 or c in "<>" for c in settings.public_url):
+        raise SettingsError("PUBLIC_URL holds a character that no URL may have: write it percent-encoded")
+    if len(settings.unsubscribe_secret) < SHORTEST_SECRET:
+        raise SettingsError(
+            f"UNSUBSCRIBE_SECRET must have at least {SHORTEST_SECRET} characters where PUBLIC_URL is set: "
+            "make one with `openssl rand -hex 32`, and give the same to the API and the workers"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from actors.breaker import ALL, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
 from actors.channels import Channel, Deferred, Undelivered
+from actors.channels.permanence import is_gone
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import lifecycle
@@ -171,6 +172,8 @@ class Delivery:
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
+        if is_gone(notification, attempt):
+            return lifecycle.bounced(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":

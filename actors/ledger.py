@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
@@ -108,6 +108,9 @@ class Ledger:
                 if self._in_doubt:
                     self._release_unheld()
                 claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, wanted, if_sandbox)}
+                # What a breaker holds up is looked at when it is asked for again.
+                if refused := wanted.keys() - claimed.keys() - if_sandbox:
+                    self._suppress(refused)
         except Unavailable:
             # The claim may have been made and its answer lost.
             self._in_doubt = True
@@ -115,6 +118,11 @@ class Ledger:
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
         return [sorted(claimed.pop(id) for id in chain(*asked) if id in claimed) for asked in lists]
+
+    def _suppress(self, refused: Iterable[int]) -> None:
+        """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
+        if suppressed := lifecycle.suppress(refused):
+            log.info("notifications.suppressed", ids=suppressed)
 
     def _release_unheld(self) -> None:
         with self._holding:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
+import idna
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 # A network of one's own may well be called .local, and a test's .test.
@@ -28,3 +30,20 @@ def address_fault(address: str) -> str | None:
     except EmailNotValidError as error:
         return str(error)
     return None
+
+
+def normalised(address: str) -> str:
+    """The same for every way to write an address that leads to one mailbox, as good as can be known from outside.
+
+    The domain in ASCII (IDNA 2008) and lower case, the local part in lower case too: that a server tells
+    Ann@ from ann@ is allowed (RFC 5321, 2.4), and so rare that nobody who unsubscribed should depend on it.
+    """
+    if address.isascii():
+        return address.lower()
+    local, at, domain = address.rpartition("@")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:  # What is no domain is the same only as itself.
+            return address
+    return unicodedata.normalize("NFC", local).lower() + at + domain.lower()

@@ -15,10 +15,18 @@ LARGEST_ID = 2**63 - 1  # bigint
 _NAMES: dict[str, str] = {"lane": "priority"}
 
 
-def write(resp: Response, body: Mapping[str, Any]) -> None:
-    """The body of an answer; times in UTC, with a Z."""
+def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = None) -> None:
+    """The body of an answer; times in UTC, with a Z. Without a `status` the one that was set stays, or 200."""
+    if status is not None:
+        resp.status = status.value
     resp.content_type = "application/json"
     resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+
+
+def empty(resp: Response) -> None:
+    """204: done, and nothing to say."""
+    resp.status = HTTPStatus.NO_CONTENT.value
+    resp.content_type = None
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:

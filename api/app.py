@@ -19,7 +19,12 @@ from api.limits import Limits
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
+from api.rendering.pool import Pool
 from api.requests import Lifespan, RequestId
+from api.suppressions import Suppression, Suppressions
+from api.templates import Preview, Template, Templates, Version, Versions
+from api.templating import Templating
+from api.unsubscribe import Unsubscribe
 from api.usage import OwnLimits
 from db import database
 
@@ -31,12 +36,23 @@ def create_app() -> Application:
     database.bind(current)
     gateway = Gateway(current)
     limits = Limits(gateway)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway), Authentication(gateway), limits])
+    renderers = Pool(current)
+    templating = Templating(gateway, renderers)
+    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits])
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
-    app.add_route("/api/notifications", Notifications(gateway, limits))
+    app.add_route("/api/notifications", Notifications(gateway, limits, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/templates", Templates(gateway))
+    app.add_route("/api/templates/{name}", Template(gateway, templating))
+    app.add_route("/api/templates/{name}/preview", Preview(gateway, templating))
+    app.add_route("/api/templates/{name}/versions", Versions(gateway))
+    app.add_route("/api/templates/{name}/versions/{version}", Version(gateway))
+    app.add_route("/api/suppressions", Suppressions(gateway))
+    # The local part of an address may hold a slash.
+    app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
+    app.add_route("/u/{token}", Unsubscribe(gateway))
     app.add_route("/api/notifications/{id}/events", Events(gateway))
     app.add_route("/api/callbacks", Callbacks(gateway))
     app.add_route("/api/callbacks/{id}", Callback(gateway))
@@ -49,7 +65,7 @@ def create_app() -> Application:
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
     app.add_route("/api/keys/{id}", Key(gateway))
     app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
-    app.add_route("/api/notifications/batch", Batches(gateway, limits))
+    app.add_route("/api/notifications/batch", Batches(gateway, limits, templating))
     app.add_route("/api/notifications/retry", BulkRetry(gateway))
     app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
     app.add_route("/api/notifications/{id}/retry", Retry(gateway))

@@ -25,7 +25,7 @@ from db.secrets import KeyText
 # What needs no key; all else does, what is not there too.
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 # Of the paths below these, each proves by itself that it may be used.
-PUBLIC_BELOW: tuple[str, ...] = ()
+PUBLIC_BELOW: tuple[str, ...] = ("/u/",)
 REALM = 'Bearer realm="notification-system"'
 
 
@@ -60,6 +60,13 @@ def require(req: Request, scope: str) -> Caller:
     return caller
 
 
+def with_live_key(caller: Caller) -> Caller:
+    """The caller, if what it does may concern what goes out; raises a Problem for a key for tests."""
+    if caller.sandbox:
+        raise forbidden("A key for tests must neither stop, start nor change what goes out: use a live key for this.")
+    return caller
+
+
 def forbidden(detail: str, scope: str = "") -> Problem:
     """403. Where a `scope` would help, it is named for programs too (RFC 6750, 3.1)."""
     needed = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'} if scope else None
@@ -84,7 +91,7 @@ class Authentication:
         if self._off:
             req.context.caller = Caller()
             return
-        if req.path in PUBLIC or (PUBLIC_BELOW and req.path.startswith(PUBLIC_BELOW)):
+        if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
             return
         req.context.caller = caller = await self._caller(req.get_header("Authorization"))
         bind_contextvars(client=caller.client_id, key=caller.key_id)

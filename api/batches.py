@@ -20,12 +20,15 @@ from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
 from api.limits import Limits
-from api.mails import Extras, Mails
+from api.mails import Mails
 from api.problems import MOST_FAULTS, invalid
+from api.rendering.faults import Faulty
+from api.rendering.pool import NoRenderer
 from api.representation import just_accepted
 from api.schemas import Schema
+from api.templating import Templating
 from db.batches import Answer, Batch, Faults, find_batch
-from db.idempotency import Outcome, Post, Refusal, Stored
+from db.idempotency import Key, Outcome, Post, Refusal, Stored, find_each
 
 log = logs.get("api")
 
@@ -35,8 +38,8 @@ SLICE = 0.002  # seconds that checking may keep the event loop from others
 class Batches:
     """POST: accept many, all or nothing; with ?partial=true what can be stored."""
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._limits = gateway, limits
+    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
+        self._gateway, self._limits, self._templating = gateway, limits, templating
         self._schema = Schema("batch", gateway.settings)
         self._mails = Mails(gateway.settings)
         self._item = Schema("notification", gateway.settings, {"idempotencyKey": idempotency.PROPERTY})
@@ -81,21 +84,43 @@ class Batches:
     async def _earlier(self, batch: Batch) -> Answer | Refusal | None:
         return await self._gateway.read(find_batch, batch.client_id, batch.key) if batch.key else None
 
-    async def _checked(self, items: list[Any], caller: Caller) -> list[Post | Faults]:
-        """What is to be stored, or what is wrong with it."""
-        breather, now = _Breather(), datetime.now(UTC)
-        seen: set[str] = set()
-        checked: list[Post | Faults] = []
+    async def _checked(self, items: list[Any], caller: Caller) -> list[Post | Outcome | Faults]:
+        """What is to be stored, or was already, or what is wrong with it."""
+        breather, seen = _Breather(), set[str]()
+        until = time.monotonic() + self._gateway.settings.batch_render_timeout
+        checked: list[Post | Outcome | Faults] = []
+        doubtful: dict[int, Key] = {}
         for place, item in enumerate(items):
             await breather.breathe()
-            faults = self._item.faults(item)
-            extras = self._mails.read(item, caller.senders, faults)
-            faults = faults + extras.faults or _repeated(item, seen)
-            post = None if faults else _post(item, caller, extras)
-            if post:
-                faults = time_faults(post.draft.send_at, post.draft.expires_at, now)
-            checked.append(_placed(faults, place) if faults or post is None else post)
+            one, key = await self._one(item, caller, seen, until)
+            checked.append(_placed(one, place) if isinstance(one, list) else one)
+            if key:
+                doubtful[place] = key
+        if doubtful:
+            known = await self._gateway.read(find_each, caller.client_id, list(doubtful.values()))
+            for place, key in doubtful.items():
+                checked[place] = known.get(key.key, checked[place])
         return checked
+
+    async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
+        """What is to be stored, or what is wrong with it; then its key, if it may have been right at first."""
+        faults = self._item.faults(item)
+        extras = self._mails.read(item, caller.senders, faults)
+        if faults := faults + extras.faults or _repeated(item, seen):
+            return faults, None
+        # Without the key, so that the same notification may be sent again on its own, with the header.
+        document = {name: value for name, value in item.items() if name != "idempotencyKey"}
+        key = idempotency.keyed(item.get("idempotencyKey"), document)
+        if "template" in document:
+            if time.monotonic() > until:
+                raise NoRenderer("the items of the batch take too long to render")
+            try:
+                document = await self._templating.filled(caller.client_id, document)
+            except Faulty as faulty:
+                return faulty.listed, key
+        wanted = draft(document, caller, extras)
+        faults = time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC))
+        return (faults, key) if faults else (Post(wanted, key), None)
 
 
 class _Breather:
@@ -127,13 +152,6 @@ def _repeated(item: Mapping[str, Any], seen: set[str]) -> Faults:
     if key is not None:
         seen.add(key)
     return []
-
-
-def _post(item: Mapping[str, Any], caller: Caller, extras: Extras) -> Post:
-    # Without the key, so that the same notification may be sent again on its own, with the header.
-    document = {name: value for name, value in item.items() if name != "idempotencyKey"}
-    key = item.get("idempotencyKey")
-    return Post(draft(document, caller, extras), idempotency.keyed(key, document))
 
 
 def _placed(faults: Faults, place: int) -> Faults:

@@ -8,16 +8,19 @@ from typing import Any
 
 import orjson
 
+from api.addresses import normalised
 from api.auth import Caller
 from api.mails import Extras
 from api.times import moment
 from db.records import Draft
+from mailboxes import split
 
 DEFAULT_SUBJECT = "Notification"
 
 
 def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
-    """A document that its schema has no fault with, and what else it asks for."""
+    """A document that its schema has no fault with, and what else it asks for; with the texts of its template."""
+    template = document.get("template", {})
     return Draft(
         document["type"],
         document["recipient"],
@@ -31,6 +34,9 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         send_at=time_of(document.get("sendAt")),
         expires_at=time_of(document.get("expiresAt")),
         mail=extras.mail,
+        template=template.get("name"),
+        template_version=template.get("version"),
+        mailboxes=_mailboxes(document),
         tags=_json(document.get("tags")),
         metadata=_json(_ordered(document.get("metadata", {}))),
         contents=extras.contents,
@@ -56,6 +62,15 @@ def time_faults(send_at: datetime | None, expires_at: datetime | None, now: date
     if send_at is not None and expires_at <= send_at:
         return [{"pointer": "/expiresAt", "detail": "must be after sendAt"}]
     return []
+
+
+def _mailboxes(document: Mapping[str, Any]) -> str | None:
+    """Who gets it, as the suppression list has them; None where that is what the recipient is written as."""
+    recipient = normalised(document["recipient"])
+    copies = [normalised(split(text)[1]) for name in ("cc", "bcc") for text in document.get(name, ())]
+    if not copies and recipient == document["recipient"]:
+        return None
+    return orjson.dumps([recipient, *copies]).decode()
 
 
 def time_of(raw: str | None) -> datetime | None:

@@ -148,7 +148,7 @@ class Gateway:
         broker.tell_time(at)
         groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for draft, stored in zip(drafts, accepted, strict=True):
-            if not draft.waits(stored.created_at):
+            if stored.failure_reason is None and not draft.waits(stored.created_at):
                 groups[draft.lane, draft.client_id].append(stored.id)
         for (lane, client), ids in groups.items():
             self._bell.ring(Ring(ids, at, lane, client))

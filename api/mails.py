@@ -62,8 +62,8 @@ class Mails:
             return NOTHING
         wrong = {fault["pointer"].split("/")[1] for fault in found if fault["pointer"]}
         sound = {name: value for name, value in document.items() if name not in wrong}
-        faults = [*self._from(sound, senders), *self._copies(sound), *self._named(sound)]
-        files = self._attachments.read(sound.get("attachments", ()), html="html" in document)
+        faults = [*self._from(sound, senders), *self._copies(sound), *self._named(sound), *self._leaving(sound)]
+        files = self._attachments.read(sound.get("attachments", ()), html="html" in document or "template" in document)
         faults += files.faults
         kept = {name: document[name] for name in KEPT if name in document}
         if files.shown:
@@ -97,6 +97,17 @@ class Mails:
                 yield {"pointer": pointer, "detail": "is a recipient of this mail already"}
             seen.add(key)
 
+    def _leaving(self, document: Mapping[str, Any]) -> Iterator[Fault]:
+        if document.get("unsubscribe") is not True:
+            return
+        if not self._settings.public_url:
+            detail = "cannot be true while PUBLIC_URL is not set: give an object with a url of your own"
+            yield {"pointer": "/unsubscribe", "detail": detail}
+        elif document.get("cc") or document.get("bcc"):
+            # Whoever of them clicks, it would be the recipient who leaves (RFC 8058, 3.1).
+            detail = "cannot be true with cc or bcc: the link is the recipient's own"
+            yield {"pointer": "/unsubscribe", "detail": detail}
+
     def _named(self, document: Mapping[str, Any]) -> Iterator[Fault]:
         seen = set()
         for name, value in document.get("headers", {}).items():
@@ -113,6 +124,15 @@ class Mails:
                 seen.add(key)
                 continue
             yield {"pointer": f"/headers/{escaped(name)}", "detail": detail}
+
+
+def unshown(document: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a checked document whose template turned out to have no HTML."""
+    if "html" in document:
+        return []
+    files = enumerate(document.get("attachments", ()))
+    detail = "needs html, which this template does not have"
+    return [{"pointer": f"/attachments/{n}/contentId", "detail": detail} for n, file in files if "contentId" in file]
 
 
 def shown(mail: Mapping[str, Any] | None) -> dict[str, Any]:

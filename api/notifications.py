@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 from falcon.asgi import Request, Response
 
@@ -17,11 +18,13 @@ from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
 from api.limits import Limits
-from api.mails import Mails
+from api.mails import Extras, Mails
 from api.problems import Problem, invalid
-from api.representation import KIND, just_accepted, notification
+from api.rendering.faults import Faulty
+from api.representation import KIND, just_accepted, notification, summary
 from api.rescheduling import Rescheduling
 from api.schemas import Schema
+from api.templating import Templating
 from db import reports, timeline
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
 from db.models import FINAL
@@ -33,8 +36,8 @@ log = logs.get("api")
 class Notifications:
     """POST: accept one. GET: the list, newest first."""
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._limits = gateway, limits
+    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
+        self._gateway, self._limits, self._templating = gateway, limits, templating
         self._schema = Schema("notification", gateway.settings)
         self._mails = Mails(gateway.settings)
 
@@ -45,9 +48,10 @@ class Notifications:
         extras = self._mails.read(document, caller.senders, faults)
         if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        wanted, key = draft(document, caller, extras), idempotency.keyed(raw_key, document)
+        key = idempotency.keyed(raw_key, document)
+        wanted = await self._wanted(document, caller, extras, key)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        stored = await self._admitted(caller, wanted, key, resp)
+        stored = await self._admitted(caller, wanted, key, resp) if isinstance(wanted, Draft) else wanted
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
         _log(stored)
@@ -63,19 +67,32 @@ class Notifications:
         found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
-        write(resp, {"items": [shown(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        write(resp, {"items": [summary(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
 
     on_head = on_get
 
+    async def _wanted(
+        self, document: dict[str, Any], caller: Caller, extras: Extras, key: Key | None
+    ) -> Draft | Outcome:
+        """What is to be stored, or was when the same request came first."""
+        if "template" in document:
+            try:
+                document = await self._templating.filled(caller.client_id, document)
+            except Faulty as faulty:
+                problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faulty.listed)
+                return await self._earlier(caller.client_id, key, problem)
+        return draft(document, caller, extras)
+
     async def _admitted(self, caller: Caller, wanted: Draft, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
-            return await self._earlier(wanted, key, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults))
+            problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+            return await self._earlier(caller.client_id, key, problem)
         try:
             admission = await self._limits.admit(caller, 1)
         except Exceeded as exceeded:
             if exceeded.soon:
                 raise
-            return await self._earlier(wanted, key, exceeded)
+            return await self._earlier(caller.client_id, key, exceeded)
         with admission:
             stored = await self._stored(wanted, key)
             admission.stored(int(isinstance(stored, Stored) and not stored.replayed), resp)
@@ -86,9 +103,9 @@ class Notifications:
             return Stored(await self._gateway.accept(wanted), wanted)
         return await self._gateway.accept_once(Post(wanted, key))
 
-    async def _earlier(self, wanted: Draft, key: Key | None, problem: Problem) -> Outcome:
+    async def _earlier(self, client_id: int, key: Key | None, problem: Problem) -> Outcome:
         """What is wrong now may have been right when the same request came first."""
-        if key and (known := await self._gateway.read(find, wanted.client_id, key)):
+        if key and (known := await self._gateway.read(find, client_id, key)):
             return known
         raise problem
 

@@ -15,6 +15,7 @@ from settings import Settings
 
 REQUESTS = (
     *("notification", "client", "client_changes", "key", "rotation", "reschedule", "retry"),
+    *("template", "preview", "suppression"),
     *("callback", "callback_changes"),
 )
 

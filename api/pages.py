@@ -15,6 +15,7 @@ from db.models import STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
+NOT_OURS = "is not a cursor that this API gave out"
 
 
 class Wrong(ValueError):
@@ -23,12 +24,20 @@ class Wrong(ValueError):
 
 class Query(NamedTuple):
     filters: dict[str, Any]
-    after: Position | None
+    after: Any
     limit: int
 
 
-def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
-    """The query of GET /api/notifications; raises a Problem that lists every wrong parameter."""
+def parse(
+    parameters: Mapping[str, Any], page_limit: int, parsers: Mapping[str, Callable[[str], Any]] | None = None
+) -> Query:
+    """The query of a list: of GET /api/notifications, unless it says what `parsers` it has.
+
+    Raises a Problem that lists every wrong parameter.
+    """
+    if parsers is not None:
+        known = {**parsers, "limit": _up_to(page_limit)}
+        return _query(_values(parameters, lambda name: _known(name, known)), page_limit)
     values = _values(parameters, lambda name: _parser(name, page_limit))
     names = [name for name in values if name.startswith(_METADATA)]
     metadata = {name.removeprefix(_METADATA): values.pop(name) for name in names}
@@ -37,8 +46,7 @@ def parse(parameters: Mapping[str, Any], page_limit: int) -> Query:
 
 def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
     """The query of the list of an endpoint's callbacks; raises a Problem that lists every wrong parameter."""
-    parsers = {name: _PARSERS[name] for name in ("status", "cursor")} | {"limit": _up_to(page_limit)}
-    return _query(_values(parameters, lambda name: _known(name, parsers)), page_limit)
+    return parse(parameters, page_limit, {name: _PARSERS[name] for name in ("status", "cursor")})
 
 
 def _query(values: dict[str, Any], page_limit: int) -> Query:
@@ -74,7 +82,11 @@ def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
 
 def cursor(last: Mapping[str, Any]) -> str:
     """The cursor of the page after the one that ends with this row."""
-    place = f"{last['created_at'].isoformat()} {last['id']}"
+    return encoded(f"{last['created_at'].isoformat()} {last['id']}")
+
+
+def encoded(place: str) -> str:
+    """A place in a list as a cursor."""
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
@@ -97,14 +109,21 @@ def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[
     return parsers[name]
 
 
+def decoded(raw: str) -> str:
+    """The place that a cursor stands for; raises Wrong."""
+    try:
+        return base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        raise Wrong(NOT_OURS) from None
+
+
 def position(raw: str) -> Position:
     """Where a cursor points to; raises Wrong."""
+    when, _, id = decoded(raw).partition(" ")
     try:
-        place = base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
-        when, _, id = place.partition(" ")
-        return Position(time(when), _whole(id, 2**63 - 1))
-    except (binascii.Error, UnicodeError, ValueError):
-        raise Wrong("is not a cursor that this API gave out") from None
+        return Position(time(when), number(id, 2**63 - 1))
+    except Wrong:
+        raise Wrong(NOT_OURS) from None
 
 
 def time(raw: str) -> datetime:
@@ -115,17 +134,20 @@ def time(raw: str) -> datetime:
         raise Wrong(str(why)) from None
 
 
-def _whole(raw: str, most: int) -> int:
+def number(raw: str, most: int) -> int:
+    """A whole number from 1 to `most`; raises Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
     return int(raw)
 
 
 def _up_to(most: int) -> Callable[[str], int]:
-    return lambda raw: _whole(raw, most)
+    return lambda raw: number(raw, most)
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    """A parser for one of some words."""
+
     def parse(raw: str) -> str:
         if raw not in choices:
             raise Wrong(f"must be one of: {', '.join(choices)}")
@@ -161,10 +183,10 @@ _TAG, _METADATA = "tag", "metadata."
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "status": _one_of(STATUSES),
-    "type": _one_of(TYPES),
+    "status": one_of(STATUSES),
+    "type": one_of(TYPES),
     "recipient": _text,
-    "sandbox": lambda raw: _one_of(("true", "false"))(raw) == "true",
+    "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,
     _TAG: _tags,

@@ -10,6 +10,7 @@ from falcon.asgi import Request, Response
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from api.gateway import Gateway
+from api.rendering.pool import Pool
 
 HEADER = "X-Request-ID"
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}\Z")
@@ -27,10 +28,11 @@ class RequestId:
 
 
 class Lifespan:
-    """Closes the gateway when the server stops, after the last request was answered."""
+    """Closes the gateway and the renderers when the server stops, after the last request was answered."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, renderers: Pool) -> None:
+        self._gateway, self._renderers = gateway, renderers
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
+        await self._renderers.close()
         self._gateway.close()

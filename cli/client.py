@@ -16,6 +16,8 @@ from cli.show import plain
 
 TIMEOUT = 30.0  # seconds for each request
 NOTIFICATIONS = "/api/notifications"
+TEMPLATES = "/api/templates"
+SUPPRESSIONS = "/api/suppressions"
 CALLBACKS = "/api/callbacks"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -80,7 +82,43 @@ class Client:
 
     def notifications(self, **wanted: object) -> Answer:
         """A page of notifications, newest first; what is None is not asked for."""
-        return self._ask("GET", NOTIFICATIONS + _query(wanted), "items")
+        return self._list(NOTIFICATIONS, wanted)
+
+    def put_template(self, name: str, template: Mapping[str, Any]) -> Answer:
+        """Make a version, or find that the newest one is the same."""
+        return self._ask("PUT", _below(TEMPLATES, name), "version", json.dumps(template).encode())
+
+    def templates(self, **wanted: object) -> Answer:
+        """A page of templates by name."""
+        return self._list(TEMPLATES, wanted)
+
+    def template(self, name: str, version: int | None) -> Answer:
+        """One version; the newest where none is given."""
+        path = _below(TEMPLATES, name)
+        return self._ask("GET", path if version is None else f"{path}/versions/{version}", "version")
+
+    def preview(self, name: str, wanted: Mapping[str, Any]) -> Answer:
+        """What a template says."""
+        return self._ask("POST", f"{_below(TEMPLATES, name)}/preview", "subject", json.dumps(wanted).encode())
+
+    def delete_template(self, name: str) -> None:
+        """Delete all its versions."""
+        self._ask("DELETE", _below(TEMPLATES, name), "")
+
+    def suppress(self, entry: Mapping[str, Any]) -> Answer:
+        """Put an address on the suppression list."""
+        return self._ask("POST", SUPPRESSIONS, "address", json.dumps(entry).encode())
+
+    def suppressions(self, **wanted: object) -> Answer:
+        """A page of the suppression list, newest first."""
+        return self._list(SUPPRESSIONS, wanted)
+
+    def unsuppress(self, address: str) -> None:
+        """Take an address off the list."""
+        self._ask("DELETE", _below(SUPPRESSIONS, address), "")
+
+    def _list(self, path: str, wanted: Mapping[str, object]) -> Answer:
+        return self._ask("GET", path + _query(wanted), "items")
 
     def create_callback(self, endpoint: Mapping[str, object]) -> Answer:
         """Register a callback endpoint."""
@@ -118,7 +156,8 @@ class Client:
             request.add_header("Content-Type", "application/json")
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
-                return self._document(answer.read(), holding)
+                body = answer.read()
+                return self._document(body, holding) if holding else Answer(body.decode())
         except urllib.error.HTTPError as refused:
             raise Refused(_reason(refused)) from refused
         except (OSError, http.client.HTTPException) as error:
@@ -139,6 +178,10 @@ class Client:
             f"Nothing answers at {self._url} ({plain(text)}): "
             "start it with `notify up`, or say where it is with --url or NOTIFY_URL"
         )
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{quote(name, safe='@')}"
 
 
 def _query(wanted: Mapping[str, object]) -> str:

@@ -28,7 +28,9 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
 @click.argument("id", type=click.IntRange(min=1), required=False)
 @click.option("--failed", is_flag=True, help="All that have failed, instead of one.")
 @click.option("--since", type=Moment(ago=True), help="With --failed: created since then; a time, or 90s, 10m, 1h, 2d.")
-@click.option("--reason", type=click.Choice(["rejected", "exhausted", "outcome-unknown"]), help="With --failed.")
+@click.option(
+    "--reason", type=click.Choice(["rejected", "suppressed", "exhausted", "outcome-unknown"]), help="With --failed."
+)
 @click.option("--recipient", help="With --failed: only to this address.")
 @click.option("--tag", help="With --failed: only with this tag.")
 @click.option("--dry-run", is_flag=True, help="With --failed: only count them.")

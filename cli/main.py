@@ -20,6 +20,8 @@ COMMANDS = {
     "send": "cli.notifications:send",
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
+    "templates": "cli.templates:templates",
+    "suppressions": "cli.suppressions:suppressions",
     "callbacks": "cli.callbacks:callbacks",
     "cancel": "cli.control:cancel",
     "retry": "cli.control:retry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -58,13 +59,15 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 
 @click.command
 @click.option("--to", "recipient", required=True, help="The recipient's address.")
-@click.option("--message", required=True, help="The text of the mail.")
+@click.option("--message", help="The text of the mail.")
 @click.option("--subject", help="Its subject.")
 @click.option(
     "--html",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with the HTML of the mail.",
 )
+@click.option("--template", help="A template by its name, instead of --message, --subject and --html.")
+@click.option("--variables", help="What the template is rendered with, as JSON.")
 @click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
 @click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
 @click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
@@ -106,9 +109,14 @@ def send(
     client: Client, as_json: bool, html: Path | None, wait: float | None, key: str | None, **given: object
 ) -> None:
     """Send a notification by e-mail."""
-    wanted = {"type": "email", **{name: value for name, value in given.items() if value not in (None, (), [], {})}}
+    wanted: dict[str, Any] = {
+        "type": "email",
+        **{name: value for name, value in given.items() if value not in (None, (), [], {})},
+    }
+    if isinstance(variables := wanted.get("variables"), str):
+        wanted["variables"] = _json(variables)
     if html is not None:
-        wanted["html"] = _text_of(html)
+        wanted["html"] = text_of(html, "--html")
     answer = client.send(wanted, key)
     if wait is not None:
         answer = _outcome(client, answer, time.monotonic() + wait)
@@ -144,17 +152,22 @@ def list_(client: Client, as_json: bool, **wanted: object) -> None:
     if as_json:
         click.echo(show.document(answer.raw))
         return
-    page = answer.json
-    click.echo(show.table(page["items"], show.COLUMNS))
-    if page.get("nextCursor"):
-        click.echo(f"\nMore: the same with --cursor {show.plain(page['nextCursor'])}")
+    click.echo(show.page(answer.json, show.COLUMNS))
 
 
-def _text_of(path: Path) -> str:
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise click.BadParameter("is not JSON", param_hint="--variables") from None
+
+
+def text_of(path: Path, option: str) -> str:
+    """What a file says that was given with an option; raises BadParameter."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise click.BadParameter(f"{path} is not UTF-8", param_hint="--html") from None
+        raise click.BadParameter(f"{path} is not UTF-8", param_hint=option) from None
 
 
 def _outcome(client: Client, answer: Answer, deadline: float) -> Answer:

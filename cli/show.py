@@ -73,6 +73,12 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     return "\n".join(_line(line, widths) for line in lines)
 
 
+def page(one: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """A page of a list, and how to get the next one."""
+    more = [f"\nMore: the same with --cursor {plain(one['nextCursor'])}"] if one.get("nextCursor") else []
+    return "\n".join([table(one["items"], columns), *more])
+
+
 def notification(one: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> str:
     """A notification, its attempts and its message."""
     known = [(title, one[name]) for name, title in FIELDS.items() if one.get(name) not in (None, [])]

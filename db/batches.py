@@ -27,10 +27,13 @@ Faults = list[dict[str, str]]
 
 
 class Batch(NamedTuple):
-    """`partial`: what can be stored is stored, whatever becomes of the others; else all or nothing."""
+    """`items`: what is to be stored, or known already to have been, or wrong.
+
+    `partial`: what can be stored is stored, whatever becomes of the others; else all or nothing.
+    """
 
     client_id: int
-    items: Sequence[Post | Faults]
+    items: Sequence[Post | Outcome | Faults]
     partial: bool = False
     key: Key | None = None
 
@@ -78,11 +81,11 @@ def find_batch(client_id: int, key: Key) -> Answer | Refusal | None:
 _USED = "SELECT true FROM idempotency_keys WHERE client_id = %s AND key = %s"
 
 
-def _accept(items: Sequence[Post | Faults], grace: float, wait: float) -> list[Outcome | Faults]:
+def _accept(items: Sequence[Post | Outcome | Faults], grace: float, wait: float) -> list[Outcome | Faults]:
     posts = {place: item for place, item in enumerate(items) if isinstance(item, Post)}
     outcomes = accept_once(list(posts.values()), grace, wait) if posts else []
     found: dict[int, Outcome] = dict(zip(posts, outcomes, strict=True))
-    return [item if isinstance(item, list) else found[place] for place, item in enumerate(items)]
+    return [found[place] if isinstance(item, Post) else item for place, item in enumerate(items)]
 
 
 def _take(client_id: int, key: Key, wait: float) -> bool:
@@ -112,7 +115,7 @@ def _noted(item: Outcome | Faults) -> dict[str, Any]:
         return {"refusal": item.name}
     if isinstance(item, Stored):
         times = {"sendAt": item.draft.send_at, "expiresAt": item.draft.expires_at}
-        return {"id": item.accepted.id, "replayed": item.replayed, **times}
+        return {"id": item.accepted.id, "replayed": item.replayed, "suppressed": item.accepted.last_error, **times}
     return {"faults": item}
 
 
@@ -137,7 +140,8 @@ def _recalled(note: dict[str, Any], known: dict[int, tuple[Any, ...]]) -> Outcom
     if "faults" in note:
         faults: Faults = note["faults"]
         return faults
-    stored = as_accepted(_time(note["sendAt"]), _time(note["expiresAt"]), *known[note["id"]])
+    times = _time(note["sendAt"]), _time(note["expiresAt"])
+    stored = as_accepted(*times, note.get("suppressed"), *known[note["id"]])
     assert stored is not None  # noqa: S101 - its row is known
     return stored._replace(replayed=note["replayed"])
 

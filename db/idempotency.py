@@ -1,4 +1,4 @@
-"""(client) -> pending, once for each key: what makes a POST safe to repeat.
+"""(client) -> pending, or failed where it is suppressed, once for each key: what makes a POST safe to repeat.
 
 The key is stored by the statement that stores the notification, so there is never the one without
 the other. Of several that bring the same key at the same moment one is first, and the others wait
@@ -14,8 +14,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from db.database import rows
-from db.drafts import Column, source
-from db.lifecycle import DRAFTED, DUE, DUE_COLUMNS
+from db.drafts import FATE, FATE_COLUMNS, Column, source
+from db.lifecycle import ACCEPTED, DRAFTED
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
@@ -73,8 +73,13 @@ def accept_once(posts: Sequence[Post], grace: float, wait: float) -> list[Outcom
 
 def find(client_id: int, key: Key) -> Outcome | None:
     """What a key stands for, or None while nobody has used it."""
-    found = _known_to(client_id, [key.key]).get((client_id, key.key))
-    return found.answer(key) if found else None
+    return find_each(client_id, [key]).get(key.key)
+
+
+def find_each(client_id: int, keys: Sequence[Key]) -> dict[str, Outcome]:
+    """The same for many; those that nobody has used are not among them."""
+    known = _known_to(client_id, [key.key for key in keys])
+    return {key.key: known[client_id, key.key].answer(key) for key in keys if (client_id, key.key) in known}
 
 
 def forget(age: float, most: int) -> None:
@@ -103,30 +108,30 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
             SELECT nextval('notifications_id_seq') AS id, drawn.*
             FROM (SELECT * FROM {given.sql} ORDER BY place) AS drawn
         ), {PATIENCE}, first AS (
-            INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at)
-            SELECT client_id, key, digest, id, send_at, expires_at FROM given, patience
+            INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at, suppressed)
+            SELECT client_id, key, digest, id, send_at, expires_at, suppressed FROM given, patience
             WHERE key IS NOT NULL ORDER BY client_id, key, place
             ON CONFLICT DO NOTHING
             RETURNING notification_id
         ), stored AS (
-            INSERT INTO notifications (id, {DRAFTED}, {DUE_COLUMNS})
-            SELECT id, {DRAFTED}, {DUE} FROM given
+            INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
+            SELECT id, {DRAFTED}, {FATE} FROM given
             WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
-            RETURNING id, created_at
+            RETURNING {ACCEPTED}
         ), attached AS (
             INSERT INTO attachments (notification_id, number, content)
             SELECT id, file.number, file.content
             FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS file (place, number, content)
             JOIN given USING (place) JOIN stored USING (id)
         )
-        SELECT place, id, created_at FROM stored JOIN given USING (id)
+        SELECT place, id, created_at, failure_reason, last_error FROM stored JOIN given USING (id)
         """,
         *given.values,
         milliseconds(wait),
         grace,
         *_attached(posts),
     )
-    return {place - 1: Accepted(id, created_at) for place, id, created_at in stored}
+    return {place - 1: Accepted(*accepted) for place, *accepted in stored}
 
 
 def _attached(posts: Sequence[Post]) -> tuple[list[int], list[int], list[bytes]]:
@@ -173,7 +178,7 @@ def _known(posts: Sequence[Post]) -> dict[tuple[int, str], _Known]:
 def _known_to(client_id: int, keys: Sequence[str]) -> dict[tuple[int, str], _Known]:
     found = rows(
         f"""
-        SELECT k.key, k.digest, k.send_at, k.expires_at, n.id, n.created_at, {AS_DRAFTED}
+        SELECT k.key, k.digest, k.send_at, k.expires_at, k.suppressed, n.id, n.created_at, {AS_DRAFTED}
         FROM idempotency_keys AS k LEFT JOIN notifications AS n ON n.id = k.notification_id
         WHERE k.client_id = %s AND k.key = ANY(%s)
         """,
@@ -184,11 +189,19 @@ def _known_to(client_id: int, keys: Sequence[str]) -> dict[tuple[int, str], _Kno
 
 
 def as_accepted(
-    send_at: datetime | None, expires_at: datetime | None, id: int | None, created_at: datetime, *draft: object
+    send_at: datetime | None,
+    expires_at: datetime | None,
+    suppressed: str | None,
+    id: int | None,
+    created_at: datetime,
+    *draft: object,
 ) -> Stored | None:
     """A notification as its first answer showed it, or None where it was deleted since.
 
-    All its columns are as they were, except these two times, which may have been changed.
+    All the columns of its draft are as they were, except these two times, which may have been changed;
+    what was suppressed may have been retried.
     """
     first = Draft(*draft)._replace(send_at=send_at, expires_at=expires_at)  # type: ignore[arg-type]
-    return None if id is None else Stored(Accepted(id, created_at), first, replayed=True)
+    if id is None:
+        return None
+    return Stored(Accepted(id, created_at, "suppressed" if suppressed else None, suppressed), first, replayed=True)

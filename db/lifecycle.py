@@ -2,13 +2,14 @@
 
                 accept              claim                  sent
     (client) ----------> pending ----------> processing ----------> sent
-                          ^ | ^ |              | | |
-                  redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
-                          | | |  -> cancelled  | |
+           |              ^ | ^ |              | | |
+           |      redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
+           |              | | |  -> cancelled  | |
                           | | +----------------+ |   retry; release; rescue (its worker died)
-                          | +-- expire ----------+-- rescue, its attempts spent
-                          |         |            |
-                          +----- failed <--------+
+           |              | +-- expire, suppress +-- rescue, its attempts spent
+           |              |         |            |
+           +--------------+-> failed <-----------+
+            accept: the recipient is suppressed
 
 Losing a race is a value: a function returns what it moved, and what it did not move is not in it.
 Who settles must still own the claim: the row is `processing` and its `claim` is the one that was
@@ -28,18 +29,16 @@ from uuid import UUID
 
 from db import failures, workers
 from db.database import rows
-from db.drafts import source
+from db.drafts import FATE, FATE_COLUMNS, source
 from db.pauses import paused
 from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
+from db.suppressions import listed, recipient
 from db.telling import TELL
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
-# Columns and values of a draft: when it is due, and who rings first: the caller, or for a later one the relay.
-DUE_COLUMNS = "next_attempt_at, dispatch_after, rung"
-DUE = """greatest(send_at, now()),
-       CASE WHEN send_at > now() THEN send_at ELSE now() + %s * interval '1 second' END,
-       (send_at > now()) IS NOT TRUE"""
+# For RETURNING of the statements that accept: what Accepted holds, and one column more.
+ACCEPTED = f"n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END"
 _CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
@@ -63,49 +62,63 @@ _HELD = """held AS MATERIALIZED (
         )"""
 
 
-def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
-    """(client) -> pending. Rung by the caller; by the relay if it is still pending after `grace`.
+# In the order of the key, after all rows are held: two such statements never wait for each other.
+_BOUNCED = """INSERT INTO suppressions AS s (client_id, address, reason, source)
+            SELECT DISTINCT ON (client_id, address)
+                   client_id, address, 'bounced', 'notification ' || settled.id || ': ' || v.text
+            FROM settled JOIN verdict AS v USING (id, claim)
+            WHERE v.suppress ORDER BY client_id, address, settled.id
+            ON CONFLICT (client_id, address) DO UPDATE
+            SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
+            WHERE s.expires_at <= now()"""
 
-    For drafts without keys and attachments; the others go through idempotency.accept_once. What is
-    to be sent later is rung by the relay, when it is due.
+
+def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
+    """(client) -> pending, or -> failed (suppressed) where a recipient is on the client's suppression list.
+
+    Rung by the caller, which leaves alone what has failed; by the relay if it is still pending after
+    `grace`. For drafts without keys and attachments; the others go through idempotency.accept_once.
+    What is to be sent later is rung by the relay, when it is due.
     """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
     given = source(drafts)
     accepted = rows(
         f"""
-        INSERT INTO notifications ({DRAFTED}, {DUE_COLUMNS})
-        SELECT {DRAFTED}, {DUE} FROM {given.sql} ORDER BY place
-        RETURNING id, created_at
+        INSERT INTO notifications AS n ({DRAFTED}, {FATE_COLUMNS})
+        SELECT {DRAFTED}, {FATE} FROM {given.sql} ORDER BY place
+        RETURNING {ACCEPTED}
         """,
         grace,
         *given.values,
     )
-    return sorted(Accepted(*row) for row in accepted)
+    return sorted(Accepted(*row) for *row, _ in accepted)
 
 
 def claim(
     ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None, if_sandbox: Iterable[int] = ()
 ) -> list[Claimed]:
-    """pending -> processing, for those that are due, not too late and not paused, in the order of their ids.
+    """pending -> processing, for those that are due, not too late, not paused and not suppressed, in the order of ids.
 
     `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
     in the order of ids. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
     being sent. A row that another transaction is moving is left alone: whoever moves it takes care of it.
+    What was asked for and not claimed is for `suppress` to look at.
     """
     numbers = lists or dict.fromkeys(ids, 0)
     claimed = rows(
         f"""
         WITH asked AS MATERIALIZED (
-            SELECT id, status, next_attempt_at, expires_at, client_id, type FROM notifications
+            SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
             WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
             claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false
         FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
+             LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
-              AND NOT {paused("asked")}
+              AND NOT {paused("asked")} AND listed.error IS NULL
         RETURNING {_CLAIMED}
         """,
         list(numbers),
@@ -115,6 +128,28 @@ def claim(
         list(numbers.values()),
     )
     return sorted(Claimed(*row) for row in claimed)
+
+
+def suppress(ids: Iterable[int]) -> list[int]:
+    """pending -> failed (suppressed), for those that are due and of whose recipients one was put on the list meanwhile.
+
+    For whoever has asked to claim them and was refused: the bell of such a row is rung until it is moved.
+    """
+    return _ids(
+        f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, client_id, recipient, mailboxes FROM notifications
+            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n
+        SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
+            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+        FROM asked, {listed("asked")}
+        WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        RETURNING n.id, {TELL}
+        """,
+        list(ids),
+    )
 
 
 def sent(claimed: Claimed, attempt: Attempt) -> Settlement:
@@ -132,6 +167,11 @@ def failed(claimed: Claimed, attempt: Attempt, reason: str) -> Settlement:
     return Settlement(claimed.id, claimed.claim, "failed", attempt, reason=reason)
 
 
+def bounced(claimed: Claimed, attempt: Attempt) -> Settlement:
+    """processing -> failed (rejected), and the recipient goes on the client's suppression list."""
+    return Settlement(claimed.id, claimed.claim, "failed", attempt, reason="rejected", suppress=True)
+
+
 def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[tuple[int, int]]:
     """Record each outcome and its attempt in one statement; returns (id, claim) of those still owned.
 
@@ -142,9 +182,10 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         WITH verdict AS MATERIALIZED (
             SELECT * FROM unnest(
                 %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::uuid[],
-                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[]
+                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[],
+                %s::boolean[]
             ) AS v (id, claim, status, reason, delay, outcome, worker,
-                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text)
+                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text, suppress)
         ), {_HELD}, settled AS (
             UPDATE notifications AS n
             SET status = v.status, {_UNCLAIMED},
@@ -157,7 +198,9 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count, {TELL}
+            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL}
+        ), bounced AS (
+            {_BOUNCED}
         )
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)

@@ -22,6 +22,7 @@ TYPES = ("email",)
 CALLBACK = "callback"  # the type, and the lane, of what tells a client how a notification ended
 CHANNELS = (*TYPES, CALLBACK)  # what can be paused
 PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
+REASONS = ("manual", "unsubscribed", "bounced")  # of a suppression
 
 
 class Table(Model):
@@ -58,6 +59,9 @@ class Notification(Table):
     lane = TextField()
     send_at = DateTimeTZField(null=True)
     parked = BooleanField()
+    template = TextField(null=True)
+    template_version = IntegerField(null=True)
+    mailboxes = BinaryJSONField(null=True)
     tags = BinaryJSONField(null=True, index=False)
     metadata = BinaryJSONField(null=True, index=False)
     callback_id = BigIntegerField(null=True)

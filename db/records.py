@@ -25,6 +25,10 @@ class Draft(NamedTuple):
     expires_at: datetime | None = None
     # What mails alone have, as JSON: see migrations/0006_mail.py.
     mail: str | None = None
+    template: str | None = None
+    template_version: int | None = None
+    # Who gets it, as the suppression list has them, the recipient first: JSON. None for who stands in `recipient`.
+    mailboxes: str | None = None
     tags: str | None = None  # a JSON array of strings
     metadata: str | None = None  # a JSON object of strings
     # Of the attachments that `mail` lists, in the same order; in a table of their own.
@@ -43,14 +47,20 @@ COLUMN_TYPES: defaultdict[str, str] = defaultdict(
     send_at="timestamptz",
     expires_at="timestamptz",
     mail="jsonb",
+    template_version="integer",
+    mailboxes="jsonb",
     tags="jsonb",
     metadata="jsonb",
 )
 
 
 class Accepted(NamedTuple):
+    """`failure_reason` and `last_error` are set where it failed at once."""
+
     id: int
     created_at: datetime
+    failure_reason: str | None = None
+    last_error: str | None = None
 
 
 class Times(NamedTuple):
@@ -105,6 +115,7 @@ class Settlement:
     attempt: Attempt
     reason: str | None = None
     delay: float | None = None
+    suppress: bool = False
 
     def values(self, now: float) -> tuple[object, ...]:
         """As `settle` wants them; the attempt's times as seconds before `now`, a `time.monotonic()`."""
@@ -112,5 +123,5 @@ class Settlement:
         return (
             *(self.id, self.claim, self.status, self.reason, self.delay),
             *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
-            *(a.phase, a.reply_code, a.enhanced_code, a.text),
+            *(a.phase, a.reply_code, a.enhanced_code, a.text, self.suppress),
         )

@@ -16,6 +16,7 @@ N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
     *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
+    *(N.template, N.template_version),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
         fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),

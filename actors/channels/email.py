@@ -9,6 +9,7 @@ from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain,
 from actors.channels.mail import Mail, compose
 from actors.channels.replies import Reply
 from actors.channels.smtp import Connection, Dropped
+from actors.channels.unsubscribing import url
 from db.records import Claimed
 from mailboxes import mail_from
 from settings import Settings
@@ -27,7 +28,8 @@ class Email:
     def send(
         self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
     ) -> Receipt:
-        mail = compose(notification, self._sender, contents)
+        leave = url(notification.id, self._settings) if notification.mail else None
+        mail = compose(notification, self._sender, contents, leave)
         # Our own sender refused: no notification is to blame. One that a client chose must not open the
         # breaker for all the others.
         blamed = ProviderDown if mail.sender == self._sender.address else Refused

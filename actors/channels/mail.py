@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
-from actors.channels import Refused, headers
+from actors.channels import Deferred, Refused, headers
 from actors.channels.mime import Attached, body, mixed
 from db.records import Claimed
 from mailboxes import Mailbox, on_the_wire
@@ -25,18 +25,20 @@ class Mail(NamedTuple):
     utf8: bool
 
 
-def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = ()) -> Mail:
+def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = (), leave: str | None = None) -> Mail:
     """The mail of a notification: byte for byte the same in every attempt.
 
-    `contents` are those of its attachments, in their order.
+    `contents` are those of its attachments, in their order; `leave` is where its recipient unsubscribes,
+    if it asks for our own link.
 
     Raises:
         Refused: a recipient is no address, or attachments are gone.
+        Deferred: it asks for our own link, and there is none.
     """
     try:
         recipient = on_the_wire(notification.recipient)
         if notification.mail is not None:
-            return _compose_more(notification, notification.mail, recipient, sender, contents)
+            return _compose_more(notification, _linked(notification.mail, leave), recipient, sender, contents)
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
     lines = _lines(_header(notification, sender, recipient))
@@ -76,6 +78,15 @@ def _compose_more(
     ]
     content = mixed(notification.message, notification.html, attached, _mark(notification))
     return Mail(sender.address, recipients, lines.encode() + content, utf8)
+
+
+def _linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
+    """With our own link where it is asked for."""
+    if given.get("unsubscribe") is not True:
+        return given
+    if leave is None:  # Without it nobody could leave; and once it is set again, this can still be sent.
+        raise Deferred("it asks for a link to unsubscribe, and PUBLIC_URL is not set", phase="compose")
+    return {**given, "unsubscribe": {"url": leave}}
 
 
 def _header(notification: Claimed, sender: Mailbox, to: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ Fault = dict[str, str]
 LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
+TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _METADATA_KEY = re.compile("[A-Za-z0-9_.-]+")
@@ -122,6 +123,13 @@ def _is_metadata_key(value: object) -> bool:
 def _is_time(value: object) -> bool:
     if isinstance(value, str) and len(value) <= LONGEST_TIME:
         moment(value)
+    return True
+
+
+@_formats.checks("template-name", raises=Wanting)
+def _is_template_name(value: object) -> bool:
+    if isinstance(value, str) and not TEMPLATE_NAME.fullmatch(value):
+        raise Wanting("must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit")
     return True
 
 
@@ -237,6 +245,10 @@ _BOUNDS = {
     "maximum": "must be at most {}",
     "minItems": "must have at least {} of them",
     "uniqueItems": "must not have the same item twice",
+    # Of `false`, in words that say what to do.
+    "const": "must be an object with a url, or true",
+    # It stands before what allows nothing; of the schema `false` jsonschema forgets the place.
+    "not": "must be left out: give either template and variables, or subject, message and html",
 }
 
 

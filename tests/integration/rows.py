@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from db import lifecycle, reports, workers
+from db import lifecycle, reports, suppressions, workers
 from db.database import rows
 from db.records import Attempt, Claimed, Draft
+from db.suppressions import Entry
 
 GRACE = 10.0
 CLIENT = 1
@@ -22,6 +25,14 @@ def draft(recipient: str = "a@example.com") -> Draft:
 
 def accepted(count: int = 1) -> list[int]:
     return [a.id for a in lifecycle.accept([draft() for _ in range(count)], GRACE)]
+
+
+@contextmanager
+def suppressed(address: str = "a@example.com", client_id: int = 1) -> Iterator[None]:
+    """The address is on the suppression list, until the end of the block."""
+    suppressions.add(client_id, Entry(address))
+    yield
+    suppressions.remove(client_id, address)
 
 
 def claimed(worker: UUID = WORKER) -> Claimed:

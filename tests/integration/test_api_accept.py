@@ -46,6 +46,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "subject": "Notification",
         "html": None,
         "onUncertain": "resend",
+        "template": None,
         "sandbox": False,
         "priority": "normal",
         "sendAt": None,

@@ -93,3 +93,24 @@ def test_a_key_for_tests_neither_pauses_nor_resumes(pair: Pair, path: str, metho
     assert "www-authenticate" not in refused.headers
     assert pair.live.get("/api/pauses").json == {"items": []}
     assert pair.test.get("/api/pauses").status == 200
+
+
+def test_a_key_for_tests_changes_neither_templates_nor_the_suppression_list(pair: Pair) -> None:
+    template = {"subject": "Hi", "text": "Hello"}
+    listed = {"address": "gone@example.com"}
+    assert pair.live.send("PUT", "/api/templates/welcome", template).status == 201
+    assert pair.live.post("/api/suppressions", listed).status == 201
+    for refused in (
+        pair.test.send("PUT", "/api/templates/welcome", {**template, "text": "Goodbye"}),
+        pair.test.request("DELETE", "/api/templates/welcome"),
+        pair.test.post("/api/suppressions", {"address": "a@example.com"}),
+        pair.test.request("DELETE", "/api/suppressions/gone@example.com"),
+    ):
+        assert refused.status == 403
+        assert "use a live key" in refused.json["detail"]
+
+    assert pair.test.get("/api/templates/welcome").json["text"] == "Hello"
+    assert [found["address"] for found in pair.test.get("/api/suppressions").json["items"]] == ["gone@example.com"]
+    sent = pair.test.post(NOTIFICATIONS, {"type": "email", "recipient": "a@example.com", "template": "welcome"})
+    assert (sent.json["message"], sent.json["sandbox"]) == ("Hello", True)
+    assert pair.test.notify("gone@example.com").json["failureReason"] == "suppressed"

@@ -16,14 +16,15 @@ from actors.channels import Channel, mail
 from actors.channels.email import Email
 from actors.channels.mail import Mail
 from actors.channels.sandbox import Sandbox
+from actors.channels.unsubscribing import notification_of
 from actors.delivery import Again, Delivery
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
-from db import lifecycle
+from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
 from mailboxes import Mailbox
-from settings import Settings
+from settings import Settings, read
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, draft, history, passed, row, status
@@ -131,10 +132,10 @@ def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp
 def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
     bad, *good = many(3)
 
-    def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes]) -> Mail:
+    def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes], leave: str | None) -> Mail:
         if notification.id == bad:
             raise ZeroDivisionError
-        return mail.compose(notification, sender, contents)
+        return mail.compose(notification, sender, contents, leave)
 
     with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
@@ -432,3 +433,67 @@ def test_a_rescued_row_that_comes_back_late_is_not_recorded_twice(make: Make, sm
     with mock.patch.object(lifecycle, "settle", settle):
         make().deliver([id])
     assert (status(id), history(id)) == ("processing", [])
+
+
+@pytest.mark.parametrize(
+    ("reply", "suppressed"),
+    [
+        (Reply(550, "5.1.1 nobody"), True),
+        (Reply(550, "5.2.1 closed"), True),
+        (Reply(550, "5.7.1 we do not like you"), False),
+        (Reply(550, "nobody"), False),
+    ],
+)
+def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
+    make: Make, smtp_server: SmtpServer, reply: Reply, suppressed: bool
+) -> None:
+    first, second = (a.id for a in lifecycle.accept([draft("gone@example.com")] * 2, GRACE))
+    smtp_server.on("rcpt", reply, to="gone@example.com", times=None)
+    make().deliver([first])
+
+    assert row(first)["failure_reason"] == "rejected"
+    assert [entry["address"] for entry in suppressions.newest(1, {}, None, 9)] == ["gone@example.com"] * suppressed
+    make().deliver([second])
+    assert row(second)["failure_reason"] == ("suppressed" if suppressed else "rejected")
+    assert len(history(second)) == (not suppressed)
+
+
+@pytest.mark.parametrize(("gone", "suppressed"), [("gone@example.com", True), ("b@example.com", False)])
+def test_of_several_recipients_only_ones_own_goes_on_the_list(
+    make: Make, smtp_server: SmtpServer, gone: str, suppressed: bool
+) -> None:
+    copied = draft("gone@example.com")._replace(mail='{"cc": ["b@example.com"]}')
+    [one] = lifecycle.accept([copied], GRACE)
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=gone)
+    make().deliver([one.id])
+
+    assert (row(one.id)["failure_reason"], row(one.id)["last_error"]) == ("rejected", f"{gone}: 550 5.1.1 nobody")
+    assert [entry["address"] for entry in suppressions.newest(CLIENT, {}, None, 9)] == ["gone@example.com"] * suppressed
+
+
+def test_what_the_sandbox_refuses_is_not_suppressed(make: Make) -> None:
+    [one] = lifecycle.accept([draft("refused@example.com")._replace(sandbox=True)], GRACE)
+    make().deliver([one.id])
+
+    assert row(one.id)["failure_reason"] == "rejected"
+    assert suppressions.newest(CLIENT, {}, None, 9) == []
+
+
+def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_server: SmtpServer) -> None:
+    asking = draft()._replace(mail='{"unsubscribe": true}')
+    [one] = lifecycle.accept([asking], GRACE)
+    make(public_url="https://notify.example.com", unsubscribe_secret="s" * 32).deliver([one.id])
+
+    [sent] = smtp_server.mails
+    place = sent.parsed["List-Unsubscribe"].strip("<>").removeprefix("https://notify.example.com/u/")
+    named = notification_of(place, read({"UNSUBSCRIBE_SECRET": "s" * 32}))
+    assert (named, sent.parsed["List-Unsubscribe-Post"]) == (one.id, "List-Unsubscribe=One-Click")
+
+
+def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_server: SmtpServer) -> None:
+    [one] = lifecycle.accept([draft()._replace(mail='{"unsubscribe": true}')], GRACE)
+    with pytest.raises(Again):
+        make().deliver([one.id])
+
+    assert smtp_server.mails == []
+    assert row(one.id)["last_error"] == "it asks for a link to unsubscribe, and PUBLIC_URL is not set"

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from db import lifecycle, pauses, relay
 from db.database import rows
 from db.records import Claimed, Times
-from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row
+from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 
 MAX_ATTEMPTS = 3
 ENDS = ["sent", "failed", "cancelled"]
@@ -42,7 +42,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        rows("TRUNCATE notifications, attempts, workers, pauses, callbacks, events RESTART IDENTITY")
+        rows("TRUNCATE notifications, attempts, workers, pauses, callbacks, events, suppressions RESTART IDENTITY")
         rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, '', '', %s, '')", ENDS)
         self.model: dict[int, Expected] = {}
         self.lists = 0
@@ -56,6 +56,33 @@ class Life(RuleBasedStateMachine):
         [id] = accepted()
         self.model[id] = Expected()
         return id
+
+    @rule(target=ids)
+    def accept_suppressed(self) -> int:
+        with suppressed():
+            [id] = accepted()
+        self.model[id] = Expected("failed", ends=1)
+        return id
+
+    @rule(id=ids, worker=st.integers(0, 2))
+    def suppress(self, id: int, worker: int) -> None:
+        pending = self.model[id].status == "pending"
+        with suppressed():
+            assert not lifecycle.claim([id], self.workers[worker])
+            assert lifecycle.suppress([id]) == ([id] if pending else [])
+        if pending:
+            self.model[id].status = "failed"
+            self.model[id].ends += 1
+
+    @rule(held=claims)
+    def bounce(self, held: tuple[int, Claimed]) -> None:
+        id, claimed = held
+        owned = self.owns(id, claimed)
+        settlement = lifecycle.bounced(claimed, attempt("refused"))
+        assert bool(lifecycle.settle([settlement], GRACE, time.monotonic())) == owned
+        assert len(rows("DELETE FROM suppressions RETURNING address")) == owned
+        if owned:
+            self.model[id].end_attempt("failed")
 
     @rule(target=claims, id=ids, worker=st.integers(0, 2))
     def claim(self, id: int, worker: int) -> tuple[int, Claimed]:

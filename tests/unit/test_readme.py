@@ -69,7 +69,7 @@ def test_commands_exist_and_know_their_options(page: str) -> None:
             assert program in scripts
         if program.rpartition("/")[2] == "notify" and words:
             command = lazy.attribute(COMMANDS[words[0]])
-            if isinstance(command, click.Group) and len(words) > 1:
+            if isinstance(command, click.Group) and words[1:]:
                 command = command.commands[words[1]]
             assert isinstance(command, click.Command)
             known = {option for parameter in command.params for option in parameter.opts}

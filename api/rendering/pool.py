@@ -1,0 +1,205 @@
+"""The children that render, as the event loop sees them: started when first needed, ended when they overrun."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import struct
+import sys
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import logs
+from api.rendering.faults import Fault, Faulty
+from db.coalesce import Full
+from settings import Settings
+
+log = logs.get("rendering")
+
+HEAD = struct.Struct(">I")
+ROOT = str(Path(__file__).parents[2])
+# The kernel says so where a child has taken more CPU time than it may; its own faults end it by the others.
+OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
+KEPT = ("PATH", "LD_LIBRARY_PATH")  # of the environment, which holds secrets
+
+
+class NoRenderer(Full):
+    """No child could answer in time, through no fault of the template: try again later."""
+
+
+class Pool:
+    """RENDER_PROCESSES children in each API process.
+
+    One client never has all of them, so that its endless templates do not keep the others waiting.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._share = max(1, settings.render_processes - 1)
+        self._idle: list[_Child] = []
+        self._children: set[_Child] = set()
+        self._held: Counter[int] = Counter()
+        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiters = 0
+
+    async def ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+        """The answer of a child to `request`; `source` is sent along where the child does not keep it.
+
+        Raises:
+            Faulty: the template, its schema or its variables are at fault.
+            NoRenderer, Full: nothing is known; try again later.
+        """
+        try:
+            async with asyncio.timeout(self._settings.render_timeout):
+                answer = await self._ask(client, request, source)
+        except TimeoutError:
+            raise NoRenderer("no child was free in time") from None
+        if faults := answer.get("faults"):
+            raise Faulty([Fault(*fault) for fault in faults])
+        return answer
+
+    async def close(self) -> None:
+        """End all children."""
+        for child in list(self._children):
+            child.kill()
+            await child.gone()
+
+    async def _ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+        await self._turn(client)
+        try:
+            for _ in range(2):  # Whoever ended the first one had a reason that is not this request.
+                ended = await self._with_child(request, source)
+                if not isinstance(ended, int):
+                    return ended
+                if ended == OVERRUN:
+                    raise Faulty([_overrun(self._settings.render_cpu)])
+                if ended in CRASHES:
+                    raise Faulty([Fault("/template", "ends the process that renders it")])
+            raise NoRenderer("children keep being ended")
+        finally:
+            self._held[client] -= 1
+            self._next()
+
+    async def _with_child(self, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
+        """The answer, or the exit code of a child that ended instead."""
+        child = self._idle.pop() if self._idle else self._new()
+        try:
+            answer = await child.ask(request)
+            if answer.get("unknown"):
+                answer = await child.ask({**request, "source": source})
+            self._idle.append(child)
+            return answer
+        except _Ended as ended:
+            log.warning("renderer.ended", code=ended.code)
+            return ended.code
+        except BaseException:  # It is out of step: its answer would be taken for that of the next.
+            child.kill()
+            raise
+
+    def _new(self) -> _Child:
+        self._children = {child for child in self._children if not child.ended}
+        child = _Child(self._settings)
+        self._children.add(child)
+        return child
+
+    async def _turn(self, client: int) -> None:
+        if self._may(client) and not self._waiters:
+            self._held[client] += 1
+            return
+        if self._waiters >= self._settings.render_waiting:
+            raise Full("render")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
+        self._waiters += 1
+        self._next()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # It came, and too late.
+                self._held[client] -= 1
+                self._next()
+            raise
+
+    def _may(self, client: int) -> bool:
+        return self._held.total() < self._settings.render_processes and self._held[client] < self._share
+
+    def _next(self) -> None:
+        """Give each client its turn, one after the other, as long as children are free."""
+        for client in list(self._waiting):
+            queue = self._waiting[client]
+            while queue and queue[0].done():  # Its caller has gone away.
+                queue.popleft()
+                self._waiters -= 1
+            if queue and self._may(client):
+                self._held[client] += 1
+                self._waiters -= 1
+                queue.popleft().set_result(None)
+                self._waiting.move_to_end(client)
+            if not queue:
+                del self._waiting[client]
+
+
+class _Ended(Exception):
+    """The child has ended; the exit code is negative for a signal."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+class _Child:
+    """One child, started with the first request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def ask(self, request: Mapping[str, Any]) -> Any:
+        process = self._process = self._process or await self._start()
+        body = orjson.dumps(request)
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101
+        try:
+            process.stdin.write(HEAD.pack(len(body)) + body)
+            await process.stdin.drain()
+            [length] = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
+            return orjson.loads(await process.stdout.readexactly(length))
+        except (OSError, asyncio.IncompleteReadError):
+            raise _Ended(await process.wait()) from None
+
+    @property
+    def ended(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
+
+    async def gone(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        s = self._settings
+        limits = {
+            **{"subject": s.subject_limit, "text": s.message_limit, "html": s.html_limit},
+            **{"cache": s.template_cache, "memory": s.render_memory, "seconds": s.render_cpu, "parent": os.getpid()},
+        }
+        environ = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environ |= {"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)]), "PYTHONUTF8": "1"}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "api.rendering.child", orjson.dumps(limits).decode()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environ,
+            limit=1 << 20,
+        )
+
+
+def _overrun(seconds: float) -> Fault:
+    return Fault("/template", f"takes more than {seconds:g} seconds of CPU time")

@@ -1,0 +1,132 @@
+"""/api/suppressions: the addresses to which nothing of a client is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import answers, pages
+from api.addresses import normalised
+from api.auth import require, with_live_key
+from api.bodies import read_json
+from api.gateway import Gateway
+from api.pages import Wrong
+from api.problems import Problem, invalid
+from api.schemas import LONGEST_ADDRESS, Schema
+from db import suppressions
+from db.models import REASONS
+from db.suppressions import Entry, Position
+
+log = logs.get("api")
+
+PLACE = "/api/suppressions"
+
+
+class Suppressions:
+    """POST: put an address on the list. GET: the list, newest first."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("suppression", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller = with_live_key(require(req, "manage"))
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        entry = _entry(document)
+        row, new = await self._gateway.read(suppressions.add, caller.client_id, entry)
+        log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
+        if new:
+            resp.set_header("Location", f"{PLACE}/{quote(entry.address, safe='@')}")
+        answers.write(resp, _shown(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        query = pages.parse(req.params, self._gateway.settings.page_limit, _PARSERS)
+        found = await self._gateway.read(
+            suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
+        )
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None})
+
+    on_head = on_get
+
+
+class Suppression:
+    """GET: one address. DELETE: send to it again."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, address: str) -> None:
+        caller = require(req, "read")
+        row = await self._gateway.read(suppressions.find, caller.client_id, _address(address))
+        if row is None:
+            raise _unknown()
+        answers.write(resp, _shown(row))
+
+    on_head = on_get
+
+    async def on_delete(self, req: Request, resp: Response, address: str) -> None:
+        caller = with_live_key(require(req, "manage"))
+        if not await self._gateway.read(suppressions.remove, caller.client_id, _address(address)):
+            raise _unknown()
+        log.info("suppression.removed", recipient=logs.masked(address))
+        answers.empty(resp)
+
+
+def _entry(document: Mapping[str, Any]) -> Entry:
+    expires_at = pages.time(document["expiresAt"]) if document.get("expiresAt") else None
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        fault = {"pointer": "/expiresAt", "detail": "must be in the future, or left out for ever"}
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
+    return Entry(normalised(document["address"]), document.get("reason", "manual"), document.get("source"), expires_at)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: row[name] for name in ("address", "reason", "source")},
+        "createdAt": row["created_at"],
+        "expiresAt": row["expires_at"],
+    }
+
+
+def _address(raw: str) -> str:
+    # U+FFFD is what Falcon makes of bytes that are not UTF-8.
+    if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw:
+        raise _unknown()
+    return normalised(raw)
+
+
+def _unknown() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "This address is not on the suppression list.")
+
+
+def _cursor(last: Mapping[str, Any]) -> str:
+    return pages.encoded(f"{last['created_at'].isoformat()} {last['address']}")
+
+
+def _position(raw: str) -> Position:
+    when, _, address = pages.decoded(raw).partition(" ")
+    if not address or "\0" in address:
+        raise Wrong(pages.NOT_OURS)
+    try:
+        return Position(pages.time(when), address)
+    except Wrong:
+        raise Wrong(pages.NOT_OURS) from None
+
+
+_PARSERS = {
+    "reason": pages.one_of(REASONS),
+    "createdFrom": pages.time,
+    "createdTo": pages.time,
+    "cursor": _position,
+}

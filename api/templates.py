@@ -1,0 +1,192 @@
+"""/api/templates and what is below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from falcon.asgi import Request, Response
+
+import logs
+from api import answers, pages
+from api.auth import require, with_live_key
+from api.bodies import read_json
+from api.gateway import Gateway
+from api.pages import Wrong
+from api.problems import Problem, invalid
+from api.schemas import TEMPLATE_NAME, Schema
+from api.templating import Templating
+from db import templates
+from db.templates import Content
+
+log = logs.get("api")
+
+LARGEST_VERSION = 2**31 - 1  # integer
+PLACE = "/api/templates"
+
+
+class Templates:
+    """GET: the client's templates by name."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _name_after})
+        found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        items = [{"name": row["name"], "version": row["version"], "createdAt": row["created_at"]} for row in page]
+        answers.write(resp, {"items": items, "nextCursor": pages.encoded(page[-1]["name"]) if more else None})
+
+    on_head = on_get
+
+
+class Template:
+    """PUT: a new version. GET: the newest. DELETE: all of them."""
+
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._gateway, self._templating = gateway, templating
+        self._schema = Schema("template", gateway.settings)
+
+    async def on_put(self, req: Request, resp: Response, name: str) -> None:
+        caller = with_live_key(require(req, "manage"))
+        document = await read_json(req, self._gateway.settings)
+        if faults := _name_faults(name) + self._schema.faults(document) + self._size_faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        content = Content(document["subject"], document["text"], document.get("html"), document.get("schema"))
+        await self._templating.check(caller.client_id, content)
+        most = self._gateway.settings.template_versions_limit
+        try:
+            row, made = await self._gateway.read(templates.put, caller.client_id, name, content, most)
+        except templates.TooMany:
+            raise Problem(
+                HTTPStatus.CONFLICT, f"There are {most} versions of templates already: delete templates not in use."
+            ) from None
+        self._templating.forget(caller.client_id, name)
+        if made:
+            log.info("template.stored", template=name, version=row["version"])
+            resp.set_header("Location", f"{PLACE}/{name}/versions/{row['version']}")
+        answers.write(resp, _shown(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
+
+    async def on_get(self, req: Request, resp: Response, name: str) -> None:
+        caller = require(req, "read")
+        row = await self._gateway.read(templates.newest, caller.client_id, _name(name))
+        if row is None:
+            raise _unknown()
+        answers.write(resp, _shown(row))
+
+    on_head = on_get
+
+    async def on_delete(self, req: Request, resp: Response, name: str) -> None:
+        caller = with_live_key(require(req, "manage"))
+        if not await self._gateway.read(templates.delete, caller.client_id, _name(name)):
+            raise _unknown()
+        self._templating.forget(caller.client_id, name)
+        log.info("template.deleted", template=name)
+        answers.empty(resp)
+
+    def _size_faults(self, document: Any) -> list[dict[str, str]]:
+        most = self._gateway.settings.template_schema_limit
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema is None or len(orjson.dumps(schema)) <= most:
+            return []
+        return [{"pointer": "/schema", "detail": f"must have at most {most} bytes"}]
+
+
+class Versions:
+    """GET: every version of a template, newest first."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, name: str) -> None:
+        caller = require(req, "read")
+        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _version_before})
+        found = await self._gateway.read(
+            templates.versions, caller.client_id, _name(name), query.after, query.limit + 1
+        )
+        if not found and query.after is None:
+            raise _unknown()
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        cursor = pages.encoded(str(page[-1]["version"])) if more else None
+        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": cursor})
+
+    on_head = on_get
+
+
+class Version:
+    """GET: one version."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, name: str, version: str) -> None:
+        caller = require(req, "read")
+        try:
+            number = pages.number(version, LARGEST_VERSION)
+        except Wrong:
+            raise _unknown() from None
+        row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
+        if row is None:
+            raise _unknown()
+        answers.write(resp, _shown(row))
+
+    on_head = on_get
+
+
+class Preview:
+    """POST: the texts that these variables give; nothing is stored or sent."""
+
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._gateway, self._templating = gateway, templating
+        self._schema = Schema("preview", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response, name: str) -> None:
+        caller = require(req, "read")
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        number, texts = await self._templating.preview(
+            caller.client_id, _name(name), document.get("version"), document.get("variables", {})
+        )
+        template = {"name": name, "version": number}
+        answers.write(resp, {"template": template, "html": None, **texts})
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: row[name] for name in ("name", "version", *Content._fields)}, "createdAt": row["created_at"]}
+
+
+def _name(name: str) -> str:
+    if not TEMPLATE_NAME.fullmatch(name):
+        raise _unknown()
+    return name
+
+
+def _name_faults(name: str) -> list[dict[str, str]]:
+    if TEMPLATE_NAME.fullmatch(name):
+        return []
+    return [{"parameter": "name", "detail": "must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit"}]
+
+
+def _unknown() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
+
+
+def _name_after(raw: str) -> str:
+    name = pages.decoded(raw)
+    if not TEMPLATE_NAME.fullmatch(name):
+        raise Wrong(pages.NOT_OURS)
+    return name
+
+
+def _version_before(raw: str) -> int:
+    try:
+        return pages.number(pages.decoded(raw), LARGEST_VERSION)
+    except Wrong:
+        raise Wrong(pages.NOT_OURS) from None

@@ -1,0 +1,131 @@
+"""The suppression list of each client: addresses to which nothing is sent. Call within `connection()`.
+
+Addresses are as `mailboxes` of a notification has them: normalised by the caller. An entry whose time is
+over counts for nothing, and is shown until it is removed or replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from db.database import rows
+
+Row = dict[str, Any]
+_COLUMNS = ("address", "reason", "source", "created_at", "expires_at")
+_SELECTED = ", ".join(_COLUMNS)
+
+
+class Entry(NamedTuple):
+    """One address; `expires_at` None means for ever."""
+
+    address: str
+    reason: str = "manual"
+    source: str | None = None
+    expires_at: datetime | None = None
+
+
+class Position(NamedTuple):
+    """Where a page of the list ended."""
+
+    created_at: datetime
+    address: str
+
+
+def listed(row: str) -> str:
+    """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    # Asks for a few keys: LIMIT keeps the planner from reading the list.
+    return f"""LATERAL (
+            SELECT s.address || ' is on the suppression list: ' || s.reason AS error FROM suppressions AS s
+            WHERE s.client_id = {row}.client_id AND (s.expires_at IS NULL OR s.expires_at > now())
+                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL THEN ARRAY[{row}.recipient]
+                                      ELSE ARRAY(SELECT jsonb_array_elements_text({row}.mailboxes)) END)
+            LIMIT 1
+        ) AS listed"""
+
+
+def recipient(row: str) -> str:
+    """As SQL: whom the row is for, copies aside, as the list has them."""
+    return f"coalesce({row}.mailboxes ->> 0, {row}.recipient)"
+
+
+def add(client_id: int, entry: Entry) -> tuple[Row, bool]:
+    """The entry as it is now, and whether the address was not on the list before; else it replaces what was."""
+    [(*values, new)] = rows(
+        f"""
+        INSERT INTO suppressions AS s (client_id, address, reason, source, expires_at)
+        VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (client_id, address) DO UPDATE
+        SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = excluded.expires_at
+        RETURNING {_SELECTED}, xmax = 0
+        """,
+        client_id,
+        *entry,
+    )
+    return dict(zip(_COLUMNS, values, strict=True)), bool(new)
+
+
+def unsubscribe(notification: int) -> bool:
+    """Put the recipient of a notification on its client's list; False where there is no such notification.
+
+    Who is on the list for ever stays as they are: a second click changes nothing.
+    """
+    return bool(
+        rows(
+            f"""
+            WITH asked AS (
+                SELECT client_id, {recipient("n")} AS address, id FROM notifications AS n WHERE id = %s
+            ), added AS (
+                INSERT INTO suppressions AS s (client_id, address, reason, source)
+                SELECT client_id, address, 'unsubscribed', 'one click, notification ' || id FROM asked
+                ON CONFLICT (client_id, address) DO UPDATE
+                SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
+                WHERE s.expires_at IS NOT NULL
+            )
+            SELECT id FROM asked
+            """,
+            notification,
+        )
+    )
+
+
+def find(client_id: int, address: str) -> Row | None:
+    """One entry."""
+    found = rows(f"SELECT {_SELECTED} FROM suppressions WHERE client_id = %s AND address = %s", client_id, address)
+    return next(iter(_rows(found)), None)
+
+
+def remove(client_id: int, address: str) -> bool:
+    """From now on it is sent to again; what has failed stays failed."""
+    return bool(
+        rows("DELETE FROM suppressions WHERE client_id = %s AND address = %s RETURNING address", client_id, address)
+    )
+
+
+def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
+    """Up to `limit` entries, newest first, that came before `after`.
+
+    `filters`: reason, created_from (inclusive), created_to (exclusive).
+    """
+    conditions = [("client_id = %s", client_id), *((_CONDITIONS[name], value) for name, value in filters.items())]
+    if after is not None:
+        conditions.append(("(created_at, address) < %s", tuple(after)))
+    found = rows(
+        f"SELECT {_SELECTED} FROM suppressions WHERE {' AND '.join(sql for sql, _ in conditions)}"
+        " ORDER BY created_at DESC, address DESC LIMIT %s",
+        *(value for _, value in conditions),
+        limit,
+    )
+    return _rows(found)
+
+
+def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
+
+
+_CONDITIONS = {
+    "reason": "reason = %s",
+    "created_from": "created_at >= %s",
+    "created_to": "created_at < %s",
+}

@@ -1,0 +1,158 @@
+"""Templates and their versions. Call within `connection()`.
+
+A version is never changed. Whoever adds or deletes one holds the lock of its name's row, so that of
+many at once each gets a number of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from db.database import database, rows
+
+Row = dict[str, Any]
+_COLUMNS = ("name", "version", "subject", "text", "html", "schema", "created_at")
+_SELECTED = ", ".join(_COLUMNS)
+_HEADS = ("name", "version", "created_at")
+
+
+class Content(NamedTuple):
+    """What a version is made of. `schema` is a JSON Schema."""
+
+    subject: str
+    text: str
+    html: str | None
+    schema: dict[str, Any] | None
+
+    @property
+    def digest(self) -> str:
+        """The same for the same content, whatever the order of the schema's members."""
+        return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
+
+
+class TooMany(Exception):
+    """The client has as many versions as it may."""
+
+
+def put(client_id: int, name: str, content: Content, most: int) -> tuple[Row, bool]:
+    """The newest version, which has this content, and whether it was made just now. Raises TooMany."""
+    while True:
+        if made := _made(client_id, name, content, most):
+            return made, True
+        if found := _unchanged(client_id, name, content):
+            return found, False
+        if _count(client_id, most) >= most:
+            raise TooMany
+        # Neither: others have changed it between our statements.
+
+
+def newest(client_id: int, name: str) -> Row | None:
+    """The version that is used where none is named."""
+    return _one(
+        f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND name = %s ORDER BY version DESC LIMIT 1",
+        client_id,
+        name,
+    )
+
+
+def version(client_id: int, name: str, number: int) -> Row | None:
+    """One version."""
+    return _one(
+        f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND name = %s AND version = %s",
+        client_id,
+        name,
+        number,
+    )
+
+
+def versions(client_id: int, name: str, before: int | None, limit: int) -> list[Row]:
+    """Up to `limit` versions below number `before`, newest first, with their content."""
+    return _rows(
+        rows(
+            f"""
+            SELECT {_SELECTED} FROM templates
+            WHERE client_id = %s AND name = %s AND (%s::int IS NULL OR version < %s)
+            ORDER BY version DESC LIMIT %s
+            """,
+            *(client_id, name, before, before, limit),
+        )
+    )
+
+
+def names(client_id: int, after: str | None, limit: int) -> list[Row]:
+    """Up to `limit` templates by name, after `after`: their newest version's number and time."""
+    found = rows(
+        """
+        SELECT n.name, t.version, t.created_at
+        FROM template_names AS n JOIN templates AS t USING (client_id, name, version)
+        WHERE n.client_id = %s AND n.name > %s
+        ORDER BY n.name LIMIT %s
+        """,
+        *(client_id, after or "", limit),
+    )
+    return [dict(zip(_HEADS, row, strict=True)) for row in found]
+
+
+def delete(client_id: int, name: str) -> bool:
+    """Delete every version; what was rendered from them stays as it is."""
+    # Two statements: the second must see what whoever held the lock before has added.
+    with database.atomic():
+        held = rows(
+            "UPDATE template_names SET digest = NULL WHERE client_id = %s AND name = %s AND digest IS NOT NULL"
+            " RETURNING name",
+            *(client_id, name),
+        )
+        # Who did not get the lock must leave alone what others are about to add.
+        if held:
+            rows("DELETE FROM templates WHERE client_id = %s AND name = %s", client_id, name)
+    return bool(held)
+
+
+def _made(client_id: int, name: str, content: Content, most: int) -> Row | None:
+    return _one(
+        f"""
+        WITH room AS (
+            SELECT FROM (SELECT FROM templates WHERE client_id = %s LIMIT %s) AS t HAVING count(*) < %s
+        ), head AS (
+            INSERT INTO template_names AS n (client_id, name, version, digest)
+            SELECT %s, %s, 1, %s FROM room
+            ON CONFLICT (client_id, name) DO UPDATE SET version = n.version + 1, digest = excluded.digest
+            WHERE n.digest IS DISTINCT FROM excluded.digest
+            RETURNING client_id, name, version
+        )
+        INSERT INTO templates (client_id, name, version, subject, text, html, schema)
+        SELECT client_id, name, version, %s, %s, %s, %s::json FROM head
+        RETURNING {_SELECTED}
+        """,
+        *(client_id, most, most),
+        *(client_id, name, content.digest),
+        *(content.subject, content.text, content.html),
+        None if content.schema is None else json.dumps(content.schema),
+    )
+
+
+def _unchanged(client_id: int, name: str, content: Content) -> Row | None:
+    return _one(
+        f"""
+        SELECT {_SELECTED} FROM templates JOIN template_names USING (client_id, name, version)
+        WHERE client_id = %s AND name = %s AND digest = %s
+        """,
+        *(client_id, name, content.digest),
+    )
+
+
+def _count(client_id: int, most: int) -> int:
+    [(count,)] = rows(
+        "SELECT count(*) FROM (SELECT FROM templates WHERE client_id = %s LIMIT %s) AS t", client_id, most
+    )
+    return int(count)
+
+
+def _one(sql: str, *parameters: object) -> Row | None:
+    return next(iter(_rows(rows(sql, *parameters))), None)
+
+
+def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]

@@ -1,0 +1,70 @@
+"""Which refusals put a recipient on the suppression list."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from actors.channels.permanence import is_gone
+from db.records import Attempt, Claimed
+
+NEVER = [
+    *("5.0.0", "5.1.0", "5.1.2", "5.1.4", "5.1.5", "5.1.7", "5.1.8", "5.1.9", "5.2.0", "5.2.2", "5.2.3", "5.2.4"),
+    *("5.3.0", "5.4.1", "5.4.4", "5.5.0", "5.6.0", "5.7.0", "5.7.1", "5.7.17", "5.7.26", "4.1.1", "2.1.5", None),
+]
+
+
+NOTIFICATION = Claimed(
+    *(1, 1, "email", "Ann@EXÄMPLE.com", "Hi", "Hello", None, "resend", 0, datetime(2024, 1, 1, tzinfo=UTC))
+)
+COPIES: list[dict[str, Any]] = [{"cc": ["b@example.com"]}, {"bcc": ["Bob <b@example.com>"]}]
+
+
+def attempt(
+    code: str | None, *, phase: str = "rcpt", outcome: str = "refused", reply: int = 550, text: str = "550 no"
+) -> Attempt:
+    return Attempt(outcome, uuid4(), "mail:25", 1, 2, phase, reply, code, text)
+
+
+@pytest.mark.parametrize("code", ["5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"])
+def test_a_mailbox_that_is_not_there_is_gone(code: str) -> None:
+    assert is_gone(NOTIFICATION, attempt(code))
+
+
+@pytest.mark.parametrize("code", NEVER)
+def test_a_refusal_that_may_have_another_reason_is_not_about_the_mailbox(code: str | None) -> None:
+    assert not is_gone(NOTIFICATION, attempt(code))
+
+
+def test_only_the_answer_to_rcpt_speaks_of_the_recipient() -> None:
+    for phase in ("mail", "data", "content", "connect", "compose"):
+        assert not is_gone(NOTIFICATION, attempt("5.1.1", phase=phase))
+
+
+def test_what_is_not_refused_for_good_is_not_gone() -> None:
+    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="deferred", reply=450))
+    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="refused", reply=450))
+    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="provider-down"))
+
+
+@pytest.mark.parametrize("mail", COPIES)
+def test_with_several_recipients_the_refused_address_must_be_the_recipients_own(mail: dict[str, Any]) -> None:
+    several = NOTIFICATION._replace(mail=mail)
+    for text in (
+        "b@example.com: 550 Ann@xn--exmple-cua.com: 5.1.1 no",
+        "550 5.1.1 no",
+        "Ann@xn--exmple-cua.com.x: no",
+    ):
+        assert not is_gone(several, attempt("5.1.1", text=text))
+    assert is_gone(several, attempt("5.1.1", text="Ann@xn--exmple-cua.com: 550 5.1.1 no"))
+
+
+def test_what_has_no_copies_has_one_recipient() -> None:
+    assert is_gone(NOTIFICATION._replace(mail={"headers": {}, "cc": []}), attempt("5.1.1"))
+
+
+def test_the_sandbox_finds_out_nothing() -> None:
+    assert not is_gone(NOTIFICATION._replace(sandbox=True), attempt("5.1.1"))
