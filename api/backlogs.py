@@ -1,7 +1,7 @@
 """What waits of each client, as far as this process knows: as counted last, and what it has taken in since.
 
-What other processes have taken in is known with the next count. Nothing here waits for anything:
-the event loop asks for the last count behind the back of the requests.
+What other processes have taken in is known with the next count. Requests are let in without waiting
+for that: the event loop asks for the last count behind their back.
 """
 
 from __future__ import annotations
@@ -70,6 +70,16 @@ class Backlogs:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
         since = self._since.get(client)
         return self._last.pending.get(client, 0) + self._coming[client] + (since.total if since else 0)
+
+    async def has_room(self, client: int, count: int, most: int) -> bool:
+        """Whether so many more may come. Before it says no to somebody, it waits for the last count, if that is old."""
+        if self.waiting(client) + count <= most:
+            return True
+        if self._asking is None:
+            return False
+        # Who gives up waiting must not take the answer from the others.
+        await asyncio.shield(self._asking)
+        return self.waiting(client) + count <= most
 
     def come(self, client: int, count: int) -> None:
         """So many are being taken in."""

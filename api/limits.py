@@ -66,7 +66,7 @@ class Limits:
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
-            if self._backlogs.waiting(bounds.client_id) + count > bounds.pending:
+            if not await self._backlogs.has_room(bounds.client_id, count, bounds.pending):
                 raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.backlog_interval)
             self._backlogs.come(bounds.client_id, count)
         if not (count and bounds.whose.limited):
@@ -146,7 +146,7 @@ class Admission:
         self._limits, self._stored = limits, 0
 
     def stored(self, count: int, resp: Response) -> None:
-        """So many were; the others are replays, or were refused."""
+        """So many were, the others are replays or were refused; the answer tells what is left."""
         self._stored = count
         resp.set_headers(headers(self.windows))
 
