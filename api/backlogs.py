@@ -14,7 +14,6 @@ from contextlib import suppress
 from actors.broker import broker
 from api.gateway import Gateway
 from db import backlogs
-from db.coalesce import Full
 from db.database import Unavailable
 
 KEPT = 1_000  # entries of a client; if nobody counts, the oldest are put together
@@ -66,8 +65,7 @@ class Backlogs:
     def waiting(self, client: int) -> int:
         """How many wait, those included that are being taken in."""
         if self._asking is None and time.monotonic() - self._asked_at >= self._every:
-            self._asked_at = time.monotonic()
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
+            self._begin()
         since = self._since.get(client)
         return self._last.pending.get(client, 0) + self._coming[client] + (since.total if since else 0)
 
@@ -77,8 +75,7 @@ class Backlogs:
             return True
         if self._asking is None:
             return False
-        # Who gives up waiting must not take the answer from the others.
-        await asyncio.shield(self._asking)
+        await self.refresh()
         return self.waiting(client) + count <= most
 
     def come(self, client: int, count: int) -> None:
@@ -92,8 +89,23 @@ class Backlogs:
             self._since[client].add(stored, broker.now())
 
     async def refresh(self) -> None:
-        """Learn the last count; raises Unavailable, Full."""
-        last = await self._gateway.read(backlogs.read)
+        """Learn the last count, with all who want it at this moment; not, where the database is away."""
+        # Who gives up waiting must not take the answer from the others.
+        await asyncio.shield(self._asking or self._begin())
+
+    def _begin(self) -> asyncio.Task[None]:
+        self._asked_at = time.monotonic()
+        self._asking = asyncio.get_running_loop().create_task(self._ask())
+        return self._asking
+
+    async def _ask(self) -> None:
+        try:
+            with suppress(Unavailable):  # The next one will tell.
+                self._learn(await self._gateway.read_aside(backlogs.read))
+        finally:
+            self._asking = None
+
+    def _learn(self, last: backlogs.Backlogs) -> None:
         if last.counted_at > self._last.counted_at:
             for client, since in list(self._since.items()):
                 since.forget(last.counted_at)
@@ -101,8 +113,3 @@ class Backlogs:
                     del self._since[client]
             self._coming = +self._coming
         self._last = last
-
-    async def _ask(self) -> None:
-        with suppress(Unavailable, Full):  # The next one will tell.
-            await self.refresh()
-        self._asking = None

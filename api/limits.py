@@ -78,7 +78,7 @@ class Limits:
             raise
 
     async def use(self, bounds: Bounds) -> dict[str, Any]:
-        """How much of each limit is used, as JSON; null where it is not known now. Raises Unavailable, Full."""
+        """How much of each limit is used, as JSON; null where it is not known now."""
         await self._backlogs.refresh()
         answer = await self._ask(Ask(bounds.whose, 0)) if bounds.whose.limited else None
         known = {window.policy: window.used for window in answer.windows} if answer else {}
