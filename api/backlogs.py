@@ -1,7 +1,7 @@
 """What waits of each client, as far as this process knows: as counted last, and what it has taken in since.
 
-What other processes have taken in is known with the next count. Nothing here waits for anything:
-the event loop asks for the last count behind the back of the requests.
+What other processes have taken in is known with the next count. Requests are let in without waiting
+for that: the event loop asks for the last count behind their back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import suppress
 from actors.broker import broker
 from api.gateway import Gateway
 from db import backlogs
-from db.coalesce import Full
 from db.database import Unavailable
 
 KEPT = 1_000  # entries of a client; if nobody counts, the oldest are put together
@@ -66,10 +65,18 @@ class Backlogs:
     def waiting(self, client: int) -> int:
         """How many wait, those included that are being taken in."""
         if self._asking is None and time.monotonic() - self._asked_at >= self._every:
-            self._asked_at = time.monotonic()
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
+            self._begin()
         since = self._since.get(client)
         return self._last.pending.get(client, 0) + self._coming[client] + (since.total if since else 0)
+
+    async def has_room(self, client: int, count: int, most: int) -> bool:
+        """Whether so many more may come. Before it says no to somebody, it waits for the last count, if that is old."""
+        if self.waiting(client) + count <= most:
+            return True
+        if self._asking is None:
+            return False
+        await self.refresh()
+        return self.waiting(client) + count <= most
 
     def come(self, client: int, count: int) -> None:
         """So many are being taken in."""
@@ -82,8 +89,23 @@ class Backlogs:
             self._since[client].add(stored, broker.now())
 
     async def refresh(self) -> None:
-        """Learn the last count; raises Unavailable, Full."""
-        last = await self._gateway.read(backlogs.read)
+        """Learn the last count, with all who want it at this moment; not, where the database is away."""
+        # Who gives up waiting must not take the answer from the others.
+        await asyncio.shield(self._asking or self._begin())
+
+    def _begin(self) -> asyncio.Task[None]:
+        self._asked_at = time.monotonic()
+        self._asking = asyncio.get_running_loop().create_task(self._ask())
+        return self._asking
+
+    async def _ask(self) -> None:
+        try:
+            with suppress(Unavailable):  # The next one will tell.
+                self._learn(await self._gateway.read_aside(backlogs.read))
+        finally:
+            self._asking = None
+
+    def _learn(self, last: backlogs.Backlogs) -> None:
         if last.counted_at > self._last.counted_at:
             for client, since in list(self._since.items()):
                 since.forget(last.counted_at)
@@ -91,8 +113,3 @@ class Backlogs:
                     del self._since[client]
             self._coming = +self._coming
         self._last = last
-
-    async def _ask(self) -> None:
-        with suppress(Unavailable, Full):  # The next one will tell.
-            await self.refresh()
-        self._asking = None

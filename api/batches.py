@@ -78,7 +78,8 @@ class Batches:
             return known
         with admission:
             answer = await self._gateway.accept_batch(batch)
-            admission.stored(_count_new(answer), resp)
+            if isinstance(answer, Answer) and not answer.undone:
+                admission.stored(_count_new(answer), resp)
         return answer
 
     async def _earlier(self, batch: Batch) -> Answer | Refusal | None:
@@ -191,10 +192,8 @@ def _result(item: Outcome | Faults, place: int) -> dict[str, Any]:
     return {"status": 422, "errors": _refused(item, place) if isinstance(item, Refusal) else item}
 
 
-def _count_new(answer: Answer | Refusal) -> int:
-    if isinstance(answer, Refusal) or answer.undone or answer.replayed:
-        return 0
-    return sum(isinstance(item, Stored) and not item.replayed for item in answer.items)
+def _count_new(answer: Answer) -> int:
+    return 0 if answer.replayed else sum(isinstance(item, Stored) and not item.replayed for item in answer.items)
 
 
 def _log(answer: Answer) -> None:

@@ -76,11 +76,15 @@ class Gateway:
             raise Full("read")
         self._reading += 1
         try:
-            return await self.within_reason(
-                asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
-            )
+            return await self.read_aside(report, *args, **kwargs)
         finally:
             self._reading -= 1
+
+    async def read_aside(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, for what is read once for all: it takes no place that a request could have."""
+        return await self.within_reason(
+            asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
+        )
 
     def close(self) -> None:
         """Finish what was begun, within SHUTDOWN_GRACE."""

@@ -66,7 +66,7 @@ class Limits:
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
-            if self._backlogs.waiting(bounds.client_id) + count > bounds.pending:
+            if not await self._backlogs.has_room(bounds.client_id, count, bounds.pending):
                 raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.backlog_interval)
             self._backlogs.come(bounds.client_id, count)
         if not (count and bounds.whose.limited):
@@ -78,7 +78,7 @@ class Limits:
             raise
 
     async def use(self, bounds: Bounds) -> dict[str, Any]:
-        """How much of each limit is used, as JSON; null where it is not known now. Raises Unavailable, Full."""
+        """How much of each limit is used, as JSON; null where it is not known now."""
         await self._backlogs.refresh()
         answer = await self._ask(Ask(bounds.whose, 0)) if bounds.whose.limited else None
         known = {window.policy: window.used for window in answer.windows} if answer else {}
@@ -146,7 +146,7 @@ class Admission:
         self._limits, self._stored = limits, 0
 
     def stored(self, count: int, resp: Response) -> None:
-        """So many were; the others are replays, or were refused."""
+        """So many were, the others are replays or were refused; the answer tells what is left."""
         self._stored = count
         resp.set_headers(headers(self.windows))
 

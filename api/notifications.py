@@ -95,7 +95,8 @@ class Notifications:
             return await self._earlier(caller.client_id, key, exceeded)
         with admission:
             stored = await self._stored(wanted, key)
-            admission.stored(int(isinstance(stored, Stored) and not stored.replayed), resp)
+            if isinstance(stored, Stored):
+                admission.stored(int(not stored.replayed), resp)
         return stored
 
     async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:

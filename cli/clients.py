@@ -104,7 +104,7 @@ def show_(name: str, as_json: bool) -> None:
 @click.option("--no-senders", is_flag=True, help="Its mails may come from MAIL_FROM only.")
 @_json
 def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool, **limits: int | str | None) -> None:
-    """Change what the client NAME may do. A limit of `none` is that of the settings; what is not named stays."""
+    """Change what the client NAME may do: what is named, and `none` gives it the limit of the settings."""
     wanted = _wanted(limits, senders)
     if no_senders:
         wanted["senders"] = []

@@ -162,6 +162,17 @@ def test_a_replay_does_not_count_for_the_day_and_comes_when_the_day_is_used_up(a
     assert limited.used("daily") == limited.stored == 3
 
 
+def test_what_is_refused_for_its_key_does_not_count_for_the_day(api: Api) -> None:
+    limited = Limited(api, daily_quota=5)
+    limited.post(idempotency_key="k")
+    other = {**DRAFT, "message": "Another"}
+    assert {limited.client.post(NOTIFICATIONS, other, idempotency_key="k").status for _ in range(4)} == {422}
+    batch = {"items": [DRAFT, DRAFT, {**other, "idempotencyKey": "k"}]}
+    assert limited.client.post(BATCH, batch).status == 422
+
+    eventually(lambda: limited.used("daily") == limited.stored == 1)
+
+
 def test_a_batch_that_is_replayed_does_not_count_for_the_day(api: Api) -> None:
     limited = Limited(api, daily_quota=5)
     document = {"items": [{**DRAFT, "idempotencyKey": f"{n}"} for n in range(3)]}

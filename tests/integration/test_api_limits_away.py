@@ -28,8 +28,8 @@ def valkey() -> Iterator[Valkey]:
 
 @contextmanager
 def failing(database_url: str, valkey: Valkey, fail: str, **more: object) -> Iterator[Api]:
-    settings: dict[str, Any] = {"auth": "required", "limits_timeout": TIMEOUT, "limits_away": AWAY, **more}
-    with running(database_url, valkey.url, limits_fail=fail, **settings) as api:
+    settings: dict[str, Any] = {"limits_timeout": TIMEOUT, "limits_away": AWAY, **more}
+    with running(database_url, valkey.url, auth="required", limits_fail=fail, **settings) as api:
         yield api
 
 

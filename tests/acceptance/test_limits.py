@@ -1,0 +1,78 @@
+"""A client that floods is held up near its limit, and all that was taken in arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.acceptance.world import World
+from tests.eventually import eventually
+from tests.ledger import Tally
+from tests.smtp import SmtpServer
+from tests.system import System
+
+MOST = 30
+INTERVAL = 0.3
+PROCESSES = 2
+
+
+@pytest.fixture(scope="module")
+def world(
+    module_database_url: str,
+    redis_server: Valkey,
+    mail_server: SmtpServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """Two API processes and two of workers, under which few may wait."""
+    logs: Path = tmp_path_factory.mktemp("limits")
+    urls = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
+    system = System(logs, **urls, pending_limit=MOST, backlog_interval=INTERVAL)
+    try:
+        system.start_api(PROCESSES)
+        system.start_workers(2)
+        yield World(system, mail_server)
+    finally:
+        system.stop()
+
+
+def flood(world: World, number: int) -> dict[int, str]:
+    """Those that were taken in, by id."""
+
+    def post(recipient: str) -> tuple[int, str] | None:
+        answer = world.system.client.notify(recipient)
+        assert answer.status in (201, 429), answer
+        return (int(answer.json["id"]), recipient) if answer.status == 201 else None
+
+    with ThreadPoolExecutor(16) as threads:
+        return dict(taken for taken in threads.map(post, world.recipients(number)) if taken)
+
+
+def test_a_flood_is_held_up_while_nothing_is_sent_and_goes_on_when_it_is(world: World) -> None:
+    client = world.system.client
+    assert client.request("PUT", "/api/pauses/client").status == 200
+    taken = flood(world, 10 * MOST)
+    assert MOST <= len(taken) <= PROCESSES * MOST
+    eventually(lambda: not flood(world, 4), every=INTERVAL)
+
+    assert client.request("DELETE", "/api/pauses/client").status == 200
+    more = eventually(lambda: flood(world, 1), within=20)
+    assert world.tally(taken | more) == Tally.perfect(len(taken) + 1)
+
+
+def test_who_posts_no_faster_than_is_sent_is_not_held_up(world: World) -> None:
+    accepted = {}
+    for recipient in world.recipients(5 * MOST):
+        id = world.post_one(recipient)
+        accepted[id] = recipient
+        if len(accepted) % (MOST // 3) == 0:
+            world.wait_for_the_end(accepted)
+            eventually(lambda: client_has_none(world), every=INTERVAL)
+    assert world.tally(accepted) == Tally.perfect(5 * MOST)
+
+
+def client_has_none(world: World) -> bool:
+    return {world.system.client.get("/api/limits").json["pending"]["used"] for _ in range(8)} == {0}

@@ -1,0 +1,45 @@
+"""What was let in is settled, however the request ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from falcon.asgi import Response
+
+from api.counters import Whose
+from api.limits import Admission, Bounds, Limits
+from api.windows import Day
+
+
+class Settled(list[int]):
+    """Notes how many were stored, where Limits would."""
+
+    def settle(self, _admission: Admission, stored: int) -> None:
+        self.append(stored)
+
+
+def admission(settled: Settled) -> Admission:
+    return Admission(cast(Limits, settled), Bounds(1, Whose("1", None, 5), 100), 3, (Day(5, 3, 60.0),))
+
+
+def test_what_was_stored_stays_counted_and_is_told() -> None:
+    settled, resp = Settled(), Response()
+    with admission(settled) as let_in:
+        let_in.stored(2, resp)
+
+    assert settled == [2]
+    assert (resp.get_header("RateLimit"), resp.get_header("RateLimit-Policy")) == (
+        '"daily";r=2;t=60',
+        '"daily";q=5;w=86400',
+    )
+
+
+@pytest.mark.parametrize(("end", "counted"), [(ValueError, 0), (asyncio.CancelledError, 3)])
+def test_what_ends_in_an_error_is_given_back_but_not_what_nobody_waited_for(end: Any, counted: int) -> None:
+    settled = Settled()
+    with pytest.raises(end), admission(settled):
+        raise end
+
+    assert settled == [counted]
