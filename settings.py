@@ -420,7 +420,7 @@ def _check_public(settings: Settings) -> None:
     # Mail programs unsubscribe over HTTPS only: RFC 8058, 3.1.
     secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
     if not (secure and parts.hostname) or parts.query or parts.fragment or parts.username is not None:
-        raise SettingsError("PUBLIC_URL must look like https://notify.example.com (http:// only for loopback)")
+        raise SettingsError("PUBLIC_URL does not fit: give https://notify.example.com (http:// only for loopback)")
     if any(not 32 < ord(c) < 127 or c in "<>" for c in settings.public_url):
         raise SettingsError("PUBLIC_URL holds a character that no URL may have: write it percent-encoded")
     if len(settings.unsubscribe_secret) < SHORTEST_SECRET:

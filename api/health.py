@@ -12,6 +12,7 @@ from falcon.asgi import Request, Response
 from actors.broker import broker
 from api.gateway import Gateway
 from db import migrations, reports
+from db.coalesce import Full
 from db.database import Unavailable
 
 
@@ -48,14 +49,14 @@ class Ready:
     async def _database(self) -> str:
         try:
             await self._gateway.read(reports.answers)
-        except Unavailable:
+        except (Unavailable, Full):
             return "unavailable"
         return "ok"
 
     async def _schema(self) -> str:
         try:
             await self._gateway.read(migrations.check)
-        except Unavailable:
+        except (Unavailable, Full):
             return "unknown"
         except migrations.WrongSchema as error:
             return str(error)

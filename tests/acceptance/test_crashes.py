@@ -13,6 +13,7 @@ from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 from tests import servers
 from tests.acceptance.world import DELAYED, World
+from tests.client import Response
 from tests.eventually import eventually, outlast
 from tests.ledger import Tally
 from tests.load import Load, PersistentLoad
@@ -238,17 +239,28 @@ def test_a_redis_that_was_flushed_while_retries_wait_loses_none_of_them(world: F
     assert len(world.mail_server.mails_to(recipient)) == 1
 
 
+def refused(world: Fragile, accepted: dict[int, str]) -> Response | None:
+    """The answer 503 to one more POST; one that is taken all the same is noted."""
+    recipient = world.recipient()
+    answer = world.system.client.notify(recipient)
+    if answer.status == 201:
+        accepted[answer.json["id"]] = recipient
+    return answer if answer.status == 503 else None
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_restart_of_postgresql_in_mid_drain_loses_doubles_and_burns_nothing(world: Fragile, end: str) -> None:
     before = world.worker_pids()
     accepted = drain(world, 300, delivered=20)
     getattr(world.postgres, end)()
-    answer = world.system.client.notify(world.recipient())
-    assert (answer.status, "retry-after" in answer.headers) == (503, True)
+    # The processes of a server that was killed may serve a moment longer: what they take counts like the rest.
+    answer = eventually(lambda: refused(world, accepted))
+    assert answer is not None
+    assert "retry-after" in answer.headers
     # Nobody may be taken for dead only because nobody could report.
     outlast(1.3 * float(QUICK["WORKER_TIMEOUT"]))
     world.postgres.start()
-    assert world.tally(accepted, within=40) == Tally.perfect(300)
+    assert world.tally(accepted, within=40) == Tally.perfect(len(accepted))
     eventually(lambda: world.system.client.get("/readyz").status == 200)
     assert world.tally(world.post(20)) == Tally.perfect(20)
     assert world.worker_pids() == before

@@ -69,7 +69,7 @@ def well_before_and_after(api: Api) -> Iterator[None]:
     before = api.api.members if api.api else []
     yield
     eventually(lambda: api.client.notify("after@example.com").status == 201, saying=api.logs)
-    eventually(lambda: api.client.get("/readyz").json["checks"] == OK, saying=api.logs)
+    eventually(lambda: api.client.get("/readyz").json.get("checks") == OK, saying=api.logs)
     assert before == (api.api.members if api.api else [])
 
 
