@@ -49,7 +49,8 @@ class Batches:
         document = await read_json(req, self._gateway.settings, self._gateway.settings.batch_body_limit)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        whole = await asyncio.to_thread(idempotency.keyed, key, {"batch": document, "partial": partial})
+        request = {"batch": document, "partial": partial}
+        whole = await asyncio.to_thread(idempotency.keyed, key, request, sandbox=caller.sandbox)
         batch = Batch(caller.client_id, await self._checked(document["items"], caller), partial, whole)
         answer = await self._accepted(batch, caller, resp)
         if isinstance(answer, Refusal):
@@ -111,7 +112,7 @@ class Batches:
             return faults, None
         # Without the key, so that the same notification may be sent again on its own, with the header.
         document = {name: value for name, value in item.items() if name != "idempotencyKey"}
-        key = idempotency.keyed(item.get("idempotencyKey"), document)
+        key = idempotency.keyed(item.get("idempotencyKey"), document, sandbox=caller.sandbox)
         if "template" in document:
             if time.monotonic() > until:
                 raise NoRenderer("the items of the batch take too long to render")

@@ -48,7 +48,7 @@ class Notifications:
         extras = self._mails.read(document, caller.senders, faults)
         if faults := faults + extras.faults:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        key = idempotency.keyed(raw_key, document)
+        key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
         wanted = await self._wanted(document, caller, extras, key)
         del document  # It may hold large files in base64, and the wait for the database may be long.
         stored = await self._admitted(caller, wanted, key, resp) if isinstance(wanted, Draft) else wanted

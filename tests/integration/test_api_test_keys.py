@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -114,3 +115,17 @@ def test_a_key_for_tests_changes_neither_templates_nor_the_suppression_list(pair
     sent = pair.test.post(NOTIFICATIONS, {"type": "email", "recipient": "a@example.com", "template": "welcome"})
     assert (sent.json["message"], sent.json["sandbox"]) == ("Hello", True)
     assert pair.test.notify("gone@example.com").json["failureReason"] == "suppressed"
+
+
+def test_what_a_test_has_sent_never_answers_for_what_goes_out(pair: Pair) -> None:
+    body = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "order-4711"}
+    raw = json.dumps(body).encode()
+    for_test, live, again = (
+        asking.request("POST", NOTIFICATIONS, raw, headers) for asking in (pair.test, pair.live, pair.live)
+    )
+    assert (for_test.json["sandbox"], live.json["sandbox"]) == (True, False)
+    assert again.json["id"] == live.json["id"] != for_test.json["id"]
+    item = {"items": [{**body, "idempotencyKey": "order-4712"}]}
+    sent = [asking.post(f"{NOTIFICATIONS}/batch", item).json["items"][0] for asking in (pair.test, pair.live)]
+    assert [one["sandbox"] for one in sent] == [True, False]
