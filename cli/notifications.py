@@ -70,6 +70,7 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 @click.option("--variables", help="What the template is rendered with, as JSON.")
 @click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
 @click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
+@click.option("--recipient-name", "recipientName", metavar="NAME", help="The recipient's display name.")
 @click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
 @click.option("--bcc", multiple=True, metavar="MAILBOX", help="Who else gets it, unknown to the others.")
 @click.option(
@@ -82,6 +83,14 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=mail.attachments,
     help="A file to go with it; again for more.",
+)
+@click.option(
+    "--unsubscribe",
+    is_flag=False,
+    flag_value=mail.OURS,
+    metavar="[URL]",
+    callback=mail.unsubscribe,
+    help="How to leave the list with one click: a URL of yours, or without one a link of this system.",
 )
 @click.option(
     "--on-uncertain",
