@@ -21,6 +21,7 @@ KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
+PRIORITIES = ("high", "normal", "bulk")
 POLL = 0.2  # seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,7 +103,7 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 @click.option(
     "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="What to know of it again; may be repeated."
 )
-@click.option("--priority", type=click.Choice(["high", "normal", "bulk"]), help="Its lane.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Its lane.")
 @click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
 @click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
 @click.option("--idempotency-key", "key", help="Send it once, however often this is run with the same key.")
@@ -150,6 +151,7 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
 @click.option("--recipient", help="Only to this address.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Only of this lane.")
 @click.option("--tag", multiple=True, help="Only with this tag; with all of them if repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")

@@ -50,7 +50,7 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step(SEND, 201, example="full"),
         Step("listNotifications", query=("limit=1",), keep=("cursor", "nextCursor")),
         Step("listNotifications", name="The next page", query=("limit=1", "cursor={{cursor}}")),
-        Step("listNotifications", name="What has failed", query=("status",)),
+        Step("listNotifications", name="What has failed of a priority", query=("status", "priority")),
         Step("listNotifications", name="Find by tag and metadata", query=("tag", "metadata")),
         Step("listNotifications", name="In a month", query=("recipient", "type", "createdFrom", "createdTo")),
         Step(SEND, 201, "Send once", "short", headers=KEY),
