@@ -59,6 +59,7 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("createNotifications", 201, example="two"),
         Step("createNotifications", 200, "Send what can be stored", "two", query=("partial",)),
         Step(SEND, 201, example="mail", keep=("id", "id")),
+        Step("getAttachment"),
         Step("showLimits"),
     ),
     "control": (
