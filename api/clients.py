@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import pages
 from api.answers import id_of, shown, unknown, write
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.limits import Limits
@@ -33,7 +33,7 @@ class Clients:
         self._schema = Schema("client", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        require(req, "admin")
+        with_live_key(require(req, "admin"))
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -73,7 +73,7 @@ class Client:
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
-        require(req, "admin")
+        with_live_key(require(req, "admin"))
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
