@@ -56,7 +56,10 @@ class Clients:
 
 
 class Client:
-    """GET: one client, and its limits. PATCH: change what it may do; a limit of null is that of the settings."""
+    """GET: one client, and its limits.
+
+    PATCH: change what it may do, or switch it off; a limit of null is that of the settings.
+    """
 
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._limits = gateway, limits
@@ -77,10 +80,11 @@ class Client:
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        changed = await self._gateway.read(clients.update, id_of(id, KIND), _limits(document))
+        what, disabled = sorted(document), document.pop("disabled", None)
+        changed = await self._gateway.read(clients.change, id_of(id, KIND), _limits(document), disabled)
         if changed is None:
             raise unknown(KIND)
-        log.info("client.changed", id=changed.id, what=sorted(document))
+        log.info("client.changed", id=changed.id, what=what)
         write(resp, shown(changed._asdict()))
 
 

@@ -1,4 +1,4 @@
-"""The list of notifications by their priority, and a bound on what a client puts on its suppression list."""
+"""The list by priority, a bound on what a client puts on its suppression list, and clients that are switched off."""
 
 from typing import Any
 
@@ -30,6 +30,12 @@ END
 $$;
 CREATE TRIGGER uncount_suppressions AFTER DELETE ON suppressions
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION uncount_suppressions();
+
+-- Since when none of its keys works. What of it waits is held by a pause of its own kind, which only enabling it ends.
+ALTER TABLE clients ADD COLUMN disabled_at timestamptz;
+ALTER TABLE pauses
+    DROP CONSTRAINT pauses_kind_check,
+    ADD CONSTRAINT pauses_kind_check CHECK (kind IN ('client', 'channel', 'disabled'));
 """
 
 
