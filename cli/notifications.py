@@ -106,7 +106,9 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 @click.option("--priority", type=click.Choice(PRIORITIES), help="Its lane.")
 @click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
 @click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
-@click.option("--idempotency-key", "key", help="Send it once, however often this is run with the same key.")
+@click.option(
+    "--idempotency-key", "key", help="Send it once, however often this is run as it is; 2h is another time in each run."
+)
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -133,6 +135,8 @@ def send(
     _print_sent(answer, as_json)
     if wait is not None and answer.json["status"] != "sent":
         raise Refused(_not_sent(answer.json, wait))
+    if answer.json["status"] == "failed":  # At once: somebody it is for is on the suppression list.
+        raise Refused(_not_sent(answer.json, 0))
 
 
 @click.command

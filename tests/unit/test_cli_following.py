@@ -65,6 +65,14 @@ def test_an_id_that_cannot_be_is_wrong_usage_and_a_refusal_exit_code_1(api: Api)
     assert (refused.exit_code, "no notification" in refused.output) == (1, True)
 
 
+def test_what_failed_at_once_is_an_error_also_for_who_does_not_wait(api: Api) -> None:
+    api.will_say(SENT | {"status": "failed", "lastError": "a@example.com is on the suppression list: manual"})
+    refused = api.run("send", "--to", "a@example.com", "--message", "Hello")
+
+    assert (refused.exit_code, refused.stdout) == (1, "Notification 5: failed\n")
+    assert "is on the suppression list" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "sent"),
     [
