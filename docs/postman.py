@@ -21,7 +21,10 @@ FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 METHODS = {"get", "post", "put", "patch", "delete"}
 JSON = "application/json"
 # What stands for a parameter of this kind, wherever it is: what an earlier answer has brought.
-CARRIED = {"Id": "{{id}}", "ClientId": "{{clientId}}", "KeyId": "{{keyId}}", "CallbackId": "{{callbackId}}"}
+CARRIED = {
+    **{"Id": "{{id}}", "ClientId": "{{clientId}}", "KeyId": "{{keyId}}", "CallbackId": "{{callbackId}}"},
+    "TemplateVersion": "{{templateVersion}}",
+}
 ABOUT = """Every operation of the API, in an order in which they can all be run: the ones that follow use the ids that \
 earlier ones got.
 

@@ -31,7 +31,7 @@ KEY = ("Idempotency-Key",)
 # By tag; a deletion comes last, and what a worker may have sent by then is not what is cancelled.
 WALK: dict[str, tuple[Step, ...]] = {
     "templates": (
-        Step("putTemplate", 201),
+        Step("putTemplate", 201, keep=("templateVersion", "version")),
         Step("listTemplates"),
         Step("getTemplate"),
         Step("listTemplateVersions"),
