@@ -177,6 +177,7 @@ class Settings:
     batch_render_timeout: float = _between(0.1, 3600, 30)
     render_waiting: int = _between(1, 100_000, 1_000)
 
+    suppressions_limit: int = _between(1, 1_000_000_000, 1_000_000)
     public_url: str = ""
     unsubscribe_secret: str = _secret()
     key_cache: float = _between(0, 1, 0.5)

@@ -12,6 +12,7 @@ from falcon.asgi import Response
 from api.problems import Problem
 
 LARGEST_ID = 2**63 - 1  # bigint
+LARGEST_NUMBER = 2**31 - 1  # integer
 _NAMES: dict[str, str] = {"lane": "priority"}
 
 
@@ -34,9 +35,9 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {_NAMES.get(name) or _NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
 
 
-def id_of(raw: str, kind: str) -> int:
+def id_of(raw: str, kind: str, largest: int = LARGEST_ID) -> int:
     """The id in a path; raises the Problem that there is no such `kind`."""
-    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= LARGEST_ID):
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= largest):
         raise unknown(kind)
     return int(raw)
 

@@ -12,6 +12,7 @@ from api.callbacks import Callback, Callbacks, Rotation
 from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
 from api.deliveries import Deliveries, Delivery, Redrive
+from api.downloads import Attachment
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
@@ -44,6 +45,7 @@ def create_app() -> Application:
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
     app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
+    app.add_route("/api/notifications/{id}/attachments/{number}", Attachment(gateway))
     app.add_route("/api/templates", Templates(gateway))
     app.add_route("/api/templates/{name}", Template(gateway, templating))
     app.add_route("/api/templates/{name}/preview", Preview(gateway, templating))

@@ -61,7 +61,7 @@ def require(req: Request, scope: str) -> Caller:
 
 
 def with_live_key(caller: Caller) -> Caller:
-    """The caller, if what it does may concern what goes out; raises a Problem for a key for tests."""
+    """The caller, if what it does may concern what goes out, or who may send; raises a Problem for a key for tests."""
     if caller.sandbox:
         raise forbidden("A key for tests must neither stop, start nor change what goes out: use a live key for this.")
     return caller

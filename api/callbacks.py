@@ -14,7 +14,7 @@ import logs
 from actors.channels.signature import new_secret
 from actors.channels.target import Target, Unfit
 from api.answers import id_of, shown, unknown, write
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_json, read_nothing
 from api.gateway import Gateway
 from api.problems import Problem, invalid
@@ -38,7 +38,7 @@ class Callbacks:
         self._schema = Schema("callback", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         settings = self._gateway.settings
         wanted = await _checked(req, self._schema, settings)
         description, events = wanted.get("description", ""), wanted.get("events", list(FINAL))
@@ -72,7 +72,7 @@ class Callback:
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         changes = await _checked(req, self._schema, self._gateway.settings)
         changed = await self._gateway.read(callbacks.change, caller.client_id, id_of(id, KIND), changes)
         if changed is None:
@@ -81,7 +81,7 @@ class Callback:
         write(resp, represented(changed))
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
         deleted = await self._gateway.read(callbacks.delete, caller.client_id, id_of(id, KIND))
         if deleted is None:
@@ -97,7 +97,7 @@ class Rotation:
         self._gateway = gateway
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
-        caller, secret = require(req, "manage"), new_secret()
+        caller, secret = with_live_key(require(req, "manage")), new_secret()
         await read_nothing(req, self._gateway.settings)
         overlap = self._gateway.settings.callback_overlap
         rotated = await self._gateway.read(callbacks.rotate, caller.client_id, id_of(id, KIND), secret, overlap)

@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import pages
 from api.answers import id_of, shown, unknown, write
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.limits import Limits
@@ -33,7 +33,7 @@ class Clients:
         self._schema = Schema("client", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        require(req, "admin")
+        with_live_key(require(req, "admin"))
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -56,7 +56,10 @@ class Clients:
 
 
 class Client:
-    """GET: one client, and its limits. PATCH: change what it may do; a limit of null is that of the settings."""
+    """GET: one client, and its limits.
+
+    PATCH: change what it may do, or switch it off; a limit of null is that of the settings.
+    """
 
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._limits = gateway, limits
@@ -73,14 +76,15 @@ class Client:
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
-        require(req, "admin")
+        with_live_key(require(req, "admin"))
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        changed = await self._gateway.read(clients.update, id_of(id, KIND), _limits(document))
+        what, disabled = sorted(document), document.pop("disabled", None)
+        changed = await self._gateway.read(clients.change, id_of(id, KIND), _limits(document), disabled)
         if changed is None:
             raise unknown(KIND)
-        log.info("client.changed", id=changed.id, what=sorted(document))
+        log.info("client.changed", id=changed.id, what=what)
         write(resp, shown(changed._asdict()))
 
 

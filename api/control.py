@@ -129,4 +129,7 @@ def _value(name: str, given: str) -> object:
     return moment(given) if name.startswith("created") else given
 
 
-_COLUMNS = {"failureReason": "failure_reason", "createdFrom": "created_from", "createdTo": "created_to"}
+_COLUMNS = {
+    **{"failureReason": "failure_reason", "priority": "lane"},
+    **{"createdFrom": "created_from", "createdTo": "created_to"},
+}

@@ -9,7 +9,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import pages
 from api.answers import id_of, shown, unknown, write
-from api.auth import require
+from api.auth import require, with_live_key
 from api.bodies import read_nothing
 from api.callbacks import owned
 from api.gateway import Gateway
@@ -63,7 +63,7 @@ class Redrive:
         self._gateway = gateway
 
     async def on_post(self, req: Request, resp: Response, id: str, delivery: str) -> None:
-        caller = require(req, "manage")
+        caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
         endpoint = await owned(self._gateway, req, id)
         row = await self._gateway.read(callbacks.delivery, endpoint["id"], id_of(delivery, KIND))

@@ -2,6 +2,7 @@
 
 A key with the scope admin may do all of it, for every client. One with manage may do it for its own
 client, and makes no key that can do more than itself: neither by asking for scopes nor by rotation.
+A key for tests decides only about keys for tests, and, whatever its scopes, of its own client.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class ClientKeys:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         grant = _grant(document)
-        _check_power(caller, frozenset(grant.scopes), sandbox=grant.sandbox)
+        _check_power(caller, client, frozenset(grant.scopes), sandbox=grant.sandbox)
         secret = secrets.new()
         made = await self._gateway.read(keys.create, client, secrets.digest(secret), grant)
         if made is None:
@@ -82,7 +83,7 @@ class Key:
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         found, caller = await _key(self._gateway, req, id)
         # A key that others rely on must not be ended by one that is weaker in kind.
-        _check_power(caller, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
+        _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
         revoked = await self._gateway.read(keys.revoke, found.id)
         if revoked is not None:
             log.info("key.revoked", id=found.id, of=found.client_id)
@@ -103,7 +104,7 @@ class KeyRotation:
         document = {} if bodiless else await read_json(req, settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        _check_power(caller, frozenset(found.scopes), sandbox=found.sandbox)
+        _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         secret, overlap = secrets.new(), document.get("overlap", settings.key_overlap)
         successor = await self._gateway.read(keys.rotate, found.id, secrets.digest(secret), overlap)
         if successor is None:
@@ -135,8 +136,8 @@ async def _key(gateway: Gateway, req: Request, raw: str) -> tuple[Row, Caller]:
     return found, caller
 
 
-def _check_power(caller: Caller, scopes: frozenset[str], *, sandbox: bool) -> None:
-    """Raise a Problem unless the caller may decide about a key with these scopes."""
+def _check_power(caller: Caller, of: int, scopes: frozenset[str], *, sandbox: bool) -> None:
+    """Raise a Problem unless the caller may decide about a key of the client `of` with these scopes."""
     if ADMIN in scopes:
         raise forbidden("Keys with the scope 'admin' are for the command line to make and rotate: `notify keys`.")
     lacking = scopes - caller.scopes
@@ -144,6 +145,9 @@ def _check_power(caller: Caller, scopes: frozenset[str], *, sandbox: bool) -> No
         raise forbidden(f"This key has not the scope {min(lacking)!r} itself, so it cannot give it.", min(lacking))
     if caller.sandbox and not sandbox:
         raise forbidden("This key is for the sandbox, so it decides only about keys that are: see `sandbox`.")
+    # One with the scope read would show what its client has sent, also what went out.
+    if caller.sandbox and of != caller.client_id:
+        raise forbidden("This key is for the sandbox, so it decides only about keys of its own client.")
 
 
 def _grant(document: dict[str, Any]) -> Grant:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from api.problems import invalid
 from api.times import NoTime, moment
-from db.models import STATUSES, TYPES
+from db.models import PRIORITIES, STATUSES, TYPES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
@@ -181,11 +181,12 @@ def _tags(raw: Any) -> list[str]:
 _TAG, _METADATA = "tag", "metadata."
 # What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
-_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
+_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", "priority": "lane", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
     "recipient": _text,
+    "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,

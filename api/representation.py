@@ -24,7 +24,7 @@ def summary(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def notification(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with all that its mail has."""
-    return summary(row) | mails.shown(row["mail"])
+    return summary(row) | _mail(row["id"], row["mail"])
 
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
@@ -43,5 +43,12 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
-        **mails.shown(orjson.loads(draft.mail) if draft.mail else None),
+        **_mail(accepted.id, orjson.loads(draft.mail) if draft.mail else None),
     }
+
+
+def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What its mail has; of each file also where its content is."""
+    fields = mails.shown(mail)
+    place = f"/api/notifications/{id}/attachments"
+    return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}

@@ -21,11 +21,12 @@ from api.problems import Problem, invalid
 from api.schemas import LONGEST_ADDRESS, Schema
 from db import suppressions
 from db.models import REASONS
-from db.suppressions import Entry, Position
+from db.suppressions import Entry, Position, TooMany
 
 log = logs.get("api")
 
 PLACE = "/api/suppressions"
+NO_MORE = "urn:notification-system:problem:too-many-suppressions"
 
 
 class Suppressions:
@@ -41,7 +42,11 @@ class Suppressions:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         entry = _entry(document)
-        row, new = await self._gateway.read(suppressions.add, caller.client_id, entry)
+        most = self._gateway.settings.suppressions_limit
+        try:
+            row, new = await self._gateway.read(suppressions.add, caller.client_id, entry, most)
+        except TooMany:
+            raise _full(most) from None
         log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(entry.address, safe='@')}")
@@ -104,6 +109,14 @@ def _address(raw: str) -> str:
     if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw:
         raise _unknown()
     return normalised(raw)
+
+
+def _full(most: int) -> Problem:
+    detail = (
+        f"This client has put {most} addresses on its list, as many as SUPPRESSIONS_LIMIT allows: remove some first,"
+        " such as those whose expiresAt is over. Who bounces or unsubscribes is added all the same."
+    )
+    return Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
 
 
 def _unknown() -> Problem:

@@ -80,6 +80,14 @@ class Client:
         """The attempts of a notification, first to last."""
         return self._ask("GET", f"{NOTIFICATIONS}/{id}/attempts", "items")
 
+    def events(self, id: int) -> Answer:
+        """What happened to a notification, first to last."""
+        return self._ask("GET", f"{NOTIFICATIONS}/{id}/events", "items")
+
+    def limits(self) -> Answer:
+        """The limits in force, and how much of each is used."""
+        return self._ask("GET", "/api/limits", "pending")
+
     def notifications(self, **wanted: object) -> Answer:
         """A page of notifications, newest first; what is None is not asked for."""
         return self._list(NOTIFICATIONS, wanted)

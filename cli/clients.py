@@ -10,7 +10,8 @@ import click
 from api.answers import shown
 from cli import show, store
 from cli.failure import Refused
-from db.clients import Client, create, listed, update
+from db import lifecycle
+from db.clients import Client, create, disable, enable, listed, update
 
 COLUMNS = {
     "id": "ID",
@@ -20,6 +21,7 @@ COLUMNS = {
     "pending_limit": "PENDING",
     "senders": "SENDERS",
     "created_at": "CREATED",
+    "disabled_at": "DISABLED",
 }
 NONE = "none"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -113,6 +115,40 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
         store.checked("client_changes", chosen, shown(wanted))
         changed = update(found.id, wanted)
     _say(changed or found, as_json)
+
+
+@clients.command("disable")
+@click.argument("name")
+@click.option("--cancel", is_flag=True, help="Cancel what waits to be sent; else it waits for `notify clients enable`.")
+@_json
+def disable_(name: str, as_json: bool, cancel: bool) -> None:
+    """Switch the client NAME off: within a second none of its keys works, and nothing of it is sent."""
+    with store.opened():
+        found = store.client(name)
+        disabled = disable(found.id)
+        cancelled = _cancel(found) if cancel else 0
+    _say(disabled or found, as_json)
+    if cancel and not as_json:
+        click.echo(f"Cancelled: {cancelled}")
+
+
+@clients.command("enable")
+@click.argument("name")
+@_json
+def enable_(name: str, as_json: bool) -> None:
+    """Switch the client NAME on again: its keys work, and what has waited is sent."""
+    with store.opened():
+        found = store.client(name)
+        enabled = enable(found.id)
+    _say(enabled or found, as_json)
+
+
+def _cancel(client: Client) -> int:
+    """Step by step, so that no statement takes long; how many."""
+    cancelled = 0
+    while step := len(lifecycle.cancel_all(client.id, store.PAGE)):
+        cancelled += step
+    return cancelled
 
 
 def _wanted(limits: dict[str, int | str | None], senders: tuple[str, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from cli import show
 from cli.client import Answer, Client
 from cli.moments import Moment
-from cli.notifications import at_url, in_json
+from cli.notifications import PRIORITIES, at_url, in_json
 
 _channel = click.option("--channel", help="All that goes by this channel, whoever sends it; needs an admin key.")
 
@@ -32,6 +32,7 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
     "--reason", type=click.Choice(["rejected", "suppressed", "exhausted", "outcome-unknown"]), help="With --failed."
 )
 @click.option("--recipient", help="With --failed: only to this address.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="With --failed: only of this lane.")
 @click.option("--tag", help="With --failed: only with this tag.")
 @click.option("--dry-run", is_flag=True, help="With --failed: only count them.")
 @at_url
@@ -42,7 +43,7 @@ def retry(client: Client, as_json: bool, id: int | None, failed: bool, dry_run: 
     if failed == (id is not None):
         raise click.UsageError("Give an ID, or --failed.")
     if id is not None and (filters or dry_run):
-        raise click.UsageError("--since, --reason, --recipient, --tag and --dry-run go with --failed.")
+        raise click.UsageError("--since, --reason, --recipient, --priority, --tag and --dry-run go with --failed.")
     if id is not None:
         _print(client.retry(id), as_json)
     elif dry_run:
@@ -97,4 +98,7 @@ def _print_pause(answer: Answer, as_json: bool) -> None:
     click.echo(show.document(answer.raw) if as_json else show.plain(f"{one['kind']} {one['name']}: {state}"))
 
 
-_FILTERS = {"since": "createdFrom", "reason": "failureReason", "recipient": "recipient", "tag": "tag"}
+_FILTERS = {
+    **{"since": "createdFrom", "reason": "failureReason"},
+    **{name: name for name in ("recipient", "priority", "tag")},
+}

@@ -76,6 +76,15 @@ def runtime(data: DataRoot) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def runtime_of_another(data: DataRoot) -> Path | None:
+    """Where the sockets are of a `notify up` that runs on these data; None where there is no directory of ours."""
+    place = _named(data)
+    try:
+        return place if _ours(place) else None
+    except FileNotFoundError:
+        return None
+
+
 def _lock(handle: int, data: DataRoot) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,12 +99,21 @@ def _lock(handle: int, data: DataRoot) -> None:
 
 def _place(data: DataRoot) -> Path:
     """Named by the data, so that it is found again after a crash; another's directory is never used."""
+    place = identity.enterable(_named(data))
+    if not _ours(place):
+        raise StartError(f"{place} belongs to somebody else: remove it, or set TMPDIR to a directory of yours")
+    return place
+
+
+def _named(data: DataRoot) -> Path:
     mark = hashlib.sha256(os.fsencode(data.path.resolve())).hexdigest()[:10]
     parent = Path(tempfile.gettempdir())
     if len(os.fsencode(parent)) > LONGEST:
         parent = Path("/tmp")  # noqa: S108  # what is made there is ours alone
-    place = identity.enterable(parent / f"notify-{os.geteuid()}-{mark}")
+    return parent / f"notify-{os.geteuid()}-{mark}"
+
+
+def _ours(place: Path) -> bool:
+    """Whether nobody else can list it or put anything there."""
     found = place.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o066:
-        raise StartError(f"{place} belongs to somebody else: remove it, or set TMPDIR to a directory of yours")
-    return place
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o066

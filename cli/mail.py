@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+OURS = "ours"
+
 
 def headers(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
     """`Name: value`, as a mail has them."""
@@ -19,6 +21,11 @@ def headers(_context: click.Context, _option: click.Parameter, given: Sequence[s
             raise click.BadParameter(f"{header!r} must look like 'X-Campaign: spring'")
         named[name.strip()] = value.strip()
     return named
+
+
+def unsubscribe(_context: click.Context, _option: click.Parameter, given: str | None) -> dict[str, str] | bool | None:
+    """A URL of one's own, or True for a link that the API makes."""
+    return True if given == OURS else {"url": given} if given else None
 
 
 def attachments(_context: click.Context, _option: click.Parameter, given: Sequence[Path]) -> list[dict[str, str]]:

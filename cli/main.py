@@ -20,6 +20,8 @@ COMMANDS = {
     "send": "cli.notifications:send",
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
+    "timeline": "cli.following:timeline",
+    "limits": "cli.following:limits",
     "templates": "cli.templates:templates",
     "suppressions": "cli.suppressions:suppressions",
     "callbacks": "cli.callbacks:callbacks",

@@ -21,6 +21,7 @@ KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
+PRIORITIES = ("high", "normal", "bulk")
 POLL = 0.2  # seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,6 +71,7 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 @click.option("--variables", help="What the template is rendered with, as JSON.")
 @click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
 @click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
+@click.option("--recipient-name", "recipientName", metavar="NAME", help="The recipient's display name.")
 @click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
 @click.option("--bcc", multiple=True, metavar="MAILBOX", help="Who else gets it, unknown to the others.")
 @click.option(
@@ -84,6 +86,14 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
     help="A file to go with it; again for more.",
 )
 @click.option(
+    "--unsubscribe",
+    is_flag=False,
+    flag_value=mail.OURS,
+    metavar="[URL]",
+    callback=mail.unsubscribe,
+    help="How to leave the list with one click: a URL of yours, or without one a link of this system.",
+)
+@click.option(
     "--on-uncertain",
     "onUncertain",
     type=click.Choice(["resend", "hold"]),
@@ -93,10 +103,12 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
 @click.option(
     "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="What to know of it again; may be repeated."
 )
-@click.option("--priority", type=click.Choice(["high", "normal", "bulk"]), help="Its lane.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Its lane.")
 @click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
 @click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
-@click.option("--idempotency-key", "key", help="Send it once, however often this is run with the same key.")
+@click.option(
+    "--idempotency-key", "key", help="Send it once, however often this is run as it is; 2h is another time in each run."
+)
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -123,6 +135,8 @@ def send(
     _print_sent(answer, as_json)
     if wait is not None and answer.json["status"] != "sent":
         raise Refused(_not_sent(answer.json, wait))
+    if answer.json["status"] == "failed":  # At once: somebody it is for is on the suppression list.
+        raise Refused(_not_sent(answer.json, 0))
 
 
 @click.command
@@ -141,6 +155,7 @@ def status(client: Client, as_json: bool, id: int) -> None:
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these.")
 @click.option("--recipient", help="Only to this address.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Only of this lane.")
 @click.option("--tag", multiple=True, help="Only with this tag; with all of them if repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
 @click.option("--cursor", help="Where the page before ended.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,7 +15,9 @@ import logs
 import settings
 from api.answers import shown
 from api.schemas import Schema
+from cli import data
 from cli.failure import Refused, Unreachable
+from cli.servers import postgres
 from db import clients, database, migrations
 from db.clients import Client
 
@@ -22,8 +26,11 @@ PAGE = 1_000  # rows in one statement
 
 @contextmanager
 def opened() -> Iterator[settings.Settings]:
-    """The database at DATABASE_URL, at this version's schema."""
+    """The database at DATABASE_URL, else that of the `notify up` which runs on DATA_DIR; at this version's schema."""
     chosen = settings.load()
+    if not chosen.database_url:
+        place = data.runtime_of_another(data.root(os.environ))
+        chosen = replace(chosen, database_url=(place and postgres.url_of_another(place)) or "")
     logs.configure(chosen)
     database.bind(chosen)
     try:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from db.database import rows
+
+
+class Begun(NamedTuple):
+    """What is told of a file (filename, contentType, size), and its first bytes; None where it is gone."""
+
+    told: dict[str, Any]
+    beginning: bytes | None
 
 
 def contents(id: int, claim: int) -> list[bytes] | None:
@@ -17,3 +26,31 @@ def contents(id: int, claim: int) -> list[bytes] | None:
         claim,
     )
     return [bytes(content) for (content,) in found if content is not None] if found else None
+
+
+def begun(id: int, client_id: int, number: int, most: int) -> Begun | None:
+    """The attachment of this `number`, from 1, and up to `most` bytes of it; None where there is none."""
+    found = rows(
+        """
+        SELECT n.mail -> 'attachments' -> %s, substring(a.content FOR %s)
+        FROM notifications AS n LEFT JOIN attachments AS a ON a.notification_id = n.id AND a.number = %s
+        WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL
+        """,
+        *(number - 1, most, number, id, client_id),
+    )
+    [(told, beginning)] = found or [(None, None)]
+    if told is None or number < 1:
+        return None
+    return Begun(told, None if beginning is None else bytes(beginning))
+
+
+def piece(id: int, number: int, after: int, most: int) -> bytes:
+    """Up to `most` bytes of an attachment behind its first `after`; none where it is over, or gone by now.
+
+    Only these are read from the disk: contents are not compressed. The caller knows whose it is.
+    """
+    found = rows(
+        "SELECT substring(content FROM %s FOR %s) FROM attachments WHERE notification_id = %s AND number = %s",
+        *(after + 1, most, id, number),
+    )
+    return bytes(found[0][0]) if found else b""

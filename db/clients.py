@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from db.database import rows
+from db import pauses
+from db.database import database, rows
 
 DEFAULT = 1  # the id of the client that the migration makes
 
@@ -21,9 +22,11 @@ class Client(NamedTuple):
     pending_limit: int | None
     senders: list[str]
     created_at: datetime
+    disabled_at: datetime | None
 
 
 _COLUMNS = ", ".join(Client._fields)
+_DISABLED = "disabled"  # the kind of pause
 # What may be given and changed, with the types of the columns.
 LIMITS = {"rate_limit": "integer", "daily_quota": "integer", "pending_limit": "integer", "senders": "text[]"}
 
@@ -42,6 +45,15 @@ def create(name: str, limits: Mapping[str, object]) -> Client | None:
     )
 
 
+def change(id: int, limits: Mapping[str, object], disabled: bool | None) -> Client | None:
+    """`update`, and `disable` or `enable` where that is not None; all of it or nothing."""
+    with database.atomic():
+        changed = update(id, limits)
+        if changed is None or disabled is None:
+            return changed
+        return disable(id) if disabled else enable(id)
+
+
 def update(id: int, limits: Mapping[str, object]) -> Client | None:
     """Change these of LIMITS; None where there is no such client."""
     names, values = _given(limits)
@@ -49,6 +61,27 @@ def update(id: int, limits: Mapping[str, object]) -> Client | None:
         return one(id)
     changes = ", ".join(f"{name} = %s::{LIMITS[name]}" for name in names)
     return _one(f"UPDATE clients SET {changes} WHERE id = %s RETURNING {_COLUMNS}", *values, id)
+
+
+def disable(id: int) -> Client | None:
+    """From now on none of its keys works, and nothing of it is sent, callbacks included; None for an unknown one.
+
+    What is being sent is finished. Again: no change.
+    """
+    with database.atomic():
+        sql = f"UPDATE clients SET disabled_at = coalesce(disabled_at, now()) WHERE id = %s RETURNING {_COLUMNS}"
+        disabled = _one(sql, id)
+        if disabled is not None:
+            pauses.pause(_DISABLED, str(id))
+    return disabled
+
+
+def enable(id: int) -> Client | None:
+    """Its keys work again, and what has waited is sent; None where there is no such client."""
+    with database.atomic():
+        enabled = _one(f"UPDATE clients SET disabled_at = NULL WHERE id = %s RETURNING {_COLUMNS}", id)
+        pauses.resume(_DISABLED, str(id))
+    return enabled
 
 
 def one(id: int) -> Client | None:

@@ -11,6 +11,7 @@ _CONDITIONS = {
     "failure_reason": "failure_reason = %s",
     "type": "type = %s",
     "recipient": "recipient = %s",
+    "lane": "lane = %s",
     "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",
@@ -21,7 +22,7 @@ _CONDITIONS = {
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, type, recipient, tag, created_from (inclusive), created_to (exclusive), sandbox.
+    `filters`: failure_reason, type, recipient, lane, tag, created_from (inclusive), created_to (exclusive), sandbox.
     """
     conditions = [
         "status = 'failed'",

@@ -121,7 +121,7 @@ def live(ids: Iterable[int]) -> dict[int, Live]:
         SELECT k.id, k.digest, k.scopes, k.sandbox, extract(epoch FROM k.expires_at - now())::float8,
                coalesce(k.last_used_at < now() - %s * interval '1 second', true), {_CLIENT}
         FROM keys AS k JOIN clients AS c ON c.id = k.client_id
-        WHERE k.id = ANY(%s) AND {_LIVE}
+        WHERE k.id = ANY(%s) AND {_LIVE} AND c.disabled_at IS NULL
         """,
         USE_NOTED_EVERY,
         list(ids),

@@ -380,6 +380,31 @@ def cancel(id: int, client_id: int, key: int | None = None, *, only_sandbox: boo
     )
 
 
+def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
+    """As `cancel`, for up to `most` of a client's, oldest first; those that are moved just then are left."""
+    return _ids(
+        f"""
+        WITH waiting AS MATERIALIZED (
+            SELECT id FROM notifications
+            WHERE client_id = %s AND status = 'pending' AND callback_id IS NULL ORDER BY created_at, id LIMIT %s
+        ), held AS MATERIALIZED (
+            SELECT n.id, n.status FROM waiting JOIN notifications AS n USING (id) ORDER BY n.id FOR UPDATE OF n
+        ), cancelled AS (
+            UPDATE notifications AS n
+            SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
+            FROM held WHERE n.id = held.id AND held.status = 'pending'
+            RETURNING n.id, {TELL}
+        )
+        INSERT INTO events (notification_id, name, detail)
+        SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
+        RETURNING notification_id
+        """,
+        client_id,
+        most,
+        key,
+    )
+
+
 def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 

@@ -1,4 +1,4 @@
-"""What is not sent for now: a client's notifications, or a channel's.
+"""What is not sent for now: a client's notifications, a channel's, or all of a client that is disabled.
 
     (nothing) --pause--> paused --resume--> resumed --forget, once nothing is parked--> (nothing)
                            ^                   |
@@ -23,11 +23,14 @@ PAUSES_HELD = (
     "paused AS MATERIALIZED (SELECT kind || ' ' || name AS what FROM pauses WHERE resumed_at IS NULL FOR SHARE)"
 )
 _IN_FORCE = "SELECT kind || ' ' || name FROM pauses WHERE resumed_at IS NULL"
-_HELD_BY = {"client": "client_id = %s::bigint", "channel": "type = %s"}
+_HELD_BY = {"client": "client_id = %s::bigint", "channel": "type = %s", "disabled": "client_id = %s::bigint"}
 
 
 class Pause(NamedTuple):
-    """`kind`: client or channel; `name`: the client's id or the channel's type; `since`: None while not paused."""
+    """`kind`: client, channel, or disabled (a client); `since`: None while not paused.
+
+    `name`: the client's id, or the channel's type.
+    """
 
     kind: str
     name: str
@@ -47,7 +50,7 @@ def held(row: str) -> str:
 def _names(row: str) -> str:
     # A client that sends nothing for now still wants to hear what becomes of it.
     client = f"CASE WHEN {row}.type <> '{CALLBACK}' THEN 'client ' || {row}.client_id END"
-    return f"ARRAY[{client}, 'channel ' || {row}.type]"
+    return f"ARRAY[{client}, 'channel ' || {row}.type, 'disabled ' || {row}.client_id]"
 
 
 def pause(kind: str, name: str) -> Pause:
@@ -74,8 +77,8 @@ def resume(kind: str, name: str) -> Pause:
 def in_force(client_id: int) -> list[Pause]:
     """The pauses that concern this client: its own, and those of channels."""
     found = rows(
-        "SELECT kind, name, since FROM pauses WHERE resumed_at IS NULL AND (kind = 'channel' OR name = %s)"
-        " ORDER BY kind, name",
+        "SELECT kind, name, since FROM pauses WHERE resumed_at IS NULL"
+        " AND (kind = 'channel' OR kind = 'client' AND name = %s) ORDER BY kind, name",
         str(client_id),
     )
     return [Pause(*row) for row in found]

@@ -69,9 +69,10 @@ def callback_attempts(id: int) -> list[Row]:
 def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
     """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
 
-    `filters`: status, type, recipient, created_from (inclusive), created_to (exclusive), tags (all of
+    `filters`: status, type, recipient, lane, created_from (inclusive), created_to (exclusive), tags (all of
     them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
-    in an index; but what is found by rare tags or metadata is found first and sorted then.
+    in an index; but what is found by rare tags or metadata is found first and sorted then. Where few are
+    `normal`, they are looked for among all: a range of times bounds that.
     """
     owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
     query = owned.order_by(N.created_at.desc(), N.id.desc()).limit(limit)
@@ -110,6 +111,7 @@ _CONDITIONS = {
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
     "sandbox": lambda value: N.sandbox == value,
+    "lane": lambda value: N.lane == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
     "tags": lambda value: _holds(N.tags, value),

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from db.database import rows
+from db.database import database, rows
 
 Row = dict[str, Any]
+UNBOUNDED = 2**63 - 1  # bigint
 _COLUMNS = ("address", "reason", "source", "created_at", "expires_at")
 _SELECTED = ", ".join(_COLUMNS)
 
@@ -50,20 +51,48 @@ def recipient(row: str) -> str:
     return f"coalesce({row}.mailboxes ->> 0, {row}.recipient)"
 
 
-def add(client_id: int, entry: Entry) -> tuple[Row, bool]:
-    """The entry as it is now, and whether the address was not on the list before; else it replaces what was."""
-    [(*values, new)] = rows(
-        f"""
-        INSERT INTO suppressions AS s (client_id, address, reason, source, expires_at)
-        VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (client_id, address) DO UPDATE
-        SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = excluded.expires_at
-        RETURNING {_SELECTED}, xmax = 0
-        """,
-        client_id,
-        *entry,
-    )
+class TooMany(Exception):
+    """The client has put as many addresses on its list as it may; nothing happened."""
+
+
+def add(client_id: int, entry: Entry, most: int = UNBOUNDED) -> tuple[Row, bool]:
+    """The entry as it is now, and whether the address was not on the list before; else it replaces what was.
+
+    Raises:
+        TooMany: the client has put `most` there already, and this is another one.
+    """
+    with database.atomic():
+        [(*values, new)] = rows(
+            f"""
+            INSERT INTO suppressions AS s (client_id, address, reason, source, expires_at, counted)
+            VALUES (%s, %s, %s, %s, %s, true)
+            ON CONFLICT (client_id, address) DO UPDATE
+            SET reason = excluded.reason, source = excluded.source, created_at = now(),
+                expires_at = excluded.expires_at
+            RETURNING {_SELECTED}, xmax = 0
+            """,
+            client_id,
+            *entry,
+        )
+        # The count comes after the row, here and where one is removed, or two would wait for each other.
+        if new and not _counted(client_id, most):
+            raise TooMany
     return dict(zip(_COLUMNS, values, strict=True)), bool(new)
+
+
+def _counted(client_id: int, most: int) -> bool:
+    """Count one more, unless there are `most`."""
+    return bool(
+        rows(
+            """
+            INSERT INTO suppression_counts AS c (client_id, counted) VALUES (%s, 1)
+            ON CONFLICT (client_id) DO UPDATE SET counted = c.counted + 1 WHERE c.counted < %s
+            RETURNING counted
+            """,
+            client_id,
+            most,
+        )
+    )
 
 
 def unsubscribe(notification: int) -> bool:

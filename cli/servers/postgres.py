@@ -23,6 +23,7 @@ from cli.servers.program import Patience, Program
 DATABASE = "notifications"
 USER = "postgres"
 PORT = "5432"
+SOCKETS = "pg"
 # How long the memory of a postmaster that was killed may stay in the hands of its backends.
 AFTERMATH = 20.0
 SMALL = {
@@ -42,6 +43,17 @@ SMALL = {
 }
 # Reads in the backends themselves instead of in three processes of their own.
 SINCE_18 = {"io_method": "sync"}
+
+
+def url_of_another(runtime_dir: Path) -> str | None:
+    """For DATABASE_URL: the server that another process runs with this directory; None where none listens there."""
+    sockets = runtime_dir / SOCKETS
+    return _url(sockets, DATABASE) if (sockets / f".s.PGSQL.{PORT}").exists() else None
+
+
+def _url(sockets: Path, database: str) -> str:
+    # The port is named because PGPORT in the environment would change it.
+    return f"postgresql:///{quote(database)}?host={quote(str(sockets))}&port={PORT}&user={USER}"
 
 
 class Postgres(Program):
@@ -71,7 +83,7 @@ class Postgres(Program):
         self._data = self._root / f"postgres-{self._major}"
         self._pidfile = self._data / "postmaster.pid"
         self._runtime = runtime_dir.absolute()
-        self._sockets = self._runtime / "pg"
+        self._sockets = self._runtime / SOCKETS
         self._settings = {**SMALL, **(SINCE_18 if self._major >= 18 else {}), **(settings or {})}
 
     @property
@@ -81,8 +93,7 @@ class Postgres(Program):
 
     def url_of(self, database: str) -> str:
         """The URL of another database of this server."""
-        # The port is named because PGPORT in the environment would change it.
-        return f"postgresql:///{quote(database)}?host={quote(str(self._sockets))}&port={PORT}&user={USER}"
+        return _url(self._sockets, database)
 
     def start(self) -> None:
         """Run it until it is ready and has its database.

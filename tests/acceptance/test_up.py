@@ -119,6 +119,19 @@ def test_where_keys_are_wanted_it_says_how_the_first_one_is_made(tmp_path: Path)
         group.stop()
 
 
+def test_clients_and_keys_find_the_database_of_what_runs_here(up: Up) -> None:
+    up.running()
+    made = up.notify("clients", "create", "--name", "shop", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(
+        up.notify("keys", "create", "--client", "shop", "--name", "k", "--scope", "read", "--json").stdout
+    )
+    assert "shop" in up.notify("clients", "list").stdout
+
+    elsewhere = up.notify("clients", "list", DATA_DIR=up.environ["DATA_DIR"] + "-elsewhere")
+    assert (elsewhere.returncode, "DATABASE_URL is not set" in elsewhere.stderr) == (4, True)
+
+
 def test_it_listens_on_loopback_only(up: Up) -> None:
     family = _descendants(up.running().pid)
 

@@ -30,6 +30,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", NOTIFICATIONS): ({"read"}, None),
     ("GET", f"{NOTIFICATIONS}/{{id}}"): ({"read"}, None),
     ("GET", f"{NOTIFICATIONS}/{{id}}/attempts"): ({"read"}, None),
+    ("GET", f"{NOTIFICATIONS}/{{id}}/attachments/{{number}}"): ({"read"}, None),
     ("PATCH", f"{NOTIFICATIONS}/{{id}}"): ({"manage"}, {"sendAt": None}),
     ("POST", f"{NOTIFICATIONS}/{{id}}/cancel"): ({"manage"}, {}),
     ("POST", f"{NOTIFICATIONS}/{{id}}/retry"): ({"manage"}, {}),
@@ -73,7 +74,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("DELETE", "/api/suppressions/{address}"): ({"manage"}, None),
 }
 # In a path, what stands for one thing; an address and a name are each client's own.
-NOWHERE = {"{id}": "999999999", "{name}": "nowhere", "{address}": "nowhere@example.com"}
+NOWHERE = {"{id}": "999999999", "{number}": "1", "{name}": "nowhere", "{address}": "nowhere@example.com"}
 WITH_ID = [(m, path) for m, path in OPERATIONS if any(n in path for n in NOWHERE) and m != "PUT"]
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 Post = Callable[..., CheckedClient]
@@ -114,6 +115,8 @@ def place(api: Api, path: str, owner: int) -> str:
             owner,
             *[path.endswith("/retry")] * 5,
         )
+        if "{number}" in path:
+            path = path.replace("{number}", attachment(api, id))
     elif path.startswith("/api/clients"):
         id = owner
     elif path.startswith("/api/callbacks"):
@@ -122,6 +125,17 @@ def place(api: Api, path: str, owner: int) -> str:
     else:
         id = key(api.ledger, ["manage"], of=owner).id
     return path.replace("{id}", str(id))
+
+
+def attachment(api: Api, id: int) -> str:
+    """The number of a file that this notification has."""
+    told = {"filename": "a.txt", "contentType": "text/plain", "contentId": None, "size": 1}
+    api.ledger.rows(
+        "WITH n AS (UPDATE notifications SET mail = %s WHERE id = %s RETURNING id)"
+        " INSERT INTO attachments (notification_id, number, content) SELECT id, 1, 'x' FROM n RETURNING number",
+        *(json.dumps({"attachments": [told]}), id),
+    )
+    return "1"
 
 
 def template(api: Api, owner: int, path: str) -> str:

@@ -176,7 +176,7 @@ def test_a_dry_run_changes_nothing_and_counts_no_further_than_its_limit(api: Api
 
 @pytest.mark.usefixtures("nobody_else")
 def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
-    first = failed(api, recipient="one@example.com")
+    first = failed(api, recipient="one@example.com", priority="bulk")
     second = failed(api, "rejected", recipient="two@example.com")
     created = client.notification(second)["createdAt"]
 
@@ -188,9 +188,11 @@ def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
         ({"createdTo": created}, 1),
         ({"createdFrom": created, "createdTo": created}, 0),
         ({"type": "email"}, 2),
+        ({"priority": "bulk"}, 1),
+        ({"priority": "high"}, 0),
     ]:
         assert client.post(RETRY, {"filter": given, "dryRun": True}).json["matched"] == count
-    assert client.post(RETRY, {"filter": {"createdTo": created}}).json["retried"] == 1
+    assert client.post(RETRY, {"filter": {"createdTo": created, "priority": "bulk"}}).json["retried"] == 1
     assert client.notification(first)["status"] == "pending"
 
 
@@ -203,6 +205,7 @@ def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
         ({"filter": {"status": "failed"}}, ["/filter/status"]),
         ({"filter": {"failureReason": "expired"}}, ["/filter/failureReason"]),
         ({"filter": {"recipient": "a\0"}}, ["/filter/recipient"]),
+        ({"filter": {"priority": "callback"}}, ["/filter/priority"]),
         ({"filter": {"createdFrom": "yesterday"}}, ["/filter/createdFrom"]),
         ({"filter": {}, "limit": 0}, ["/limit"]),
         ({"filter": {}, "limit": 21}, ["/limit"]),

@@ -101,6 +101,25 @@ def test_a_status_lists_those_alone(api: Api, client: CheckedClient, status: str
     assert ids(client.get(NOTIFICATIONS, status=status, recipient=recipient, type="email").json) == made[place::4]
 
 
+@pytest.mark.parametrize("priority", ["high", "normal", "bulk"])
+def test_a_priority_lists_those_alone_page_by_page(client: CheckedClient, priority: str) -> None:
+    recipient = f"{priority}-lane@example.com"
+    for _ in range(3):
+        for lane in ("high", "normal", "bulk"):
+            client.notify(recipient, priority=lane)
+
+    pages = list(all_pages(client, recipient=recipient, priority=priority, limit=2))
+    assert [item["priority"] for page in pages for item in page["items"]] == [priority] * 3
+    assert len(pages) == 2
+    assert len(client.get(NOTIFICATIONS, priority=priority, recipient=recipient).json["items"]) == 3
+
+
+def test_a_priority_that_is_none_is_refused(client: CheckedClient) -> None:
+    for wrong in ("callback", "HIGH", ""):
+        refused = client.get(NOTIFICATIONS, priority=wrong)
+        assert (refused.status, list(faults(refused))) == (400, ["priority"])
+
+
 def test_nothing_in_a_status_is_an_empty_page(client: CheckedClient) -> None:
     assert client.get(NOTIFICATIONS, status="processing").json == {"items": [], "nextCursor": None}
 

@@ -91,9 +91,16 @@ def test_all_of_it_is_shown_as_it_was_sent_but_what_files_hold(client: CheckedCl
     shown = client.get(accepted.headers["location"]).json
     assert shown == accepted.json
     assert {name: shown[name] for name in FULL} == FULL
+    there = f"{accepted.headers['location']}/attachments"
     assert shown["attachments"] == [
-        {"filename": "Rechnung ä.pdf", "contentType": "application/pdf", "contentId": None, "size": 4},
-        {"filename": "logo.gif", "contentType": "image/gif", "contentId": "logo", "size": 3},
+        {
+            "filename": "Rechnung ä.pdf",
+            "contentType": "application/pdf",
+            "contentId": None,
+            "size": 4,
+            "url": f"{there}/1",
+        },
+        {"filename": "logo.gif", "contentType": "image/gif", "contentId": "logo", "size": 3, "url": f"{there}/2"},
     ]
 
 

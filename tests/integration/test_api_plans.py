@@ -18,17 +18,18 @@ from tests.environment import configured
 from tests.servers import Databases
 
 COUNT = 20_000
-# One in a hundred has tags and metadata.
+# One in ten is bulk and one in fifty high. One in a hundred has tags and metadata.
 # One in seven is pending and one failed, all others are sent; a thousand rows a recipient; ten at the same time.
 CROWD = """
 INSERT INTO notifications (type, recipient, subject, message, status, created_at,
-                           finished_at, failure_reason, next_attempt_at, dispatch_after, tags, metadata)
+                           finished_at, failure_reason, next_attempt_at, dispatch_after, tags, metadata, lane)
 SELECT 'email', 'user' || n %% 20 || '@example.com', 'Hi', 'Hello', status,
        timestamptz '2024-01-01 00:00Z' + n / 10 * interval '1 minute',
        CASE WHEN status <> 'pending' THEN now() END, CASE WHEN status = 'failed' THEN 'exhausted' END,
        CASE WHEN status = 'pending' THEN now() END, CASE WHEN status = 'pending' THEN now() END,
        CASE WHEN n %% 100 = 0 THEN jsonb_build_array('tag' || n %% 1000, 'common') END,
-       CASE WHEN n %% 100 = 0 THEN jsonb_build_object('order', n::text) END
+       CASE WHEN n %% 100 = 0 THEN jsonb_build_object('order', n::text) END,
+       CASE WHEN n %% 10 = 3 THEN 'bulk' WHEN n %% 50 = 1 THEN 'high' ELSE 'normal' END
 FROM (SELECT n, CASE n %% 7 WHEN 1 THEN 'pending' WHEN 2 THEN 'failed' ELSE 'sent' END AS status
       FROM generate_series(1, %s) AS n) AS r
 """
@@ -64,6 +65,8 @@ def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: 
         *({"status": status} for status in ("pending", "sent", "failed")),
         {"recipient": "user7@example.com"},
         {"recipient": "nobody@example.com"},
+        *({"lane": lane} for lane in ("high", "normal", "bulk")),
+        {"lane": "bulk", "status": "sent"},
         {"recipient": "user7@example.com", "status": "sent"},
         {"created_from": EARLY},
         {"created_to": LATE},
@@ -88,6 +91,8 @@ def test_a_page_is_read_from_an_index(
         ({"tags": ["tag500"]}, "notifications_tags"),
         ({"tags": ["tag500", "common"], "status": "sent"}, "notifications_tags"),
         ({"metadata": {"order": "4200"}}, "notifications_metadata"),
+        ({"lane": "high"}, "notifications_priority"),
+        ({"lane": "bulk", "created_to": LATE}, "notifications_priority"),
         ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "notifications_metadata"),
     ],
     ids=str,

@@ -117,6 +117,62 @@ def test_a_key_for_tests_changes_neither_templates_nor_the_suppression_list(pair
     assert pair.test.notify("gone@example.com").json["failureReason"] == "suppressed"
 
 
+def refused_by_kind(refused: Response) -> bool:
+    """A 403 that no scope would help against."""
+    assert "www-authenticate" not in refused.headers
+    return refused.status == 403 and any(words in refused.json["detail"] for words in ("for the sandbox", "a live key"))
+
+
+def test_a_key_for_tests_changes_no_client_whatever_its_scopes(pair: Pair) -> None:
+    for id in [one["id"] for one in pair.live.get("/api/clients").json["items"]]:
+        before = pair.live.get(f"/api/clients/{id}").json
+        assert refused_by_kind(
+            pair.test.send("PATCH", f"/api/clients/{id}", {"rateLimit": 1, "senders": ["@a.example"]})
+        )
+        assert pair.live.get(f"/api/clients/{id}").json == before
+    assert refused_by_kind(pair.test.post("/api/clients", {"name": "made by a test"}))
+    assert "made by a test" not in [one["name"] for one in pair.live.get("/api/clients").json["items"]]
+
+
+def test_a_key_for_tests_decides_about_no_key_that_is_live(api: Api, pair: Pair) -> None:
+    own = pair.live.get("/api/clients").json["items"][-1]["id"]
+    real = key(api.ledger, ["send"], of=own)
+
+    assert refused_by_kind(pair.test.post(f"/api/clients/{own}/keys", {"name": "real", "scopes": ["send"]}))
+    assert refused_by_kind(pair.test.post(f"/api/keys/{real.id}/rotate", {}))
+    assert refused_by_kind(pair.test.request("DELETE", f"/api/keys/{real.id}"))
+    assert pair.live.get(f"/api/keys/{real.id}").json.items() >= {"revokedAt": None, "replacedBy": None}.items()
+
+
+def test_a_key_for_tests_decides_about_keys_of_its_own_client_only(api: Api, pair: Pair) -> None:
+    own, other = pair.live.get("/api/clients").json["items"][-1]["id"], client(api.ledger, "whose tests are their own")
+    wanted = {"name": "toy", "scopes": ["read"], "sandbox": True}
+    theirs = key(api.ledger, ["read"], of=other, sandbox=True)
+
+    assert refused_by_kind(pair.test.post(f"/api/clients/{other}/keys", wanted))
+    assert refused_by_kind(pair.test.post(f"/api/keys/{theirs.id}/rotate", {}))
+    assert refused_by_kind(pair.test.request("DELETE", f"/api/keys/{theirs.id}"))
+    made = pair.test.post(f"/api/clients/{own}/keys", wanted)
+    assert made.status == 201
+    assert pair.test.request("DELETE", f"/api/keys/{made.json['id']}").status == 200
+    assert pair.live.post(f"/api/clients/{other}/keys", wanted).status == 201
+
+
+def test_a_key_for_tests_changes_no_endpoint_that_is_told_of_what_goes_out(pair: Pair) -> None:
+    endpoint = {"url": "https://example.com/hook"}
+    made = pair.live.post("/api/callbacks", endpoint).json
+    place = f"/api/callbacks/{made['id']}"
+    for refused in (
+        pair.test.post("/api/callbacks", endpoint),
+        pair.test.send("PATCH", place, {"disabled": True}),
+        pair.test.request("DELETE", place),
+        pair.test.request("POST", f"{place}/rotate-secret"),
+        pair.test.request("POST", f"{place}/deliveries/1/retry"),
+    ):
+        assert refused_by_kind(refused)
+    assert pair.test.get(place).json == {name: value for name, value in made.items() if name != "secret"}
+
+
 def test_what_a_test_has_sent_never_answers_for_what_goes_out(pair: Pair) -> None:
     body = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
     headers = {"Content-Type": "application/json", "Idempotency-Key": "order-4711"}

@@ -250,3 +250,37 @@ def test_what_is_for_the_sandbox_is_moved_with_either_key() -> None:
     assert failures.count(CLIENT, {"sandbox": True}, None, 10) == 1
     assert [p.id for p in lifecycle.redrive_all(CLIENT, {"sandbox": True}, None, 10)] == [toy]
     assert [p.id for p in lifecycle.redrive_all(CLIENT, {}, None, 10)] == [live]
+
+
+# cancel, all of a client
+
+
+def test_all_that_waits_is_cancelled_oldest_first_and_step_by_step() -> None:
+    ids = accepted(3)
+    assert lifecycle.cancel_all(CLIENT, 2) == ids[:2]
+    assert lifecycle.cancel_all(CLIENT, 2) == ids[2:]
+    assert lifecycle.cancel_all(CLIENT, 2) == []
+    assert [status(id) for id in ids] == ["cancelled"] * 3
+    assert rows("SELECT count(*) FROM events WHERE name = 'cancelled' AND notification_id = ANY(%s)", ids) == [(3,)]
+    assert lifecycle.claim(ids, WORKER) == []
+
+
+def test_what_is_sent_failed_or_being_sent_is_not_cancelled_with_the_others() -> None:
+    done, ended, held = claimed(), failed(), claimed()
+    lifecycle.settle([lifecycle.sent(done, attempt())], GRACE, time.monotonic())
+    assert lifecycle.cancel_all(CLIENT, 100) == []
+    assert [status(id) for id in (done.id, ended, held.id)] == ["sent", "failed", "processing"]
+
+
+def test_another_clients_are_not_cancelled_with_these() -> None:
+    [id] = accepted()
+    assert lifecycle.cancel_all(STRANGER, 100) == []
+    assert status(id) == "pending"
+
+
+def test_a_stale_worker_cannot_settle_what_was_cancelled_with_all() -> None:
+    stale = claimed()
+    assert lifecycle.release([(stale.id, stale.claim)]) == [stale.id]
+    assert lifecycle.cancel_all(CLIENT, 100) == [stale.id]
+    assert not lifecycle.settle([lifecycle.sent(stale, attempt())], GRACE, time.monotonic())
+    assert status(stale.id) == "cancelled"

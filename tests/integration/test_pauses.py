@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("store")
 MINE = ("client", str(CLIENT))
 MAIL = ("channel", "email")
 HOUR = 3600.0
-both = pytest.mark.parametrize("held", [MINE, MAIL])
+OFF = ("disabled", str(CLIENT))
+both = pytest.mark.parametrize("held", [MINE, MAIL, OFF])
 
 
 def due() -> list[int]:

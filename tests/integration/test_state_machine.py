@@ -142,6 +142,14 @@ class Life(RuleBasedStateMachine):
             expected.status = "cancelled"
             expected.ends += 1
 
+    @rule()
+    def cancel_all(self) -> None:
+        pending = {id for id, e in self.model.items() if e.status == "pending"}
+        assert set(lifecycle.cancel_all(CLIENT, 100)) == pending
+        for id in pending:
+            self.model[id].status = "cancelled"
+            self.model[id].ends += 1
+
     @rule(id=ids)
     def redrive(self, id: int) -> None:
         expected = self.model[id]

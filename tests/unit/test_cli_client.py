@@ -223,9 +223,9 @@ def test_a_wrong_address_is_a_usage_error() -> None:
 def test_list_asks_for_what_was_given_and_says_how_to_go_on(api: Api) -> None:
     api.will_say({"items": [SENT], "nextCursor": "abc"})
 
-    result = api.run("list", "--status", "sent", "--recipient", "a+b@example.com", "--limit", "1")
+    result = api.run("list", "--status", "sent", "--recipient", "a+b@example.com", "--priority", "bulk", "--limit", "1")
 
-    assert api.asked[0][1] == "/api/notifications?status=sent&recipient=a%2Bb%40example.com&limit=1"
+    assert api.asked[0][1] == "/api/notifications?status=sent&recipient=a%2Bb%40example.com&priority=bulk&limit=1"
     assert "a@example.com" in result.stdout
     assert result.stdout.endswith("\nMore: the same with --cursor abc\n")
 

@@ -42,12 +42,25 @@ def test_a_refusal_is_exit_code_1_with_its_reason(api: Api) -> None:
 def test_all_that_failed_are_retried_step_by_step(api: Api) -> None:
     api.will_say({"retried": 1000, "nextCursor": "abc"}, {"retried": 7, "nextCursor": None})
     shown = api.run(
-        "retry", "--failed", "--since", "1h", "--reason", "exhausted", "--recipient", "a@example.com", "--tag", "t"
+        "retry",
+        "--failed",
+        "--since",
+        "1h",
+        "--reason",
+        "exhausted",
+        "--recipient",
+        "a@example.com",
+        "--tag",
+        "t",
+        "--priority",
+        "bulk",
     )
     assert (shown.exit_code, shown.output) == (0, "Retried: 1007\n")
     first, second = body(api), body(api, 1)
     assert about(first["filter"].pop("createdFrom"), -timedelta(hours=1))
-    assert first == {"filter": {"failureReason": "exhausted", "recipient": "a@example.com", "tag": "t"}}
+    assert first == {
+        "filter": {"failureReason": "exhausted", "recipient": "a@example.com", "priority": "bulk", "tag": "t"}
+    }
     assert second["cursor"] == "abc"
 
 

@@ -47,6 +47,17 @@ def test_sockets_lie_in_a_short_directory_that_others_cannot_list(tmp_path: Path
     assert not place.exists()
 
 
+def test_another_process_finds_the_sockets_while_they_are_there(tmp_path: Path) -> None:
+    root = DataRoot(tmp_path / "data")
+
+    assert data.runtime_of_another(root) is None
+    with data.runtime(root) as place:
+        assert data.runtime_of_another(root) == place
+        place.chmod(0o777)
+        assert data.runtime_of_another(root) is None
+    assert data.runtime_of_another(root) is None
+
+
 @pytest.mark.parametrize("foreign", ["link", "open"])
 def test_a_directory_that_is_not_ours_alone_is_never_used(
     tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,137 @@
+"""Prints the Postman collection (format 2.1), made of api/openapi.json: its operations, examples and words.
+
+    python docs/postman.py > docs/postman_collection.json
+
+What the document cannot know stands in postman_walk.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from postman_walk import WALK, Step
+
+DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "openapi.json").read_text())
+FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+METHODS = {"get", "post", "put", "patch", "delete"}
+JSON = "application/json"
+# What stands for a parameter of this kind, wherever it is: what an earlier answer has brought.
+CARRIED = {
+    **{"Id": "{{id}}", "ClientId": "{{clientId}}", "KeyId": "{{keyId}}", "CallbackId": "{{callbackId}}"},
+    "TemplateVersion": "{{templateVersion}}",
+}
+ABOUT = """Every operation of the API, in an order in which they can all be run: the ones that follow use the ids that \
+earlier ones got.
+
+Set `baseUrl` to where the API listens and `key` to a key, unless AUTH is off; clients, keys and channels need one \
+with the scope `admin`. Nothing is sent to anybody but test@example.com and its like."""
+
+
+def collection() -> dict[str, Any]:
+    """The whole document; raises SystemExit where an operation is in no step."""
+    operations = dict(_operations())
+    if forgotten := operations.keys() - {step.operation for steps in WALK.values() for step in steps}:
+        raise SystemExit(f"postman_walk.py has no step for {', '.join(sorted(forgotten))}")
+    about = {tag["name"]: tag["description"] for tag in DOCUMENT["tags"]} | {"refused": "What is answered with faults."}
+    variables = {"baseUrl": "http://127.0.0.1:8000", "key": "", "cursor": ""}
+    carried = {value.strip("{}"): "1" for value in CARRIED.values()}
+    return {
+        "info": {"name": DOCUMENT["info"]["title"], "description": ABOUT, "schema": FORMAT},
+        "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{key}}", "type": "string"}]},
+        "variable": [{"key": key, "value": value} for key, value in (variables | carried).items()],
+        "item": [
+            {
+                "name": tag.capitalize(),
+                "description": about[tag],
+                "item": [_item(s, *operations[s.operation]) for s in of],
+            }
+            for tag, of in WALK.items()
+        ],
+    }
+
+
+def _operations() -> Iterator[tuple[str, tuple[str, str, dict[str, Any]]]]:
+    """By its id: the method, the path, and the operation with the parameters of its path."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in item.keys() & METHODS:
+            operation = item[method]
+            parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
+            yield operation["operationId"], (method.upper(), path, {**operation, "parameters": parameters})
+
+
+def _item(step: Step, method: str, path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    body, of_example = _body(step, operation)
+    tests = [f'pm.test("{step.status}", () => pm.response.to.have.status({step.status}));']
+    if step.keep:
+        tests.append('pm.collectionVariables.set("{}", pm.response.json().{});'.format(*step.keep))
+    request: dict[str, Any] = {
+        "method": step.method or method,
+        "header": [{"key": name, "value": value} for name, value in _headers(step, operation, body).items()],
+        "url": _url(step, path, operation),
+        "description": operation.get("description", operation["summary"]),
+    }
+    if body:
+        request["body"] = {"mode": "raw", "raw": body, "options": {"raw": {"language": "json"}}}
+    return {
+        "name": step.name or f"{operation['summary']}{of_example and f': {of_example.lower()}'}",
+        "event": [{"listen": "test", "script": {"type": "text/javascript", "exec": tests}}],
+        "request": request,
+    }
+
+
+def _body(step: Step, operation: Mapping[str, Any]) -> tuple[str, str]:
+    """The body, and what its example is called; neither where there is none."""
+    if isinstance(step.given, str) or "requestBody" not in operation:
+        return str(step.given or ""), ""
+    media = operation["requestBody"]["content"][JSON]
+    example = media["examples"][step.example] if step.example else {"value": media["example"]}
+    return json.dumps(example["value"] | step.given, indent=2, ensure_ascii=False), example.get("summary", "")
+
+
+def _headers(step: Step, operation: Mapping[str, Any], body: str) -> dict[str, str]:
+    wanted = {"Content-Type": JSON} if body else {}
+    examples = {parameter["name"]: str(parameter["example"]) for _, parameter in _parameters(operation, "header")}
+    for header in step.headers:
+        name, _, value = header.partition(": ")
+        wanted[name] = value or examples[name]
+    return wanted
+
+
+def _url(step: Step, path: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    for kind, parameter in _parameters(operation, "path"):
+        value = step.path.get(kind) or CARRIED.get(kind) or quote(str(parameter["example"]), safe="@")
+        path = path.replace("{" + parameter["name"] + "}", value)
+    query = [{"key": name, "value": value} for name, value in _query(step, operation)]
+    asked = "&".join(f"{part['key']}={part['value']}" for part in query)
+    url = {"raw": f"{{{{baseUrl}}}}{path}", "host": ["{{baseUrl}}"], "path": path.removeprefix("/").split("/")}
+    return {**url, "raw": f"{url['raw']}?{asked}", "query": query} if query else url
+
+
+def _query(step: Step, operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    examples = {parameter["name"]: parameter["example"] for _, parameter in _parameters(operation, "query")}
+    for wanted in step.query:
+        name, given, value = wanted.partition("=")
+        example = value if given else examples[name]
+        if isinstance(example, dict):
+            yield from example.items()
+        else:
+            words = [example] if not isinstance(example, list) else example
+            yield from ((name, word if isinstance(word, str) else json.dumps(word)) for word in words)
+
+
+def _parameters(operation: Mapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Those that stand there, each with the name of its component."""
+    for parameter in operation["parameters"]:
+        kind = parameter.get("$ref", "").rpartition("/")[2]
+        found = DOCUMENT["components"]["parameters"][kind] if kind else parameter
+        if found["in"] == place:
+            yield kind, found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(collection(), indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,127 @@
+"""The order in which the whole API can be run, and how each request is answered then: see postman.py."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+NOBODY = "999999999"
+
+
+class Step(NamedTuple):
+    """One request. `example` names that of the body; `given` replaces fields of it, or is all of it.
+
+    `query` names parameters, which get the values of their examples, or `name=value`. `keep` is the variable
+    that is set, and the field of the answer that it is set to; `path` names components of the document.
+    """
+
+    operation: str
+    status: int = 200
+    name: str = ""
+    example: str = ""
+    given: dict[str, Any] | str = {}  # noqa: RUF012  # never changed
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    path: dict[str, str] = {}  # noqa: RUF012  # never changed
+    keep: tuple[str, str] | None = None
+    method: str = ""
+
+
+SEND = "createNotification"
+KEY = ("Idempotency-Key",)
+# By tag; a deletion comes last, and what a worker may have sent by then is not what is cancelled.
+WALK: dict[str, tuple[Step, ...]] = {
+    "templates": (
+        Step("putTemplate", 201, keep=("templateVersion", "version")),
+        Step("listTemplates"),
+        Step("getTemplate"),
+        Step("listTemplateVersions"),
+        Step("getTemplateVersion"),
+        Step("previewTemplate"),
+        Step(SEND, 201, example="template"),
+        Step(SEND, 422, "A variable is missing", "template", {"variables": {}}),
+        Step("deleteTemplate", 204),
+    ),
+    "notifications": (
+        Step(SEND, 201, example="short", keep=("id", "id")),
+        Step("getNotification"),
+        Step("getNotification", name="Wait for its end", query=("wait=1",)),
+        Step("listAttempts"),
+        Step("listEvents"),
+        Step(SEND, 201, example="full"),
+        Step("listNotifications", query=("limit=1",), keep=("cursor", "nextCursor")),
+        Step("listNotifications", name="The next page", query=("limit=1", "cursor={{cursor}}")),
+        Step("listNotifications", name="What has failed of a priority", query=("status", "priority")),
+        Step("listNotifications", name="Find by tag and metadata", query=("tag", "metadata")),
+        Step("listNotifications", name="In a month", query=("recipient", "type", "createdFrom", "createdTo")),
+        Step(SEND, 201, "Send once", "short", headers=KEY),
+        Step(SEND, 201, "The same again", "short", headers=KEY),
+        Step(SEND, 422, "The key for another request", "short", {"message": "Bye"}, headers=KEY),
+        Step("createNotifications", 201, example="two"),
+        Step("createNotifications", 200, "Send what can be stored", "two", query=("partial",)),
+        Step(SEND, 201, example="mail", keep=("id", "id")),
+        Step("getAttachment"),
+        Step("showLimits"),
+    ),
+    "control": (
+        Step(SEND, 201, example="later", keep=("id", "id")),
+        Step("rescheduleNotification", example="later"),
+        Step("cancelNotification"),
+        Step("cancelNotification", 409, "Cancel it again"),
+        Step("retryNotification", 409, "Retry what has not failed"),
+        Step("retryNotifications", example="count"),
+        Step("retryNotifications", example="step"),
+        Step("pauseClient"),
+        Step("pauseChannel"),
+        Step("listPauses"),
+        Step("resumeChannel"),
+        Step("resumeClient"),
+    ),
+    "callbacks": (
+        Step("createCallback", 201, example="full", keep=("callbackId", "id")),
+        Step("createCallback", 422, "An endpoint inside", "short", {"url": "https://127.0.0.1/"}),
+        Step("listCallbacks"),
+        Step("getCallback"),
+        Step("changeCallback", example="disable"),
+        Step("rotateCallbackSecret"),
+        Step("listDeliveries", query=("status",)),
+        Step("getDelivery", 404, "A delivery that is not there", path={"DeliveryId": NOBODY}),
+        Step("retryDelivery", 404, "Retry one that is not there", path={"DeliveryId": NOBODY}),
+        Step("deleteCallback"),
+    ),
+    "suppressions": (
+        Step("addSuppression", 201),
+        Step("listSuppressions", query=("limit",)),
+        Step("getSuppression"),
+        Step(SEND, 201, "Send to a suppressed address", "short", {"recipient": "Ann@example.com"}),
+        Step("removeSuppression", 204),
+    ),
+    "clients": (
+        Step("createClient", 201, given={"name": "shop {{$timestamp}}"}, keep=("clientId", "id")),
+        Step("listClients"),
+        Step("getClient"),
+        Step("changeClient", example="limit"),
+        Step("changeClient", example="disable"),
+        Step("changeClient", example="enable"),
+        Step("createKey", 201, keep=("keyId", "id")),
+        Step("createKey", 201, "Make a key for tests", given={"name": "tests", "sandbox": True}),
+        Step("listKeys"),
+        Step("getKey"),
+        Step("rotateKey", 201),
+        Step("revokeKey"),
+    ),
+    "recipients": (
+        Step("askUnsubscribe", 404, "A link that is not ours"),
+        Step("unsubscribe", 404, "Unsubscribe by a link that is not ours"),
+    ),
+    "operation": (Step("isAlive"), Step("isReady"), Step("getContract")),
+    "refused": (
+        Step(SEND, 422, "Faults, all at once", given='{"type": "pigeon", "recipient": "nobody", "subjekt": "Hi"}'),
+        Step(SEND, 422, "A sender who is not allowed", "short", {"from": "Boss <boss@elsewhere.example>"}),
+        Step(SEND, 400, "No JSON", given='{"type": "email",'),
+        Step(SEND, 415, "Another content type", "short", headers=("Content-Type: text/plain",)),
+        Step("listNotifications", 400, "An unknown parameter", query=("colour=red",)),
+        Step("listNotifications", 405, "Another method", method="DELETE"),
+        Step("getNotification", 404, "Nobody's notification", path={"Id": NOBODY}),
+        Step("cancelNotification", 404, "Cancel nobody's notification", path={"Id": NOBODY}),
+    ),
+}

@@ -1,0 +1,92 @@
+"""`notify timeline` and `limits`, and what `send` can say of the recipient."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.test_cli_client import SENT, Api, api
+
+__all__ = ["api"]
+
+EVENTS = {
+    "items": [
+        {"event": "accepted", "at": "2024-01-01T10:00:00Z", "detail": {}},
+        {
+            "event": "attempted",
+            "at": "2024-01-01T10:00:01Z",
+            "detail": {"number": 1, "outcome": "refused", "phase": None, "text": "550 5.1.1 no\x1b[31m such user " * 3},
+        },
+        {"event": "failed", "at": "2024-01-01T10:00:02Z", "detail": {"failureReason": "rejected"}},
+    ]
+}
+LIMITS = {
+    "rate": {"limit": 600, "used": 12, "remaining": 588, "window": 60},
+    "daily": {"limit": 1000, "used": None, "remaining": None, "window": 86400},
+    "pending": {"limit": None, "used": None, "remaining": None},
+}
+
+
+def test_a_timeline_is_told_whole_and_with_nothing_that_a_terminal_obeys(api: Api) -> None:
+    api.will_say(EVENTS)
+    shown = api.run("timeline", "5")
+
+    assert shown.exit_code == 0
+    assert shown.output.splitlines() == [
+        "2024-01-01T10:00:00Z  accepted",
+        "2024-01-01T10:00:01Z  attempted    number: 1, outcome: refused, text: "
+        + ("550 5.1.1 no\\u001b[31m such user " * 3).rstrip(),
+        "2024-01-01T10:00:02Z  failed       failureReason: rejected",
+    ]
+    assert api.asked == [("GET", "/api/notifications/5/events", b"")]
+    assert json.loads(api.run("timeline", "5", "--json").output) == EVENTS
+
+
+def test_limits_are_shown_with_what_is_left(api: Api) -> None:
+    api.will_say(LIMITS)
+    shown = api.run("limits")
+
+    assert shown.exit_code == 0
+    assert [line.split() for line in shown.output.splitlines()] == [
+        ["LIMIT", "AT", "MOST", "USED", "LEFT"],
+        ["a", "minute", "600", "12", "588"],
+        ["a", "day", "(UTC)", "1000", "unknown", "unknown"],
+        ["waiting", "any", "number"],
+    ]
+    assert [asked[:2] for asked in api.asked] == [("GET", "/api/limits")]
+    assert json.loads(api.run("limits", "--json").output) == LIMITS
+
+
+def test_an_id_that_cannot_be_is_wrong_usage_and_a_refusal_exit_code_1(api: Api) -> None:
+    assert api.run("timeline", "0").exit_code == 2
+    api.will_say({"detail": "There is no notification with this id."}, status=404)
+    refused = api.run("timeline", "5")
+    assert (refused.exit_code, "no notification" in refused.output) == (1, True)
+
+
+def test_what_failed_at_once_is_an_error_also_for_who_does_not_wait(api: Api) -> None:
+    api.will_say(SENT | {"status": "failed", "lastError": "a@example.com is on the suppression list: manual"})
+    refused = api.run("send", "--to", "a@example.com", "--message", "Hello")
+
+    assert (refused.exit_code, refused.stdout) == (1, "Notification 5: failed\n")
+    assert "is on the suppression list" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (["--unsubscribe", "--recipient-name", "Ann"], {"unsubscribe": True, "recipientName": "Ann"}),
+        (
+            ["--unsubscribe", "https://example.com/leave?list=7"],
+            {"unsubscribe": {"url": "https://example.com/leave?list=7"}},
+        ),
+        (["--unsubscribe"], {"unsubscribe": True}),
+        ([], {}),
+    ],
+)
+def test_send_says_who_it_is_for_and_how_they_leave(api: Api, words: list[str], sent: dict[str, object]) -> None:
+    api.will_say(SENT)
+    assert api.run("send", "--to", "a@example.com", "--message", "Hello", *words).exit_code == 0
+    document = json.loads(api.asked[0][2])
+    assert document == {"type": "email", "recipient": "a@example.com", "message": "Hello", **sent}
