@@ -36,12 +36,19 @@ def tool() -> str:
     return "wrk" if shutil.which("wrk") else "python"
 
 
-def for_seconds(url: str, connections: int, seconds: int, prefix: str) -> Load:
-    """POST as fast as answers come."""
+def for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
+    """POST as fast as answers come; `items` of them at a time, to a `url` with the path for that."""
     if tool() == "python":
-        return _python(url, connections, prefix, "--seconds", str(seconds))
+        return python_for_seconds(url, connections, seconds, prefix, items)
+    path = "" if items else PATH
     # The pause at the end of a run is wrk's own; -t1 leaves the other cores to what is measured.
-    return _run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), url + PATH, "--", prefix])
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), url + path, "--", prefix, str(items)]
+    return _run(words)
+
+
+def python_for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
+    """The same without wrk."""
+    return _python(url, connections, prefix, "--seconds", str(seconds), *(["--items", str(items)] if items else []))
 
 
 def exactly(url: str, connections: int, count: int, prefix: str) -> Load:

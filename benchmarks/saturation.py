@@ -1,0 +1,28 @@
+"""What was full while something was measured, said in words."""
+
+from __future__ import annotations
+
+from benchmarks.figures import Figures
+
+FULL = 95.0  # percent
+OFTEN = 40.0  # percent of the samples
+# One thread or one process each: a whole core of it is its limit, whatever the others do.
+SINGLE = {"load": "the load generator", "sink": "the SMTP sink", "redis": "Redis"}
+
+
+def limit(figures: Figures, key: str) -> str:
+    """The CPU where all cores are full, else the part whose one core is full, else what is waited for."""
+    if figures[f"{key} busy"] >= FULL:
+        return "CPU"
+    for part, name in SINGLE.items():
+        if figures.get(f"{key} core {part}", 0) >= FULL:
+            return f"one core of {name}"
+    mark = f"{key} waits "
+    waits = {name.removeprefix(mark): share for name, share in figures.items() if name.startswith(mark)}
+    event, share = max(waits.items(), key=lambda item: item[1], default=("", 0.0))
+    if share >= OFTEN:
+        return f"waiting: PostgreSQL for {event} ({share:.0f}% of samples)"
+    if figures.get(f"{key} smtp ms"):
+        return "waiting: the mail server"
+    often = f"; PostgreSQL most for {event}, {share:.0f}% of samples" if event else ""
+    return f"waiting: round trips{often}"
