@@ -37,16 +37,16 @@ def _options() -> argparse.Namespace:
 def _race(systems: list[System], chosen: Plan, wanted: Sequence[str], runs: int) -> dict[str, Figures]:
     """Rounds in turn, so that a drifting machine drifts for all."""
     rounds: dict[str, list[Figures]] = {system.name: [] for system in systems}
-    for number in range(runs):
+    for number in range(1, runs + 1):
         for system in systems:
-            print(f"# round {number + 1} of {runs}: {system.name}", file=sys.stderr, flush=True)
-            rounds[system.name].append(scenarios.measure(system, chosen, wanted))
+            print(f"# round {number} of {runs}: {system.name}", file=sys.stderr, flush=True)
+            rounds[system.name].append(scenarios.measure(system, chosen, wanted, number))
     return {name: medians(figures) for name, figures in rounds.items()}
 
 
 def _report(stack: Stack, measured: dict[str, Figures], chosen: Plan, options: argparse.Namespace) -> str:
     wanted = [name for name in scenarios.SCENARIOS if name in options.only]
-    parts = [report.table(measured, scenarios.rows(chosen, wanted))] if wanted else []
+    parts = [report.table(measured, scenarios.rows(chosen, wanted)), report.verdict(measured)] if wanted else []
     if FLOORS in options.only:
         parts.append(report.listing(floors.measure(stack, chosen.seconds)))
     parts.append(

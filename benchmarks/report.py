@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figures import Figures
+from benchmarks.figures import Figures, faults
 from benchmarks.rows import Row
 
 
@@ -18,10 +19,22 @@ def table(measured: Mapping[str, Figures], rows: Iterable[Row]) -> str:
     ratio = ["ratio"] if len(names) == 2 else []
     lines = [["measured", *names, *ratio], ["---", *["---:" for _ in (*names, *ratio)]]]
     for row in rows:
-        if any(row.key in figures for figures in measured.values()):
+        if any(figures.get(row.key, -math.inf) > row.above for figures in measured.values()):
             cells = (_cell(row, figures) for figures in measured.values())
             lines.append([row.label, *cells, *(_ratio(row, *measured.values()) for _ in ratio)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def verdict(measured: Mapping[str, Figures]) -> str:
+    """What must be 0, and who else was on the machine: a line for each system."""
+    lines = []
+    for name, figures in measured.items():
+        strangers = max((share for figure, share in figures.items() if figure.endswith(" others")), default=0.0)
+        lines.append(
+            f"{name}: answers that were not 201, mails missing and mails twice: {faults(figures):g} in all. "
+            f"Strangers took at most {strangers:.0f}% of the machine."
+        )
+    return "\n".join(lines)
 
 
 def listing(floors: Mapping[str, float]) -> str:

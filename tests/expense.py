@@ -35,6 +35,8 @@ class Spending:
     def __init__(self, log: Path, client: redis.Redis) -> None:
         self._log, self._client = log, client
         self._asked = 0
+        self._read()  # Who hung up just now is read from once more; by the next question he has been.
+        self._asked = 0
         self._from = log.stat().st_size
         self._reads = self._read()
 

@@ -8,7 +8,7 @@ from benchmarks import load
 from benchmarks.figures import Figures, named
 from benchmarks.meter import each, memory, metered
 from benchmarks.plan import Plan
-from benchmarks.rows import Row, costs, memory_rows, percentiles, saturated
+from benchmarks.rows import Row, costs, fault_rows, memory_rows, percentiles, saturated
 from benchmarks.system import System
 
 WARM_UP = 2  # seconds
@@ -38,7 +38,7 @@ def lines(label: str, key: str) -> Iterator[Row]:
     yield from percentiles(label, key)
     yield from costs(label, key, "api", "postgresql", "redis")
     yield from saturated(label, key)
-    yield Row(f"{label}: answers not 201", f"{key} errors", compared=False)
+    yield from fault_rows(label, key)
 
 
 def rows(plan: Plan) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from benchmarks import load
 from benchmarks.figures import Figures, named
 from benchmarks.meter import each, metered
 from benchmarks.plan import Plan
-from benchmarks.rows import Row, costs, saturated
+from benchmarks.rows import Row, costs, fault_rows, saturated
 from benchmarks.scenarios.accept import WARM_UP
 from benchmarks.system import System
 
@@ -39,6 +39,7 @@ def _batches(system: System, items: int, seconds: int, single: float) -> Figures
 def rows(plan: Plan) -> Iterator[Row]:
     """By size. Who has no batches is compared by what he can do instead: POST one by one, as fast as he can."""
     yield Row(f"single POSTs beside them, {SINGLE_CONNECTIONS} connections: per second", "batch single rate")
+    yield from fault_rows("single POSTs beside batches", "batch single")
     for items in plan.batches:
         label, key = f"batch of {items:,}, {CONNECTIONS} connections", f"batch {items}"
         yield Row(f"{label}: items per second", f"{key} rate", instead="batch single rate")
@@ -47,4 +48,4 @@ def rows(plan: Plan) -> Iterator[Row]:
         yield Row(f"{label}: p99 ms of a batch", f"{key} p99")
         yield from costs(label, key, "api", "postgresql", "redis")
         yield from saturated(label, key)
-        yield Row(f"{label}: answers not 201", f"{key} errors", compared=False)
+        yield from fault_rows(label, key)

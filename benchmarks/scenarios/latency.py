@@ -10,7 +10,7 @@ from benchmarks.figures import PERCENTILES, Figures, named, percentiles
 from benchmarks.meter import memory
 from benchmarks.openloop import OpenLoop
 from benchmarks.plan import Plan
-from benchmarks.rows import Row, memory_rows
+from benchmarks.rows import Row, fault_rows, memory_rows
 from benchmarks.scenarios.accept import WARM_UP
 from benchmarks.system import System
 from benchmarks.wire import endpoint
@@ -57,7 +57,6 @@ def rows(plan: Plan) -> Iterator[Row]:
     if plan.latency_seconds:
         yield from (Row(f"POST to mail, {plan.rate:g}/s: {p} ms", f"latency {p}") for p in PERCENTILES)
     for label, key in ((idle, "idle"), (f"POST to mail, {plan.rate:g}/s", "latency")):
-        yield Row(f"{label}: answers not 201", f"{key} errors", compared=False)
-        yield Row(f"{label}: mails missing", f"{key} missing", compared=False)
+        yield from fault_rows(label, key)
     yield from memory_rows("idle", "api")
     yield from memory_rows("idle", "workers")

@@ -39,6 +39,8 @@ TABLE = {
     "a POST with an Idempotency-Key": Expense(statements=1, transactions=1, trips=1),
     # The INSERT that finds the key taken, and a SELECT of what it stands for. No bell.
     "the same POST again": Expense(statements=2, transactions=2, trips=0),
+    # Five scripts more: the day is looked at, the rate and the day are counted, both are read for the headers.
+    "a POST alone, under a rate limit and a daily quota": Expense(statements=1, transactions=1, trips=6),
     # BEGIN, one INSERT for all, COMMIT. All bells in one MULTI.
     "a batch of 100": Expense(statements=3, transactions=1, trips=1),
     # One INSERT for all, up to ACCEPT_BATCH of them. All bells in one MULTI.
@@ -104,6 +106,18 @@ def test_a_post_alone(post: Callable[..., None], spend: Callable[[], Spending]) 
     spent.until_queued(QUEUE, 1)
 
     assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone"]
+
+
+def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend: Callable[[], Spending]) -> None:
+    limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000}
+    with running(module_database_url, redis_url, auth="required", **limits) as api, Client(api.port) as client:
+        client.key = str(keys.key(api.ledger))
+        for rung in (1, 2):  # The first one brings Redis the scripts.
+            spent = spend()
+            assert client.post(NOTIFICATIONS, NOTIFICATION).status == 201
+            spent.until_queued(QUEUE, rung)
+        # While it runs: who hangs up is read from once more.
+        assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
 
 
 def test_a_post_with_a_key_and_the_same_again(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
