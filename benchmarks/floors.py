@@ -64,16 +64,14 @@ def _redis(stack: Stack) -> tuple[str, float]:
 
 
 def _http(stack: Stack, seconds: int) -> Iterator[tuple[str, float]]:
+    what = "POST to a server that only answers"
     with _bare(stack) as url:
         if load.tool() == "wrk":
             for connections in (1, 64):
                 rate = load.for_seconds(url, connections, seconds, "bare-").rate
-                yield (
-                    f"POST to a server that only answers, {connections} connection{'s' * (connections > 1)} (wrk)",
-                    rate,
-                )
+                yield f"{what}, {connections} connection{'s' * (connections > 1)} (wrk)", rate
         rate = load.python_for_seconds(url, 64, seconds, "bare-").rate
-        yield "the same, 64 connections: the most that the Python generator can do", rate
+        yield f"{what}, 64 connections (the Python generator: it can do no more)", rate
 
 
 @contextmanager

@@ -24,8 +24,9 @@ def metered(system: System) -> Iterator[Figures]:
     spent["wal"] = system.stack.wal_bytes() - wal
     used = {part: after - before[part] for part, after in system.cpu().items()}
     spent |= {f"cpu {part}": used[part] for part in used if part not in ("busy", "others", "load")}
-    spent |= {f"core {part}": used[part] / seconds * 100 for part in ("load", "sink", "redis")}
-    spent |= {part: used[part] / seconds / CORES * 100 for part in ("busy", "others")}
+    spent |= {f"core {part}": used[part] / seconds * 100 for part in used if part not in ("busy", "others")}
+    # Ticks of the clock and ours differ a little.
+    spent |= {part: min(max(used[part] / seconds / CORES * 100, 0.0), 100.0) for part in ("busy", "others")}
     spent |= waits.shares()
 
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from benchmarks.figures import FAULTS, PERCENTILES, Figures
-from benchmarks.saturation import limit
-
-FEW = 3.0  # percent; where strangers took more, the figures are not worth keeping
+from benchmarks.saturation import FEW, limit, shares
 
 
 class Row(NamedTuple):
@@ -40,6 +38,7 @@ def costs(label: str, key: str, *parts: str) -> Iterator[Row]:
 def saturated(label: str, key: str) -> Iterator[Row]:
     """What was full, and who else was on the machine."""
     yield Row(f"{label}: % of all cores busy", f"{key} busy", compared=False)
+    yield Row(f"{label}: % of one core", f"{key} busy", compared=False, say=lambda figures: shares(figures, key))
     yield Row(f"{label}: limited by", f"{key} busy", compared=False, say=lambda figures: limit(figures, key))
     yield Row(f"{label}: % of the machine taken by strangers", f"{key} others", compared=False, above=FEW)
 

@@ -10,7 +10,7 @@ from benchmarks import plan, report, scenarios
 from benchmarks.figures import faults, medians, percentiles
 from benchmarks.plan import Plan
 from benchmarks.rows import Row
-from benchmarks.saturation import limit
+from benchmarks.saturation import limit, shares
 from benchmarks.scenarios.retries import _rate
 
 
@@ -58,6 +58,7 @@ def test_a_fault_has_a_line_only_where_there_is_one() -> None:
     ("figures", "words"),
     [
         ({"a busy": 96.0, "a core sink": 99.0}, "CPU"),
+        ({"a busy": 96.0, "a others": 40.0}, "CPU, 40% of it strangers'"),
         ({"a busy": 60.0, "a core sink": 99.0}, "one core of the SMTP sink"),
         ({"a busy": 60.0, "a core load": 99.0}, "one core of the load generator"),
         ({"a busy": 60.0, "a waits IO:WalSync": 70.0}, "waiting: PostgreSQL for IO:WalSync (70% of samples)"),
@@ -67,6 +68,12 @@ def test_a_fault_has_a_line_only_where_there_is_one() -> None:
 )
 def test_what_was_full_is_named(figures: dict[str, float], words: str) -> None:
     assert limit(figures, "a") == words
+
+
+def test_what_each_part_took_is_said_the_greatest_first() -> None:
+    cores = {"a core api": 40.4, "a core load": 90.0, "a core redis": 0.4, "b core sink": 50.0}
+
+    assert shares(cores, "a") == "load 90, api 40"
 
 
 def test_every_size_is_an_option_and_every_option_means_something() -> None:
