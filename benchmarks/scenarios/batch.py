@@ -12,7 +12,8 @@ from benchmarks.rows import Row, costs, fault_rows, saturated
 from benchmarks.scenarios.accept import WARM_UP
 from benchmarks.system import System
 
-CONNECTIONS = 4
+# Fewer may all be taken by one of two API processes.
+CONNECTIONS = 8
 SINGLE_CONNECTIONS = 64
 
 

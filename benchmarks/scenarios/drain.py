@@ -21,16 +21,22 @@ def measure(system: System, plan: Plan) -> Figures:
     figures: Figures = {}
     for smtp_ms in plan.smtp_ms:
         with system.prepared(), system.api():
-            figures |= drained(system, f"drain {smtp_ms:g}", plan.backlog, smtp_ms)
+            figures |= drained(system, f"drain {smtp_ms:g}", plan.backlog, smtp_ms=smtp_ms)
     return figures
 
 
-def drained(system: System, key: str, backlog: int, smtp_ms: float = 0, processes: int = WORKERS) -> Figures:
-    """Fill, then start the workers; they are gone at the end. Memory stands under its own name."""
+def drained(
+    system: System, key: str, backlog: int, *, smtp_ms: float = 0, refused: float = 0, processes: int = WORKERS
+) -> Figures:
+    """Fill, then start the workers; they are gone at the end. Memory stands under its own name.
+
+    `refused`: the share of the recipients that the mail server refuses at first.
+    """
     filled = load.exactly(system.url, FILLING, backlog, "d-")
     system.after_fill()
     system.mailbox.reset()
     system.mailbox.delay(smtp_ms)
+    system.mailbox.defer(refused)
     begun, committed = time.time(), system.stack.transactions(system.database)
     with system.workers(processes):
         arrivals.wait_for_drain(system, 1)
@@ -41,6 +47,7 @@ def drained(system: System, key: str, backlog: int, smtp_ms: float = 0, processe
         held = memory(system, "draining")
     # Workers are gone: what has not come by now never does, and a second copy has had its time.
     system.mailbox.delay()
+    system.mailbox.defer(0)
     came = system.mailbox.count()
     figures = {
         "rate": (came.recipients - 1) / max(came.last - came.first, 1e-9),

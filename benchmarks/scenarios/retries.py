@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
-from benchmarks import arrivals, load
-from benchmarks.figures import Figures, named
-from benchmarks.meter import each, metered
+from benchmarks.figures import Figures
 from benchmarks.plan import Plan
 from benchmarks.rows import Row, costs, fault_rows, saturated
-from benchmarks.scenarios.drain import FILLING
+from benchmarks.scenarios import drain
 from benchmarks.system import System
 from tests.bells import Bells
 
@@ -25,35 +22,17 @@ def measure(system: System, plan: Plan) -> Figures:
         return {}
     with system.told(**SOON), system.prepared(), system.api():
         if not system.target.ours:
-            return named("retries", _drained(system, plan))
+            return _drained(system, plan)
         with Bells(system.stack.redis_url) as bells:
             figures = _drained(system, plan)
-        return named("retries", figures | {"bells": bells.rung / plan.retries_backlog})
+        return figures | {"retries bells": bells.rung / plan.retries_backlog}
 
 
 def _drained(system: System, plan: Plan) -> Figures:
-    backlog = plan.retries_backlog
-    filled = load.exactly(system.url, FILLING, backlog, "r-")
-    system.after_fill()
-    system.mailbox.reset()
-    system.mailbox.defer(plan.retries_share)
-    begun, committed = time.time(), system.stack.transactions(system.database)
-    with system.workers():
-        arrivals.wait_for_drain(system, 1)
-        early = system.mailbox.count().mails
-        with metered(system) as spent:
-            arrivals.wait_for_drain(system, backlog)
-    system.mailbox.defer(0)
-    came = system.mailbox.count()
-    figures = {
-        "rate": _rate(sorted(system.mailbox.times().values())),
-        "seconds": came.last - begun,
-        "commits": (system.stack.transactions(system.database) - committed) / backlog,
-        "errors": filled.errors,
-        "missing": backlog - came.recipients,
-        "twice": came.mails - came.recipients,
-    }
-    return figures | each(spent, backlog - early)
+    found = drain.drained(system, "retries", plan.retries_backlog, refused=plan.retries_share)
+    # How much memory a drain takes, `drain` tells.
+    figures = {name: value for name, value in found.items() if not name.startswith("memory")}
+    return figures | {"retries rate": _rate(sorted(system.mailbox.times().values()))}
 
 
 def _rate(arrived: list[float]) -> float:
