@@ -4,59 +4,60 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import load, report
-from benchmarks.scenarios import Figures, Plan, measure, medians
+from benchmarks import floors, load, plan, report, scenarios
+from benchmarks.figures import Figures, faults, medians
+from benchmarks.plan import Plan
 from benchmarks.stack import Stack
 from benchmarks.system import System
-from benchmarks.target import ROOT, Target, ours, read
+from benchmarks.target import Target, ours, read
+
+FLOORS = "floors"
 
 
 def _options() -> argparse.Namespace:
-    plan = Plan()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="TARGET.json")
     parser.add_argument("--without-ours", action="store_true", help="only what --against names")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are reported (3)")
-    parser.add_argument("--only", nargs="+", choices=("accept", "latency", "drain"), default=[])
-    parser.add_argument("--connections", type=int, nargs="+", default=plan.connections)
-    parser.add_argument("--seconds", type=int, default=plan.accept_seconds, help="of each accept")
-    parser.add_argument("--backlog", type=int, default=plan.backlog, help="mails to drain")
-    parser.add_argument("--smtp-ms", type=float, nargs="+", default=plan.smtp_ms, help="per round trip")
-    parser.add_argument("--threads", type=int, default=32, help="of each of our two worker processes")
+    every = (*scenarios.SCENARIOS, FLOORS)
+    parser.add_argument(
+        "--only", nargs="+", choices=every, default=every, help="of " + ", ".join(every), metavar="PART"
+    )
+    parser.add_argument("--threads", type=int, default=32, help="of each of our worker processes (32)")
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
+    plan.add_options(parser)
     return parser.parse_args()
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    wanted = options.only or ("accept", "latency", "drain")
-    return Plan(
-        connections=tuple(options.connections) if "accept" in wanted else (),
-        latency_seconds=Plan().latency_seconds if "latency" in wanted else 0,
-        smtp_ms=tuple(options.smtp_ms) if "drain" in wanted else (),
-        accept_seconds=options.seconds,
-        backlog=options.backlog,
-    )
-
-
-def _race(targets: list[Target], stack: Stack, plan: Plan, runs: int) -> dict[str, Figures]:
+def _race(systems: list[System], chosen: Plan, wanted: Sequence[str], runs: int) -> dict[str, Figures]:
     """Rounds in turn, so that a drifting machine drifts for all."""
-    systems = [System(target, stack, f"bench_{number}") for number, target in enumerate(targets)]
     rounds: dict[str, list[Figures]] = {system.name: [] for system in systems}
-    for number in range(runs):
+    for number in range(1, runs + 1):
         for system in systems:
-            print(f"# round {number + 1} of {runs}: {system.name}", file=sys.stderr, flush=True)
-            rounds[system.name].append(measure(system, plan))
+            print(f"# round {number} of {runs}: {system.name}", file=sys.stderr, flush=True)
+            rounds[system.name].append(scenarios.measure(system, chosen, wanted, number))
     return {name: medians(figures) for name, figures in rounds.items()}
 
 
-def _sink_limit(stack: Stack) -> int:
-    flood = [sys.executable, "-m", "benchmarks.flood", str(stack.smtp_port)]
-    return int(subprocess.run(flood, cwd=ROOT, check=True, capture_output=True, text=True, timeout=90).stdout)
+def _report(stack: Stack, measured: dict[str, Figures], chosen: Plan, options: argparse.Namespace) -> str:
+    wanted = [name for name in scenarios.SCENARIOS if name in options.only]
+    parts = [report.table(measured, scenarios.rows(chosen, wanted)), report.verdict(measured)] if wanted else []
+    if FLOORS in options.only:
+        parts.append(report.listing(floors.measure(stack, chosen.seconds)))
+    parts.append(
+        f"{report.machine()}; {stack.versions()}. Medians of {options.runs}; load by {load.tool()}; "
+        "everything on this machine.\n"
+    )
+    return "\n\n".join(parts)
+
+
+def _targets(options: argparse.Namespace) -> list[Target]:
+    return [*([] if options.without_ours else [ours(options.threads)]), *map(read, options.against)]
 
 
 def main() -> int:
@@ -64,23 +65,17 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit("stopped"))  # in order
-    plan = _plan(options)
-    targets = [] if options.without_ours else [ours(options.threads)]
-    targets += map(read, options.against)
+    chosen, wanted = plan.plan_of(options), [name for name in scenarios.SCENARIOS if name in options.only]
     with tempfile.TemporaryDirectory(prefix="nb-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)  # PostgreSQL may run as another user.
         with Stack(Path(folder)) as stack:
-            limit = _sink_limit(stack)
-            measured = _race(targets, stack, plan, options.runs)
-            text = (
-                f"{report.table(measured, plan)}\n\n"
-                f"{report.machine()}; {stack.versions()}. Medians of {options.runs}; load by {load.tool()}; "
-                f"everything on this machine. The sink alone takes {limit:,} mails/s.\n"
-            )
+            systems = [System(target, stack, f"bench_{n}") for n, target in enumerate(_targets(options))]
+            measured = _race(systems, chosen, wanted, options.runs if wanted else 0)
+            text = _report(stack, measured, chosen, options)
     print(text)
     if options.out:
         options.out.write_text(text)
-    return 1 if any(map(report.faults, measured.values())) else 0
+    return 1 if any(map(faults, measured.values())) else 0
 
 
 if __name__ == "__main__":

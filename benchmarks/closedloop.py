@@ -1,6 +1,7 @@
 """Closed-loop POSTs from Python: for machines without wrk, and wherever an exact number is wanted.
 
-`python -m benchmarks.closedloop URL CONNECTIONS PREFIX --seconds S | --count N` prints what post.lua prints.
+`python -m benchmarks.closedloop URL CONNECTIONS PREFIX --seconds S | --count N [--items N]`
+prints what post.lua prints.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from benchmarks.wire import Endpoint, answer, endpoint
 class Run:
     """What all connections share: how many are still to send, and what came back."""
 
-    def __init__(self, target: Endpoint, prefix: str, count: int | None, seconds: float | None) -> None:
+    def __init__(
+        self, target: Endpoint, prefix: str, count: int | None, seconds: float | None, items: int | None
+    ) -> None:
         self.target, self.prefix = target, prefix
         self.count = count
         self.deadline = None if seconds is None else time.perf_counter() + seconds
         self.sent = self.errors = 0
         self.times: list[float] = []
+        # Made once: a thousand addresses a time would be the generator's limit, and not the server's.
+        self.batch = target.batch(prefix, items) if items else None
 
     def next(self) -> bytes | None:
         """The next request; None when there have been enough."""
@@ -33,7 +38,7 @@ class Run:
         if self.deadline is not None and time.perf_counter() >= self.deadline:
             return None
         self.sent += 1
-        return self.target.post(f"{self.prefix}{self.sent}@example.com")
+        return self.batch or self.target.post(f"{self.prefix}{self.sent}@example.com")
 
 
 class Connection(asyncio.Protocol):
@@ -93,8 +98,9 @@ def main() -> None:
     parser.add_argument("prefix")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--count", type=int)
+    parser.add_argument("--items", type=int, help="of each POST: batches, all of the same items")
     options = parser.parse_args()
-    run = Run(endpoint(options.url), options.prefix, options.count, options.seconds)
+    run = Run(endpoint(options.url), options.prefix, options.count, options.seconds, options.items)
     started = time.perf_counter()
     uvloop.run(_drive(run, options.connections))
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.lanes`: what a backlog does to those who are not in it. Markdown to stdout.
+"""`python -m benchmarks.lanes`: what a backlog does to those who are not in it. Markdown to stdout; or --json.
 
 From POST to the arrival at the mail server, ten notifications a second: with nothing else to do;
 `high` while the same client's `bulk` lane is full; `normal` while another client's is.
@@ -6,15 +6,18 @@ From POST to the arrival at the mail server, ten notifications a second: with no
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks import report
 from benchmarks.fault_scene import Ground, Scene, scene
+from benchmarks.figures import PERCENTILES, Figures, percentiles
 from benchmarks.processes import wait_until
 from tests import keys, servers
 
@@ -40,14 +43,14 @@ class Poster:
         if answer.status != http.client.CREATED:
             raise RuntimeError(f"{path} was answered with {answer.status}")
 
-    def fill(self, prefix: str, priority: str) -> None:
+    def fill(self, prefix: str, priority: str, backlog: int) -> None:
         """A backlog."""
-        for start in range(0, BACKLOG, BATCH):
-            items = [_notification(f"{prefix}{start + n}", priority) for n in range(BATCH)]
+        for start in range(0, backlog, BATCH):
+            items = [_notification(f"{prefix}{n}", priority) for n in range(start, min(start + BATCH, backlog))]
             self.post("/api/notifications/batch", {"items": items})
 
     def probe(self, at: Scene, prefix: str, priority: str) -> list[float]:
-        """Milliseconds from POST to arrival, in order of length."""
+        """Milliseconds from POST to arrival."""
         sent: dict[str, float] = {}
         begun = time.monotonic()
         for number in range(PROBES):
@@ -56,7 +59,7 @@ class Poster:
             self.post("/api/notifications", _notification(f"{prefix}{number}", priority))
         wait_until(lambda: sent.keys() <= at.ground.sink.times().keys(), "the probes", 120)
         arrived = at.ground.sink.times()
-        return sorted((arrived[recipient] - moment) * 1_000 for recipient, moment in sent.items())
+        return [(arrived[recipient] - moment) * 1_000 for recipient, moment in sent.items()]
 
 
 def _notification(name: str, priority: str) -> dict[str, str]:
@@ -76,26 +79,31 @@ def _posters(at: Scene) -> Iterator[tuple[Poster, Poster]]:
         yield posters[0], posters[1]
 
 
-def _row(what: str, waits: list[float], left: int) -> str:
-    p50, p95, p99 = (waits[len(waits) * p // 100] for p in (50, 95, 99))
-    return f"| {what} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {left:,} |"
+class Probed(NamedTuple):
+    """What was waited for how long: percentiles in ms, and how much of the backlog was left then."""
+
+    key: str
+    label: str
+    figures: Figures
 
 
-def measure(at: Scene) -> Iterator[str]:
+def _probed(at: Scene, poster: Poster, key: str, label: str, priority: str) -> Probed:
+    return Probed(key, label, percentiles(poster.probe(at, f"{key}-", priority)) | {"left": _left(at)})
+
+
+def measure(at: Scene, backlog: int) -> Iterator[Probed]:
     """One line of the table after the other."""
     at.ground.sink.delay(REPLY_MS)
     at.work()
     with _posters(at) as (first, second):
         first.probe(at, "warm", "normal")
-        yield _row("`normal`, nothing else to do", first.probe(at, "idle-normal", "normal"), _left(at))
-        yield _row("`high`, nothing else to do", first.probe(at, "idle-high", "high"), _left(at))
-        first.fill("bulk", "bulk")
-        yield _row(f"`high`, {BACKLOG:,} in the client's own `bulk`", first.probe(at, "high", "high"), _left(at))
+        yield _probed(at, first, "normal", "`normal`, nothing else to do", "normal")
+        yield _probed(at, first, "high", "`high`, nothing else to do", "high")
+        first.fill("bulk", "bulk", backlog)
+        yield _probed(at, first, "high-beside", f"`high`, {backlog:,} in the client's own `bulk`", "high")
         at.finish()
-        first.fill("crowd", "normal")
-        yield _row(
-            f"`normal`, {BACKLOG:,} in another client's `normal`", second.probe(at, "other", "normal"), _left(at)
-        )
+        first.fill("crowd", "normal", backlog)
+        yield _probed(at, second, "normal-beside", f"`normal`, {backlog:,} in another client's `normal`", "normal")
 
 
 def _left(at: Scene) -> int:
@@ -103,18 +111,34 @@ def _left(at: Scene) -> int:
     return int(at.system.ledger.rows("SELECT count(*) FROM notifications WHERE status = 'pending'")[0][0])
 
 
-def main() -> None:
-    """Print the table."""
-    print("| notification | p50 ms | p95 ms | p99 ms | backlog left |\n| --- | ---: | ---: | ---: | ---: |")
+def _rows(backlog: int) -> Iterator[Probed]:
     with ExitStack() as lasting:
         ground = Ground(lasting.enter_context(servers.short_directory()), lasting)
         with scene(ground, "lanes", 0, scripted=False, **SETTINGS) as at:
-            for line in measure(at):
-                print(line, flush=True)
+            yield from measure(at, backlog)
+
+
+def _print_table(backlog: int) -> None:
+    print("| notification | p50 ms | p95 ms | p99 ms | backlog left |\n| --- | ---: | ---: | ---: | ---: |")
+    for _, label, found in _rows(backlog):
+        waits = " | ".join(f"{found[p]:.1f}" for p in PERCENTILES)
+        print(f"| {label} | {waits} | {found['left']:,.0f} |", flush=True)
     print(
         f"\n{report.machine()}. 2 worker processes of 8 threads; {PROBES} probes, {RATE:g} a second; "
         f"the mail server takes {REPLY_MS:g} ms for each answer."
     )
+
+
+def main() -> None:
+    """Print the table, or the figures by key."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lanes", description=__doc__)
+    parser.add_argument("--backlog", type=int, default=BACKLOG)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.json:
+        print(json.dumps({key: figures for key, _, figures in _rows(options.backlog)}))
+    else:
+        _print_table(options.backlog)
 
 
 if __name__ == "__main__":

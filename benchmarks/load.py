@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.wire import PATH
 
+LONGEST = 900  # seconds; more is a server that does not answer
 LUA = Path(__file__).with_name("post.lua")
 
 
@@ -36,12 +37,19 @@ def tool() -> str:
     return "wrk" if shutil.which("wrk") else "python"
 
 
-def for_seconds(url: str, connections: int, seconds: int, prefix: str) -> Load:
-    """POST as fast as answers come."""
+def for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
+    """POST as fast as answers come; `items` of them at a time, to a `url` with the path for that."""
     if tool() == "python":
-        return _python(url, connections, prefix, "--seconds", str(seconds))
+        return python_for_seconds(url, connections, seconds, prefix, items)
+    path = "" if items else PATH
     # The pause at the end of a run is wrk's own; -t1 leaves the other cores to what is measured.
-    return _run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), url + PATH, "--", prefix])
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), url + path, "--", prefix, str(items)]
+    return _run(words)
+
+
+def python_for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
+    """The same without wrk."""
+    return _python(url, connections, prefix, "--seconds", str(seconds), *(["--items", str(items)] if items else []))
 
 
 def exactly(url: str, connections: int, count: int, prefix: str) -> Load:
@@ -54,5 +62,5 @@ def _python(url: str, connections: int, prefix: str, *until: str) -> Load:
 
 
 def _run(command: list[str]) -> Load:
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONGEST)
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))

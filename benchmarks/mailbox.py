@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
+from zlib import crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,12 @@ class Mailbox:
     """Arrivals by recipient."""
 
     def __init__(self) -> None:
-        self.reply_delay = self.mail_delay = 0.0
+        self.reply_delay = self.mail_delay = self.deferred_share = 0.0
         self.reset()
 
     def reset(self) -> None:
-        """Forget every mail."""
+        """Forget every mail, and who was refused."""
+        self.deferred: set[bytes] = set()
         self.arrivals: dict[bytes, float] = {}
         self.mails = 0
         self.last = 0.0
@@ -46,6 +49,19 @@ class Mailbox:
         """Answer every round trip that much later, and each mail's end later still."""
         self.reply_delay, self.mail_delay = reply_ms / 1_000, mail_ms / 1_000
 
+    def defer(self, share: float) -> None:
+        """Refuse that share of the recipients, 0 to 1, once with 451; always the same ones."""
+        self.deferred_share = share
+
+    def defers(self, recipient: bytes) -> bool:
+        """Whether to refuse this one now."""
+        if not self.deferred_share or recipient in self.deferred:
+            return False
+        if crc32(recipient) >= self.deferred_share * 2**32:
+            return False
+        self.deferred.add(recipient)
+        return True
+
     def count(self) -> list[float]:
         """The fields of Count."""
         first = next(iter(self.arrivals.values()), 0.0)
@@ -60,7 +76,8 @@ class Control(asyncio.Protocol):
     """The control port."""
 
     def __init__(self, mailbox: Mailbox) -> None:
-        self.commands = {f.__name__: f for f in (mailbox.reset, mailbox.delay, mailbox.count, mailbox.times)}
+        commands = mailbox.reset, mailbox.delay, mailbox.defer, mailbox.count, mailbox.times
+        self.commands: dict[str, Callable[..., object]] = {f.__name__: f for f in commands}
         self.rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,6 +106,10 @@ class MailboxClient:
     def delay(self, reply_ms: float = 0, mail_ms: float = 0) -> None:
         """Slow the sink down, or with no argument make it fast again."""
         self._ask("delay", reply_ms, mail_ms)
+
+    def defer(self, share: float) -> None:
+        """Refuse that share of the recipients once with 451."""
+        self._ask("defer", share)
 
     def count(self) -> Count:
         """What has arrived since the last reset."""

@@ -89,10 +89,9 @@ def busy_seconds() -> float:
     return sum(map(int, (user, nice, system, irq, softirq))) / TICKS
 
 
-def memory_mb(root: int) -> tuple[float, int]:
-    """PSS of a tree in MB (shared pages counted once, in shares), and how many processes it has."""
-    sizes = [size for pid in tree(root) if (size := _pss_kb(pid))]
-    return sum(sizes) / 1_000, len(sizes)
+def memory_mb(root: int) -> list[float]:
+    """PSS in MB (shared pages counted once, in shares) of each process of a tree, the root first."""
+    return [size / 1_000 for pid in tree(root) if (size := _pss_kb(pid))]
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -2,74 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.scenarios import Figures, Plan
-
-Row = tuple[str, str]  # label, figure
-PERCENTILES = ("p50", "p95", "p99")
+from benchmarks.figures import Figures, faults
+from benchmarks.rows import Row
 
 
-def rows(plan: Plan) -> Iterator[Row]:
-    """Every row of the table, in order."""
-    for n in plan.connections:
-        yield f"accept, {n} connections: per second", f"accept {n} rate"
-        yield from ((f"accept, {n}: {p} ms", f"accept {n} {p}") for p in PERCENTILES)
-        yield from _cpu(f"accept, {n}", f"accept {n}", "api", "postgresql", "redis")
-    if plan.latency_seconds:
-        yield from ((f"POST to mail, {plan.rate:g}/s: {p} ms", f"latency {p}") for p in PERCENTILES)
-    for ms in plan.smtp_ms:
-        label = f"drain of {plan.backlog:,}" + (f", SMTP {ms:g} ms" if ms else "")
-        yield f"{label}: per second", f"drain {ms:g} rate"
-        yield f"{label}: s from worker start", f"drain {ms:g} seconds"
-        yield from _cpu(label, f"drain {ms:g}", "workers", "postgresql", "redis")
-    yield from _memory(plan)
-    timed = [f"accept {n}" for n in plan.connections] + [f"drain {ms:g}" for ms in plan.smtp_ms]
-    yield from ((f"{key}: % of the machine taken by strangers", f"{key} others") for key in timed)
-    yield from _faults(plan)
-
-
-def _cpu(label: str, key: str, *parts: str) -> Iterator[Row]:
-    yield from ((f"{label}: µs CPU each, {part}", f"{key} cpu {part}") for part in parts)
-
-
-def _memory(plan: Plan) -> Iterator[Row]:
-    moments = [("idle", "api"), ("idle", "workers")] if plan.connections or plan.latency_seconds else []
-    moments += [("loaded", "api")] if plan.connections else []
-    moments += [("draining", "workers")] if plan.smtp_ms else []
-    for when, part in moments:
-        yield f"memory {when}, {part}: MB PSS", f"memory {when} {part}"
-        yield f"memory {when}, {part}: processes", f"memory {when} {part} processes"
-
-
-def _faults(plan: Plan) -> Iterator[Row]:
-    loads = [f"accept {n}" for n in plan.connections] + ["latency"] * bool(plan.latency_seconds)
-    drains = [f"drain {ms:g}" for ms in plan.smtp_ms]
-    yield from ((f"{key}: answers not 201", f"{key} errors") for key in loads + drains)
-    yield from ((f"{key}: mails missing", f"{key} missing") for key in ["latency", *drains])
-    yield from ((f"{key}: mails twice", f"{key} twice") for key in drains)
-
-
-def table(measured: Mapping[str, Figures], plan: Plan) -> str:
+def table(measured: Mapping[str, Figures], rows: Iterable[Row]) -> str:
     """The Markdown table; a figure nobody has is left out."""
     names = list(measured)
     ratio = ["ratio"] if len(names) == 2 else []
-    lines = [["measured", *names, *ratio]]
-    lines.append(["---", *["---:" for _ in (*names, *ratio)]])
-    for label, key in rows(plan):
-        values = [figures.get(key) for figures in measured.values()]
-        if any(value is not None for value in values):
-            lines.append([label, *map(_number, values), *(_ratio(label, values) for _ in ratio)])
+    lines = [["measured", *names, *ratio], ["---", *["---:" for _ in (*names, *ratio)]]]
+    for row in rows:
+        if any(figures.get(row.key, -math.inf) > row.above for figures in measured.values()):
+            cells = (_cell(row, figures) for figures in measured.values())
+            lines.append([row.label, *cells, *(_ratio(row, *measured.values()) for _ in ratio)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def faults(figures: Figures) -> float:
-    """How many answers were wrong and mails lost or doubled."""
-    return sum(v for k, v in figures.items() if k.rpartition(" ")[2] in ("errors", "missing", "twice"))
+def verdict(measured: Mapping[str, Figures]) -> str:
+    """What must be 0, and who else was on the machine: a line for each system."""
+    lines = []
+    for name, figures in measured.items():
+        strangers = max((share for figure, share in figures.items() if figure.endswith(" others")), default=0.0)
+        lines.append(
+            f"{name}: answers that were not 201, mails missing and mails twice: {faults(figures):g} in all. "
+            f"Strangers took at most {strangers:.0f}% of the machine."
+        )
+    return "\n".join(lines)
+
+
+def listing(floors: Mapping[str, float]) -> str:
+    """The floors as a table of their own."""
+    lines = ["| floor, measured alone | per second |", "| --- | ---: |"]
+    return "\n".join([*lines, *(f"| {label} | {number(value)} |" for label, value in floors.items())])
 
 
 def machine() -> str:
@@ -82,18 +53,27 @@ def machine() -> str:
     )
 
 
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
+def number(value: float) -> str:
+    """Three digits or so."""
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
 
 
-def _ratio(label: str, values: list[float | None]) -> str:
-    ours, other = values
-    comparable = not label.endswith(("processes", "strangers"))
-    return f"{ours / other:.2f}" if comparable and ours is not None and other else ""
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def _cell(row: Row, figures: Figures) -> str:
+    if row.key not in figures:
+        return "-"
+    return row.say(figures) if row.say else number(figures[row.key])
+
+
+def _ratio(row: Row, ours: Figures, other: Figures) -> str:
+    if not row.compared or row.key not in ours:
+        return ""
+    if other.get(row.key):
+        return f"{ours[row.key] / other[row.key]:.2f}"
+    # It has no such thing; what it does instead is what it is raced with.
+    instead = other.get(row.instead)
+    return f"{ours[row.key] / instead:.2f} to its single ones" if instead else ""

@@ -27,6 +27,8 @@ LONGEST_LINE = 4_096
 HELLO = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
 OK = b"250 OK\r\n"
 GO_AHEAD = b"354 Go ahead\r\n"
+DEFERRED = b"451 4.2.0 Try again\r\n"
+NOBODY = b"554 5.5.1 No recipient\r\n"
 REPLIES = {
     b"EHLO": HELLO,
     b"HELO": b"250 sink\r\n",
@@ -68,7 +70,11 @@ class Smtp(asyncio.Protocol):
                 mails += 1
                 self.mailbox.take(self.recipients, time.time())
                 replies.append(OK)
-            elif envelope := ENVELOPE.match(buffer, position):
+            elif (envelope := ENVELOPE.match(buffer, position)) and self.mailbox.defers(envelope[1]):
+                self.recipients = []
+                replies.append(OK + DEFERRED + NOBODY)
+                position = envelope.end()
+            elif envelope:
                 self.recipients = [envelope[1]]
                 replies.append(OK + OK + GO_AHEAD)
                 position = self._open_body(envelope.end())
@@ -93,12 +99,14 @@ class Smtp(asyncio.Protocol):
         verb = line[:4].upper()
         if verb == b"RCPT":
             if found := RECIPIENT.match(line):
+                if self.mailbox.defers(found[1]):
+                    return DEFERRED
                 self.recipients.append(found[1])
                 return OK
             return b"501 Bad address\r\n"
         if verb == b"DATA":
             self.in_body = line.endswith(b"\r\n") and bool(self.recipients)
-            return GO_AHEAD if self.in_body else b"503 RCPT first\r\n"
+            return GO_AHEAD if self.in_body else NOBODY
         if verb in (b"MAIL", b"RSET", b"EHLO", b"HELO"):
             self.recipients = []
         return REPLIES.get(verb, b"502 Unknown\r\n")

@@ -16,7 +16,7 @@ from psycopg2 import sql
 from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part
 from benchmarks.servers import RacePostgres, RaceValkey
-from benchmarks.target import ROOT
+from benchmarks.target import ROOT, WORKERS
 
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
 
@@ -59,25 +59,51 @@ class Stack:
         user, password, at = self.postgres.user, self.postgres.password, f"127.0.0.1:{self.postgres.port}"
         return {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "PORT": str(port),
+            "WORKERS": str(WORKERS),
             "DATABASE_URL": f"postgresql://{user}:{password}@{at}/{database}",
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.postgres.port),
             "PGUSER": user,
             "PGPASSWORD": password,
             "PGDATABASE": database,
-            "REDIS_URL": f"redis://127.0.0.1:{self.valkey.port}/0",
+            "REDIS_URL": self.redis_url,
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(self.valkey.port),
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.smtp_port),
         }
 
-    def fresh(self, database: str) -> None:
-        """An empty database and an empty Redis."""
-        self._redis().flushall()
+    def fresh(self, database: str, template: str = "") -> None:
+        """An empty database, or a copy of another one, and an empty Redis."""
+        self.redis().flushall()
         name = sql.Identifier(database)
         self.execute("postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        self.execute("postgres", sql.SQL("CREATE DATABASE {}").format(name))
+        create = sql.SQL("CREATE DATABASE {}").format(name)
+        if template:
+            # The files as they are: by its WAL a large one would take minutes. PostgreSQL 15 or newer.
+            create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
+        self.execute("postgres", create)
+
+    def rename(self, database: str, name: str) -> None:
+        """Keep a database under another name."""
+        self.execute(
+            "postgres", sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*map(sql.Identifier, (database, name)))
+        )
+
+    def has(self, database: str) -> bool:
+        """Whether there is such a database."""
+        known = sql.SQL("SELECT true FROM pg_database WHERE datname = {}").format(sql.Literal(database))
+        return bool(self.execute("postgres", known))
+
+    def wal_bytes(self) -> float:
+        """How far the write-ahead log has come, over all databases."""
+        [(position,)] = self.execute("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        return float(str(position))
+
+    def transactions(self, database: str) -> float:
+        """How many were committed in a database; exact once the sessions that did so have ended."""
+        count = sql.SQL("SELECT xact_commit FROM pg_stat_database WHERE datname = {}").format(sql.Literal(database))
+        return float(str(self.execute("postgres", count)[0][0]))
 
     def checkpoint(self) -> None:
         """Leave nothing to write of what was before."""
@@ -91,18 +117,24 @@ class Stack:
                 cursor.execute(statement)
                 return cursor.fetchall() if cursor.description else []
 
+    @property
+    def redis_url(self) -> str:
+        """Over TCP, as the systems get it."""
+        return f"redis://127.0.0.1:{self.valkey.port}/0"
+
     def versions(self) -> str:
         """Server versions and the settings that durability hangs on, asked of the running servers."""
         names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
         version, fsync, commit, buffers = (self.execute("postgres", f"SHOW {n}")[0][0] for n in names)
-        info = self._redis().info("server")
+        info = self.redis().info("server")
         server = next(key for key in ("valkey_version", "redis_version") if key in info)
         return (
             f"PostgreSQL {version} (fsync {fsync}, synchronous_commit {commit}, shared_buffers {buffers}), "
             f"{server.partition('_')[0].title()} {info[server]}"
         )
 
-    def _redis(self) -> redis.Redis:
+    def redis(self) -> redis.Redis:
+        """A client."""
         return redis.Redis(port=self.valkey.port)
 
     def _has_ports(self) -> bool:

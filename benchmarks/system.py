@@ -13,7 +13,8 @@ from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part, busy_seconds, cpu_seconds, memory_mb
 from benchmarks.servers import free_port
 from benchmarks.stack import Stack
-from benchmarks.target import Target, command
+from benchmarks.target import WORKERS, Target, command
+from benchmarks.waits import Waits
 
 
 class System:
@@ -29,15 +30,21 @@ class System:
         self.parts: dict[str, Part] = {}
 
     @property
+    def batch_url(self) -> str:
+        """Where it takes many at once."""
+        return self.url + self.target.batch
+
+    @property
     def mailbox(self) -> MailboxClient:
         """Where its mail arrives."""
         return self.stack.mailbox
 
     @contextmanager
-    def prepared(self) -> Iterator[None]:
-        """From an empty database to a migrated one."""
-        self.stack.fresh(self.database)
-        self._run(self.target.prepare)
+    def prepared(self, template: str = "") -> Iterator[None]:
+        """From an empty database to a migrated one; or a copy of a database that was."""
+        self.stack.fresh(self.database, template)
+        if not template:
+            self._run(self.target.prepare)
         self.stack.checkpoint()
         yield
 
@@ -47,33 +54,52 @@ class System:
         self.stack.checkpoint()
 
     @contextmanager
+    def told(self, **environ: str) -> Iterator[None]:
+        """What is started within the block sees these variables too."""
+        before, self.environ = self.environ, self.environ | environ
+        try:
+            yield
+        finally:
+            self.environ = before
+
+    @contextmanager
     def api(self) -> Iterator[None]:
         """Its API, from the first answer on."""
         with self._part("api", self.target.api, self._answers):
             yield
 
     @contextmanager
-    def workers(self) -> Iterator[None]:
+    def workers(self, processes: int = WORKERS) -> Iterator[None]:
         """Its workers, from the moment of their start on."""
-        with self._part("workers", self.target.workers, lambda: True):
+        with self._part("workers", self.target.workers, lambda: True, WORKERS=str(processes)):
             yield
 
     def cpu(self) -> dict[str, float]:
-        """CPU seconds so far, by part; the stack's parts as well, and who is no part of the benchmark."""
+        """CPU seconds so far, by part; the stack's parts as well.
+
+        Beside them `load`, the benchmark itself with its generator; `busy`, everybody; `others`, who is no part of it.
+        """
         pids = self.stack.pids | {name: part.pid for name, part in self.parts.items()}
         spent = {name: cpu_seconds(pid) for name, pid in pids.items()}
-        return spent | {"others": busy_seconds() - cpu_seconds(os.getpid())}
+        busy, whole = busy_seconds(), cpu_seconds(os.getpid())
+        return spent | {"load": whole - sum(spent.values()), "busy": busy, "others": busy - whole}
 
-    def memory(self) -> dict[str, float]:
-        """PSS in MB of its own parts, and how many processes share it."""
-        found = {}
-        for name, part in self.parts.items():
-            found[name], found[f"{name} processes"] = memory_mb(part.pid)
-        return found
+    def waits(self) -> Waits:
+        """A watch on what its database sessions wait for."""
+        return Waits(self.stack.postgres.url_of(self.database), self.database)
+
+    def memory(self) -> dict[str, list[float]]:
+        """PSS in MB of each process of its own parts, the one that was started first."""
+        return {name: memory_mb(part.pid) for name, part in self.parts.items()}
+
+    def keep_as(self, name: str) -> None:
+        """Rename its database, which nobody uses now: the next part begins with a new one."""
+        self.stack.rename(self.database, name)
 
     @contextmanager
-    def _part(self, name: str, words: str, is_ready: Callable[[], bool]) -> Iterator[None]:
-        part = Part(command(words, self.environ), self.environ, self.target.folder, self.log, is_ready)
+    def _part(self, name: str, words: str, is_ready: Callable[[], bool], **more: str) -> Iterator[None]:
+        environ = self.environ | more
+        part = Part(command(words, environ), environ, self.target.folder, self.log, is_ready)
         part.start()
         self.parts[name] = part
         try:

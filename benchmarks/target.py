@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 
 ROOT = Path(__file__).resolve().parent.parent
+WORKERS = 2  # worker processes, where nothing else is said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,17 @@ class Target:
     prepare: str = ""
     after_fill: str = ""
     ready: str = "/"
+    # The path of POSTs of {"items": [...]}, if it takes such.
+    batch: str = ""
+    # What is measured with our own tables and keys as well.
+    ours: bool = False
     folder: Path = ROOT
     env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scales(self) -> bool:
+        """Whether it can be told how many worker processes to run."""
+        return "$WORKERS" in self.workers
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """What its commands see: what the benchmark gives, then the target's own."""
@@ -53,8 +63,10 @@ def ours(threads: int) -> Target:
         name="notification-system",
         prepare=f"{scripts}/notify migrate",
         api=f"{scripts}/gunicorn",
-        workers=f"{scripts}/dramatiq actors -p 2 -t {threads}",
+        workers=f"{scripts}/dramatiq actors -p $WORKERS -t {threads}",
         ready="/healthz",
+        batch="/api/notifications/batch",
+        ours=True,
         env={
             "BIND": "127.0.0.1:$PORT",
             "SMTP_URL": "smtp://$SMTP_HOST:$SMTP_PORT?starttls=off",

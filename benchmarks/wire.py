@@ -19,23 +19,31 @@ class Endpoint:
     host: str
     port: int
     key: str = ""
+    path: str = PATH
 
     def post(self, recipient: str) -> bytes:
         """One request that creates a notification."""
-        body = BODY % recipient
+        return self._request(BODY % recipient)
+
+    def batch(self, prefix: str, items: int) -> bytes:
+        """One request that creates many, to `prefix`1@example.com and up."""
+        bodies = (BODY % f"{prefix}{n}@example.com" for n in range(1, items + 1))
+        return self._request(f'{{"items":[{",".join(bodies)}]}}')
+
+    def _request(self, body: str) -> bytes:
         proof = f"Authorization: Bearer {self.key}\r\n" if self.key else ""
         return (
-            f"POST {PATH} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
             f"{proof}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
 
 def endpoint(url: str) -> Endpoint:
-    """The host and port of an http:// URL; the key is NOTIFY_KEY of the environment, as for `notify`."""
+    """Where an http:// URL leads; without a path, to single notifications. The key is NOTIFY_KEY of the environment."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"{url!r} is not an http:// address")
-    return Endpoint(parts.hostname, parts.port or 80, os.environ.get("NOTIFY_KEY", ""))
+    return Endpoint(parts.hostname, parts.port or 80, os.environ.get("NOTIFY_KEY", ""), parts.path or PATH)
 
 
 def answer(buffer: bytes) -> tuple[int, bytes] | None:

@@ -1,0 +1,38 @@
+"""An ASGI application that does nothing but answer, and gunicorn's settings for it: the floor of accepting over HTTP.
+
+`gunicorn --config python:benchmarks.bare benchmarks.bare:app`: two workers of the same kind as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+workers = 2
+worker_class = "asgi"
+keepalive = 75
+control_socket_disable = True
+
+# As long as what a POST is answered with.
+ANSWER = (
+    b'{"id":1,"type":"email","recipient":"accept-64-1-000000001@example.com","status":"pending","retryCount":0}'.ljust(
+        600
+    )
+)
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
+START = {"type": "http.response.start", "status": 201, "headers": HEADERS}
+BODY = {"type": "http.response.body", "body": ANSWER}
+
+
+async def app(
+    scope: Mapping[str, Any],
+    receive: Callable[[], Awaitable[Mapping[str, Any]]],
+    send: Callable[[Mapping[str, Any]], Awaitable[None]],
+) -> None:
+    """Read the request and answer 201."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send(START)
+    await send(BODY)

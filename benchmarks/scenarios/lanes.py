@@ -1,0 +1,41 @@
+"""`high` under a full `bulk` lane: what benchmarks.lanes measures, beside the rest. Ours only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from benchmarks.figures import PERCENTILES, Figures, named
+from benchmarks.plan import Plan
+from benchmarks.rows import Row
+from benchmarks.system import System
+from benchmarks.target import ROOT
+
+
+def measure(system: System, plan: Plan) -> Figures:
+    """On servers of its own, whose settings it changes; in a process of its own, which it points at them."""
+    if not system.target.ours:
+        return {}
+    words = [sys.executable, "-m", "benchmarks.lanes", "--json", "--backlog", str(plan.lanes_backlog)]
+    said = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
+    figures: Figures = {}
+    for key, found in json.loads(said.splitlines()[-1]).items():
+        figures |= named(f"lanes {key}", found)
+    return figures
+
+
+def rows(plan: Plan) -> Iterator[Row]:
+    """One POST's wait alone, and beside a backlog."""
+    crowd = f"{plan.lanes_backlog:,}"
+    labels = {
+        "high": "`high`, nothing else to do",
+        "high-beside": f"`high`, {crowd} in the client's own `bulk`",
+        "normal": "`normal`, nothing else to do",
+        "normal-beside": f"`normal`, {crowd} in another client's `normal`",
+    }
+    for key, label in labels.items():
+        yield from (Row(f"{label}: {p} ms to mail", f"lanes {key} {p}") for p in PERCENTILES)
+        if key.endswith("beside"):
+            yield Row(f"{label}: of these left by then", f"lanes {key} left", compared=False)

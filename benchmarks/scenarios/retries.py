@@ -1,0 +1,53 @@
+"""A long backlog of which the mail server refuses some recipients at first (451), so that retries come in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.figures import Figures
+from benchmarks.plan import Plan
+from benchmarks.rows import Row, costs, fault_rows, saturated
+from benchmarks.scenarios import drain
+from benchmarks.system import System
+from tests.bells import Bells
+
+# The other systems' usual second; with our own 30 they would come when the backlog is gone.
+SOON = {"RETRY_MIN_BACKOFF": "1"}
+MOST = 0.8  # of the recipients: what the last retries wait for is no rate
+
+
+def measure(system: System, plan: Plan) -> Figures:
+    """One drain. Of our own system the bells as well: each id that is put into a queue is one."""
+    if not plan.retries_backlog:
+        return {}
+    with system.told(**SOON), system.prepared(), system.api():
+        if not system.target.ours:
+            return _drained(system, plan)
+        with Bells(system.stack.redis_url) as bells:
+            figures = _drained(system, plan)
+        return figures | {"retries bells": bells.rung / plan.retries_backlog}
+
+
+def _drained(system: System, plan: Plan) -> Figures:
+    found = drain.drained(system, "retries", plan.retries_backlog, refused=plan.retries_share)
+    # How much memory a drain takes, `drain` tells.
+    figures = {name: value for name, value in found.items() if not name.startswith("memory")}
+    return figures | {"retries rate": _rate(sorted(system.mailbox.times().values()))}
+
+
+def _rate(arrived: list[float]) -> float:
+    """Per second, until MOST of them had come."""
+    most = arrived[: int(len(arrived) * MOST)]
+    return (len(most) - 1) / max(most[-1] - most[0], 1e-9) if most else 0.0
+
+
+def rows(plan: Plan) -> Iterator[Row]:
+    """One block."""
+    label, key = f"drain of {plan.retries_backlog:,}, {plan.retries_share:.0%} refused once", "retries"
+    yield Row(f"{label}: per second, to the first {MOST:.0%}", f"{key} rate")
+    yield Row(f"{label}: s from worker start to the last", f"{key} seconds")
+    yield Row(f"{label}: bells each", f"{key} bells", compared=False)
+    yield from costs(label, key, "workers", "postgresql", "redis")
+    yield Row(f"{label}: transactions each", f"{key} commits")
+    yield from saturated(label, key)
+    yield from fault_rows(label, key)

@@ -1,0 +1,240 @@
+"""What each hot path costs in statements, transactions and round trips: exact, and the same on every machine.
+
+Seconds are for benchmarks/. Who makes one of these numbers grow changes the table below, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from actors.bell import messages
+from actors.broker import broker
+from actors.lanes import MAIN as QUEUE
+from actors.ledger import Ledger
+from api.gateway import Gateway
+from cli.servers.postgres import Postgres
+from cli.servers.valkey import Valkey
+from db import lifecycle
+from settings import Settings
+from tests import keys
+from tests.client import NOTIFICATIONS, Client
+from tests.eventually import eventually
+from tests.expense import Expense, Spending, log_statements, statements, transactions, unlogged
+from tests.integration.api import Api, running
+from tests.integration.rows import attempt, draft
+
+TABLE = {
+    # One INSERT, which is its own transaction. The bell: one MULTI with HSET and RPUSH, sent at once.
+    "a POST alone": Expense(statements=1, transactions=1, trips=1),
+    # The key is stored by the same INSERT.
+    "a POST with an Idempotency-Key": Expense(statements=1, transactions=1, trips=1),
+    # The INSERT that finds the key taken, and a SELECT of what it stands for. No bell.
+    "the same POST again": Expense(statements=2, transactions=2, trips=0),
+    # Five scripts more: the day is looked at, the rate and the day are counted, both are read for the headers.
+    "a POST alone, under a rate limit and a daily quota": Expense(statements=1, transactions=1, trips=6),
+    # BEGIN, one INSERT for all, COMMIT. All bells in one MULTI.
+    "a batch of 100": Expense(statements=3, transactions=1, trips=1),
+    # One INSERT for all, up to ACCEPT_BATCH of them. All bells in one MULTI.
+    "200 POSTs at the same moment": Expense(statements=1, transactions=1, trips=1),
+    # One UPDATE for the list.
+    "the claim of 50": Expense(statements=1, transactions=1, trips=0),
+    # One statement for the outcomes and the attempts of all that wait to be recorded.
+    "the settlement of 50": Expense(statements=1, transactions=1, trips=0),
+    # The fetch and the acknowledgement.
+    "a bell of 50 heard": Expense(statements=0, transactions=0, trips=2),
+}
+# Asked for at most once in KEY_CACHE or BACKLOG_INTERVAL seconds, however many requests come: no part of one.
+NOT_PER_REQUEST = ("FROM keys", "UPDATE keys", "backlog_counts")
+# Few messages, so that all of them fit into one write of redis-py, which Redis reads at once.
+SPREAD = 4
+NOTIFICATION = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logged(module_database_url: str) -> None:
+    log_statements(module_database_url)
+
+
+@pytest.fixture
+def spend(postgres_server: Postgres, redis_url: str) -> Iterator[Callable[[], Spending]]:
+    """Begins to count."""
+    assert postgres_server.log is not None
+    log = postgres_server.log
+    with redis.Redis.from_url(redis_url) as client:
+        client.ping()
+        broker.client.ping()  # What opening a connection says is said now.
+        yield lambda: Spending(log, client)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required", ring_spread=SPREAD) as api:
+        yield api
+
+
+@pytest.fixture
+def post(api: Api, redis_url: str) -> Iterator[Callable[..., None]]:
+    """Posts with a key; once already, so that all connections are open."""
+    with Client(api.port) as client:
+        client.key = str(keys.key(api.ledger))
+
+        def post(document: Any, path: str = NOTIFICATIONS, **headers: str) -> None:
+            answer = client.post(path, document, **headers)
+            assert answer.status == 201, answer.raw
+
+        with redis.Redis.from_url(redis_url) as bells:
+            post(NOTIFICATION)
+            post(NOTIFICATION, idempotency_key=str(uuid4()))
+            post({"items": [NOTIFICATION]}, f"{NOTIFICATIONS}/batch")
+            eventually(lambda: bells.hlen(f"dramatiq:{QUEUE}.msgs") == 3)
+            bells.flushall()
+        yield post
+
+
+def test_a_post_alone(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+    spent = spend()
+    post(NOTIFICATION)
+    spent.until_queued(QUEUE, 1)
+
+    assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone"]
+
+
+def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend: Callable[[], Spending]) -> None:
+    limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000}
+    with running(module_database_url, redis_url, auth="required", **limits) as api, Client(api.port) as client:
+        client.key = str(keys.key(api.ledger))
+        for rung in (1, 2):  # The first one brings Redis the scripts.
+            spent = spend()
+            assert client.post(NOTIFICATIONS, NOTIFICATION).status == 201
+            spent.until_queued(QUEUE, rung)
+        # While it runs: who hangs up is read from once more.
+        assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
+
+
+def test_a_post_with_a_key_and_the_same_again(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+    key, spent = str(uuid4()), spend()
+    post(NOTIFICATION, idempotency_key=key)
+    spent.until_queued(QUEUE, 1)
+    assert spent.total(NOT_PER_REQUEST) == TABLE["a POST with an Idempotency-Key"]
+
+    again = spend()
+    post(NOTIFICATION, idempotency_key=key)
+    assert again.total(NOT_PER_REQUEST) == TABLE["the same POST again"]
+
+
+def test_a_batch(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+    spent = spend()
+    post({"items": [NOTIFICATION] * 100}, f"{NOTIFICATIONS}/batch")
+    spent.until_queued(QUEUE, len(messages(range(100), SPREAD, 50)))
+
+    assert spent.total(NOT_PER_REQUEST) == TABLE["a batch of 100"]
+
+
+class Held:
+    """Keeps what needs a lock waiting until it is let go."""
+
+    def __init__(self, connection: Any, statement: str, *parameters: object) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._cursor.execute(statement, parameters)
+
+    def waits(self) -> bool:
+        """Whether somebody does."""
+        self._cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(self._cursor.fetchone()[0])
+
+    def let_go(self) -> None:
+        self._connection.rollback()
+
+
+@contextmanager
+def held(database_url: str, statement: str, *parameters: object) -> Iterator[Held]:
+    """From this statement on."""
+    with unlogged(database_url) as connection:
+        yield Held(connection, statement, *parameters)
+
+
+def test_200_posts_that_come_while_one_is_being_stored(
+    store: Settings, module_database_url: str, spend: Callable[[], Spending]
+) -> None:
+    gateway = Gateway(replace(store, ring_spread=SPREAD))
+    # It rings no bell, so that only those of the others are counted.
+    first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
+
+    async def accept(lock: Held) -> Expense:
+        storing = asyncio.create_task(gateway.accept(first))
+        await asyncio.to_thread(eventually, lock.waits)
+        spent = spend()
+        others = [asyncio.create_task(gateway.accept(draft(f"{n}@example.com"))) for n in range(200)]
+        await asyncio.sleep(0)  # Each of them has been asked for now.
+        lock.let_go()
+        await asyncio.gather(storing, *others)
+        spent.until_queued(QUEUE, len(messages(range(200), SPREAD, 50)))
+        return spent.total()
+
+    with held(module_database_url, "LOCK TABLE notifications IN SHARE MODE") as lock:
+        spent = asyncio.run(accept(lock))
+    gateway.close()
+
+    assert spent == TABLE["200 POSTs at the same moment"]
+
+
+def test_a_list_of_50_claimed_and_settled(
+    store: Settings, module_database_url: str, spend: Callable[[], Spending]
+) -> None:
+    ledger = Ledger(store, uuid4())
+    ids = [stored.id for stored in lifecycle.accept([draft() for _ in range(51)], 10)]
+    # What a flusher's new connection says is said now.
+    ledger.claim([])
+    claiming = spend()
+    [first, *others] = ledger.claim(ids)
+    assert len(others) == 50
+    assert claiming.total() == TABLE["the claim of 50"]
+
+    with held(module_database_url, "SELECT 1 FROM notifications WHERE id = %s FOR UPDATE", first.id) as lock:
+        settling = ledger.settle(lifecycle.sent(first, attempt()))
+        eventually(lock.waits)
+        spent = spend()
+        recording = [ledger.settle(lifecycle.sent(claimed, attempt())) for claimed in others]
+        lock.let_go()
+        assert all(recorded.result(10) for recorded in [settling, *recording])
+    ledger.close()
+
+    assert spent.total() == TABLE["the settlement of 50"]
+
+
+def test_a_bell_is_fetched_and_acknowledged(spend: Callable[[], Spending]) -> None:
+    consumer = broker.consume(QUEUE)
+    for size in (1, 50):  # The first one brings Redis the scripts.
+        broker.ring(messages(range(size), 1, 50))
+        spent = spend()
+        bell = next(consumer)
+        assert len(bell.args[0]) == size
+        consumer.ack(bell)
+        spent.until_queued(QUEUE, 0)
+
+    assert spent.total() == TABLE["a bell of 50 heard"]
+
+
+def test_the_log_is_counted_by_session() -> None:
+    log = (
+        "2026-01-01 00:00:00.000 UTC [7] LOG:  statement: BEGIN\n"
+        "2026-01-01 00:00:00.000 UTC [8] LOG:  statement: \n\t  UPDATE a\n\t  SET b = 'LOG:  statement: c'\n"
+        "2026-01-01 00:00:00.000 UTC [7] LOG:  execute <unnamed>: SELECT 1\n"
+        "2026-01-01 00:00:00.000 UTC [7] DETAIL:  parameters: $1 = '1'\n"
+        "2026-01-01 00:00:00.000 UTC [7] LOG:  statement: COMMIT\n"
+        "2026-01-01 00:00:00.000 UTC [9] LOG:  checkpoint starting: time\n"
+    )
+    said = statements(log)
+
+    assert [session for session, _ in said] == ["7", "8", "7", "7"]
+    assert transactions(said) == 2
