@@ -29,4 +29,5 @@ def store(bound: Settings) -> Iterator[Settings]:
             " callbacks, backlogs, templates, template_names, suppressions RESTART IDENTITY"
         )
         database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
+        database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
         yield bound
