@@ -185,7 +185,7 @@ class Settings:
     retention_batch: int = _between(1, 100_000, 2_000)
     retention_lock_timeout: float = _between(0.001, 10, 0.2)
     retention_patience: float = _between(1, 86_400, 3_600)
-    partition_size: int = _between(1_000, 1_000_000_000_000, 10_000_000)
+    partition_size: int = _between(1_000_000, 1_000_000_000_000, 10_000_000)
 
     public_url: str = ""
     unsubscribe_secret: str = _secret()

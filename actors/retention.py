@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import logs
 from db import retention
 from db.database import Unavailable, connection, database
-from db.retention import Bounds, Policy, Step
+from db.retention import Step
 from settings import Settings
 
 log = logs.get("retention")
-
-
-def policy(settings: Settings) -> Policy:
-    """The ages that are set; 0 is for ever. Half of the lateness is for the rows, the other half until the next sweep."""
-    ages = (settings.retention_sent, settings.retention_failed, settings.retention_cancelled)
-    return Policy(*(age or None for age in ages), lateness=settings.retention_lateness / 2)
-
-
-def bounds(settings: Settings) -> Bounds:
-    """What a round may take and hold."""
-    return Bounds(
-        batch=settings.retention_batch,
-        size=settings.partition_size,
-        lock_timeout=settings.retention_lock_timeout,
-        patience=settings.retention_patience,
-    )
 
 
 class Retention(threading.Thread):
@@ -58,23 +42,26 @@ class Retention(threading.Thread):
     def turn(self) -> None:
         """One round, unless it is another worker's."""
         with connection():
-            if not retention.take_turn(self._settings.retention_interval):
-                return
-            with closing(self._steps()) as steps:
-                began = time.monotonic()
-                for step in steps:
-                    _tell(step)
-                    retention.hold_turn()
-                    # As long as it took: at least half of the time is for the others.
-                    if self._ending.wait(time.monotonic() - began):
-                        return
-                    began = time.monotonic()
+            if retention.take_turn():
+                with closing(self._steps()) as steps:
+                    self._walk(steps)
+                retention.end_turn(self._settings.retention_interval)
 
-    def _steps(self) -> Iterator[Step]:
-        s = self._settings
-        yield from retention.look_after_blocks(policy(s), bounds(s))
-        if retention.sweep_due(s.retention_lateness / 2):
-            yield from retention.sweep(policy(s), bounds(s))
+    def _walk(self, steps: Iterator[Step]) -> None:
+        began = time.monotonic()
+        for step in steps:
+            _tell(step)
+            retention.hold_turn()
+            # As long as it took: at least half of the time is for the others.
+            if self._ending.wait(time.monotonic() - began):
+                return
+            began = time.monotonic()
+
+    def _steps(self) -> Generator[Step, None, None]:
+        policy, bounds = retention.policy(self._settings), retention.bounds(self._settings)
+        yield from retention.look_after_blocks(policy, bounds)
+        if retention.sweep_due(policy.lateness):
+            yield from retention.sweep(policy, bounds)
 
 
 def _tell(step: Step) -> None:

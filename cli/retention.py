@@ -8,10 +8,9 @@ from collections.abc import Iterable
 import click
 import orjson
 
-from actors.retention import bounds, policy
 from cli import show, store
 from db import retention as table
-from db.retention import Step
+from db.retention import Step, bounds, policy
 from settings import Settings
 
 COLUMNS = {"state": "STATE", "kept": "KEPT FOR"}
@@ -74,4 +73,4 @@ def _sentence(done: Counter[str], dry_run: bool) -> str:
     ]
     if held := done["contended blocks"]:
         lines.append(f"not dropped, because somebody was using the table: {held:,} blocks; run it again")
-    return "\n".join(lines).capitalize()
+    return "\n".join(line[0].upper() + line[1:] for line in lines)

@@ -48,8 +48,8 @@ _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doub
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
-_ANEW = """status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
-            next_attempt_at = now()"""
+_ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
+            {_UNCLAIMED}, next_attempt_at = now()"""
 
 # The failure that a retry ends stands only there from then on. Parameter: the key that the operator came with.
 _NOTED_RETRY = """INSERT INTO events (notification_id, name, detail)
@@ -116,7 +116,9 @@ def claim(
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            -- Of what is retried at this moment PostgreSQL checks the row as it failed before it finds the new one.
+            failure_reason = NULL, finished_at = NULL
         FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
              LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
@@ -148,7 +150,8 @@ def suppress(ids: Iterable[int]) -> list[int]:
         )
         UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
-            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            {_UNCLAIMED}
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
         RETURNING n.id, {TELL}

@@ -8,7 +8,7 @@ Call within `connection()`, outside of a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from db import blocks
 from db.blocks import TABLES, Block
 from db.database import Contended, database, hurrying, lasting, rows
 from db.models import FINAL
+from settings import Settings
 
 # Any constant will do, as long as no other advisory lock of one number has it.
 LOCK = 7_021_970
@@ -60,13 +61,31 @@ class Step(NamedTuple):
     block: int | None = None
 
 
-def take_turn(interval: float) -> bool:
-    """Of all workers that ask, one does it now; the next is due in `interval` seconds, unless `hold_turn` says later."""
+def policy(settings: Settings) -> Policy:
+    """The ages that are set. Half of RETENTION_LATENESS is a row's, half goes by until the next sweep."""
+    return Policy(
+        sent=settings.retention_sent or None,
+        failed=settings.retention_failed or None,
+        cancelled=settings.retention_cancelled or None,
+        lateness=settings.retention_lateness / 2,
+    )
+
+
+def bounds(settings: Settings) -> Bounds:
+    """What a round may take and hold."""
+    return Bounds(
+        batch=settings.retention_batch,
+        size=settings.partition_size,
+        lock_timeout=settings.retention_lock_timeout,
+        patience=settings.retention_patience,
+    )
+
+
+def take_turn() -> bool:
+    """Of all workers that ask, one does it now."""
     return bool(
         rows(
-            "UPDATE retention_turns SET due_at = now() + greatest(%s, %s) * interval '1 second'"
-            " WHERE due_at <= now() RETURNING true",
-            interval,
+            "UPDATE retention_turns SET due_at = now() + %s * interval '1 second' WHERE due_at <= now() RETURNING true",
             LEASE,
         )
     )
@@ -74,10 +93,12 @@ def take_turn(interval: float) -> bool:
 
 def hold_turn() -> None:
     """It takes longer: nobody else begins for LEASE seconds."""
-    rows(
-        "UPDATE retention_turns SET due_at = greatest(due_at, now() + %s * interval '1 second')",
-        LEASE,
-    )
+    end_turn(LEASE)
+
+
+def end_turn(interval: float) -> None:
+    """The next turn is due in so many seconds."""
+    rows("UPDATE retention_turns SET due_at = now() + %s * interval '1 second'", interval)
 
 
 def sweep_due(every: float) -> bool:
@@ -94,13 +115,13 @@ def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
         yield from _grown(bounds)
         for block in [b for b in blocks.listed() if _ripe(b, policy)]:
             try:
-                if _dropped(block, policy, bounds):
-                    yield Step("dropped", block.rows, block.first)
+                if (count := _dropped(block, policy, bounds)) is not None:
+                    yield Step("dropped", count, block.first)
             except Contended:
                 yield Step("contended", block.rows, block.first)
 
 
-def sweep(policy: Policy, bounds: Bounds) -> Iterator[Step]:
+def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
     """Delete rows that are past their time, oldest first, a step for each statement."""
     if not policy.ages:
         return
@@ -194,19 +215,21 @@ def _ripe(block: Block, policy: Policy) -> bool:
     return not newest or bool(newest[0][0])
 
 
-def _dropped(block: Block, policy: Policy, bounds: Bounds) -> bool:
-    """Whether it was, and not kept. Raises Contended."""
+def _dropped(block: Block, policy: Policy, bounds: Bounds) -> int | None:
+    """About how many notifications it had, or None where it holds one that must stay. Raises Contended."""
     with lasting(bounds.patience):
         _index(block)
         if _holds(block, policy, bounds.patience):
-            return False
+            return None
+    # As the index was built all were met.
+    [(count,)] = rows("SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = %s::regclass", _part(block))
     with hurrying(bounds.lock_timeout):
         blocks.lock()
         # Until now somebody may have had one of it sent again.
         if _holds(block, policy, bounds.lock_timeout):
-            return False
+            return None
         blocks.drop(block)
-    return True
+    return int(count)
 
 
 def _index(block: Block) -> None:
