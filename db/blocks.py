@@ -22,8 +22,11 @@ TABLES = {
     "attachments": "notification_id",
     "events": "notification_id",
 }
-# Of a block, so much is used when it is given its end: fewer rows to look at then, and more room until there.
+# Of a block, so much is used when it is given its end: little to look at then, and much room until there.
 BEGUN = 0.1
+# So much of a block is free at least. Between the first and the last lock of `grow`, a moment, ids past the end would
+# be refused: as many would have to be drawn while somebody keeps us from the last one, a dump perhaps.
+ROOM = 0.8
 _ALL = ", ".join(f"ONLY {table}" for table in TABLES)
 _BOUNDS = re.compile(r"FROM \((?:MINVALUE|'(-?\d+)')\) TO \((?:MAXVALUE|'(-?\d+)')\)")
 
@@ -70,7 +73,7 @@ def grow(size: int, lock_timeout: float, patience: float) -> Block | None:
     [(last,)] = rows("SELECT last_value FROM notifications_id_seq")
     if last < current.first + size * BEGUN:
         return None
-    end = current.first + size * (1 + (last - current.first + size // 2) // size)
+    end = current.first + size * (1 + int(last - current.first + size * ROOM) // size)
     with hurrying(lock_timeout):
         for table, key in TABLES.items():
             _bound(current.named(table), key, current.first, end)

@@ -107,11 +107,12 @@ def patiently() -> Iterator[None]:
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
     """Let the statements of this thread alone take so long; within `connection()`, and outside of a transaction."""
+    [(before,)] = rows("SELECT current_setting('statement_timeout')")
     rows("SELECT set_config('statement_timeout', %s, false)", f"{round(seconds * 1000)}ms")
     _lasting.seconds = seconds
     try:
         yield
-        rows("RESET statement_timeout")
+        rows("SELECT set_config('statement_timeout', %s, false)", before)
     finally:
         del _lasting.seconds
 

@@ -50,7 +50,7 @@ def test_a_block_that_has_begun_gets_its_end_ahead_of_the_ids_and_another_begins
 
 def test_what_belongs_to_a_notification_lies_in_its_block() -> None:
     old = failed()
-    rows("SELECT setval('notifications_id_seq', %s)", SIZE // 4)
+    rows("SELECT setval('notifications_id_seq', %s)", SIZE // 10)
     assert grow() is not None
     rows("SELECT setval('notifications_id_seq', %s)", SIZE)
     new = failed()

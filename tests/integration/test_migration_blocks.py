@@ -114,7 +114,7 @@ def test_the_first_block_is_given_its_end_and_goes_like_any_other() -> None:
     migrated()
     assert [(b.first, b.end) for b in blocks.listed()] == [(0, None)]
     begun = grown()
-    assert begun.first == SIZE
+    assert begun.first == 2 * SIZE
     kept = accepted()
     assert [step.what for step in retention.look_after_blocks(ALIKE, BOUNDS)] == ["dropped"]
     assert left() == kept
