@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import logs
-from db import retention
+from db import policy, retention
 from db.database import Unavailable, connection, database
-from db.retention import Step
+from db.policy import Step
 from settings import Settings
 
 log = logs.get("retention")
@@ -58,10 +58,10 @@ class Retention(threading.Thread):
             began = time.monotonic()
 
     def _steps(self) -> Generator[Step, None, None]:
-        policy, bounds = retention.policy(self._settings), retention.bounds(self._settings)
-        yield from retention.look_after_blocks(policy, bounds)
-        if retention.sweep_due(policy.lateness):
-            yield from retention.sweep(policy, bounds)
+        kept, bounds = policy.of(self._settings), policy.bounds(self._settings)
+        yield from retention.look_after_blocks(kept, bounds)
+        if retention.sweep_due(kept.lateness):
+            yield from retention.sweep(kept, bounds)
 
 
 def _tell(step: Step) -> None:

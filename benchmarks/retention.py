@@ -24,8 +24,8 @@ from benchmarks import report
 from benchmarks.servers import RacePostgres
 from db import blocks, database, lifecycle, migrations, retention
 from db.database import connection, rows
+from db.policy import Bounds, Policy, Step
 from db.records import Attempt, Draft
-from db.retention import Bounds, Policy, Step
 from settings import Settings
 
 OLD_GO = Policy(sent=86_400.0)
@@ -35,8 +35,8 @@ DRAFT = Draft("email", "someone@example.com", "Welcome", "Hello, and welcome. " 
 OLD = """
 INSERT INTO notifications (id, type, recipient, subject, message, status, attempt_count, created_at, finished_at,
                            next_attempt_at, dispatch_after)
-SELECT id, 'email', 'user' || mod(id, 100000) || '@example.com', 'Welcome', repeat('Hello, and welcome. ', 10), 'sent', 1,
-       now() - interval '100 days' + id * interval '0.1 seconds',
+SELECT id, 'email', 'user' || mod(id, 100000) || '@example.com', 'Welcome', repeat('Hello, and welcome. ', 10), 'sent',
+       1, now() - interval '100 days' + id * interval '0.1 seconds',
        now() - interval '100 days' + id * interval '0.1 seconds', NULL, NULL
 FROM generate_series(%s, %s) AS id
 """

@@ -9,8 +9,9 @@ import click
 import orjson
 
 from cli import show, store
+from db import policy
 from db import retention as table
-from db.retention import Step, bounds, policy
+from db.policy import Step
 from settings import Settings
 
 COLUMNS = {"state": "STATE", "kept": "KEPT FOR"}
@@ -26,12 +27,12 @@ def retention(as_json: bool, dry_run: bool) -> None:
     Workers do the same every RETENTION_INTERVAL. Safe to run beside them, to stop, and to run again.
     """
     with store.opened() as chosen:
-        asked = policy(chosen)._replace(lateness=0)
+        asked, bounds = policy.of(chosen)._replace(lateness=0), policy.bounds(chosen)
         if dry_run:
             done = _sum(table.estimate(asked))
         else:
-            done = _sum(table.look_after_blocks(asked, bounds(chosen)))
-            done += _sum(table.sweep(asked, bounds(chosen)))
+            done = _sum(table.look_after_blocks(asked, bounds))
+            done += _sum(table.sweep(asked, bounds))
     if as_json:
         click.echo(orjson.dumps({"dryRun": dry_run, "kept": dict(_kept(chosen)), **_shown(done)}).decode())
     else:
@@ -48,7 +49,7 @@ def _sum(steps: Iterable[Step]) -> Counter[str]:
 
 
 def _kept(chosen: Settings) -> list[tuple[str, float | None]]:
-    ages = policy(chosen).ages
+    ages = policy.of(chosen).ages
     return [(state, ages.get(state)) for state in ("sent", "failed", "cancelled")]
 
 

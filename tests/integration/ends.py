@@ -11,7 +11,7 @@ import psycopg2
 from db import blocks, lifecycle, retention
 from db.blocks import Block
 from db.database import rows
-from db.retention import Bounds, Policy, Step
+from db.policy import Bounds, Policy, Step
 from settings import Settings
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt
 

@@ -42,8 +42,8 @@ def crowd(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None
         database.bind(settings)
         with database.connection():
             size = COUNT // request.param
-            for block in range(1, request.param):
-                database.rows("SELECT setval('notifications_id_seq', %s)", int((block - 0.85) * size))
+            for number in range(1, request.param):
+                database.rows("SELECT setval('notifications_id_seq', %s)", int((number - 0.85) * size))
                 assert blocks.grow(size, 1, 10)
             database.rows("SELECT setval('notifications_id_seq', 1)")
             database.rows(CROWD, COUNT)

@@ -16,7 +16,7 @@ from peewee import OperationalError
 from db import idempotency, lifecycle, reports, retention, timeline
 from db.database import connection, database, rows
 from db.idempotency import Key, Post, Refusal, accept_once
-from db.retention import Policy, Step
+from db.policy import Policy, Step
 from settings import Settings
 from tests.eventually import eventually
 from tests.integration.ends import ALIKE, BOUNDS, DAY, Elsewhere, aged, ended, left, orphans, removed

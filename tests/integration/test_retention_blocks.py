@@ -12,7 +12,7 @@ from actors.retention import Retention
 from db import blocks, lifecycle, reports, retention
 from db.database import connection, database, rows
 from db.models import FINAL
-from db.retention import Policy, Step
+from db.policy import Policy, Step
 from settings import Settings
 from tests.environment import configured
 from tests.integration.ends import (
