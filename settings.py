@@ -178,6 +178,16 @@ class Settings:
     render_waiting: int = _between(1, 100_000, 1_000)
 
     suppressions_limit: int = _between(1, 1_000_000_000, 1_000_000)
+    retention_sent: float = _between(0, 3_153_600_000, 0)
+    retention_failed: float = _between(0, 3_153_600_000, 0)
+    retention_cancelled: float = _between(0, 3_153_600_000, 0)
+    retention_lateness: float = _between(0, 31_536_000, 86_400)
+    retention_interval: float = _between(1, 86_400, 300)
+    retention_batch: int = _between(1, 100_000, 2_000)
+    retention_lock_timeout: float = _between(0.001, 10, 0.2)
+    retention_patience: float = _between(1, 86_400, 3_600)
+    partition_size: int = _between(1_000_000, 1_000_000_000_000, 10_000_000)
+
     public_url: str = ""
     unsubscribe_secret: str = _secret()
     key_cache: float = _between(0, 1, 0.5)

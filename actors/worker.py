@@ -20,6 +20,7 @@ from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
 from actors.lanes import LaneQueue
 from actors.ledger import Ledger
+from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, migrations
 from db.models import CALLBACK
@@ -54,10 +55,13 @@ class WorkerProcess(Middleware):
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
+        self._retention = Retention(current)
+        self._retention.start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._ledger.stop()
+        self._retention.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "pause": "cli.control:pause",
     "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
+    "retention": "cli.retention:retention",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +24,15 @@ from peewee import (
 )
 from psycopg2 import OperationalError as NoAnswer
 from psycopg2 import ProgrammingError
-from psycopg2.errors import DeadlockDetected, LockNotAvailable
+from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, parse_dsn, set_wait_callback
 
 from settings import Settings, SettingsError
 
 database = PostgresqlDatabase(None, autoconnect=False)
+
+# `seconds`: how long the statements of this thread may take, where they may take long.
+_lasting = threading.local()
 
 # A child must not speak over its parent's connections.
 os.register_at_fork(after_in_child=database.dispose)
@@ -61,7 +65,8 @@ def bind(settings: Settings) -> None:
     statement_timeout = int(settings.db_statement_timeout * 1000)
     database.init(
         url,
-        options=f"-c statement_timeout={statement_timeout} -c timezone=UTC",
+        # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
+        options=f"-c statement_timeout={statement_timeout} -c timezone=UTC -c constraint_exclusion=off",
         application_name="notification-system",
     )
 
@@ -76,7 +81,8 @@ class _Patience:
         self._connecting, self._answering = connecting, answering
 
     def __call__(self, conn: Any) -> None:
-        seconds = self._connecting if conn.status == STATUS_SETUP else self._answering
+        answering = getattr(_lasting, "seconds", self._answering)
+        seconds = self._connecting if conn.status == STATUS_SETUP else answering
         deadline = time.monotonic() + seconds
         poll = select.poll()
         while (state := conn.poll()) != POLL_OK:
@@ -96,6 +102,19 @@ def patiently() -> Iterator[None]:
         yield
     finally:
         set_wait_callback(impatient)
+
+
+@contextmanager
+def lasting(seconds: float) -> Iterator[None]:
+    """Let the statements of this thread alone take so long; within `connection()`, and outside of a transaction."""
+    [(before,)] = rows("SELECT current_setting('statement_timeout')")
+    rows("SELECT set_config('statement_timeout', %s, false)", f"{round(seconds * 1000)}ms")
+    _lasting.seconds = seconds
+    try:
+        yield
+        rows("SELECT set_config('statement_timeout', %s, false)", before)
+    finally:
+        del _lasting.seconds
 
 
 @contextmanager
@@ -121,6 +140,23 @@ def connection() -> Iterator[None]:
         raise Unavailable(_first_line(error)) from None
     except (DataError, IntegrityError) as error:
         raise Unacceptable(_first_line(error)) from None
+
+
+@contextmanager
+def hurrying(lock_timeout: float) -> Iterator[None]:
+    """A transaction that waits for no lock longer than so many seconds.
+
+    Raises:
+        Contended: a lock was not to be had, or a statement has used up the time that it was given; nothing happened.
+    """
+    try:
+        with database.atomic():
+            rows("SELECT set_config('lock_timeout', %s, true)", f"{max(1, round(lock_timeout * 1000))}ms")
+            yield
+    except OperationalError as error:
+        if isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected, QueryCanceled)):
+            raise Contended(_first_line(error)) from None
+        raise
 
 
 def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:

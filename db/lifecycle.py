@@ -48,14 +48,17 @@ _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doub
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
-_ANEW = """status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
-            next_attempt_at = now()"""
+_ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
+            {_UNCLAIMED}, next_attempt_at = now()"""
 
 # The failure that a retry ends stands only there from then on. Parameter: the key that the operator came with.
 _NOTED_RETRY = """INSERT INTO events (notification_id, name, detail)
             SELECT id, 'retried', jsonb_build_object(
                 'failureReason', failure_reason, 'failedAt', finished_at, 'keyId', %s::bigint)
             FROM redriven JOIN failed USING (id)"""
+
+# Nothing that the ids do not say already, but it keeps the planner from the blocks that hold none of them.
+_WITHIN = "n.id BETWEEN %s AND %s"
 
 _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
@@ -113,10 +116,12 @@ def claim(
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            -- Of what is retried at this moment PostgreSQL checks the row as it failed before it finds the new one.
+            failure_reason = NULL, finished_at = NULL
         FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
              LEFT JOIN {listed("asked")} ON true
-        WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
         RETURNING {_CLAIMED}
@@ -126,6 +131,7 @@ def claim(
         str(worker),
         list(numbers),
         list(numbers.values()),
+        *_span(numbers),
     )
     return sorted(Claimed(*row) for row in claimed)
 
@@ -135,6 +141,7 @@ def suppress(ids: Iterable[int]) -> list[int]:
 
     For whoever has asked to claim them and was refused: the bell of such a row is rung until it is moved.
     """
+    given = list(ids)
     return _ids(
         f"""
         WITH asked AS MATERIALIZED (
@@ -143,12 +150,14 @@ def suppress(ids: Iterable[int]) -> list[int]:
         )
         UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
-            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false
+            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            {_UNCLAIMED}
         FROM asked, {listed("asked")}
-        WHERE n.id = asked.id AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
         RETURNING n.id, {TELL}
         """,
-        list(ids),
+        given,
+        *_span(given),
     )
 
 
@@ -197,7 +206,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 dispatch_after = now() + (v.delay + %s) * interval '1 second',
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
-            WHERE n.id = held.id AND held.status = 'processing'
+            WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
             RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL}
         ), bounced AS (
             {_BOUNCED}
@@ -213,6 +222,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         *_columns([s.values(now) for s in settlements]),
         [s.id for s in settlements],
         grace,
+        *_span(s.id for s in settlements),
     )
     owned = {row[0] for row in recorded}
     return {(s.id, s.claim) for s in settlements if s.id in owned}
@@ -228,7 +238,7 @@ def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         WITH {_HELD}
         UPDATE notifications AS n SET in_doubt_since = now()
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
-        WHERE n.id = held.id AND held.status = 'processing'
+        WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
         RETURNING n.id
         """,
         *_by_claim(claims),
@@ -244,7 +254,7 @@ def release(claims: Sequence[tuple[int, int]]) -> list[int]:
         UPDATE notifications AS n
         SET {_HANDED_BACK}
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
-        WHERE n.id = held.id AND held.status = 'processing'
+        WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
         RETURNING n.id
         """,
         *_by_claim(claims),
@@ -513,9 +523,14 @@ def redrive_all(
     return sorted(Position(*row) for row in moved)
 
 
-def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[list[int], list[int], list[int]]:
+def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[object, ...]:
     ids, numbers = [id for id, _ in claims], [claim for _, claim in claims]
-    return ids, ids, numbers
+    return ids, ids, numbers, *_span(ids)
+
+
+def _span(ids: Iterable[int]) -> tuple[int, int]:
+    among = list(ids)
+    return min(among, default=0), max(among, default=0)
 
 
 def _columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:

@@ -29,4 +29,15 @@ def store(bound: Settings) -> Iterator[Settings]:
             " callbacks, backlogs, templates, template_names, suppressions, suppression_counts RESTART IDENTITY"
         )
         database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
+        database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
         yield bound
+
+
+@pytest.fixture
+def own_store(database_url: str) -> Iterator[Settings]:
+    """As `store`, in a database of the test's own: what changes tables does not concern the next test."""
+    with configured(database_url=database_url) as settings:
+        database.bind(settings)
+        with database.connection():
+            yield settings
+        database.database.close()

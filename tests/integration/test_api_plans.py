@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from db import database, reports
+from db import blocks, database, reports
 from db.reports import Position
 from tests.environment import configured
 from tests.servers import Databases
@@ -37,13 +37,20 @@ Query = tuple[str, list[Any]]
 EARLY, LATE = datetime(2024, 1, 1, 6, tzinfo=UTC), datetime(2024, 1, 2, 6, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def crowd(databases: Databases) -> Iterator[None]:
+@pytest.fixture(scope="module", params=[1, 3], ids=["one block", "three blocks"])
+def crowd(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None]:
     with databases.new() as url, configured(database_url=url) as settings:
         database.bind(settings)
         with database.connection():
+            size = COUNT // request.param
+            for number in range(1, request.param):
+                database.rows("SELECT setval('notifications_id_seq', %s)", int((number - 0.85) * size))
+                assert blocks.grow(size, 1, 10)
+            database.rows("SELECT setval('notifications_id_seq', 1)")
             database.rows(CROWD, COUNT)
-            database.rows("ANALYZE notifications")
+            # As autovacuum does, which looks at blocks only.
+            for block in blocks.listed():
+                database.rows(f"ANALYZE {block.named('notifications')}")
             yield
         database.database.close()
 
@@ -81,19 +88,19 @@ def test_a_page_is_read_from_an_index(
     plan = explained(caplog, filters, after)
 
     assert "Index Scan" in plan, plan
-    assert "Sort" not in plan, plan
+    assert "-> Sort" not in plan.replace("->  ", "-> "), plan  # A Merge Append has a Sort Key, and sorts nothing.
     assert "Seq Scan" not in plan, plan
 
 
 @pytest.mark.parametrize(
     ("filters", "index"),
     [
-        ({"tags": ["tag500"]}, "notifications_tags"),
-        ({"tags": ["tag500", "common"], "status": "sent"}, "notifications_tags"),
-        ({"metadata": {"order": "4200"}}, "notifications_metadata"),
-        ({"lane": "high"}, "notifications_priority"),
-        ({"lane": "bulk", "created_to": LATE}, "notifications_priority"),
-        ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "notifications_metadata"),
+        ({"tags": ["tag500"]}, "_tags"),
+        ({"tags": ["tag500", "common"], "status": "sent"}, "_tags"),
+        ({"metadata": {"order": "4200"}}, "_metadata"),
+        ({"lane": "high"}, "_priority"),
+        ({"lane": "bulk", "created_to": LATE}, "_priority"),
+        ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "_metadata"),
     ],
     ids=str,
 )

@@ -56,6 +56,19 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     return results
 
 
+def test_a_claim_at_the_moment_of_an_operator_s_retry_takes_the_row_or_leaves_it() -> None:
+    for _ in range(ROUNDS * 4):
+        id = failed()
+        taken = [partial(lifecycle.claim, [id], uuid4())] * 2
+        *claims, moved = sorted(at_once([partial(lifecycle.redrive, id, CLIENT, GRACE), *taken]), key=_is_verdict)
+        assert moved is True
+        assert sum(map(len, claims)) == (status(id) == "processing")
+
+
+def _is_verdict(outcome: object) -> bool:
+    return isinstance(outcome, bool)
+
+
 def test_of_many_that_claim_the_same_rows_each_row_goes_to_one() -> None:
     for _ in range(ROUNDS):
         ids = accepted(20)

@@ -1,0 +1,71 @@
+"""Retention, every so often: one worker process in its turn looks after blocks and deletes what is past its time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+import logs
+from db import policy, retention
+from db.database import Unavailable, connection, database
+from db.policy import Step
+from settings import Settings
+
+log = logs.get("retention")
+
+
+class Retention(threading.Thread):
+    """One thread beside upkeep, whose heartbeat must not wait for it. It has a connection while it is at work."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="retention", daemon=True)
+        self._settings, self._ending = settings, threading.Event()
+
+    def run(self) -> None:
+        while not self._ending.wait(self._settings.retention_interval):
+            try:
+                self.turn()
+            except Unavailable as error:
+                log.warning("retention.not_done", error=str(error))
+            except Exception:
+                # What is wrong now may be right the next time.
+                log.exception("retention.failed")
+            finally:
+                database.close()
+
+    def stop(self) -> None:
+        """No further step. Nobody waits for the one under way: what it has not done is done later."""
+        self._ending.set()
+
+    def turn(self) -> None:
+        """One round, unless it is another worker's."""
+        with connection():
+            if retention.take_turn():
+                with closing(self._steps()) as steps:
+                    self._walk(steps)
+                retention.end_turn(self._settings.retention_interval)
+
+    def _walk(self, steps: Iterator[Step]) -> None:
+        began = time.monotonic()
+        for step in steps:
+            _tell(step)
+            retention.hold_turn()
+            # As long as it took: at least half of the time is for the others.
+            if self._ending.wait(time.monotonic() - began):
+                return
+            began = time.monotonic()
+
+    def _steps(self) -> Generator[Step, None, None]:
+        kept, bounds = policy.of(self._settings), policy.bounds(self._settings)
+        yield from retention.look_after_blocks(kept, bounds)
+        if retention.sweep_due(kept.lateness):
+            yield from retention.sweep(kept, bounds)
+
+
+def _tell(step: Step) -> None:
+    if step.what != "deleted":
+        log.info(f"retention.{step.what}", block=step.block, rows=step.rows)
+    elif step.rows:
+        log.info("retention.deleted", rows=step.rows)

@@ -1,0 +1,218 @@
+"""Retention: what has come to its end is kept for a while, by state, and removed with all that belongs to it.
+
+A block of which every row is past its time is dropped: that takes milliseconds, whatever it holds, and
+leaves nothing to clean up. What is past its time in other blocks is deleted row by row, some at a time.
+Nothing that is pending or being sent is ever removed, however old it is. Two of these at once are safe.
+Call within `connection()`, outside of a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from db import blocks
+from db.blocks import TABLES, Block
+from db.database import Contended, database, hurrying, lasting, rows
+from db.models import FINAL
+from db.policy import Bounds, Policy, Step
+
+# Any constant will do, as long as no other advisory lock of one number has it.
+LOCK = 7_021_970
+LEASE = 60.0  # seconds: then another worker takes over, if the one that took the turn has died
+
+
+def take_turn() -> bool:
+    """Of all workers that ask, one does it now."""
+    return bool(
+        rows(
+            "UPDATE retention_turns SET due_at = now() + %s * interval '1 second' WHERE due_at <= now() RETURNING true",
+            LEASE,
+        )
+    )
+
+
+def hold_turn() -> None:
+    """It takes longer: nobody else begins for LEASE seconds."""
+    end_turn(LEASE)
+
+
+def end_turn(interval: float) -> None:
+    """The next turn is due in so many seconds."""
+    rows("UPDATE retention_turns SET due_at = now() + %s * interval '1 second'", interval)
+
+
+def sweep_due(every: float) -> bool:
+    """Whether the last sweep that came to its end began that many seconds ago."""
+    [(due,)] = rows("SELECT coalesce(swept_at < now() - %s * interval '1 second', true) FROM retention_turns", every)
+    return bool(due)
+
+
+def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
+    """Begin a block where it is time to, and drop those that are past their time; nothing while another is at it."""
+    with _alone() as alone:
+        if not alone:
+            return
+        yield from _grown(bounds)
+        for block in [b for b in blocks.listed() if _ripe(b, policy)]:
+            try:
+                if (count := _dropped(block, policy, bounds)) is not None:
+                    yield Step("dropped", count, block.first)
+            except Contended:
+                yield Step("contended", block.rows, block.first)
+
+
+def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
+    """Delete rows that are past their time, oldest first, a step for each statement."""
+    if not policy.ages:
+        return
+    [(begun,)] = rows("SELECT now()")
+    after, oldest = 0, min(policy.ages.values()) + policy.lateness
+    while True:
+        [(last, old)] = rows(
+            "SELECT max(id), bool_or(created_at < now() - %s * interval '1 second')"
+            " FROM (SELECT id, created_at FROM notifications WHERE id > %s ORDER BY id LIMIT %s) AS next",
+            *(oldest, after, bounds.batch),
+        )
+        # Ids grow with time: those that come after are younger still.
+        if not old:
+            break
+        yield Step("deleted", _delete(after, last, policy))
+        after = last
+    rows("UPDATE retention_turns SET swept_at = %s", begun)
+
+
+def estimate(policy: Policy) -> Iterator[Step]:
+    """About what would be done, as PostgreSQL knows it without counting."""
+    for block in blocks.listed():
+        if _ripe(block, policy):
+            yield Step("dropped", block.rows, block.first)
+        elif policy.ages:
+            yield Step("deleted", _estimated(block, policy), block.first)
+
+
+def past(row: str) -> str:
+    """As SQL: whether the row is past its time. Parameters: the ages of FINAL in order, and the lateness."""
+    ages = " ".join(f"WHEN '{state}' THEN %s::float8" for state in FINAL)
+    return f"{row}.finished_at < now() - (CASE {row}.status {ages} END + %s) * interval '1 second'"
+
+
+def _ages(policy: Policy, lateness: float = 0) -> tuple[float | None, ...]:
+    return *(getattr(policy, state) for state in FINAL), lateness
+
+
+def _delete(after: int, last: int, policy: Policy) -> int:
+    """Those after `after`, up to `last`; what another transaction is moving is left for the next time."""
+    among = (after, last)
+    children = ", ".join(
+        f"{table}_gone AS (DELETE FROM {table} WHERE {key} > %s AND {key} <= %s AND {key} IN (SELECT id FROM old))"
+        for table, key in TABLES.items()
+        if table != "notifications"
+    )
+    gone = rows(
+        f"""
+        WITH old AS MATERIALIZED (
+            SELECT id FROM notifications AS n
+            WHERE id > %s AND id <= %s AND status = ANY(%s) AND {past("n")} ORDER BY id FOR UPDATE SKIP LOCKED
+        ), {children}
+        DELETE FROM notifications AS n USING old
+        WHERE n.id > %s AND n.id <= %s AND n.id = old.id AND n.status = ANY(%s)
+        RETURNING n.id
+        """,
+        *(*among, list(FINAL), *_ages(policy, policy.lateness)),
+        *among * (len(TABLES) - 1),
+        *(*among, list(FINAL)),
+    )
+    return len(gone)
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether nobody else looks after blocks, who is kept from it until the end."""
+    [(alone,)] = rows("SELECT pg_try_advisory_lock(%s)", LOCK)
+    try:
+        yield alone
+    finally:
+        if alone:
+            rows("SELECT pg_advisory_unlock(%s)", LOCK)
+
+
+def _grown(bounds: Bounds) -> Iterator[Step]:
+    try:
+        begun = blocks.grow(bounds.size, bounds.lock_timeout, bounds.patience)
+    except Contended:
+        yield Step("contended")
+    else:
+        if begun is not None:
+            yield Step("begun", block=begun.first)
+
+
+def _ripe(block: Block, policy: Policy) -> bool:
+    """Whether it has its end, and its newest row is past its time: a quick look."""
+    if block.end is None or not policy.ages:
+        return False
+    newest = rows(f"SELECT {past('n')} FROM {_part(block)} AS n ORDER BY id DESC LIMIT 1", *_ages(policy))
+    # An empty one has none to keep.
+    return not newest or bool(newest[0][0])
+
+
+def _dropped(block: Block, policy: Policy, bounds: Bounds) -> int | None:
+    """About how many notifications it had, or None where it holds one that must stay. Raises Contended."""
+    with lasting(bounds.patience):
+        _index(block)
+        if _holds(block, policy, bounds.patience):
+            return None
+    # As the index was built all were met.
+    [(count,)] = rows("SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = %s::regclass", _part(block))
+    with hurrying(bounds.lock_timeout):
+        blocks.lock()
+        # Until now somebody may have had one of it sent again.
+        if _holds(block, policy, bounds.lock_timeout):
+            return None
+        blocks.drop(block)
+    return int(count)
+
+
+def _index(block: Block) -> None:
+    """What answers `_holds` at once. Only here: while rows are being sent they need not pay for it."""
+    name = f"{_part(block)}_finished"
+    [(valid,)] = rows("SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s))", name)
+    if valid:
+        return
+    rows(f"DROP INDEX IF EXISTS {name}")
+    rows(f"CREATE INDEX CONCURRENTLY {name} ON {_part(block)} USING brin (finished_at)")
+
+
+def _holds(block: Block, policy: Policy, seconds: float) -> bool:
+    """Whether it holds a row that must stay; to be known in so many seconds. Each question has an index for it."""
+    part, ages = _part(block), policy.ages
+    conditions = ["status = 'pending'", "status = 'processing'"]
+    conditions += [f"status = '{state}'" for state in FINAL if state not in ages]
+    conditions += [f"status = '{state}' AND finished_at >= now() - %s * interval '1 second'" for state in ages]
+    with database.atomic():
+        before = rows("SELECT current_setting('statement_timeout')")
+        rows("SELECT set_config('enable_seqscan', 'off', true)")
+        rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(seconds * 1000))}ms")
+        [(holds,)] = rows(
+            f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {part} WHERE {condition})' for condition in conditions)}",
+            *ages.values(),
+        )
+        rows("SELECT set_config('statement_timeout', %s, true)", *before[0])
+    return bool(holds)
+
+
+def _estimated(block: Block, policy: Policy) -> int:
+    count = 0
+    for state, age in policy.ages.items():
+        [(plan,)] = rows(
+            f"EXPLAIN (FORMAT JSON) SELECT FROM {_part(block)}"
+            " WHERE status = %s AND finished_at < now() - %s * interval '1 second'",
+            state,
+            age + policy.lateness,
+        )
+        count += int(plan[0]["Plan"]["Plan Rows"])
+    return count
+
+
+def _part(block: Block) -> str:
+    return block.named("notifications")

@@ -1,0 +1,159 @@
+"""Blocks: every id has a place, whoever looks after them or not, and the newest is given its end in time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from db import blocks, lifecycle, reports
+from db.blocks import TABLES
+from db.database import Contended, Unavailable, connection, rows
+from db.idempotency import Key, Post, accept_once
+from settings import Settings
+from tests.integration.ends import BOUNDS, DAY, SIZE, Elsewhere, ended, grown
+from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, draft, failed, history, status
+
+pytestmark = pytest.mark.usefixtures("own_store")
+
+
+def grow() -> blocks.Block | None:
+    return blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.patience)
+
+
+def bounds() -> list[tuple[int, int | None]]:
+    return [(block.first, block.end) for block in blocks.listed()]
+
+
+def places(table: str) -> list[tuple[str, int]]:
+    return rows(f"SELECT tableoid::regclass::text, {TABLES[table]} FROM {table} ORDER BY 2")
+
+
+def test_a_new_database_has_one_block_for_all_ids() -> None:
+    assert bounds() == [(0, None)]
+
+
+def test_a_block_that_has_hardly_begun_is_left_as_it_is() -> None:
+    accepted(SIZE // 10 - 1)
+    assert grow() is None
+    assert bounds() == [(0, None)]
+
+
+def test_a_block_that_has_begun_gets_its_end_ahead_of_the_ids_and_another_begins_there() -> None:
+    accepted(SIZE // 10)
+    assert grow() == (SIZE, None, 0, 0)
+    assert bounds() == [(0, SIZE), (SIZE, None)]
+    assert grow() is None
+
+
+def test_what_belongs_to_a_notification_lies_in_its_block() -> None:
+    old = failed()
+    rows("SELECT setval('notifications_id_seq', %s)", SIZE // 10)
+    assert grow() is not None
+    rows("SELECT setval('notifications_id_seq', %s)", SIZE)
+    new = failed()
+    accept_once([Post(draft()._replace(contents=(b"x",)), Key("k", b""))], GRACE, 1)
+    for id in (old, new):
+        assert lifecycle.redrive(id, CLIENT, GRACE)
+
+    assert places("notifications") == [(f"notifications_{n}", i) for n, i in ((0, old), (SIZE, new), (SIZE, new + 1))]
+    assert places("attempts") == [("attempts_0", old), (f"attempts_{SIZE}", new)]
+    assert places("events") == [("events_0", old), (f"events_{SIZE}", new)]
+    assert places("attachments") == [(f"attachments_{SIZE}", new + 1)]
+
+
+def test_a_list_of_ids_from_two_blocks_is_claimed_settled_and_released_as_one() -> None:
+    ids = accepted(SIZE // 2)[-3:]
+    grown()
+    ids += accepted(3)
+    held = lifecycle.claim(ids, WORKER)
+    assert [claimed.id for claimed in held] == ids
+    done, back = held[1:5], [held[0], held[5]]
+    assert len(lifecycle.settle([lifecycle.sent(c, attempt()) for c in done], GRACE, time.monotonic())) == 4
+    assert sorted(lifecycle.release([(c.id, c.claim) for c in back])) == [ids[0], ids[5]]
+    assert [status(id) for id in ids] == ["pending", "sent", "sent", "sent", "sent", "pending"]
+    assert history(ids[1]) == ["sent"]
+
+
+def test_the_list_goes_from_block_to_block() -> None:
+    ids = ended(count=SIZE // 2)
+    grown()
+    ids += ended(ago=DAY, count=5)
+    page = reports.newest(CLIENT, {}, None, 10)
+    after = reports.Position(page[-1]["created_at"], page[-1]["id"])
+    found = [row["id"] for row in page + reports.newest(CLIENT, {}, after, SIZE)]
+    assert found == sorted(ids, reverse=True)
+
+
+def test_without_anybody_to_look_after_blocks_all_is_accepted_and_the_next_to_come_puts_it_right() -> None:
+    ids = accepted(5 * SIZE)
+    assert bounds() == [(0, None)]
+    assert grow() is not None
+    [(first, end), (begun, none)] = bounds()
+    assert (first, end, none) == (0, begun, None)
+    assert begun >= ids[-1] + SIZE // 2
+    assert lifecycle.claim(ids[-1:], WORKER)
+
+
+def test_whoever_uses_the_table_for_long_is_not_waited_for_and_others_go_on(own_store: Settings) -> None:
+    accepted(SIZE // 2)
+    with Elsewhere(own_store) as other:
+        other.run("SELECT count(*) FROM attempts")
+        with pytest.raises(Contended), connection():
+            grow()
+        assert accepted(SIZE)
+    assert grow() is not None
+
+
+def test_a_worker_that_dies_in_between_leaves_room_and_the_next_one_does_it() -> None:
+    ids = accepted(SIZE // 2)
+    with mock.patch.object(blocks, "_cut", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        grow()
+    assert bounds() == [(0, None)]
+    ids += accepted(SIZE // 4)
+    begun = grow()
+    assert begun is not None
+    assert begun.first > ids[-1]
+    assert rows("SELECT conname FROM pg_constraint WHERE conname = 'block_bounds'") == []
+    rows("SELECT setval('notifications_id_seq', %s)", begun.first)
+    assert places("notifications")[-1][1] < begun.first <= accepted()[0]
+
+
+def test_growing_that_is_stopped_by_a_lost_connection_changes_nothing() -> None:
+    accepted(SIZE // 2)
+    with pytest.raises(Unavailable), connection(), mock.patch.object(blocks, "_cut", side_effect=_hang_up):
+        grow()
+    with connection():
+        assert bounds() == [(0, None)]
+        assert grow() is not None
+
+
+def _hang_up(*_: object) -> None:
+    rows("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_block_has_all_that_the_whole_table_has_also_what_came_later() -> None:
+    rows("ALTER TABLE notifications ADD COLUMN later integer NOT NULL DEFAULT 7 CHECK (later > 6)")
+    rows("CREATE INDEX notifications_later ON notifications (later)")
+    accepted(SIZE // 2)
+    begun = grown()
+    for table in TABLES:
+        whole, *parts = (_shape(name) for name in (table, f"{table}_0", begun.named(table)))
+        assert all(part == whole for part in parts)
+
+
+def _shape(table: str) -> list[list[tuple[Any, ...]]]:
+    """Columns, indexes and checks, without names."""
+    return [
+        rows(sql, table)
+        for sql in (
+            "SELECT attname, atttypid, attnotnull, attstorage FROM pg_attribute"
+            " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+            "SELECT regexp_replace(pg_get_indexdef(indexrelid), '^.* USING ', ''), indisunique FROM pg_index"
+            " WHERE indrelid = %s::regclass ORDER BY 1",
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
+            " AND contype = 'c' ORDER BY 1",
+        )
+    ]

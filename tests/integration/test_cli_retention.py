@@ -1,0 +1,82 @@
+"""`notify retention`, on a database of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import notify
+from db.database import bind, connection, database, rows
+from settings import Settings
+from tests.environment import configured
+from tests.integration.ends import DAY, Elsewhere, ended, full_block, left
+
+pytestmark = pytest.mark.usefixtures("own_store")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(own_store: Settings) -> Run:
+    """The command with these settings; this thread's connection is open again afterwards."""
+
+    def retention(*words: str, **values: object) -> Result:
+        database.close()
+        with configured(database_url=own_store.database_url, **values):
+            result = CliRunner().invoke(notify, ["retention", *words])
+        bind(own_store)
+        database.connect(reuse_if_open=True)
+        return result
+
+    return retention
+
+
+def test_by_default_all_is_kept(run: Run) -> None:
+    ids = ended(ago=10_000 * DAY, count=3)
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert left() == ids
+    assert result.stdout.count("ever") == 3
+
+
+def test_it_drops_deletes_and_reports_without_lateness(run: Run) -> None:
+    full_block()
+    ended(count=4)
+    [kept] = ended("failed")
+    result = run("--json", retention_sent=DAY)
+    assert json.loads(result.stdout) == {
+        "dryRun": False,
+        "kept": {"sent": DAY, "failed": None, "cancelled": None},
+        "deletedRows": 4,
+        "droppedBlocks": 1,
+        "droppedRows": 20,
+        "contendedBlocks": 0,
+    }
+    assert left() == [kept]
+
+
+def test_a_dry_run_removes_nothing(run: Run) -> None:
+    _, ids = full_block()
+    rows("ANALYZE notifications")
+    shown = json.loads(run("--dry-run", "--json", retention_sent=DAY).stdout)
+    assert (shown["dryRun"], shown["droppedBlocks"], shown["droppedRows"]) == (True, 1, 20)
+    assert left() == ids
+    assert "Would be dropped: 1 blocks with about 20" in run("--dry-run", retention_sent=DAY).stdout
+
+
+def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
+    full_block()
+    with Elsewhere(own_store) as other:
+        other.run("SELECT count(*) FROM notifications")
+        result = run(retention_sent=DAY, retention_lock_timeout=0.05)
+    assert result.exit_code == 0
+    assert "1 blocks; run it again" in result.stdout
+
+
+def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:
+    with connection():
+        rows("DELETE FROM schema_migration WHERE name = '0012_blocks'")
+    result = run(retention_sent=DAY)
+    assert (result.exit_code, "run `notify migrate`" in result.stderr) == (1, True)
