@@ -102,7 +102,8 @@ class Delivery:
         waiting = deque(claimed)
         while waiting := self._handed_back(waiting, begun, probe=probe):
             notification = waiting.popleft()
-            settlement = self._attempt(notification, delays)
+            following = waiting[0] if waiting and _by_mail(waiting[0]) else None
+            settlement = self._attempt(notification, following, delays)
             if _by_mail(notification):
                 probed = True
                 self._tell_breaker(settlement.attempt, probe=probe)
@@ -130,13 +131,13 @@ class Delivery:
         silent = now - self.alive_at > self._settings.worker_timeout / 2
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
-    def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
+    def _attempt(self, notification: Claimed, following: Claimed | None, delays: _Delays) -> Settlement:
         channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
         try:
             contents = self._contents(notification)
-            receipt = channel.send(notification, lambda: self._begin(notification), contents)
+            receipt = channel.send(notification, lambda: self._begin(notification), contents, following)
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -166,8 +167,8 @@ class Delivery:
         return notification.on_uncertain == "resend" or self._ledger.doubt(notification)
 
     def _tell_breaker(self, attempt: Attempt, *, probe: bool) -> None:
-        reason = f"{attempt.phase}: {attempt.text}"
-        self.breaker.heard(down=attempt.outcome == "provider-down", probe=probe, reason=reason)
+        down = attempt.outcome == "provider-down"
+        self.breaker.heard(down=down, probe=probe, reason=f"{attempt.phase}: {attempt.text}" if down else "")
 
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +33,8 @@ class WorkerProcess(Middleware):
 
     def after_process_boot(self, broker: Any) -> None:
         lifeline.die_with_parent(os.getppid())
+        # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
+        sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current)
         try:
@@ -44,7 +47,8 @@ class WorkerProcess(Middleware):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
-        worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        # One for each thread to begin with while the next ones are fetched.
+        worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.mail import Mail, compose
@@ -26,17 +27,23 @@ class Email:
         self._kept = threading.local()
 
     def send(
-        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] = lambda: True,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
     ) -> Receipt:
-        leave = url(notification.id, self._settings) if notification.mail else None
-        mail = compose(notification, self._sender, contents, leave)
+        mail = self._mail(notification, contents)
         # Our own sender refused: no notification is to blame. One that a client chose must not open the
         # breaker for all the others.
         blamed = ProviderDown if mail.sender == self._sender.address else Refused
         while True:
-            connection = self._connection()
+            connection = self._connection(mail)
             try:
-                return _transfer(connection, mail, begin, blamed)
+                _invite(connection, mail, begin, blamed)
+                reply = connection.content(mail.content, self._follower(connection, following))
+                _expect(connection, "content", reply, 2)
+                return Receipt("content", reply.code, reply.enhanced_code, reply.text)
             except Dropped as drop:
                 connection.close()
                 # The server may hang up on a connection that idled; this mail has nothing to do with it
@@ -50,19 +57,46 @@ class Email:
             connection.quit()
             self._kept.connection = None
 
-    def _connection(self) -> Connection:
+    def _mail(self, notification: Claimed, contents: Sequence[bytes]) -> Mail:
+        introduced, mail = getattr(self._kept, "introduced", (None, None))
+        if mail is not None and introduced == (notification.id, notification.claim):
+            return cast(Mail, mail)
+        leave = url(notification.id, self._settings) if notification.mail else None
+        return compose(notification, self._sender, contents, leave)
+
+    def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:
+        """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
+        self._kept.introduced = None, None
+        if following is None or not connection.may_go_on():
+            return None
+        try:
+            mail = self._mail(following, ())
+            _check(connection, mail)
+        except Exception:  # noqa: BLE001 - of whatever kind
+            return None
+        self._kept.introduced = (following.id, following.claim), mail
+        return mail
+
+    def _connection(self, mail: Mail) -> Connection:
         connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is not None and connection.introduced is not None:
+            if connection.introduced is mail:
+                return connection
+            connection.close()  # Another mail was introduced, and not sent.
         if connection is None or not connection.usable():
             self.hang_up()
             connection = self._kept.connection = Connection.open(self._settings)
         return connection
 
 
-def _transfer(
+def _invite(
     connection: Connection, mail: Mail, begin: Callable[[], bool], blamed: type[Undelivered] = ProviderDown
-) -> Receipt:
-    _check(connection, mail)
-    hello = connection.mail(mail.sender, mail.utf8)
+) -> None:
+    """All that comes before the content."""
+    if connection.introduced is None:
+        _check(connection, mail)
+        connection.introduce(mail)
+    hello = connection.mail(mail)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
     _expect(connection, "mail", hello, 2, blamed)
@@ -73,12 +107,9 @@ def _transfer(
         # One that is refused ends it for all, so that no other one ever gets it twice.
         _expect(connection, "rcpt", reply, 2)
     if not begin():
-        connection.reset()
+        connection.close()
         raise Deferred("another worker has taken this over", phase="data")
     _expect(connection, "data", connection.data(), 3)
-    reply = connection.content(mail.content)
-    _expect(connection, "content", reply, 2)
-    return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
 
 def _check(connection: Connection, mail: Mail) -> None:
@@ -101,7 +132,7 @@ def _expect(
         raise Dropped(phase, reply.text, content_sent=phase == "content")
     if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
         connection.close()
-    else:
+    elif phase != "content":  # After which a server has forgotten the mail (RFC 5321, 4.1.1.4).
         connection.reset()
     raise _refusal(phase, reply, blamed)(
         reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code
