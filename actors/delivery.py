@@ -109,7 +109,9 @@ class Delivery:
                 self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= lifecycle.AHEAD:
-                _await(recording.popleft(), retries)
+                # All of them, which most likely are recorded together: one wait for two mails.
+                while recording:
+                    _await(recording.popleft(), retries)
         if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import smtplib
 import socket
 import ssl
@@ -41,43 +42,51 @@ class Reply(NamedTuple):
 class Client(smtplib.SMTP):
     """smtplib's client, which is told when to connect and to encrypt, and may say more before it has heard."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, patience: float) -> None:
         # A host name of our own, or smtplib asks DNS for one, which can take its time.
-        super().__init__(local_hostname="localhost", timeout=timeout)
+        super().__init__(local_hostname="localhost", timeout=patience)
+        self.patience = patience  # seconds for each reply, and for each transfer
+        self._poll = select.poll()
         self._rest = b""
         self._due = 1  # replies to what was said; the first is the greeting
 
     def reach(self, host: str, port: int) -> None:
         """Connect; what the server then says is for `hear`."""
-        self.sock = socket.create_connection((host, port), self.timeout)
-        # What is said waits for no acknowledgement of what was said before.
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._take(socket.create_connection((host, port), self.patience))
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """TLS from here on. What was learnt in clear is forgotten with the next EHLO (RFC 3207, 4.2)."""
         self._rest = b""
-        self.sock = context.wrap_socket(self._connected, server_hostname=host)
+        plain = self._connected
+        plain.settimeout(self.patience)
+        self._take(context.wrap_socket(plain, server_hostname=host))
 
     def send(self, s: Any) -> None:
         """One command, and one reply that is due: smtplib's own commands come by here."""
         self.say(s.encode(self.command_encoding), 1)
 
     def say(self, said: bytes, replies: int, needed: int | None = None) -> None:
-        """Send all of it, within the time-out of the socket; so many replies are due then.
+        """Send all of it; so many replies are due then.
 
         Raises OSError where not even the first `needed` octets went out; that the others did not,
         their replies will show.
         """
-        sock, needed = self._connected, len(said) if needed is None else needed
+        sock, gone = self._connected, 0
+        deadline = time.monotonic() + self.patience
         if not self._due:  # What the server has said without being asked is nobody's answer.
             self._rest = b""
         self._due += replies
-        gone = sock.send(said)
-        if gone < needed:
-            sock.sendall(memoryview(said)[gone:needed])
-        if (gone := max(gone, needed)) < len(said):
-            with contextlib.suppress(OSError):
-                sock.sendall(memoryview(said)[gone:])
+        try:
+            while gone < len(said):
+                try:
+                    gone += sock.send(memoryview(said)[gone:] if gone else said)
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._wait(select.POLLOUT, deadline)
+                except ssl.SSLWantReadError:
+                    self._wait(select.POLLIN, deadline)
+        except OSError:
+            if gone < (len(said) if needed is None else needed):
+                raise
 
     def hear(self) -> Reply:
         """One reply, whole within the time-out of the socket.
@@ -98,24 +107,41 @@ class Client(smtplib.SMTP):
             raise smtplib.SMTPServerDisconnected("not connected")
         return self.sock
 
+    def _take(self, sock: socket.socket) -> None:
+        # Every wait is one for this object: a time-out of the socket's own costs system calls with each change.
+        sock.setblocking(False)
+        # What is said waits for no acknowledgement of what was said before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poll.register(sock)
+        self.sock = sock
+
     def _answer(self) -> bytes:
-        sock, answer = self._connected, self._rest
-        allowed = sock.gettimeout() or 0
-        deadline = time.monotonic() + allowed
-        try:
-            while (end := _end(answer)) == 0:
-                if len(answer) > REPLY_LIMIT:
-                    raise smtplib.SMTPException(f"a reply without end: {answer[:100].decode('utf-8', 'replace')}")
-                if answer:
-                    sock.settimeout(max(0.001, deadline - time.monotonic()))
-                piece = sock.recv(REPLY_LIMIT)
-                if not piece:
-                    raise smtplib.SMTPServerDisconnected("the mail server closed the connection")
-                answer += piece
-        finally:
-            sock.settimeout(allowed)
+        answer, deadline = self._rest, time.monotonic() + self.patience
+        while (end := _end(answer)) == 0:
+            if len(answer) > REPLY_LIMIT:
+                raise smtplib.SMTPException(f"a reply without end: {answer[:100].decode('utf-8', 'replace')}")
+            piece = self._receive(deadline)
+            if not piece:
+                raise smtplib.SMTPServerDisconnected("the mail server closed the connection")
+            answer += piece
         self._rest = answer[end:]
         return answer[:end]
+
+    def _receive(self, deadline: float) -> bytes:
+        sock = self._connected
+        while True:
+            # TLS may have more at hand than the socket shows.
+            if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+                self._wait(select.POLLIN, deadline)
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+                return sock.recv(REPLY_LIMIT)
+
+    def _wait(self, event: int, deadline: float) -> None:
+        """Raises TimeoutError."""
+        sock = self._connected
+        self._poll.modify(sock, event)
+        if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
 
 
 @lru_cache(1_000)  # Most of what a server says it says all the time.

@@ -242,8 +242,7 @@ class Connection:
             return self._smtp.hear()
 
     def _settle_in(self, seconds: float) -> None:
-        if self._smtp.sock is not None:
-            self._smtp.sock.settimeout(seconds)
+        self._smtp.patience = seconds
 
 
 def _envelope(mail: Mail) -> Iterator[str]:
