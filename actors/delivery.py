@@ -7,6 +7,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from dramatiq.middleware import Middleware
 
 import logs
 import settings
+from actors import hub
 from actors.breaker import ALL, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
@@ -79,7 +81,7 @@ class Delivery:
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
             # has no breaker.
-            admitted_ids = self._ledger.candidate() if admitted == ONE else ids[:admitted]
+            admitted_ids = hub.outside(self._ledger.candidate) if admitted == ONE else ids[:admitted]
             claimed = self._ledger.claim(admitted_ids, if_sandbox=ids if admitted < ALL else ())
         except Unavailable as error:
             if admitted == ONE:
@@ -124,7 +126,8 @@ class Delivery:
         if not self._must_hand_back(begun):
             going = deque(n for n in waiting if not _by_mail(n)) if self.breaker.open and not probe else waiting
         if len(going) < len(waiting):
-            self._ledger.release([n for n in waiting if n not in going])
+            held_up = [n for n in waiting if n not in going]
+            hub.outside(lambda: self._ledger.release(held_up))
         return going
 
     def _must_hand_back(self, begun: float) -> bool:
@@ -209,7 +212,7 @@ def _by_mail(notification: Claimed) -> bool:
 
 def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int, list[int]]) -> None:
     settlement, recorded = recording
-    owned = recorded.result()
+    owned = hub.wait(recorded)
     _report(settlement, owned)
     if owned and settlement.delay is not None:
         # Never before the row is due, or the claim refuses it: the row's clock started earlier.
@@ -233,6 +236,7 @@ class _Process:
     """What the worker process puts here at boot."""
 
     delivery: Delivery | None = None
+    hub: hub.Hub | None = None
 
 
 running = _Process()
@@ -253,7 +257,10 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
         """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
-        running.delivery.deliver(ids, lane)
+        if running.hub is None or lane.name == CALLBACK:  # Whose channel waits as threads do.
+            running.delivery.deliver(ids, lane)
+        else:
+            running.hub.have_done(partial(running.delivery.deliver, ids, lane))
 
     return deliver
 

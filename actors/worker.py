@@ -12,6 +12,7 @@ from dramatiq.middleware import Middleware
 import lifeline
 import logs
 import settings
+from actors import hub
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
@@ -55,6 +56,7 @@ class WorkerProcess(Middleware):
         breaker = Breaker(current, self._email.provider, identity)
         self._callback = Callback(current)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
+        running.hub = hub.started(worker.worker_threads)
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -66,9 +68,14 @@ class WorkerProcess(Middleware):
             running.delivery.stopping.set()
 
     def before_worker_thread_shutdown(self, broker: Any, thread: Any) -> None:
-        self._email.hang_up()
+        if running.hub is None:
+            self._email.hang_up()
+        else:
+            running.hub.have_done(self._email.hang_up)
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        if running.hub is not None:
+            running.hub.stop()
         self._callback.close()
         self._ledger.close()
         self._upkeep.stop(settings.load().shutdown_grace)

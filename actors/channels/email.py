@@ -1,11 +1,11 @@
-"""The mail channel: each thread keeps a connection and reuses it from mail to mail."""
+"""The mail channel: each thread, or its double in the hub, keeps a connection and reuses it from mail to mail."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import cast
+from contextvars import ContextVar
 
+from actors import hub
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.mail import Mail, compose
 from actors.channels.replies import Reply
@@ -16,6 +16,14 @@ from mailboxes import mail_from
 from settings import Settings
 
 
+class _Kept:
+    """From mail to mail. `introduced`: whom the other side was told of already."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.introduced: tuple[Claimed, Mail] | None = None
+
+
 class Email:
     """Sends to SMTP_URL; every error is classified by phase and code, never by guess."""
 
@@ -24,7 +32,7 @@ class Email:
         self.provider = f"{server.host}:{server.port}"
         self._settings = settings
         self._sender = mail_from(settings.sender)
-        self._kept = threading.local()
+        self._kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
     def send(
         self,
@@ -33,15 +41,16 @@ class Email:
         contents: Sequence[bytes] = (),
         following: Claimed | None = None,
     ) -> Receipt:
-        mail = self._mail(notification, contents)
+        kept = self._mine()
+        mail = self._mail(kept, notification, contents)
         # Our own sender refused: no notification is to blame. One that a client chose must not open the
         # breaker for all the others.
         blamed = ProviderDown if mail.sender == self._sender.address else Refused
         while True:
-            connection = self._connection(mail)
+            connection = self._connection(kept, mail)
             try:
                 _invite(connection, mail, begin, blamed)
-                reply = connection.content(mail.content, self._follower(connection, following))
+                reply = connection.content(mail.content, self._follower(kept, connection, following))
                 _expect(connection, "content", reply, 2)
                 return Receipt("content", reply.code, reply.enhanced_code, reply.text)
             except Dropped as drop:
@@ -52,40 +61,50 @@ class Email:
                     raise _undelivered(drop) from None
 
     def hang_up(self) -> None:
-        connection: Connection | None = getattr(self._kept, "connection", None)
-        if connection is not None:
-            connection.quit()
-            self._kept.connection = None
+        kept = self._mine()
+        if kept.connection is not None:
+            kept.connection.quit()
+            kept.connection = None
 
-    def _mail(self, notification: Claimed, contents: Sequence[bytes]) -> Mail:
-        introduced, mail = getattr(self._kept, "introduced", (None, None))
-        if mail is not None and introduced == (notification.id, notification.claim):
-            return cast(Mail, mail)
+    def _mine(self) -> _Kept:
+        kept = self._kept.get()
+        if kept is None:
+            self._kept.set(kept := _Kept())
+        return kept
+
+    def _mail(self, kept: _Kept, notification: Claimed, contents: Sequence[bytes]) -> Mail:
+        if kept.introduced is not None and kept.introduced[0] is notification:
+            return kept.introduced[1]
+        if contents:  # It takes its time.
+            return hub.outside(lambda: self._composed(notification, contents))
+        return self._composed(notification)
+
+    def _composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         leave = url(notification.id, self._settings) if notification.mail else None
         return compose(notification, self._sender, contents, leave)
 
-    def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:
+    def _follower(self, kept: _Kept, connection: Connection, following: Claimed | None) -> Mail | None:
         """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
-        self._kept.introduced = None, None
+        kept.introduced = None
         if following is None or not connection.may_go_on():
             return None
         try:
-            mail = self._mail(following, ())
+            mail = self._composed(following)
             _check(connection, mail)
         except Exception:  # noqa: BLE001 - of whatever kind
             return None
-        self._kept.introduced = (following.id, following.claim), mail
+        kept.introduced = following, mail
         return mail
 
-    def _connection(self, mail: Mail) -> Connection:
-        connection: Connection | None = getattr(self._kept, "connection", None)
+    def _connection(self, kept: _Kept, mail: Mail) -> Connection:
+        connection = kept.connection
         if connection is not None and connection.introduced is not None:
             if connection.introduced is mail:
                 return connection
             connection.close()  # Another mail was introduced, and not sent.
         if connection is None or not connection.usable():
             self.hang_up()
-            connection = self._kept.connection = Connection.open(self._settings)
+            connection = kept.connection = hub.outside(lambda: Connection.open(self._settings))
         return connection
 
 

@@ -16,6 +16,7 @@ import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from actors import hub
 from actors.channels import printable
 
 REPLY_LIMIT = 16_384  # octets; the longest, to EHLO, has some hundred
@@ -47,6 +48,7 @@ class Client(smtplib.SMTP):
         super().__init__(local_hostname="localhost", timeout=patience)
         self.patience = patience  # seconds for each reply, and for each transfer
         self._poll = select.poll()
+        self._watch: hub.Watch | None = None
         self._rest = b""
         self._due = 1  # replies to what was said; the first is the greeting
 
@@ -139,9 +141,21 @@ class Client(smtplib.SMTP):
     def _wait(self, event: int, deadline: float) -> None:
         """Raises TimeoutError."""
         sock = self._connected
-        self._poll.modify(sock, event)
-        if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if here := hub.current():
+            self._watch = self._watch or here.watch(sock.fileno())
+            ready = here.wait_for(self._watch, event, deadline)
+        else:
+            self._poll.modify(sock, event)
+            ready = bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        if not ready:
             raise TimeoutError
+
+    def close(self) -> None:
+        """The connection."""
+        if self._watch and (here := hub.current()):
+            here.forget(self._watch)
+        self._watch = None
+        super().close()
 
 
 @lru_cache(1_000)  # Most of what a server says it says all the time.
