@@ -21,6 +21,7 @@ from actors.channels.mail import Mail
 from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
 
+_DROPS = (OSError, UnicodeError)  # smtplib's errors are OSErrors; UnicodeError is a host name that is none
 _LINE_DOT = re.compile(rb"(?m)^\.")
 _DATA = "DATA"
 ALONG = 65_536  # octets of a mail behind which the next one's envelope may go: what is larger may wait to be read
@@ -52,7 +53,7 @@ class Connection:
         connection = cls(Client(settings.smtp_connect_timeout), settings)
         try:
             connection._connect(server)
-            connection._settle_in(settings.smtp_timeout)
+            connection._smtp.patience = settings.smtp_timeout
             connection._hello()
             if not server.tls and server.starttls != "off":
                 connection._encrypt(server)
@@ -139,12 +140,15 @@ class Connection:
         self.introduced = None
         stuffed = _LINE_DOT.sub(b"..", content) + b".\r\n"
         along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
-        with _dropping("content"):
-            self._settle_in(self._settings.smtp_data_timeout)
+        self._smtp.patience = self._settings.smtp_data_timeout
+        sent = False
+        try:
             self._smtp.say(stuffed + along, 1 + len(self._ahead), needed=len(stuffed))
-        with _dropping("content", content_sent=True):
+            sent = True
             reply = self._smtp.hear()
-        self._settle_in(self._settings.smtp_timeout)
+        except _DROPS as error:
+            raise Dropped("content", _why(error), content_sent=sent) from None
+        self._smtp.patience = self._settings.smtp_timeout
         return reply
 
     def reset(self) -> None:
@@ -159,7 +163,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
-                self._settle_in(self._settings.smtp_quit_timeout)
+                self._smtp.patience = self._settings.smtp_quit_timeout
                 self._say("quit", "QUIT")
         self.close()
 
@@ -234,15 +238,14 @@ class Connection:
         _demand("auth", reply, 235)
 
     def _say(self, phase: str, line: str) -> Reply:
-        with _dropping(phase):
+        try:
             if self._ahead:
                 self._ahead.popleft()
             else:
                 self._smtp.putcmd(line)
             return self._smtp.hear()
-
-    def _settle_in(self, seconds: float) -> None:
-        self._smtp.patience = seconds
+        except _DROPS as error:
+            raise Dropped(phase, _why(error)) from None
 
 
 def _envelope(mail: Mail) -> Iterator[str]:
@@ -303,12 +306,12 @@ def _demand(phase: str, reply: Reply, code: int) -> None:
 
 
 @contextlib.contextmanager
-def _dropping(phase: str, *, content_sent: bool = False) -> Iterator[None]:
+def _dropping(phase: str) -> Iterator[None]:
     """Turn every way a connection can end into Dropped, which knows the phase."""
     try:
         yield
-    except (OSError, UnicodeError) as error:  # smtplib's errors are OSErrors; UnicodeError is a host name that is none.
-        raise Dropped(phase, _why(error), content_sent=content_sent) from None
+    except _DROPS as error:
+        raise Dropped(phase, _why(error)) from None
 
 
 def _why(error: Exception) -> str:
