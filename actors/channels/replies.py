@@ -6,7 +6,6 @@ time-out; it also takes a reply that is none for one, and loses what follows it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import select
 import smtplib
@@ -131,12 +130,17 @@ class Client(smtplib.SMTP):
 
     def _receive(self, deadline: float) -> bytes:
         sock = self._connected
+        # There is nothing to hear yet, as a rule; but of TLS only one record was read, and more may have come with it.
+        event = 0 if isinstance(sock, ssl.SSLSocket) else select.POLLIN
         while True:
-            # TLS may have more at hand than the socket shows.
-            if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-                self._wait(select.POLLIN, deadline)
-            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            if event:
+                self._wait(event, deadline)
+            try:
                 return sock.recv(REPLY_LIMIT)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                event = select.POLLIN
+            except ssl.SSLWantWriteError:
+                event = select.POLLOUT
 
     def _wait(self, event: int, deadline: float) -> None:
         """Raises TimeoutError."""
