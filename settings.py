@@ -197,6 +197,7 @@ class Settings:
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
+    db_prepare: str = _one_of("on", "off")
     db_lateness: float = _between(0.1, 60, 2)
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)
@@ -204,6 +205,7 @@ class Settings:
     smtp_timeout: float = _between(0.1, 300, 30)
     smtp_data_timeout: float = _between(0.1, 600, 60)
     smtp_quit_timeout: float = _between(0.01, 60, 1)
+    smtp_pipelining: str = _one_of("auto", "off")
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)

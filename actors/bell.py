@@ -5,8 +5,8 @@ A bell that cannot be rung is no error: the row says when the relay rings it aga
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from actors.delivery import ACTORS
 from actors.lanes import BY_QUEUE, LANES
 from actors.turns import Turns
 from db.coalesce import Closed, Coalescer, Full
+from db.drafts import Group
 from settings import Settings
 
 log = logs.get("bell")
@@ -54,6 +55,15 @@ class Bell:
         except (Full, Closed):
             log.debug("bell.skipped", count=len(ring.ids))
 
+    def left(self, groups: Iterable[Group]) -> Set[Group]:
+        """Of these, whose lane is full as far as is known, so that they would not be rung: they are for the relay."""
+        left = set()
+        for (lane, client), count in Counter(groups).items():
+            if not self._has_room(self._turns.lane(lane, client, self._depths[lane], count)):
+                left.add((lane, client))
+                self.ring(Ring((), broker.now(), lane, client))  # Nobody: to learn whether there is room again.
+        return left
+
     def close(self, timeout: float) -> None:
         self._ringing.close(timeout)
 
@@ -77,12 +87,17 @@ class Bell:
     def _send(self, rings: Sequence[Ring], lanes: Sequence[str]) -> None:
         ids: defaultdict[str, list[int]] = defaultdict(list)
         for ring, lane in zip(rings, lanes, strict=True):
-            if self._has_room(lane):
+            # What was to be rung when it was accepted is, unless the queue has grown out of all bounds meanwhile.
+            if self._depths[lane] < 2 * self._settings.relay_watermark:
                 ids[lane] += ring.ids
-        s = self._settings
-        if bells := [bell for lane in ids for bell in messages(ids[lane], s.ring_spread, s.ring_size, lane)]:
+        size = self._settings.ring_size
+        if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
             depths = broker.ring(bells, min(ring.at for ring in rings))
             self._depths |= {BY_QUEUE[queue].name: depth for queue, depth in depths.items()}
+
+    def _spread(self, lane: str) -> int:
+        """How many messages keep every thread busy, beside those that wait already."""
+        return max(1, self._settings.ring_spread - self._depths[lane])
 
     def _has_room(self, lane: str) -> bool:
         return self._depths[lane] < self._settings.relay_watermark

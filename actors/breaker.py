@@ -13,6 +13,7 @@ from contextlib import closing
 from uuid import UUID
 
 import logs
+from actors import hub
 from db import breaker
 from db.database import Unavailable, connection, database
 from settings import Settings
@@ -91,6 +92,9 @@ class Breaker:
 
     def _ask(self, question: Callable[[], bool | None]) -> bool:
         """Put a question to the database from a thread that keeps no connection to it."""
+        return hub.outside(lambda: self._answer(question))
+
+    def _answer(self, question: Callable[[], bool | None]) -> bool:
         try:
             with closing(database), connection():
                 answer = bool(question())

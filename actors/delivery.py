@@ -7,6 +7,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from dramatiq.middleware import Middleware
 
 import logs
 import settings
+from actors import hub
 from actors.breaker import ALL, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
@@ -79,7 +81,7 @@ class Delivery:
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
             # has no breaker.
-            admitted_ids = self._ledger.candidate() if admitted == ONE else ids[:admitted]
+            admitted_ids = hub.outside(self._ledger.candidate) if admitted == ONE else ids[:admitted]
             claimed = self._ledger.claim(admitted_ids, if_sandbox=ids if admitted < ALL else ())
         except Unavailable as error:
             if admitted == ONE:
@@ -102,13 +104,16 @@ class Delivery:
         waiting = deque(claimed)
         while waiting := self._handed_back(waiting, begun, probe=probe):
             notification = waiting.popleft()
-            settlement = self._attempt(notification, delays)
+            following = waiting[0] if waiting and _by_mail(waiting[0]) else None
+            settlement = self._attempt(notification, following, delays)
             if _by_mail(notification):
                 probed = True
                 self._tell_breaker(settlement.attempt, probe=probe)
             recording.append((settlement, self._ledger.settle(settlement)))
             if len(recording) >= lifecycle.AHEAD:
-                _await(recording.popleft(), retries)
+                # All of them, which most likely are recorded together: one wait for two mails.
+                while recording:
+                    _await(recording.popleft(), retries)
         if probe and not probed:  # None was due, or it was handed back.
             self.breaker.unused()
         for recorded in recording:
@@ -121,7 +126,8 @@ class Delivery:
         if not self._must_hand_back(begun):
             going = deque(n for n in waiting if not _by_mail(n)) if self.breaker.open and not probe else waiting
         if len(going) < len(waiting):
-            self._ledger.release([n for n in waiting if n not in going])
+            held_up = [n for n in waiting if n not in going]
+            hub.outside(lambda: self._ledger.release(held_up))
         return going
 
     def _must_hand_back(self, begun: float) -> bool:
@@ -130,13 +136,13 @@ class Delivery:
         silent = now - self.alive_at > self._settings.worker_timeout / 2
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
-    def _attempt(self, notification: Claimed, delays: _Delays) -> Settlement:
+    def _attempt(self, notification: Claimed, following: Claimed | None, delays: _Delays) -> Settlement:
         channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
         try:
             contents = self._contents(notification)
-            receipt = channel.send(notification, lambda: self._begin(notification), contents)
+            receipt = channel.send(notification, lambda: self._begin(notification), contents, following)
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -166,8 +172,8 @@ class Delivery:
         return notification.on_uncertain == "resend" or self._ledger.doubt(notification)
 
     def _tell_breaker(self, attempt: Attempt, *, probe: bool) -> None:
-        reason = f"{attempt.phase}: {attempt.text}"
-        self.breaker.heard(down=attempt.outcome == "provider-down", probe=probe, reason=reason)
+        down = attempt.outcome == "provider-down"
+        self.breaker.heard(down=down, probe=probe, reason=f"{attempt.phase}: {attempt.text}" if down else "")
 
     def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
         if attempt.outcome == "sent":
@@ -206,7 +212,7 @@ def _by_mail(notification: Claimed) -> bool:
 
 def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int, list[int]]) -> None:
     settlement, recorded = recording
-    owned = recorded.result()
+    owned = hub.wait(recorded)
     _report(settlement, owned)
     if owned and settlement.delay is not None:
         # Never before the row is due, or the claim refuses it: the row's clock started earlier.
@@ -230,6 +236,7 @@ class _Process:
     """What the worker process puts here at boot."""
 
     delivery: Delivery | None = None
+    hub: hub.Hub | None = None
 
 
 running = _Process()
@@ -250,7 +257,10 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
         """Deliver the notifications `ids`. The message is only a bell: the rows say what is to be done."""
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
-        running.delivery.deliver(ids, lane)
+        if running.hub is None or lane.name == CALLBACK:  # Whose channel waits as threads do.
+            running.delivery.deliver(ids, lane)
+        else:
+            running.hub.have_done(partial(running.delivery.deliver, ids, lane))
 
     return deliver
 

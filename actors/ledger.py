@@ -13,6 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import logs
+from actors import hub
 from db import attachments, lifecycle, relay
 from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
@@ -59,7 +60,7 @@ class Ledger:
         Raises:
             Unavailable: they may have been claimed or not.
         """
-        return self._claims.submit((ids, if_sandbox)).result()
+        return hub.wait(self._claims.submit((ids, if_sandbox)))
 
     def candidate(self) -> list[int]:
         """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
@@ -72,11 +73,11 @@ class Ledger:
 
     def doubt(self, claimed: Claimed) -> bool:
         """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
-        return self._doubts.submit((claimed.id, claimed.claim)).result()
+        return hub.wait(self._doubts.submit((claimed.id, claimed.claim)))
 
     def contents(self, claimed: Claimed) -> list[bytes] | None:
         """Those of its attachments; None where it is no longer ours."""
-        return self._contents.submit((claimed.id, claimed.claim)).result()
+        return hub.wait(self._contents.submit((claimed.id, claimed.claim)))
 
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Hand back what was not begun; it costs no attempt."""

@@ -32,9 +32,9 @@ class Turns:
             self._rung.clear()
         self._rung[lane, client] += count
 
-    def lane(self, lane: str, client: int, depth: int) -> str:
-        """By which lane what was counted is rung, where `depth` messages wait in its own."""
+    def lane(self, lane: str, client: int, depth: int, more: int = 0) -> str:
+        """By which lane what was counted, and so many more, is rung, where `depth` messages wait in its own."""
         if depth < self._depth:
             return lane
-        little = self._rung[lane, client] <= self._burst
+        little = self._rung[lane, client] + more <= self._burst
         return (_UP if little else _DOWN).get(lane, lane)

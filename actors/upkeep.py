@@ -27,6 +27,8 @@ log = logs.get("upkeep")
 
 HOST = socket.gethostname()
 KEYS_AT_ONCE = 5_000  # rows in one statement
+RELAYS = 10  # in a round, at most, while more waits than the queues hold
+MOMENT = 0.01  # seconds
 
 
 class Upkeep(threading.Thread):
@@ -40,8 +42,10 @@ class Upkeep(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.is_set():
+            until = time.monotonic() + self._settings.upkeep_interval
             try:
                 self.tick()
+                self._go_on_ringing(until)
             except Unavailable as error:
                 log.warning("database.unavailable", error=str(error))
             except redis.RedisError as error:
@@ -49,7 +53,7 @@ class Upkeep(threading.Thread):
             except Exception:
                 # Whatever it is, a worker without upkeep would be taken for dead.
                 log.exception("upkeep.failed")
-            self._ending.wait(self._settings.upkeep_interval)
+            self._ending.wait(max(MOMENT, until - time.monotonic()))
         self._say_goodbye()
 
     def stop(self, timeout: float) -> None:
@@ -65,6 +69,7 @@ class Upkeep(threading.Thread):
         self._forget_keys()
         self._bring_back()
         self._count_backlogs()
+        self._share_out()
         self._relay()
 
     def _beat(self) -> None:
@@ -117,37 +122,49 @@ class Upkeep(threading.Thread):
         except Unavailable as error:  # Too many to count is no reason not to ring for them.
             log.warning("backlogs.not_counted", error=str(error))
 
-    def _relay(self) -> None:
+    def _share_out(self) -> None:
+        """What this worker may ring in this round: of mails as many as the breaker lets go."""
         s = self._settings
-        depths = broker.depths()
         with connection():
-            crew = workers.crew(s.worker_timeout)
-        # The breaker is the mail server's; what goes elsewhere is not its business.
-        part = self._threads / max(1, crew.threads)
-        mails = self._delivery.breaker.share(s.relay_watermark * s.ring_size, part)
-        for lane in LANES:
-            if lane == CALLBACK:
-                self._top_up(lane, depths, crew, s.relay_watermark * s.ring_size)
-            else:
-                mails -= self._top_up(lane, depths, crew, mails)
+            self._crew = workers.crew(s.worker_timeout)
+        part = self._threads / max(1, self._crew.threads)
+        self._callbacks = s.relay_watermark * s.ring_size
+        self._mails = self._delivery.breaker.share(self._callbacks, part)
 
-    def _top_up(self, lane: str, depths: Mapping[str, int], crew: workers.Crew, share: int) -> int:
+    def _relay(self) -> None:
+        depths = broker.depths()
+        self._crowded = False
+        for lane in LANES:
+            # The breaker is the mail server's; what goes elsewhere is not its business.
+            if lane == CALLBACK:
+                self._callbacks -= self._top_up(lane, depths, self._callbacks)
+            else:
+                self._mails -= self._top_up(lane, depths, self._mails)
+
+    def _go_on_ringing(self, until: float) -> None:
+        """What did not fit into the queues is rung as soon as it does, lest workers wait for the next round."""
+        pause = self._settings.upkeep_interval / RELAYS
+        while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
+            self._relay()
+
+    def _top_up(self, lane: str, depths: Mapping[str, int], share: int) -> int:
         """Ring what is due in a lane, up to `share` notifications and the watermark; returns how many."""
         room, rung = self._settings.relay_watermark - depths[lane], 0
         # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
         until = time.monotonic() + self._settings.worker_timeout / 6
         while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
-            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), crew, depths)
+            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
             if not met:
                 break
             room, rung = room - bells, rung + due
+        self._crowded |= room <= 0
         return rung
 
-    def _ring_due(self, lane: str, most: int, crew: workers.Crew, depths: Mapping[str, int]) -> tuple[int, int, int]:
+    def _ring_due(self, lane: str, most: int, depths: Mapping[str, int]) -> tuple[int, int, int]:
         """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
         s = self._settings
         # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
-        ages = [max(broker.oldest_bell(LANES[way].queue), crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
+        ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
         oldest = max(ages) + s.upkeep_interval
         with connection():
             met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
@@ -160,7 +177,7 @@ class Upkeep(threading.Thread):
         for client, ids in _by_client(due).items():
             self._turns.count(lane, client, len(ids))
             by = self._turns.lane(lane, client, depths[lane])
-            bells += messages(ids, crew.threads, s.ring_size, by)
+            bells += messages(ids, self._crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
         return len(met), len(due), len(bells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from dramatiq.middleware import Middleware
 import lifeline
 import logs
 import settings
+from actors import hub
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
@@ -33,6 +35,8 @@ class WorkerProcess(Middleware):
 
     def after_process_boot(self, broker: Any) -> None:
         lifeline.die_with_parent(os.getppid())
+        # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
+        sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current)
         try:
@@ -45,13 +49,15 @@ class WorkerProcess(Middleware):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
-        worker.queue_prefetch = max(worker.worker_threads, current.queue_prefetch)
+        # One for each thread to begin with while the next ones are fetched.
+        worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         breaker = Breaker(current, self._email.provider, identity)
         self._callback = Callback(current)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
+        running.hub = hub.started(worker.worker_threads)
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -66,9 +72,14 @@ class WorkerProcess(Middleware):
             running.delivery.stopping.set()
 
     def before_worker_thread_shutdown(self, broker: Any, thread: Any) -> None:
-        self._email.hang_up()
+        if running.hub is None:
+            self._email.hang_up()
+        else:
+            running.hub.have_done(self._email.hang_up)
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        if running.hub is not None:
+            running.hub.stop()
         self._callback.close()
         self._ledger.close()
         self._upkeep.stop(settings.load().shutdown_grace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -15,6 +15,7 @@ from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
 from db.coalesce import Coalescer, Full
 from db.database import Contended, Unavailable, connection
+from db.drafts import Group
 from db.idempotency import Outcome, Post, Refusal, Stored, accept_once
 from db.records import Accepted, Draft
 from settings import Settings
@@ -104,50 +105,55 @@ class Gateway:
             raise Unavailable(f"no answer within {limit:g} seconds") from None
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
+        left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
         with connection():
-            accepted = lifecycle.accept(drafts, self.settings.relay_grace)
+            accepted = lifecycle.accept(drafts, self.settings.relay_grace, left)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._ring(accepted, drafts)
+        self._ring(accepted, drafts, left)
         return accepted
 
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
+        left = self._bell.left((post.draft.lane, post.draft.client_id) for post in posts)
         try:
-            outcomes = self._stored_once(posts, self.settings.idempotency_wait)
+            outcomes = self._stored_once(posts, self.settings.idempotency_wait, left)
         except Contended:
             # One at a time, so that only those wait on whose key is being written elsewhere.
-            outcomes = [outcome for post in posts for outcome in self._alone(post)]
-        self._ring_stored(outcomes)
+            outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
+        self._ring_stored(outcomes, left)
         return outcomes
 
-    def _alone(self, post: Post) -> list[Outcome]:
+    def _alone(self, post: Post, left: Set[Group]) -> list[Outcome]:
         try:
-            return self._stored_once([post], MOMENT)
+            return self._stored_once([post], MOMENT, left)
         except Contended:
             return [Refusal.BUSY]
 
-    def _stored_once(self, posts: Sequence[Post], wait: float) -> list[Outcome]:
+    def _stored_once(self, posts: Sequence[Post], wait: float, left: Set[Group]) -> list[Outcome]:
         with connection():
-            return accept_once(posts, self.settings.relay_grace, wait)
+            return accept_once(posts, self.settings.relay_grace, wait, left)
 
     def _accept_batches(self, batches: Sequence[Batch]) -> list[Answer | Refusal]:
         return [self._accept_batch(batch) for batch in batches]
 
     def _accept_batch(self, batch: Batch) -> Answer | Refusal:
+        s = self.settings
+        posts = [item for item in batch.items if isinstance(item, Post)]
+        left = self._bell.left((post.draft.lane, post.draft.client_id) for post in posts)
         try:
             with connection():
-                answer = accept_batch(batch, self.settings.relay_grace, self.settings.idempotency_wait)
+                answer = accept_batch(batch, s.relay_grace, s.idempotency_wait, left)
         except Contended:
             return Refusal.BUSY
         if isinstance(answer, Answer) and not answer.undone and not answer.replayed:
-            self._ring_stored(answer.items)
+            self._ring_stored(answer.items, left)
         return answer
 
-    def _ring_stored(self, outcomes: Sequence[object]) -> None:
+    def _ring_stored(self, outcomes: Sequence[object], left: Set[Group]) -> None:
         stored = [o for o in outcomes if isinstance(o, Stored) and not o.replayed]
         if stored:
-            self._ring([o.accepted for o in stored], [o.draft for o in stored])
+            self._ring([o.accepted for o in stored], [o.draft for o in stored], left)
 
-    def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
+    def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft], left: Set[Group]) -> None:
         at = accepted[0].created_at.timestamp()
         broker.tell_time(at)
         groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
@@ -155,7 +161,8 @@ class Gateway:
             if stored.failure_reason is None and not draft.waits(stored.created_at):
                 groups[draft.lane, draft.client_id].append(stored.id)
         for (lane, client), ids in groups.items():
-            self._bell.ring(Ring(ids, at, lane, client))
+            if (lane, client) not in left:
+                self._bell.ring(Ring(ids, at, lane, client))
 
 
 def _connected(report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 
 from db.database import Contended, database, rows
+from db.drafts import Group
 from db.idempotency import (
     AS_DRAFTED,
     PATIENCE,
@@ -50,7 +51,7 @@ class _Undone(Exception):
     """Ends the transaction."""
 
 
-def accept_batch(batch: Batch, grace: float, wait: float) -> Answer | Refusal:
+def accept_batch(batch: Batch, grace: float, wait: float, left: Collection[Group] = ()) -> Answer | Refusal:
     """Store the items, once where they or the batch have a key; a Refusal is about the key of the batch.
 
     Raises Contended where another transaction that is writing one of these keys did not end within
@@ -61,7 +62,7 @@ def accept_batch(batch: Batch, grace: float, wait: float) -> Answer | Refusal:
         with database.atomic():
             if batch.key and not _take(batch.client_id, batch.key, wait):
                 return _earlier(batch.client_id, batch.key)
-            items = _accept(batch.items, grace, wait)
+            items = _accept(batch.items, grace, wait, left)
             if Refusal.BUSY in items:
                 raise Contended("a key was deleted for its age at this moment")
             if not batch.partial and not all(isinstance(item, Stored) for item in items):
@@ -81,9 +82,11 @@ def find_batch(client_id: int, key: Key) -> Answer | Refusal | None:
 _USED = "SELECT true FROM idempotency_keys WHERE client_id = %s AND key = %s"
 
 
-def _accept(items: Sequence[Post | Outcome | Faults], grace: float, wait: float) -> list[Outcome | Faults]:
+def _accept(
+    items: Sequence[Post | Outcome | Faults], grace: float, wait: float, left: Collection[Group]
+) -> list[Outcome | Faults]:
     posts = {place: item for place, item in enumerate(items) if isinstance(item, Post)}
-    outcomes = accept_once(list(posts.values()), grace, wait) if posts else []
+    outcomes = accept_once(list(posts.values()), grace, wait, left) if posts else []
     found: dict[int, Outcome] = dict(zip(posts, outcomes, strict=True))
     return [found[place] if isinstance(item, Post) else item for place, item in enumerate(items)]
 

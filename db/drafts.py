@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Draft
 from db.suppressions import listed
 
-# What becomes of a draft when it is accepted, for the two statements that do so. It is pending, and due at its
-# time: the caller rings first, or for a later one the relay. Or it has failed, because it is suppressed.
-# Parameter: the relay's grace, in seconds.
+# Those of one client in one lane.
+Group = tuple[str, int]
+
+# What becomes of a draft when it is accepted, for the two statements that do so: see `fate`.
 FATE_COLUMNS = "status, failure_reason, last_error, finished_at, next_attempt_at, dispatch_after, rung"
-FATE = """CASE WHEN suppressed IS NULL THEN 'pending' ELSE 'failed' END,
+_FATE = """CASE WHEN suppressed IS NULL THEN 'pending' ELSE 'failed' END,
        CASE WHEN suppressed IS NOT NULL THEN 'suppressed' END,
        suppressed,
        CASE WHEN suppressed IS NOT NULL THEN now() END,
        CASE WHEN suppressed IS NULL THEN greatest(send_at, now()) END,
        CASE WHEN suppressed IS NOT NULL THEN NULL
-            WHEN send_at > now() THEN send_at ELSE now() + %s * interval '1 second' END,
-       (send_at > now()) IS NOT TRUE"""
+            WHEN send_at > now() THEN send_at ELSE now() + {wait} * interval '1 second' END,
+       (send_at > now()) IS NOT TRUE{rung}"""
+_FATE_OF_ALL = _FATE.format(wait="%s", rung="")
+_IS_LEFT = "(lane, client_id) IN (SELECT * FROM unnest(%s::text[], %s::bigint[]))"
+_FATE_WITH_LEFT = _FATE.format(wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s END", rung=f" AND NOT {_IS_LEFT}")
+
+
+class Fate(NamedTuple):
+    """SQL for SELECT that gives FATE_COLUMNS, and its values."""
+
+    sql: str
+    values: list[object]
 
 
 class Source(NamedTuple):
@@ -37,6 +48,18 @@ class Column(NamedTuple):
     name: str
     type: str
     values: Sequence[object]
+
+
+def fate(grace: float, left: Collection[Group] = ()) -> Fate:
+    """A draft is pending, and due at its time; or it has failed, because it is suppressed.
+
+    The caller rings what is due at once, and if it is still pending after `grace` seconds, so does
+    the relay. What is to be sent later, and those of `left`, the relay alone rings.
+    """
+    if not left:
+        return Fate(_FATE_OF_ALL, [grace])
+    lanes, clients = map(list, zip(*left, strict=True))
+    return Fate(_FATE_WITH_LEFT, [lanes, clients, grace, lanes, clients])
 
 
 def source(drafts: Sequence[Draft], *beside: Column) -> Source:

@@ -8,13 +8,13 @@ wait for each other. Call within `connection()`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
-from db.database import rows
-from db.drafts import FATE, FATE_COLUMNS, Column, source
+from db.database import prepared, rows
+from db.drafts import FATE_COLUMNS, Column, Fate, Group, fate, source
 from db.lifecycle import ACCEPTED, DRAFTED
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
@@ -57,13 +57,13 @@ AS_DRAFTED = ", ".join(f"n.{name}{_CAST.get(COLUMN_TYPES[name], '')}" for name i
 PATIENCE = "patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))"
 
 
-def accept_once(posts: Sequence[Post], grace: float, wait: float) -> list[Outcome]:
-    """Store those whose key is new, or that have none; find what the others' keys stand for.
+def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collection[Group] = ()) -> list[Outcome]:
+    """Store those whose key is new, or that have none, as `fate` says; find what the others' keys stand for.
 
     Raises Contended where another transaction that is writing one of these keys did not end within
     `wait` seconds.
     """
-    stored = _insert(posts, grace, wait)
+    stored = _insert(posts, fate(grace, left), wait)
     known = _known([p for place, p in enumerate(posts) if place not in stored])
     return [
         Stored(stored[place], post.draft) if place in stored else _earlier(post, known)
@@ -95,14 +95,15 @@ def forget(age: float, most: int) -> None:
     )
 
 
-def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accepted]:
+def _insert(posts: Sequence[Post], becomes: Fate, wait: float) -> dict[int, Accepted]:
     """What was stored, by its place among `posts`."""
     given = source(
         [p.draft for p in posts],
         Column("key", "text", [p.key and p.key.key for p in posts]),
         Column("digest", "bytea", [p.key and p.key.digest for p in posts]),
     )
-    stored = rows(
+    stored = prepared(
+        "accept_once",
         f"""
         WITH given AS MATERIALIZED (
             SELECT nextval('notifications_id_seq') AS id, drawn.*
@@ -115,7 +116,7 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
             RETURNING notification_id
         ), stored AS (
             INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
-            SELECT id, {DRAFTED}, {FATE} FROM given
+            SELECT id, {DRAFTED}, {becomes.sql} FROM given
             WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
             RETURNING {ACCEPTED}
         ), attached AS (
@@ -128,7 +129,7 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
         """,
         *given.values,
         milliseconds(wait),
-        grace,
+        *becomes.values,
         *_attached(posts),
     )
     return {place - 1: Accepted(*accepted) for place, *accepted in stored}

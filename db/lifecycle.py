@@ -24,12 +24,12 @@ order of ids, so that two of these statements never wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from db import failures, workers
-from db.database import rows
-from db.drafts import FATE, FATE_COLUMNS, source
+from db.database import prepared, rows
+from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
 from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
@@ -76,22 +76,23 @@ _BOUNCED = """INSERT INTO suppressions AS s (client_id, address, reason, source)
             WHERE s.expires_at <= now()"""
 
 
-def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
+def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) -> list[Accepted]:
     """(client) -> pending, or -> failed (suppressed) where a recipient is on the client's suppression list.
 
     Rung by the caller, which leaves alone what has failed; by the relay if it is still pending after
-    `grace`. For drafts without keys and attachments; the others go through idempotency.accept_once.
-    What is to be sent later is rung by the relay, when it is due.
+    `grace`, or at once where it is one of `left`. For drafts without keys and attachments; the others
+    go through idempotency.accept_once. What is to be sent later is rung by the relay, when it is due.
     """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
-    given = source(drafts)
-    accepted = rows(
+    given, becomes = source(drafts), fate(grace, left)
+    accepted = prepared(
+        "accept",
         f"""
         INSERT INTO notifications AS n ({DRAFTED}, {FATE_COLUMNS})
-        SELECT {DRAFTED}, {FATE} FROM {given.sql} ORDER BY place
+        SELECT {DRAFTED}, {becomes.sql} FROM {given.sql} ORDER BY place
         RETURNING {ACCEPTED}
         """,
-        grace,
+        *becomes.values,
         *given.values,
     )
     return sorted(Accepted(*row) for *row, _ in accepted)
@@ -108,7 +109,8 @@ def claim(
     What was asked for and not claimed is for `suppress` to look at.
     """
     numbers = lists or dict.fromkeys(ids, 0)
-    claimed = rows(
+    claimed = prepared(
+        "claim",
         f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
@@ -186,7 +188,8 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
 
     `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
     """
-    recorded = rows(
+    recorded = prepared(
+        "settle",
         f"""
         WITH verdict AS MATERIALIZED (
             SELECT * FROM unnest(

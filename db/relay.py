@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from db.database import rows
+from db.database import prepared, rows
 from db.pauses import PAUSES_HELD, held
 
 PARK = 3600.0  # seconds
@@ -53,7 +53,8 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
     What is paused is `parked` instead, and not to be rung: it is met again after `park` seconds,
     or when upkeep brings it back after a resume.
     """
-    due = rows(
+    due = prepared(
+        "relay",
         f"""
         WITH {_CLIENTS}, {PAUSES_HELD}, unrung AS MATERIALIZED (
             {_of_each_client("NOT n.rung AND n.dispatch_after <= now()")}

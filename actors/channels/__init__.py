@@ -65,12 +65,17 @@ class Channel(Protocol):
     provider: str
 
     def send(
-        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] = lambda: True,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
     ) -> Receipt:
         """Send one notification, within bounded time; raises Undelivered.
 
         `begin` is asked once, just before the content goes out; where it says no, nothing goes out.
-        `contents` are those of its attachments.
+        `contents` are those of its attachments. `following` is what this thread sends next, most likely:
+        the other side may be told of it already.
         """
 
     def hang_up(self) -> None:

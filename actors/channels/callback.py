@@ -46,7 +46,11 @@ class Callback:
         )
 
     def send(
-        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] = lambda: True,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
     ) -> Receipt:
         id = notification.callback_id or 0
         endpoint = self._endpoint(id)

@@ -1,10 +1,11 @@
-"""The mail channel: each thread keeps a connection and reuses it from mail to mail."""
+"""The mail channel: each thread, or its double in the hub, keeps a connection and reuses it from mail to mail."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
+from actors import hub
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.mail import Mail, compose
 from actors.channels.replies import Reply
@@ -15,6 +16,14 @@ from mailboxes import mail_from
 from settings import Settings
 
 
+class _Kept:
+    """From mail to mail. `introduced`: whom the other side was told of already."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.introduced: tuple[Claimed, Mail] | None = None
+
+
 class Email:
     """Sends to SMTP_URL; every error is classified by phase and code, never by guess."""
 
@@ -23,20 +32,27 @@ class Email:
         self.provider = f"{server.host}:{server.port}"
         self._settings = settings
         self._sender = mail_from(settings.sender)
-        self._kept = threading.local()
+        self._kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
     def send(
-        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] = lambda: True,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
     ) -> Receipt:
-        leave = url(notification.id, self._settings) if notification.mail else None
-        mail = compose(notification, self._sender, contents, leave)
+        kept = self._mine()
+        mail = self._mail(kept, notification, contents)
         # Our own sender refused: no notification is to blame. One that a client chose must not open the
         # breaker for all the others.
         blamed = ProviderDown if mail.sender == self._sender.address else Refused
         while True:
-            connection = self._connection()
+            connection = self._connection(kept, mail)
             try:
-                return _transfer(connection, mail, begin, blamed)
+                _invite(connection, mail, begin, blamed)
+                reply = connection.content(mail.content, self._follower(kept, connection, following))
+                _expect(connection, "content", reply, 2)
+                return Receipt("content", reply.code, reply.enhanced_code, reply.text)
             except Dropped as drop:
                 connection.close()
                 # The server may hang up on a connection that idled; this mail has nothing to do with it
@@ -45,24 +61,61 @@ class Email:
                     raise _undelivered(drop) from None
 
     def hang_up(self) -> None:
-        connection: Connection | None = getattr(self._kept, "connection", None)
-        if connection is not None:
-            connection.quit()
-            self._kept.connection = None
+        kept = self._mine()
+        if kept.connection is not None:
+            kept.connection.quit()
+            kept.connection = None
 
-    def _connection(self) -> Connection:
-        connection: Connection | None = getattr(self._kept, "connection", None)
+    def _mine(self) -> _Kept:
+        kept = self._kept.get()
+        if kept is None:
+            self._kept.set(kept := _Kept())
+        return kept
+
+    def _mail(self, kept: _Kept, notification: Claimed, contents: Sequence[bytes]) -> Mail:
+        if kept.introduced is not None and kept.introduced[0] is notification:
+            return kept.introduced[1]
+        if contents:  # It takes its time.
+            return hub.outside(lambda: self._composed(notification, contents))
+        return self._composed(notification)
+
+    def _composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
+        leave = url(notification.id, self._settings) if notification.mail else None
+        return compose(notification, self._sender, contents, leave)
+
+    def _follower(self, kept: _Kept, connection: Connection, following: Claimed | None) -> Mail | None:
+        """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
+        kept.introduced = None
+        if following is None or not connection.may_go_on():
+            return None
+        try:
+            mail = self._composed(following)
+            _check(connection, mail)
+        except Exception:  # noqa: BLE001 - of whatever kind
+            return None
+        kept.introduced = following, mail
+        return mail
+
+    def _connection(self, kept: _Kept, mail: Mail) -> Connection:
+        connection = kept.connection
+        if connection is not None and connection.introduced is not None:
+            if connection.introduced is mail:
+                return connection
+            connection.close()  # Another mail was introduced, and not sent.
         if connection is None or not connection.usable():
             self.hang_up()
-            connection = self._kept.connection = Connection.open(self._settings)
+            connection = kept.connection = hub.outside(lambda: Connection.open(self._settings))
         return connection
 
 
-def _transfer(
+def _invite(
     connection: Connection, mail: Mail, begin: Callable[[], bool], blamed: type[Undelivered] = ProviderDown
-) -> Receipt:
-    _check(connection, mail)
-    hello = connection.mail(mail.sender, mail.utf8)
+) -> None:
+    """All that comes before the content."""
+    if connection.introduced is None:
+        _check(connection, mail)
+        connection.introduce(mail)
+    hello = connection.mail(mail)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
     _expect(connection, "mail", hello, 2, blamed)
@@ -73,12 +126,9 @@ def _transfer(
         # One that is refused ends it for all, so that no other one ever gets it twice.
         _expect(connection, "rcpt", reply, 2)
     if not begin():
-        connection.reset()
+        connection.close()
         raise Deferred("another worker has taken this over", phase="data")
     _expect(connection, "data", connection.data(), 3)
-    reply = connection.content(mail.content)
-    _expect(connection, "content", reply, 2)
-    return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
 
 def _check(connection: Connection, mail: Mail) -> None:
@@ -101,7 +151,7 @@ def _expect(
         raise Dropped(phase, reply.text, content_sent=phase == "content")
     if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
         connection.close()
-    else:
+    elif phase != "content":  # After which a server has forgotten the mail (RFC 5321, 4.1.1.4).
         connection.reset()
     raise _refusal(phase, reply, blamed)(
         reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code

@@ -7,7 +7,9 @@ wrong with it. The tests read every mail with it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from actors.channels import Deferred, Refused, headers
@@ -94,7 +96,7 @@ def _header(notification: Claimed, sender: Mailbox, to: str) -> dict[str, str]:
         "From": headers.mailbox(sender),
         "To": to,
         "Subject": headers.unstructured(notification.subject),
-        "Date": format_datetime(notification.created_at),
+        "Date": _date(int(notification.created_at.timestamp())),
         "Message-ID": message_id(notification, sender.domain),
         "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
     }
@@ -114,6 +116,11 @@ def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str
 
 def _lines(header: Mapping[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in header.items())
+
+
+@lru_cache(100)  # Many were made in the same second.
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 def _mark(notification: Claimed) -> str:

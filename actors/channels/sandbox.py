@@ -29,7 +29,11 @@ class Sandbox:
     provider = "sandbox"
 
     def send(
-        self, notification: Claimed, begin: Callable[[], bool] = lambda: True, contents: Sequence[bytes] = ()
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] = lambda: True,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
     ) -> Receipt:
         ending = _ending(notification)
         if ending and ending[1].phase == "rcpt":

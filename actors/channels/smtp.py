@@ -12,14 +12,19 @@ import socket
 import ssl
 import time
 from base64 import b64encode
+from collections import deque
 from collections.abc import Iterator
 from math import inf
 
 from actors.channels import ProviderDown, printable
+from actors.channels.mail import Mail
 from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
 
+_DROPS = (OSError, UnicodeError)  # smtplib's errors are OSErrors; UnicodeError is a host name that is none
 _LINE_DOT = re.compile(rb"(?m)^\.")
+_DATA = "DATA"
+ALONG = 65_536  # octets of a mail behind which the next one's envelope may go: what is larger may wait to be read
 
 
 class Dropped(Exception):
@@ -37,6 +42,8 @@ class Connection:
         self._smtp, self._settings = smtp, settings
         self._opened = self._used = time.monotonic()
         self._mails = 0
+        self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
+        self.introduced: Mail | None = None  # whose envelope they are
         self._invited_by = self._opened
 
     @classmethod
@@ -46,7 +53,7 @@ class Connection:
         connection = cls(Client(settings.smtp_connect_timeout), settings)
         try:
             connection._connect(server)
-            connection._settle_in(settings.smtp_timeout)
+            connection._smtp.patience = settings.smtp_timeout
             connection._hello()
             if not server.tls and server.starttls != "off":
                 connection._encrypt(server)
@@ -92,12 +99,26 @@ class Connection:
         except Dropped:
             return False
 
-    def mail(self, sender: str, utf8: bool) -> Reply:
-        options = " SMTPUTF8 BODY=8BITMIME" if utf8 else ""
-        self._smtp.command_encoding = "utf-8" if utf8 else "ascii"
+    def may_go_on(self) -> bool:
+        """Whether the next mail's envelope may go with the end of this one (RFC 2920, 3.1)."""
+        return (
+            self._pipelines
+            and self._mails < self._settings.smtp_connection_messages
+            and time.monotonic() - self._opened <= self._settings.smtp_connection_age
+        )
+
+    def introduce(self, mail: Mail) -> None:
+        """Say its whole envelope at once where the server allows that; the answers are heard one by one."""
+        if self._pipelines:
+            said = self._go_ahead(mail)
+            with contextlib.suppress(OSError):  # There will be no answers then.
+                self._smtp.say(said, len(self._ahead))
+
+    def mail(self, mail: Mail) -> Reply:
+        self._smtp.command_encoding = "utf-8" if mail.utf8 else "ascii"
         self._used = time.monotonic()
         self._mails += 1
-        reply = self._say("mail", f"MAIL FROM:<{sender}>{options}")
+        reply = self._say("mail", _mail_line(mail))
         within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
         self._invited_by = time.monotonic() + within
         return reply
@@ -106,39 +127,73 @@ class Connection:
         """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return self._say("rcpt", f"RCPT TO:<{recipient}>")
+        return self._say("rcpt", _rcpt_line(recipient))
 
     def data(self) -> Reply:
-        return self._say("data", "DATA")
+        return self._say("data", _DATA)
 
-    def content(self, content: bytes) -> Reply:
-        """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown."""
-        with _dropping("content"):
-            self._settle_in(self._settings.smtp_data_timeout)
-            # In one piece: a second small packet would wait for the delayed acknowledgement of the first.
-            self._smtp.deliver(_LINE_DOT.sub(b"..", content) + b".\r\n")
-        with _dropping("content", content_sent=True):
-            reply = Reply.of(*self._smtp.getreply())
-        self._settle_in(self._settings.smtp_timeout)
+    def content(self, content: bytes, following: Mail | None = None) -> Reply:
+        """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown.
+
+        The envelope of the `following` one goes with it.
+        """
+        self.introduced = None
+        stuffed = _LINE_DOT.sub(b"..", content) + b".\r\n"
+        along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
+        self._smtp.patience = self._settings.smtp_data_timeout
+        sent = False
+        try:
+            self._smtp.say(stuffed + along, 1 + len(self._ahead), needed=len(stuffed))
+            sent = True
+            reply = self._smtp.hear()
+        except _DROPS as error:
+            raise Dropped("content", _why(error), content_sent=sent) from None
+        self._smtp.patience = self._settings.smtp_timeout
         return reply
 
     def reset(self) -> None:
         """Forget the mail under way; a connection that cannot is closed."""
         with contextlib.suppress(Dropped):
+            self._catch_up()
             if self._say("rset", "RSET").code == 250:
                 return
         self.close()
 
     def quit(self) -> None:
         """Say goodbye, if that is quick."""
-        if self._smtp.sock is not None:
+        if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
-                self._settle_in(self._settings.smtp_quit_timeout)
+                self._smtp.patience = self._settings.smtp_quit_timeout
                 self._say("quit", "QUIT")
         self.close()
 
     def close(self) -> None:
         self._smtp.close()
+        self._ahead.clear()
+        self.introduced = None
+
+    @property
+    def _pipelines(self) -> bool:
+        return self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
+
+    def _go_ahead(self, mail: Mail) -> bytes:
+        """The lines of its envelope, as octets, whose answers are due from now on."""
+        self._ahead.extend(_envelope(mail))
+        self.introduced = mail
+        return "".join(f"{line}\r\n" for line in self._ahead).encode("utf-8" if mail.utf8 else "ascii")
+
+    def _catch_up(self) -> None:
+        """Hear the answers to what was said ahead. A mail that the server waits for is ended with nothing in it."""
+        while self._ahead:
+            line = self._ahead[0]
+            kind = self._say("rset", line).code // 100
+            if kind == 2 and _DATA in self._ahead:  # It has a recipient after all, who must not get what is empty.
+                raise Dropped("rset", "out of step")
+            if kind == 3:
+                with _dropping("rset"):
+                    self._smtp.say(b".\r\n", 1)
+                    self._smtp.hear()
+        self.introduced = None
 
     def _connect(self, server: SmtpServer) -> None:
         with _dropping("connect"):
@@ -147,7 +202,7 @@ class Connection:
             with _dropping("tls"):
                 self._smtp.encrypt(_tls(server, verified=True), server.host)
         with _dropping("greeting"):
-            _demand("greeting", Reply.of(*self._smtp.getreply()), 220)
+            _demand("greeting", self._smtp.hear(), 220)
 
     def _hello(self) -> None:
         # No HELO where EHLO is refused: every server must know EHLO (RFC 5321, 2.2.1), and without
@@ -183,13 +238,33 @@ class Connection:
         _demand("auth", reply, 235)
 
     def _say(self, phase: str, line: str) -> Reply:
-        with _dropping(phase):
-            self._smtp.putcmd(line)
-            return Reply.of(*self._smtp.getreply())
+        try:
+            if self._ahead:
+                self._ahead.popleft()
+            else:
+                self._smtp.putcmd(line)
+            return self._smtp.hear()
+        except _DROPS as error:
+            raise Dropped(phase, _why(error)) from None
 
-    def _settle_in(self, seconds: float) -> None:
-        if self._smtp.sock is not None:
-            self._smtp.sock.settimeout(seconds)
+
+def _envelope(mail: Mail) -> Iterator[str]:
+    """All that can be said before the content.
+
+    DATA only with a single recipient: of several one may be refused, and the others must not get the mail then.
+    """
+    yield _mail_line(mail)
+    yield from map(_rcpt_line, mail.recipients)
+    if len(mail.recipients) == 1:
+        yield _DATA
+
+
+def _mail_line(mail: Mail) -> str:
+    return f"MAIL FROM:<{mail.sender}>{' SMTPUTF8 BODY=8BITMIME' if mail.utf8 else ''}"
+
+
+def _rcpt_line(recipient: str) -> str:
+    return f"RCPT TO:<{recipient}>"
 
 
 def _tls(server: SmtpServer, *, verified: bool) -> ssl.SSLContext:
@@ -231,12 +306,12 @@ def _demand(phase: str, reply: Reply, code: int) -> None:
 
 
 @contextlib.contextmanager
-def _dropping(phase: str, *, content_sent: bool = False) -> Iterator[None]:
+def _dropping(phase: str) -> Iterator[None]:
     """Turn every way a connection can end into Dropped, which knows the phase."""
     try:
         yield
-    except (OSError, UnicodeError) as error:  # smtplib's errors are OSErrors; UnicodeError is a host name that is none.
-        raise Dropped(phase, _why(error), content_sent=content_sent) from None
+    except _DROPS as error:
+        raise Dropped(phase, _why(error)) from None
 
 
 def _why(error: Exception) -> str:

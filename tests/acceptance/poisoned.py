@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from typing import Any
 from unittest import mock
 
 from actors import broker
@@ -17,11 +17,11 @@ __all__ = ["broker"]  # Where Dramatiq looks for it.
 _send = Email.send
 
 
-def send(self: Email, notification: Claimed, begin: Callable[[], bool], contents: Sequence[bytes]) -> Receipt:
+def send(self: Email, notification: Claimed, *others: Any) -> Receipt:
     """What a bug in a C library does."""
     if notification.recipient == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _send(self, notification, begin, contents)
+    return _send(self, notification, *others)
 
 
 mock.patch.object(Email, "send", send).start()

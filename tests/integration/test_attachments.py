@@ -11,7 +11,7 @@ import pytest
 from dramatiq import Retry
 
 from db import attachments, lifecycle, reports
-from db.database import Unacceptable, Unavailable, connection, rows
+from db.database import Unacceptable, Unavailable, connection, prepared, rows
 from db.idempotency import Post, Stored, accept_once
 from db.records import Accepted, Draft
 from tests.integration.rows import GRACE, WORKER, attempt, draft, history, row, status
@@ -50,9 +50,9 @@ def test_each_file_is_stored_with_its_own_notification() -> None:
 
 
 def test_a_notification_without_files_is_one_insert_into_one_table() -> None:
-    with mock.patch.object(lifecycle, "rows", side_effect=rows) as ran:
+    with mock.patch.object(lifecycle, "prepared", side_effect=prepared) as ran:
         lifecycle.accept([draft(), draft()], GRACE)
-    [((sql, *_), _)] = ran.call_args_list
+    [((_, sql, *_), _)] = ran.call_args_list
     assert "attachments" not in sql
 
 

@@ -85,7 +85,10 @@ def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_serve
     [wire] = smtp_server._wires
     smtp_server._loop.call_soon_threadsafe(wire.write, b"421 4.4.2 idle for too long\r\n")
     smtp_server._loop.call_soon_threadsafe(wire.close)
-    kept = email._kept.connection._smtp.sock
+    connection = email._mine().connection
+    assert connection
+    kept = connection._smtp.sock
+    assert kept
     eventually(lambda: select.select([kept], [], [], 0)[0])
     send(email)
     email.hang_up()
