@@ -16,6 +16,7 @@ from typing import NamedTuple
 from db.database import rows
 from db.drafts import FATE, FATE_COLUMNS, Column, source
 from db.lifecycle import ACCEPTED, DRAFTED
+from db.prepared import prepared_rows
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
@@ -102,7 +103,7 @@ def _insert(posts: Sequence[Post], grace: float, wait: float) -> dict[int, Accep
         Column("key", "text", [p.key and p.key.key for p in posts]),
         Column("digest", "bytea", [p.key and p.key.digest for p in posts]),
     )
-    stored = rows(
+    stored = prepared_rows(
         f"""
         WITH given AS MATERIALIZED (
             SELECT nextval('notifications_id_seq') AS id, drawn.*

@@ -31,6 +31,7 @@ from db import failures, workers
 from db.database import rows
 from db.drafts import FATE, FATE_COLUMNS, source
 from db.pauses import paused
+from db.prepared import prepared_rows
 from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient
@@ -82,7 +83,7 @@ def accept(drafts: Sequence[Draft], grace: float) -> list[Accepted]:
     """
     # Identity values are drawn in the order of the sorted rows, so sorting by id gives the drafts' order back.
     given = source(drafts)
-    accepted = rows(
+    accepted = prepared_rows(
         f"""
         INSERT INTO notifications AS n ({DRAFTED}, {FATE_COLUMNS})
         SELECT {DRAFTED}, {FATE} FROM {given.sql} ORDER BY place
