@@ -51,7 +51,9 @@ def configure(settings: Settings) -> None:
     level = getattr(logging, settings.log_level.upper())
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
     # One write for each line; to print it as text costs twice as much.
-    factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer) if as_json else structlog.PrintLoggerFactory(sys.stderr)
+    factory: Any = (
+        structlog.BytesLoggerFactory(sys.stderr.buffer) if as_json else structlog.PrintLoggerFactory(sys.stderr)
+    )
     structlog.configure(
         processors=[*_SHARED, structlog.processors.format_exc_info, _json if as_json else _CONSOLE],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from db.database import rows
 from db.drafts import FATE, FATE_COLUMNS, Column, source
-from db.lifecycle import ACCEPTED, DRAFTED
+from db.lifecycle import ACCEPTED, DRAFTED, accept
 from db.prepared import prepared_rows
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
@@ -64,6 +64,9 @@ def accept_once(posts: Sequence[Post], grace: float, wait: float) -> list[Outcom
     Raises Contended where another transaction that is writing one of these keys did not end within
     `wait` seconds.
     """
+    if all(post.key is None and not post.draft.contents for post in posts):  # At half the cost.
+        accepted = accept([post.draft for post in posts], grace)
+        return [Stored(one, post.draft) for one, post in zip(accepted, posts, strict=True)]
     stored = _insert(posts, grace, wait)
     known = _known([p for place, p in enumerate(posts) if place not in stored])
     return [

@@ -1,4 +1,4 @@
-"""Statements that PostgreSQL plans once in a while instead of each time: to plan one costs as much as to store ten rows.
+"""Statements that PostgreSQL plans now and then instead of each time: to plan one costs as much as to store ten rows.
 
 A plan is used for PLANS_LAST seconds at most, so that none outlives by much the tables it was made for:
 one that was right for twenty suppressions would read all of a million.

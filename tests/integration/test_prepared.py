@@ -1,0 +1,104 @@
+"""Statements that are planned now and then: the same rows, whatever becomes of what was prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from psycopg2.errors import InvalidSqlStatementName
+
+from db import prepared
+from db.database import Unacceptable, connection, database, rows
+from db.prepared import MOST, prepared_rows
+
+pytestmark = pytest.mark.usefixtures("store")
+
+SQL = "SELECT %s::text, %s::bigint[], %s::jsonb"
+VALUES = ("it's %s", [1, 2], '{"a": 1}')
+ANSWER = [("it's %s", [1, 2], {"a": 1})]
+
+
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A connection of its own, and plans that last."""
+    database.close()
+    monkeypatch.setattr(prepared, "PLANS_LAST", 600.0)
+    monkeypatch.setattr(prepared._Plans, "works", True)
+    with connection():
+        yield
+    database.close()
+
+
+def planned() -> int:
+    return int(rows("SELECT count(*) FROM pg_prepared_statements")[0][0])
+
+
+def test_what_comes_again_is_prepared_and_answers_the_same() -> None:
+    assert prepared_rows(SQL, *VALUES) == ANSWER
+    assert planned() == 0
+    assert [prepared_rows(SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 1
+
+
+def test_an_array_of_texts_becomes_what_the_statement_says() -> None:
+    for _ in range(3):
+        assert prepared_rows("SELECT unnest(%s::jsonb[]), unnest(%s::timestamptz[]) IS NULL", ['{"a": 1}'], [None]) == [
+            ({"a": 1}, True)
+        ]
+
+
+def test_a_plan_is_forgotten_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        prepared_rows(SQL, *VALUES)
+    monkeypatch.setattr(prepared, "PLANS_LAST", 0.0)
+
+    assert prepared_rows(SQL, *VALUES) == ANSWER
+    assert planned() == 0
+
+
+def test_no_more_shapes_are_prepared_than_most() -> None:
+    for number in range(MOST + 5):
+        for _ in range(2):
+            assert prepared_rows(f"SELECT %s::text, {number}", "a") == [("a", number)]
+
+    assert planned() == MOST
+
+
+def test_where_a_pooler_loses_what_was_prepared_statements_are_planned_each_time() -> None:
+    for _ in range(2):
+        prepared_rows(SQL, *VALUES)
+    rows("DEALLOCATE ALL")  # As if the next statement reached another session.
+
+    assert prepared_rows(SQL, *VALUES) == ANSWER
+    assert [prepared_rows(SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 0
+
+
+def test_in_a_transaction_nothing_is_prepared() -> None:
+    with database.atomic():
+        assert [prepared_rows(SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+        assert planned() == 0
+
+
+def test_a_new_connection_begins_with_nothing() -> None:
+    for _ in range(2):
+        prepared_rows(SQL, *VALUES)
+    database.close()
+    database.connect()
+
+    assert [prepared_rows(SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 1
+
+
+def test_a_value_that_is_refused_is_refused_as_ever() -> None:
+    for _ in range(2):
+        prepared_rows("SELECT %s::text::bigint", "1")
+
+    with pytest.raises(Unacceptable), connection():
+        prepared_rows("SELECT %s::text::bigint", "one")
+    assert prepared_rows("SELECT %s::text::bigint", "1") == [(1,)]
+
+
+def test_what_a_pooler_says_is_what_is_looked_for() -> None:
+    with pytest.raises(InvalidSqlStatementName):
+        database.connection().cursor().execute("EXECUTE unheard_of")
