@@ -50,12 +50,13 @@ def configure(settings: Settings) -> None:
     """Send every log of this process to stderr at LOG_LEVEL in LOG_FORMAT. Safe to call again."""
     level = getattr(logging, settings.log_level.upper())
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
-    # One write for each line; to print it as text costs twice as much.
-    factory: Any = (
-        structlog.BytesLoggerFactory(sys.stderr.buffer) if as_json else structlog.PrintLoggerFactory(sys.stderr)
-    )
+    render: structlog.typing.Processor = _json_text if as_json else _CONSOLE
+    factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+    own, buffer = render, getattr(sys.stderr, "buffer", None)
+    if as_json and buffer is not None:  # To print a line as text costs twice as much; Dramatiq's pipe takes no other.
+        own, factory = _json, structlog.BytesLoggerFactory(buffer)
     structlog.configure(
-        processors=[*_SHARED, structlog.processors.format_exc_info, _json if as_json else _CONSOLE],
+        processors=[*_SHARED, structlog.processors.format_exc_info, own],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=factory,
         cache_logger_on_first_use=True,
@@ -67,7 +68,7 @@ def configure(settings: Settings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                _json_text if as_json else _CONSOLE,
+                render,
             ],
         )
     )
@@ -103,4 +104,4 @@ def _json_text(_logger: Any, _name: str, event: structlog.typing.EventDict) -> s
     return orjson.dumps(event, default=str).decode()
 
 
-_CONSOLE = structlog.dev.ConsoleRenderer()
+_CONSOLE: structlog.typing.Processor = structlog.dev.ConsoleRenderer()

@@ -29,6 +29,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Any:
         scope = super()._build_http_scope(request, sockname, peername)
+        # Nearly every body comes with its head, and then needs no time limit.
         scope[WHOLE] = self._body_receiver._complete
         return scope
 

@@ -64,7 +64,8 @@ def prepared_rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     """As `rows`, for a statement of a few shapes that comes often; in a transaction it is the same."""
     if database.in_transaction() or not _Plans.works:
         return rows(sql, *parameters)
-    plans = _plans.setdefault(database.connection(), _Plans())
+    conn = database.connection()
+    plans = _plans.get(conn) or _plans.setdefault(conn, _Plans())
     plans.forget_old()
     execution = plans.execution(sql)
     if execution is None:

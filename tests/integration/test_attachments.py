@@ -50,7 +50,7 @@ def test_each_file_is_stored_with_its_own_notification() -> None:
 
 
 def test_a_notification_without_files_is_one_insert_into_one_table() -> None:
-    with mock.patch.object(lifecycle, "rows", side_effect=rows) as ran:
+    with mock.patch.object(lifecycle, "prepared_rows", side_effect=rows) as ran:
         lifecycle.accept([draft(), draft()], GRACE)
     [((sql, *_), _)] = ran.call_args_list
     assert "attachments" not in sql
