@@ -13,7 +13,7 @@ import pytest
 
 from actors.ledger import Ledger
 from api.representation import summary
-from db import idempotency, lifecycle, reports, suppressions
+from db import idempotency, lifecycle, prepared, reports, suppressions
 from db.database import rows
 from db.idempotency import Post, Stored
 from db.suppressions import Entry
@@ -328,7 +328,10 @@ def test_unsubscribing_twice_changes_nothing_and_ends_an_end() -> None:
     assert [(entry["reason"], entry["expires_at"]) for entry in listed()] == [("unsubscribed", None)]
 
 
-def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared._Plans, "works", False)  # To see the statement itself.
     rows(
         "INSERT INTO suppressions (client_id, address, reason)"
         " SELECT 1, n || '@example.com', 'manual' FROM generate_series(1, 20000) AS n"
@@ -346,3 +349,22 @@ def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(caplog: p
         plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *parameters))
         assert "Scan using suppressions_pkey" in plan, plan
         assert "Seq Scan on suppressions" not in plan, plan
+
+
+def test_a_plan_that_is_kept_looks_it_up_in_the_index_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "PLANS_LAST", 600.0)
+    rows(
+        "INSERT INTO suppressions (client_id, address, reason)"
+        " SELECT 1, n || '@example.com', 'manual' FROM generate_series(1, 20000) AS n"
+    )
+    rows("ANALYZE suppressions")
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        for _ in range(10):  # PostgreSQL keeps the plan from the sixth on.
+            accepted()
+    sql, parameters = [cast(tuple[str, list[Any]], r.msg) for r in caplog.records if "EXECUTE" in r.msg[0]][-1]
+
+    plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *parameters))
+    assert "Scan using suppressions_pkey" in plan, plan
+    assert "Seq Scan on suppressions" not in plan, plan
