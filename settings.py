@@ -197,7 +197,6 @@ class Settings:
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
-    db_prepare: str = _one_of("on", "off")
     db_lateness: float = _between(0.1, 60, 2)
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)

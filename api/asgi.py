@@ -13,6 +13,8 @@ from api.room import Room
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
+BODY = "notification-system.body"  # in the scope: the body of the request, piece by piece
+WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
@@ -39,14 +41,14 @@ class Application(falcon.asgi.App[Any, Any]):
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
-            body = _Body(receive)
-            scope[LEFT] = body.left
+            body = Body(receive)
+            scope[LEFT], scope[BODY] = body.left, body
             guest = scope["guest"] = self._room.guest()
             try:
                 await super().__call__(scope, body, send)
             finally:
                 guest.leave()
-            if scope["method"] not in BODILESS:
+            if not body.over and scope["method"] not in BODILESS:
                 await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
             await send({"type": "websocket.close"})
@@ -54,23 +56,32 @@ class Application(falcon.asgi.App[Any, Any]):
             await super().__call__(scope, receive, send)
 
 
-class _Body:
-    """`receive` of a request: its first event comes at once, a disconnect within the body raises Truncated."""
+class Body:
+    """`receive` of a request: its first event comes at once, a disconnect within the body raises Truncated.
 
-    __slots__ = ("_asked", "_over", "_receive")
+    Once it is `over` there is no more of it to come.
+    """
+
+    __slots__ = ("_asked", "_receive", "over")
 
     def __init__(self, receive: Any) -> None:
-        self._receive, self._asked, self._over = receive, False, False
+        self._receive, self._asked, self.over = receive, False, False
 
     async def __call__(self) -> Any:
         if not self._asked:
             self._asked = True
             return _LATER
         event = await self._receive()
-        whole, self._over = self._over, not event.get("more_body", False)
+        whole, self.over = self.over, not event.get("more_body", False)
         if event["type"] == "http.disconnect" and not whole:
             raise Truncated
         return event
+
+    async def piece(self) -> bytes:
+        """What came next; raises Truncated."""
+        self._asked = True
+        piece: bytes = (await self()).get("body", b"")
+        return piece
 
     async def left(self) -> None:
         """Return when the client has gone; only for a request without a body."""
@@ -78,10 +89,8 @@ class _Body:
             pass
 
     async def discard(self, seconds: float, limit: int) -> None:
-        if self._over:
-            return
         taken = 0
         with suppress(TimeoutError, Truncated):
             async with asyncio.timeout(seconds):
-                while not self._over and taken < limit:
-                    taken += len((await self()).get("body", b""))
+                while not self.over and taken < limit:
+                    taken += len(await self.piece())

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
-from structlog.contextvars import bind_contextvars
 
+import logs
 from api.gateway import Gateway
 from api.keyring import Keyring
 from api.problems import Problem
@@ -52,6 +52,9 @@ class Caller(NamedTuple):
         return cls(client.id, client.name, key.scopes, key.sandbox, key.id, *limits)
 
 
+ANYBODY = Caller()
+
+
 def require(req: Request, scope: str) -> Caller:
     """The caller, if it has this scope; raises a Problem that names the scope."""
     caller: Caller = req.context.caller
@@ -89,12 +92,12 @@ class Authentication:
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         if self._off:
-            req.context.caller = Caller()
+            req.context.caller = ANYBODY
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
             return
         req.context.caller = caller = await self._caller(req.get_header("Authorization"))
-        bind_contextvars(client=caller.client_id, key=caller.key_id)
+        logs.bind(client=caller.client_id, key=caller.key_id)
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         self._keyring.close(self._gateway.settings.shutdown_grace)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from falcon.asgi import Request
 
-from api.asgi import Truncated
+from api.asgi import BODY, WHOLE, Body, Truncated
 from api.problems import Problem, invalid
 from api.room import SMALL, Guest
 from settings import Settings
@@ -68,8 +68,11 @@ async def _read(req: Request, settings: Settings, limit: int) -> bytes:
     guest: Guest = req.scope["guest"]
     guest.needs(req.content_length or 0)
     try:
-        async with asyncio.timeout(settings.body_timeout) as within:
-            body = b"".join([piece async for piece in _pieces(req, limit, within)])
+        if req.scope.get(WHOLE):  # There is nothing to wait for.
+            body = await _joined(req, limit, math.inf)
+        else:
+            async with asyncio.timeout(settings.body_timeout) as within:
+                body = await _joined(req, limit, within.when() or math.inf)
     except (TimeoutError, Truncated):
         detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
@@ -78,19 +81,19 @@ async def _read(req: Request, settings: Settings, limit: int) -> bytes:
     return body
 
 
-async def _pieces(req: Request, limit: int, within: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """The body as it comes, up to a piece more than `limit`."""
-    length, deadline = 0, within.when() or 0.0
-    async for piece in req.stream:
+async def _joined(req: Request, limit: int, deadline: float) -> bytes:
+    """The body, up to a piece more than `limit`."""
+    coming: Body = req.scope[BODY]
+    pieces, length = [], 0
+    while not coming.over and length <= limit:
+        pieces.append(piece := await coming.piece())
         length += len(piece)
-        yield piece
-        if length > limit:
-            return
         if length > SMALL:
             req.scope["guest"].needs(req.content_length or limit)  # One that comes in chunks does not say.
         # gunicorn's wait for a piece may swallow the end of our time, if both come at the same moment.
-        if asyncio.get_running_loop().time() > deadline:
+        if deadline < math.inf and asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
+    return b"".join(pieces)
 
 
 def _too_large(limit: int) -> Problem:

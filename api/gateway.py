@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from actors.bell import Bell, Ring
 from actors.broker import broker
+from api.patience import Patience
 from api.watch import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
@@ -22,6 +23,7 @@ from settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 MOMENT = 0.02  # seconds: for a key that was waited for in vain already
 
@@ -31,6 +33,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._limit = settings.db_connect_timeout + settings.db_statement_timeout  # seconds
         self._bell = Bell(settings)
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept", self._accept, most=settings.accept_batch, waiting=settings.accept_waiting
@@ -46,6 +49,8 @@ class Gateway:
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
             "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
         )
+        # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
+        self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._reading = 0
         self.watch = Watch(settings)
@@ -56,16 +61,16 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self.within_reason(self._accepting.ask(draft))
+        return await self._asked(self._accepting, draft)
 
     async def accept_once(self, post: Post) -> Outcome:
         """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
-        return await self.within_reason(coalescer.ask(post))
+        return await self._asked(coalescer, post)
 
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
         """As `accept`, for many in one transaction."""
-        return await self.within_reason(self._accepting_batches.ask(batch))
+        return await self._asked(self._accepting_batches, batch)
 
     def ring(self, id: int, lane: str, client: int) -> None:
         """Ring the bell of a notification that became due; never raises."""
@@ -97,12 +102,21 @@ class Gateway:
 
     async def within_reason(self, answer: Awaitable[T]) -> T:
         """Wait as long as the database may take; one that hangs does not keep its own limits."""
-        limit = self.settings.db_connect_timeout + self.settings.db_statement_timeout
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self._limit):
                 return await answer
         except TimeoutError:
-            raise Unavailable(f"no answer within {limit:g} seconds") from None
+            raise self._no_answer() from None
+
+    async def _asked(self, coalescer: Coalescer[Item, T], item: Item) -> T:
+        """The same, for the one thing that each POST waits for."""
+        try:
+            return await self._patience[coalescer].bounds(coalescer.ask(item))
+        except TimeoutError:
+            raise self._no_answer() from None
+
+    def _no_answer(self) -> Unavailable:
+        return Unavailable(f"no answer within {self._limit:g} seconds")
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
         left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)

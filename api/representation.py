@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -29,12 +30,15 @@ def notification(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
     """What GET would show at the moment it was accepted, without asking."""
-    tags, metadata = orjson.loads(draft.tags or "[]"), orjson.loads(draft.metadata or "{}")
     failed = accepted.failure_reason is not None
     due = draft.send_at if draft.waits(accepted.created_at) else accepted.created_at
+    version = draft.template_version
     return {
         "id": accepted.id,
-        **summary(draft._asdict() | {"tags": tags, "metadata": metadata}),
+        **dict(zip(_NAMES, _values(draft), strict=True)),
+        "template": None if version is None else {"name": draft.template, "version": version},
+        "tags": orjson.loads(draft.tags) if draft.tags else [],
+        "metadata": orjson.loads(draft.metadata) if draft.metadata else {},
         "status": "failed" if failed else "pending",
         "attemptCount": 0,
         "retryCount": 0,
@@ -52,3 +56,9 @@ def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
     fields = mails.shown(mail)
     place = f"/api/notifications/{id}/attachments"
     return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}
+
+
+# Of a draft, what is shown as it is; once, because this is done for each that is accepted.
+_SHOWN = [n for n in Draft._fields if n not in (*_OURS, "template", "tags", "metadata")]
+_NAMES = list(shown(dict.fromkeys(_SHOWN)))
+_values = attrgetter(*_SHOWN)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from random import getrandbits
 from typing import Any
-from uuid import uuid4
 
 from falcon.asgi import Request, Response
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
+import logs
 from api.gateway import Gateway
 from api.rendering.pool import Pool
 
@@ -21,10 +21,14 @@ class RequestId:
 
     async def process_request(self, req: Request, resp: Response) -> None:
         given = req.get_header(HEADER)
-        request_id = given if given and _ACCEPTABLE.match(given) else uuid4().hex
-        clear_contextvars()
-        bind_contextvars(request_id=request_id)
+        request_id = given if given and _ACCEPTABLE.match(given) else _new()
+        logs.begin(request_id=request_id)
         resp.set_header(HEADER, request_id)
+
+
+def _new() -> str:
+    # It is no secret. To ask the kernel for each would be a chance for other threads to hold up the loop.
+    return f"{getrandbits(128):032x}"
 
 
 class Lifespan:

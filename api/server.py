@@ -8,6 +8,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 import settings
+from api.asgi import WHOLE
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -25,6 +26,12 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.worker.connections.discard(self)
+
+    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Any:
+        scope = super()._build_http_scope(request, sockname, peername)
+        # Nearly every body comes with its head, and then needs no time limit.
+        scope[WHOLE] = self._body_receiver._complete
+        return scope
 
     def close_if_idle(self) -> None:
         """Close unless a request is being served: the timer runs only while none is."""

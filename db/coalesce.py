@@ -98,7 +98,7 @@ class Coalescer(Generic[Item, Answer]):
                     break
             going = batch[-1] is not None
             # Who has given up waiting, and may ask again, must not be served twice.
-            self._flush([entry for entry in batch if entry is not None and not entry[1].cancelled()])
+            self._flush([entry for entry in batch if entry is not None and not entry[1].done()])
         if not database.is_closed():
             database.close()
 

@@ -6,15 +6,12 @@ next; whoever does not last calls `database.close()` when it is done.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import select
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 from peewee import (
@@ -32,10 +29,21 @@ from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callb
 
 from settings import Settings, SettingsError
 
-PLANS = 64  # statements that a connection may have prepared
-MOMENT = 0.1  # seconds
+MOMENT = 0.1  # seconds; what was used so lately is believed to live
 
 database = PostgresqlDatabase(None, autoconnect=False)
+
+
+class _Use(threading.local):
+    """When this thread last used its connection with success."""
+
+    at = 0.0
+
+    def idle(self) -> bool:
+        return time.monotonic() - self.at > MOMENT
+
+
+_use = _Use()
 
 # `seconds`: how long the statements of this thread may take, where they may take long.
 _lasting = threading.local()
@@ -82,7 +90,6 @@ def bind(settings: Settings) -> None:
         options=" ".join(f"-c {name}={value}" for name, value in options.items()),
         application_name="notification-system",
     )
-    _Plans.wanted = settings.db_prepare == "on"
 
 
 class _Patience:
@@ -143,12 +150,12 @@ def connection() -> Iterator[None]:
         Unacceptable: a value was refused; nothing happened.
     """
     try:
-        # One that was used a moment ago is believed to live: looking costs a system call.
-        if not database.is_closed() and _plans.idle() and _hung_up(database.connection()):
+        # Looking costs a system call.
+        if not database.is_closed() and _use.idle() and _hung_up(database.connection()):
             database.close()
         database.connect(reuse_if_open=True)
         yield
-        _plans.used_at = time.monotonic()
+        _use.at = time.monotonic()
     except (OperationalError, InterfaceError, InternalError) as error:
         if isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected)):
             raise Contended(_first_line(error)) from None
@@ -179,68 +186,6 @@ def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Run one statement (its own transaction outside `atomic`) and return what it returns."""
     cursor = database.execute_sql(sql, parameters)
     return cursor.fetchall() if cursor.description else []
-
-
-def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """As `rows`, for what is run all the time: from the second time on, a connection has it parsed and planned.
-
-    `what` it does is how pg_stat_activity calls it.
-    """
-    name = _plans.name(what, sql)
-    if name is None:
-        return rows(sql, *parameters)
-    values = [_array(p) if isinstance(p, (list, tuple)) else p for p in parameters]
-    return rows(f"EXECUTE {name} ({', '.join(['%s'] * len(values))})", *values)
-
-
-class _Plans(threading.local):
-    """What this thread's connection has prepared."""
-
-    wanted = True  # of the whole process
-    used_at = 0.0
-
-    def __init__(self) -> None:
-        self._connection: object = None
-        self._names: dict[str, str | None] = {}
-
-    def idle(self) -> bool:
-        return time.monotonic() - self.used_at > MOMENT
-
-    def name(self, what: str, sql: str) -> str | None:
-        """That of a prepared statement; None for one that is not worth it yet."""
-        if not _Plans.wanted:
-            return None
-        if self._connection is not (connection := database.connection()):
-            self._connection, self._names = connection, {}
-        if sql not in self._names:
-            if len(self._names) < PLANS:
-                self._names[sql] = None
-            return None
-        if (name := self._names[sql]) is None:
-            # Of the text, so that whoever finds the name taken finds the same statement.
-            name = self._names[sql] = f"{what}_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
-            numbers = count(1)
-            rows(f"PREPARE {name} AS {re.sub('%s', lambda _: f'${next(numbers)}', sql)}")
-        return name
-
-
-_plans = _Plans()
-
-
-def _array(values: Sequence[object]) -> str:
-    """As PostgreSQL reads an array from text: quicker than one of SQL expressions, and without a type of its own."""
-    return f"{{{','.join(map(_element, values))}}}"
-
-
-def _element(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, (int, float)):  # Booleans too: True and False are understood.
-        return str(value)
-    if isinstance(value, (bytes, memoryview)):
-        value = f"\\x{bytes(value).hex()}"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
 
 
 def _hung_up(conn: Any) -> bool:

@@ -13,9 +13,10 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
-from db.database import prepared, rows
+from db.database import rows
 from db.drafts import FATE_COLUMNS, Column, Fate, Group, fate, source
-from db.lifecycle import ACCEPTED, DRAFTED
+from db.lifecycle import ACCEPTED, DRAFTED, accept
+from db.prepared import prepared
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
@@ -63,6 +64,9 @@ def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collecti
     Raises Contended where another transaction that is writing one of these keys did not end within
     `wait` seconds.
     """
+    if all(post.key is None and not post.draft.contents for post in posts):  # At half the cost.
+        accepted = accept([post.draft for post in posts], grace, left)
+        return [Stored(one, post.draft) for one, post in zip(accepted, posts, strict=True)]
     stored = _insert(posts, fate(grace, left), wait)
     known = _known([p for place, p in enumerate(posts) if place not in stored])
     return [

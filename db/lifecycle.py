@@ -28,9 +28,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from db import failures, workers
-from db.database import prepared, rows
+from db.database import rows
 from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
+from db.prepared import prepared
 from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from db.database import prepared, rows
+from db.database import rows
 from db.pauses import PAUSES_HELD, held
+from db.prepared import prepared
 
 PARK = 3600.0  # seconds
 

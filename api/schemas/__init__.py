@@ -15,6 +15,7 @@ from jsonschema.validators import extend
 
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
+from api.schemas.verdict import Verdict
 from api.times import NoTime, moment
 from mailboxes import split
 from settings import Settings
@@ -172,12 +173,16 @@ class Schema:
         self.document["properties"].update(more or {})
         Draft202012Validator.check_schema(self.document)
         self._validator = _Validator(self.document, format_checker=_formats)
+        self._verdict = Verdict(self.document, _formats)
 
     def faults(self, document: object) -> list[Fault]:
         """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
 
         Values are never repeated. Of more faults than an answer lists, only so many are found.
         """
+        return [] if self._verdict.sound(document) else self._explained(document)
+
+    def _explained(self, document: object) -> list[Fault]:
         faults = (fault for error in self._validator.iter_errors(document) for fault in _faults(error))
         return [{"pointer": pointer, "detail": detail} for pointer, detail in islice(_unique(faults), MOST_FAULTS + 1)]
 

@@ -139,6 +139,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
     with ThreadPoolExecutor() as threads:
         elsewhere.cursor().execute("INSERT INTO idempotency_keys VALUES (1, 'short', '', now(), 1)")
         waiting = threads.submit(client.post, NOTIFICATIONS, NEEDED, idempotency_key="short")
+        # Its statement, or that statement as it was prepared.
         waits = (
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE 'EXECUTE accept_once%%')"

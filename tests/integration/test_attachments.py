@@ -11,8 +11,9 @@ import pytest
 from dramatiq import Retry
 
 from db import attachments, lifecycle, reports
-from db.database import Unacceptable, Unavailable, connection, prepared, rows
+from db.database import Unacceptable, Unavailable, connection, rows
 from db.idempotency import Post, Stored, accept_once
+from db.prepared import prepared
 from db.records import Accepted, Draft
 from tests.integration.rows import GRACE, WORKER, attempt, draft, history, row, status
 from tests.integration.test_deliver import Make, make

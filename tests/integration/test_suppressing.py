@@ -7,14 +7,13 @@ import logging
 import time
 from functools import partial
 from typing import Any, cast
-from unittest import mock
 from uuid import uuid4
 
 import pytest
 
 from actors.ledger import Ledger
 from api.representation import summary
-from db import idempotency, lifecycle, reports, suppressions
+from db import idempotency, lifecycle, prepared, reports, suppressions
 from db.database import rows
 from db.idempotency import Post, Stored
 from db.suppressions import Entry
@@ -329,13 +328,16 @@ def test_unsubscribing_twice_changes_nothing_and_ends_an_end() -> None:
     assert [(entry["reason"], entry["expires_at"]) for entry in listed()] == [("unsubscribed", None)]
 
 
-def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared._Plans, "works", False)  # To see the statement itself.
     rows(
         "INSERT INTO suppressions (client_id, address, reason)"
         " SELECT 1, n || '@example.com', 'manual' FROM generate_series(1, 20000) AS n"
     )
     rows("ANALYZE suppressions")
-    with caplog.at_level(logging.DEBUG, logger="peewee"), mock.patch("db.database._Plans.wanted", False):
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
         [id] = accepted()
         lifecycle.claim([id], WORKER)
         lifecycle.suppress([id])
@@ -347,3 +349,21 @@ def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(caplog: p
         plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *parameters))
         assert "Scan using suppressions_pkey" in plan, plan
         assert "Seq Scan on suppressions" not in plan, plan
+
+
+def test_a_plan_that_was_made_while_the_list_was_empty_looks_it_up_in_the_index_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(2):
+        accepted()
+    rows(
+        "INSERT INTO suppressions (client_id, address, reason)"
+        " SELECT 1, n || '@example.com', 'manual' FROM generate_series(1, 20000) AS n"
+    )
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        accepted()
+    sql, parameters = [cast(tuple[str, list[Any]], r.msg) for r in caplog.records if "EXECUTE" in r.msg[0]][-1]
+
+    plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *parameters))
+    assert "Scan using suppressions_pkey" in plan, plan
+    assert "Seq Scan on suppressions" not in plan, plan

@@ -17,9 +17,9 @@ from tests.processes import ROOT
 LINES = """
 import logging, sys
 import logs, settings
-from structlog.contextvars import bind_contextvars
 logs.configure(settings.load())
-bind_contextvars(request_id="r1")
+logs.begin(left="behind")
+logs.begin(request_id="r1")
 log = logs.get("part")
 log.debug("debugged")
 log.info("noted", id=5, recipient=logs.masked("Jane.Doe@example.com"))

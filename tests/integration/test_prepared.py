@@ -1,0 +1,108 @@
+"""Statements that are planned now and then: the same rows, whatever becomes of what was prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from psycopg2.errors import InvalidSqlStatementName
+
+from db import prepared
+from db.database import Unacceptable, connection, database, rows
+from db.prepared import MOST
+
+pytestmark = pytest.mark.usefixtures("store")
+
+SQL = "SELECT %s::text, %s::bigint[], %s::jsonb"
+VALUES = ("it's %s", [1, 2], '{"a": 1}')
+ANSWER = [("it's %s", [1, 2], {"a": 1})]
+
+
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A connection of its own, and plans that last."""
+    database.close()
+    monkeypatch.setattr(prepared._Plans, "works", True)
+    with connection():
+        yield
+    database.close()
+
+
+def planned() -> int:
+    return int(rows("SELECT count(*) FROM pg_prepared_statements")[0][0])
+
+
+def test_what_comes_again_is_prepared_and_answers_the_same() -> None:
+    assert prepared.prepared("test", SQL, *VALUES) == ANSWER
+    assert planned() == 0
+    assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 1
+
+
+def test_an_array_of_texts_becomes_what_the_statement_says() -> None:
+    for _ in range(3):
+        sql = "SELECT unnest(%s::jsonb[]), unnest(%s::timestamptz[]) IS NULL"
+        assert prepared.prepared("test", sql, ['{"a": 1}'], [None]) == [({"a": 1}, True)]
+
+
+def test_every_kind_of_value_comes_through_as_it_went_in() -> None:
+    arrays = {
+        "text": ['"', "\\", "{}", ",", "", "null", "NULL", None, " a ", "é\n\t'"],
+        "bigint": [1, -(2**63), None],
+        "float8": [1.5, -0.25, None],
+        "boolean": [True, False, None],
+        "bytea": [b"", b"\0\xff\\'\"", None],
+    }
+    for type, values in arrays.items():
+        for _ in range(3):
+            [(found,)] = prepared.prepared(type, f"SELECT %s::{type}[]", values)
+            assert [bytes(one) if isinstance(one, memoryview) else one for one in found] == values
+    assert planned() == len(arrays)
+
+
+def test_no_more_shapes_are_prepared_than_most() -> None:
+    for number in range(MOST + 5):
+        for _ in range(2):
+            assert prepared.prepared("test", f"SELECT %s::text, {number}", "a") == [("a", number)]
+
+    assert planned() == MOST
+
+
+def test_where_a_pooler_loses_what_was_prepared_statements_are_planned_each_time() -> None:
+    for _ in range(2):
+        prepared.prepared("test", SQL, *VALUES)
+    rows("DEALLOCATE ALL")  # As if the next statement reached another session.
+
+    assert prepared.prepared("test", SQL, *VALUES) == ANSWER
+    assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 0
+
+
+def test_in_a_transaction_nothing_is_prepared() -> None:
+    with database.atomic():
+        assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+        assert planned() == 0
+
+
+def test_a_new_connection_begins_with_nothing() -> None:
+    for _ in range(2):
+        prepared.prepared("test", SQL, *VALUES)
+    database.close()
+    database.connect()
+
+    assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
+    assert planned() == 1
+
+
+def test_a_value_that_is_refused_is_refused_as_ever() -> None:
+    for _ in range(2):
+        prepared.prepared("test", "SELECT %s::text::bigint", "1")
+
+    with pytest.raises(Unacceptable), connection():
+        prepared.prepared("test", "SELECT %s::text::bigint", "one")
+    assert prepared.prepared("test", "SELECT %s::text::bigint", "1") == [(1,)]
+
+
+def test_what_a_pooler_says_is_what_is_looked_for() -> None:
+    with pytest.raises(InvalidSqlStatementName):
+        database.connection().cursor().execute("EXECUTE unheard_of")

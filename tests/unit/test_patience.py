@@ -1,0 +1,57 @@
+"""Waits that are all equally long end in time, with one timer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from api.patience import Patience
+
+
+def test_an_answer_in_time_is_the_answer() -> None:
+    async def ask() -> int:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_result, 7)
+        return await Patience(60).bounds(future)
+
+    assert asyncio.run(ask()) == 7
+
+
+def test_what_is_not_answered_ends_and_what_comes_later_too() -> None:
+    async def ask() -> list[type[BaseException]]:
+        patience, loop = Patience(0.02), asyncio.get_running_loop()
+        first = patience.bounds(loop.create_future())
+        answered = patience.bounds(loop.create_future())
+        answered.set_result(1)
+        with pytest.raises(TimeoutError):
+            await first
+        second = patience.bounds(loop.create_future())
+        with pytest.raises(TimeoutError):
+            await second
+        assert answered.result() == 1
+        return [type(future.exception() or KeyError()) for future in (first, second)]
+
+    assert asyncio.run(ask()) == [TimeoutError, TimeoutError]
+
+
+def test_what_is_answered_is_not_kept() -> None:
+    async def ask() -> int:
+        patience, loop = Patience(60), asyncio.get_running_loop()
+        for number in range(100):
+            patience.bounds(loop.create_future()).set_result(number)
+        return len(patience._waits)
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_one_that_has_given_up_is_left_alone() -> None:
+    async def ask() -> bool:
+        patience, loop = Patience(0.01), asyncio.get_running_loop()
+        gone, waits = patience.bounds(loop.create_future()), patience.bounds(loop.create_future())
+        gone.cancel()
+        with pytest.raises(TimeoutError):
+            await waits
+        return gone.cancelled()
+
+    assert asyncio.run(ask())

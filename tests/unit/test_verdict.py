@@ -1,0 +1,83 @@
+"""The fast reader of schemas never says yes to what jsonschema has a fault with, and knows a sound document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from api.idempotency import PROPERTY
+from api.schemas import Schema
+from settings import read
+
+SMALL = {"SUBJECT_LIMIT": "5", "TAGS_LIMIT": "2", "TAG_LIMIT": "4", "METADATA_LIMIT": "2", "RECIPIENTS_LIMIT": "2"}
+NAMES = ["batch", "callback", "callback_changes", "client", "client_changes", "key", "preview", "reschedule"]
+NAMES += ["notification", "retry", "rotation", "suppression", "template"]
+SCHEMAS = {name: Schema(name, read(SMALL)) for name in NAMES}
+ITEM = Schema("notification", read(SMALL), {"idempotencyKey": PROPERTY})
+GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
+
+TELLING = ["a@example.com", "Ann <ann@example.com>", "ä@exämple.com", "high", "email", "hold", "2030-01-01T00:00:00Z"]
+TELLING += ["https://example.com/x", "text/plain", "welcome", "a\nb", "a\0b", "\u2028", "äöüäö", "äöüäöü", "ab", ""]
+texts = st.text() | st.sampled_from(TELLING)
+numbers = st.integers() | st.floats(allow_nan=False) | st.sampled_from([1.0, 0, -0.0])
+leaves = st.none() | st.booleans() | numbers | texts
+values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=8)
+
+
+def documents(schema: Schema) -> st.SearchStrategy[Any]:
+    """What may be sent by mistake: right fields with all kinds of values, and others."""
+    fields = st.sampled_from(sorted(schema.document["properties"])) | texts
+    inner = st.sampled_from(["name", "version", "url", "filename", "contentType", "content", "contentId"]) | texts
+    return st.dictionaries(fields, values | st.dictionaries(inner, values) | st.lists(texts)) | values
+
+
+def agree(schema: Schema, document: Any) -> bool:
+    return schema._verdict.sound(document) == (schema._explained(document) == [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_readers_agree_on_every_document(name: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(document=documents(SCHEMAS[name]))
+    def holds(document: Any) -> None:
+        assert agree(SCHEMAS[name], document)
+
+    holds()
+
+
+@settings(max_examples=200, deadline=None)
+@given(more=documents(ITEM))
+@example(more={"tags": ["a", "a"]})
+@example(more={"tags": [1, 1.0]})
+@example(more={"template": {"name": "a", "version": 1.0}})
+@example(more={"template": {"name": "a", "version": 2**31}})
+@example(more={"template": {"name": "a", "version": 10**40}})
+@example(more={"unsubscribe": True})
+@example(more={"unsubscribe": False})
+@example(more={"unsubscribe": 1})
+@example(more={"subject": "😀😀😀😀😀"})
+@example(more={"subject": "😀😀😀😀😀😀"})
+@example(more={"subject": "e\u0301e\u0301e\u0301"})
+@example(more={"metadata": {"ä": "x"}})
+@example(more={"template": "welcome", "variables": {}})
+def test_both_readers_agree_on_what_is_nearly_a_notification(more: Any) -> None:
+    document = GOOD | more if isinstance(more, dict) else more
+
+    assert agree(ITEM, document)
+
+
+def test_what_the_fast_reader_cannot_read_is_for_jsonschema_to_judge() -> None:
+    assert not ITEM._verdict.sound(GOOD | {"message": "\ud800"})
+    assert ITEM.faults(GOOD | {"message": "\ud800"}) == []
+
+
+def test_the_common_notification_needs_no_explaining(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explained(_document: object) -> list[dict[str, str]]:
+        raise AssertionError("it was asked what is wrong")
+
+    monkeypatch.setattr(ITEM, "_explained", explained)
+
+    assert ITEM.faults(GOOD) == []
