@@ -23,7 +23,7 @@ _FATE = """CASE WHEN suppressed IS NULL THEN 'pending' ELSE 'failed' END,
        (send_at > now()) IS NOT TRUE{rung}"""
 _FATE_OF_ALL = _FATE.format(wait="%s", rung="")
 _IS_LEFT = "(lane, client_id) IN (SELECT * FROM unnest(%s::text[], %s::bigint[]))"
-_FATE_WITH_LEFT = _FATE.format(wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s END", rung=f" AND NOT {_IS_LEFT}")
+_FATE_WITH_LEFT = _FATE.format(wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s::float8 END", rung=f" AND NOT {_IS_LEFT}")
 
 
 class Fate(NamedTuple):

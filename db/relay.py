@@ -60,10 +60,10 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
         WITH {_CLIENTS}, {PAUSES_HELD}, unrung AS MATERIALIZED (
             {_of_each_client("NOT n.rung AND n.dispatch_after <= now()")}
         ), unheard AS MATERIALIZED (
-            {_of_each_client("n.dispatch_after <= now() + least(0, %s - %s) * interval '1 second'")}
+            {_of_each_client("n.dispatch_after <= now() + %s * interval '1 second'")}
         )
         UPDATE notifications AS n
-        SET dispatch_after = now() + CASE WHEN held THEN %s ELSE %s END * interval '1 second',
+        SET dispatch_after = now() + CASE WHEN held THEN %s ELSE %s::float8 END * interval '1 second',
             rung = NOT held, parked = held
         FROM (SELECT id, {held("m")} AS held
               FROM (SELECT id FROM unrung UNION SELECT id FROM unheard) AS u JOIN notifications AS m USING (id)) AS due
@@ -72,7 +72,7 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
         """,
         *(lane, lane),
         *(lane, most),
-        *(lane, grace, oldest_bell, most),
+        *(lane, min(0.0, grace - oldest_bell), most),
         park,
         grace,
     )

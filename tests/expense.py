@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import psycopg2
 import redis
+from dramatiq.message import Message
 
 from tests.eventually import eventually
 
@@ -40,9 +41,9 @@ class Spending:
         self._from = log.stat().st_size
         self._reads = self._read()
 
-    def until_queued(self, queue: str, messages: int) -> None:
-        """Wait until Redis holds so many messages of a queue, which happens behind a caller's back."""
-        eventually(lambda: self._held(queue) == messages)
+    def until_queued(self, queue: str, notifications: int) -> None:
+        """Wait until Redis holds messages for so many of a queue, which happens behind a caller's back."""
+        eventually(lambda: self._held(queue) == notifications)
 
     def total(self, beside: Sequence[str] = ()) -> Expense:
         """Until now, without the statements in which one of `beside` stands."""
@@ -59,7 +60,8 @@ class Spending:
 
     def _held(self, queue: str) -> int:
         self._asked += 1
-        return int(self._client.hlen(f"dramatiq:{queue}.msgs"))
+        messages: list[bytes] = self._client.hvals(f"dramatiq:{queue}.msgs")  # type: ignore[assignment]
+        return sum(len(Message.decode(message).args[0]) for message in messages)
 
     def _read(self) -> int:
         self._asked += 1

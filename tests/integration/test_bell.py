@@ -69,15 +69,34 @@ def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
     assert 5 <= broker.oldest_bell(QUEUE) < 7
 
 
-def test_a_full_queue_is_not_rung_until_it_has_room() -> None:
+def test_what_comes_to_a_full_queue_is_left_to_the_relay_until_there_is_room() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
         bell = Bell(current)
-    for id in (1, 2, 3, 4):
+    for id in (1, 2):
+        assert bell.left([("normal", 1)]) == set()
         bell._ringing.submit(Ring([id], 0.0)).result(10)
-    assert lists() == [[1], [2]]
+    assert bell.left([("normal", 1), ("high", 1), ("normal", 2)]) == {("normal", 1), ("normal", 2)}
     broker.flush(QUEUE)
-    bell._ringing.submit(Ring([5], 0.0)).result(10)
-    assert lists() == [[5]]
+    eventually(lambda: bell.left([("normal", 1)]) == set())
+    assert lists() == []
+    bell.close(5)
+
+
+def test_a_queue_that_has_grown_out_of_all_bounds_is_not_rung_whatever_was_meant() -> None:
+    with configured(relay_watermark=2, ring_spread=1) as current:
+        bell = Bell(current)
+    for id in range(1, 7):
+        bell._ringing.submit(Ring([id], 0.0)).result(10)
+    assert lists() == [[1], [2], [3], [4]]
+    bell.close(5)
+
+
+def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() -> None:
+    with configured(ring_spread=4) as current:
+        bell = Bell(current)
+    for first in (0, 10, 20):
+        bell._ringing.submit(Ring(list(range(first, first + 8)), 0.0)).result(10)
+    assert [len(ids) for ids in lists()] == [2, 2, 2, 2, 8, 8]
     bell.close(5)
 
 

@@ -8,6 +8,7 @@ from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from dramatiq.message import Message
 
 from actors.bell import messages
 from actors.breaker import Breaker
@@ -17,10 +18,12 @@ from actors.delivery import Delivery
 from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
 from actors.upkeep import Upkeep
+from db import lifecycle
 from db.database import connection, rows
 from settings import Settings
 from tests.environment import configured
-from tests.integration.rows import GRACE, accepted, alive, claimed, passed, row, status
+from tests.eventually import eventually
+from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, row, status
 from tests.integration.test_bell import lists, waiting
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
@@ -77,6 +80,30 @@ def test_a_backlog_is_rung_only_up_to_the_watermark() -> None:
     assert 4 * 5 >= len(rung) >= 4
     one.tick()
     assert [id for ids in lists() for id in ids] == rung
+
+
+def test_what_the_api_left_to_the_relay_is_rung_in_the_next_round() -> None:
+    left = lifecycle.accept([draft()], GRACE, {("normal", CLIENT)})
+    lifecycle.accept([draft()], GRACE, {("high", CLIENT), ("normal", CLIENT + 1)})
+    upkeep(uuid4()).tick()
+    assert lists() == [[left[0].id]]
+
+
+def test_while_more_waits_than_the_queue_holds_it_is_filled_up_within_a_round() -> None:
+    ids = [one.id for one in lifecycle.accept([draft() for _ in range(60)], GRACE, {("normal", CLIENT)})]
+    thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4, ring_size=5, relay_batch=10)
+    thread.start()
+    rung: list[int] = []
+
+    def taken() -> bool:
+        while message := broker.client.lpop(f"dramatiq:{QUEUE}"):
+            body = broker.client.hget(f"dramatiq:{QUEUE}.msgs", message)  # type: ignore[arg-type]
+            rung.extend(Message.decode(body).args[0])  # type: ignore[arg-type]
+        return len(rung) >= len(ids)
+
+    eventually(taken, within=18)
+    thread.stop(10)
+    assert sorted(rung) == ids
 
 
 def test_a_flushed_redis_is_rung_again_after_the_grace(store: Settings) -> None:
