@@ -128,7 +128,7 @@ class Upkeep(threading.Thread):
         with connection():
             self._crew = workers.crew(s.worker_timeout)
         part = self._threads / max(1, self._crew.threads)
-        self._callbacks = s.relay_watermark * s.ring_size
+        self._callbacks = RELAYS * s.relay_watermark * s.ring_size
         self._mails = self._delivery.breaker.share(self._callbacks, part)
 
     def _relay(self) -> None:
