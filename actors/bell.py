@@ -15,7 +15,7 @@ import redis
 from dramatiq.message import Message
 
 import logs
-from actors.broker import broker
+from actors.broker import Depth, broker
 from actors.delivery import ACTORS
 from actors.lanes import BY_QUEUE, LANES
 from actors.turns import Turns
@@ -46,7 +46,7 @@ class Bell:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._turns = Turns(settings)
-        self._depths = dict.fromkeys(LANES, 0)
+        self._depths = dict.fromkeys(LANES, Depth())
         self._asked_at = -math.inf
         self._ringing: Coalescer[Ring, None] = Coalescer(
             "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
@@ -63,7 +63,7 @@ class Bell:
         """Of these, whose lane is full as far as is known, so that they would not be rung: they are for the relay."""
         left = set()
         for (lane, client), count in Counter(groups).items():
-            if not self._has_room(self._turns.lane(lane, client, self._depths[lane], count)):
+            if not self._has_room(self._turns.lane(lane, client, self._depths[lane].unfinished, count)):
                 left.add((lane, client))
                 self.ring(Ring((), broker.now(), lane, client))  # Nobody: to learn whether there is room again.
         return left
@@ -86,13 +86,13 @@ class Bell:
         return [None] * len(rings)
 
     def _lane(self, ring: Ring) -> str:
-        return self._turns.lane(ring.lane, ring.client, self._depths[ring.lane])
+        return self._turns.lane(ring.lane, ring.client, self._depths[ring.lane].unfinished)
 
     def _send(self, rings: Sequence[Ring], lanes: Sequence[str]) -> None:
         ids: defaultdict[str, list[int]] = defaultdict(list)
         for ring, lane in zip(rings, lanes, strict=True):
             # What was to be rung when it was accepted is, unless the queue has grown out of all bounds meanwhile.
-            if self._depths[lane] < 2 * self._settings.relay_watermark:
+            if self._depths[lane].waiting < 2 * self._settings.relay_watermark:
                 ids[lane] += ring.ids
         size = self._settings.ring_size
         if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
@@ -101,15 +101,15 @@ class Bell:
 
     def _spread(self, lane: str) -> int:
         """How many messages keep every thread busy, beside those that wait already."""
-        return max(1, self._settings.ring_spread - self._depths[lane])
+        return max(1, self._settings.ring_spread - self._depths[lane].waiting)
 
     def _has_room(self, lane: str) -> bool:
-        return self._depths[lane] < self._settings.relay_watermark
+        return self._depths[lane].waiting < self._settings.relay_watermark
 
     def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
         # The depth after the last bell is known for free; only where it was great is it asked again.
         great = min(self._settings.relay_watermark, self._settings.fair_depth)
-        crowd = max(self._depths[lane] for lane in lanes)
+        crowd = max(self._depths[lane].unfinished for lane in lanes)
         if crowd >= great and time.monotonic() - self._asked_at > crowd * TAKEN_WITHIN:
             self._asked_at = time.monotonic()
             self._depths = broker.depths()

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import dramatiq
@@ -27,6 +27,13 @@ from actors.lanes import LANES
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
 MAINTENANCE_CHANCE = 50_000
+
+
+class Depth(NamedTuple):
+    """How many messages wait in a queue, and how many there are with those in workers' hands."""
+
+    waiting: int = 0
+    unfinished: int = 0
 
 
 class Doorbell(RedisBroker):
@@ -93,8 +100,8 @@ class Doorbell(RedisBroker):
             message = message.copy(options=self._rung_now())
         return super().enqueue(message, delay=delay)
 
-    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, int]:
-        """Enqueue all of these at once, in one round trip; returns how many then wait in each of their queues.
+    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
+        """Enqueue all of these at once, in one round trip; returns how deep each of their queues is then.
 
         `at` is the database's time at which their rows say that they were rung; absent, it is now.
 
@@ -110,14 +117,18 @@ class Doorbell(RedisBroker):
             for queue, encoded in by_queue.items():
                 pipe.hset(f"{self.namespace}:{queue}.msgs", mapping=encoded)  # type: ignore[arg-type]
                 pipe.rpush(f"{self.namespace}:{queue}", *encoded)
-            return dict(zip(by_queue, map(int, pipe.execute()[1::2]), strict=True))
+                pipe.hlen(f"{self.namespace}:{queue}.msgs")
+            answers = pipe.execute()
+            return dict(zip(by_queue, map(Depth, answers[1::3], answers[2::3]), strict=True))
 
-    def depths(self) -> dict[str, int]:
-        """How many messages wait in each lane's queue, those in workers' hands not counted."""
+    def depths(self) -> dict[str, Depth]:
+        """Of each lane's queue."""
         with self.client.pipeline(transaction=False) as pipe:
             for lane in LANES.values():
                 pipe.llen(f"{self.namespace}:{lane.queue}")
-            return dict(zip(LANES, map(int, pipe.execute()), strict=True))
+                pipe.hlen(f"{self.namespace}:{lane.queue}.msgs")
+            answers = pipe.execute()
+            return dict(zip(LANES, map(Depth, answers[::2], answers[1::2]), strict=True))
 
     def oldest_bell(self, queue_name: str) -> float:
         """The age in seconds of the bell at the head of a queue; 0 where the queue is empty."""

@@ -14,7 +14,7 @@ import redis
 
 import logs
 from actors.bell import messages
-from actors.broker import broker
+from actors.broker import Depth, broker
 from actors.delivery import Delivery
 from actors.lanes import LANES
 from actors.turns import Turns, ways
@@ -147,9 +147,9 @@ class Upkeep(threading.Thread):
         while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
             self._relay()
 
-    def _top_up(self, lane: str, depths: Mapping[str, int], share: int) -> int:
+    def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
         """Ring what is due in a lane, up to `share` notifications and the watermark; returns how many."""
-        room, rung = self._settings.relay_watermark - depths[lane], 0
+        room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
         # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
         until = time.monotonic() + self._settings.worker_timeout / 6
         while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
@@ -160,7 +160,7 @@ class Upkeep(threading.Thread):
         self._crowded |= room <= 0
         return rung
 
-    def _ring_due(self, lane: str, most: int, depths: Mapping[str, int]) -> tuple[int, int, int]:
+    def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
         """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
         s = self._settings
         # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
@@ -176,7 +176,7 @@ class Upkeep(threading.Thread):
         bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
         for client, ids in _by_client(due).items():
             self._turns.count(lane, client, len(ids))
-            by = self._turns.lane(lane, client, depths[lane])
+            by = self._turns.lane(lane, client, depths[lane].unfinished)
             bells += messages(ids, self._crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))

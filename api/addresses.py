@@ -28,7 +28,7 @@ def address_fault(address: str) -> str | None:
     try:
         validate_email(address, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
-        return str(error)
+        return f"{str(error).removesuffix('.')}."  # Most of its sentences have an end.
     return None
 
 

@@ -5,7 +5,7 @@
 The newest block has no end, so that no id is ever without a place, whether anybody looks after blocks
 or not. Once a tenth of it is used it is given one, well ahead of the ids in use, and a new block begins
 there. Each of TABLES is cut at the same ids; another table with rows that go with a notification belongs among
-them, made by its migration as 0012 makes these. A block of a table is named by the first id that it may
+them, made by its migration as 0013 makes these. A block of a table is named by the first id that it may
 hold: `notifications_0`, `attempts_0`. Call within `connection()`.
 """
 

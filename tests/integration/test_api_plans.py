@@ -6,6 +6,7 @@ Where fewer rows than a page are left, PostgreSQL may well sort them; so here th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -98,8 +99,8 @@ def test_a_page_is_read_from_an_index(
         ({"tags": ["tag500"]}, "_tags"),
         ({"tags": ["tag500", "common"], "status": "sent"}, "_tags"),
         ({"metadata": {"order": "4200"}}, "_metadata"),
-        ({"lane": "high"}, "_priority"),
-        ({"lane": "bulk", "created_to": LATE}, "_priority"),
+        ({"lane": "high"}, "_priority|_lane_created"),
+        ({"lane": "bulk", "created_to": LATE}, "_priority|_lane_created"),
         ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "_metadata"),
     ],
     ids=str,
@@ -108,7 +109,7 @@ def test_a_page_is_read_from_an_index(
 def test_what_few_have_is_found_by_its_own_index(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any], index: str
 ) -> None:
-    assert index in explained(caplog, filters, None)
+    assert re.search(index, explained(caplog, filters, None))
 
 
 @pytest.mark.usefixtures("crowd")

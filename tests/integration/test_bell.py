@@ -32,6 +32,10 @@ def waiting() -> list[Message[object]]:
     return [Message.decode(broker.client.hget(f"{queue}.msgs", id)) for id in ids]  # type: ignore[arg-type]
 
 
+def waiting_by_lane() -> dict[str, int]:
+    return {lane: depth.waiting for lane, depth in broker.depths().items()}
+
+
 def lists() -> list[list[int]]:
     """The lists of ids that they carry."""
     return [message.args[0] for message in waiting()]
@@ -55,10 +59,10 @@ def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, m
 
 
 def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() -> None:
-    assert broker.ring(messages([1, 2, 3], 3, 50)) == {QUEUE: 3}
+    assert broker.ring(messages([1, 2, 3], 3, 50)) == {QUEUE: (3, 3)}
     ACTORS["normal"].send([4])
     assert lists() == [[1], [2], [3], [4]]
-    assert broker.depths() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
+    assert waiting_by_lane() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
 
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
@@ -137,7 +141,7 @@ def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(c
     broker.client.delete("dramatiq:__heartbeats__")
     assert next(consumer) is None
     assert broker.client.zscore("dramatiq:__heartbeats__", broker.broker_id)
-    assert broker.depths()["normal"] == 1
+    assert broker.depths()["normal"] == (1, 3)
     assert first is not None
     consumer.ack(first)
     third = next(consumer)
@@ -153,7 +157,7 @@ def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: Waiting
     recovered = next(again)
     assert recovered is not None
     assert recovered.args == ([2],)
-    assert broker.depths()["normal"] == 0
+    assert broker.depths()["normal"].waiting == 0
 
 
 def test_delayed_messages_dropped_with_their_connection_are_put_back() -> None:
@@ -200,12 +204,24 @@ def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
     assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 5
 
 
+def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: WaitingConsumer) -> None:
+    with configured(fair_depth=2, fair_burst=2, ring_spread=1000) as current:
+        bell = Bell(current)
+    for first in (0, 10):
+        bell._ringing.submit(Ring(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
+    assert [next(consumer), next(consumer)] != [None, None]
+    assert broker.depths()["normal"] == (0, 2)
+    bell._ringing.submit(Ring([100], 0.0, "normal", 2)).result(10)
+    assert waiting_by_lane()["high"] == 1
+    bell.close(5)
+
+
 def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> None:
     with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
         crowding, other = Bell(current), Bell(current)
     crowding._ringing.submit(Ring(list(range(10)), 0.0, "normal", 1)).result(10)
     other._ringing.submit(Ring([100], 0.0, "normal", 2)).result(10)
     other._ringing.submit(Ring([101], 0.0, "normal", 2)).result(10)
-    assert broker.depths() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
+    assert waiting_by_lane() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
     for bell in (crowding, other):
         bell.close(5)

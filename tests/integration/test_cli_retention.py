@@ -77,6 +77,6 @@ def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
 
 def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:
     with connection():
-        rows("DELETE FROM schema_migration WHERE name = '0012_blocks'")
+        rows("DELETE FROM schema_migration WHERE name = '0013_blocks'")
     result = run(retention_sent=DAY)
     assert (result.exit_code, "run `notify migrate`" in result.stderr) == (1, True)

@@ -1,4 +1,4 @@
-"""From 0011 to blocks: nothing is lost, nothing is rewritten, and the system goes on."""
+"""From tables to blocks: nothing is lost, nothing is rewritten, and the system goes on."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ PARTS = tuple(blocks.TABLES)
 
 @pytest.fixture
 def before(postgres_server: Postgres) -> Iterator[None]:
-    """A database as 0011 left it, and this thread's connection."""
+    """A database as the migration before it left it, and this thread's connection."""
     admin = psycopg2.connect(postgres_server.url_of("postgres"))
     admin.autocommit = True
-    admin.cursor().execute("CREATE DATABASE as_0011")
+    admin.cursor().execute("CREATE DATABASE without_blocks")
     try:
-        with configured(database_url=postgres_server.url_of("as_0011")) as settings:
+        with configured(database_url=postgres_server.url_of("without_blocks")) as settings:
             bind(settings)
             with connection():
-                Runner(database, str(Path(migrations.__file__).parent)).up("0011_backlogs")
+                Runner(database, str(Path(migrations.__file__).parent)).up("0012_switches")
                 yield
             database.close()
     finally:
-        admin.cursor().execute("DROP DATABASE as_0011 WITH (FORCE)")
+        admin.cursor().execute("DROP DATABASE without_blocks WITH (FORCE)")
         admin.close()
 
 
 def migrated() -> None:
-    assert migrations.migrate()[0] == "0012_blocks"
+    assert migrations.migrate()[0] == "0013_blocks"
     database.connect(reuse_if_open=True)
 
 
