@@ -78,7 +78,7 @@ class Settings:
     worker_timeout: float = _between(1, 3_600, 30)
     upkeep_interval: float = _between(0.05, 60, 1)
     relay_grace: float = _between(0.1, 3_600, 10)
-    relay_watermark: int = _between(1, 1_000_000, 500)
+    relay_watermark: int = _between(1, 1_000_000, 2_000)
     relay_batch: int = _between(1, 100_000, 2_000)
     rescue_batch: int = _between(1, 100_000, 500)
     expire_batch: int = _between(1, 100_000, 1_000)

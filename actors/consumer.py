@@ -50,6 +50,8 @@ class WaitingConsumer(_RedisConsumer):
 
     def _fetch(self) -> None:
         room = max(0, self.prefetch - self.outstanding_message_count)
+        if room < self.prefetch / 2:  # Many at a time; there is enough at hand meanwhile.
+            room = 0
         # Without room this fetches nothing, but tells Redis that we live: a worker that was silent
         # for HEARTBEAT_TIMEOUT loses its messages to another one.
         self.message_cache = self.broker.do_fetch(self.queue_name, room)

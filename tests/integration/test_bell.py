@@ -205,7 +205,7 @@ def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
 
 
 def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: WaitingConsumer) -> None:
-    with configured(fair_depth=2, fair_burst=2, ring_spread=1000) as current:
+    with configured(fair_depth=2, fair_burst=2, ring_spread=1) as current:
         bell = Bell(current)
     for first in (0, 10):
         bell._ringing.submit(Ring(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
