@@ -41,10 +41,10 @@ class Ledger:
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
         self._claims: Coalescer[_Wanted, list[Claimed]] = Coalescer(
-            "claim", self._claim, most=settings.claim_batch, waiting=waiting
+            "claim", self._claim, most=settings.claim_batch, waiting=waiting, rest=settings.coalesce_rest
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
-            "settle", self._settle, most=settings.settle_batch, waiting=waiting
+            "settle", self._settle, most=settings.settle_batch, waiting=waiting, rest=settings.coalesce_rest
         )
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
             "doubt", self._doubt, most=settings.settle_batch, waiting=waiting

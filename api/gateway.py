@@ -36,7 +36,11 @@ class Gateway:
         self._limit = settings.db_connect_timeout + settings.db_statement_timeout  # seconds
         self._bell = Bell(settings)
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
-            "accept", self._accept, most=settings.accept_batch, waiting=settings.accept_waiting
+            "accept",
+            self._accept,
+            most=settings.accept_batch,
+            waiting=settings.accept_waiting,
+            rest=settings.coalesce_rest,
         )
         # One at a time, and by a thread of its own: what is large must not hold up what is small.
         self._attaching: Coalescer[Post, Outcome] = Coalescer(
@@ -44,7 +48,11 @@ class Gateway:
         )
         # With connections of their own: who waits for a key, or for a thousand rows, keeps nobody else waiting.
         self._accepting_once: Coalescer[Post, Outcome] = Coalescer(
-            "accept-once", self._accept_once, most=settings.accept_batch, waiting=settings.accept_waiting
+            "accept-once",
+            self._accept_once,
+            most=settings.accept_batch,
+            waiting=settings.accept_waiting,
+            rest=settings.coalesce_rest,
         )
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
             "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting

@@ -28,7 +28,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=every, default=every, help="of " + ", ".join(every), metavar="PART"
     )
-    parser.add_argument("--threads", type=int, default=32, help="of each of our worker processes (32)")
+    parser.add_argument("--threads", type=int, default=50, help="of each of our worker processes (32)")
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
     plan.add_options(parser)
     return parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -36,13 +37,22 @@ class Coalescer(Generic[Item, Answer]):
     Unacceptable, each item is run by itself, so that only the one at fault is refused; any other
     error reaches all callers of that run. More than `waiting` callers at once get Full.
 
+    After a run for several it pauses for `rest` seconds, so that the next one is for more of them: where
+    many come, fewer and larger statements serve them all sooner. Who comes alone waits for nobody.
+
     The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
     """
 
     def __init__(
-        self, name: str, run: Callable[[Sequence[Item]], Sequence[Answer]], *, most: int, waiting: int
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Sequence[Answer]],
+        *,
+        most: int,
+        waiting: int,
+        rest: float = 0.0,
     ) -> None:
-        self._name, self._run, self._most, self._waiting = name, run, most, waiting
+        self._name, self._run, self._most, self._waiting, self._rest = name, run, most, waiting, rest
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: _call(reset()))
@@ -99,6 +109,8 @@ class Coalescer(Generic[Item, Answer]):
             going = batch[-1] is not None
             # Who has given up waiting, and may ask again, must not be served twice.
             self._flush([entry for entry in batch if entry is not None and not entry[1].done()])
+            if self._rest and 1 < len(batch) < self._most:
+                time.sleep(self._rest)
         if not database.is_closed():
             database.close()
 

@@ -250,3 +250,25 @@ def test_the_flusher_gives_its_connection_back_at_the_end(store: Settings) -> No
     coalescer.close(10)
     assert eventually(lambda: not rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid))
     assert not database.is_closed()
+
+
+def test_it_rests_after_a_run_for_several_and_never_for_who_comes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("db.coalesce.time.sleep", rests.append)
+    going, runs = threading.Event(), list[int]()
+
+    def run(items: Sequence[int]) -> Sequence[int]:
+        assert going.wait(10)
+        runs.append(len(items))
+        return items
+
+    coalescer = Coalescer("rests", run, most=4, waiting=100, rest=0.5)
+    waiting = [coalescer.submit(0)]
+    eventually(coalescer._queue.empty)
+    waiting += [coalescer.submit(number) for number in range(1, 8)]
+    going.set()
+    assert [one.result(10) for one in waiting] == list(range(8))
+    assert coalescer.submit(8).result(10) == 8
+    assert coalescer.close(10)
+    # The first came alone; four are all that one run takes, so that those behind them wait no longer.
+    assert (runs, rests) == ([1, 4, 3, 1], [0.5])
