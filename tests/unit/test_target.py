@@ -84,5 +84,6 @@ def test_any_text_is_taken_apart_or_refused(url: str) -> None:
     except Unfit:
         return
     assert target.scheme == "https"
-    assert not set("\r\n @#\\") & set(target.authority + target.path)
+    assert not set("\r\n #\\") & set(target.authority + target.path)
+    assert "@" not in target.authority  # In a path it is a letter like any other (RFC 3986, 3.3).
     assert target.port in (80, 443) or 1_024 <= target.port < 65_536
