@@ -147,23 +147,14 @@ class Hub(threading.Thread):
 
     def run(self) -> None:
         self._main = getcurrent()
-        swept_at = time.monotonic()
+        self._swept_at = time.monotonic()
         while self._going:
-            events = self._poll.poll(SWEEP if self._waiting else None)
-            for fd, event in events:
-                if fd == self._bell:
-                    os.eventfd_read(self._bell)
-                    self._rung = False
-                elif watch := self._watched.get(fd):
-                    watch.ready |= event
-                    self._wake(watch)
-            while self._calls:
-                self._safely(self._calls.popleft())
-            if (now := time.monotonic()) >= swept_at + SWEEP:
-                swept_at = now
-                for watch in [w for w in self._waiting if w.deadline <= now]:
-                    watch.late = True
-                    self._wake(watch)
+            try:
+                self._turn()
+            except Exception:
+                # Whatever it is, a worker without its hub would go on claiming and send nothing.
+                log.exception("hub.failed")
+                time.sleep(SWEEP)
         self._poll.close()
         os.close(self._bell)
 
@@ -172,6 +163,22 @@ class Hub(threading.Thread):
         self.soon(self._end)
         self.join()
         self.threads.shutdown(wait=False)
+
+    def _turn(self) -> None:
+        for fd, event in self._poll.poll(SWEEP if self._waiting else None):
+            if fd == self._bell:
+                os.eventfd_read(self._bell)
+                self._rung = False
+            elif watch := self._watched.get(fd):
+                watch.ready |= event
+                self._wake(watch)
+        while self._calls:
+            self._safely(self._calls.popleft())
+        if (now := time.monotonic()) >= self._swept_at + SWEEP:
+            self._swept_at = now
+            for watch in [w for w in self._waiting if w.deadline <= now]:
+                watch.late = True
+                self._wake(watch)
 
     def _end(self) -> None:
         self._going = False

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from unittest import mock
 
 import pytest
 
@@ -84,6 +85,16 @@ def test_what_a_thread_keeps_it_finds_again_and_no_other_one(here: Hub) -> None:
 def test_a_call_that_fails_does_not_end_the_others(here: Hub) -> None:
     here.soon(lambda: 1 // 0)
     assert here.have_done(lambda: 7) == 7
+
+
+def test_a_poll_that_fails_ends_nothing(here: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    poll = here._poll
+    failing = mock.Mock(wraps=poll)
+    failing.poll.side_effect = [OSError("interrupted"), *([mock.DEFAULT] * 100)]
+    monkeypatch.setattr(here, "_poll", failing)
+    assert [here.have_done(lambda: 7) for _ in range(3)] == [7] * 3
+    assert failing.poll.call_count > 1
+    monkeypatch.setattr(here, "_poll", poll)
 
 
 def test_each_keeps_its_own_connection_and_a_slow_answer_is_nobody_elses(here: Hub, smtp_server: SmtpServer) -> None:
