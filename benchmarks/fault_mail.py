@@ -185,7 +185,7 @@ def slow(scene: Scene) -> None:
 @row("backlog", "a backlog, slow provider, RELAY_GRACE 10 as by default", size=100_000, relay_grace=10)
 def backlog(scene: Scene) -> None:
     """Bells are counted in Redis itself, each id in each message once."""
-    scene.ground.sink.delay(3)
+    scene.ground.sink.delay(12)
     with Bells(scene.ground.valkey.url) as bells:
         scene.flood()
         for _ in range(2):

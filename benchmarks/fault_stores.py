@@ -79,7 +79,7 @@ def redis_empty(scene: Scene) -> None:
 
 
 def _postgres(scene: Scene, end: Callable[[], object]) -> None:
-    scene.ground.sink.delay(5)
+    scene.ground.sink.delay(20)
     scene.work()
     scene.post(10)
     scene.arrived(50)
@@ -112,7 +112,7 @@ def pg_kill(scene: Scene) -> None:
 @row("cut", "network cut between workers and PostgreSQL, 8 s in mid-drain")
 def cut(scene: Scene) -> None:
     """At any moment some mails are between the 250 and their record."""
-    scene.ground.sink.delay(5)
+    scene.ground.sink.delay(20)
     url = scene.system.environ["DATABASE_URL"]
     with Proxy.of_database(url) as network:
         for _ in range(2):
@@ -130,7 +130,7 @@ def cut(scene: Scene) -> None:
 
 
 def _trouble(scene: Scene, trouble: Callable[[Scene], AbstractContextManager[None]]) -> None:
-    scene.ground.sink.delay(5)
+    scene.ground.sink.delay(20)
     scene.work()
     scene.post(8)
     scene.arrived(50)

@@ -37,7 +37,7 @@ def _kill_every_two_seconds(scene: Scene) -> None:
 @row("kill", "workers SIGKILLed every 2 s, 5 times", size=5_000, doubled=IN_DOUBT * GROUPS * THREADS * ROUNDS)
 def kill(scene: Scene) -> None:
     """What was between the 250 and its record may come twice, nothing else."""
-    _drain(scene, 10)
+    _drain(scene, 40)
     _kill_every_two_seconds(scene)
     scene.note = f"at most {IN_DOUBT * GROUPS * THREADS * ROUNDS} may double"
 
@@ -45,7 +45,7 @@ def kill(scene: Scene) -> None:
 @row("hold", "the same, `onUncertain: hold`", size=5_000, failed=IN_DOUBT * GROUPS * THREADS * ROUNDS)
 def hold(scene: Scene) -> None:
     """None doubled: what is uncertain says so."""
-    _drain(scene, 10, onUncertain="hold")
+    _drain(scene, 40, onUncertain="hold")
     _kill_every_two_seconds(scene)
     scene.finish()
     reasons = scene.system.ledger.rows("SELECT DISTINCT failure_reason FROM notifications WHERE status = 'failed'")
@@ -56,7 +56,7 @@ def hold(scene: Scene) -> None:
 @row("deploy", "workers replaced by SIGTERM, 5 times", size=5_000)
 def deploy(scene: Scene) -> None:
     """New ones start before the old ones stop."""
-    _drain(scene, 20)
+    _drain(scene, 80)
     for _ in range(ROUNDS):
         old = list(scene.system.workers)
         scene.system.workers.clear()
@@ -70,7 +70,7 @@ def deploy(scene: Scene) -> None:
 @row("sibling", "one worker process of two SIGKILLed", doubled=IN_DOUBT * THREADS)
 def sibling(scene: Scene) -> None:
     """The master stops the other one in order; a supervisor starts both again."""
-    scene.ground.sink.delay(5)
+    scene.ground.sink.delay(20)
     scene.fill()
     group = scene.system.start_workers(processes=2, threads=THREADS)
     scene.arrived(50)
@@ -83,7 +83,7 @@ def sibling(scene: Scene) -> None:
 @row("master", "the Dramatiq master SIGKILLed", doubled=IN_DOUBT * 2 * THREADS)
 def master(scene: Scene) -> None:
     """No orphan goes on."""
-    scene.ground.sink.delay(5)
+    scene.ground.sink.delay(20)
     scene.fill()
     group = scene.system.start_workers(processes=2, threads=THREADS)
     scene.arrived(50)
@@ -97,7 +97,7 @@ def master(scene: Scene) -> None:
      worker_timeout=2)  # fmt: skip
 def poison(scene: Scene) -> None:
     """A supervisor starts the worker again each time."""
-    scene.ground.sink.delay(2)
+    scene.ground.sink.delay(8)
     module, starts = "tests.acceptance.poisoned", 1
     scene.system.start_workers(threads=THREADS, module=module)
     id = scene.system.client.notify(POISON).json["id"]
