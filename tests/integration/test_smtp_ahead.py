@@ -6,10 +6,11 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from unittest import mock
 
 import pytest
 
-from actors.channels import Deferred, Receipt, Refused, Uncertain
+from actors.channels import Deferred, Receipt, Refused, Uncertain, replies
 from actors.channels.email import Email
 from db.records import Claimed
 from tests.integration.mailing import channel, notification
@@ -224,3 +225,12 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
     assert smtp_server.mails == []
     send(email, SECOND)
     assert recipients(smtp_server) == ["2@example.com"]
+
+
+@pytest.mark.skipif(replies.QUICKACK is None, reason="Linux has it")
+def test_what_comes_while_more_is_due_is_acknowledged_at_once(email: Email, smtp_server: SmtpServer) -> None:
+    """A server that sends each reply by itself (RFC 896) would else wait 40 ms with the next, for every mail."""
+    with mock.patch.object(socket.socket, "setsockopt", autospec=True, side_effect=socket.socket.setsockopt) as said:
+        send(email, FIRST, SECOND)
+    options = [call.args[1:] for call in said.call_args_list]
+    assert (socket.IPPROTO_TCP, replies.QUICKACK, 1) in options
