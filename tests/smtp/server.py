@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +114,10 @@ class SmtpServer:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
             self._thread = None
+            with warnings.catch_warnings():
+                # A connection that was accepted at the very moment of the stop never got a session to close it.
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
             self._keep_port(self.port)
 
     def close(self) -> None:
