@@ -52,16 +52,14 @@ class WaitingConsumer(_RedisConsumer):
         room = max(0, self.prefetch - self.outstanding_message_count)
         if room < self.prefetch / 2:  # Many at a time; there is enough at hand meanwhile.
             room = 0
+            if self._room.wait(self.broker.wait):  # An acknowledgement, by which Redis knows that we live.
+                self._room.clear()
+                return
         # Without room this fetches nothing, but tells Redis that we live: a worker that was silent
         # for HEARTBEAT_TIMEOUT loses its messages to another one.
         self.message_cache = self.broker.do_fetch(self.queue_name, room)
-        if self.message_cache:
-            return
-        if room:
+        if room and not self.message_cache:
             self.broker.wait_for_bell(self.queue_name)
-        else:
-            self._room.wait(self.broker.wait)
-            self._room.clear()
 
     def _take(self) -> MessageProxy | None:
         if not self.message_cache:
