@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from typing import Any
 
@@ -11,7 +10,6 @@ import logs
 import settings
 from db import database, migrations
 
-GARBAGE = 10_000  # objects, of some 2 MB together: when there are so many new ones, garbage is looked for
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -57,11 +55,6 @@ def post_fork(_server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """From here on its event loop hears signals; uvloop would forget one that came before the loop runs.
-
-    And garbage is looked for less often: requests leave hardly a cycle behind, and what was loaded stays.
-    To look after every 700 objects, as Python does by itself, takes a tenth of the CPU.
-    """
-    gc.freeze()
-    gc.set_threshold(GARBAGE, 10, 10)
+    """From here on its event loop hears signals; uvloop would forget one that came before the loop runs."""
+    lifeline.collect_seldom()
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPPING)

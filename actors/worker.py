@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import Any
@@ -29,8 +28,6 @@ from db import database, migrations
 from db.models import CALLBACK
 
 log = logs.get("worker")
-
-GARBAGE = 10_000  # objects, as in gunicorn.conf.py
 
 
 class WorkerProcess(Middleware):
@@ -60,9 +57,7 @@ class WorkerProcess(Middleware):
         breaker = Breaker(current, self._email.provider, identity)
         self._callback = Callback(current)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
-        # Sending leaves hardly a cycle behind, and what was loaded stays: look for garbage seldom.
-        gc.freeze()
-        gc.set_threshold(GARBAGE, 10, 10)
+        lifeline.collect_seldom()
         running.hub = hub.started(worker.worker_threads)
         running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
