@@ -34,7 +34,7 @@ class Reply(NamedTuple):
     text: str
 
     @classmethod
-    @lru_cache(1_000)
+    @lru_cache(1_000)  # Most of what a server says it says all the time.
     def of(cls, code: int, words: bytes) -> Reply:
         said = words.decode("utf-8", "replace")
         enhanced = _ENHANCED.match(said)
@@ -102,7 +102,11 @@ class Client(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """As smtplib wants it."""
         self._due -= 1
-        return _read(self._answer())
+        answer = self._answer()
+        *lines, last = answer.splitlines()
+        if not _REPLY.fullmatch(last):
+            raise smtplib.SMTPException(f"no SMTP reply: {answer[:1_000].decode('utf-8', 'replace')}")
+        return int(last[:3]), b"\n".join(line[4:].strip() for line in [*lines, last])
 
     @property
     def _connected(self) -> socket.socket:
@@ -166,14 +170,6 @@ class Client(smtplib.SMTP):
             here.forget(self._watch)
         self._watch = None
         super().close()
-
-
-@lru_cache(1_000)  # Most of what a server says it says all the time.
-def _read(answer: bytes) -> tuple[int, bytes]:
-    *lines, last = answer.splitlines()
-    if not _REPLY.fullmatch(last):
-        raise smtplib.SMTPException(f"no SMTP reply: {answer[:1_000].decode('utf-8', 'replace')}")
-    return int(last[:3]), b"\n".join(line[4:].strip() for line in [*lines, last])
 
 
 def _end(answer: bytes) -> int:
