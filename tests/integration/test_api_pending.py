@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
@@ -63,8 +64,9 @@ def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Li
     # Without a count between them each process knows of its own only.
     assert MOST <= first[201] <= PROCESSES * MOST
     assert first[429] > 0
-    counting(lambda: min(limited.used("pending") for _ in range(10)) >= MOST)
-    assert flood(limited, 20) == {429: 20}
+    # Asked one after the other, one process may give all answers; many at once reach them all.
+    counting(lambda: flood(limited, 20) == {429: 20})
+    assert limited.stored <= PROCESSES * MOST
 
     limited.api.ledger.rows(DRAIN, limited.id, limited.stored)
     counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
@@ -112,8 +114,7 @@ def test_what_is_refused_or_replayed_does_not_wait(limited: Limited) -> None:
 
 def test_a_replay_comes_although_nothing_more_may_wait(limited: Limited) -> None:
     first = limited.post(idempotency_key="k")
-    flood(limited, 3 * MOST)
-    counting(lambda: {limited.post().status for _ in range(10)} == {429})
+    counting(lambda: flood(limited, 3 * MOST) == {429: 3 * MOST})
 
     assert {limited.post(idempotency_key="k").raw for _ in range(10)} == {first.raw}
-    assert limited.post(idempotency_key="other").status == 429
+    counting(lambda: limited.post(idempotency_key=str(uuid4())).status == 429)
