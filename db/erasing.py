@@ -129,7 +129,9 @@ def hide_suppression(of: Of) -> bool:
         " WHERE client_id = %s AND address = %s",
         *(*plain, *plain),
     )
-    return bool(rows(f"SELECT true FROM suppressions WHERE client_id = %s AND address = {digest}", of.client_id, *plain))
+    return bool(
+        rows(f"SELECT true FROM suppressions WHERE client_id = %s AND address = {digest}", of.client_id, *plain)
+    )
 
 
 def forget_elsewhere(of: Of) -> None:

@@ -16,7 +16,7 @@ from db.batches import Batch, accept_batch, find_batch
 from db.database import rows
 from db.erasing import Of
 from db.idempotency import Key, Post, Refusal, Stored
-from db.records import Claimed, Draft
+from db.records import Claimed, Draft, Settlement
 from db.suppressions import Entry
 from tests.integration.everywhere import holding
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft, failed, history, in_seconds, row, status
@@ -75,7 +75,7 @@ def claimed(id: int) -> Claimed:
 
 
 def settled(one: Claimed, how: str = "sent", text: str = SAID) -> bool:
-    outcomes: dict[str, Callable[[], lifecycle.Settlement]] = {
+    outcomes: dict[str, Callable[[], Settlement]] = {
         "sent": lambda: lifecycle.sent(one, attempt(text=text)),
         "retry": lambda: lifecycle.retry(one, attempt("deferred", text), 0),
         "bounced": lambda: lifecycle.bounced(one, attempt("refused", text)),
@@ -383,4 +383,4 @@ def test_no_piece_reads_more_than_what_it_is_about() -> None:
         values = erasing._mine(of) if sql is erasing._MINE else erasing._copied(of)
         plan = "\n".join(line for (line,) in rows(f"EXPLAIN SELECT id FROM {sql}", *values))
         assert "Seq Scan" not in plan
-        assert "notifications_mailboxes" in plan, plan
+        assert "mailboxes_idx" in plan, plan
