@@ -20,8 +20,8 @@ from api.problems import Problem, invalid
 from api.representation import KIND, notification
 from api.schemas import Schema
 from api.times import moment
-from db import failures, lifecycle, reports
-from db.audit import Act, recorded
+from db import acts, failures, lifecycle, reports
+from db.audit import recorded
 from db.reports import Position
 
 log = logs.get("api")
@@ -84,7 +84,7 @@ class BulkRetry:
             write(resp, await self._counted(caller.client_id, filters, after))
             return
         limit = document.get("limit", self._gateway.settings.retry_limit)
-        doing = recorded(by(req), partial(_known, caller.client_id, sorted(document["filter"])), lifecycle.redrive_all)
+        doing = recorded(by(req), partial(acts.retried, caller.client_id, document["filter"]), lifecycle.redrive_all)
         moved = await self._gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
         log.info("notifications.redriven", count=len(moved))
         more = pages.cursor(moved[-1]._asdict()) if len(moved) == limit else None
@@ -111,12 +111,6 @@ def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
         return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
     detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
     return Problem(HTTPStatus.CONFLICT, detail)
-
-
-def _known(client_id: int, filters: list[str], moved: list[Position]) -> Act | None:
-    """What the audit log says of a step; by what it was filtered, and not for which values."""
-    about = {"count": len(moved), "filters": filters}
-    return Act("notifications.retried", client_id, None, about) if moved else None
 
 
 def _move(arrow: Callable[..., bool], id: int, caller: Caller, *arguments: Any) -> Moved:

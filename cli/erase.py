@@ -6,7 +6,7 @@ import click
 import orjson
 
 from api.addresses import address_fault, normalised
-from api.erasures import shown
+from api.documents import erasure as shown
 from cli import operator, show, store
 from cli.failure import Refused
 from db import erasing, erasures

@@ -281,7 +281,7 @@ def test_what_an_admin_does_is_recorded_for_the_client_it_concerns(api: Api, sho
     )
     assert changed.status == 200
     found = [r for r in admin.get(AUDIT).json["items"] if r["clientId"] == made]
-    assert [(r["act"], r["detail"]) for r in found][0] == (
+    assert (found[0]["act"], found[0]["detail"]) == (
         "client.changed",
         {"rateLimit": 5, "senders": 1, "disabled": True},
     )
