@@ -53,6 +53,7 @@ class Erasures:
         until = now() + settings.erasure_wait
         while now() < until and await self._gateway.read(erasures.step, id, settings.erasure_batch, who):
             pass
+        await self._gateway.read(erasures.give_back, id, 0)
 
 
 class Erasure:

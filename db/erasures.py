@@ -83,7 +83,7 @@ def step(id: int, most: int, by: By) -> bool:
         if work is None:
             return False
         # What was being sent may have come back to wait.
-        if erasing.stop(id, work.of, most):
+        if erasing.stop(id, work.of, most, by.key_id):
             return True
         if not work.stopped:
             rows("UPDATE erasures SET stopped_at = now() WHERE id = %s", id)

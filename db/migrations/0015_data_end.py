@@ -44,16 +44,7 @@ CREATE TABLE erasures (
 CREATE UNIQUE INDEX erasures_unfinished ON erasures (client_id, address) WHERE done_at IS NULL;
 CREATE INDEX erasures_due ON erasures (due_at) WHERE done_at IS NULL;
 
--- Of an address that was erased the list keeps this: it is compared, and never shown as what it was.
-CREATE FUNCTION suppression_digest(client_id bigint, address text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'sha256:' || encode(sha256(convert_to(client_id || ':' || address, 'UTF8')), 'hex')
-$$;
--- The addresses that a notification is for, each as it is and as its digest.
-CREATE FUNCTION also_erased(client_id bigint, recipient text, mailboxes jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT array_agg(address) || array_agg(suppression_digest(client_id, address))
-    FROM jsonb_array_elements_text(coalesce(mailboxes, jsonb_build_array(recipient))) AS address
-$$;
+-- Of an address that was erased the list keeps its digest: see db/suppressions.py.
 ALTER TABLE suppressions ADD COLUMN erased boolean NOT NULL DEFAULT false;
 -- For accept and claim: whether there is any such, which is asked once a statement.
 CREATE INDEX suppressions_erased ON suppressions (client_id) WHERE erased;

@@ -18,7 +18,7 @@ from settings import Settings
 from tests.eventually import eventually
 from tests.integration.everywhere import holding
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
-from tests.integration.test_erasures import ANN, SAID, begun, claimed, sent_to, settled, stored, worked
+from tests.integration.test_erasures import ANN, SAID, SOMEBODY, begun, claimed, sent_to, settled, stored, worked
 from tests.integration.test_races import at_once
 from tests.integration.test_upkeep import upkeep
 from tests.processes import ROOT
@@ -57,7 +57,7 @@ def stopping() -> int:
         assert found is not None
         if found["stopped_at"]:
             return id
-        erasures.step(id, 4, mock.sentinel.nobody)
+        erasures.step(id, 4, SOMEBODY)
 
 
 def test_whoever_sends_at_that_moment_nothing_is_begun_after_the_answer_and_nothing_is_left() -> None:
@@ -111,10 +111,10 @@ def test_a_step_that_fails_in_the_middle_changes_nothing() -> None:
     stored(sent_to())
     id = begun()
     for _ in range(2):
-        erasures.step(id, 10, mock.sentinel.nobody)
+        erasures.step(id, 10, SOMEBODY)
     before = rows("SELECT * FROM notifications"), rows("SELECT * FROM attachments"), rows("SELECT * FROM erasures")
     with mock.patch.object(erasing, "_untold", side_effect=Contended("held")), pytest.raises(Contended):
-        erasures.step(id, 10, mock.sentinel.nobody)
+        erasures.step(id, 10, SOMEBODY)
     after = rows("SELECT * FROM notifications"), rows("SELECT * FROM attachments"), rows("SELECT * FROM erasures")
     assert after == before
     assert worked(id) == "done"
@@ -163,5 +163,5 @@ def test_what_others_wait_to_be_sent_is_claimed_while_an_erasure_is_under_way() 
         stored(sent_to())
     others = [stored(draft("b@example.com")) for _ in range(10)]
     id = begun()
-    erasures.step(id, 5, mock.sentinel.nobody)
+    erasures.step(id, 5, SOMEBODY)
     assert [one.id for one in lifecycle.claim(others, WORKER)] == others
