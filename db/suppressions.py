@@ -39,22 +39,19 @@ class Position(NamedTuple):
 
 def listed(row: str) -> str:
     """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    written = digest(f"{row}.client_id", f"{row}.recipient")
     # Asks for a few keys: LIMIT keeps the planner from reading the list.
     return f"""LATERAL (
             SELECT CASE WHEN s.erased THEN 'a recipient' ELSE s.address END || ' is on the suppression list: '
                    || s.reason AS error FROM suppressions AS s
             WHERE s.client_id = {row}.client_id AND (s.expires_at IS NULL OR s.expires_at > now())
-                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NOT NULL
-                                      THEN ARRAY(SELECT unnest({_meaning(f"{row}.client_id", "address")})
-                                                 FROM jsonb_array_elements_text({row}.mailboxes) AS address)
-                                      ELSE {_meaning(f"{row}.client_id", f"{row}.recipient")} END)
+                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL
+                                      THEN CASE WHEN {_ANY_ERASED} THEN ARRAY[{row}.recipient, {written}]
+                                                ELSE ARRAY[{row}.recipient] END
+                                      WHEN {_ANY_ERASED} THEN also_erased({row}.client_id, {row}.mailboxes)
+                                      ELSE ARRAY(SELECT jsonb_array_elements_text({row}.mailboxes)) END)
             LIMIT 1
         ) AS listed"""
-
-
-def _meaning(client_id: str, address: str) -> str:
-    """As SQL: under what the address may stand on the list."""
-    return f"CASE WHEN {_ANY_ERASED} THEN ARRAY[{address}, {digest(client_id, address)}] ELSE ARRAY[{address}] END"
 
 
 def digest(client_id: str, address: str) -> str:

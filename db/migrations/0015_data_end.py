@@ -44,7 +44,13 @@ CREATE TABLE erasures (
 CREATE UNIQUE INDEX erasures_unfinished ON erasures (client_id, address) WHERE done_at IS NULL;
 CREATE INDEX erasures_due ON erasures (due_at) WHERE done_at IS NULL;
 
--- Of an address that was erased the list keeps its digest: see db/suppressions.py.
+-- Of an address that was erased the list keeps its digest: see db/suppressions.py. The addresses of a mail with copies,
+-- each as it is and as its digest: a function, since a query here would turn the planner from the primary key.
+CREATE FUNCTION also_erased(client_id bigint, mailboxes jsonb) RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(address)
+           || array_agg('sha256:' || encode(sha256(convert_to(client_id::text || ':' || address, 'UTF8')), 'hex'))
+    FROM jsonb_array_elements_text(mailboxes) AS address
+$$;
 ALTER TABLE suppressions ADD COLUMN erased boolean NOT NULL DEFAULT false;
 -- For accept and claim: whether there is any such, which is asked once a statement.
 CREATE INDEX suppressions_erased ON suppressions (client_id) WHERE erased;
