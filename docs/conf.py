@@ -20,7 +20,7 @@ import reference  # noqa: E402 - it stands beside this file, where Sphinx does n
 
 project = "Notification system"
 author = "its authors"
-copyright = "its authors, MIT licence"  # noqa: A001 - Sphinx calls it so
+copyright = "its authors, MIT licence"
 release = version_of("notification-system")
 version = release
 
@@ -44,7 +44,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options: dict[str, object] = {"top_of_page_buttons": []}
 
 # What a page calls by its place in the repository, and where that is on the site.
 ELSEWHERE = {"../CHANGELOG.md": "changelog.md", "../CONTRIBUTING.md": "contributing.md"}

@@ -110,7 +110,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
     for one in parameters:
         needed = " **Required.**" if one.get("required") and one["in"] != "path" else ""
         example = f" Example: `{json.dumps(one['example'], ensure_ascii=False)}`" if "example" in one else ""
-        about = cell(one.get("description", "")) + needed + cell(example)
+        about = cell(one.get("description", "") + needed + example)
         rows.append(f"| `{one['name']}` | {one['in']} | {kind(one['schema'])} | {about} |")
     return "\n".join(rows)
 
@@ -128,7 +128,9 @@ def _answers(document: Mapping[str, Any], responses: Mapping[str, Any]) -> str:
         answer = _resolved(document, given)
         shapes = [kind(media.get("schema", {})) or f"`{name}`" for name, media in answer.get("content", {}).items()]
         headers = ", ".join(f"`{name}`" for name in answer.get("headers", {}) if name != "X-Request-ID")
-        rows.append(f"| [{status}](errors.md#headers) | {cell(answer['description'])} | {', '.join(shapes)} | {headers} |")
+        rows.append(
+            f"| [{status}](errors.md#headers) | {cell(answer['description'])} | {', '.join(shapes)} | {headers} |"
+        )
     return "\n".join(rows)
 
 
@@ -154,7 +156,7 @@ def _values(media: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _json(value: Any, schema: Mapping[str, Any]) -> str:
     if isinstance(value, str):
-        return f"```text\n{value}\n```"
+        return f"<!-- not run: an answer that is no JSON -->\n```text\n{value}\n```"
     named = schema.get("$ref", "").rpartition("/")[2]
     marker = f"<!-- schema: {named} -->\n" if named else ""
     return f"{marker}```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```"

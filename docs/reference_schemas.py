@@ -40,7 +40,8 @@ def _schema(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield _fields(schema)
     if schema.get("examples"):
-        yield f"<!-- schema: {name} -->\n```json\n{json.dumps(schema['examples'][0], indent=2, ensure_ascii=False)}\n```"
+        example = json.dumps(schema["examples"][0], indent=2, ensure_ascii=False)
+        yield f"<!-- schema: {name} -->\n```json\n{example}\n```"
 
 
 def _fields(schema: Mapping[str, Any]) -> str:

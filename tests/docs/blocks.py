@@ -76,7 +76,9 @@ def blocks(text: str) -> list[Block]:
         printer = found[-1] if found else None
         if block.language in OUTPUT and not (block.not_run or block.file):
             if printer is None or printer.language not in SHELL or printer.output or printer.not_run:
-                raise UnknownMarker(f"line {block.line}: no command before it prints this, and no comment says what it is")
+                raise UnknownMarker(
+                    f"line {block.line}: no command before it prints this, and no comment says what it is"
+                )
             found[-1] = Block(**{**vars(printer), "output": block.text})
         elif block.language not in DIRECTIVES:
             found.append(block)

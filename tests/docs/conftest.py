@@ -11,10 +11,10 @@ import pytest
 from cli.servers.valkey import Valkey
 from tests.docs.blocks import Block
 from tests.docs.documented import Documented
-from tests.docs.reader import Reader
+from tests.docs.reader import PATIENCE, Reader
 from tests.processes import ROOT
 
-Reading = Callable[[list[Block]], list[str]]
+Reading = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def clone(tmp_path: Path) -> Path:
 def read(documented: Documented, clone: Path, tmp_path: Path) -> Reading:
     """Executes blocks one after the other; what is wrong with them."""
 
-    def reading(blocks: list[Block]) -> list[str]:
-        with Reader(documented, clone, tmp_path / "blocks") as reader:
+    def reading(blocks: list[Block], patience: float = PATIENCE) -> list[str]:
+        with Reader(documented, clone, tmp_path / "blocks", patience) as reader:
             return [fault for block in blocks for fault in reader.faults(block)]
 
     return reading

@@ -30,9 +30,9 @@ EACH_TIME: tuple[tuple[str, str], ...] = (
 def missing(expected: str, actual: str) -> str:
     """The first piece of `expected` that is not in `actual`, in order; empty where all of it is."""
     head, _, body = expected.partition("\n\n") if expected.startswith("HTTP/") else ("", "", expected)
-    lines = {_steady(line.strip()).lower() for line in actual.splitlines()}
+    lines = {_steady(line.strip().lower()) for line in actual.splitlines()}
     for line in head.splitlines():
-        if not _has(lines, _steady(line.strip()).lower()):
+        if not _has(lines, _steady(line.strip().lower())):
             return line
     return _missing_piece(_squeezed(body), _squeezed(actual))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import json
 import re
 import sys
 import time
@@ -11,17 +10,15 @@ import tomllib
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg2
 import yaml
-from jsonschema import Draft202012Validator
 
-from api.openapi import OpenApi
-from settings import Settings
 from tests.docs.blocks import SHELL, Block
 from tests.docs.documented import Documented
 from tests.docs.likeness import missing
+from tests.docs.schemas import invalid
 from tests.docs.shell import Done, Shell
 
 PATIENCE = 10.0  # seconds for what a worker has to do first
@@ -32,13 +29,12 @@ CHANGES = re.compile(r"curl[^\n]*(?: -d| --data| -X)|notify (?!status|list|timel
 class Reader:
     """Executes blocks against a system that is as new; `faults` are sentences that name the line."""
 
-    def __init__(self, system: Documented, place: Path, blocks: Path) -> None:
-        self._system, self._place = system, place
+    def __init__(self, system: Documented, place: Path, blocks: Path, patience: float = PATIENCE) -> None:
+        self._system, self._place, self._patience = system, place, patience
         environ = system.begin()
         (place / ".venv").symlink_to(sys.prefix)
         self._shell = Shell(place, blocks, environ)
         self._database_url = environ["DATABASE_URL"]
-        self._schemas: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         self._shell.__enter__()
@@ -69,7 +65,7 @@ class Reader:
             case "sql":
                 return self._sql(text)
             case "json":
-                return self._json(text, block.schema)
+                return invalid(text, block.schema)
             case "yaml":
                 list(yaml.safe_load_all(text))
             case "toml":
@@ -86,7 +82,7 @@ class Reader:
         if block.file:
             return self._checked(f"bash -n '{block.file}'")
         commands, printed = self._system.addressed(block.commands), self._system.addressed(block.printed)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while True:
             done = self._shell.run(commands)
             lacking = missing(printed, done.printed)
@@ -114,17 +110,6 @@ class Reader:
         with closing(psycopg2.connect(self._database_url)) as connection, connection.cursor() as cursor:
             cursor.execute(text)
         return []
-
-    def _json(self, text: str, schema: str) -> list[str]:
-        value = json.loads(text)
-        if not schema:
-            return []
-        if not self._schemas:
-            self._schemas = json.loads(OpenApi(Settings()).document)
-        if schema not in self._schemas["components"]["schemas"]:
-            return [f"the API has no schema {schema!r}"]
-        wanted = {**self._schemas, "$ref": f"#/components/schemas/{schema}"}
-        return [error.message for error in Draft202012Validator(wanted).iter_errors(value)]
 
 
 def _words(done: Done) -> str:
