@@ -33,7 +33,7 @@ bench: .venv/.installed-test
 
 # A warning, a link that leads nowhere among them, is an error.
 docs: .venv/.installed-test
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --write-all -d build/doctrees docs build/site
 	@echo "build/site/index.html"
 
 clean:

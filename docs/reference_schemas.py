@@ -20,12 +20,14 @@ BOUNDS = {
     "format": "{}",
     "default": "default {}",
 }
+ABOUT = """**Required**: of a request, it has to be there; of an answer, it always is. Unknown fields of requests are
+refused; clients should ignore those of answers."""
 LONG = 80  # characters of a pattern that a table can bear
 
 
 def schemas_page(schemas: Mapping[str, Any]) -> str:
     """All that have a name, by their names."""
-    blocks = ["# Schemas", "A field that is not **required** may be left out. Unknown fields are refused."]
+    blocks = ["# Schemas", ABOUT]
     for name, schema in sorted(schemas.items()):
         blocks += _schema(name, schema)
     return "\n\n".join(blocks) + "\n"
