@@ -23,6 +23,8 @@ from markdown_it.token import Token
 SHELL = {"sh", "bash", "console"}
 OUTPUT = {"", "text", "http"}
 MARKER = re.compile(r"<!--\s*(not run|file|schema|aside): *(.*?)\s*-->", re.DOTALL)
+# Made by a program, whose own test holds them: what they show is how a command is called, with no system around it.
+GENERATED = {"cli.md"}
 # What MyST makes of a page is no code.
 DIRECTIVES = {"{toctree}", "{include}", "{figure}"}
 
@@ -60,8 +62,8 @@ class Block:
 
 def pages(root: Path) -> list[Path]:
     """All that people read; README.md first."""
-    generated = root / "docs" / "reference"
-    found = [page for page in sorted((root / "docs").rglob("*.md")) if generated not in page.parents]
+    generated = {root / "docs" / "reference", *(root / "docs" / name for name in GENERATED)}
+    found = [page for page in sorted((root / "docs").rglob("*.md")) if generated.isdisjoint({page, *page.parents})]
     return [root / "README.md", *(root / name for name in ("CONTRIBUTING.md",) if (root / name).exists()), *found]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 from tests.eventually import eventually
 
-LONGEST = 40.0  # seconds for one block
+LONGEST = 30.0  # seconds for one block
 # Of each request its status, where the page does not ask for it itself.
 CURL = """#!/bin/bash
 for word in "$@"; do
@@ -26,6 +26,12 @@ code=$?
 sed -n 's/^the status is //p' "$said" >>"$BLOCKS/statuses"
 sed '/^the status is /d' "$said" >&2
 exit $code
+"""
+# What would change the machine, or the environment that the tests run in: never begun, here or elsewhere.
+REFUSED = ("make", "pip", "pip3", "npm", "apt", "apt-get", "docker", "kubectl", "helm", "systemctl", "sudo", "ssh")
+REFUSAL = """#!/bin/sh
+echo "{program} is not run by tests: mark the block with <!-- not run: REASON -->" >&2
+exit 127
 """
 # The trap tells of each command that failed, as `set -e` would, and lets the shell live.
 PRELUDE = """set -uo pipefail -o errtrace
@@ -61,14 +67,17 @@ class Shell:
         programs.mkdir(parents=True)
         curl = shutil.which("curl")
         assert curl is not None, "the examples of the documents are curl's: install it"
-        (programs / "curl").write_text(CURL.format(curl=curl))
-        (programs / "curl").chmod(0o755)
+        shims = {"curl": CURL.format(curl=curl)} | {name: REFUSAL.format(program=name) for name in REFUSED}
+        for name, shim in shims.items():
+            (programs / name).write_text(shim)
+            (programs / name).chmod(0o755)
         path = f"{programs}{os.pathsep}{environ['PATH']}"
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
             cwd=place,
-            env={**environ, "PATH": path, "BLOCKS": str(blocks)},
+            # pip by another name installs nothing either.
+            env={**environ, "PATH": path, "BLOCKS": str(blocks), "PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1"},
             start_new_session=True,
         )
         self._say(PRELUDE)

@@ -130,6 +130,15 @@ def test_each_kind_of_mistake_is_found(read: Reading) -> None:
         assert any(fault in found for found in faults), (kind, faults)
 
 
+def test_what_would_change_the_machine_is_not_begun(read: Reading) -> None:
+    page = "```sh\nmake run\n```\n\n```sh\npip install .\n```\n\n```sh\nkubectl apply -f docker\n```\n"
+
+    faults = [fault for fault in read(blocks(page), patience=0) if "it printed" in fault]
+
+    assert [fault.partition("it printed: ")[2].split()[0] for fault in faults] == ["make", "pip", "kubectl"]
+    assert all("<!-- not run: REASON -->" in fault for fault in faults)
+
+
 @pytest.mark.parametrize(
     "page",
     [
