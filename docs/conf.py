@@ -10,6 +10,7 @@ import shutil
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -49,6 +50,7 @@ html_theme_options: dict[str, object] = {"top_of_page_buttons": []}
 # What a page calls by its place in the repository, and where that is on the site.
 ELSEWHERE = {"../CHANGELOG.md": "changelog.md", "../CONTRIBUTING.md": "contributing.md"}
 
+MARKER = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 # A page that index.md names like this has its place, and need not be there.
 PATTERN = re.compile(r"^([\w-]+\*)\n", re.MULTILINE)
 
@@ -57,6 +59,7 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", _write_reference)
     app.connect("source-read", _lead_elsewhere)
+    app.connect("html-page-context", _leave_out_markers)
 
 
 def _write_reference(app: Sphinx) -> None:
@@ -73,3 +76,8 @@ def _lead_elsewhere(_app: Sphinx, name: str, content: list[str]) -> None:
         content[0] = content[0].replace(f"]({there}", f"]({here}")
     if name == "index":
         content[0] = PATTERN.sub(lambda found: found[0] if [*HERE.glob(f"{found[1]}.md")] else "", content[0])
+
+
+def _leave_out_markers(_app: Sphinx, _name: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """What comments tell the tests of a block is nothing to who reads the site."""
+    context["body"] = MARKER.sub("", context.get("body", ""))

@@ -91,6 +91,14 @@ def test_nothing_is_fetched_from_elsewhere(site: Path, parsed: dict[str, Page]) 
     assert styles == []
 
 
+def test_what_is_meant_for_tests_is_not_on_the_site(site: Path) -> None:
+    pages = [
+        path for path in site.rglob("*.html") if re.search(r"<!-- *(not run|aside|file|schema):", path.read_text())
+    ]
+
+    assert pages == []
+
+
 def test_every_operation_and_every_schema_is_explained(parsed: dict[str, Page]) -> None:
     document = (ROOT / "api" / "openapi.json").read_text()
     explained = set().union(*(page.anchors for name, page in parsed.items() if name.startswith("reference/")))
