@@ -226,7 +226,8 @@ def _report(settlement: Settlement, owned: bool) -> None:
     tallies.count(event)
     if attempt.outcome == "uncertain":
         tallies.count("uncertain")
-    log.info(
+    tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
+    tell(
         f"notification.{event}",
         id=settlement.id,
         outcome=attempt.outcome,

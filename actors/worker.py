@@ -38,7 +38,7 @@ class WorkerProcess(Middleware):
         # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
         sys.stderr = sys.__stderr__
         current = settings.load()
-        logs.configure(current)
+        logs.configure(current, "worker")
         try:
             database.bind(current)
             migrations.check()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import logs
+from settings import read
 from tests.processes import ROOT
 
 LINES = """
 import logging, sys
 import logs, settings
-logs.configure(settings.load())
+logs.configure(settings.load(), "test")
 logs.begin(left="behind")
 logs.begin(request_id="r1")
 log = logs.get("part")
@@ -47,7 +51,8 @@ def events() -> list[Any]:
 def test_each_event_is_one_line_of_json_with_its_context(events: list[Any]) -> None:
     noted = events[0]
 
-    assert noted.pop("timestamp").endswith("Z")
+    assert datetime.fromisoformat(noted.pop("time")).utcoffset() == timedelta(0)
+    assert re.fullmatch(r"test/\d+", noted.pop("process"))
     assert noted == {
         "event": "noted",
         "level": "info",
@@ -97,13 +102,71 @@ def test_what_is_no_terminal_gets_json() -> None:
 def test_a_masked_address_shows_its_domain_only() -> None:
     masked = logs.masked("Jane.Doe@example.com")
 
-    assert masked.endswith("@example.com")
+    assert masked.startswith("example.com#")
     assert "jane" not in masked.lower()
     assert masked == logs.masked("jane.doe@example.com")
 
 
 @given(local=st.text(min_size=9), domain=st.text())
 def test_no_local_part_is_in_a_masked_address(local: str, domain: str) -> None:
-    domain = domain.replace("@", "")
+    domain = domain.replace("@", "").lower()
 
-    assert not logs.masked(f"{local}@{domain}").startswith(local)
+    assert re.fullmatch(re.escape(domain) + "#[0-9a-f]{8}", logs.masked(f"{local}@{domain}"), re.DOTALL)
+
+
+SAMPLED = """
+import logs, settings
+logs.configure(settings.load())
+log = logs.get("part")
+for id in range(1000):
+    log.routine("accepted", id, id=id)
+    log.routine("sent", id, id=id)
+    log.routine("drawn")
+    log.info("retried", id=id)
+log.routine("whole", 0)
+"""
+
+
+def sampled(rate: str) -> list[Any]:
+    environ = {"LOG_SAMPLE": rate, "LOG_FORMAT": "json"}
+    done = subprocess.run([sys.executable, "-c", SAMPLED], env=environ, cwd=ROOT, capture_output=True, check=True)
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_of_what_is_routine_a_sample_is_kept_that_says_its_rate() -> None:
+    said = sampled("0.1")
+
+    kept = {event: [s for s in said if s["event"] == event] for event in ("accepted", "sent", "drawn", "retried")}
+    assert 80 <= len(kept["sent"]) <= 120
+    assert [s["id"] for s in kept["sent"]] == [s["id"] for s in kept["accepted"]]
+    assert 50 <= len(kept["drawn"]) <= 160
+    assert len(kept["retried"]) == 1000
+    assert {s.get("sample") for s in said if s["event"] != "retried"} == {0.1}
+    assert not any("sample" in s for s in kept["retried"])
+
+
+@pytest.mark.parametrize(("rate", "kept"), [("0", 0), ("1", 1000)])
+def test_all_of_it_may_be_kept_or_nothing(rate: str, kept: int) -> None:
+    said = sampled(rate)
+
+    assert sum(s["event"] == "sent" for s in said) == kept
+    assert not any("sample" in s for s in said)
+
+
+@pytest.mark.parametrize("value", ["\ud800", 1 << 70, b"bytes", {1: 2}, object()])
+def test_whatever_a_value_is_its_line_is_json(value: object, capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(read({"LOG_FORMAT": "json"}))
+
+    logs.get("part").info("odd", value=value)
+
+    assert json.loads(capfd.readouterr().err)["event"] == "odd"
+
+
+def test_a_line_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", broken)
+
+    logs.get("part").info("unheard")
+
+
+def broken(_fd: int, _data: bytes) -> int:
+    raise BrokenPipeError
