@@ -8,6 +8,7 @@ from typing import Any
 import lifeline
 import logs
 import settings
+import tracing
 from db import database, migrations
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -16,6 +17,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 try:
     _current = settings.load()
     _current.require("database_url", "redis_url")
+    tracing.check(_current)
 except settings.SettingsError as _error:
     settings.cannot_start(_error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logs
 import settings
+import tracing
 from api import problems
 from api.asgi import Application
 from api.auth import Authentication
@@ -35,11 +36,18 @@ def create_app() -> Application:
     current = settings.load()
     logs.configure(current, "api")
     database.bind(current)
-    gateway = Gateway(current)
+    tracing.start(current, "api")
+    gateway = tracing.chosen(current, Gateway, "api.traced:TracedGateway")(current)
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    middleware = [Access(), RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits]
+    middleware = [
+        Access(),
+        tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+        Lifespan(gateway, renderers),
+        Authentication(gateway),
+        limits,
+    ]
     app = Application(current, middleware=middleware)
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)

@@ -112,7 +112,11 @@ class Run:
 
     def post(self, to: str, **more: Any) -> int:
         """A notification that is full of what must not be told."""
-        document = {"type": "email", "recipient": f"{WORDS[to]}@recipient.example", "subject": WORDS["subject"]}
+        document: dict[str, Any] = {
+            "type": "email",
+            "recipient": f"{WORDS[to]}@recipient.example",
+            "subject": WORDS["subject"],
+        }
         document |= {"message": WORDS["message"], "html": WORDS["html"], "metadata": {"a": WORDS["metadata"]}, **more}
         answer = self.client.post(NOTIFICATIONS, document, idempotency_key=f"{WORDS['key']}-{to}")
         assert answer.status == 201, answer.raw
