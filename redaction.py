@@ -19,6 +19,8 @@ from settings import Settings
 
 SHORTEST = 4  # characters; to look for a shorter secret would blot out half of each line
 WITHHELD = "text withheld"
+# Theirs speak of servers and messages, whose texts have ids and no values.
+PLAIN = ("redis.", "dramatiq.")
 _CREDENTIALS = re.compile(r"(://)[^\s/@\"]*@")
 _KEY = re.compile(r"ntf_(live|test)_(\d+)_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+|\b([Bb]earer|[Bb]asic) [^\s\",;]+")
 # In JSON, where a quotation mark within a text has a backslash before it. Generous: what only looks like one goes too.
@@ -78,6 +80,8 @@ def told(error: BaseException, *, whole: bool) -> str:
     code = getattr(getattr(error, "orig", error), "pgcode", None)
     if code:
         return f"{name}: SQLSTATE {code}"
+    if type(error).__module__.startswith(PLAIN):
+        return f"{name}: {error}"
     if isinstance(error, OSError) and error.strerror and isinstance(error.errno, int):
         return f"{name}: [Errno {error.errno}] {error.strerror}"
     return f"{name}: {WITHHELD}" if error.args else name

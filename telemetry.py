@@ -54,6 +54,8 @@ def start(process: str) -> None:
     # They quote the headers that a client has sent.
     for name in ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # A collector that is away is an error once it is given up, not each time that it is tried again.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     named = os.environ.get("OTEL_SERVICE_NAME") or "service.name" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     resource = Resource.create({} if named else {"service.name": f"{NAME}-{process}"})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +169,25 @@ def test_a_line_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "write", broken)
 
     logs.get("part").info("unheard")
+
+
+def events_of(path: Path) -> set[str]:
+    """What a module logs, as far as it says so in so many words."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args]
+    named = {"debug", "info", "warning", "error", "exception", "routine"}
+    logged = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in named]
+    ours = [c.args[0] for c in logged if ast.unparse(c.func).startswith(("log.", "self._log."))]
+    return {node.value for node in ours if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_every_event_above_debug_stands_in_the_table() -> None:
+    documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
+    events = {
+        event for name in ("api", "actors", "cli") for path in (ROOT / name).rglob("*.py") for event in events_of(path)
+    }
+    assert len(events) > 30
+
+    assert {e for e in events - {"bell.skipped"} if not any(fnmatch(e, known) for known in documented)} == set()
 
 
 def broken(_fd: int, _data: bytes) -> int:

@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+from dramatiq.errors import ConnectionClosed
 from hypothesis import given
 from hypothesis import strategies as st
 from peewee import IntegrityError
@@ -130,6 +131,10 @@ def test_an_error_of_postgresql_tells_its_code_and_not_its_row() -> None:
         (FileNotFoundError(2, "No such file", "/jane"), "FileNotFoundError: [Errno 2] No such file"),
         (OSError("jane"), "OSError: text withheld"),
         (TimeoutError(), "TimeoutError"),
+        (
+            ConnectionClosed(ConnectionError("Error 111 connecting to h:1.")),
+            "ConnectionClosed: Error 111 connecting to h:1.",
+        ),
     ],
 )
 def test_what_the_system_says_is_told(error: Exception, words: str) -> None:
