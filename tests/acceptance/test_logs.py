@@ -17,6 +17,7 @@ from psycopg2.extensions import parse_dsn
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
+from redaction import masked
 from tests import keys
 from tests.client import NOTIFICATIONS, Client
 from tests.eventually import eventually
@@ -83,6 +84,7 @@ def written(
             callback_min_backoff=0.1,
             callback_max_backoff=0.1,
             max_attempts=2,
+            breaker_threshold=1,
         )
         run = Run(system, mail_server, hooks)
         try:
@@ -214,7 +216,13 @@ def test_the_run_has_told_of_all_that_happened(written: str) -> None:
     assert told >= {"request", "notification.accepted", "notification.replayed", "notification.sent"}
     assert told >= {"notification.retried", "notification.failed", "batch.accepted", "callback.created"}
     assert told >= {"template.stored", "suppression.added", "suppression.removed", "worker.started", "worker.stopped"}
-    assert told >= {"request.unavailable", "database.unavailable"}
+    assert told >= {"request.unavailable", "database.unavailable", "breaker.opened", "breaker.closed"}
+
+
+def test_the_words_of_a_mail_server_are_told_without_whom_they_are_about(written: str) -> None:
+    [opened] = [event for event in _events(written) if event["event"] == "breaker.opened"]
+
+    assert opened["reason"] == f"rcpt: 421 4.3.0 <{masked(WORDS['deferred'] + '@recipient.example')}> too much, ***"
 
 
 def test_each_line_is_json_that_says_when_how_grave_what_and_who(written: str) -> None:

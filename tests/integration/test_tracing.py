@@ -357,6 +357,16 @@ def test_no_span_tells_who_gets_what(post: Post, worker: Process, spans: Spans, 
     assert "ValueError" in told
 
 
+def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with mock.patch("telemetry.OTLPSpanExporter", return_value=InMemorySpanExporter()):
+        telemetry.start("test")
+    telemetry.given(ASKED, "leak and no pair")
+    telemetry.given("leak" * 200, None)
+    telemetry.stop(1)
+
+    assert caplog.text == ""
+
+
 class Hanging(SpanExporter):
     """A collector that does not answer."""
 
