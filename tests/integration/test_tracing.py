@@ -343,7 +343,23 @@ def test_what_carries_no_context_begins_no_trace(worker: Process, spans: Spans) 
     assert spans.all == ()
 
 
-def test_no_span_tells_who_gets_what(post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer) -> None:
+def test_what_another_worker_had_taken_is_attempted_in_the_same_trace(
+    post: Post, worker: Process, spans: Spans
+) -> None:
+    id = post()["id"]
+    assert lifecycle.claim([id], uuid4())
+    assert lifecycle.release([(id, 1)])
+    worker.deliver([id])
+
+    attempt = spans.one("process notifications")
+    assert child(spans.one("create notifications"), attempt)
+    told = dict(attempt.attributes or {})
+    assert (told["notification.claim"], told["notification.retry_count"]) == (2, 0)
+
+
+def test_neither_span_nor_line_tells_who_gets_what(
+    post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer, capfd: pytest.CaptureFixture[str]
+) -> None:
     echo = f"<{PRIVATE['recipient']}>: {PRIVATE['subject']}, {PRIVATE['message']}"
     smtp_server.on("rcpt", Reply(550, f"5.1.1 {echo}"))
     worker.deliver([post()["id"]])
@@ -353,8 +369,11 @@ def test_no_span_tells_who_gets_what(post: Post, worker: Process, spans: Spans, 
 
     assert spans.named("INSERT notifications")[-1].status.is_ok is False
     told = json.dumps([json.loads(span.to_json()) for span in spans.all])
+    logged = capfd.readouterr().err
     assert "private" not in told
+    assert "private" not in logged
     assert "ValueError" in told
+    assert "ValueError" in logged
 
 
 def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
