@@ -11,7 +11,7 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 
@@ -106,7 +106,8 @@ def _passwords(url: str) -> Iterator[str]:
     except ValueError:  # Whoever uses it says so.
         return
     yield unquote(parts.password or "")
-    yield from parse_qs(parts.query).get("password", ())  # As libpq has it.
+    # As libpq has it, and what we ask Sentinels with.
+    yield from (value for name, value in parse_qsl(parts.query) if name.endswith("password"))
 
 
 def _forms(secret: str) -> set[str]:

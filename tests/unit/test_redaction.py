@@ -82,6 +82,21 @@ def test_a_line_stays_json_and_no_address_survives(said: str, local: str) -> Non
     assert f"{local}@".encode() not in line
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///d?host=/run&password=hush-hush",
+        "postgresql://u:hush-hush@a,b/d",
+        "redis+sentinel://u:hush-hush@a:1,b:2/m/0",
+        "redis+sentinel://a:1,b:2/m/0?sentinel_password=hush-hush",
+    ],
+)
+def test_a_password_is_found_wherever_a_url_has_it(url: str) -> None:
+    name = "REDIS_URL" if url.startswith("redis") else "DATABASE_URL"
+
+    assert "hush-hush" in set(secrets(read({name: url})))
+
+
 def test_short_secrets_do_not_blot_out_everything() -> None:
     assert Scrubber(["a"]).line(b'{"a":"b a"}') == b'{"a":"b a"}'
 
