@@ -109,7 +109,7 @@ def test_nothing_is_taken_away_while_somebody_is_connected_who_needs_it(future: 
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     with closing(psycopg2.connect(load().database_url, application_name="notification-system 9001")):
-        with pytest.raises(migrations.OlderRunning, match="1 connections of such are open .* up to 9001"):
+        with pytest.raises(migrations.OlderRunning, match=r"1 connections of such are open .* up to 9001"):
             finish()
         assert len(migrations.pending()) == 2
     with closing(psycopg2.connect(load().database_url, application_name="notification-system 9002")):
