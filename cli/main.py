@@ -31,6 +31,7 @@ COMMANDS = {
     "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
     "retention": "cli.retention:retention",
+    "heartbeat": "cli.heartbeat:heartbeat",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
 }
