@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import fields
-from typing import Any
 
 import kubernetes_validate
 import pytest
