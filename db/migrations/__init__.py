@@ -118,7 +118,7 @@ def _apply(runner: Runner, missing: list[Migration], limits: Limits) -> list[str
     runner.History.create_table()
     for name, module in modules:
         _run(runner, name, module, limits)
-        log.info("migration.applied", migration=name)
+        log.debug("migration.applied", migration=name)
     return [name for name, _ in modules]
 
 
