@@ -69,7 +69,7 @@ def test_every_new_migration_keeps_the_rules(new: str) -> None:
         assert faults(new, found.load()) == []
 
 
-def test_migrations_are_numbered_without_a_gap_and_named_for_what_they_do() -> None:
+def test_each_migration_has_a_number_of_its_own_and_a_name() -> None:
     assert [m.idx for m in ALL] == sorted({m.idx for m in ALL})
     assert all(re.fullmatch(r"\d{4}_[a-z][a-z0-9_]*", m.name) for m in ALL)
     assert not any(is_after(m.name) for m in ALL if m.idx <= EXEMPT)
