@@ -26,6 +26,7 @@ from actors.channels import Channel, Deferred, Undelivered
 from actors.channels.permanence import is_gone
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
+from actors.tallies import tallies
 from db import lifecycle
 from db.database import Unavailable
 from db.models import CALLBACK
@@ -221,9 +222,12 @@ def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int,
 
 def _report(settlement: Settlement, owned: bool) -> None:
     attempt = settlement.attempt
-    event = "retried" if settlement.status == "pending" else settlement.status
+    event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
+    tallies.count(event)
+    if attempt.outcome == "uncertain":
+        tallies.count("uncertain")
     log.info(
-        f"notification.{event}" if owned else "notification.lost_race",
+        f"notification.{event}",
         id=settlement.id,
         outcome=attempt.outcome,
         phase=attempt.phase,

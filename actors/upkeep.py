@@ -17,6 +17,7 @@ from actors.bell import messages
 from actors.broker import Depth, broker
 from actors.delivery import Delivery
 from actors.lanes import LANES
+from actors.tallies import tallies
 from actors.turns import Turns, ways
 from db import backlogs, idempotency, lifecycle, pauses, relay, workers
 from db.database import Unavailable, connection, database
@@ -75,7 +76,8 @@ class Upkeep(threading.Thread):
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, broker.oldest_in_hand())
+            bells = broker.oldest_in_hand()
+            beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all())
             broker.tell_time(workers.seen(beat, self._settings.worker_timeout))
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
@@ -89,6 +91,7 @@ class Upkeep(threading.Thread):
                 *(s.max_attempts, s.rescue_batch, s.callback_max_attempts),
             )
         if rescued:
+            tallies.count("rescued", len(rescued))
             log.warning("notifications.rescued", ids=rescued)
 
     def _expire(self) -> None:
@@ -179,6 +182,7 @@ class Upkeep(threading.Thread):
             by = self._turns.lane(lane, client, depths[lane].unfinished)
             bells += messages(ids, self._crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
+        tallies.count("rung", len(due))
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
         return len(met), len(due), len(bells)
 

@@ -21,13 +21,13 @@ class Due(NamedTuple):
     parked: bool = False
 
 
-# Parameters: lane, lane. Steps from client to client in the index, however much each of them has.
-_CLIENTS = """RECURSIVE clients AS (
-            (SELECT client_id AS id FROM notifications WHERE status = 'pending' AND lane = %s
+# Steps from client to client in the index, however much each of them has.
+CLIENTS = """RECURSIVE clients AS (
+            (SELECT client_id AS id FROM notifications WHERE status = 'pending' AND lane = {lane}
              ORDER BY client_id LIMIT 1)
             UNION ALL
             SELECT (SELECT client_id FROM notifications
-                    WHERE status = 'pending' AND lane = %s AND client_id > clients.id ORDER BY client_id LIMIT 1)
+                    WHERE status = 'pending' AND lane = {lane} AND client_id > clients.id ORDER BY client_id LIMIT 1)
             FROM clients WHERE clients.id IS NOT NULL
         )"""
 
@@ -57,7 +57,7 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
     due = prepared(
         "relay",
         f"""
-        WITH {_CLIENTS}, {PAUSES_HELD}, unrung AS MATERIALIZED (
+        WITH {CLIENTS.format(lane="%s")}, {PAUSES_HELD}, unrung AS MATERIALIZED (
             {_of_each_client("NOT n.rung AND n.dispatch_after <= now()")}
         ), unheard AS MATERIALIZED (
             {_of_each_client("n.dispatch_after <= now() + %s * interval '1 second'")}

@@ -30,13 +30,17 @@ class Crew(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """`oldest_bells`: by lane, when the oldest bell was rung that it has fetched and not begun (seconds since 1970)."""
+    """`oldest_bells`: by lane, when the oldest bell was rung that it has fetched and not begun (seconds since 1970).
+
+    `tallies`: by outcome, how many it has settled since it started.
+    """
 
     worker: UUID
     host: str
     pid: int
     threads: int
     oldest_bells: Mapping[str, float] = MappingProxyType({})
+    tallies: Mapping[str, int] = MappingProxyType({})
 
 
 def seen(beat: Heartbeat, worker_timeout: float) -> float:
@@ -45,17 +49,18 @@ def seen(beat: Heartbeat, worker_timeout: float) -> float:
     After a gap of a third of `worker_timeout` the worker is steady only from now on."""
     [(now,)] = rows(
         """
-        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells)
-        VALUES (%s, %s, %s, %s, %s)
+        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells, tallies)
+        VALUES (%s, %s, %s, %s, %s, %s)
         ON CONFLICT (id) DO UPDATE
-        SET seen_at = now(), oldest_bells = excluded.oldest_bells,
+        SET seen_at = now(), oldest_bells = excluded.oldest_bells, tallies = excluded.tallies,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
         RETURNING extract(epoch FROM clock_timestamp())::float8
         """,
         str(beat.worker),
-        *beat[1:-1],
+        *beat[1:-2],
         json.dumps(dict(beat.oldest_bells)),
+        json.dumps(dict(beat.tallies)),
         worker_timeout,
     )
     return float(now)

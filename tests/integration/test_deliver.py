@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -20,6 +21,7 @@ from actors.channels.unsubscribing import notification_of
 from actors.delivery import Again, Delivery
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
+from actors.tallies import tallies
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
@@ -78,6 +80,13 @@ def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server
     assert [m.recipients[0] for m in smtp_server.mails] == [f"{n}@example.com" for n in range(10)]
     assert [status(id) for id in ids] == ["sent"] * 10
     assert smtp_server.connections == 1
+
+
+def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
+    before = Counter(tallies.all())
+    make().deliver(many(3))
+    assert Counter(tallies.all()) - before == {"failed": 1, "sent": 2}
 
 
 def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:

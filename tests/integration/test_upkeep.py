@@ -17,6 +17,7 @@ from actors.channels.email import Email
 from actors.delivery import Delivery
 from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
+from actors.tallies import tallies
 from actors.upkeep import Upkeep
 from db import lifecycle
 from db.database import connection, rows
@@ -41,6 +42,20 @@ def test_a_round_says_that_the_worker_lives() -> None:
     upkeep(worker).tick()
     [(id, threads)] = rows("SELECT id, threads FROM workers")
     assert (id, threads) == (worker, 8)
+
+
+def test_a_round_says_what_the_worker_has_done() -> None:
+    passed(GRACE + 1, accepted()[0])
+    before = tallies.all().get("rung", 0)
+    one = upkeep(worker := uuid4(), upkeep_interval=0.05)
+    one.tick()
+    assert tallies.all()["rung"] == before + 1
+
+    def told() -> bool:
+        one.tick()
+        return rows("SELECT (tallies->>'rung')::int FROM workers WHERE id = %s", str(worker)) == [(before + 1,)]
+
+    eventually(told)
 
 
 def test_a_round_rings_what_is_due_in_lists_and_once() -> None:

@@ -1,0 +1,106 @@
+"""What is moving now: counted to a bound, and told by the workers themselves."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from db import breaker, lifecycle, pauses, pulse, relay, workers
+from tests.integration.rows import GRACE, WORKER, accepted, alive, attempt, claimed, draft, in_seconds, passed
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def waiting(lane: str = "normal", client: int = 1, count: int = 1) -> list[int]:
+    drafts = [draft()._replace(lane=lane, client_id=client)] * count
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def test_what_waits_is_counted_by_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting("high")
+    waiting("bulk", count=3)
+    waiting("bulk", client=2, count=2)
+    claimed()
+
+    assert {name: lane.waiting for name, lane in pulse.lanes().items()} == {"high": 1, "bulk": 5}
+    monkeypatch.setattr(pulse, "COUNTED", 4)
+    assert pulse.lanes()["bulk"].waiting == 4
+
+
+def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
+    [old], [older], [younger] = waiting(), waiting(client=7), waiting()
+    for id, seconds in ((old, 20), (older, 40), (younger, 5)):
+        passed(seconds, id)
+
+    assert pulse.lanes()["normal"].oldest_due == pytest.approx(40, abs=5)
+    lifecycle.claim([older], WORKER)
+    assert pulse.lanes()["normal"].oldest_due == pytest.approx(20, abs=5)
+
+
+def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
+    [id] = waiting()
+    passed(600, id)
+    assert [due.id for due in relay.take_due("normal", GRACE, 0, 10)] == [id]
+
+    assert pulse.lanes()["normal"].oldest_due == pytest.approx(600, abs=5)
+
+
+def test_who_is_to_be_sent_later_is_not_due() -> None:
+    lifecycle.accept([draft()._replace(send_at=in_seconds(60))], GRACE)
+    [held] = lifecycle.claim(waiting(), WORKER)
+    lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 30)], GRACE, time.monotonic())
+
+    assert pulse.lanes() == {"normal": (2, 0.0)}
+
+
+def test_what_is_paused_alarms_nobody() -> None:
+    waiting()
+    passed(600, waiting(client=2)[0])
+    pauses.pause("client", "2")
+
+    assert pulse.lanes()["normal"].waiting == 2
+    assert pulse.lanes()["normal"].oldest_due < 300
+
+
+def test_nothing_waits_in_an_empty_system() -> None:
+    empty = pulse.pulse(30)
+
+    assert (empty.accepted, empty.lanes, empty.providers, empty.workers) == (0, {}, [], [])
+    assert empty.at == pytest.approx(time.time(), abs=60)
+
+
+def test_what_was_accepted_grows_with_each() -> None:
+    accepted(3)
+    before = pulse.pulse(30).accepted
+    accepted(2)
+
+    assert pulse.pulse(30).accepted - before == 2
+
+
+def test_a_breaker_is_shown_with_its_reason() -> None:
+    breaker.trip("mail:25", "connect: refused", 60)
+
+    [provider] = pulse.providers()
+    assert (provider.name, provider.reason, provider.opened_at is not None) == ("mail:25", "connect: refused", True)
+    assert provider.probe_in == pytest.approx(60, abs=5)
+    breaker.close("mail:25")
+    assert pulse.providers()[0].probe_in is None
+
+
+def test_a_worker_tells_what_it_has_done() -> None:
+    worker = uuid4()
+    workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 3}), 30)
+    workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 5, "failed": 1}), 30)
+
+    [seen] = pulse.workers(30)
+    assert (seen.id, seen.host, seen.pid, seen.threads, seen.alive) == (worker, "host", 7, 8, True)
+    assert seen.tallies == {"sent": 5, "failed": 1}
+
+
+def test_a_worker_that_was_not_seen_for_too_long_is_not_alive() -> None:
+    alive(uuid4(), seen_ago=31)
+    alive(uuid4(), seen_ago=1)
+
+    assert sorted((w.alive, round(w.silent_for / 10)) for w in pulse.workers(30)) == [(False, 3), (True, 0)]
