@@ -1,4 +1,4 @@
-"""Whoever leaves out a version gets all that comes before a deploy first, then all that comes after: the end is alike."""
+"""Whoever leaves out a version gets all before-migrations first, and then all after-migrations: the end is alike."""
 
 from __future__ import annotations
 

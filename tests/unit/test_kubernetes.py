@@ -41,11 +41,11 @@ def given() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 
 
-def validated(document: k8s.Document) -> None:
+def validated(document: k8s.Document, versions: tuple[str, ...] = VERSIONS) -> None:
     if schema := k8s.OTHERS.get(document["kind"]):
         Draft202012Validator(schema).validate(document["spec"])
         return
-    for version in VERSIONS:
+    for version in versions:
         kubernetes_validate.validate(document, version, strict=True)
 
 
@@ -74,7 +74,7 @@ def test_kustomizations_name_every_file_and_no_other() -> None:
         assert files <= set(listed), path
 
 
-@pytest.mark.parametrize("folder", ["base", "example", "migrate-before", "migrate-after"])
+@pytest.mark.parametrize("folder", ["base", "example/system", "example/migrate-before", "example/migrate-after"])
 def test_kustomize_renders_what_kubernetes_takes(folder: str) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
@@ -82,9 +82,13 @@ def test_kustomize_renders_what_kubernetes_takes(folder: str) -> None:
     rendered = subprocess.run([kubectl, "kustomize", k8s.ROOT / folder], capture_output=True, text=True, check=True)
     found = list(yaml.safe_load_all(rendered.stdout))
     for document in found:
-        validated(document)
+        validated(document, VERSIONS[-1:])
     labels = {document["metadata"]["labels"]["app.kubernetes.io/name"] for document in found}
     assert labels == {"notification-system"}
+    if folder != "base":
+        assert {document["metadata"]["namespace"] for document in found} == {"notifications"}
+        images = {k8s.container(document)["image"] for document in found if document["kind"] in ("Deployment", "Job")}
+        assert images == {"registry.example.com/notification-system:0.1.0"}
 
 
 def test_every_selector_selects_what_it_is_for() -> None:
