@@ -218,6 +218,8 @@ class Settings:
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
     db_lateness: float = _between(0.1, 60, 2)
+    migration_lock_timeout: float = _between(0.001, 10, 0.5)
+    migration_patience: float = _between(0, 86_400, 600)
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)

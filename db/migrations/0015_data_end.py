@@ -1,19 +1,8 @@
 """Data's end: erasure by recipient, suppressions without their addresses, and what operators did."""
 
-from typing import Any
+from db.migrations.steps import Index, Statement
 
-SQL = """
--- Since when nothing of its content is there: its row tells when, how often and with what end.
-ALTER TABLE notifications ADD COLUMN erased_at timestamptz,
-    -- What is erased is never sent again.
-    ADD CHECK (erased_at IS NULL OR status IN ('sent', 'failed', 'cancelled'));
-
--- For an erasure: who is written otherwise than the suppression list has them, or gets copies. Few; else nothing.
-CREATE INDEX notifications_mailboxes ON notifications USING gin (mailboxes jsonb_path_ops)
-    WHERE mailboxes IS NOT NULL;
--- For an erasure: the callbacks that tell of a notification.
-CREATE INDEX notifications_subject ON notifications (subject_id) WHERE subject_id IS NOT NULL;
-
+TABLES = """
 CREATE TABLE erasures (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     client_id  bigint NOT NULL,
@@ -52,9 +41,6 @@ CREATE FUNCTION also_erased(client_id bigint, mailboxes jsonb) RETURNS text[] LA
     FROM jsonb_array_elements_text(mailboxes) AS address
 $$;
 ALTER TABLE suppressions ADD COLUMN erased boolean NOT NULL DEFAULT false;
--- For accept and claim: whether there is any such, which is asked once a statement.
-CREATE INDEX suppressions_erased ON suppressions (client_id) WHERE erased;
-
 -- What operators and programs did that is not about one notification: that stands in events.
 CREATE TABLE audit (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -92,6 +78,23 @@ CREATE TRIGGER keep_audit BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE 
 CREATE TRIGGER keep_all_audit BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION keep_audit();
 """
 
-
-def up(_migrator: Any, db: Any) -> None:
-    db.execute_sql(SQL)
+STEPS = (
+    # Since when nothing of its content is there: its row tells when, how often and with what end. What is erased is
+    # never sent again.
+    Statement(
+        "ALTER TABLE notifications ADD COLUMN erased_at timestamptz, ADD CONSTRAINT notifications_erased"
+        " CHECK (erased_at IS NULL OR status IN ('sent', 'failed', 'cancelled')) NOT VALID"
+    ),
+    Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_erased"),
+    # For an erasure: who is written otherwise than the suppression list has them, or gets copies. Few; else nothing.
+    Index(
+        "notifications_mailboxes",
+        "notifications",
+        "USING gin (mailboxes jsonb_path_ops) WHERE mailboxes IS NOT NULL",
+    ),
+    # For an erasure: the callbacks that tell of a notification.
+    Index("notifications_subject", "notifications", "(subject_id) WHERE subject_id IS NOT NULL"),
+    Statement(TABLES),
+    # For accept and claim: whether there is any such, which is asked once a statement.
+    Index("suppressions_erased", "suppressions", "(client_id) WHERE erased"),
+)

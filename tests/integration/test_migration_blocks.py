@@ -37,7 +37,7 @@ def before(postgres_server: Postgres) -> Iterator[None]:
                 runner = _runner()
                 runner.up("0012_switches")
                 for later in [m for m in runner.status() if m.name > "0013_blocks"]:
-                    runner._run(later.name, later.load(), "up")
+                    migrations._run(runner, later.name, later.load(), migrations.LIMITS)
                 yield
             database.close()
     finally:
