@@ -1,4 +1,4 @@
-"""`notify`: the console command. Exit codes: 0 done, 1 refused, 2 usage, 3 no server, 4 a wrong setting."""
+"""`notify`: the console command. What its exit codes mean stands in failure.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli import lazy
-from cli.failure import Misconfigured, Refused
+from cli.failure import Misconfigured, Refused, Stopped
 from cli.servers import StartError
 from settings import SettingsError
 
@@ -30,6 +30,11 @@ COMMANDS = {
     "pause": "cli.control:pause",
     "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
+    "doctor": "cli.doctor.command:doctor",
+    "top": "cli.top.command:top",
+    "queues": "cli.queues:queues",
+    "workers": "cli.workers:workers",
+    "drain": "cli.drain:drain",
     "retention": "cli.retention:retention",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
@@ -62,6 +67,8 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:
                 raise
             raise Refused(f"{error.filename or 'The system said'}: {error.strerror or error}") from error
+        except KeyboardInterrupt:
+            raise Stopped("Stopped.") from None
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
