@@ -8,9 +8,11 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli import lazy
 from cli.failure import Misconfigured, Refused, Stopped
+from cli.manual.pages import equip, summary
 from cli.servers import StartError
 from settings import SettingsError
 
@@ -38,6 +40,8 @@ COMMANDS = {
     "retention": "cli.retention:retention",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
+    "completion": "cli.completion:completion",
+    "man": "cli.manual.command:man",
 }
 
 
@@ -53,7 +57,18 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = lazy.attribute(COMMANDS[cmd_name])
-        return command
+        return equip(command, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From what is written down of each, which is three times as fast as loading them all."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The same for whoever presses Tab."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=self._summary(ctx, name)) for name in names]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a person gets one sentence, never a traceback, for what is theirs to mend."""
@@ -70,6 +85,10 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             raise Stopped("Stopped.") from None
 
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        command = None if summary(name) else self.get_command(ctx, name)
+        return command.get_short_help_str() if command else summary(name)
+
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="notification-system")
@@ -83,6 +102,7 @@ def main() -> None:
         # A terminal that cannot show a character gets its number instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    equip(notify, "")
     notify(prog_name="notify")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from db.pauses import Pause
 from db.pulse import COUNTED, Lane, lanes
 
 NOTHING = Lane(0, 0.0)
+LANES = (*PRIORITIES, CALLBACK)
 COLUMNS = {"lane": "LANE", "waiting": "WAITING", "oldest": "OLDEST DUE", "queued": "QUEUED", "inHand": "IN HAND"}
 
 
@@ -33,19 +34,21 @@ def queues(as_json: bool) -> None:
         found, held = lanes(), pauses.all_in_force()
     doorbell = Doorbell(chosen)
     depths = doorbell.depths()
-    rows = [_row(lane, found.get(lane, NOTHING), depths.get(lane)) for lane in (*PRIORITIES, CALLBACK)]
+    rows = [row(lane, found.get(lane), depths.get(lane)) for lane in LANES]
     if as_json:
-        for row in rows:
-            click.echo(orjson.dumps(row).decode())
+        for one in rows:
+            click.echo(orjson.dumps(one).decode())
     else:
-        click.echo(show.table(map(_readable, rows), COLUMNS))
+        click.echo(show.table(map(readable, rows), COLUMNS))
         for line in _held(held):
             click.echo(line)
     if doorbell.error:
         click.echo(show.plain(doorbell.error), err=True)
 
 
-def _row(name: str, lane: Lane, depth: Any) -> dict[str, Any]:
+def row(name: str, found: Lane | None, depth: Any) -> dict[str, Any]:
+    """A lane as programs see it; `depth` is None where Redis did not say."""
+    lane = found or NOTHING
     return {
         "lane": name,
         "waiting": lane.waiting,
@@ -56,7 +59,8 @@ def _row(name: str, lane: Lane, depth: Any) -> dict[str, Any]:
     }
 
 
-def _readable(row: dict[str, Any]) -> dict[str, Any]:
+def readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as people see it."""
     unknown = {name: "unknown" for name in ("queued", "inHand") if row[name] is None}
     return {**row, **unknown, "waiting": counted(row["waiting"]), "oldest": span(row["oldestDue"])}
 
