@@ -14,11 +14,12 @@ from cli.failure import Unreachable
 from cli.many import Count, Done
 from db import clients, failures, lifecycle
 from db.clients import Client
-from db.database import Unavailable, connection
+from db.database import Unavailable, connection, lasting
 from db.reports import Position
 from settings import Settings
 
 T = TypeVar("T")
+PATIENCE = 120.0  # seconds for a statement: by some filters a million rows are looked at to find a thousand
 COLUMNS = {
     **{"failureReason": "failure_reason", "lastOutcome": "last_outcome"},
     **{"createdFrom": "created_from", "priority": "lane"},
@@ -51,10 +52,11 @@ class InDatabase:
 
     def count(self) -> Count:
         most, found = self._chosen.retry_count_limit, 0
-        for place in self._places():
-            found += failures.count(place.client_id, self._filters, place.after, most + 1 - found)
-            if found > most:
-                return Count(most, more=True)
+        with lasting(PATIENCE):
+            for place in self._places():
+                found += failures.count(place.client_id, self._filters, place.after, most + 1 - found)
+                if found > most:
+                    return Count(most, more=True)
         return Count(found)
 
     def steps(self) -> Iterator[Done]:
@@ -69,7 +71,7 @@ class InDatabase:
             raise Unreachable(f"The database at DATABASE_URL cannot be used: {error}") from error
 
     def _step(self, client_id: int, after: Position | None) -> list[Position]:
-        with connection():
+        with connection(), lasting(PATIENCE):
             return lifecycle.redrive_all(client_id, self._filters, after, self._chosen.retry_limit)
 
     def _places(self) -> Iterator[Place]:

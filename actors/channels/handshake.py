@@ -1,14 +1,9 @@
-"""All that comes before a mail, for whoever wants to know whether mails could go: nothing is sent."""
+"""What is learnt of a mail server before a mail is sent."""
 
 from __future__ import annotations
 
-import ssl
-import time
 from math import inf
 from typing import NamedTuple
-
-from actors.channels.smtp import Connection
-from settings import Settings
 
 
 class Handshake(NamedTuple):
@@ -22,22 +17,3 @@ class Handshake(NamedTuple):
     certificate_days: float | None
     logged_in: bool
     most: float = inf
-
-
-def shake(settings: Settings) -> Handshake:
-    """Connect to SMTP_URL, encrypt as asked, log in, and say goodbye; raises ProviderDown, which names the phase."""
-    begun = time.monotonic()
-    connection = Connection.open(settings)
-    seconds = time.monotonic() - begun
-    try:
-        tls = connection.tls
-        expires = ((tls.getpeercert() or {}) if tls else {}).get("notAfter")
-        return Handshake(
-            seconds,
-            tls.version() if tls else None,
-            (ssl.cert_time_to_seconds(str(expires)) - time.time()) / 86_400 if expires else None,
-            bool(settings.smtp.user),
-            connection.most,
-        )
-    finally:
-        connection.quit()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from actors.channels import ProviderDown
-from actors.channels.handshake import Handshake, shake
+from actors.channels.handshake import Handshake
+from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings
 
@@ -27,7 +28,8 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     timeout, connect = min(seconds, chosen.smtp_timeout), min(seconds, chosen.smtp_connect_timeout)
     place = f"{chosen.smtp.host}:{chosen.smtp.port}"
     try:
-        shaken = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
+        shake = lazy.attribute("actors.channels.shaking:shake")
+        shaken: Handshake = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
     except ProviderDown as down:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "look into its log"))

@@ -102,7 +102,7 @@ def _page(command: click.Command, context: click.Context, path: str) -> Page:
         command.get_short_help_str(200) if command.short_help else first,
         " ".join([context.command_path, *command.collect_usage_pieces(context)]),
         [first, *rest],
-        [Option(*record) for p in command.get_params(context) if (record := p.get_help_record(context))],
+        [Option(*record) for p in command.get_params(context) if (record := p.get_help_record(context)) and record[1]],
         list(_commands(command, context)),
         [(line, why) for line, why in _told().get(path, {}).get("examples", ())],
         _environment(path),
