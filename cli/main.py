@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from typing import Any
 
@@ -103,7 +104,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     equip(notify, "")
-    notify(prog_name="notify")
+    # None: where it is a terminal. NO_COLOR is what people set who want none (no-color.org).
+    notify(prog_name="notify", color=False if os.environ.get("NO_COLOR") else None)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import curses
 import sys
 import time
 
@@ -14,7 +13,7 @@ from cli.doorbell import Doorbell
 from cli.signals import Signals
 from cli.top.sample import Sampler
 from cli.top.screen import document, lines
-from cli.top.terminal import Watching, run
+from cli.top.terminal import Watching, capable, run
 
 
 @click.command(short_help="Watch what moves, live.")
@@ -38,13 +37,10 @@ def top(interval: float, once: bool, as_json: bool) -> None:
         sampler = Sampler(Doorbell(chosen), chosen.worker_timeout)
         if as_json:
             _stream(sampler, interval, once=once)
-        elif once or not (sys.stdout.isatty() and sys.stdin.isatty()):
+        elif once or not (sys.stdout.isatty() and sys.stdin.isatty() and capable()):
             _print(sampler, interval)
         else:
-            try:
-                run(Watching(sampler.look, interval), f"every {interval:g} s, q quits")
-            except curses.error:  # A terminal that cannot move its cursor.
-                _print(sampler, interval)
+            run(Watching(sampler.look, interval), f"every {interval:g} s, q quits")
 
 
 def _print(sampler: Sampler, interval: float) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import curses
+import os
 import threading
 from collections.abc import Callable
 
+from cli.failure import Refused
 from cli.signals import Signals
 from cli.top.sample import View
 from cli.top.screen import BAD, HEADING, PLAIN, TITLE, Line, lines
@@ -41,12 +43,21 @@ class Watching:
                 self.view = self._look()
                 self.number += 1
                 self._stopping.wait(self._interval)
-        except Exception as error:  # noqa: BLE001 - raised again by `run`, once the terminal is as it was
+        except Exception as error:  # noqa: BLE001 - told by `run`, once the terminal is as it was
             self.error = error
 
 
+def capable() -> bool:
+    """Whether the terminal can move its cursor; asked first, because curses ends the process where it cannot."""
+    try:
+        curses.setupterm()
+    except curses.error:
+        return False
+    return curses.tigetstr("cup") is not None
+
+
 def run(watching: Watching, hint: str) -> None:
-    """Until q or Ctrl-C; the terminal is as it was afterwards. Raises curses.error on one that cannot do it."""
+    """Until q or Ctrl-C; the terminal is as it was afterwards. For one that is `capable`."""
     with Signals() as signals:
         watching.start()
         try:
@@ -54,7 +65,8 @@ def run(watching: Watching, hint: str) -> None:
         finally:
             watching.stop()
     if watching.error is not None:
-        raise watching.error
+        # Not a server that is away: that is shown. The schema has changed under us, most likely.
+        raise Refused(f"notify top could not go on ({type(watching.error).__name__}): start it again")
 
 
 def _show(screen: curses.window, watching: Watching, hint: str, stopped: Callable[[], bool]) -> None:
@@ -85,9 +97,9 @@ def _draw(screen: curses.window, shown: list[Line], styles: dict[str, int]) -> N
 
 
 def _styles() -> dict[str, int]:
-    """Without colours where the terminal has none."""
+    """Without colours where the terminal has none, or nobody wants them (no-color.org)."""
     bad = curses.A_BOLD
-    if curses.has_colors():
+    if curses.has_colors() and not os.environ.get("NO_COLOR"):
         curses.use_default_colors()
         curses.init_pair(1, curses.COLOR_RED, -1)
         bad |= curses.color_pair(1)
