@@ -20,7 +20,7 @@ from cli.doctor import environment
 from cli.doctor.disk import free
 from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, ok, warning, worst
 from cli.doctor.probing import Probe, findings
-from settings import Settings
+from settings import SENTINEL, Settings
 
 COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 ANSWER = 0.8  # of the time for a probe: for one answer, so that who does not answer is told by name
@@ -54,22 +54,26 @@ def doctor(timeout: float, strict: bool, as_json: bool) -> None:
 
 
 def _examined(timeout: float) -> list[Finding]:
-    given, wrong = settings.examined(os.environ)
+    environ = dict(os.environ)
+    given, wrong = settings.examined(environ)
     chosen = running.joined(given)
     up = bool(chosen.redis_url) and not given.redis_url
     chosen = _hurried(chosen, ANSWER * timeout)
     logs.configure(replace(chosen, log_level="error"))
     probes: dict[str, Probe] = {
-        "settings": lambda: environment.findings(chosen, wrong, os.environ, up=up),
+        "settings": lambda: environment.findings(chosen, wrong, environ, up=up),
         "database": partial(lazy.attribute("cli.doctor.postgresql:findings"), chosen),
         "redis": partial(lazy.attribute("cli.doctor.redis_server:findings"), chosen),
         "mail": lambda: [warning("mail", "was not looked at", "put the settings right first")],
         "disk": _disks,
     }
+    # What imports `actors` makes a broker out of this, which connects to nothing.
+    os.environ.setdefault("REDIS_URL", chosen.redis_url)
+    if wrong and SENTINEL in chosen.redis_url:
+        probes["redis"] = lambda: [warning("redis", "was not looked at", "put the settings right first")]
     if up and not (chosen.smtp_url or chosen.email_user):
         probes["mail"] = lambda: [ok("mail", "`notify up` catches every mail: nothing is sent to anybody")]
     elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
-        os.environ.setdefault("REDIS_URL", chosen.redis_url)  # Importing it makes a broker, which connects to nothing.
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
 

@@ -32,7 +32,7 @@ def findings(chosen: Settings, wrong: list[str], environ: Mapping[str, str], *, 
         yield problem(CHECK, what, fix or "change the one or the other")
     if not wrong:
         given = sum(1 for name in KNOWN - OTHERS if environ.get(name, "").strip())
-        yield ok(CHECK, f"{given} are set, and none is wrong")
+        yield ok(CHECK, f"{given} are set, the others have their defaults, and none is wrong")
     for name, meant in _misspelt(environ):
         yield warning(CHECK, f"{name} is set and means nothing", f"did you mean {meant}? Else remove it")
 

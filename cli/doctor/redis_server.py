@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
+from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings
 
@@ -51,6 +52,8 @@ def findings(chosen: Settings) -> Iterator[Finding]:
 
 def _client(chosen: Settings) -> redis.Redis:
     seconds = chosen.redis_timeout
+    if chosen.sentinels is not None:
+        return redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, seconds))
     return redis.Redis.from_url(
         chosen.redis_url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
     )

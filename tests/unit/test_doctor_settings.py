@@ -32,7 +32,7 @@ def names(found: list[Finding], level: str) -> list[str]:
 
 
 def test_what_is_right_is_one_line() -> None:
-    assert said(WELL) == [ok("settings", "4 are set, and none is wrong")]
+    assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and none is wrong")]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
