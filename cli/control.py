@@ -61,7 +61,7 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
 @click.option(
     "--reason",
     type=click.Choice(list(REASONS)),
-    help="With --failed: only these; `provider`: the mail server was down.",
+    help="With --failed: only these; `provider`: at the last attempt the mail server was at fault.",
 )
 @click.option("--recipient", help="With --failed: only to this address.")
 @click.option("--priority", type=click.Choice(PRIORITIES), help="With --failed: only of this lane.")

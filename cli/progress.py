@@ -29,8 +29,8 @@ def bar(label: str, length: int, *, more: bool = False) -> Iterator[Step]:
         show_pos=True,
         item_show_func=rate,
         file=sys.stderr,
-        # Where it is no terminal, it would be noise in a log.
-        hidden=not sys.stderr.isatty(),
+        # Where it is no terminal, it would be noise in a log; of nothing to do it would show 0%.
+        hidden=not sys.stderr.isatty() or not length,
     )
     with shown as drawn:
 

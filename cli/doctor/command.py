@@ -20,7 +20,7 @@ from cli.doctor import environment
 from cli.doctor.disk import free
 from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, ok, warning, worst
 from cli.doctor.probing import Probe, findings
-from settings import SENTINEL, Settings
+from settings import SENTINEL, Settings, SettingsError
 
 COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 ANSWER = 0.8  # of the time for a probe: for one answer, so that who does not answer is told by name
@@ -58,7 +58,7 @@ def _examined(timeout: float) -> list[Finding]:
     given, wrong = settings.examined(environ)
     chosen = running.joined(given)
     up = bool(chosen.redis_url) and not given.redis_url
-    chosen = _hurried(chosen, ANSWER * timeout)
+    chosen = _hurried(_let_in(chosen, environ, up=up), ANSWER * timeout)
     logs.configure(replace(chosen, log_level="error"))
     probes: dict[str, Probe] = {
         "settings": lambda: environment.findings(chosen, wrong, environ, up=up),
@@ -76,6 +76,15 @@ def _examined(timeout: float) -> list[Finding]:
     elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
+
+
+def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settings:
+    """As `notify up` reads AUTH and BIND; a BIND that is none was told among the settings."""
+    try:
+        unsaid = not environ.get("AUTH", "").strip()
+        return replace(chosen, auth="off") if up and unsaid and chosen.local else chosen
+    except SettingsError:
+        return replace(chosen, bind=Settings().bind)
 
 
 def _hurried(chosen: Settings, seconds: float) -> Settings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -31,11 +34,11 @@ def man(context: click.Context, command: tuple[str, ...], directory: Path | None
     if directory is None:
         if (path := " ".join(command)) not in all_:
             raise Refused(f"There is no command {path!r}: see notify --help")
-        click.echo(roff.roff(all_[path], _version()), nl=False)
+        click.echo(roff.roff(all_[path], _version(), _day()), nl=False)
         return
     directory.mkdir(parents=True, exist_ok=True)
     for page in all_.values():
-        (directory / roff.file_name(page)).write_text(roff.roff(page, _version()))
+        (directory / roff.file_name(page)).write_text(roff.roff(page, _version(), _day()))
     click.echo(f"{len(all_)} pages are in {directory}")
 
 
@@ -44,3 +47,10 @@ def _version() -> str:
         return version("notification-system")
     except PackageNotFoundError:  # Run from a checkout that is not installed.
         return ""
+
+
+def _day() -> str:
+    """Today; or what a build that can be repeated says instead (reproducible-builds.org)."""
+    said = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(said) if said.isdecimal() else time.time()
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from cli.manual.pages import Option, Page
 
 
-def roff(page: Page, version: str) -> str:
-    """The text of a page of section 1."""
-    return "\n".join(_lines(page, version)) + "\n"
+def roff(page: Page, version: str, day: str) -> str:
+    """The text of a page of section 1; `day` is when it was made, as ISO 8601 has it."""
+    return "\n".join(_lines(page, version, day)) + "\n"
 
 
 def file_name(page: Page) -> str:
@@ -20,8 +20,8 @@ def title(page: Page) -> str:
     return page.name.replace(" ", "-")
 
 
-def _lines(page: Page, version: str) -> Iterator[str]:
-    yield f'.TH "{title(page).upper()}" "1" "" "notification-system {_escaped(version)}" "notify"'
+def _lines(page: Page, version: str, day: str) -> Iterator[str]:
+    yield f'.TH "{title(page).upper()}" "1" "{day}" "notification-system {_escaped(version)}" "notify"'
     yield ".SH NAME"
     yield f"{_escaped(title(page))} \\- {_escaped(page.summary.rstrip('.'))}"
     yield ".SH SYNOPSIS"
@@ -56,15 +56,10 @@ def _codes(codes: Mapping[int, str]) -> Iterator[str]:
 def _examples(page: Page) -> Iterator[str]:
     if page.examples:
         yield ".SH EXAMPLES"
-    for line, why in page.examples:
-        yield from (
-            ".PP",
-            f"{_escaped(why[:1].upper() + why[1:])}:",
-            ".PP",
-            ".nf",
-            f".RS 4\n{_escaped(line)}\n.RE",
-            ".fi",
-        )
+    for number, (line, why) in enumerate(page.examples):
+        yield from ([".PP"] if number else [])
+        yield f"{_escaped(why[:1].upper() + why[1:])}:"
+        yield from (".PP", ".RS 4", ".nf", _escaped(line), ".fi", ".RE")
 
 
 def _escaped(text: str) -> str:

@@ -170,9 +170,13 @@ def test_servers_that_are_away_are_told_without_their_passwords(well: Doctor) ->
 
 
 def test_a_wrong_setting_keeps_nobody_from_looking_at_the_servers(well: Doctor, operator: Operator) -> None:
-    operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x"}
+    operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
     found = well.found()
-    assert [one["what"] for one in found if one["check"] == "settings"] == ["RETRY_LIMIT is 'x'", "PAGE_LIMIT is '0'"]
+    assert [one["what"] for one in found if one["check"] == "settings"] == [
+        "RETRY_LIMIT is 'x'",
+        "PAGE_LIMIT is '0'",
+        "BIND is 'nowhere'",
+    ]
     assert {one["check"] for one in found if one["level"] == "ok"} >= {"database", "redis"}
     assert [one["fix"] for one in found if one["check"] == "mail"] == ["put the settings right first"]
 

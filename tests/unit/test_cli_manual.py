@@ -111,18 +111,27 @@ def test_man_writes_a_page_for_each_command(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "man1").iterdir()} == {roff.file_name(page) for page in PAGES.values()}
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
-def test_groff_finds_nothing_wrong_with_the_pages() -> None:
-    text = "".join(roff.roff(page, "1.0") for page in PAGES.values())
-    checked = subprocess.run(
-        ["groff", "-man", "-Tascii", "-ww", "-z"], input=text, capture_output=True, text=True, check=False
-    )
-    assert (checked.returncode, checked.stderr) == (0, "")
+LINTS = (["groff", "-man", "-Tascii", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"])
+
+
+@pytest.mark.parametrize("lint", LINTS, ids=lambda lint: str(lint[0]))
+def test_a_page_has_nothing_that_a_formatter_warns_of(lint: list[str], tmp_path: Path) -> None:
+    if shutil.which(lint[0]) is None:
+        pytest.skip(f"{lint[0]} is not installed")
+    for page in PAGES.values():
+        (tmp_path / roff.file_name(page)).write_text(roff.roff(page, "1.0", "2026-01-02"))
+    checked = subprocess.run([*lint, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_a_page_has_the_day_that_the_build_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767312000")
+    assert '"1" "2026-01-02"' in CliRunner().invoke(notify, ["man", "send"]).stdout
 
 
 def test_what_roff_would_obey_is_written_out() -> None:
     page = Page("x", "Say - it.", "notify x", [".PP is no macro", "a\\b 'c' `d`"], [], [], [], {}, {})
-    written = roff.roff(page, "")
+    written = roff.roff(page, "", "2026-01-02")
     assert "\n\\&.PP is no macro\n" in written
     assert "\na\\eb \\(aqc\\(aq \\(gad\\(ga\n" in written
 
