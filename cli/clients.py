@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from api.answers import shown
-from cli import show, store
+from cli import completing, show, store
 from cli.failure import Refused
 from db import lifecycle
 from db.clients import Client, create, disable, enable, listed, update
@@ -91,7 +91,7 @@ def list_(as_json: bool) -> None:
 
 
 @clients.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_json
 def show_(name: str, as_json: bool) -> None:
     """Show the client NAME."""
@@ -101,7 +101,7 @@ def show_(name: str, as_json: bool) -> None:
 
 
 @clients.command("update")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_limits
 @click.option("--no-senders", is_flag=True, help="Its mails may come from MAIL_FROM only.")
 @_json
@@ -118,7 +118,7 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
 
 
 @clients.command("disable")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @click.option("--cancel", is_flag=True, help="Cancel what waits to be sent; else it waits for `notify clients enable`.")
 @_json
 def disable_(name: str, as_json: bool, cancel: bool) -> None:
@@ -133,7 +133,7 @@ def disable_(name: str, as_json: bool, cancel: bool) -> None:
 
 
 @clients.command("enable")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_json
 def enable_(name: str, as_json: bool) -> None:
     """Switch the client NAME on again: its keys work, and what has waited is sent."""

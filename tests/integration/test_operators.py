@@ -13,9 +13,10 @@ from uuid import uuid4
 import psycopg2
 import pytest
 import redis
+from click.shell_completion import ShellComplete
 
 from actors.broker import broker
-from cli import names
+from cli.main import notify
 from cli.redriving import Place
 from db import clients, drain, lifecycle, pauses
 from db.database import bind, database, rows
@@ -352,10 +353,20 @@ def test_a_cursor_of_another_client_is_refused(operator: Operator, shop: int) ->
 
 
 @pytest.mark.usefixtures("shop")
-def test_names_of_clients_are_offered(store: Settings) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["pause", "--client"], ["retry", "--client"], ["clients", "show"], ["keys", "create", "--client"]],
+    ids=" ".join,
+)
+def test_names_of_clients_are_offered(store: Settings, words: list[str]) -> None:
+    def offered(begun: str) -> list[str]:
+        found = ShellComplete(notify, {}, "notify", "_NOTIFY_COMPLETE").get_completions(words, begun)
+        return [item.value for item in found]
+
     with configured(database_url=store.database_url):
-        assert names.clients("sh") == ["shop"]
+        assert offered("sh") == ["shop"]
+        assert offered("") == ["default", "shop"]
     with configured(database_url="postgresql://127.0.0.1:9/x"):
-        assert names.clients("sh") == []
+        assert offered("sh") == []
     bind(store)
     database.connect()
