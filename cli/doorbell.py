@@ -29,7 +29,14 @@ class Doorbell:
         try:
             depths: Mapping[str, Any] = self._broker.depths()
         except redis.RedisError as error:
-            self.error = f"Redis at REDIS_URL cannot be asked: {error}"
+            self.error = f"Redis at REDIS_URL cannot be asked: {why(error)}"
             return {}
         self.error = None
         return depths
+
+
+def why(error: Exception) -> str:
+    """In words; of a Sentinel's without the connections that redis-py adds."""
+    if isinstance(error, (TimeoutError, redis.TimeoutError)):
+        return "no answer in time"
+    return str(error).partition(" : <")[0]

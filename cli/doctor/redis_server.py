@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
+from cli.doorbell import why
 from settings import Settings
 
 CHECK = "redis"
@@ -38,7 +39,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     except (redis.RedisError, OSError, ValueError) as error:
         # ValueError: of redis-py, for an option in the URL that it does not know.
         yield problem(
-            CHECK, f"cannot be used: {_why(error)}", "start it, or put REDIS_URL right; nothing is lost meanwhile"
+            CHECK, f"cannot be used: {why(error)}", "start it, or put REDIS_URL right; nothing is lost meanwhile"
         )
     else:
         yield _version(known, took)
@@ -99,7 +100,3 @@ def _state(known: Mapping[str, Any]) -> Iterator[Finding]:
         yield problem(CHECK, "it is a replica and takes no writes", "point REDIS_URL at the primary")
     if known.get("loading"):
         yield warning(CHECK, "it is still loading its data", "wait")
-
-
-def _why(error: Exception) -> str:
-    return "no answer in time" if isinstance(error, (TimeoutError, redis.TimeoutError)) else str(error)

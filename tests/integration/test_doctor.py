@@ -202,6 +202,11 @@ def test_a_redis_that_hides_itself_is_a_warning(well: Doctor, redis_url: str) ->
     assert [line for line in told if line.startswith("redis: it does not tell about itself")]
 
 
+def test_sentinels_that_are_away_are_told_in_one_line(well: Doctor) -> None:
+    [told] = well.said("problem", redis_url="redis+sentinel://u:geheim@127.0.0.1:9/mymaster")
+    assert told == "redis: cannot be used: No master found for 'mymaster'"
+
+
 def mails(well: Doctor, level: str, **values: object) -> list[str]:
     return [line for line in well.said(level, **values) if line.startswith("mail")]
 
