@@ -32,7 +32,9 @@ class Terminal:
         self.seen = ""
         self._size(lines, columns)
         command = [sys.executable, "-c", LAUNCH, sys.executable, "-m", "cli.main", *words]
-        environ = {"TERM": "xterm-256color", **os.environ, "PYTHONPATH": str(ROOT), **environ}
+        # The size is the terminal's own: what the environment says of it would be believed first.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS", "NO_COLOR")}
+        environ = {**inherited, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **environ}
         self._child = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environ, cwd=ROOT, start_new_session=True
         )
