@@ -331,14 +331,31 @@ _SCHEMES = {
 
 def read(environ: Mapping[str, str]) -> Settings:
     """Settings from an environment; unset and empty mean the default."""
+    settings, wrong = examined(environ)
+    if wrong:
+        raise SettingsError(wrong[0])
+    return settings
+
+
+def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Settings from an environment, and a sentence for each that is wrong: a number or a choice is its default then."""
     values: dict[str, Any] = {}
+    wrong: list[str] = []
     for setting in fields(Settings):
         raw = environ.get(setting.name.upper(), "").strip()
         if raw:
-            values[setting.name] = _parse(setting.name.upper(), raw, setting.type, setting.metadata)
+            try:
+                values[setting.name] = _parse(setting.name.upper(), raw, setting.type, setting.metadata)
+            except SettingsError as error:
+                wrong.append(str(error))
     settings = Settings(**values)
-    _check(settings)
-    return settings
+    wrong += [sentence for kept, sentence in _RULES if not kept(settings)]
+    for check in _CHECKS:
+        try:
+            check(settings)
+        except SettingsError as error:
+            wrong.append(str(error))
+    return settings, wrong
 
 
 @cache
@@ -373,21 +390,10 @@ _RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
 )
 
 
-def _check(settings: Settings) -> None:
-    for kept, sentence in _RULES:
-        if not kept(settings):
-            raise SettingsError(sentence)
-    _check_slowest(settings)
-    for name, schemes in _SCHEMES.items():
-        url = getattr(settings, name)
-        if url and url.partition("://")[0] not in schemes:
-            raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
-    _check_public(settings)
-    if settings.redis_url:
-        _check_redis(settings.redis_url)
-    if settings.smtp_url:
-        _smtp_server(settings.smtp_url)
-    _ = settings.address, settings.header_rules, settings.callback_networks
+def _check_scheme(settings: Settings, name: str) -> None:
+    url, schemes = getattr(settings, name), _SCHEMES[name]
+    if url and url.partition("://")[0] not in schemes:
+        raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
 
 
 def _check_slowest(settings: Settings) -> None:
@@ -451,7 +457,9 @@ def _split(name: str, url: str) -> SplitResult:
     return parts
 
 
-def _check_redis(url: str) -> None:
+def _check_redis(settings: Settings) -> None:
+    _check_scheme(settings, "redis_url")
+    url = settings.redis_url
     if SENTINEL in url.partition("://")[0]:
         _ = _sentinels(url)
         return
@@ -518,3 +526,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+# Each raises a SettingsError of its own, so that all that is wrong can be said at once.
+_CHECKS: tuple[Callable[[Settings], object], ...] = (
+    _check_slowest,
+    lambda s: _check_scheme(s, "database_url"),
+    _check_redis,
+    _check_public,
+    lambda s: s.smtp_url and s.smtp,
+    lambda s: s.address,
+    lambda s: s.header_rules,
+    lambda s: s.callback_networks,
+)

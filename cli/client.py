@@ -61,9 +61,10 @@ class Client:
         """One step of retrying many."""
         return self._ask("POST", f"{NOTIFICATIONS}/retry", "retried", json.dumps(step).encode())
 
-    def retry_count(self, filters: Mapping[str, str]) -> Answer:
-        """How many such a retry would meet."""
-        body = json.dumps({"filter": filters, "dryRun": True}).encode()
+    def retry_count(self, filters: Mapping[str, str], cursor: str | None = None) -> Answer:
+        """How many such a retry would meet, from `cursor` on."""
+        place = {"cursor": cursor} if cursor else {}
+        body = json.dumps({"filter": filters, "dryRun": True, **place}).encode()
         return self._ask("POST", f"{NOTIFICATIONS}/retry", "matched", body)
 
     def pause(self, method: str, channel: str | None) -> Answer:

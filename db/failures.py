@@ -9,6 +9,8 @@ from db.reports import Position
 
 _CONDITIONS = {
     "failure_reason": "failure_reason = %s",
+    "last_outcome": "EXISTS (SELECT FROM attempts AS a WHERE a.notification_id = notifications.id"
+    " AND a.number = notifications.attempt_count AND a.outcome = %s)",
     "type": "type = %s",
     "recipient": "recipient = %s",
     "lane": "lane = %s",
@@ -22,7 +24,8 @@ _CONDITIONS = {
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, type, recipient, lane, tag, created_from (inclusive), created_to (exclusive), sandbox.
+    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag,
+    created_from (inclusive), created_to (exclusive), sandbox.
     """
     conditions = [
         "status = 'failed'",

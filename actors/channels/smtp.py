@@ -80,6 +80,11 @@ class Connection:
         told = self._smtp.esmtp_features.get("size", "").strip()
         return int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The socket, where it is encrypted."""
+        return self._smtp.sock if isinstance(self._smtp.sock, ssl.SSLSocket) else None
+
     def offers(self, extension: str) -> bool:
         return bool(self._smtp.has_extn(extension))
 
