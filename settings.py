@@ -210,6 +210,12 @@ class Settings:
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
 
+    metrics_dir: str = ""
+    metrics_bind: str = ""
+    metrics_token: str = _secret()
+    metrics_cache: float = _between(0, 60, 1)
+    metrics_timeout: float = _between(0.1, 60, 2)
+
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
 
@@ -250,10 +256,12 @@ class Settings:
     @property
     def address(self) -> tuple[str, int]:
         """BIND as host and port."""
-        host, _, port = self.bind.rpartition(":")
-        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-            raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
-        return host.strip("[]"), int(port)
+        return _address("BIND", self.bind, "127.0.0.1:8000")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """METRICS_BIND as host and port; None: workers serve no numbers."""
+        return _address("METRICS_BIND", self.metrics_bind, "127.0.0.1:9191") if self.metrics_bind else None
 
     @property
     def header_rules(self) -> re.Pattern[str]:
@@ -356,6 +364,7 @@ def _check(settings: Settings) -> None:
     if settings.smtp_url:
         _smtp_server(settings.smtp_url)
     _ = settings.address, settings.header_rules, settings.callback_networks
+    _check_metrics(settings)
 
 
 def _check_slowest(settings: Settings) -> None:
@@ -441,6 +450,28 @@ def _check_public(settings: Settings) -> None:
             f"UNSUBSCRIBE_SECRET must have at least {SHORTEST_SECRET} characters where PUBLIC_URL is set: "
             "make one with `openssl rand -hex 32`, and give the same to the API and the workers"
         )
+
+
+def _check_metrics(settings: Settings) -> None:
+    token = settings.metrics_token
+    if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
+        raise SettingsError(
+            f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
+            "made with e.g. `openssl rand -hex 32`"
+        )
+    address = settings.metrics_address
+    if address and not token and not _is_loopback(address[0]):
+        raise SettingsError(
+            "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+            "or give 127.0.0.1:9191"
+        )
+
+
+def _address(name: str, bind: str, example: str) -> tuple[str, int]:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise SettingsError(f"{name} is {bind!r}: give host:port, e.g. {example}")
+    return host.strip("[]"), int(port)
 
 
 def _is_loopback(host: str) -> bool:

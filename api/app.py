@@ -17,11 +17,13 @@ from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.limits import Limits
+from api.measuring import Measuring
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
 from api.requests import Lifespan, RequestId
+from api.scraping import Metrics
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
@@ -39,7 +41,9 @@ def create_app() -> Application:
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits])
+    numbers = Metrics(gateway)
+    middleware = [Measuring(), RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits, numbers]
+    app = Application(current, middleware=middleware)
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
@@ -77,5 +81,6 @@ def create_app() -> Application:
     app.add_route("/api/limits", OwnLimits(limits))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
+    app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
     return app

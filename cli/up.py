@@ -56,6 +56,8 @@ class System:
         self._signals = signals
         self._supervisor = Supervisor(signals)
         self._environ = {**os.environ, "BIND": chosen.bind, "AUTH": chosen.auth}
+        # Of the API and the worker together, so that the API shows all of it.
+        self._environ["METRICS_DIR"] = chosen.metrics_dir or str(place / "metrics")
 
     def run(self, keep: int) -> None:
         """Until somebody wants it to stop."""

@@ -73,7 +73,10 @@ class Times(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns."""
+    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns.
+
+    But `late`: for how many seconds it had been due when it was claimed, on the database's clock.
+    """
 
     id: int
     claim: int
@@ -88,6 +91,8 @@ class Claimed(NamedTuple):
     sandbox: bool = False
     mail: dict[str, Any] | None = None
     callback_id: int | None = None
+    lane: str = "normal"
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
