@@ -1,7 +1,7 @@
 """What this system counts: every metric that a process keeps, its labels, and how many series it may make.
 
 A series is found by its labels' values: `metrics.attempts[lane, channel, outcome, phase].inc()`. Nothing has a
-series before a process asks for one, so that `scrape.share` can say first where they are kept. Labels hold what
+series before a process asks for one, so that `cells.share` can say first where they are kept. Labels hold what
 the code names, never what a client sends; should one of them run away all the same, what is new from MOST
 series on is counted together, as "other".
 """
@@ -92,7 +92,7 @@ waits = _histogram(
 # Workers.
 attempts = _counter(
     "attempts",
-    "Attempts that were made and recorded, by outcome and by the phase of the conversation in which they ended.",
+    "Attempts that were made, by outcome and by the phase of the conversation in which they ended.",
     *("lane", "channel", "outcome", "phase"),
 )
 due_to_sent = _histogram(

@@ -49,6 +49,8 @@ class Bell:
         self._turns = Turns(settings)
         self._depths = dict.fromkeys(LANES, Depth())
         self._asked_at = -math.inf
+        for result in ("rung", "left", "skipped", "failed"):  # Each is there before the first of its kind.
+            _ = metrics.bells[result]
         self._ringing: Coalescer[Ring, None] = Coalescer(
             "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
         )

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
+import cells
 import logs
 import scrape
 from settings import Settings
@@ -28,11 +29,11 @@ class Exporter(threading.Thread):
         self._token = settings.metrics_token
 
     def run(self) -> None:
-        directory = scrape.directory()
+        directory = cells.directory()
         if directory is None:
             self._serve()
         else:
-            with scrape.locked(directory, f"exporter-{self._address[1]}"):
+            with cells.locked(directory, f"exporter-{self._address[1]}"):
                 self._serve()
 
     def _serve(self) -> None:

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from dramatiq.middleware import Middleware
 
+import cells
 import lifeline
 import logs
 import metrics
-import scrape
 import settings
 from actors import hub
 from actors.breaker import Breaker
@@ -43,7 +43,7 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current)
-        scrape.share(current.metrics_dir, os.getppid(), "worker")
+        cells.share(current.metrics_dir, os.getppid(), "worker")
         _begin_at_zero()
         try:
             database.bind(current)
@@ -108,6 +108,8 @@ def _begin_at_zero() -> None:
         _ = metrics.upkeep[action]
     for result in ("opened", "failed"):
         _ = metrics.connections[result]
+    for result in ("sent", "failed"):
+        _ = metrics.callback_lags[result]
 
 
 broker.add_middleware(WorkerProcess())

@@ -9,6 +9,7 @@ from falcon.asgi import Request, Response
 from prometheus_client import Histogram
 
 import metrics
+from api.asgi import BEGAN
 
 METHODS = {m: m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 NOWHERE = "(none)"  # there is no such route, or who asked was refused before one was looked for
@@ -16,13 +17,10 @@ LONG_POLL = " (long poll)"  # which is to take long
 
 
 class Measuring:
-    """The first of the middleware, so that it sees the answer last."""
+    """The first of the middleware, so that it sees each answer when nothing more is done to it."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, str, Any], Histogram] = {}
-
-    async def process_request(self, req: Request, _resp: Response) -> None:
-        req.context.began = time.monotonic()
 
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
         template = req.uri_template
@@ -31,7 +29,7 @@ class Measuring:
         # What makes the key is bounded: statuses and templates are ours.
         key = template, METHODS.get(req.method, metrics.OTHER), resp.status
         found = self._found.get(key) or self._find(key, resp.status_code)
-        found.observe(time.monotonic() - req.context.began)
+        found.observe(time.monotonic() - req.scope[BEGAN])
 
     def _find(self, key: tuple[str | None, str, Any], code: int) -> Histogram:
         template, method, _ = key
