@@ -69,7 +69,7 @@ def hostile(api: Api, numbers: range) -> None:
             client.get(f"{NOTIFICATIONS}/{10**6 + n}")
             client.get(f"/api/templates/name-{n}")
             client.request("GET", "/healthz", headers={"X-Request-ID": f"id-{n}", "User-Agent": f"agent {n}"})
-            assert Client(api.port).request(f"M{n}", NOTIFICATIONS).status in (400, 401, 405)
+            assert Client(api.port).request(f"FETCH{n}", NOTIFICATIONS).status in (400, 401, 405)
             asked(api, f"key-{n}")
 
 
@@ -84,7 +84,7 @@ def test_whatever_clients_send_there_are_no_more_series(api: Api) -> None:
     assert after.values.keys() == before.values.keys()
     assert len(after.values) < AT_MOST
     said = {value for series in after.values for _, value in series.labels}
-    assert not [value for value in said if "recipient" in value or "example" in value or value.startswith("M1")]
+    assert not [value for value in said if "recipient" in value or "example" in value or value.startswith("FETCH")]
 
 
 def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring import ALERTS, DASHBOARD, panels, rules, used
+from tests.monitoring import ALERTS, DASHBOARD, dashboard, panels, rules, used
 from tests.processes import ROOT
 
 PROMTOOL = shutil.which("promtool")
@@ -33,11 +33,11 @@ def test_no_runbook_is_for_an_alert_that_is_not_there() -> None:
 
 
 def test_the_dashboard_is_whole() -> None:
-    dashboard = json.loads(DASHBOARD.read_text())
+    whole = json.loads(DASHBOARD.read_text())
 
-    assert dashboard["schemaVersion"] >= 39  # Grafana 11
-    assert [(v["name"], v["type"]) for v in dashboard["templating"]["list"]] == [("datasource", "datasource")]
-    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert whole["schemaVersion"] >= 39  # Grafana 11
+    assert [(v["name"], v["type"]) for v in whole["templating"]["list"]] == [("datasource", "datasource")]
+    ids = [panel["id"] for panel in whole["panels"]]
     assert len(set(ids)) == len(ids)
     for panel in panels():
         assert panel["datasource"]["uid"] == "${datasource}"
@@ -67,6 +67,18 @@ def test_no_panel_covers_another() -> None:
 )
 def test_what_an_expression_asks_for_is_found(expression: str, found: list[tuple[str, set[str]]]) -> None:
     assert list(used(expression)) == found
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here (Debian: apt-get install prometheus)")
+def test_promtool_understands_every_panel(tmp_path: Path) -> None:
+    assert PROMTOOL is not None
+    asked = [expression.replace("$__rate_interval", "5m") for expression in dashboard()]
+    records = [{"record": f"panel_{number}", "expr": expression} for number, expression in enumerate(asked)]
+    file = tmp_path / "panels.json"  # JSON is YAML.
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": records}]}))
+    done = subprocess.run([PROMTOOL, "check", "rules", file], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here (Debian: apt-get install prometheus)")
