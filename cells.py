@@ -148,7 +148,12 @@ class Vitals(threading.Thread):
         with suppress(OSError):  # Where there is no /proc.
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             metrics.memory[self._program].set(pages * os.sysconf("SC_PAGE_SIZE"))
-            metrics.files[self._program].set(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+            with os.scandir("/proc/self/fd") as files:
+                metrics.files[self._program].set(sum(1 for _ in files))
+        if _Shared.directory is not None:
+            with suppress(OSError):
+                for path in _Shared.directory.iterdir():  # Or what cleans temporary directories takes it for old.
+                    os.utime(path)
 
 
 def directory() -> Path | None:

@@ -18,10 +18,13 @@ from tests.processes import ROOT
 from tests.scrapes import Scrape
 
 COUNTS = """
-import sys, os, cells, logs, metrics, scrape, settings
+import sys, os, shutil, cells, logs, metrics, scrape, settings
 logs.configure(settings.read({}))
 cells.VITALS_EVERY = 3600
 cells.share(sys.argv[1], os.getppid(), "worker")
+if len(sys.argv) == 2 and os.environ.get("GONE"):
+    metrics.retries["high", "email"].inc()
+    shutil.rmtree(sys.argv[1])
 for number in sys.argv[2:]:
     metrics.retries["normal", "email"].inc()
     metrics.waits["claim"].observe(float(number))
@@ -109,6 +112,10 @@ def test_without_a_directory_a_process_counts_for_itself(tmp_path: Path) -> None
     file.touch()
 
     assert run(file, 1).sum("notify_retries_total") == 1
+
+
+def test_without_its_directory_any_more_a_process_tells_what_it_has_counted(tmp_path: Path) -> None:
+    assert run(tmp_path / "shared", GONE="yes").sum("notify_retries_total", lane="high") == 1
 
 
 def test_the_processes_of_one_command_find_each_other(tmp_path: Path) -> None:
