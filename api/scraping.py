@@ -85,7 +85,10 @@ class Truth:
             return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.metrics_timeout)
         except (Unavailable, TimeoutError) as error:
             log.warning("metrics.without_database", error=str(error))
-            return None
+        except Exception:
+            # Whatever it is: the numbers of the processes are all the more wanted then.
+            log.exception("metrics.without_database")
+        return None
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

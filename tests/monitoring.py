@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.processes import ROOT
 
+PROMTOOL = shutil.which("promtool")
+NO_PROMTOOL = "promtool is not here (Debian: apt-get install prometheus)"
 ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "docker" / "grafana" / "notify.json"
 ROW = re.compile(r"^\| `(notify_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", re.MULTILINE)
 # What follows `by (...)` belongs to the next metric.
 ASKED = re.compile(r"(?:by \(([\w, ]+)\).*?)?\b(notify_\w+)(?:\{([^}]*)\})?", re.DOTALL)
+
+
+def promtool(*words: str | Path, given: bytes = b"") -> str:
+    """What promtool finds fault with; empty where that is nothing."""
+    assert PROMTOOL is not None
+    done = subprocess.run([PROMTOOL, *words], input=given, capture_output=True, check=False)
+    return "" if done.returncode == 0 else (done.stdout + done.stderr).decode()
 
 
 def rules() -> list[dict[str, Any]]:

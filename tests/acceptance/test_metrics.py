@@ -19,7 +19,7 @@ from cli.servers.valkey import Valkey
 from tests.acceptance.world import World
 from tests.client import NOTIFICATIONS, Client
 from tests.eventually import eventually
-from tests.monitoring import alerts, dashboard, documented, used
+from tests.monitoring import NO_PROMTOOL, PROMTOOL, alerts, dashboard, documented, promtool, used
 from tests.processes import Group
 from tests.scrapes import Scrape, scraped
 from tests.smtp import Reply, SmtpServer
@@ -107,6 +107,11 @@ def test_both_formats_are_as_their_parsers_want_them(world: World) -> None:
     for family in strict.families:
         assert family.documentation.endswith("."), family.name
         assert family.name.startswith("notify_")
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason=NO_PROMTOOL)
+def test_promtool_finds_no_fault_with_it(world: World) -> None:
+    assert promtool("check", "metrics", given=world.system.client.get("/metrics").raw) == ""
 
 
 def test_it_is_compressed_for_who_wants_that(world: World) -> None:

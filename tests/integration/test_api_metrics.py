@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from api import scraping
 from cli.servers.valkey import Valkey
+from settings import read
 from tests.client import NOTIFICATIONS, Client, Response
 from tests.integration.api import Api, running
 from tests.keys import key
@@ -94,6 +97,20 @@ def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:
     asking.get(f"{NOTIFICATIONS}/{id}", wait=1)
 
     assert seen(api).sum(ROUTE, route=f"{NOTIFICATIONS}/{{id}} (long poll)") == 1
+
+
+def test_whatever_the_database_says_the_processes_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def seen() -> object:
+        truth = scraping.Truth(read({}))
+        return await truth.seen()
+
+    def broken(_worker_timeout: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scraping, "_ask", broken)
+    assert asyncio.run(seen()) is None
+    [up] = [m for m in scraping.Told(None).collect() if m.name == "notify_database_up"]
+    assert [sample.value for sample in up.samples] == [0]
 
 
 def test_many_scrapes_ask_the_database_once(module_database_url: str, redis_server: Valkey) -> None:
