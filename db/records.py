@@ -95,6 +95,9 @@ class Claimed(NamedTuple):
     late: float = 0.0
 
 
+CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name != "late")
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The record of one attempt. `started` and `finished` are `time.monotonic()` of this process."""
