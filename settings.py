@@ -233,6 +233,9 @@ class Settings:
 
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
+    log_sample: float = _between(0, 1, 1)
+    tracing: str = _one_of("off", "on")
+    tracing_flush: float = _between(0, 60, 5)
 
     @property
     def smtp(self) -> SmtpServer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import logs
 import metrics
 from actors.broker import broker
@@ -22,7 +24,8 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
     if attempt.outcome == "uncertain":
         tallies.count("uncertain")
     _measure(notification, settlement, claimed_at, event)
-    log.info(
+    tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
+    tell(
         f"notification.{event}",
         id=settlement.id,
         outcome=attempt.outcome,

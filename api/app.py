@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logs
 import settings
+import tracing
 from api import problems
 from api.asgi import Application
 from api.auth import Authentication
@@ -22,7 +23,7 @@ from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
-from api.requests import Lifespan, RequestId
+from api.requests import Access, Lifespan, RequestId
 from api.scraping import Metrics
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
@@ -35,14 +36,23 @@ from db import database
 def create_app() -> Application:
     """What gunicorn serves; connects to nothing until the first request."""
     current = settings.load()
-    logs.configure(current)
+    logs.configure(current, "api")
     database.bind(current)
-    gateway = Gateway(current)
+    tracing.start(current, "api")
+    gateway = tracing.chosen(current, Gateway, "api.traced:TracedGateway")(current)
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
     numbers = Metrics(gateway)
-    middleware = [Measuring(), RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits, numbers]
+    middleware = [
+        Measuring(),
+        Access(),
+        tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+        Lifespan(gateway, renderers),
+        Authentication(gateway),
+        limits,
+        numbers,
+    ]
     app = Application(current, middleware=middleware)
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
+import logs
 import settings
 from api.asgi import WHOLE
 
@@ -37,6 +39,14 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         """Close unless a request is being served: the timer runs only while none is."""
         if self._keepalive_handle is not None:
             self._keepalive_timeout()
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's own lines in the form of ours, from its first one on."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        logs.configure(settings.load(), "gunicorn")
 
 
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
