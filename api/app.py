@@ -7,6 +7,7 @@ import settings
 import tracing
 from api import problems
 from api.asgi import Application
+from api.audit import Audit
 from api.auth import Authentication
 from api.batches import Batches
 from api.callbacks import Callback, Callbacks, Rotation
@@ -14,6 +15,8 @@ from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
+from api.erasures import Erasure, Erasures
+from api.exports import Export
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
@@ -76,6 +79,7 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
+    _add_data(app, gateway)
     app.add_route("/api/clients", Clients(gateway))
     app.add_route("/api/clients/{id}", Client(gateway, limits))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
@@ -94,3 +98,10 @@ def create_app() -> Application:
     app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
     return app
+
+
+def _add_data(app: Application, gateway: Gateway) -> None:
+    app.add_route("/api/erasures", Erasures(gateway))
+    app.add_route("/api/erasures/{id}", Erasure(gateway))
+    app.add_route("/api/export", Export(gateway))
+    app.add_route("/api/audit", Audit(gateway))

@@ -61,6 +61,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "createdAt": accepted.json["createdAt"],
         "nextAttemptAt": accepted.json["createdAt"],
         "finishedAt": None,
+        "erasedAt": None,
         **NO_MAIL,
     }
 
