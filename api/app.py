@@ -47,16 +47,18 @@ def create_app() -> Application:
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
     numbers = Metrics(gateway)
-    middleware = [
-        Measuring(),
-        Access(),
-        tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
-        Lifespan(gateway, renderers),
-        Authentication(gateway),
-        limits,
-        numbers,
-    ]
-    app = Application(current, middleware=middleware)
+    app = Application(
+        current,
+        middleware=[
+            Measuring(),
+            Access(),
+            tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            Lifespan(gateway, renderers),
+            Authentication(gateway),
+            limits,
+            numbers,
+        ],
+    )
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
