@@ -231,6 +231,12 @@ class Settings:
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
 
+    metrics_dir: str = ""
+    metrics_bind: str = ""
+    metrics_token: str = _secret()
+    metrics_cache: float = _between(0, 60, 1)
+    metrics_timeout: float = _between(0.1, 60, 2)
+
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
     log_sample: float = _between(0, 1, 1)
@@ -279,10 +285,12 @@ class Settings:
     @property
     def address(self) -> tuple[str, int]:
         """BIND as host and port."""
-        host, _, port = self.bind.rpartition(":")
-        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-            raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
-        return host.strip("[]"), int(port)
+        return _address("BIND", self.bind, "127.0.0.1:8000")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """METRICS_BIND as host and port; None: workers serve no numbers."""
+        return _address("METRICS_BIND", self.metrics_bind, "127.0.0.1:9191") if self.metrics_bind else None
 
     @property
     def header_rules(self) -> re.Pattern[str]:
@@ -519,6 +527,28 @@ def _check_public(settings: Settings) -> None:
         )
 
 
+def _check_metrics(settings: Settings) -> None:
+    token = settings.metrics_token
+    if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
+        raise SettingsError(
+            f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
+            "made with e.g. `openssl rand -hex 32`"
+        )
+    address = settings.metrics_address
+    if address and not token and not _is_loopback(address[0]):
+        raise SettingsError(
+            "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+            "or give 127.0.0.1:9191"
+        )
+
+
+def _address(name: str, bind: str, example: str) -> tuple[str, int]:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise SettingsError(f"{name} is {bind!r}: give host:port, e.g. {example}")
+    return host.strip("[]"), int(port)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -538,4 +568,5 @@ _CHECKS: tuple[Callable[[Settings], object], ...] = (
     lambda s: s.address,
     lambda s: s.header_rules,
     lambda s: s.callback_networks,
+    _check_metrics,
 )

@@ -13,6 +13,7 @@ from uuid import UUID
 import redis
 
 import logs
+import metrics
 from actors.bell import messages
 from actors.broker import Depth, broker
 from actors.delivery import Delivery
@@ -94,12 +95,14 @@ class Upkeep(threading.Thread):
             )
         if rescued:
             tallies.count("rescued", len(rescued))
+            metrics.upkeep["rescued"].inc(len(rescued))
             log.warning("notifications.rescued", ids=rescued)
 
     def _expire(self) -> None:
         with connection():
             expired = lifecycle.expire(self._settings.expire_batch)
         if expired:
+            metrics.upkeep["expired"].inc(len(expired))
             log.info("notifications.expired", ids=expired)
 
     def _forget_keys(self) -> None:
@@ -189,6 +192,7 @@ class Upkeep(threading.Thread):
             met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
         due = [d for d in met if not d.parked]
         if len(due) < len(met):
+            metrics.upkeep["parked"].inc(len(met) - len(due))
             log.info("notifications.parked", lane=lane, count=len(met) - len(due))
         if not due:
             return len(met), 0, 0
@@ -199,6 +203,7 @@ class Upkeep(threading.Thread):
             bells += messages(ids, self._crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         tallies.count("rung", len(due))
+        metrics.upkeep["relayed"].inc(len(due))
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
         return len(met), len(due), len(bells)
 

@@ -21,11 +21,13 @@ from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.limits import Limits
+from api.measuring import Measuring
 from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
 from api.requests import Access, Lifespan, RequestId
+from api.scraping import Metrics
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
@@ -44,14 +46,19 @@ def create_app() -> Application:
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    middleware = [
-        Access(),
-        tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
-        Lifespan(gateway, renderers),
-        Authentication(gateway),
-        limits,
-    ]
-    app = Application(current, middleware=middleware)
+    numbers = Metrics(gateway)
+    app = Application(
+        current,
+        middleware=[
+            Measuring(),
+            Access(),
+            tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            Lifespan(gateway, renderers),
+            Authentication(gateway),
+            limits,
+            numbers,
+        ],
+    )
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
@@ -90,6 +97,7 @@ def create_app() -> Application:
     app.add_route("/api/limits", OwnLimits(limits))
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
+    app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
     return app
 

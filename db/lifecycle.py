@@ -32,7 +32,7 @@ from db.database import rows
 from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
 from db.prepared import prepared
-from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.records import CLAIMED_COLUMNS, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient
 from db.telling import TELL
@@ -40,7 +40,8 @@ from db.telling import TELL
 DRAFTED = ", ".join(DRAFT_COLUMNS)
 # For RETURNING of the statements that accept: what Accepted holds, and one column more.
 ACCEPTED = f"n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END"
-_CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
+_CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
+_LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
 AHEAD = 2
@@ -127,7 +128,7 @@ def claim(
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
-        RETURNING {_CLAIMED}
+        RETURNING {_CLAIMED}, {_LATE}
         """,
         list(numbers),
         list(if_sandbox),

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from math import inf
 
+import metrics
 from actors.channels import ProviderDown, printable
 from actors.channels.mail import Mail
 from actors.channels.replies import Client, Reply
@@ -60,13 +61,16 @@ class Connection:
             if server.user:
                 connection._log_in(server)
         except Dropped as drop:
+            metrics.connections["failed"].inc()
             connection.close()
             raise ProviderDown(_censored(drop.text, server), phase=drop.phase) from None
         except ProviderDown as down:
+            metrics.connections["failed"].inc()
             connection.close()
             phase, code, enhanced_code, text = down.receipt
             text = _censored(text, server)
             raise ProviderDown(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
+        metrics.connections["opened"].inc()
         return connection
 
     @property

@@ -46,6 +46,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", "/api/callbacks/{id}/deliveries"): ({"manage"}, None),
     ("GET", "/api/callbacks/{id}/deliveries/{delivery}"): ({"manage"}, None),
     ("POST", "/api/callbacks/{id}/deliveries/{delivery}/retry"): ({"manage"}, None),
+    ("GET", "/metrics"): ({"admin"}, None),
     ("GET", "/api/limits"): ({"read"}, None),
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),

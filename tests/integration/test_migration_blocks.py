@@ -15,7 +15,7 @@ from cli.servers.postgres import Postgres
 from db import blocks, lifecycle, migrations, reports, retention
 from db.database import bind, connection, database, rows
 from db.idempotency import Key, Post, accept_once
-from db.records import Claimed
+from db.records import CLAIMED_COLUMNS, Claimed
 from tests.environment import configured
 from tests.integration.ends import ALIKE, BOUNDS, DAY, SIZE, ended, grown, left, orphans
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, draft, history, status
@@ -101,7 +101,7 @@ def test_every_arrow_goes_on_from_where_it_was() -> None:
     ids = populated()
     held = [
         Claimed(*row)
-        for row in rows(f"SELECT {', '.join(Claimed._fields)} FROM notifications WHERE id = ANY(%s)", ids["processing"])
+        for row in rows(f"SELECT {', '.join(CLAIMED_COLUMNS)} FROM notifications WHERE id = ANY(%s)", ids["processing"])
     ]
     migrated()
     assert lifecycle.settle([lifecycle.sent(c, attempt()) for c in held[:2]], GRACE, time.monotonic())

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
+import scrape
 from actors.bell import messages
 from actors.breaker import Breaker
 from actors.broker import broker
@@ -26,6 +27,7 @@ from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, row, status
 from tests.integration.test_bell import lists, waiting
+from tests.scrapes import Scrape
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
 
@@ -56,6 +58,23 @@ def test_a_round_says_what_the_worker_has_done() -> None:
         return rows("SELECT (tallies->>'rung')::int FROM workers WHERE id = %s", str(worker)) == [(before + 1,)]
 
     eventually(told)
+
+
+def test_what_a_round_moves_is_counted() -> None:
+    def counted() -> dict[str, float]:
+        seen = Scrape(scrape.page(False, False).body.decode())
+        return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
+
+    actions = ("rescued", "expired", "relayed")
+    before = counted()
+    dead, [late, due] = [claimed(uuid4()) for _ in range(3)], accepted(2)
+    rows("UPDATE notifications SET expires_at = now() WHERE id = %s", late)
+    passed(GRACE + 1, due)
+    upkeep(alive(uuid4(), steady_for=100)).tick()
+
+    after = counted()
+    grown = {action: after[action] - before[action] for action in actions}
+    assert grown == {"rescued": len(dead), "expired": 1, "relayed": len(dead) + 1}
 
 
 def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
