@@ -13,15 +13,18 @@ from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
+from api.events import Events
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.limits import Limits
-from api.notifications import Attempts, Events, Notification, Notifications
+from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
 from api.requests import Lifespan, RequestId
+from api.streaming.stream import Stream
+from api.streaming.streams import Streams
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
@@ -39,8 +42,10 @@ def create_app() -> Application:
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits])
-    app.on_stop.append(gateway.watch.stop)
+    streams = Streams(current)
+    middleware = [RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits, streams]
+    app = Application(current, middleware=middleware)
+    app.on_stop += [gateway.watch.stop, streams.stop]
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
     app.add_route("/api/notifications/{id}", Notification(gateway))
@@ -55,7 +60,8 @@ def create_app() -> Application:
     # The local part of an address may hold a slash.
     app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
     app.add_route("/u/{token}", Unsubscribe(gateway))
-    app.add_route("/api/notifications/{id}/events", Events(gateway))
+    app.add_route("/api/notifications/{id}/events", Events(gateway, streams))
+    app.add_route("/api/stream", Stream(gateway, streams))
     app.add_route("/api/callbacks", Callbacks(gateway))
     app.add_route("/api/callbacks/{id}", Callback(gateway))
     app.add_route("/api/callbacks/{id}/rotate-secret", Rotation(gateway))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
 import settings
-from api.asgi import WHOLE
+from api.asgi import CUT, WHOLE
+
+CUT_GRACE = 5.0  # seconds
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -31,7 +34,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         scope = super()._build_http_scope(request, sockname, peername)
         # Nearly every body comes with its head, and then needs no time limit.
         scope[WHOLE] = self._body_receiver._complete
+        scope[CUT] = partial(self._cut, request.version >= (1, 1))
         return scope
+
+    def _cut(self, chunked: bool, last: bytes) -> None:
+        """End an answer whose client takes nothing: if it does not take this either, within CUT_GRACE, hang up."""
+        if self._closed:
+            return
+        self._send_body(last, chunked, True)
+        self._close_transport()
+        self.worker.loop.call_later(CUT_GRACE, self.transport.abort)
 
     def close_if_idle(self) -> None:
         """Close unless a request is being served: the timer runs only while none is."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from db.database import rows
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+
+from db.database import database, rows
 from db.models import Notification
 from db.reports import attempts, dicts
 
@@ -16,11 +19,35 @@ _LOST = "lost"
 _TOLD_OF_ATTEMPTS = ("number", "outcome", "provider", "phase", "reply_code", "enhanced_code", "text")
 
 
-def events(id: int, client_id: int) -> list[Row] | None:
-    """Each event with its name, its time (`at`) and its `detail`, first to last; None for an unknown notification.
+class Story(NamedTuple):
+    """What a notification is, and what led there: each event with its name, its time (`at`) and its `detail`."""
 
-    Of things at the same moment, an attempt comes before the end that it led to.
+    status: str
+    events: list[Row]
+
+
+def story(id: int, client_id: int) -> Story | None:
+    """All as it was at one moment, first to last; None for an unknown notification.
+
+    Of things at the same moment, an attempt comes before the end that it led to. What happens later only ever
+    adds to the end.
     """
+    with database.atomic(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ):
+        return _story(id, client_id)
+
+
+def events(id: int, client_id: int) -> list[Row] | None:
+    """The events of its story; None for an unknown notification."""
+    told = story(id, client_id)
+    return None if told is None else told.events
+
+
+def marks(ids: Iterable[int]) -> dict[int, str]:
+    """Of each notification what differs whenever anything has happened to it; those that are gone are not in it."""
+    return dict(rows("SELECT id, xmin::text FROM notifications WHERE id = ANY(%s)", list(ids)))
+
+
+def _story(id: int, client_id: int) -> Story | None:
     known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason)
     found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
     if not found:
@@ -32,7 +59,7 @@ def events(id: int, client_id: int) -> list[Row] | None:
         *_acts(id),
         *_ending(row),
     ]
-    return sorted(happened, key=lambda event: event["at"])
+    return Story(row["status"], sorted(happened, key=lambda event: event["at"]))
 
 
 def _event(name: str, at: datetime, **detail: object) -> Row:
