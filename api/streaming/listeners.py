@@ -53,7 +53,7 @@ class Listeners:
     async def _care(self) -> None:
         try:
             while self._open:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(min(EVERY, self._settings.stream_seconds))
                 self._look()
                 await self._revoke()
         finally:
