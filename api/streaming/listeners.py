@@ -83,7 +83,8 @@ class Listeners:
             log.exception("streams.failed")
             return
         for listener in self._open:
-            if listener.caller.key_id is not None and listener.caller.key_id not in live:
+            # Of those who have come meanwhile nobody was asked.
+            if listener.caller.key_id in ids - live:
                 listener.end(REVOKED)
 
 

@@ -164,6 +164,7 @@ def test_notify_follow_goes_on_by_itself_when_the_server_was_killed(
         restarted = doomed.start_api()
         ids += [*missed, *accepted(5)]
         eventually(lambda: len(followed(log)) == 5, within=20)
+        eventually(lambda: not follow.running)
         assert follow.stop() == 0
         restarted.kill()
     begun = ids.index(followed(log)[0][0])
