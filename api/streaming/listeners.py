@@ -82,9 +82,9 @@ class Listeners:
         except Exception:
             log.exception("streams.failed")
             return
+        revoked = ids - live  # Of those who have come meanwhile nobody was asked.
         for listener in self._open:
-            # Of those who have come meanwhile nobody was asked.
-            if listener.caller.key_id in ids - live:
+            if listener.caller.key_id in revoked:
                 listener.end(REVOKED)
 
 
