@@ -61,6 +61,11 @@ class Listener:
         """Whoever comes back with this has missed nothing."""
         return None
 
+    @property
+    def ending(self) -> bool:
+        """Whether there is no use in telling more."""
+        return self._over or self._end is not None
+
     def wake(self) -> None:
         self._woken.set()
 

@@ -83,7 +83,7 @@ class Following(ChangeListener):
     async def more(self) -> bytes:
         if self._place is None:
             return self._begun_at(self._start) if self._start else b""
-        while self._place < self.feed.position:
+        while self._place < self.feed.position and not self.ending:
             try:
                 ahead = await self._ahead(self._place)
             except Unavailable:
