@@ -164,6 +164,13 @@ class Settings:
     long_poll_max: int = _between(1, 600, 60)
     long_poll_interval: float = _between(0.01, 60, 0.25)
     long_poll_waiting: int = _between(1, 100_000, 2_000)
+    stream_interval: float = _between(0.01, 60, 0.2)
+    stream_listeners: int = _between(1, 100_000, 5_000)
+    stream_heartbeat: float = _between(0.1, 600, 15)
+    stream_seconds: float = _between(0.1, 86_400, 3_600)
+    stream_stall: float = _between(0.1, 3_600, 30)
+    stream_buffer: int = _between(1, 100_000, 1_000)
+    stream_kept: float = _between(60, 604_800, 3_600)
 
     callback_endpoints: int = _between(1, 1_000, 10)
     callback_max_attempts: int = _between(1, 100, 12)

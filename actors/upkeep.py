@@ -20,7 +20,7 @@ from actors.delivery import Delivery
 from actors.lanes import LANES
 from actors.tallies import tallies
 from actors.turns import Turns, ways
-from db import backlogs, erasures, idempotency, lifecycle, pauses, relay, workers
+from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
@@ -30,6 +30,7 @@ log = logs.get("upkeep")
 
 HOST = socket.gethostname()
 KEYS_AT_ONCE = 5_000  # rows in one statement
+CHANGES_AT_ONCE = 5_000  # the same
 RELAYS = 10  # in a round, at most, while more waits than the queues hold
 MOMENT = 0.01  # seconds
 
@@ -70,6 +71,7 @@ class Upkeep(threading.Thread):
         self._rescue()
         self._expire()
         self._forget_keys()
+        self._forget_changes()
         self._bring_back()
         self._count_backlogs()
         self._share_out()
@@ -108,6 +110,13 @@ class Upkeep(threading.Thread):
     def _forget_keys(self) -> None:
         with connection():
             idempotency.forget(self._settings.idempotency_ttl, KEYS_AT_ONCE)
+
+    def _forget_changes(self) -> None:
+        until = time.monotonic() + self._settings.upkeep_interval
+        with connection():
+            while changes.forget(self._settings.stream_kept, CHANGES_AT_ONCE) and time.monotonic() < until:
+                pass
+            listeners.forget(CHANGES_AT_ONCE)
 
     def _bring_back(self) -> None:
         until = time.monotonic() + self._settings.upkeep_interval

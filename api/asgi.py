@@ -14,6 +14,7 @@ from api.room import Room
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
+CUT = "notification-system.cut"  # in the scope, if the server can: writes what is given and hangs up, soon
 BODY = "notification-system.body"  # in the scope: the body of the request, piece by piece
 BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
 WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already

@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "cli.notifications:status",
     "list": "cli.notifications:list_",
     "timeline": "cli.following:timeline",
+    "follow": "cli.follow:follow",
     "limits": "cli.following:limits",
     "templates": "cli.templates:templates",
     "suppressions": "cli.suppressions:suppressions",

@@ -47,6 +47,7 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("getNotification", name="Wait for its end", query=("wait=1",)),
         Step("listAttempts"),
         Step("listEvents"),
+        Step("followChanges", 400, "Go on after what is no event", query=("lastEventId=first",)),
         Step(SEND, 201, example="full"),
         Step("listNotifications", query=("limit=1",), keep=("cursor", "nextCursor")),
         Step("listNotifications", name="The next page", query=("limit=1", "cursor={{cursor}}")),

@@ -27,8 +27,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     with database.connection():
         database.rows(
             "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
-            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures"
-            " RESTART IDENTITY"
+            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
+            " changes, listeners RESTART IDENTITY"
         )
         # What refuses it is a trigger.
         database.rows("SET session_replication_role = replica")

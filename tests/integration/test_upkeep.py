@@ -20,7 +20,7 @@ from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
 from actors.tallies import tallies
 from actors.upkeep import Upkeep
-from db import lifecycle
+from db import lifecycle, listeners
 from db.database import connection, rows
 from settings import Settings
 from tests.environment import configured
@@ -86,6 +86,17 @@ def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
     assert lists() == [ids[n : n + 5] for n in range(0, 40, 5)]
     one.tick()
     assert len(lists()) == 8
+
+
+def test_a_round_forgets_old_changes_however_many_and_leases_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.upkeep.CHANGES_AT_ONCE", 2)
+    listeners.hold([CLIENT], 60)
+    accepted(7)
+    rows("UPDATE changes SET at = at - interval '61 seconds' WHERE id <= 5")
+    rows("UPDATE listeners SET until = now()")
+    upkeep(uuid4(), stream_kept=60, upkeep_interval=5).tick()
+    assert [id for (id,) in rows("SELECT id FROM changes ORDER BY id")] == [6, 7]
+    assert rows("SELECT client_id FROM listeners") == []
 
 
 def test_a_rescued_row_is_rung_alone() -> None:
