@@ -26,6 +26,8 @@ class Watched:
         self._ports = free_port(), free_port()
         self._sentinel_port = free_port()
         self._groups = {port: self._server(port) for port in self._ports}
+        # A Sentinel asks a master for its replicas every ten seconds: there should be one at the first time.
+        eventually(lambda: self._told(self._ports[0], "connected_slaves") == 1, within=15, saying="a replica")
         self._sentinel()
         eventually(lambda: self._replicas() == 1, within=15, saying="the Sentinel knows of the replica")
 
@@ -48,9 +50,9 @@ class Watched:
         return port
 
     def bring_back(self, port: int) -> None:
-        """It comes up as what it was, and is made a replica."""
+        """It comes up as what it was: a master, whom the Sentinel calls one no more."""
         self._groups[port] = self._server(port)
-        eventually(lambda: self._role(port) == "slave", within=20, saying="the old master is a replica")
+        eventually(lambda: self._told(port, "role") == "master", within=10, saying="the old master")
 
     def stop(self) -> None:
         """All of them."""
@@ -86,12 +88,13 @@ class Watched:
         except redis.RedisError:
             return 0
 
-    def _role(self, port: int) -> str:
+    def _told(self, port: int, name: str) -> object:
+        """What a server says of its replication."""
         try:
             with redis.Redis(port=port, password=PASSWORD) as client:
-                return str(client.info("replication")["role"])
+                return client.info("replication")[name]
         except redis.RedisError:
-            return ""
+            return None
 
     def _asking(self) -> redis.Redis:
         return redis.Redis(port=self._sentinel_port, decode_responses=True, socket_timeout=5)
