@@ -1,4 +1,4 @@
-"""The ASGI application and the only list of its routes."""
+"""The ASGI application and the only list of its routes; of pages, see dashboard/routes.py."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from api.batches import Batches
 from api.callbacks import Callback, Callbacks, Rotation
 from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
+from api.dashboard import routes
+from api.dashboard.door import Door
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
 from api.gateway import Gateway
@@ -39,7 +41,9 @@ def create_app() -> Application:
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    app = Application(current, middleware=[RequestId(), Lifespan(gateway, renderers), Authentication(gateway), limits])
+    authentication = Authentication(gateway)
+    middleware = [RequestId(), Lifespan(gateway, renderers), authentication, Door(gateway, authentication), limits]
+    app = Application(current, middleware=middleware)
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
@@ -78,4 +82,5 @@ def create_app() -> Application:
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))
+    routes.install(app, gateway, authentication, limits)
     return app

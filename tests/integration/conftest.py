@@ -26,7 +26,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     with database.connection():
         database.rows(
             "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
-            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts RESTART IDENTITY"
+            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, sessions"
+            " RESTART IDENTITY"
         )
         database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
         database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")

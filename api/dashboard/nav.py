@@ -1,0 +1,28 @@
+"""What stands in the navigation of every page."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from api.auth import Caller
+
+
+class Entry(NamedTuple):
+    """`scope`: of a key for which it is there at all."""
+
+    title: str
+    path: str
+    scope: str = "read"
+
+
+ENTRIES = (Entry("Overview", "/"),)
+
+
+def entries(caller: Caller) -> list[Entry]:
+    """Those that this caller can use."""
+    return [entry for entry in ENTRIES if entry.scope in caller.scopes]
+
+
+def is_at(entry: Entry, path: str) -> bool:
+    """Whether a page belongs to this entry."""
+    return path == entry.path or (entry.path != "/" and path.startswith(f"{entry.path}/"))

@@ -1,0 +1,115 @@
+"""What every page of the dashboard has in common: its headers, who sees it, and that nothing hostile gets through."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api import dashboard
+from api.dashboard.nav import ENTRIES
+from cli.servers.valkey import Valkey
+from tests.dashboard import Person
+from tests.integration.api import Api, running
+from tests.keys import EVERY, key
+
+# Each page by its route, with the scopes that it takes, all of them; none: it takes no session.
+PAGES: dict[str, set[str]] = {
+    "/": {"read"},
+    "/login": set(),
+    "/switch": {"read", "admin"},
+}
+# What is no page: it takes only forms, or is a file.
+OTHERS = {"/logout", "/static/{name}"}
+# What stands for the names in braces: see `furnished`.
+NAMES: dict[str, str] = {}
+ROUTES = (
+    "import json; from falcon.inspect import inspect_app; from api.app import create_app;"
+    "print(json.dumps([route.path for route in inspect_app(create_app()).routes]))"
+)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def admin(api: Api) -> Person:
+    person = Person(api.port)
+    assert person.log_in(key(api.ledger)).status == 303
+    return person
+
+
+def place(route: str) -> str:
+    """A path of this route."""
+    return re.sub(r"\{\w+\}", lambda name: NAMES[name[0]], route)
+
+
+def test_every_page_stands_in_the_matrix_and_its_section_is_known() -> None:
+    environ = {"DATABASE_URL": "postgresql://nobody", "REDIS_URL": "redis://nobody", "PATH": os.environ["PATH"]}
+    root = Path(__file__).parents[2]
+    listed = subprocess.run([sys.executable, "-c", ROUTES], env=environ, cwd=root, capture_output=True, check=True)
+    pages = {route for route in json.loads(listed.stdout) if dashboard.serves(route)}
+    assert pages == PAGES.keys() | OTHERS
+    assert {dashboard.section(page) for page in pages} == dashboard.SECTIONS
+    assert not any(dashboard.serves(path) for path in ("/api/notifications", "/healthz", "/openapi.json", "/u/x"))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_the_navigation_leads_to_pages(entry: tuple[str, str, str]) -> None:
+    _, path, scope = entry
+    assert scope in PAGES[path]
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_every_page_keeps_scripts_frames_and_referrers_out(api: Api, admin: Person, route: str) -> None:
+    person = admin if PAGES[route] else Person(api.port)
+    page = person.get(place(route))
+    assert page.status == 200, page.text
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert {policy[kind] for kind in ("script-src", "style-src", "form-action", "connect-src")} == {"'self'"}
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-store"
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", page.html)
+    assert not re.search(r"<(?:style|script)>", page.html)
+    assert all(src.startswith("/") for src in re.findall(r'(?:src|href|action)="([^"#][^"]*)"', page.html))
+
+
+@pytest.mark.parametrize("scope", EVERY)
+@pytest.mark.parametrize("route", [route for route, scopes in PAGES.items() if scopes])
+def test_a_page_takes_the_scopes_that_it_is_for(api: Api, route: str, scope: str) -> None:
+    """With `read`, without which nobody is let in, and one more."""
+    scopes = {"read", scope}
+    person = Person(api.port)
+    person.log_in(key(api.ledger, sorted(scopes)))
+    assert person.get(place(route)).status == (200 if PAGES[route] <= scopes else 403)
+
+
+@pytest.mark.parametrize("route", [route for route, scopes in PAGES.items() if scopes])
+def test_without_a_session_no_page_is_shown(api: Api, route: str) -> None:
+    assert Person(api.port).get(place(route)).status == 303
+    forged = Person(api.port)
+    forged.cookies["notify_session"] = "A" * 43
+    assert forged.get(place(route)).status == 303
+
+
+def test_files_are_kept_for_ever_under_a_name_of_their_content(api: Api, admin: Person) -> None:
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', admin.get("/").html)
+    assert files
+    for file in files:
+        answer = Person(api.port).get(file)
+        assert answer.status == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert re.search(r"-[0-9a-f]{16}\.\w+$", file)
+    assert Person(api.port).get("/static/base.css").status == 404
