@@ -34,6 +34,12 @@ def bind(**context: object) -> None:
     _context.set({**_context.get(), **context})
 
 
+def bound(name: str) -> str | None:
+    """What every line of this task says of `name`, if anything."""
+    value = _context.get().get(name)
+    return None if value is None else str(value)
+
+
 def _in_context(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {**_context.get(), **event}
 

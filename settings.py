@@ -202,6 +202,10 @@ class Settings:
     retention_batch: int = _between(1, 100_000, 2_000)
     retention_lock_timeout: float = _between(0.001, 10, 0.2)
     retention_patience: float = _between(1, 86_400, 3_600)
+    erasure_batch: int = _between(1, 100_000, 500)
+    erasure_wait: float = _between(0, 60, 2)
+    audit_kept: float = _between(0, 3_153_600_000, 34_560_000)
+    export_page: int = _between(1, 10_000, 200)
     partition_size: int = _between(1_000_000, 1_000_000_000_000, 10_000_000)
 
     public_url: str = ""

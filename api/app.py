@@ -6,6 +6,7 @@ import logs
 import settings
 from api import problems
 from api.asgi import Application
+from api.audit import Audit
 from api.auth import Authentication
 from api.batches import Batches
 from api.callbacks import Callback, Callbacks, Rotation
@@ -15,6 +16,8 @@ from api.dashboard import routes
 from api.dashboard.door import Door
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
+from api.erasures import Erasure, Erasures
+from api.exports import Export
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
@@ -66,6 +69,10 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
+    app.add_route("/api/erasures", Erasures(gateway))
+    app.add_route("/api/erasures/{id}", Erasure(gateway))
+    app.add_route("/api/export", Export(gateway))
+    app.add_route("/api/audit", Audit(gateway))
     app.add_route("/api/clients", Clients(gateway))
     app.add_route("/api/clients/{id}", Client(gateway, limits))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))

@@ -5,6 +5,8 @@ A secret is in the answer that makes it, and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +15,7 @@ from falcon.asgi import Request, Response
 import logs
 from actors.channels.signature import new_secret
 from actors.channels.target import Target, Unfit
+from api.acts import by
 from api.answers import id_of, shown, unknown, write
 from api.auth import require, with_live_key
 from api.bodies import read_json, read_nothing
@@ -20,6 +23,7 @@ from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
 from db import callbacks
+from db.audit import Act, recorded
 from db.callbacks import New, Row
 from db.models import FINAL
 from settings import Settings
@@ -43,7 +47,8 @@ class Callbacks:
         wanted = await _checked(req, self._schema, settings)
         description, events = wanted.get("description", ""), wanted.get("events", list(FINAL))
         new = New(caller.client_id, wanted["url"], description, events, new_secret())
-        made = await self._gateway.read(callbacks.create, new, settings.callback_endpoints)
+        doing = recorded(by(req), partial(_known, "callback.created", caller.client_id, list(wanted)), callbacks.create)
+        made = await self._gateway.read(doing, new, settings.callback_endpoints)
         if made is None:
             detail = f"There are {settings.callback_endpoints} endpoints already: delete one first."
             raise Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
@@ -74,7 +79,10 @@ class Callback:
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
         changes = await _checked(req, self._schema, self._gateway.settings)
-        changed = await self._gateway.read(callbacks.change, caller.client_id, id_of(id, KIND), changes)
+        doing = recorded(
+            by(req), partial(_known, "callback.changed", caller.client_id, list(changes)), callbacks.change
+        )
+        changed = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), changes)
         if changed is None:
             raise unknown(KIND)
         log.info("callback.changed", endpoint=changed["id"], fields=sorted(changes))
@@ -83,7 +91,8 @@ class Callback:
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        deleted = await self._gateway.read(callbacks.delete, caller.client_id, id_of(id, KIND))
+        doing = recorded(by(req), partial(_known, "callback.deleted", caller.client_id, ()), callbacks.delete)
+        deleted = await self._gateway.read(doing, caller.client_id, id_of(id, KIND))
         if deleted is None:
             raise unknown(KIND)
         log.info("callback.deleted", endpoint=deleted["id"])
@@ -100,7 +109,8 @@ class Rotation:
         caller, secret = with_live_key(require(req, "manage")), new_secret()
         await read_nothing(req, self._gateway.settings)
         overlap = self._gateway.settings.callback_overlap
-        rotated = await self._gateway.read(callbacks.rotate, caller.client_id, id_of(id, KIND), secret, overlap)
+        doing = recorded(by(req), partial(_known, "callback.rotated", caller.client_id, ()), callbacks.rotate)
+        rotated = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
         if rotated is None:
             raise unknown(KIND)
         log.info("callback.rotated", endpoint=rotated["id"])
@@ -118,6 +128,11 @@ async def owned(gateway: Gateway, req: Request, id: str) -> Row:
 def represented(row: Row) -> dict[str, Any]:
     """An endpoint as the API shows it."""
     return {**shown(row), "disabled": row["disabled_at"] is not None}
+
+
+def _known(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
+    """What the audit log says of it: which fields were given, and not what: a URL may hold a token."""
+    return Act(act, client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
 
 
 async def _checked(req: Request, schema: Schema, settings: Settings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.acts import by
 from api.answers import id_of, unknown, write
 from api.auth import Caller, require
 from api.bodies import read_json, read_nothing
@@ -19,6 +21,7 @@ from api.representation import KIND, notification
 from api.schemas import Schema
 from api.times import moment
 from db import failures, lifecycle, reports
+from db.audit import Act, recorded
 from db.reports import Position
 
 log = logs.get("api")
@@ -81,7 +84,8 @@ class BulkRetry:
             write(resp, await self._counted(caller.client_id, filters, after))
             return
         limit = document.get("limit", self._gateway.settings.retry_limit)
-        moved = await self._gateway.read(lifecycle.redrive_all, caller.client_id, filters, after, limit, caller.key_id)
+        doing = recorded(by(req), partial(_known, caller.client_id, sorted(document["filter"])), lifecycle.redrive_all)
+        moved = await self._gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
         log.info("notifications.redriven", count=len(moved))
         more = pages.cursor(moved[-1]._asdict()) if len(moved) == limit else None
         write(resp, {"retried": len(moved), "nextCursor": more})
@@ -101,10 +105,18 @@ def own(row: reports.Row | None, caller: Caller) -> reports.Row:
 
 def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
     """409: why this cannot be `done` to it."""
+    if row["erased_at"] is not None:
+        return Problem(HTTPStatus.CONFLICT, f"It was erased, so that it cannot be {done}.")
     if row["status"] == needed == "failed":  # Then it is too late for it.
         return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
     detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
     return Problem(HTTPStatus.CONFLICT, detail)
+
+
+def _known(client_id: int, filters: list[str], moved: list[Position]) -> Act | None:
+    """What the audit log says of a step; by what it was filtered, and not for which values."""
+    about = {"count": len(moved), "filters": filters}
+    return Act("notifications.retried", client_id, None, about) if moved else None
 
 
 def _move(arrow: Callable[..., bool], id: int, caller: Caller, *arguments: Any) -> Moved:

@@ -8,12 +8,14 @@ from typing import Any
 from falcon.asgi import Request, Response
 
 import logs
+from api.acts import by
 from api.answers import write
 from api.auth import Caller, require, with_live_key
 from api.bodies import read_nothing
 from api.gateway import Gateway
 from api.problems import Problem
 from db import pauses
+from db.audit import Act, recorded
 from db.models import CHANNELS
 from db.pauses import Pause
 
@@ -43,12 +45,14 @@ class ClientPause:
     async def on_put(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.pause, "client", str(caller.client_id))), caller))
+        done = await self._gateway.read(recorded(by(req), _known, pauses.pause), "client", str(caller.client_id))
+        write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.resume, "client", str(caller.client_id))), caller))
+        done = await self._gateway.read(recorded(by(req), _known, pauses.resume), "client", str(caller.client_id))
+        write(resp, _shown(_said(done), caller))
 
 
 class ChannelPause:
@@ -60,12 +64,14 @@ class ChannelPause:
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.pause, "channel", channel)), caller))
+        done = await self._gateway.read(recorded(by(req), _known, pauses.pause), "channel", channel)
+        write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.resume, "channel", channel)), caller))
+        done = await self._gateway.read(recorded(by(req), _known, pauses.resume), "channel", channel)
+        write(resp, _shown(_said(done), caller))
 
 
 def _channel(type: str) -> str:
@@ -77,6 +83,12 @@ def _channel(type: str) -> str:
 def _said(pause: Pause) -> Pause:
     log.warning("pause.began" if pause.since else "pause.ended", kind=pause.kind, name=pause.name)
     return pause
+
+
+def _known(pause: Pause) -> Act:
+    """What the audit log says; a channel's concerns all clients."""
+    client = int(pause.name) if pause.kind == "client" else None
+    return Act("pause.began" if pause.since else "pause.ended", client, f"{pause.kind} {pause.name}")
 
 
 def _shown(pause: Pause, caller: Caller) -> dict[str, Any]:

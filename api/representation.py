@@ -47,6 +47,7 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
+        "erasedAt": None,
         **_mail(accepted.id, orjson.loads(draft.mail) if draft.mail else None),
     }
 

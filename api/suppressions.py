@@ -12,6 +12,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import answers, pages
+from api.acts import by
 from api.addresses import normalised
 from api.auth import require, with_live_key
 from api.bodies import read_json
@@ -19,7 +20,8 @@ from api.gateway import Gateway
 from api.pages import Wrong
 from api.problems import Problem, invalid
 from api.schemas import LONGEST_ADDRESS, Schema
-from db import suppressions
+from db import audit, suppressions
+from db.audit import Act, recorded
 from db.models import REASONS
 from db.suppressions import Entry, Position, TooMany
 
@@ -44,13 +46,16 @@ class Suppressions:
         entry = _entry(document)
         most = self._gateway.settings.suppressions_limit
         try:
-            row, new = await self._gateway.read(suppressions.add, caller.client_id, entry, most)
+            doing = recorded(
+                by(req), lambda _: _known("suppression.added", caller.client_id, entry.address), suppressions.add
+            )
+            row, new = await self._gateway.read(doing, caller.client_id, entry, most)
         except TooMany:
             raise _full(most) from None
         log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(entry.address, safe='@')}")
-        answers.write(resp, _shown(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+        answers.write(resp, represented(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
@@ -60,7 +65,9 @@ class Suppressions:
         )
         page = found[: query.limit]
         more = len(found) > query.limit
-        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None})
+        answers.write(
+            resp, {"items": [represented(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None}
+        )
 
     on_head = on_get
 
@@ -76,16 +83,27 @@ class Suppression:
         row = await self._gateway.read(suppressions.find, caller.client_id, _address(address))
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, represented(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, address: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        if not await self._gateway.read(suppressions.remove, caller.client_id, _address(address)):
+        meant = _address(address)
+        doing = recorded(
+            by(req),
+            lambda gone: _known("suppression.removed", caller.client_id, meant) if gone else None,
+            suppressions.remove,
+        )
+        if not await self._gateway.read(doing, caller.client_id, meant):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))
         answers.empty(resp)
+
+
+def _known(act: str, client_id: int, address: str) -> Act:
+    """What the audit log says: an address stands there as its mark."""
+    return Act(act, client_id, audit.mark(address))
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
@@ -96,7 +114,8 @@ def _entry(document: Mapping[str, Any]) -> Entry:
     return Entry(normalised(document["address"]), document.get("reason", "manual"), document.get("source"), expires_at)
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def represented(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as the API shows it."""
     return {
         **{name: row[name] for name in ("address", "reason", "source")},
         "createdAt": row["created_at"],

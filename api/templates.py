@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import answers, pages
+from api.acts import by
 from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
@@ -19,6 +21,7 @@ from api.problems import Problem, invalid
 from api.schemas import TEMPLATE_NAME, Schema
 from api.templating import Templating
 from db import templates
+from db.audit import Act, recorded
 from db.templates import Content
 
 log = logs.get("api")
@@ -61,7 +64,8 @@ class Template:
         await self._templating.check(caller.client_id, content)
         most = self._gateway.settings.template_versions_limit
         try:
-            row, made = await self._gateway.read(templates.put, caller.client_id, name, content, most)
+            doing = recorded(by(req), partial(_known, caller.client_id), templates.put)
+            row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
         except templates.TooMany:
             raise Problem(
                 HTTPStatus.CONFLICT, f"There are {most} versions of templates already: delete templates not in use."
@@ -70,20 +74,22 @@ class Template:
         if made:
             log.info("template.stored", template=name, version=row["version"])
             resp.set_header("Location", f"{PLACE}/{name}/versions/{row['version']}")
-        answers.write(resp, _shown(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
+        answers.write(resp, represented(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
         row = await self._gateway.read(templates.newest, caller.client_id, _name(name))
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, represented(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        if not await self._gateway.read(templates.delete, caller.client_id, _name(name)):
+        gone = Act("template.deleted", caller.client_id, f"template {_name(name)}")
+        doing = recorded(by(req), lambda deleted: gone if deleted else None, templates.delete)
+        if not await self._gateway.read(doing, caller.client_id, name):
             raise _unknown()
         self._templating.forget(caller.client_id, name)
         log.info("template.deleted", template=name)
@@ -114,7 +120,7 @@ class Versions:
         page = found[: query.limit]
         more = len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["version"])) if more else None
-        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": cursor})
+        answers.write(resp, {"items": [represented(row) for row in page], "nextCursor": cursor})
 
     on_head = on_get
 
@@ -134,7 +140,7 @@ class Version:
         row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, represented(row))
 
     on_head = on_get
 
@@ -158,8 +164,15 @@ class Preview:
         answers.write(resp, {"template": template, "html": None, **texts})
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def represented(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A version as the API shows it."""
     return {**{name: row[name] for name in ("name", "version", *Content._fields)}, "createdAt": row["created_at"]}
+
+
+def _known(client_id: int, put: tuple[Mapping[str, Any], bool]) -> Act | None:
+    """What the audit log says of a new version."""
+    row, made = put
+    return Act("template.stored", client_id, f"template {row['name']}", {"version": row["version"]}) if made else None
 
 
 def _name(name: str) -> str:
