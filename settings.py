@@ -215,6 +215,7 @@ class Settings:
     key_waiting: int = _between(1, 1_000_000, 10_000)
     key_overlap: int = _between(0, 2_592_000, 86_400)
     session_ttl: float = _between(60, 2_592_000, 43_200)
+    caught_mail: str = ""
     login_rate: int = _between(1, 100_000, 30)
     live_interval: float = _between(0.1, 60, 2)
     live_viewers: int = _between(1, 100_000, 2_000)

@@ -89,5 +89,5 @@ def create_app() -> Application:
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(gateway))
     app.add_route("/openapi.json", OpenApi(current))
-    routes.install(app, gateway, authentication, limits)
+    routes.install(app, gateway, authentication, limits, templating)
     return app

@@ -38,7 +38,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _name_after})
+        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
@@ -78,19 +78,19 @@ class Template:
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        row = await self._gateway.read(templates.newest, caller.client_id, _name(name))
+        row = await self._gateway.read(templates.newest, caller.client_id, template_name(name))
         if row is None:
-            raise _unknown()
+            raise unknown_template()
         answers.write(resp, represented(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        gone = Act("template.deleted", caller.client_id, f"template {_name(name)}")
+        gone = Act("template.deleted", caller.client_id, f"template {template_name(name)}")
         doing = recorded(by(req), lambda deleted: gone if deleted else None, templates.delete)
         if not await self._gateway.read(doing, caller.client_id, name):
-            raise _unknown()
+            raise unknown_template()
         self._templating.forget(caller.client_id, name)
         log.info("template.deleted", template=name)
         answers.empty(resp)
@@ -113,10 +113,10 @@ class Versions:
         caller = require(req, "read")
         query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _version_before})
         found = await self._gateway.read(
-            templates.versions, caller.client_id, _name(name), query.after, query.limit + 1
+            templates.versions, caller.client_id, template_name(name), query.after, query.limit + 1
         )
         if not found and query.after is None:
-            raise _unknown()
+            raise unknown_template()
         page = found[: query.limit]
         more = len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["version"])) if more else None
@@ -136,10 +136,10 @@ class Version:
         try:
             number = pages.number(version, LARGEST_VERSION)
         except Wrong:
-            raise _unknown() from None
-        row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
+            raise unknown_template() from None
+        row = await self._gateway.read(templates.version, caller.client_id, template_name(name), number)
         if row is None:
-            raise _unknown()
+            raise unknown_template()
         answers.write(resp, represented(row))
 
     on_head = on_get
@@ -153,15 +153,19 @@ class Preview:
         self._schema = Schema("preview", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
-        caller = require(req, "read")
-        document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
-            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        number, texts = await self._templating.preview(
-            caller.client_id, _name(name), document.get("version"), document.get("variables", {})
-        )
+        require(req, "read")
+        number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings))
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
+
+    async def texts(self, req: Request, name: str, document: Any) -> tuple[int, dict[str, Any]]:
+        """The number of the version, and what it gives; raises Problem."""
+        caller = require(req, "read")
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        return await self._templating.preview(
+            caller.client_id, template_name(name), document.get("version"), document.get("variables", {})
+        )
 
 
 def represented(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,9 +179,10 @@ def _known(client_id: int, put: tuple[Mapping[str, Any], bool]) -> Act | None:
     return Act("template.stored", client_id, f"template {row['name']}", {"version": row["version"]}) if made else None
 
 
-def _name(name: str) -> str:
+def template_name(name: str) -> str:
+    """The name, if it can be one; raises Problem."""
     if not TEMPLATE_NAME.fullmatch(name):
-        raise _unknown()
+        raise unknown_template()
     return name
 
 
@@ -187,11 +192,11 @@ def _name_faults(name: str) -> list[dict[str, str]]:
     return [{"parameter": "name", "detail": "must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit"}]
 
 
-def _unknown() -> Problem:
+def unknown_template() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
 
 
-def _name_after(raw: str) -> str:
+def name_after(raw: str) -> str:
     name = pages.decoded(raw)
     if not TEMPLATE_NAME.fullmatch(name):
         raise Wrong(pages.NOT_OURS)

@@ -16,6 +16,14 @@ _KEPT = 60  # seconds
 TEXTS = {
     "logged-in": "You are logged in.",
     "logged-out": "You are logged out.",
+    "key-revoked": "Key {} is revoked.",
+    "client-made": "The client is made. Make it a key next, after you have switched to it.",
+    "client-changed": "Saved; in force within a second.",
+    "client-disabled": "The client is switched off.",
+    "client-enabled": "The client is switched on.",
+    "suppressed": "The address is on the list.",
+    "suppressed-before": "The address was on the list already.",
+    "unsuppressed": "The address is removed from the list.",
     "switched": "You now look at another client's notifications.",
 }
 

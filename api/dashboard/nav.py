@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import settings
 from api.auth import Caller
 
 
@@ -15,12 +16,20 @@ class Entry(NamedTuple):
     scope: str = "read"
 
 
-ENTRIES = (Entry("Overview", "/"),)
+ENTRIES = (
+    Entry("Overview", "/"),
+    Entry("Templates", "/templates"),
+    Entry("Suppressions", "/suppressions"),
+    Entry("Keys", "/keys", "manage"),
+    Entry("Clients", "/clients", "admin"),
+    Entry("Inbox", "/inbox", "admin"),
+)
 
 
 def entries(caller: Caller) -> list[Entry]:
     """Those that this caller can use."""
-    return [entry for entry in ENTRIES if entry.scope in caller.scopes]
+    there = ENTRIES if settings.load().caught_mail else ENTRIES[:-1]
+    return [entry for entry in there if entry.scope in caller.scopes]
 
 
 def is_at(entry: Entry, path: str) -> bool:

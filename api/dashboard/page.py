@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.dashboard import flashes, forms, nav, phrases, visitor
 from api.dashboard.assets import static
+from api.problems import Problem
 
 HTML = "text/html; charset=utf-8"
 
@@ -38,6 +39,12 @@ def show(req: Request, resp: Response, template: str, /, **values: Any) -> None:
 def render(template: str, /, **values: Any) -> str:
     """A template, or a part of a page."""
     return _pages.get_template(template).render(now=datetime.now(UTC), **values)
+
+
+def refused(req: Request, resp: Response, template: str, problem: Problem, /, **values: Any) -> None:
+    """Show the form again with what was wrong with it."""
+    resp.status = problem.status.value
+    show(req, resp, template, problem=problem, **values)
 
 
 def done(req: Request, resp: Response, to: str, code: str, *numbers: int) -> None:

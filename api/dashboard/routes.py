@@ -5,17 +5,40 @@ from __future__ import annotations
 from api.asgi import Application
 from api.auth import Authentication
 from api.dashboard.assets import Static
+from api.dashboard.clients import Client, Clients, Disabling
+from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
+from api.dashboard.keys import Keys, Revocation, Rotation
 from api.dashboard.login import Login, Logout
 from api.dashboard.overview import Overview
+from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
+from api.dashboard.templates import Rendered, Template, Templates
 from api.gateway import Gateway
 from api.limits import Limits
+from api.templating import Templating
 
 
-def install(app: Application, gateway: Gateway, authentication: Authentication, limits: Limits) -> None:
+def install(
+    app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
+) -> None:
     """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
     app.add_route("/", Overview(gateway))
     app.add_route("/login", Login(gateway, authentication, limits))
     app.add_route("/logout", Logout(gateway))
     app.add_route("/switch", Switch(gateway))
     app.add_route("/static/{name}", Static())
+    app.add_route("/clients", Clients(gateway))
+    app.add_route("/clients/{id}", Client(gateway, limits))
+    app.add_route("/clients/{id}/disabled", Disabling(gateway, limits))
+    app.add_route("/keys", Keys(gateway))
+    app.add_route("/keys/{key}/revoke", Revocation(gateway))
+    app.add_route("/keys/{key}/rotate", Rotation(gateway))
+    app.add_route("/suppressions", Suppressions(gateway))
+    app.add_route("/suppressions/removal", Removal(gateway))
+    app.add_route("/templates", Templates(gateway))
+    app.add_route("/templates/{name}", Template(gateway, templating))
+    app.add_route("/templates/{name}/html", Rendered(gateway, templating))
+    if gateway.settings.caught_mail:
+        app.add_route("/inbox", Inbox(gateway.settings))
+        app.add_route("/inbox/{number}", CaughtMail(gateway.settings))
+        app.add_route("/inbox/{number}/html", CaughtHtml(gateway.settings))

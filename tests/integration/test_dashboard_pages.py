@@ -14,7 +14,9 @@ import pytest
 
 from api import dashboard
 from api.dashboard.nav import ENTRIES
+from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from tests.client import Client
 from tests.dashboard import Person
 from tests.integration.api import Api, running
 from tests.keys import EVERY, key
@@ -24,11 +26,23 @@ PAGES: dict[str, set[str]] = {
     "/": {"read"},
     "/login": set(),
     "/switch": {"read", "admin"},
+    "/clients": {"read", "admin"},
+    "/clients/{id}": {"read", "admin"},
+    "/clients/{id}/disabled": {"read", "admin"},
+    "/keys": {"read", "manage"},
+    "/keys/{key}/revoke": {"read", "manage"},
+    "/keys/{key}/rotate": {"read", "manage"},
+    "/suppressions": {"read"},
+    "/templates": {"read"},
+    "/templates/{name}": {"read"},
+    "/inbox": {"read", "admin"},
+    "/inbox/{number}": {"read", "admin"},
 }
 # What is no page: it takes only forms, or is a file.
-OTHERS = {"/logout", "/static/{name}"}
+OTHERS = {"/logout", "/static/{name}", "/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
 # What stands for the names in braces: see `furnished`.
-NAMES: dict[str, str] = {}
+NAMES = {"{id}": "1", "{key}": "1", "{name}": "greeting", "{number}": "1"}
+EVIL = "<script>alert(1)</script>'\"<img src=x onerror=alert(1)>"
 ROUTES = (
     "import json; from falcon.inspect import inspect_app; from api.app import create_app;"
     "print(json.dumps([route.path for route in inspect_app(create_app()).routes]))"
@@ -36,9 +50,29 @@ ROUTES = (
 
 
 @pytest.fixture(scope="module")
-def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
+def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    mail = tmp_path_factory.mktemp("mail")
+    with running(
+        module_database_url, redis_server.url, auth="required", login_rate=10_000, caught_mail=mail
+    ) as started:
+        furnish(started, mail)
         yield started
+
+
+def furnish(api: Api, mail: Path) -> None:
+    """What NAMES speak of, with texts that would do harm if they were taken for HTML."""
+    assert key(api.ledger).id == 1
+    secret = key(api.ledger)
+    content = {"subject": f"Hi {EVIL}", "text": f"Hello {{{{ name }}}} {EVIL}", "html": f"<p>{EVIL}</p>"}
+    client = Client(api.port)
+    client.key = str(secret)
+    assert client.send("PUT", "/api/templates/greeting", content).status == 201
+    assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
+    api.ledger.rows("UPDATE suppressions SET source = %s RETURNING 1", EVIL)
+    api.ledger.rows("UPDATE keys SET name = %s RETURNING 1", EVIL)
+    api.ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", EVIL)
+    mails = Slot(mail, 10)
+    mails.put(EVIL, [EVIL], f"Subject: {EVIL}\r\nX-Evil: {EVIL}\r\n\r\n{EVIL}".encode())
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +89,7 @@ def place(route: str) -> str:
 
 def test_every_page_stands_in_the_matrix_and_its_section_is_known() -> None:
     environ = {"DATABASE_URL": "postgresql://nobody", "REDIS_URL": "redis://nobody", "PATH": os.environ["PATH"]}
+    environ["CAUGHT_MAIL"] = "anywhere"
     root = Path(__file__).parents[2]
     listed = subprocess.run([sys.executable, "-c", ROUTES], env=environ, cwd=root, capture_output=True, check=True)
     pages = {route for route in json.loads(listed.stdout) if dashboard.serves(route)}
