@@ -36,6 +36,13 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
+def rate(number: float | None) -> str:
+    """So many each second; a dash where nobody knows."""
+    if number is None:
+        return "-"
+    return count(round(number)) if number >= 100 else f"{number:.1f}"
+
+
 def size(octets: int) -> str:
     """The size of a file."""
     if octets < 1_000:
@@ -59,5 +66,5 @@ def shortened(text: str) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (ago, span, milliseconds, count, size, clock, exact, shortened)
+    function.__name__: function for function in (ago, span, milliseconds, count, rate, size, clock, exact, shortened)
 }

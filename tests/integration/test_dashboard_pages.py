@@ -26,7 +26,7 @@ PAGES: dict[str, set[str]] = {
     "/switch": {"read", "admin"},
 }
 # What is no page: it takes only forms, or is a file.
-OTHERS = {"/logout", "/static/{name}"}
+OTHERS = {"/live", "/logout", "/static/{name}"}
 # What stands for the names in braces: see `furnished`.
 NAMES: dict[str, str] = {}
 ROUTES = (
