@@ -26,7 +26,7 @@ To add a page:
 from __future__ import annotations
 
 # The first segments of the paths of pages; what is below them needs a session, what is not there too.
-SECTIONS = frozenset({"", "live", "login", "logout", "static", "switch"})
+SECTIONS = frozenset({"", "failures", "live", "login", "logout", "notifications", "static", "switch"})
 # What can be had without one.
 OPEN = frozenset({"login", "static"})
 

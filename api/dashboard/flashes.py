@@ -16,6 +16,10 @@ _KEPT = 60  # seconds
 TEXTS = {
     "logged-in": "You are logged in.",
     "logged-out": "You are logged out.",
+    "retried": "It is pending again, with all of its attempts.",
+    "retried-many": "Pending again: {}.",
+    "cancelled": "It is cancelled, and never sent.",
+    "resent": "This is a new notification, with the content of {}.",
     "switched": "You now look at another client's notifications.",
 }
 

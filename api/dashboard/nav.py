@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     scope: str = "read"
 
 
-ENTRIES = (Entry("Overview", "/"),)
+ENTRIES = (Entry("Overview", "/"), Entry("Notifications", "/notifications"), Entry("Failures", "/failures"))
 
 
 def entries(caller: Caller) -> list[Entry]:
