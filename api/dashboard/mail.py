@@ -102,17 +102,6 @@ def _in_place(html: str, images: list[Image]) -> str:
 
 
 _COMPOSED = ("id", "type", "recipient", "subject", "message", "html", "on_uncertain", "retry_count", "created_at")
-    "id",
-    "type",
-    "recipient",
-    "subject",
-    "message",
-    "html",
-    "on_uncertain",
-    "retry_count",
-    "created_at",
-    "mail",
-)
 
 
 def _source(id: int, owner: int, settings: Settings) -> bytes | None:
