@@ -84,6 +84,12 @@ def in_force(client_id: int) -> list[Pause]:
     return [Pause(*row) for row in found]
 
 
+def all_in_force() -> list[Pause]:
+    """Whomever they concern."""
+    found = rows("SELECT kind, name, since FROM pauses WHERE resumed_at IS NULL ORDER BY kind, name")
+    return [Pause(*row) for row in found]
+
+
 def resumed() -> list[Pause]:
     """Those that have ended and may still have rows parked."""
     return [Pause(*row) for row in rows("SELECT kind, name FROM pauses WHERE resumed_at IS NOT NULL")]

@@ -27,7 +27,8 @@ from __future__ import annotations
 
 # The first segments of the paths of pages; what is below them needs a session, what is not there too.
 SECTIONS = frozenset(
-    {"", "login", "logout", "static", "switch"} | {"clients", "keys", "suppressions", "templates", "inbox"}
+    {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
+    | {"switch", "templates"}
 )
 # What can be had without one.
 OPEN = frozenset({"login", "static"})

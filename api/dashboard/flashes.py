@@ -24,6 +24,10 @@ TEXTS = {
     "suppressed": "The address is on the list.",
     "suppressed-before": "The address was on the list already.",
     "unsuppressed": "The address is removed from the list.",
+    "retried": "It is pending again, with all of its attempts.",
+    "retried-many": "Pending again: {}.",
+    "cancelled": "It is cancelled, and never sent.",
+    "resent": "This is a new notification, with the content of {}.",
     "switched": "You now look at another client's notifications.",
 }
 

@@ -18,6 +18,8 @@ class Entry(NamedTuple):
 
 ENTRIES = (
     Entry("Overview", "/"),
+    Entry("Notifications", "/notifications"),
+    Entry("Failures", "/failures"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
     Entry("Keys", "/keys", "manage"),

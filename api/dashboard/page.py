@@ -24,7 +24,7 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_pages.globals |= {"static": static, "is_at": nav.is_at}
+_pages.globals |= {"static": static, "is_at": nav.is_at, "choices": phrases.choices}
 _pages.filters |= phrases.FILTERS
 for _name in _pages.list_templates():  # To compile one takes too long for the event loop.
     _pages.get_template(_name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,13 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\u202f")
 
 
+def rate(number: float | None) -> str:
+    """So many each second; a dash where nobody knows."""
+    if number is None:
+        return "-"
+    return count(round(number)) if number >= 100 else f"{number:.1f}"
+
+
 def size(octets: int) -> str:
     """The size of a file."""
     if octets < 1_000:
@@ -58,6 +66,15 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (ago, span, milliseconds, count, size, clock, exact, shortened)
-}
+def words(name: str) -> str:
+    """A name of a column or a field as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_", " ", name).lower()
+
+
+def choices(values: Sequence[str]) -> list[tuple[str, str]]:
+    """For a field of a search: any, or one of these."""
+    return [("", "any"), *((value, value) for value in values)]
+
+
+_ALL = (ago, span, milliseconds, count, rate, size, clock, exact, shortened, words)
+FILTERS: dict[str, Callable[..., Any]] = {function.__name__: function for function in _ALL}

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from api.asgi import Application
 from api.auth import Authentication
+from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
 from api.dashboard.clients import Client, Clients, Disabling
+from api.dashboard.failing import Failures, RetryKind
 from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
 from api.dashboard.keys import Keys, Revocation, Rotation
+from api.dashboard.listing import Listing
 from api.dashboard.login import Login, Logout
-from api.dashboard.overview import Overview
+from api.dashboard.mail import Html, Source
+from api.dashboard.overview import Live, Overview
+from api.dashboard.resend import Resend
+from api.dashboard.sampler import Sampler
+from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
 from api.dashboard.templates import Rendered, Template, Templates
+from api.downloads import Attachment
 from api.gateway import Gateway
 from api.limits import Limits
 from api.templating import Templating
@@ -22,7 +30,20 @@ def install(
     app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
     """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
-    app.add_route("/", Overview(gateway))
+    sampler = Sampler(gateway)
+    app.on_stop.append(sampler.stop)
+    app.add_route("/", Overview(sampler))
+    app.add_route("/live", Live(sampler))
+    app.add_route("/notifications", Listing(gateway))
+    app.add_route("/notifications/{id}", Story(gateway))
+    app.add_route("/notifications/{id}/mail", Html(gateway))
+    app.add_route("/notifications/{id}/source", Source(gateway))
+    app.add_route("/notifications/{id}/attachments/{number}", Attachment(gateway))
+    app.add_route("/notifications/{id}/cancel", Cancel(gateway))
+    app.add_route("/notifications/{id}/retry", Retry(gateway))
+    app.add_route("/notifications/{id}/resend", Resend(gateway, limits))
+    app.add_route("/failures", Failures(gateway))
+    app.add_route("/failures/retry", RetryKind(gateway))
     app.add_route("/login", Login(gateway, authentication, limits))
     app.add_route("/logout", Logout(gateway))
     app.add_route("/switch", Switch(gateway))

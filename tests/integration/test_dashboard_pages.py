@@ -39,7 +39,8 @@ PAGES: dict[str, set[str]] = {
     "/inbox/{number}": {"read", "admin"},
 }
 # What is no page: it takes only forms, or is a file.
-OTHERS = {"/logout", "/static/{name}", "/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
+OTHERS = {"/live", "/logout", "/static/{name}"}
+OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
 # What stands for the names in braces: see `furnished`.
 NAMES = {"{id}": "1", "{key}": "1", "{name}": "greeting", "{number}": "1"}
 EVIL = "<script>alert(1)</script>'\"<img src=x onerror=alert(1)>"
