@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import dashboard
 from api.auth import ANYBODY, Authentication
-from api.dashboard import answers, forms
+from api.dashboard import answers, forms, page
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.gateway import Gateway
 from api.problems import Problem
@@ -41,6 +42,9 @@ class Door:
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
             "sessions", _look_up, most=self._settings.accept_batch, waiting=self._settings.key_waiting
         )
+
+    async def process_startup(self, _scope: Any, _event: Any) -> None:
+        asyncio.get_running_loop().run_in_executor(None, page.warm)
 
     async def process_request(self, req: Request, resp: Response) -> None:
         if not dashboard.serves(req.path):
