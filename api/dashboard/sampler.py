@@ -52,13 +52,13 @@ class Sampler:
             self._taking.add_done_callback(lambda _: setattr(self, "_taking", None))
         return await asyncio.shield(self._taking)
 
-    async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
-        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer.
-
-        Raises Full where LIVE_VIEWERS look already.
-        """
+    def check_room(self) -> None:
+        """Raise Full where LIVE_VIEWERS look already."""
         if len(self._lookers) >= self._gateway.settings.live_viewers:
             raise Full("live")
+
+    async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
+        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer."""
         place = object()
         self._lookers[place] = looker
         leaving = asyncio.ensure_future(looker.left())
