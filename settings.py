@@ -199,7 +199,7 @@ class Settings:
     login_rate: int = _between(1, 100_000, 30)
     live_interval: float = _between(0.1, 60, 2)
     live_viewers: int = _between(1, 100_000, 2_000)
-    failures_grouped: int = _between(1, 100_000, 5_000)
+    failures_grouped: int = _between(1, 100_000, 2_000)
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
