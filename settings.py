@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, NoReturn
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
 SHORTEST_SECRET = 32  # characters
+SENTINEL = "+sentinel"  # in the scheme of REDIS_URL
+SENTINEL_PORT = 26379
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -43,6 +45,19 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who knows where the Redis called `master` is now; `user` and `password` are for that one."""
+
+    nodes: tuple[tuple[str, int], ...]
+    master: str
+    database: int = 0
+    user: str = ""
+    password: str = field(default="", repr=False)
+    sentinel_password: str = field(default="", repr=False)
+    tls: bool = False
 
 
 def _between(low: float, high: float, default: float) -> Any:
@@ -253,6 +268,11 @@ class Settings:
             ) from None
 
     @property
+    def sentinels(self) -> Sentinels | None:
+        """Whom to ask for the Redis of REDIS_URL; None where it stands there itself."""
+        return _sentinels(self.redis_url) if SENTINEL in self.redis_url.partition("://")[0] else None
+
+    @property
     def address(self) -> tuple[str, int]:
         """BIND as host and port."""
         host, _, port = self.bind.rpartition(":")
@@ -299,7 +319,10 @@ _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
 }
-_SCHEMES = {"database_url": ("postgresql", "postgres"), "redis_url": ("redis", "rediss", "unix")}
+_SCHEMES = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "unix", f"redis{SENTINEL}", f"rediss{SENTINEL}"),
+}
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -425,10 +448,46 @@ def _split(name: str, url: str) -> SplitResult:
 
 
 def _check_redis(url: str) -> None:
+    if SENTINEL in url.partition("://")[0]:
+        _ = _sentinels(url)
+        return
     parts = _split("REDIS_URL", url)
     number = parts.path.strip("/") if parts.scheme != "unix" else ""
     if number and not number.isdecimal():
         raise SettingsError("REDIS_URL ends with a database that is not a number: give redis://host:6379/0")
+
+
+def _sentinels(url: str) -> Sentinels:
+    """redis+sentinel://user:pass@host:26379,host:26379/master/0?sentinel_password=..."""
+    scheme, _, rest = url.partition("://")
+    whole, _, query = rest.partition("?")
+    place, _, path = whole.partition("/")
+    credentials, _, hosts = place.rpartition("@")
+    user, _, password = credentials.partition(":")
+    master, _, database = path.partition("/")
+    options = dict(parse_qsl(query))
+    # None of these sentences may quote the URL, password and all.
+    if not master or (database and not database.isdecimal()) or options.keys() - {"sentinel_password"}:
+        raise SettingsError(
+            "REDIS_URL does not name a master: give redis+sentinel://user:pass@host:26379,host:26379/mymaster/0 "
+            "(and ?sentinel_password=... where the Sentinels want one)"
+        )
+    return Sentinels(
+        nodes=tuple(map(_sentinel, hosts.split(","))),
+        master=unquote(master),
+        database=int(database or 0),
+        user=unquote(user),
+        password=unquote(password),
+        sentinel_password=options.get("sentinel_password", ""),
+        tls=scheme.startswith("rediss"),
+    )
+
+
+def _sentinel(node: str) -> tuple[str, int]:
+    parts = _split("REDIS_URL", f"//{node}")
+    if not parts.hostname or parts.path:
+        raise SettingsError("REDIS_URL has a Sentinel without a name: give host:26379 for each, with commas between")
+    return parts.hostname, parts.port or SENTINEL_PORT
 
 
 def _check_public(settings: Settings) -> None:

@@ -17,10 +17,9 @@ from dramatiq.common import dq_name
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 from dramatiq.middleware import Middleware, Retries
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 import settings
+from actors import redises
 from actors.consumer import WaitingConsumer
 from actors.lanes import LANES
 
@@ -45,13 +44,10 @@ class Doorbell(RedisBroker):
     client: redis.Redis
 
     def __init__(
-        self, url: str, *, timeout: float, wait: float, heartbeat_timeout: float, middleware: list[Middleware]
+        self, pool: redis.ConnectionPool, *, wait: float, heartbeat_timeout: float, middleware: list[Middleware]
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            # A command that is sent again rings twice: never retry inside the client.
-            client=redis.Redis.from_url(
-                url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-            ),
+            client=redis.Redis(connection_pool=pool),
             middleware=middleware,
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
@@ -175,8 +171,7 @@ class Begun(Middleware):
 
 def _connect(current: settings.Settings) -> Doorbell:
     return Doorbell(
-        current.redis_url,
-        timeout=current.redis_timeout,
+        redises.pool(current, current.redis_timeout),
         wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send

@@ -14,11 +14,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import redis
 from limits.storage import RedisStorage
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from actors import redises
 from actors.broker import broker
 from api.windows import DAILY, DAY, MINUTE, RATE, Day, Minute, Policy, Window
 from settings import Settings
@@ -61,11 +59,9 @@ class Counters:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = broker.now) -> None:
-        timeout = min(settings.limits_timeout, settings.redis_timeout)
-        pool = redis.ConnectionPool.from_url(
-            settings.redis_url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
-        self._storage = RedisStorage(settings.redis_url, pool, key_prefix="limits")
+        pool = redises.pool(settings, min(settings.limits_timeout, settings.redis_timeout))
+        # The address is in the pool.
+        self._storage = RedisStorage("redis://", pool, key_prefix="limits")
         self._clock = clock
 
     def run(self, asks: Sequence[Ask]) -> list[Answer]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Settings, SettingsError, read
+from settings import Sentinels, Settings, SettingsError, read
 from tests.processes import ROOT
 
 FIELDS = {field.name.upper(): field for field in fields(Settings)}
@@ -113,6 +113,11 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
         ({"LIST_BUDGET": "600"}, "LIST_BUDGET must be below STUCK_AFTER"),
         ({"DATABASE_URL": "mysql://h"}, "DATABASE_URL does not start with postgresql://"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL does not start with redis://"),
+        ({"REDIS_URL": "redis+sentinel://a:1,b:2"}, "REDIS_URL does not name a master"),
+        ({"REDIS_URL": "redis+sentinel://a:1,b:2/m/zero"}, "REDIS_URL does not name a master"),
+        ({"REDIS_URL": "redis+sentinel://a:1/m?db=1"}, "REDIS_URL does not name a master"),
+        ({"REDIS_URL": "redis+sentinel://a:1,/m"}, "REDIS_URL has a Sentinel without a name"),
+        ({"REDIS_URL": "redis+sentinel://a:one/m"}, "REDIS_URL is malformed"),
         ({"BIND": "8000"}, "BIND is '8000': give host:port"),
         ({"BIND": "localhost:http"}, "BIND is 'localhost:http': give host:port"),
         ({"BIND": "localhost:65536"}, "BIND is 'localhost:65536': give host:port"),
@@ -159,6 +164,22 @@ def test_no_secret_is_in_what_settings_look_like() -> None:
 
     assert "hunter2" not in f"{current!r} {current} {current.smtp!r} {current.smtp}"
     assert current.smtp.password == "hunter2"
+
+
+def test_sentinels_are_read_from_one_url() -> None:
+    current = read({"REDIS_URL": "rediss+sentinel://me:p%40ss@a:1,b/my%2Fmaster/3?sentinel_password=s%26t"})
+
+    assert current.sentinels == Sentinels(
+        (("a", 1), ("b", 26379)), "my/master", 3, "me", "p@ss", sentinel_password="s&t", tls=True
+    )
+    assert "p@ss" not in repr(current.sentinels)
+    assert "s&t" not in repr(current.sentinels)
+    assert read({"REDIS_URL": "redis://h"}).sentinels is None
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://u:hunter2@a,b", "redis+sentinel://u:hunter2@a:x/m"])
+def test_a_malformed_url_of_sentinels_is_not_repeated(url: str) -> None:
+    assert "hunter2" not in said(REDIS_URL=url)
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("DATABASE_URL", "postgresql"), ("REDIS_URL", "redis")])

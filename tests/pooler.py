@@ -1,0 +1,54 @@
+"""PgBouncer between the system and its database, where it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from tests.eventually import eventually
+from tests.processes import Group
+from tests.system import free_port
+
+
+def installed() -> str | None:
+    """Where it is; /usr/sbin is on the PATH of few."""
+    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+@contextmanager
+def pooled(url: str, directory: Path, mode: str, connections: int = 20) -> Iterator[str]:
+    """DATABASE_URL of the same database behind a PgBouncer with this `pool_mode`."""
+    program = installed()
+    assert program
+    dsn, port = parse_dsn(url), free_port()
+    directory.chmod(0o755)
+    file = directory / "pgbouncer.ini"
+    file.write_text(
+        f"[databases]\n{dsn['dbname']} = host={dsn['host']} port={dsn['port']} user={dsn['user']}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        f"pool_mode = {mode}\ndefault_pool_size = {connections}\nmax_client_conn = 500\n"
+        "ignore_startup_parameters = options,extra_float_digits\n"
+    )
+    # It refuses to be root.
+    command = [program, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(file)]
+    group = Group(command, {"PATH": os.environ["PATH"]}, directory / "pgbouncer.log")
+    through = f"postgresql://{dsn['user']}@127.0.0.1:{port}/{dsn['dbname']}"
+    try:
+        eventually(lambda: _answers(through), within=10, saying=group.log.read_text)
+        yield through
+    finally:
+        group.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with closing(psycopg2.connect(url)):
+            return True
+    except psycopg2.OperationalError:
+        return False
