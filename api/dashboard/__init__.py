@@ -27,6 +27,7 @@ from __future__ import annotations
 
 # The first segments of the paths of pages; what is below them needs a session, what is not there too.
 SECTIONS = frozenset({"", "failures", "live", "login", "logout", "notifications", "static", "switch"})
+_NAMED = SECTIONS - {""}
 # What can be had without one.
 OPEN = frozenset({"login", "static"})
 
@@ -38,4 +39,4 @@ def section(path: str) -> str:
 
 def serves(path: str) -> bool:
     """Whether a path is that of a page, and not of the API."""
-    return section(path) in SECTIONS
+    return path == "/" or section(path) in _NAMED

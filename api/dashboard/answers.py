@@ -60,6 +60,8 @@ def again(req: Request, resp: Response) -> None:
 def _explain(req: Request, resp: Response) -> None:
     """A problem document as a page."""
     told = orjson.loads(resp.data or b"{}")
+    if req.uri_template is None and resp.status_code == HTTPStatus.NOT_FOUND:
+        told["detail"] = "There is no page at this address."
     resp.data = None
     status = HTTPStatus(resp.status_code)
     page.show(req, resp, "problem.html", title=status.phrase, status=status.value, problem=told)

@@ -53,7 +53,8 @@ class Door:
         if self._settings.auth == "off":
             self._check_host(req)
         secret = req.cookies.get(SESSION, "")
-        req.context.visitor = visitor = await self._visitor(secret)
+        public = dashboard.section(req.path) == "static"  # For which nobody need be looked up.
+        req.context.visitor = visitor = None if public else await self._visitor(secret)
         if visitor is None and dashboard.section(req.path) not in dashboard.OPEN:
             _send_to_login(req, resp)
             return
@@ -92,7 +93,7 @@ class Door:
         """A name that leads here though it is not ours is somebody's who wants to read along (DNS rebinding)."""
         host = req.host.strip("[]").lower()
         ours = urlsplit(self._settings.public_url).hostname
-        if self._settings.local and not (host == ours or host.endswith("localhost") or _is_address(host)):
+        if self._settings.local and host != ours and not _is_here(host):
             detail = "Without keys pages are shown only at localhost, at an IP address and at PUBLIC_URL's host."
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, detail)
 
@@ -115,7 +116,10 @@ def _send_to_login(req: Request, resp: Response) -> None:
     resp.location = "/login" if req.path == "/" else f"/login?next={quote(req.path)}"
 
 
-def _is_address(host: str) -> bool:
+def _is_here(host: str) -> bool:
+    """Whether it is an address, or a name that is always this machine's (RFC 6761, 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
         ip_address(host)
     except ValueError:
