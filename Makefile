@@ -46,7 +46,7 @@ clean:
 
 # What the tests need includes what a run needs.
 .venv/.installed-test: setup.cfg pyproject.toml .venv/.made
-	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs]"
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing]"
 	@touch .venv/.installed-run $@
 
 # A stamp instead of the directory: an environment that was not finished is made again.

@@ -202,6 +202,10 @@ class Settings:
     retention_batch: int = _between(1, 100_000, 2_000)
     retention_lock_timeout: float = _between(0.001, 10, 0.2)
     retention_patience: float = _between(1, 86_400, 3_600)
+    erasure_batch: int = _between(1, 100_000, 500)
+    erasure_wait: float = _between(0, 60, 2)
+    audit_kept: float = _between(0, 3_153_600_000, 34_560_000)
+    export_page: int = _between(1, 10_000, 200)
     partition_size: int = _between(1_000_000, 1_000_000_000_000, 10_000_000)
 
     public_url: str = ""
@@ -219,6 +223,8 @@ class Settings:
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
     db_lateness: float = _between(0.1, 60, 2)
+    migration_lock_timeout: float = _between(0.001, 10, 0.5)
+    migration_patience: float = _between(0, 86_400, 600)
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)
@@ -232,6 +238,9 @@ class Settings:
 
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
+    log_sample: float = _between(0, 1, 1)
+    tracing: str = _one_of("off", "on")
+    tracing_flush: float = _between(0, 60, 5)
 
     @property
     def smtp(self) -> SmtpServer:

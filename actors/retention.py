@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import logs
-from db import policy, retention
+from db import acts, audit, policy, retention
+from db.audit import By
 from db.database import Unavailable, connection, database
 from db.policy import Step
 from settings import Settings
 
 log = logs.get("retention")
+
+HOST = socket.gethostname()
 
 
 class Retention(threading.Thread):
@@ -62,10 +66,14 @@ class Retention(threading.Thread):
         yield from retention.look_after_blocks(kept, bounds)
         if retention.sweep_due(kept.lateness):
             yield from retention.sweep(kept, bounds)
+        if age := self._settings.audit_kept:
+            yield Step("forgotten", audit.forget(age, self._settings.retention_batch))
 
 
 def _tell(step: Step) -> None:
-    if step.what != "deleted":
+    if step.what == "dropped":
+        audit.note(By("worker", name=HOST), acts.block_dropped(step))
+    if step.what not in {"deleted", "forgotten"}:
         log.info(f"retention.{step.what}", block=step.block, rows=step.rows)
     elif step.rows:
-        log.info("retention.deleted", rows=step.rows)
+        log.info(f"retention.{step.what}", rows=step.rows)

@@ -19,8 +19,9 @@ from actors.delivery import Delivery
 from actors.lanes import LANES
 from actors.tallies import tallies
 from actors.turns import Turns, ways
-from db import backlogs, idempotency, lifecycle, pauses, relay, workers
-from db.database import Unavailable, connection, database
+from db import backlogs, erasures, idempotency, lifecycle, pauses, relay, workers
+from db.audit import By
+from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
 from settings import Settings
 
@@ -72,6 +73,7 @@ class Upkeep(threading.Thread):
         self._count_backlogs()
         self._share_out()
         self._relay()
+        self._erase()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -143,6 +145,20 @@ class Upkeep(threading.Thread):
                 self._callbacks -= self._top_up(lane, depths, self._callbacks)
             else:
                 self._mails -= self._top_up(lane, depths, self._mails)
+
+    def _erase(self) -> None:
+        """Go on with an erasure, for a round's time. What cannot be done now keeps nobody from being rung for."""
+        s, until = self._settings, time.monotonic() + self._settings.upkeep_interval
+        try:
+            with connection():
+                if (id := erasures.take()) is None:
+                    return
+                by = By("worker", name=HOST)
+                while erasures.step(id, s.erasure_batch, by) and time.monotonic() < until:
+                    pass
+                erasures.give_back(id, s.upkeep_interval)
+        except (Unavailable, Unacceptable) as error:
+            log.warning("erasure.not_done", error=str(error))
 
     def _go_on_ringing(self, until: float) -> None:
         """What did not fit into the queues is rung as soon as it does, lest workers wait for the next round."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.acts import by
 from api.answers import id_of, shown, unknown, write
 from api.auth import require, with_live_key
 from api.bodies import read_json
@@ -17,7 +19,8 @@ from api.gateway import Gateway
 from api.limits import Limits
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import clients
+from db import acts, clients
+from db.audit import recorded
 
 log = logs.get("api")
 
@@ -38,7 +41,7 @@ class Clients:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         name = document.pop("name")
-        made = await self._gateway.read(clients.create, name, _limits(document))
+        made = await self._gateway.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
         if made is None:
             raise Problem(HTTPStatus.CONFLICT, "There is a client of this name: choose another one.")
         log.info("client.created", id=made.id)
@@ -81,7 +84,8 @@ class Client:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         what, disabled = sorted(document), document.pop("disabled", None)
-        changed = await self._gateway.read(clients.change, id_of(id, KIND), _limits(document), disabled)
+        doing = recorded(by(req), partial(acts.client_changed, _limits(document), disabled), clients.change)
+        changed = await self._gateway.read(doing, id_of(id, KIND), _limits(document), disabled)
         if changed is None:
             raise unknown(KIND)
         log.info("client.changed", id=changed.id, what=what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.acts import by
 from api.answers import id_of, unknown, write
 from api.auth import Caller, require
 from api.bodies import read_json, read_nothing
@@ -18,7 +20,8 @@ from api.problems import Problem, invalid
 from api.representation import KIND, notification
 from api.schemas import Schema
 from api.times import moment
-from db import failures, lifecycle, reports
+from db import acts, failures, lifecycle, reports
+from db.audit import recorded
 from db.reports import Position
 
 log = logs.get("api")
@@ -100,7 +103,9 @@ async def retry_all(
 ) -> list[Position]:
     """One step, on behalf of whom the request comes from: the places of those retried, in order."""
     caller: Caller = req.context.caller
-    moved = await gateway.read(lifecycle.redrive_all, caller.client_id, filters, after, limit, caller.key_id)
+    told = [_NAMES.get(name, name) for name in filters]
+    doing = recorded(by(req), partial(acts.retried, caller.client_id, told), lifecycle.redrive_all)
+    moved = await gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
     log.info("notifications.redriven", count=len(moved))
     return moved
 
@@ -123,6 +128,8 @@ def own(row: reports.Row | None, caller: Caller) -> reports.Row:
 
 def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
     """409: why this cannot be `done` to it."""
+    if row["erased_at"] is not None:
+        return Problem(HTTPStatus.CONFLICT, f"It was erased, so that it cannot be {done}.")
     if row["status"] == needed == "failed":  # Then it is too late for it.
         return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
     detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
@@ -155,3 +162,4 @@ _COLUMNS = {
     **{"failureReason": "failure_reason", "priority": "lane"},
     **{"createdFrom": "created_from", "createdTo": "created_to"},
 }
+_NAMES = {column: name for name, column in _COLUMNS.items()}

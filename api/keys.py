@@ -7,6 +7,7 @@ A key for tests decides only about keys for tests, and, whatever its scopes, of 
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,13 +15,15 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import pages
+from api.acts import by
 from api.answers import id_of, shown, unknown, write
 from api.auth import Caller, forbidden, require
 from api.bodies import read_json
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import clients, keys, secrets
+from db import acts, clients, keys, secrets
+from db.audit import recorded
 from db.keys import Grant
 from db.keys import Key as Row
 from db.secrets import KeyText
@@ -46,7 +49,9 @@ class ClientKeys:
         grant = _grant(document)
         _check_power(caller, client, frozenset(grant.scopes), sandbox=grant.sandbox)
         secret = secrets.new()
-        made = await self._gateway.read(keys.create, client, secrets.digest(secret), grant)
+        made = await self._gateway.read(
+            recorded(by(req), acts.key_created, keys.create), client, secrets.digest(secret), grant
+        )
         if made is None:
             raise await self._why_not(client)
         log.info("key.created", id=made.id, of=client, scopes=made.scopes)
@@ -84,7 +89,7 @@ class Key:
         found, caller = await _key(self._gateway, req, id)
         # A key that others rely on must not be ended by one that is weaker in kind.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
-        revoked = await self._gateway.read(keys.revoke, found.id)
+        revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
         if revoked is not None:
             log.info("key.revoked", id=found.id, of=found.client_id)
         write(resp, shown((revoked or await self._gateway.read(keys.one, found.id) or found)._asdict()))
@@ -106,7 +111,12 @@ class KeyRotation:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         secret, overlap = secrets.new(), document.get("overlap", settings.key_overlap)
-        successor = await self._gateway.read(keys.rotate, found.id, secrets.digest(secret), overlap)
+        successor = await self._gateway.read(
+            recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate),
+            found.id,
+            secrets.digest(secret),
+            overlap,
+        )
         if successor is None:
             detail = "This key is revoked, has expired, or was rotated before: make a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)

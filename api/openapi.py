@@ -15,7 +15,7 @@ from settings import Settings
 
 REQUESTS = (
     *("notification", "client", "client_changes", "key", "rotation", "reschedule", "retry"),
-    *("template", "preview", "suppression"),
+    *("template", "preview", "suppression", "erasure"),
     *("callback", "callback_changes"),
 )
 

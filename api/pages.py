@@ -61,6 +61,11 @@ def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
     return value
 
 
+def given(parameters: Mapping[str, Any], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """The parameters of what is no list; raises a Problem that lists every wrong one."""
+    return _values(parameters, lambda name: _known(name, parsers))
+
+
 class Numbered(NamedTuple):
     """Of a list in the order of ids: those above `after`."""
 
@@ -181,7 +186,13 @@ def _tags(raw: Any) -> list[str]:
 _TAG, _METADATA = "tag", "metadata."
 # What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
-_COLUMNS = {"createdFrom": "created_from", "createdTo": "created_to", "priority": "lane", _TAG: "tags"}
+_COLUMNS = {
+    "keyId": "key_id",
+    "createdFrom": "created_from",
+    "createdTo": "created_to",
+    "priority": "lane",
+    _TAG: "tags",
+}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),

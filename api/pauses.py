@@ -8,12 +8,14 @@ from typing import Any
 from falcon.asgi import Request, Response
 
 import logs
+from api.acts import by
 from api.answers import write
 from api.auth import Caller, require, with_live_key
 from api.bodies import read_nothing
 from api.gateway import Gateway
 from api.problems import Problem
-from db import pauses
+from db import acts, pauses
+from db.audit import recorded
 from db.models import CHANNELS
 from db.pauses import Pause
 
@@ -43,12 +45,14 @@ class ClientPause:
     async def on_put(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.pause, "client", str(caller.client_id))), caller))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
+        write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.resume, "client", str(caller.client_id))), caller))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
+        write(resp, _shown(_said(done), caller))
 
 
 class ChannelPause:
@@ -60,12 +64,14 @@ class ChannelPause:
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.pause, "channel", channel)), caller))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
+        write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        write(resp, _shown(_said(await self._gateway.read(pauses.resume, "channel", channel)), caller))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
+        write(resp, _shown(_said(done), caller))
 
 
 def _channel(type: str) -> str:

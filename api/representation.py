@@ -13,7 +13,7 @@ from api.answers import shown
 from db.records import Accepted, Draft
 
 KIND = "notification"
-_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version")
+_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace")
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,6 +47,7 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
+        "erasedAt": None,
         **_mail(accepted.id, orjson.loads(draft.mail) if draft.mail else None),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,8 @@ from urllib.parse import quote
 from falcon.asgi import Request, Response
 
 import logs
-from api import answers, pages
+from api import answers, documents, pages
+from api.acts import by
 from api.addresses import normalised
 from api.auth import require, with_live_key
 from api.bodies import read_json
@@ -19,7 +21,8 @@ from api.gateway import Gateway
 from api.pages import Wrong
 from api.problems import Problem, invalid
 from api.schemas import LONGEST_ADDRESS, Schema
-from db import suppressions
+from db import acts, suppressions
+from db.audit import recorded
 from db.models import REASONS
 from db.suppressions import Entry, Position, TooMany
 
@@ -44,13 +47,16 @@ class Suppressions:
         entry = _entry(document)
         most = self._gateway.settings.suppressions_limit
         try:
-            row, new = await self._gateway.read(suppressions.add, caller.client_id, entry, most)
+            doing = recorded(
+                by(req), partial(acts.suppression_added, caller.client_id, entry.address), suppressions.add
+            )
+            row, new = await self._gateway.read(doing, caller.client_id, entry, most)
         except TooMany:
             raise _full(most) from None
         log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(entry.address, safe='@')}")
-        answers.write(resp, _shown(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+        answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
@@ -60,7 +66,10 @@ class Suppressions:
         )
         page = found[: query.limit]
         more = len(found) > query.limit
-        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None})
+        answers.write(
+            resp,
+            {"items": [documents.suppression(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None},
+        )
 
     on_head = on_get
 
@@ -76,13 +85,19 @@ class Suppression:
         row = await self._gateway.read(suppressions.find, caller.client_id, _address(address))
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, documents.suppression(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, address: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        if not await self._gateway.read(suppressions.remove, caller.client_id, _address(address)):
+        meant = _address(address)
+        doing = recorded(
+            by(req),
+            partial(acts.suppression_removed, caller.client_id, meant),
+            suppressions.remove,
+        )
+        if not await self._gateway.read(doing, caller.client_id, meant):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))
         answers.empty(resp)
@@ -94,14 +109,6 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         fault = {"pointer": "/expiresAt", "detail": "must be in the future, or left out for ever"}
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
     return Entry(normalised(document["address"]), document.get("reason", "manual"), document.get("source"), expires_at)
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **{name: row[name] for name in ("address", "reason", "source")},
-        "createdAt": row["created_at"],
-        "expiresAt": row["expires_at"],
-    }
 
 
 def _address(raw: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +10,8 @@ import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import answers, pages
+from api import answers, documents, pages
+from api.acts import by
 from api.auth import require, with_live_key
 from api.bodies import read_json
 from api.gateway import Gateway
@@ -18,7 +19,8 @@ from api.pages import Wrong
 from api.problems import Problem, invalid
 from api.schemas import TEMPLATE_NAME, Schema
 from api.templating import Templating
-from db import templates
+from db import acts, templates
+from db.audit import recorded
 from db.templates import Content
 
 log = logs.get("api")
@@ -61,7 +63,8 @@ class Template:
         await self._templating.check(caller.client_id, content)
         most = self._gateway.settings.template_versions_limit
         try:
-            row, made = await self._gateway.read(templates.put, caller.client_id, name, content, most)
+            doing = recorded(by(req), partial(acts.template_stored, caller.client_id), templates.put)
+            row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
         except templates.TooMany:
             raise Problem(
                 HTTPStatus.CONFLICT, f"There are {most} versions of templates already: delete templates not in use."
@@ -70,20 +73,21 @@ class Template:
         if made:
             log.info("template.stored", template=name, version=row["version"])
             resp.set_header("Location", f"{PLACE}/{name}/versions/{row['version']}")
-        answers.write(resp, _shown(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
+        answers.write(resp, documents.template(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
         row = await self._gateway.read(templates.newest, caller.client_id, _name(name))
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, documents.template(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        if not await self._gateway.read(templates.delete, caller.client_id, _name(name)):
+        doing = recorded(by(req), partial(acts.template_deleted, caller.client_id, _name(name)), templates.delete)
+        if not await self._gateway.read(doing, caller.client_id, name):
             raise _unknown()
         self._templating.forget(caller.client_id, name)
         log.info("template.deleted", template=name)
@@ -114,7 +118,7 @@ class Versions:
         page = found[: query.limit]
         more = len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["version"])) if more else None
-        answers.write(resp, {"items": [_shown(row) for row in page], "nextCursor": cursor})
+        answers.write(resp, {"items": [documents.template(row) for row in page], "nextCursor": cursor})
 
     on_head = on_get
 
@@ -134,7 +138,7 @@ class Version:
         row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
         if row is None:
             raise _unknown()
-        answers.write(resp, _shown(row))
+        answers.write(resp, documents.template(row))
 
     on_head = on_get
 
@@ -156,10 +160,6 @@ class Preview:
         )
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: row[name] for name in ("name", "version", *Content._fields)}, "createdAt": row["created_at"]}
 
 
 def _name(name: str) -> str:

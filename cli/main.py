@@ -31,6 +31,10 @@ COMMANDS = {
     "resume": "cli.control:resume",
     "inbox": "cli.inbox:inbox",
     "retention": "cli.retention:retention",
+    "erase": "cli.erase:erase",
+    "export": "cli.export:export",
+    "audit": "cli.audit:audit",
+    "heartbeat": "cli.heartbeat:heartbeat",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
 }

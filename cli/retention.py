@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 import orjson
 
-from cli import show, store
-from db import policy
+from cli import operator, show, store
+from db import acts, audit, policy
 from db import retention as table
 from db.policy import Step
 from settings import Settings
@@ -31,13 +31,20 @@ def retention(as_json: bool, dry_run: bool) -> None:
         if dry_run:
             done = _sum(table.estimate(asked))
         else:
-            done = _sum(table.look_after_blocks(asked, bounds))
+            done = _sum(_noted(table.look_after_blocks(asked, bounds)))
             done += _sum(table.sweep(asked, bounds))
     if as_json:
         click.echo(orjson.dumps({"dryRun": dry_run, "kept": dict(_kept(chosen)), **_shown(done)}).decode())
     else:
         click.echo(show.table(({"state": state, "kept": _span(age)} for state, age in _kept(chosen)), COLUMNS))
         click.echo(_sentence(done, dry_run))
+
+
+def _noted(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        if step.what == "dropped":
+            audit.note(operator.by(), acts.block_dropped(step))
+        yield step
 
 
 def _sum(steps: Iterable[Step]) -> Counter[str]:

@@ -130,7 +130,10 @@ def _earlier(client_id: int, key: Key) -> Answer | Refusal:
     if bytes(digest) != key.digest or notes is None:
         return Refusal.OTHER
     ids = [note["id"] for note in notes if "id" in note]
-    columns = rows(f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM notifications AS n WHERE n.id = ANY(%s)", ids)
+    columns = rows(
+        f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM notifications AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
+        ids,
+    )
     known = {row[0]: row for row in columns}
     if len(known) < len(set(ids)):
         return Refusal.GONE

@@ -66,6 +66,7 @@ class Notification(Table):
     metadata = BinaryJSONField(null=True, index=False)
     callback_id = BigIntegerField(null=True)
     subject_id = BigIntegerField(null=True)
+    erased_at = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "notifications"

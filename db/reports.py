@@ -22,7 +22,7 @@ _STATE = (
         fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),
     ),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
-    *(N.created_at, N.next_attempt_at, N.finished_at),
+    *(N.created_at, N.next_attempt_at, N.finished_at, N.erased_at),
 )
 _ATTEMPT = (
     *(Attempt.number, Attempt.outcome, Attempt.started_at, Attempt.finished_at, Attempt.worker),

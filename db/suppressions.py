@@ -1,7 +1,8 @@
 """The suppression list of each client: addresses to which nothing is sent. Call within `connection()`.
 
 Addresses are as `mailboxes` of a notification has them: normalised by the caller. An entry whose time is
-over counts for nothing, and is shown until it is removed or replaced.
+over counts for nothing, and is shown until it is removed or replaced. Of an address that was erased the
+list keeps the digest alone (`erased`), under which the address is found and refused as before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ Row = dict[str, Any]
 UNBOUNDED = 2**63 - 1  # bigint
 _COLUMNS = ("address", "reason", "source", "created_at", "expires_at")
 _SELECTED = ", ".join(_COLUMNS)
+# Asked once a statement, whatever its rows: where nobody was erased no digest is made.
+_ANY_ERASED = "(SELECT EXISTS (SELECT FROM suppressions WHERE erased))"
 
 
 class Entry(NamedTuple):
@@ -36,14 +39,24 @@ class Position(NamedTuple):
 
 def listed(row: str) -> str:
     """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    written = digest(f"{row}.client_id", f"{row}.recipient")
     # Asks for a few keys: LIMIT keeps the planner from reading the list.
     return f"""LATERAL (
-            SELECT s.address || ' is on the suppression list: ' || s.reason AS error FROM suppressions AS s
+            SELECT CASE WHEN s.erased THEN 'a recipient' ELSE s.address END || ' is on the suppression list: '
+                   || s.reason AS error FROM suppressions AS s
             WHERE s.client_id = {row}.client_id AND (s.expires_at IS NULL OR s.expires_at > now())
-                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL THEN ARRAY[{row}.recipient]
+                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL
+                                      THEN CASE WHEN {_ANY_ERASED} THEN ARRAY[{row}.recipient, {written}]
+                                                ELSE ARRAY[{row}.recipient] END
+                                      WHEN {_ANY_ERASED} THEN also_erased({row}.client_id, {row}.mailboxes)
                                       ELSE ARRAY(SELECT jsonb_array_elements_text({row}.mailboxes)) END)
             LIMIT 1
         ) AS listed"""
+
+
+def digest(client_id: str, address: str) -> str:
+    """As SQL: what the list keeps of an address that was erased. The client is in it, so that lists do not compare."""
+    return f"'sha256:' || encode(sha256(convert_to({client_id}::text || ':' || {address}, 'UTF8')), 'hex')"
 
 
 def recipient(row: str) -> str:
@@ -104,7 +117,8 @@ def unsubscribe(notification: int) -> bool:
         rows(
             f"""
             WITH asked AS (
-                SELECT client_id, {recipient("n")} AS address, id FROM notifications AS n WHERE id = %s
+                SELECT client_id, {recipient("n")} AS address, id FROM notifications AS n
+                WHERE id = %s AND erased_at IS NULL
             ), added AS (
                 INSERT INTO suppressions AS s (client_id, address, reason, source)
                 SELECT client_id, address, 'unsubscribed', 'one click, notification ' || id FROM asked
@@ -121,15 +135,13 @@ def unsubscribe(notification: int) -> bool:
 
 def find(client_id: int, address: str) -> Row | None:
     """One entry."""
-    found = rows(f"SELECT {_SELECTED} FROM suppressions WHERE client_id = %s AND address = %s", client_id, address)
+    found = rows(f"SELECT {_SELECTED} FROM suppressions WHERE {_OF_ADDRESS}", *(client_id, address) * 2)
     return next(iter(_rows(found)), None)
 
 
 def remove(client_id: int, address: str) -> bool:
     """From now on it is sent to again; what has failed stays failed."""
-    return bool(
-        rows("DELETE FROM suppressions WHERE client_id = %s AND address = %s RETURNING address", client_id, address)
-    )
+    return bool(rows(f"DELETE FROM suppressions WHERE {_OF_ADDRESS} RETURNING address", *(client_id, address) * 2))
 
 
 def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
@@ -149,10 +161,18 @@ def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, l
     return _rows(found)
 
 
+def in_order(client_id: int, after: str, limit: int) -> list[Row]:
+    """Up to `limit` entries in the order of their addresses, behind `after`."""
+    sql = f"SELECT {_SELECTED} FROM suppressions WHERE client_id = %s AND address > %s ORDER BY address LIMIT %s"
+    return _rows(rows(sql, client_id, after, limit))
+
+
 def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
+# The entry of an address, which may be its digest. Parameters: client, address, client, address.
+_OF_ADDRESS = f"client_id = %s AND address IN (%s, {digest('%s', '%s::text')})"
 _CONDITIONS = {
     "reason": "reason = %s",
     "created_from": "created_at >= %s",

@@ -95,6 +95,17 @@ def names(client_id: int, after: str | None, limit: int) -> list[Row]:
     return [dict(zip(_HEADS, row, strict=True)) for row in found]
 
 
+def in_order(client_id: int, name: str, number: int, limit: int) -> list[Row]:
+    """Up to `limit` versions of all templates, by name and number, behind version `number` of `name`."""
+    return _rows(
+        rows(
+            f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND (name, version) > (%s, %s)"
+            " ORDER BY name, version LIMIT %s",
+            *(client_id, name, number, limit),
+        )
+    )
+
+
 def delete(client_id: int, name: str) -> bool:
     """Delete every version; what was rendered from them stays as it is."""
     # Two statements: the second must see what whoever held the lock before has added.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,12 +28,12 @@ def events(id: int, client_id: int) -> list[Row] | None:
     if not found:
         return None
     [row] = found
-    happened = [
-        _event("accepted", row["created_at"]),
-        *map(_attempted, attempts(id, client_id)),
-        *_acts(id),
-        *_ending(row),
-    ]
+    return told(row, attempts(id, client_id), acts([id]).get(id, []))
+
+
+def told(row: Row, attempted: Sequence[Row], acted: Sequence[Row]) -> list[Row]:
+    """The same from what is known already: the notification, its attempts and its `acts`."""
+    happened = [_event("accepted", row["created_at"]), *map(_attempted, attempted), *acted, *_ending(row)]
     return sorted(happened, key=lambda event: event["at"])
 
 
@@ -46,14 +48,17 @@ def _attempted(attempt: Row) -> Row:
     return _event("attempted", attempt["finished_at"], **told)
 
 
-def _acts(id: int) -> list[Row]:
-    """What operators did, and with which key. A retry ended a failure, which stands only there."""
-    found = []
-    for name, at, detail in rows("SELECT name, at, detail FROM events WHERE notification_id = %s ORDER BY at, id", id):
+def acts(ids: Sequence[int]) -> dict[int, list[Row]]:
+    """What operators did to each, and with which key. A retry ended a failure, which stands only there."""
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for id, name, at, detail in rows(
+        "SELECT notification_id, name, at, detail FROM events WHERE notification_id = ANY(%s) ORDER BY at, id",
+        list(ids),
+    ):
         failed_at, reason = detail.pop("failedAt", None), detail.pop("failureReason", None)
         if failed_at is not None:
-            found.append(_event("failed", datetime.fromisoformat(failed_at), failure_reason=reason))
-        found.append({"event": name, "at": at, "detail": detail})
+            found[id].append(_event("failed", datetime.fromisoformat(failed_at), failure_reason=reason))
+        found[id].append({"event": name, "at": at, "detail": detail})
     return found
 
 

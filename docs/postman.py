@@ -22,7 +22,13 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 JSON = "application/json"
 # What stands for a parameter of this kind, wherever it is: what an earlier answer has brought.
 CARRIED = {
-    **{"Id": "{{id}}", "ClientId": "{{clientId}}", "KeyId": "{{keyId}}", "CallbackId": "{{callbackId}}"},
+    **{
+        "Id": "{{id}}",
+        "ClientId": "{{clientId}}",
+        "KeyId": "{{keyId}}",
+        "CallbackId": "{{callbackId}}",
+        "ErasureId": "{{erasureId}}",
+    },
     "TemplateVersion": "{{templateVersion}}",
 }
 ABOUT = """Every operation of the API, in an order in which they can all be run: the ones that follow use the ids that \

@@ -95,6 +95,14 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step(SEND, 201, "Send to a suppressed address", "short", {"recipient": "Ann@example.com"}),
         Step("removeSuppression", 204),
     ),
+    "data": (
+        Step("addSuppression", 201),
+        Step("eraseRecipient", keep=("erasureId", "id")),
+        Step("getErasure"),
+        Step("exportData", query=("recipient", "attachments")),
+        Step("listAudit", query=("limit",)),
+        Step("removeSuppression", 204),
+    ),
     "clients": (
         Step("createClient", 201, given={"name": "shop {{$timestamp}}"}, keep=("clientId", "id")),
         Step("listClients"),

@@ -42,7 +42,7 @@ class Contract:
             return
         assert media in response["content"], f"documented are {list(response['content'])}: {seen}"
         if method != "HEAD":
-            body = answer.json if media.partition(";")[0].endswith("json") else answer.raw.decode()
+            body = answer.json if media.partition(";")[0].endswith(("/json", "+json")) else answer.raw.decode()
             self.validator(f"{place}/content/{_escaped(media)}/schema").validate(body)
 
     def resolved(self, place: str) -> tuple[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -49,7 +48,6 @@ class Door:
     async def process_request(self, req: Request, resp: Response) -> None:
         if not dashboard.serves(req.path):
             return
-        req.context.began = time.perf_counter()
         if self._settings.auth == "off":
             self._check_host(req)
         secret = req.cookies.get(SESSION, "")

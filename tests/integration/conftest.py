@@ -26,9 +26,13 @@ def store(bound: Settings) -> Iterator[Settings]:
     with database.connection():
         database.rows(
             "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
-            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, sessions"
+            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, sessions, erasures"
             " RESTART IDENTITY"
         )
+        # What refuses it is a trigger.
+        database.rows("SET session_replication_role = replica")
+        database.rows("TRUNCATE audit RESTART IDENTITY")
+        database.rows("RESET session_replication_role")
         database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
         database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
         yield bound

@@ -72,6 +72,10 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", "/api/suppressions"): ({"manage"}, {"address": "gone@example.com"}),
     ("GET", "/api/suppressions/{address}"): ({"read"}, None),
     ("DELETE", "/api/suppressions/{address}"): ({"manage"}, None),
+    ("POST", "/api/erasures"): ({"manage"}, {"recipient": "gone@example.com"}),
+    ("GET", "/api/erasures/{id}"): ({"manage"}, None),
+    ("GET", "/api/export"): ({"manage"}, None),
+    ("GET", "/api/audit"): ({"admin", "manage"}, None),
 }
 # In a path, what stands for one thing; an address and a name are each client's own.
 NOWHERE = {"{id}": "999999999", "{number}": "1", "{name}": "nowhere", "{address}": "nowhere@example.com"}
@@ -122,6 +126,12 @@ def place(api: Api, path: str, owner: int) -> str:
     elif path.startswith("/api/callbacks"):
         id, delivery = callback(api, owner)
         path = path.replace("{delivery}", str(delivery))
+    elif path.startswith("/api/erasures"):
+        [(id,)] = api.ledger.rows(
+            "INSERT INTO erasures (client_id, recipient, last_id, stopped_at, done_at)"
+            " VALUES (%s, 'sha256:0', 0, now(), now()) RETURNING id",
+            owner,
+        )
     else:
         id = key(api.ledger, ["manage"], of=owner).id
     return path.replace("{id}", str(id))

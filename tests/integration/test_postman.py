@@ -123,5 +123,5 @@ def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
 def test_it_is_a_collection_of_version_2_1() -> None:
     assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
     assert {variable["key"] for variable in COLLECTION["variable"]} == {
-        *("baseUrl", "key", "id", "cursor", "clientId", "keyId", "callbackId", "templateVersion")
+        *("baseUrl", "key", "id", "cursor", "clientId", "keyId", "callbackId", "erasureId", "templateVersion")
     }

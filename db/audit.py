@@ -1,0 +1,126 @@
+"""What was done by people and programs with power over others' data: added to, and never changed.
+
+What was done to one notification stands in its events; here is what concerns many of them, or who may
+come in. An act that writes to the database and its record are one transaction: neither is without the
+other. Call within `connection()`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from db.database import database, rows
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = dict[str, Any]
+ACTORS = ("key", "cli", "worker", "anybody")
+
+_COLUMNS = (
+    *("id", "at", "act", "outcome", "client_id", "target", "detail"),
+    *("actor", "key_id", "name", "address", "request_id"),
+)
+
+
+class By(NamedTuple):
+    """Who did it: a key, the command line as the user `name`, a worker on the host `name`, or anybody (AUTH=off).
+
+    `address`: where the request came from, as far as it is known.
+    """
+
+    actor: str
+    key_id: int | None = None
+    name: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+class Act(NamedTuple):
+    """What was done, to what of which client (None: all). `detail` holds no content, secret or address.
+
+    `outcome`: done, or begun, where what follows takes its time.
+    """
+
+    act: str
+    client_id: int | None
+    target: str | None = None
+    detail: Mapping[str, Any] = {}
+    outcome: str = "done"
+
+
+def mark(address: str) -> str:
+    """An address as it stands here: whoever knows it, as the suppression list has it, finds it by this."""
+    return f"sha256:{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+
+
+def note(by: By, act: Act) -> None:
+    """Add a record."""
+    rows(
+        "INSERT INTO audit (act, client_id, target, detail, outcome, actor, key_id, name, address, request_id)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        *(act.act, act.client_id, act.target, json.dumps(act.detail), act.outcome),
+        *by,
+    )
+
+
+def recorded(by: By, told: Callable[[T], Act | None], do: Callable[P, T]) -> Callable[P, T]:
+    """`do`, which then records what `told` makes of its result; None: there was nothing to do."""
+
+    def doing(*args: P.args, **kwargs: P.kwargs) -> T:
+        with database.atomic():
+            result = do(*args, **kwargs)
+            if (act := told(result)) is not None:
+                note(by, act)
+        return result
+
+    return doing
+
+
+def newest(client_id: int | None, filters: Mapping[str, Any], before: int | None, limit: int) -> list[Row]:
+    """Up to `limit` records about a client (None: about anybody), newest first, that came before number `before`.
+
+    `filters`: act, actor, key_id, after (an id), created_from (inclusive), created_to (exclusive).
+    """
+    conditions = [("client_id = %s", client_id)] if client_id is not None else []
+    conditions += [("id < %s", before)] if before is not None else []
+    conditions += [(_CONDITIONS[name], value) for name, value in filters.items()]
+    where = f"WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""
+    return _rows(f"{where} ORDER BY id DESC LIMIT %s", *(value for _, value in conditions), limit)
+
+
+def following(client_id: int | None, after: int, limit: int) -> list[Row]:
+    """Up to `limit` records about a client (None: about anybody) that came after number `after`, oldest first."""
+    return _rows(
+        "WHERE id > %s AND (%s::bigint IS NULL OR client_id = %s) ORDER BY id LIMIT %s",
+        *(after, client_id, client_id, limit),
+    )
+
+
+def forget(kept: float, most: int) -> int:
+    """Delete those of the `most` oldest that are older than `kept` seconds; returns how many."""
+    with database.atomic():
+        rows("SELECT set_config('notify.audit_kept', %s, true)", str(kept))
+        gone = rows(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT %s)"
+            " AND at < now() - %s * interval '1 second' RETURNING id",
+            *(most, kept),
+        )
+    return len(gone)
+
+
+def _rows(sql: str, *parameters: object) -> list[Row]:
+    found = rows(f"SELECT {', '.join(_COLUMNS)} FROM audit {sql}", *parameters)
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
+
+
+_CONDITIONS = {
+    "act": "act = %s",
+    "after": "id > %s",
+    "actor": "actor = %s",
+    "key_id": "key_id = %s",
+    "created_from": "at >= %s",
+    "created_to": "at < %s",
+}
