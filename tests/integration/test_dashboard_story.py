@@ -189,6 +189,19 @@ def test_from_a_sender_that_is_no_longer_allowed_it_is_not_sent_again(api: Api, 
     assert (refused.status, "MAIL_FROM" in refused.text) == (409, True)
 
 
+def test_what_was_erased_says_so_and_is_not_sent_again(api: Api, person: Person) -> None:
+    id = failed(api.ledger)
+    blank = "recipient = '', subject = '', message = '', html = NULL, mail = NULL, metadata = NULL, tags = NULL"
+    api.ledger.rows(f"UPDATE notifications SET {blank}, erased_at = now() WHERE id = %s RETURNING 1", id)
+
+    story = person.get(f"/notifications/{id}")
+
+    assert "Erased" in story.text
+    assert "/resend" not in story.html
+    assert person.get(f"/notifications/{id}/resend").status == 409
+    assert person.submit("/", {"once": "A" * 22}, to=f"/notifications/{id}/resend").status == 404
+
+
 @pytest.mark.parametrize("once", ["", "x", "A" * 23, "\x01" * 22])
 def test_a_form_that_is_not_whole_sends_nothing(api: Api, person: Person, once: str) -> None:
     assert person.submit(f"/notifications/{pending(api.ledger)}/resend", {"once": once}).status == 400
@@ -243,6 +256,10 @@ def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
     assert "Pending again: 5." in person.get("/failures").text
     assert {status(api.ledger, id) for id in mine} == {"pending"}
     assert status(api.ledger, elsewise) == "failed"
+    noted = api.ledger.rows(
+        "SELECT act, actor, (detail ->> 'count')::int FROM audit WHERE client_id = %s ORDER BY id", other
+    )
+    assert noted == [("notifications.retried", "key", count) for count in (2, 2, 1)]
     assert person.get("/failures/retry?reason=rejected").status == 400
 
 
