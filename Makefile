@@ -2,6 +2,7 @@
 # make test   the test suite, on servers of its own
 # make lint   style, types, layers
 # make bench  measurements
+# make docs   the documents as a site: build/site/index.html
 # make clean  remove what make made; data in .data stay
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ FOREIGN := DATABASE_URL REDIS_URL SMTP_URL EMAIL_USER EMAIL_PASS MAIL_FROM BIND 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench docs clean
 .DEFAULT_GOAL := run
 
 # exec, so that a signal for this recipe reaches notify itself.
@@ -30,8 +31,13 @@ lint: .venv/.installed-test
 bench: .venv/.installed-test
 	@exec $(BIN)/python -m benchmarks
 
+# A warning, a link that leads nowhere among them, is an error.
+docs: .venv/.installed-test
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --write-all -d build/doctrees docs build/site
+	@echo "build/site/index.html"
+
 clean:
-	rm -rf .venv .ruff_cache .mypy_cache .import_linter_cache *.egg-info build
+	rm -rf .venv .ruff_cache .mypy_cache .import_linter_cache *.egg-info build docs/reference
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed-run: setup.cfg pyproject.toml .venv/.made
@@ -40,7 +46,7 @@ clean:
 
 # What the tests need includes what a run needs.
 .venv/.installed-test: setup.cfg pyproject.toml .venv/.made
-	$(BIN)/python -m pip install --quiet -e ".[embedded,test]"
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing]"
 	@touch .venv/.installed-run $@
 
 # A stamp instead of the directory: an environment that was not finished is made again.

@@ -8,6 +8,7 @@ from typing import Any
 import lifeline
 import logs
 import settings
+import tracing
 from db import database, migrations
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -16,6 +17,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 try:
     _current = settings.load()
     _current.require("database_url", "redis_url")
+    tracing.check(_current)
 except settings.SettingsError as _error:
     settings.cannot_start(_error)
 
@@ -29,13 +31,13 @@ keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
 # Its default is one socket in the home directory, over which two instances would fight.
 control_socket_disable = True
-# Our own lines tell of each event; with `logconfig_dict` set, gunicorn would write a line per request too.
+# Our own lines tell of each event and each request.
 accesslog = None
+logger_class = "api.server.Logger"
 
 
 def on_starting(_server: Any) -> None:
     """Refuse to serve on a database that is away or has another schema."""
-    logs.configure(_current)
     if _current.exposed:
         log = logs.get("api")
         log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")

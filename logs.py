@@ -1,14 +1,15 @@
 """Structured logs: one line per event on stderr, JSON in production, readable on a terminal.
 
-Own events go through structlog; what libraries log through `logging` is rendered by the same
-processors. Never a message body, and never an address in clear at info level: see `masked`.
+Never a message body, a secret, or an address in clear: see redaction.py. What libraries log through
+`logging` comes out in the same form. A line is made and written here in one go: a chain of small
+processors costs three times as much, and a worker writes one for each mail.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
+import random
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -19,9 +20,16 @@ from typing import Any
 import orjson
 import structlog
 
+import redaction
+from redaction import masked
 from settings import Settings
 
+__all__ = ["Log", "begin", "bind", "configure", "get", "masked"]
+
 _context: ContextVar[Mapping[str, object]] = ContextVar("logged", default=MappingProxyType({}))
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+_STDERR = 2
+_SPREAD, _BITS = 2_654_435_761, 0xFFFFFFFF  # Knuth's: neighbouring ids land far from each other
 
 
 def begin(**context: object) -> None:
@@ -40,45 +48,125 @@ def bound(name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _in_context(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {**_context.get(), **event}
+class _Output:
+    """Where lines go, and which."""
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+        self.sample = 1.0
+        self.process = self.name = "python"
+        self.console: structlog.dev.ConsoleRenderer | None = structlog.dev.ConsoleRenderer(colors=False)
+        self.scrubber = redaction.Scrubber()
+        self.name_process()
+        os.register_at_fork(after_in_child=self.name_process)
+
+    def name_process(self) -> None:
+        self.process = f"{self.name}/{os.getpid()}"
+
+    def write(self, line: dict[str, Any], *, suspect: bool) -> None:
+        """One line. `suspect`: the words of others may be in it, and with them anything."""
+        try:
+            data = orjson.dumps(line, str, _OPTIONS)
+        except TypeError:  # A lone surrogate, or a number that JSON has no room for.
+            data = orjson.dumps({name: _fit(value) for name, value in line.items()}, None, _OPTIONS)
+        if suspect or b"@" in data:  # Of our own lines none has an address, unless somebody forgot.
+            data = self.scrubber.line(data)
+        if self.console is not None:
+            data = _readable(self.console, data)
+        try:
+            while data:
+                data = data[os.write(_STDERR, data) :]
+        except OSError:  # Nobody reads it. What a line tells of must go on all the same.
+            return
 
 
-def _timed(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return event
+_out = _Output()
 
 
-_SHARED: list[structlog.typing.Processor] = [_in_context, structlog.stdlib.add_log_level, _timed]
+class Log:
+    """The logger of one part of the system. Fields must not be called time, level, event, process or component."""
+
+    __slots__ = ("_component",)
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+
+    def debug(self, event: str, **fields: object) -> None:
+        if _out.level <= logging.DEBUG:
+            self._say("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        if _out.level <= logging.INFO:
+            self._say("info", event, fields)
+
+    def routine(self, event: str, key: int | None = None, **fields: object) -> None:
+        """As `info`, for what happens with every mail: of these LOG_SAMPLE are kept, and each says so.
+
+        Lines with the same `key` are kept together, or none of them; without one it is drawn.
+        """
+        if _out.level > logging.INFO:
+            return
+        if _out.sample < 1:
+            drawn = random.random() if key is None else (key * _SPREAD & _BITS) / _BITS  # noqa: S311 - no secret
+            if drawn >= _out.sample:
+                return
+            fields["sample"] = _out.sample
+        self._say("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        if _out.level <= logging.WARNING:
+            self._say("warning", event, fields, suspect=True)
+
+    def error(self, event: str, exc_info: BaseException | None = None, **fields: object) -> None:
+        if exc_info is not None:
+            fields["exception"] = redaction.traced(exc_info, whole=_out.level <= logging.DEBUG)
+        self._say("error", event, fields, suspect=True)
+
+    def exception(self, event: str, **fields: object) -> None:
+        """An error, with the traceback of the exception that is being handled."""
+        self.error(event, sys.exc_info()[1], **fields)
+
+    def _say(self, level: str, event: str, fields: Mapping[str, object], *, suspect: bool = False) -> None:
+        line = {
+            "time": datetime.now(UTC),
+            "level": level,
+            "event": event,
+            "process": _out.process,
+            "component": self._component,
+            **_context.get(),
+            **fields,
+        }
+        _out.write(line, suspect=suspect)
 
 
-def configure(settings: Settings) -> None:
+class _Libraries(logging.Handler):
+    """What libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        whole = _out.level <= logging.DEBUG
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "event": _said(record, whole=whole),
+            "process": _out.process,
+            "logger": record.name,
+            **_context.get(),
+        }
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = redaction.traced(record.exc_info[1], whole=whole)
+        _out.write(line, suspect=True)
+
+
+def configure(settings: Settings, process: str = "notify") -> None:
     """Send every log of this process to stderr at LOG_LEVEL in LOG_FORMAT. Safe to call again."""
-    level = getattr(logging, settings.log_level.upper())
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(2))
-    render: structlog.typing.Processor = _json_text if as_json else _CONSOLE
-    factory: Any = structlog.PrintLoggerFactory(sys.stderr)
-    own, buffer = render, getattr(sys.stderr, "buffer", None)
-    if as_json and buffer is not None:  # To print a line as text costs twice as much; Dramatiq's pipe takes no other.
-        own, factory = _json, structlog.BytesLoggerFactory(buffer)
-    structlog.configure(
-        processors=[*_SHARED, structlog.processors.format_exc_info, own],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=factory,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                render,
-            ],
-        )
-    )
-    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler], force=True)
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(_STDERR))
+    _out.level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    _out.sample = settings.log_sample
+    _out.console = None if as_json else structlog.dev.ConsoleRenderer(colors=os.isatty(_STDERR))
+    _out.scrubber = redaction.Scrubber(redaction.secrets(settings))
+    _out.name = process
+    _out.name_process()
+    logging.basicConfig(level=max(_out.level, logging.INFO), handlers=[_Libraries()], force=True)
     gunicorn = logging.getLogger("gunicorn.error")  # It brings a handler of its own.
     gunicorn.handlers.clear()
     gunicorn.propagate = True
@@ -86,28 +174,28 @@ def configure(settings: Settings) -> None:
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)
 
 
-def get(name: str) -> Any:
+def get(name: str) -> Log:
     """The logger of one part of the system; `name` stands in each of its lines as `component`."""
-    return structlog.get_logger(component=name)
+    return Log(name)
 
 
-def masked(address: str) -> str:
-    """An address for a log line: the same one gives the same mark, and nobody can read it back at a glance.
-
-    The domain stays, because deliverability problems are per domain.
-    """
-    address = address.lower()
-    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
-    _, at, domain = address.rpartition("@")
-    return f"{digest}@{domain}" if at else digest
+def _said(record: logging.LogRecord, *, whole: bool) -> str:
+    """A library's words; of an exception among them its type alone."""
+    if isinstance(record.args, tuple) and any(isinstance(arg, BaseException) for arg in record.args):
+        args = tuple(redaction.told(a, whole=whole) if isinstance(a, BaseException) else a for a in record.args)
+        return str(record.msg) % args
+    return record.getMessage()
 
 
-def _json(_logger: Any, _name: str, event: structlog.typing.EventDict) -> bytes:
-    return orjson.dumps(event, default=str)
+def _fit(value: object) -> object:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return ascii(value)
+    return value
 
 
-def _json_text(_logger: Any, _name: str, event: structlog.typing.EventDict) -> str:
-    return orjson.dumps(event, default=str).decode()
-
-
-_CONSOLE: structlog.typing.Processor = structlog.dev.ConsoleRenderer()
+def _readable(console: structlog.dev.ConsoleRenderer, line: bytes) -> bytes:
+    fields = orjson.loads(line)
+    fields["timestamp"] = fields.pop("time")
+    return f"{console(None, '', fields)}\n".encode("utf-8", "replace")

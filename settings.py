@@ -219,11 +219,13 @@ class Settings:
     login_rate: int = _between(1, 100_000, 30)
     live_interval: float = _between(0.1, 60, 2)
     live_viewers: int = _between(1, 100_000, 2_000)
-    failures_grouped: int = _between(1, 100_000, 5_000)
+    failures_grouped: int = _between(1, 100_000, 2_000)
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)
     db_lateness: float = _between(0.1, 60, 2)
+    migration_lock_timeout: float = _between(0.001, 10, 0.5)
+    migration_patience: float = _between(0, 86_400, 600)
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)
@@ -237,6 +239,9 @@ class Settings:
 
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
+    log_sample: float = _between(0, 1, 1)
+    tracing: str = _one_of("off", "on")
+    tracing_flush: float = _between(0, 60, 5)
 
     @property
     def smtp(self) -> SmtpServer:

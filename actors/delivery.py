@@ -98,7 +98,7 @@ class Delivery:
     def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
         """Returns the ids to be tried again by their delay in milliseconds."""
         begun = time.monotonic()
-        delays = _Delays(self._settings)
+        delays = Delays(self._settings)
         recording: deque[tuple[Settlement, Future[bool]]] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
         probed = False
@@ -137,7 +137,7 @@ class Delivery:
         silent = now - self.alive_at > self._settings.worker_timeout / 2
         return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
 
-    def _attempt(self, notification: Claimed, following: Claimed | None, delays: _Delays) -> Settlement:
+    def _attempt(self, notification: Claimed, following: Claimed | None, delays: Delays) -> Settlement:
         channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
@@ -176,7 +176,7 @@ class Delivery:
         down = attempt.outcome == "provider-down"
         self.breaker.heard(down=down, probe=probe, reason=f"{attempt.phase}: {attempt.text}" if down else "")
 
-    def _judge(self, notification: Claimed, attempt: Attempt, delays: _Delays) -> Settlement:
+    def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
         if is_gone(notification, attempt):
@@ -190,7 +190,7 @@ class Delivery:
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
 
-class _Delays(dict[tuple[str, int], int]):
+class Delays(dict[tuple[str, int], int]):
     """Milliseconds before the next attempt, by type and retries so far; drawn once a list: it stays together."""
 
     def __init__(self, current: settings.Settings) -> None:
@@ -226,7 +226,8 @@ def _report(settlement: Settlement, owned: bool) -> None:
     tallies.count(event)
     if attempt.outcome == "uncertain":
         tallies.count("uncertain")
-    log.info(
+    tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
+    tell(
         f"notification.{event}",
         id=settlement.id,
         outcome=attempt.outcome,

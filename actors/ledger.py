@@ -21,7 +21,7 @@ from db.records import Claimed, Settlement
 from settings import Settings
 
 T = TypeVar("T")
-_Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
+Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
 
 
@@ -40,7 +40,7 @@ class Ledger:
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
-        self._claims: Coalescer[_Wanted, list[Claimed]] = Coalescer(
+        self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
             "claim", self._claim, most=settings.claim_batch, waiting=waiting, rest=settings.coalesce_rest
         )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
@@ -97,7 +97,7 @@ class Ledger:
         for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
 
-    def _claim(self, lists: Sequence[_Wanted]) -> list[list[Claimed]]:
+    def _claim(self, lists: Sequence[Wanted]) -> list[list[Claimed]]:
         wanted: dict[int, int] = {}
         for asked in lists:
             number = next(self._numbers)

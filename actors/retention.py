@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import logs
-from db import audit, policy, retention
-from db.audit import Act, By
+from db import acts, audit, policy, retention
+from db.audit import By
 from db.database import Unavailable, connection, database
 from db.policy import Step
 from settings import Settings
@@ -72,13 +72,8 @@ class Retention(threading.Thread):
 
 def _tell(step: Step) -> None:
     if step.what == "dropped":
-        audit.note(By("worker", name=HOST), dropped_known(step))
+        audit.note(By("worker", name=HOST), acts.block_dropped(step))
     if step.what not in {"deleted", "forgotten"}:
         log.info(f"retention.{step.what}", block=step.block, rows=step.rows)
     elif step.rows:
         log.info(f"retention.{step.what}", rows=step.rows)
-
-
-def dropped_known(step: Step) -> Act:
-    """What the audit log says of a block that is gone."""
-    return Act("block.dropped", None, f"block {step.block}", {"rows": step.rows})

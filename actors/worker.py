@@ -12,6 +12,7 @@ from dramatiq.middleware import Middleware
 import lifeline
 import logs
 import settings
+import tracing
 from actors import hub
 from actors.breaker import Breaker
 from actors.broker import broker
@@ -38,12 +39,13 @@ class WorkerProcess(Middleware):
         # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
         sys.stderr = sys.__stderr__
         current = settings.load()
-        logs.configure(current)
+        logs.configure(current, "worker")
         try:
+            tracing.start(current, "worker")
             database.bind(current)
             migrations.check()
             database.database.close()
-            self._email = Email(current)
+            self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
             settings.cannot_start(error)
 
@@ -53,13 +55,14 @@ class WorkerProcess(Middleware):
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
-        self._ledger = Ledger(current, identity)
+        self._ledger = tracing.chosen(current, Ledger, "actors.traced:TracedLedger")(current, identity)
         breaker = Breaker(current, self._email.provider, identity)
-        self._callback = Callback(current)
+        self._callback = tracing.chosen(current, Callback, "actors.traced:TracedCallback")(current)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
         lifeline.collect_seldom()
         running.hub = hub.started(worker.worker_threads)
-        running.delivery = Delivery(current, identity, self._ledger, channels, breaker)
+        deliver = tracing.chosen(current, Delivery, "actors.traced:TracedDelivery")
+        running.delivery = deliver(current, identity, self._ledger, channels, breaker)
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         self._retention = Retention(current)
@@ -84,6 +87,7 @@ class WorkerProcess(Middleware):
         self._callback.close()
         self._ledger.close()
         self._upkeep.stop(settings.load().shutdown_grace)
+        tracing.stop(settings.load())
         log.info("worker.stopped")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logs
 import settings
+import tracing
 from api import problems
 from api.asgi import Application
 from api.audit import Audit
@@ -26,7 +27,7 @@ from api.notifications import Attempts, Events, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
-from api.requests import Lifespan, RequestId
+from api.requests import Access, Lifespan, RequestId
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
@@ -38,15 +39,25 @@ from db import database
 def create_app() -> Application:
     """What gunicorn serves; connects to nothing until the first request."""
     current = settings.load()
-    logs.configure(current)
+    logs.configure(current, "api")
     database.bind(current)
-    gateway = Gateway(current)
+    tracing.start(current, "api")
+    gateway = tracing.chosen(current, Gateway, "api.traced:TracedGateway")(current)
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
     authentication = Authentication(gateway)
-    middleware = [RequestId(), Lifespan(gateway, renderers), authentication, Door(gateway, authentication), limits]
-    app = Application(current, middleware=middleware)
+    app = Application(
+        current,
+        middleware=[
+            Access(),
+            tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            Lifespan(gateway, renderers),
+            authentication,
+            Door(gateway, authentication),
+            limits,
+        ],
+    )
     app.on_stop.append(gateway.watch.stop)
     problems.install(app)
     app.add_route("/api/notifications", Notifications(gateway, limits, templating))
@@ -69,10 +80,7 @@ def create_app() -> Application:
     app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
     app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
-    app.add_route("/api/erasures", Erasures(gateway))
-    app.add_route("/api/erasures/{id}", Erasure(gateway))
-    app.add_route("/api/export", Export(gateway))
-    app.add_route("/api/audit", Audit(gateway))
+    _add_data(app, gateway)
     app.add_route("/api/clients", Clients(gateway))
     app.add_route("/api/clients/{id}", Client(gateway, limits))
     app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
@@ -91,3 +99,10 @@ def create_app() -> Application:
     app.add_route("/openapi.json", OpenApi(current))
     routes.install(app, gateway, authentication, limits, templating)
     return app
+
+
+def _add_data(app: Application, gateway: Gateway) -> None:
+    app.add_route("/api/erasures", Erasures(gateway))
+    app.add_route("/api/erasures/{id}", Erasure(gateway))
+    app.add_route("/api/export", Export(gateway))
+    app.add_route("/api/audit", Audit(gateway))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from falcon.asgi import Request, Response
 
-from api import answers, pages
+from api import answers, documents, pages
 from api.auth import Caller, require
 from api.gateway import Gateway
 from api.pages import Wrong
@@ -29,14 +26,9 @@ class Audit:
         found = await self._gateway.read(audit.newest, owner, query.filters, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["id"])) if more else None
-        answers.write(resp, {"items": [represented(row) for row in page], "nextCursor": cursor})
+        answers.write(resp, {"items": [documents.act(row) for row in page], "nextCursor": cursor})
 
     on_head = on_get
-
-
-def represented(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as the API shows it."""
-    return answers.shown(row)
 
 
 def _before(raw: str) -> int:

@@ -5,7 +5,6 @@ A secret is in the answer that makes it, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -16,14 +15,15 @@ import logs
 from actors.channels.signature import new_secret
 from actors.channels.target import Target, Unfit
 from api.acts import by
-from api.answers import id_of, shown, unknown, write
+from api.answers import id_of, unknown, write
 from api.auth import require, with_live_key
 from api.bodies import read_json, read_nothing
+from api.documents import endpoint
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import callbacks
-from db.audit import Act, recorded
+from db import acts, callbacks
+from db.audit import recorded
 from db.callbacks import New, Row
 from db.models import FINAL
 from settings import Settings
@@ -47,7 +47,7 @@ class Callbacks:
         wanted = await _checked(req, self._schema, settings)
         description, events = wanted.get("description", ""), wanted.get("events", list(FINAL))
         new = New(caller.client_id, wanted["url"], description, events, new_secret())
-        doing = recorded(by(req), partial(_known, "callback.created", caller.client_id, list(wanted)), callbacks.create)
+        doing = recorded(by(req), partial(acts.callback, "created", caller.client_id, list(wanted)), callbacks.create)
         made = await self._gateway.read(doing, new, settings.callback_endpoints)
         if made is None:
             detail = f"There are {settings.callback_endpoints} endpoints already: delete one first."
@@ -55,11 +55,11 @@ class Callbacks:
         log.info("callback.created", endpoint=made["id"])
         resp.status = 201
         resp.set_header("Location", f"/api/callbacks/{made['id']}")
-        write(resp, {**represented(made), "secret": new.secret})
+        write(resp, {**endpoint(made), "secret": new.secret})
 
     async def on_get(self, req: Request, resp: Response) -> None:
         found = await self._gateway.read(callbacks.listed, require(req, "manage").client_id)
-        write(resp, {"items": [represented(row) for row in found]})
+        write(resp, {"items": [endpoint(row) for row in found]})
 
     on_head = on_get
 
@@ -72,31 +72,29 @@ class Callback:
         self._schema = Schema("callback_changes", gateway.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        write(resp, represented(await owned(self._gateway, req, id)))
+        write(resp, endpoint(await owned(self._gateway, req, id)))
 
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
         changes = await _checked(req, self._schema, self._gateway.settings)
-        doing = recorded(
-            by(req), partial(_known, "callback.changed", caller.client_id, list(changes)), callbacks.change
-        )
+        doing = recorded(by(req), partial(acts.callback, "changed", caller.client_id, list(changes)), callbacks.change)
         changed = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), changes)
         if changed is None:
             raise unknown(KIND)
         log.info("callback.changed", endpoint=changed["id"], fields=sorted(changes))
-        write(resp, represented(changed))
+        write(resp, endpoint(changed))
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        doing = recorded(by(req), partial(_known, "callback.deleted", caller.client_id, ()), callbacks.delete)
+        doing = recorded(by(req), partial(acts.callback, "deleted", caller.client_id, ()), callbacks.delete)
         deleted = await self._gateway.read(doing, caller.client_id, id_of(id, KIND))
         if deleted is None:
             raise unknown(KIND)
         log.info("callback.deleted", endpoint=deleted["id"])
-        write(resp, represented(deleted))
+        write(resp, endpoint(deleted))
 
 
 class Rotation:
@@ -109,12 +107,12 @@ class Rotation:
         caller, secret = with_live_key(require(req, "manage")), new_secret()
         await read_nothing(req, self._gateway.settings)
         overlap = self._gateway.settings.callback_overlap
-        doing = recorded(by(req), partial(_known, "callback.rotated", caller.client_id, ()), callbacks.rotate)
+        doing = recorded(by(req), partial(acts.callback, "rotated", caller.client_id, ()), callbacks.rotate)
         rotated = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
         if rotated is None:
             raise unknown(KIND)
         log.info("callback.rotated", endpoint=rotated["id"])
-        write(resp, {**represented(rotated), "secret": secret})
+        write(resp, {**endpoint(rotated), "secret": secret})
 
 
 async def owned(gateway: Gateway, req: Request, id: str) -> Row:
@@ -123,16 +121,6 @@ async def owned(gateway: Gateway, req: Request, id: str) -> Row:
     if row is None:
         raise unknown(KIND)
     return row
-
-
-def represented(row: Row) -> dict[str, Any]:
-    """An endpoint as the API shows it."""
-    return {**shown(row), "disabled": row["disabled_at"] is not None}
-
-
-def _known(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
-    """What the audit log says of it: which fields were given, and not what: a URL may hold a token."""
-    return Act(act, client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
 
 
 async def _checked(req: Request, schema: Schema, settings: Settings) -> dict[str, Any]:

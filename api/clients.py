@@ -19,8 +19,8 @@ from api.gateway import Gateway
 from api.limits import Limits
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import clients
-from db.audit import Act, recorded
+from db import acts, clients
+from db.audit import recorded
 
 log = logs.get("api")
 
@@ -48,7 +48,7 @@ class Clients:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         name = document.pop("name")
-        made = await self._gateway.read(recorded(by(req), made_known, clients.create), name, _limits(document))
+        made = await self._gateway.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
         if made is None:
             raise Problem(HTTPStatus.CONFLICT, "There is a client of this name: choose another one.")
         log.info("client.created", id=made.id)
@@ -94,27 +94,12 @@ class Client:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         what, disabled = sorted(document), document.pop("disabled", None)
-        doing = recorded(by(req), partial(changed_known, _limits(document), disabled), clients.change)
+        doing = recorded(by(req), partial(acts.client_changed, _limits(document), disabled), clients.change)
         changed = await self._gateway.read(doing, id_of(id, KIND), _limits(document), disabled)
         if changed is None:
             raise unknown(KIND)
         log.info("client.changed", id=changed.id, what=what)
         return changed
-
-
-def made_known(client: clients.Client | None) -> Act | None:
-    """What the audit log says of a new client."""
-    return Act("client.created", client.id, f"client {client.id}", {"name": client.name}) if client else None
-
-
-def changed_known(limits: Mapping[str, Any], disabled: bool | None, client: clients.Client | None) -> Act | None:
-    """What it says of one that may do more or less now. Senders are addresses: they are counted."""
-    if client is None:
-        return None
-    about = {name: value for name, value in limits.items() if name != "senders"}
-    about |= {"senders": len(limits["senders"])} if "senders" in limits else {}
-    about |= {} if disabled is None else {"disabled": disabled}
-    return Act("client.changed", client.id, f"client {client.id}", shown(about))
 
 
 def _limits(document: Mapping[str, Any]) -> dict[str, Any]:

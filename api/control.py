@@ -20,8 +20,8 @@ from api.problems import Problem, invalid
 from api.representation import KIND, notification
 from api.schemas import Schema
 from api.times import moment
-from db import failures, lifecycle, reports
-from db.audit import Act, recorded
+from db import acts, failures, lifecycle, reports
+from db.audit import recorded
 from db.reports import Position
 
 log = logs.get("api")
@@ -103,7 +103,8 @@ async def retry_all(
 ) -> list[Position]:
     """One step, on behalf of whom the request comes from: the places of those retried, in order."""
     caller: Caller = req.context.caller
-    doing = recorded(by(req), partial(_known, caller.client_id, sorted(filters)), lifecycle.redrive_all)
+    told = [_NAMES.get(name, name) for name in filters]
+    doing = recorded(by(req), partial(acts.retried, caller.client_id, told), lifecycle.redrive_all)
     moved = await gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
     log.info("notifications.redriven", count=len(moved))
     return moved
@@ -135,12 +136,6 @@ def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, detail)
 
 
-def _known(client_id: int, filters: list[str], moved: list[Position]) -> Act | None:
-    """What the audit log says of a step; by what it was filtered, and not for which values."""
-    about = {"count": len(moved), "filters": filters}
-    return Act("notifications.retried", client_id, None, about) if moved else None
-
-
 def _move(arrow: Callable[..., bool], id: int, caller: Caller, *arguments: Any) -> Moved:
     moved = arrow(id, caller.client_id, *arguments, key=caller.key_id, only_sandbox=caller.sandbox)
     return moved, reports.notification(id, caller.client_id)
@@ -167,3 +162,4 @@ _COLUMNS = {
     **{"failureReason": "failure_reason", "priority": "lane"},
     **{"createdFrom": "created_from", "createdTo": "created_to"},
 }
+_NAMES = {column: name for name, column in _COLUMNS.items()}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from falcon.asgi import Request, Response
 
 import logs
-from api import answers
+from api import answers, documents
 from api.acts import by
 from api.addresses import normalised
 from api.answers import id_of, unknown
@@ -47,7 +45,7 @@ class Erasures:
         if row is None:
             raise unknown(KIND)
         resp.set_header("Location", f"{PLACE}/{id}")
-        answers.write(resp, shown(row), HTTPStatus.ACCEPTED if row["done_at"] is None else HTTPStatus.OK)
+        answers.write(resp, documents.erasure(row), HTTPStatus.ACCEPTED if row["done_at"] is None else HTTPStatus.OK)
 
     async def _work(self, id: int, who: audit.By) -> None:
         """As much as ERASURE_WAIT allows."""
@@ -55,6 +53,7 @@ class Erasures:
         until = now() + settings.erasure_wait
         while now() < until and await self._gateway.read(erasures.step, id, settings.erasure_batch, who):
             pass
+        await self._gateway.read(erasures.give_back, id, 0)
 
 
 class Erasure:
@@ -68,13 +67,6 @@ class Erasure:
         row = await self._gateway.read(erasures.one, owner, id_of(id, KIND))
         if row is None:
             raise unknown(KIND)
-        answers.write(resp, shown(row))
+        answers.write(resp, documents.erasure(row))
 
     on_head = on_get
-
-
-def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An erasure as the API shows it."""
-    status = "done" if row["done_at"] else "erasing" if row["stopped_at"] else "stopping"
-    fields = answers.shown({name: value for name, value in row.items() if name != "client_id"})
-    return {"id": fields.pop("id"), "status": status, **fields}

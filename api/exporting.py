@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from api import callbacks, pages, suppressions, templates
+from api import documents, pages
 from api.answers import shown
-from api.audit import represented as audited
 from api.pages import Wrong
 from api.representation import notification
 from db import exports
-from db.audit import Act, mark
 from db.exports import Row, Wanted
 
 MEDIA = "application/x-ndjson"
@@ -63,13 +61,6 @@ def page(wanted: Wanted, at: Place, size: int) -> Page:
     return Page(lines, len(found), _following(wanted, at, found))
 
 
-def known(wanted: Wanted, *, resumed: bool) -> Act:
-    """What the audit log says of an export."""
-    about: dict[str, object] = {"recipient": mark(wanted.recipient)} if wanted.recipient else {}
-    about |= {"attachments": wanted.attachments, "resumed": resumed}
-    return Act("export.begun", wanted.client_id, None, about, "begun")
-
-
 def end(count: int) -> bytes:
     """The line by which one knows that nothing is missing."""
     return orjson.dumps({"kind": "end", "count": count}) + b"\n"
@@ -99,9 +90,9 @@ def _notification(row: Row) -> dict[str, Any]:
 _SHOWN: dict[str, Callable[[Row], dict[str, Any]]] = {
     "client": shown,
     "key": shown,
-    "callback": callbacks.represented,
-    "suppression": suppressions.represented,
-    "template": templates.represented,
-    "audit": audited,
+    "callback": documents.endpoint,
+    "suppression": documents.suppression,
+    "template": documents.template,
+    "audit": documents.act,
     "notification": _notification,
 }

@@ -18,7 +18,7 @@ from api.gateway import Gateway
 from api.pages import Wrong
 from api.problems import invalid
 from api.schemas import LONGEST_ADDRESS
-from db import audit
+from db import acts, audit
 from db.exports import Wanted
 
 log = logs.get("api")
@@ -35,7 +35,10 @@ class Export:
         given = pages.given(req.params, _PARSERS)
         wanted = Wanted(caller.client_id, given.get("recipient"), given.get("attachments", False))
         begun = await self._begun(given.get("after"), wanted)
-        await self._gateway.read(audit.note, by(req), exporting.known(wanted, resumed="after" in given))
+        told = acts.export_begun(
+            caller.client_id, wanted.recipient, attachments=wanted.attachments, resumed="after" in given
+        )
+        await self._gateway.read(audit.note, by(req), told)
         log.info("export.begun", attachments=wanted.attachments)
         resp.content_type = exporting.MEDIA
         resp.set_header("Cache-Control", "no-store")

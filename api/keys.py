@@ -22,8 +22,8 @@ from api.bodies import read_json
 from api.gateway import Gateway
 from api.problems import Problem, invalid
 from api.schemas import Schema
-from db import clients, keys, secrets
-from db.audit import Act, recorded
+from db import acts, clients, keys, secrets
+from db.audit import recorded
 from db.keys import Grant
 from db.keys import Key as Row
 from db.secrets import KeyText
@@ -54,7 +54,7 @@ class ClientKeys:
         _check_power(caller, client, frozenset(grant.scopes), sandbox=grant.sandbox)
         secret = secrets.new()
         made = await self._gateway.read(
-            recorded(by(req), made_known, keys.create), client, secrets.digest(secret), grant
+            recorded(by(req), acts.key_created, keys.create), client, secrets.digest(secret), grant
         )
         if made is None:
             raise await self._why_not(client)
@@ -97,7 +97,7 @@ class Key:
         found, caller = await _key(self._gateway, req, id)
         # A key that others rely on must not be ended by one that is weaker in kind.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
-        revoked = await self._gateway.read(recorded(by(req), revoked_known, keys.revoke), found.id)
+        revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
         if revoked is not None:
             log.info("key.revoked", id=found.id, of=found.client_id)
         return revoked or await self._gateway.read(keys.one, found.id) or found
@@ -124,31 +124,16 @@ class KeyRotation:
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.key_overlap)
         successor = await self._gateway.read(
-            recorded(by(req), partial(rotated_known, found.id), keys.rotate), found.id, secrets.digest(secret), overlap
+            recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate),
+            found.id,
+            secrets.digest(secret),
+            overlap,
         )
         if successor is None:
             detail = "This key is revoked, has expired, or was rotated before: make a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)
         log.info("key.rotated", id=found.id, successor=successor.id, of=found.client_id)
         return successor, secret
-
-
-def made_known(key: Row | None) -> Act | None:
-    """What the audit log says of a new key."""
-    if key is None:
-        return None
-    about = {"name": key.name, "scopes": key.scopes, "sandbox": key.sandbox}
-    return Act("key.created", key.client_id, f"key {key.id}", about)
-
-
-def revoked_known(key: Row | None) -> Act | None:
-    """What it says of one that ended."""
-    return Act("key.revoked", key.client_id, f"key {key.id}") if key else None
-
-
-def rotated_known(old: int, key: Row | None) -> Act | None:
-    """What it says of one that got a successor."""
-    return Act("key.rotated", key.client_id, f"key {old}", {"successor": key.id}) if key else None
 
 
 def _client(req: Request, raw: str) -> tuple[int, Caller]:

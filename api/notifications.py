@@ -175,4 +175,5 @@ class Events:
 
 def _log(stored: Stored) -> None:
     event = "notification.replayed" if stored.replayed else "notification.accepted"
-    log.info(event, id=stored.accepted.id, recipient=logs.masked(stored.draft.recipient))
+    id = stored.accepted.id
+    log.routine(event, id, id=id, recipient=logs.masked(stored.draft.recipient))

@@ -14,8 +14,8 @@ from api.auth import Caller, require, with_live_key
 from api.bodies import read_nothing
 from api.gateway import Gateway
 from api.problems import Problem
-from db import pauses
-from db.audit import Act, recorded
+from db import acts, pauses
+from db.audit import recorded
 from db.models import CHANNELS
 from db.pauses import Pause
 
@@ -45,13 +45,13 @@ class ClientPause:
     async def on_put(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        done = await self._gateway.read(recorded(by(req), _known, pauses.pause), "client", str(caller.client_id))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._gateway.settings)
-        done = await self._gateway.read(recorded(by(req), _known, pauses.resume), "client", str(caller.client_id))
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
 
@@ -64,13 +64,13 @@ class ChannelPause:
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        done = await self._gateway.read(recorded(by(req), _known, pauses.pause), "channel", channel)
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
         await read_nothing(req, self._gateway.settings)
-        done = await self._gateway.read(recorded(by(req), _known, pauses.resume), "channel", channel)
+        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
 
@@ -83,12 +83,6 @@ def _channel(type: str) -> str:
 def _said(pause: Pause) -> Pause:
     log.warning("pause.began" if pause.since else "pause.ended", kind=pause.kind, name=pause.name)
     return pause
-
-
-def _known(pause: Pause) -> Act:
-    """What the audit log says; a channel's concerns all clients."""
-    client = int(pause.name) if pause.kind == "client" else None
-    return Act("pause.began" if pause.since else "pause.ended", client, f"{pause.kind} {pause.name}")
 
 
 def _shown(pause: Pause, caller: Caller) -> dict[str, Any]:

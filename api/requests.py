@@ -1,8 +1,9 @@
-"""What every request gets: an id, which stands in its log lines and in its answer."""
+"""What every request gets: an id, which stands in its log lines and in its answer, and a line of its own."""
 
 from __future__ import annotations
 
 import re
+import time
 from random import getrandbits
 from typing import Any
 
@@ -12,7 +13,11 @@ import logs
 from api.gateway import Gateway
 from api.rendering.pool import Pool
 
+log = logs.get("api")
+
 HEADER = "X-Request-ID"
+# Asked every few seconds by supervisors and collectors; of no interest while all is well.
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}\Z")
 
 
@@ -24,6 +29,30 @@ class RequestId:
         request_id = given if given and _ACCEPTABLE.match(given) else _new()
         logs.begin(request_id=request_id)
         resp.set_header(HEADER, request_id)
+
+
+class Access:
+    """One line for each request, when its answer begins. The first middleware, so that it sees every answer.
+
+    The path is not in it, which may hold an address: the route is.
+    """
+
+    async def process_request(self, req: Request, _resp: Response) -> None:
+        req.context.began = time.perf_counter()
+
+    async def process_response(self, req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
+        status = resp.status_code
+        # What went wrong is in the log however little of the rest is.
+        tell = log.routine if status < 400 else log.info
+        if status < 400 and req.path in QUIET:
+            tell = log.debug
+        tell(
+            "request",
+            method=req.method,
+            route=req.uri_template,
+            status=status,
+            milliseconds=round((time.perf_counter() - req.context.began) * 1000, 1),
+        )
 
 
 def _new() -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
+import logs
 import settings
 from api.asgi import WHOLE
+
+# Seconds that a connection without a request has, at a stop, to bring the one that may be under way.
+LINGER = 1.0
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -19,6 +24,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._heard = False
         self.worker.connections.add(self)
         within = settings.load().head_timeout
         self._keepalive_handle = self.worker.loop.call_later(within, self._keepalive_timeout)
@@ -29,14 +35,31 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Any:
         scope = super()._build_http_scope(request, sockname, peername)
+        self._heard = True
         # Nearly every body comes with its head, and then needs no time limit.
         scope[WHOLE] = self._body_receiver._complete
         return scope
 
     def close_if_idle(self) -> None:
-        """Close unless a request is being served: the timer runs only while none is."""
-        if self._keepalive_handle is not None:
+        """Close unless a request is being served: the timer runs only while none is.
+
+        Who has just connected has a request on the way, and unlike one who comes again does not expect a close.
+        """
+        if self._keepalive_handle is None:
+            return
+        if self._heard:
             self._keepalive_timeout()
+        else:
+            self._keepalive_handle.cancel()
+            self._keepalive_handle = self.worker.loop.call_later(LINGER, self._keepalive_timeout)
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """gunicorn's own lines in the form of ours, from its first one on."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        logs.configure(settings.load(), "gunicorn")
 
 
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from falcon.asgi import Request, Response
 
 import logs
-from api import answers, pages
+from api import answers, documents, pages
 from api.acts import by
 from api.addresses import normalised
 from api.auth import require, with_live_key
@@ -20,8 +21,8 @@ from api.gateway import Gateway
 from api.pages import Wrong
 from api.problems import Problem, invalid
 from api.schemas import LONGEST_ADDRESS, Schema
-from db import audit, suppressions
-from db.audit import Act, recorded
+from db import acts, suppressions
+from db.audit import recorded
 from db.models import REASONS
 from db.suppressions import Entry, Position, TooMany
 
@@ -43,7 +44,7 @@ class Suppressions:
         row, new = await self.add(req, await read_json(req, self._gateway.settings))
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(row['address'], safe='@')}")
-        answers.write(resp, represented(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+        answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
 
     async def add(self, req: Request, document: Any) -> tuple[Mapping[str, Any], bool]:
         """The entry, and whether it is new; raises Problem."""
@@ -54,7 +55,7 @@ class Suppressions:
         most = self._gateway.settings.suppressions_limit
         try:
             doing = recorded(
-                by(req), lambda _: _known("suppression.added", caller.client_id, entry.address), suppressions.add
+                by(req), partial(acts.suppression_added, caller.client_id, entry.address), suppressions.add
             )
             row, new = await self._gateway.read(doing, caller.client_id, entry, most)
         except TooMany:
@@ -71,7 +72,8 @@ class Suppressions:
         page = found[: query.limit]
         more = len(found) > query.limit
         answers.write(
-            resp, {"items": [represented(row) for row in page], "nextCursor": cursor(page[-1]) if more else None}
+            resp,
+            {"items": [documents.suppression(row) for row in page], "nextCursor": cursor(page[-1]) if more else None},
         )
 
     on_head = on_get
@@ -88,7 +90,7 @@ class Suppression:
         row = await self._gateway.read(suppressions.find, caller.client_id, _address(address))
         if row is None:
             raise _unknown()
-        answers.write(resp, represented(row))
+        answers.write(resp, documents.suppression(row))
 
     on_head = on_get
 
@@ -102,17 +104,12 @@ class Suppression:
         meant = _address(address)
         doing = recorded(
             by(req),
-            lambda gone: _known("suppression.removed", caller.client_id, meant) if gone else None,
+            partial(acts.suppression_removed, caller.client_id, meant),
             suppressions.remove,
         )
         if not await self._gateway.read(doing, caller.client_id, meant):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))
-
-
-def _known(act: str, client_id: int, address: str) -> Act:
-    """What the audit log says: an address stands there as its mark."""
-    return Act(act, client_id, audit.mark(address))
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
@@ -121,15 +118,6 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         fault = {"pointer": "/expiresAt", "detail": "must be in the future, or left out for ever"}
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
     return Entry(normalised(document["address"]), document.get("reason", "manual"), document.get("source"), expires_at)
-
-
-def represented(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry as the API shows it."""
-    return {
-        **{name: row[name] for name in ("address", "reason", "source")},
-        "createdAt": row["created_at"],
-        "expiresAt": row["expires_at"],
-    }
 
 
 def _address(raw: str) -> str:

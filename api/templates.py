@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +10,7 @@ import orjson
 from falcon.asgi import Request, Response
 
 import logs
-from api import answers, pages
+from api import answers, documents, pages
 from api.acts import by
 from api.auth import require, with_live_key
 from api.bodies import read_json
@@ -20,8 +19,8 @@ from api.pages import Wrong
 from api.problems import Problem, invalid
 from api.schemas import TEMPLATE_NAME, Schema
 from api.templating import Templating
-from db import templates
-from db.audit import Act, recorded
+from db import acts, templates
+from db.audit import recorded
 from db.templates import Content
 
 log = logs.get("api")
@@ -64,7 +63,7 @@ class Template:
         await self._templating.check(caller.client_id, content)
         most = self._gateway.settings.template_versions_limit
         try:
-            doing = recorded(by(req), partial(_known, caller.client_id), templates.put)
+            doing = recorded(by(req), partial(acts.template_stored, caller.client_id), templates.put)
             row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
         except templates.TooMany:
             raise Problem(
@@ -74,21 +73,22 @@ class Template:
         if made:
             log.info("template.stored", template=name, version=row["version"])
             resp.set_header("Location", f"{PLACE}/{name}/versions/{row['version']}")
-        answers.write(resp, represented(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
+        answers.write(resp, documents.template(row), HTTPStatus.CREATED if made else HTTPStatus.OK)
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
         row = await self._gateway.read(templates.newest, caller.client_id, template_name(name))
         if row is None:
             raise unknown_template()
-        answers.write(resp, represented(row))
+        answers.write(resp, documents.template(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        gone = Act("template.deleted", caller.client_id, f"template {template_name(name)}")
-        doing = recorded(by(req), lambda deleted: gone if deleted else None, templates.delete)
+        doing = recorded(
+            by(req), partial(acts.template_deleted, caller.client_id, template_name(name)), templates.delete
+        )
         if not await self._gateway.read(doing, caller.client_id, name):
             raise unknown_template()
         self._templating.forget(caller.client_id, name)
@@ -120,7 +120,7 @@ class Versions:
         page = found[: query.limit]
         more = len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["version"])) if more else None
-        answers.write(resp, {"items": [represented(row) for row in page], "nextCursor": cursor})
+        answers.write(resp, {"items": [documents.template(row) for row in page], "nextCursor": cursor})
 
     on_head = on_get
 
@@ -140,7 +140,7 @@ class Version:
         row = await self._gateway.read(templates.version, caller.client_id, template_name(name), number)
         if row is None:
             raise unknown_template()
-        answers.write(resp, represented(row))
+        answers.write(resp, documents.template(row))
 
     on_head = on_get
 
@@ -166,17 +166,6 @@ class Preview:
         return await self._templating.preview(
             caller.client_id, template_name(name), document.get("version"), document.get("variables", {})
         )
-
-
-def represented(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A version as the API shows it."""
-    return {**{name: row[name] for name in ("name", "version", *Content._fields)}, "createdAt": row["created_at"]}
-
-
-def _known(client_id: int, put: tuple[Mapping[str, Any], bool]) -> Act | None:
-    """What the audit log says of a new version."""
-    row, made = put
-    return Act("template.stored", client_id, f"template {row['name']}", {"version": row["version"]}) if made else None
 
 
 def template_name(name: str) -> str:

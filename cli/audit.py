@@ -11,7 +11,7 @@ import click
 import orjson
 
 from api import pages
-from api.audit import represented
+from api.documents import act
 from cli import show, store
 from db import audit as table
 from db.database import connection
@@ -66,7 +66,7 @@ def audit(client: str | None, limit: int, follow: bool, as_json: bool, **filters
 def _say(found: Iterable[table.Row], *, as_json: bool, heading: bool = True) -> None:
     if as_json:
         for row in found:
-            click.echo(orjson.dumps(represented(row), option=orjson.OPT_UTC_Z).decode())
+            click.echo(orjson.dumps(act(row), option=orjson.OPT_UTC_Z).decode())
         return
     lines = show.table(map(_readable, found), COLUMNS).split("\n")
     for line in lines if heading else lines[1:]:

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from api.answers import shown
-from api.clients import changed_known, made_known
 from cli import operator, show, store
 from cli.failure import Refused
-from db import lifecycle
-from db.audit import Act, recorded
+from db import acts, lifecycle
+from db.audit import recorded
 from db.clients import Client, create, disable, enable, listed, update
 
 COLUMNS = {
@@ -72,7 +71,7 @@ def create_(name: str, as_json: bool, senders: tuple[str, ...], **limits: int | 
     wanted = _wanted(limits, senders)
     with store.opened() as chosen:
         store.checked("client", chosen, {"name": name, **shown(wanted)})
-        made = recorded(operator.by(), made_known, create)(name, wanted)
+        made = recorded(operator.by(), acts.client_created, create)(name, wanted)
     if made is None:
         raise Refused(f"There is a client {name!r} already")
     _say(made, as_json)
@@ -116,7 +115,7 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
     with store.opened() as chosen:
         found = store.client(name)
         store.checked("client_changes", chosen, shown(wanted))
-        changed = recorded(operator.by(), partial(changed_known, wanted, None), update)(found.id, wanted)
+        changed = recorded(operator.by(), partial(acts.client_changed, wanted, None), update)(found.id, wanted)
     _say(changed or found, as_json)
 
 
@@ -128,7 +127,7 @@ def disable_(name: str, as_json: bool, cancel: bool) -> None:
     """Switch the client NAME off: within a second none of its keys works, and nothing of it is sent."""
     with store.opened():
         found = store.client(name)
-        disabled = recorded(operator.by(), partial(changed_known, {}, True), disable)(found.id)
+        disabled = recorded(operator.by(), partial(acts.client_changed, {}, True), disable)(found.id)
         cancelled = _cancel(found) if cancel else 0
     _say(disabled or found, as_json)
     if cancel and not as_json:
@@ -142,20 +141,16 @@ def enable_(name: str, as_json: bool) -> None:
     """Switch the client NAME on again: its keys work, and what has waited is sent."""
     with store.opened():
         found = store.client(name)
-        enabled = recorded(operator.by(), partial(changed_known, {}, False), enable)(found.id)
+        enabled = recorded(operator.by(), partial(acts.client_changed, {}, False), enable)(found.id)
     _say(enabled or found, as_json)
 
 
 def _cancel(client: Client) -> int:
     """Step by step, so that no statement takes long; how many."""
-    cancelled, cancel = 0, recorded(operator.by(), partial(_known, client.id), lifecycle.cancel_all)
+    cancelled, cancel = 0, recorded(operator.by(), partial(acts.cancelled, client.id), lifecycle.cancel_all)
     while step := cancel(client.id, store.PAGE):
         cancelled += len(step)
     return cancelled
-
-
-def _known(client_id: int, cancelled: list[int]) -> Act | None:
-    return Act("notifications.cancelled", client_id, None, {"count": len(cancelled)}) if cancelled else None
 
 
 def _wanted(limits: dict[str, int | str | None], senders: tuple[str, ...]) -> dict[str, Any]:

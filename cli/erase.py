@@ -6,7 +6,7 @@ import click
 import orjson
 
 from api.addresses import address_fault, normalised
-from api.erasures import shown
+from api.documents import erasure as shown
 from cli import operator, show, store
 from cli.failure import Refused
 from db import erasing, erasures
@@ -58,6 +58,7 @@ def _erase(owner: Client, address: str, chosen: Settings, *, as_json: bool) -> N
     id = erasures.begin(owner.id, address, by)
     while erasures.step(id, chosen.erasure_batch, by):
         pass
+    erasures.give_back(id, 0)
     row = erasures.one(owner.id, id)
     if row is None:
         raise Refused(f"Erasure {id} is no longer there")

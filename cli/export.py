@@ -11,7 +11,7 @@ from api.addresses import address_fault, normalised
 from api.pages import Wrong
 from cli import operator, store
 from cli.failure import Refused
-from db import audit
+from db import acts, audit
 from db.exports import Wanted
 
 
@@ -35,7 +35,8 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
             at: exporting.Place | None = exporting.place(after, wanted) if after else exporting.first(wanted)
         except Wrong as why:
             raise Refused(f"--after: {why}") from None
-        audit.note(operator.by(), exporting.known(wanted, resumed=after is not None))
+        told = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
+        audit.note(operator.by(), told)
         count = 0
         while at is not None:
             page = exporting.page(wanted, at, chosen.export_page)

@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from api import pages
-from api.keys import made_known, revoked_known, rotated_known
 from cli import operator, show, store
 from cli.failure import Refused
+from db import acts, secrets
 from db import keys as table
-from db import secrets
 from db.audit import recorded
 from db.keys import SCOPES, Grant, Key
 from db.secrets import KeyText
@@ -59,7 +58,7 @@ def create(client: str, as_json: bool, expires_at: str | None, **given: Any) -> 
         # The scope admin is what the command line is for.
         store.checked("key", chosen, {"name": grant.name, "scopes": ["send"]})
         owner, secret = store.client(client), secrets.new()
-        made = recorded(operator.by(), made_known, table.create)(owner.id, secrets.digest(secret), grant)
+        made = recorded(operator.by(), acts.key_created, table.create)(owner.id, secrets.digest(secret), grant)
     if made is None:
         raise Refused("expires-at: must be in the future")
     _say_new(made, secret, as_json, f"Key {made.id} of the client {owner.name!r}. It is shown this once; keep it safe.")
@@ -96,7 +95,7 @@ def rotate(id: int, overlap: int | None, as_json: bool) -> None:
     secret = secrets.new()
     with store.opened() as chosen:
         seconds = chosen.key_overlap if overlap is None else overlap
-        made = recorded(operator.by(), partial(rotated_known, id), table.rotate)(id, secrets.digest(secret), seconds)
+        made = recorded(operator.by(), partial(acts.key_rotated, id), table.rotate)(id, secrets.digest(secret), seconds)
     if made is None:
         raise Refused(f"Key {id} is unknown, revoked, has expired, or was rotated before: see `notify keys list`")
     _say_new(made, secret, as_json, f"Key {made.id} takes the place of key {id}, which works for {seconds} s more.")
@@ -108,7 +107,7 @@ def rotate(id: int, overlap: int | None, as_json: bool) -> None:
 def revoke(id: int, as_json: bool) -> None:
     """Revoke key ID: within a second it works nowhere."""
     with store.opened():
-        revoked = recorded(operator.by(), revoked_known, table.revoke)(id) or table.one(id)
+        revoked = recorded(operator.by(), acts.key_revoked, table.revoke)(id) or table.one(id)
     if revoked is None:
         raise Refused(f"There is no key {id}: see `notify keys list`")
     if as_json:

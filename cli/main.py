@@ -34,6 +34,7 @@ COMMANDS = {
     "erase": "cli.erase:erase",
     "export": "cli.export:export",
     "audit": "cli.audit:audit",
+    "heartbeat": "cli.heartbeat:heartbeat",
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
 }

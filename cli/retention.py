@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 import click
 import orjson
 
-from actors.retention import dropped_known
 from cli import operator, show, store
-from db import audit, policy
+from db import acts, audit, policy
 from db import retention as table
 from db.policy import Step
 from settings import Settings
@@ -44,7 +43,7 @@ def retention(as_json: bool, dry_run: bool) -> None:
 def _noted(steps: Iterable[Step]) -> Iterator[Step]:
     for step in steps:
         if step.what == "dropped":
-            audit.note(operator.by(), dropped_known(step))
+            audit.note(operator.by(), acts.block_dropped(step))
         yield step
 
 

@@ -36,6 +36,7 @@ FIELDS = {
     "createdAt": "Created",
     "nextAttemptAt": "Next attempt",
     "finishedAt": "Finished",
+    "erasedAt": "Erased",
 }
 ATTEMPT = {
     "number": "#",

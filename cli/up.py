@@ -119,6 +119,7 @@ class System:
         return f"""
 The notification system is up. Ctrl-C stops it; the data stay in {self._root.path}
 
+  Look  {url}/
   API   {url}/api/notifications
   Mail  {self._where_mail_goes()}
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from db import lifecycle
+from db import lifecycle, suppressions
 from db.database import rows
 from db.models import FINAL
 
@@ -36,10 +36,10 @@ _COPIES = f"""(SELECT id, status FROM notifications
 _TO_STOP = "status = 'pending' OR status = 'processing' AND (expires_at IS NULL OR expires_at > now())"
 
 
-def stop(erasure: int, of: Of, most: int) -> int:
+def stop(erasure: int, of: Of, most: int, key: int | None = None) -> int:
     """Cancel up to `most`, end what is being sent with the attempt under way, take the address out of copies."""
     found = rows(f"SELECT id, status FROM {_MINE} WHERE {_TO_STOP} ORDER BY id LIMIT %s", *_mine(of), most)
-    cancelled = sum(lifecycle.cancel(id, of.client_id) for id, status in found if status == "pending")
+    cancelled = sum(lifecycle.cancel(id, of.client_id, key) for id, status in found if status == "pending")
     # No arrow of lifecycle.py: it stays what it is, and when it comes back it is too late for it.
     rows(
         "UPDATE notifications SET expires_at = least(expires_at, clock_timestamp())"
@@ -120,7 +120,7 @@ def left(of: Of) -> int:
 
 def hide_suppression(of: Of) -> bool:
     """Keep of the address on the suppression list its digest, which is as good; whether it is there."""
-    digest = "suppression_digest(%s, %s)"
+    digest = f"({suppressions.digest('%s', '%s::text')})"
     plain = (of.client_id, of.address)
     if rows("SELECT true FROM suppressions WHERE client_id = %s AND address = %s FOR UPDATE", *plain):
         rows(f"DELETE FROM suppressions WHERE client_id = %s AND address = {digest}", of.client_id, *plain)

@@ -43,7 +43,8 @@ def begin(client_id: int, address: str, by: By) -> int:
         made = rows(
             """
             INSERT INTO erasures (client_id, recipient, address, last_id, due_at)
-            SELECT %s, %s, %s, CASE WHEN is_called THEN last_value ELSE 0 END, now() + %s * interval '1 second' FROM notifications_id_seq
+            SELECT %s, %s, %s, CASE WHEN is_called THEN last_value ELSE 0 END, now() + %s * interval '1 second'
+            FROM notifications_id_seq
             ON CONFLICT (client_id, address) WHERE done_at IS NULL
             -- What came in since the first request is meant too, and may have to be stopped.
             DO UPDATE SET last_id = excluded.last_id, stopped_at = NULL, keys_after = ''
@@ -82,7 +83,7 @@ def step(id: int, most: int, by: By) -> bool:
         if work is None:
             return False
         # What was being sent may have come back to wait.
-        if erasing.stop(id, work.of, most):
+        if erasing.stop(id, work.of, most, by.key_id):
             return True
         if not work.stopped:
             rows("UPDATE erasures SET stopped_at = now() WHERE id = %s", id)

@@ -31,6 +31,7 @@ class Draft(NamedTuple):
     mailboxes: str | None = None
     tags: str | None = None  # a JSON array of strings
     metadata: str | None = None  # a JSON object of strings
+    trace: str | None = None  # the context that it was accepted in: see migrations/0016_traces.py
     # Of the attachments that `mail` lists, in the same order; in a table of their own.
     contents: tuple[bytes, ...] = ()
 
@@ -88,6 +89,7 @@ class Claimed(NamedTuple):
     sandbox: bool = False
     mail: dict[str, Any] | None = None
     callback_id: int | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from db.records import Draft
 
 
 def draft_of(id: int, client: int, *, only_sandbox: bool = False) -> Draft | None:
-    """What went in, with its attachments, to be sent now and without an end; None for an unknown one.
+    """What went in, with its attachments, to be sent now and without an end; None for an unknown or an erased one.
 
     Of attachments whose content is gone by now there are fewer `contents` than its `mail` lists.
     """
     found = rows(
         f"SELECT {AS_DRAFTED} FROM notifications AS n"
-        " WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL AND (n.sandbox OR NOT %s)",
+        " WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL AND (n.sandbox OR NOT %s)"
+        " AND n.erased_at IS NULL",
         *(id, client, only_sandbox),
     )
     return Draft(*found[0])._replace(send_at=None, expires_at=None, contents=stored(id)) if found else None

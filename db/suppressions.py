@@ -19,8 +19,6 @@ _COLUMNS = ("address", "reason", "source", "created_at", "expires_at")
 _SELECTED = ", ".join(_COLUMNS)
 # Asked once a statement, whatever its rows: where nobody was erased no digest is made.
 _ANY_ERASED = "(SELECT EXISTS (SELECT FROM suppressions WHERE erased))"
-# The entry of an address, which may be its digest. Parameters: client, address, client, address.
-_OF_ADDRESS = "client_id = %s AND address IN (%s, suppression_digest(%s, %s))"
 
 
 class Entry(NamedTuple):
@@ -41,17 +39,24 @@ class Position(NamedTuple):
 
 def listed(row: str) -> str:
     """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    written = digest(f"{row}.client_id", f"{row}.recipient")
     # Asks for a few keys: LIMIT keeps the planner from reading the list.
     return f"""LATERAL (
             SELECT CASE WHEN s.erased THEN 'a recipient' ELSE s.address END || ' is on the suppression list: '
                    || s.reason AS error FROM suppressions AS s
             WHERE s.client_id = {row}.client_id AND (s.expires_at IS NULL OR s.expires_at > now())
-                  AND s.address = ANY(CASE WHEN {_ANY_ERASED}
-                                      THEN also_erased({row}.client_id, {row}.recipient, {row}.mailboxes)
-                                      WHEN {row}.mailboxes IS NULL THEN ARRAY[{row}.recipient]
+                  AND s.address = ANY(CASE WHEN {row}.mailboxes IS NULL
+                                      THEN CASE WHEN {_ANY_ERASED} THEN ARRAY[{row}.recipient, {written}]
+                                                ELSE ARRAY[{row}.recipient] END
+                                      WHEN {_ANY_ERASED} THEN also_erased({row}.client_id, {row}.mailboxes)
                                       ELSE ARRAY(SELECT jsonb_array_elements_text({row}.mailboxes)) END)
             LIMIT 1
         ) AS listed"""
+
+
+def digest(client_id: str, address: str) -> str:
+    """As SQL: what the list keeps of an address that was erased. The client is in it, so that lists do not compare."""
+    return f"'sha256:' || encode(sha256(convert_to({client_id}::text || ':' || {address}, 'UTF8')), 'hex')"
 
 
 def recipient(row: str) -> str:
@@ -166,6 +171,8 @@ def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
+# The entry of an address, which may be its digest. Parameters: client, address, client, address.
+_OF_ADDRESS = f"client_id = %s AND address IN (%s, {digest('%s', '%s::text')})"
 _CONDITIONS = {
     "reason": "reason = %s",
     "created_from": "created_at >= %s",

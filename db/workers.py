@@ -90,3 +90,16 @@ def crew(worker_timeout: float) -> Crew:
         for lane, rung_at in bells.items():
             ages[lane] = max(ages.get(lane, 0.0), now - rung_at)
     return Crew(sum(threads for threads, _, _ in live), ages)
+
+
+def reporting(host: str, worker_timeout: float) -> dict[int, bool]:
+    """By pid, whether a worker process of a machine was seen within `worker_timeout` seconds.
+
+    Those that ended without a word are among them: a pid may be in use again.
+    """
+    found = rows(
+        "SELECT pid, max(seen_at) > now() - %s * interval '1 second' FROM workers WHERE host = %s GROUP BY pid",
+        worker_timeout,
+        host,
+    )
+    return dict(found)

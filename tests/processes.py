@@ -16,18 +16,18 @@ ROOT = Path(__file__).parent.parent
 
 
 class Group:
-    """A command and whatever it starts. stdout and stderr go to `log`."""
+    """A command and whatever it starts, in the project's directory or another one. stdout and stderr go to `log`."""
 
     started: list[Group] = []  # noqa: RUF012 - every group of this run, for the check at its end
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path, root: Path = ROOT) -> None:
         program = str(Path(sys.executable).parent / command[0])
         self.command, self.log = list(command), log
         with log.open("ab") as out:
             self._leader = subprocess.Popen(
                 # Should the tests be killed, the kernel stops what they started.
                 [*leash.prefix(leash.MYSELF, signal.SIGTERM), program, *command[1:]],
-                cwd=ROOT,
+                cwd=root,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,

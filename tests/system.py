@@ -11,7 +11,7 @@ from typing import Any
 from tests.client import Client
 from tests.eventually import eventually
 from tests.ledger import Ledger
-from tests.processes import Group
+from tests.processes import ROOT, Group
 
 # From the caller only what a program needs to run at all: none of its settings may leak in.
 INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
@@ -43,6 +43,7 @@ class System:
         self, directory: Path, *, database_url: str, redis_url: str, smtp_url: str, **settings: object
     ) -> None:
         self.directory = directory
+        self.root = ROOT  # where the code is that it runs
         self.port = free_port()
         self.environ = {name: os.environ[name] for name in INHERITED if name in os.environ} | QUICK
         self.environ |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SMTP_URL": smtp_url}
@@ -102,7 +103,7 @@ class System:
 
     def _start(self, name: str, command: list[str], settings: dict[str, object]) -> Group:
         environ = self.environ | {key.upper(): str(value) for key, value in settings.items()}
-        return Group(command, environ, self.directory / f"{name}.log")
+        return Group(command, environ, self.directory / f"{name}.log", self.root)
 
     def _is_ready(self) -> bool:
         try:

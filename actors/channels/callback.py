@@ -100,7 +100,11 @@ class Callback:
             raise Deferred("another worker has taken this over", phase="request")
         body = notification.message.encode()
         signed = headers(f"msg_{notification.id}", endpoint.now, body, endpoint.secrets)
-        return post(Request(target, addresses, _HEADERS | signed, body, until), self._context)
+        return post(Request(target, addresses, self._headers() | signed, body, until), self._context)
+
+    def _headers(self) -> dict[str, str]:
+        """What each request has, beside its signature."""
+        return _HEADERS
 
     def _judge(self, id: int, answer: Answer) -> Receipt:
         text = printable(f"{answer.status} {answer.reason} {answer.body.decode('utf-8', 'replace')}")

@@ -104,8 +104,11 @@ class Email:
             connection.close()  # Another mail was introduced, and not sent.
         if connection is None or not connection.usable():
             self.hang_up()
-            connection = kept.connection = hub.outside(lambda: Connection.open(self._settings))
+            connection = kept.connection = self._open()
         return connection
+
+    def _open(self) -> Connection:
+        return hub.outside(lambda: Connection.open(self._settings))
 
 
 def _invite(

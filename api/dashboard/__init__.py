@@ -30,6 +30,7 @@ SECTIONS = frozenset(
     {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
     | {"switch", "templates"}
 )
+_NAMED = SECTIONS - {""}
 # What can be had without one.
 OPEN = frozenset({"login", "static"})
 
@@ -41,4 +42,4 @@ def section(path: str) -> str:
 
 def serves(path: str) -> bool:
     """Whether a path is that of a page, and not of the API."""
-    return section(path) in SECTIONS
+    return path == "/" or section(path) in _NAMED

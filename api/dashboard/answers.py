@@ -1,18 +1,14 @@
-"""What every answer of a page has: its headers, a line in the log; and Problems as people read them."""
+"""What every answer of a page has: its headers; and Problems as people read them."""
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 
 import orjson
 from falcon.asgi import Request, Response
 
-import logs
 from api import problems
 from api.dashboard import page
-
-log = logs.get("dashboard")
 
 POLICY = "; ".join(
     (
@@ -35,7 +31,6 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-_QUIET = ("/static/", "/live")
 
 
 def finish(req: Request, resp: Response) -> None:
@@ -45,11 +40,6 @@ def finish(req: Request, resp: Response) -> None:
     for name, value in _HEADERS.items():
         if resp.get_header(name) is None:
             resp.set_header(name, value)
-    if not req.path.startswith(_QUIET):
-        took = round((time.perf_counter() - req.context.began) * 1000, 1)
-        # The route and not the path: what stands in a query, or for a name in a path, may be an address.
-        route = req.uri_template or "none"
-        log.info("page.answered", method=req.method, route=route, status=resp.status_code, milliseconds=took)
 
 
 def again(req: Request, resp: Response) -> None:
@@ -60,6 +50,8 @@ def again(req: Request, resp: Response) -> None:
 def _explain(req: Request, resp: Response) -> None:
     """A problem document as a page."""
     told = orjson.loads(resp.data or b"{}")
+    if req.uri_template is None and resp.status_code == HTTPStatus.NOT_FOUND:
+        told["detail"] = "There is no page at this address."
     resp.data = None
     status = HTTPStatus(resp.status_code)
     page.show(req, resp, "problem.html", title=status.phrase, status=status.value, problem=told)

@@ -61,18 +61,18 @@ class Client:
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._limits, self._api = gateway, limits, ApiClient(gateway, limits)
 
-    async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        client = await one(self._gateway, req, id)
-        show(req, resp, "client.html", **await self._shown(client), problem=None, given=_given(client))
+    async def on_get(self, req: Request, resp: Response, client: str) -> None:
+        found = await one(self._gateway, req, client)
+        show(req, resp, "client.html", **await self._shown(found), problem=None, given=_given(found))
 
     on_head = on_get
 
-    async def on_post(self, req: Request, resp: Response, id: str) -> None:
-        client, form = await one(self._gateway, req, id), req.context.form
+    async def on_post(self, req: Request, resp: Response, client: str) -> None:
+        found, form = await one(self._gateway, req, client), req.context.form
         try:
-            changed = await self._api.change(req, id, _document(form))
+            changed = await self._api.change(req, client, _document(form))
         except Problem as problem:
-            refused(req, resp, "client.html", problem, **await self._shown(client), given=dict(form))
+            refused(req, resp, "client.html", problem, **await self._shown(found), given=dict(form))
             return
         done(req, resp, f"/clients/{changed.id}", "client-changed")
 
@@ -86,15 +86,15 @@ class Disabling:
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._api = gateway, ApiClient(gateway, limits)
 
-    async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        show(req, resp, "client_disable.html", client=await one(self._gateway, req, id))
+    async def on_get(self, req: Request, resp: Response, client: str) -> None:
+        show(req, resp, "client_disable.html", client=await one(self._gateway, req, client))
 
     on_head = on_get
 
-    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+    async def on_post(self, req: Request, resp: Response, client: str) -> None:
         require(req, "admin")
         wanted = req.context.form.get("disabled") == "true"
-        changed = await self._api.change(req, id, {"disabled": wanted})
+        changed = await self._api.change(req, client, {"disabled": wanted})
         done(req, resp, f"/clients/{changed.id}", "client-disabled" if wanted else "client-enabled")
 
 

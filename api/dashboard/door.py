@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -14,7 +14,7 @@ from falcon.asgi import Request, Response
 import logs
 from api import dashboard
 from api.auth import ANYBODY, Authentication
-from api.dashboard import answers, forms
+from api.dashboard import answers, forms, page
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.gateway import Gateway
 from api.problems import Problem
@@ -42,14 +42,17 @@ class Door:
             "sessions", _look_up, most=self._settings.accept_batch, waiting=self._settings.key_waiting
         )
 
+    async def process_startup(self, _scope: Any, _event: Any) -> None:
+        asyncio.get_running_loop().run_in_executor(None, page.warm)
+
     async def process_request(self, req: Request, resp: Response) -> None:
         if not dashboard.serves(req.path):
             return
-        req.context.began = time.perf_counter()
         if self._settings.auth == "off":
             self._check_host(req)
         secret = req.cookies.get(SESSION, "")
-        req.context.visitor = visitor = await self._visitor(secret)
+        public = dashboard.section(req.path) == "static"  # For which nobody need be looked up.
+        req.context.visitor = visitor = None if public else await self._visitor(secret)
         if visitor is None and dashboard.section(req.path) not in dashboard.OPEN:
             _send_to_login(req, resp)
             return
@@ -88,7 +91,7 @@ class Door:
         """A name that leads here though it is not ours is somebody's who wants to read along (DNS rebinding)."""
         host = req.host.strip("[]").lower()
         ours = urlsplit(self._settings.public_url).hostname
-        if self._settings.local and not (host == ours or host.endswith("localhost") or _is_address(host)):
+        if self._settings.local and host != ours and not _is_here(host):
             detail = "Without keys pages are shown only at localhost, at an IP address and at PUBLIC_URL's host."
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, detail)
 
@@ -111,7 +114,10 @@ def _send_to_login(req: Request, resp: Response) -> None:
     resp.location = "/login" if req.path == "/" else f"/login?next={quote(req.path)}"
 
 
-def _is_address(host: str) -> bool:
+def _is_here(host: str) -> bool:
+    """Whether it is an address, or a name that is always this machine's (RFC 6761, 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
         ip_address(host)
     except ValueError:

@@ -76,7 +76,9 @@ class Failures:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller, among = require(req, "read"), self._gateway.settings.failures_grouped
-        groups = await self._gateway.read(failures.grouped, caller.client_id, among, GROUPS)
+        groups = await self._gateway.read(
+            failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox
+        )
         looked = sum(group.number for group in groups)
         told = [(group, Kind.of(group)) for group in groups]
         show(req, resp, "failures.html", groups=told, looked=looked, among=among, most=GROUPS)

@@ -43,6 +43,7 @@ class Live:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
+        self._sampler.check_room()
         await self._sampler.now()
         resp.content_type = "text/event-stream"
         resp.set_header("X-Accel-Buffering", "no")  # or nginx keeps them until there are many

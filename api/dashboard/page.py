@@ -26,8 +26,12 @@ _pages = Environment(
 )
 _pages.globals |= {"static": static, "is_at": nav.is_at, "choices": phrases.choices}
 _pages.filters |= phrases.FILTERS
-for _name in _pages.list_templates():  # To compile one takes too long for the event loop.
-    _pages.get_template(_name)
+
+
+def warm() -> None:
+    """Compile all templates; for a thread, because it takes too long for the event loop."""
+    for name in _pages.list_templates():
+        _pages.get_template(name)
 
 
 def show(req: Request, resp: Response, template: str, /, **values: Any) -> None:

@@ -40,6 +40,8 @@ class Resend:
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "send")
         row = control.own(await self._gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)
+        if row["erased_at"] is not None:
+            raise control.in_this_state(row, "sent again", row["status"])
         show(req, resp, "resend.html", row=row, once=secrets.token_urlsafe(16))
 
     on_head = on_get

@@ -47,18 +47,15 @@ class Sampler:
         """How things are, or were less than LIVE_INTERVAL ago; raises Unavailable."""
         if self.history and time.monotonic() - self._taken < self._interval:
             return self.history[-1]
-        if self._taking is None:
-            self._taking = asyncio.create_task(self._take())
-            self._taking.add_done_callback(lambda _: setattr(self, "_taking", None))
-        return await asyncio.shield(self._taking)
+        return await self._fresh()
 
-    async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
-        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer.
-
-        Raises Full where LIVE_VIEWERS look already.
-        """
+    def check_room(self) -> None:
+        """Raise Full where LIVE_VIEWERS look already."""
         if len(self._lookers) >= self._gateway.settings.live_viewers:
             raise Full("live")
+
+    async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
+        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer."""
         place = object()
         self._lookers[place] = looker
         leaving = asyncio.ensure_future(looker.left())
@@ -103,12 +100,24 @@ class Sampler:
 
     async def _tried(self) -> Sample | None:
         try:
-            return await self._take()
+            return await self._fresh()
         except (Unavailable, Full):
             return None
         except Exception:
             log.exception("sampler.failed")
             return None
+
+    async def _fresh(self) -> Sample:
+        """One that is being taken now, for whoever wants it."""
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take())
+            self._taking.add_done_callback(self._took)
+        return await asyncio.shield(self._taking)
+
+    def _took(self, taking: asyncio.Task[Sample]) -> None:
+        self._taking = None
+        if not taking.cancelled():
+            taking.exception()  # Whoever wanted it has been told, or has gone.
 
     async def _take(self) -> Sample:
         # A rate over a long pause would say nothing of now.

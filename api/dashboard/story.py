@@ -73,7 +73,7 @@ def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str
 
 
 def _acts(row: Row, caller: Caller) -> list[str]:
-    """What this caller can do to it now; a key for tests nothing to what goes out."""
-    if caller.sandbox and not row["sandbox"]:
+    """What this caller can do to it now; nothing to what was erased, a key for tests nothing to what goes out."""
+    if row["erased_at"] is not None or (caller.sandbox and not row["sandbox"]):
         return []
     return [act for act, scope, state in _ACTS if scope in caller.scopes and state in (None, row["status"])]

@@ -1,19 +1,8 @@
 """Data's end: erasure by recipient, suppressions without their addresses, and what operators did."""
 
-from typing import Any
+from db.migrations.steps import Index, Statement
 
-SQL = """
--- Since when nothing of its content is there: its row tells when, how often and with what end.
-ALTER TABLE notifications ADD COLUMN erased_at timestamptz,
-    -- What is erased is never sent again.
-    ADD CHECK (erased_at IS NULL OR status IN ('sent', 'failed', 'cancelled'));
-
--- For an erasure: who is written otherwise than the suppression list has them, or gets copies. Few; else nothing.
-CREATE INDEX notifications_mailboxes ON notifications USING gin (mailboxes jsonb_path_ops)
-    WHERE mailboxes IS NOT NULL;
--- For an erasure: the callbacks that tell of a notification.
-CREATE INDEX notifications_subject ON notifications (subject_id) WHERE subject_id IS NOT NULL;
-
+TABLES = """
 CREATE TABLE erasures (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     client_id  bigint NOT NULL,
@@ -44,20 +33,14 @@ CREATE TABLE erasures (
 CREATE UNIQUE INDEX erasures_unfinished ON erasures (client_id, address) WHERE done_at IS NULL;
 CREATE INDEX erasures_due ON erasures (due_at) WHERE done_at IS NULL;
 
--- Of an address that was erased the list keeps this: it is compared, and never shown as what it was.
-CREATE FUNCTION suppression_digest(client_id bigint, address text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT 'sha256:' || encode(sha256(convert_to(client_id || ':' || address, 'UTF8')), 'hex')
-$$;
--- The addresses that a notification is for, each as it is and as its digest.
-CREATE FUNCTION also_erased(client_id bigint, recipient text, mailboxes jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT array_agg(address) || array_agg(suppression_digest(client_id, address))
-    FROM jsonb_array_elements_text(coalesce(mailboxes, jsonb_build_array(recipient))) AS address
+-- Of an address that was erased the list keeps its digest: see db/suppressions.py. The addresses of a mail with copies,
+-- each as it is and as its digest: a function, since a query here would turn the planner from the primary key.
+CREATE FUNCTION also_erased(client_id bigint, mailboxes jsonb) RETURNS text[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(address)
+           || array_agg('sha256:' || encode(sha256(convert_to(client_id::text || ':' || address, 'UTF8')), 'hex'))
+    FROM jsonb_array_elements_text(mailboxes) AS address
 $$;
 ALTER TABLE suppressions ADD COLUMN erased boolean NOT NULL DEFAULT false;
--- For accept and claim: whether there is any such, which is asked once a statement.
-CREATE INDEX suppressions_erased ON suppressions (client_id) WHERE erased;
-
 -- What operators and programs did that is not about one notification: that stands in events.
 CREATE TABLE audit (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -95,6 +78,23 @@ CREATE TRIGGER keep_audit BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE 
 CREATE TRIGGER keep_all_audit BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION keep_audit();
 """
 
-
-def up(_migrator: Any, db: Any) -> None:
-    db.execute_sql(SQL)
+STEPS = (
+    # Since when nothing of its content is there: its row tells when, how often and with what end. What is erased is
+    # never sent again.
+    Statement(
+        "ALTER TABLE notifications ADD COLUMN erased_at timestamptz, ADD CONSTRAINT notifications_erased"
+        " CHECK (erased_at IS NULL OR status IN ('sent', 'failed', 'cancelled')) NOT VALID"
+    ),
+    Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_erased"),
+    # For an erasure: who is written otherwise than the suppression list has them, or gets copies. Few; else nothing.
+    Index(
+        "notifications_mailboxes",
+        "notifications",
+        "USING gin (mailboxes jsonb_path_ops) WHERE mailboxes IS NOT NULL",
+    ),
+    # For an erasure: the callbacks that tell of a notification.
+    Index("notifications_subject", "notifications", "(subject_id) WHERE subject_id IS NOT NULL"),
+    Statement(TABLES),
+    # For accept and claim: whether there is any such, which is asked once a statement.
+    Index("suppressions_erased", "suppressions", "(client_id) WHERE erased"),
+)

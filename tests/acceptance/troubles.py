@@ -13,7 +13,7 @@ from tests.eventually import eventually
 from tests.system import System
 
 POISON = "poison@recipient.example"  # kills the workers of tests.acceptance.poisoned
-HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'notification-system'"
+HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'notification-system%'"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,15 @@ def chromium() -> Iterator[Browser]:
 def opened(chromium: Browser) -> Iterator[Open]:
     """Opens a URL in a browser of its own: `opened(url, color_scheme="dark", **PHONE)`.
 
-    Fails in the end if the console has said an error, or a policy has stopped something.
+    Fails in the end if the console has said an error, or a policy has stopped something; `blocked` are
+    words of those that a test wants to see stopped.
     """
     contexts: list[BrowserContext] = []
     said: list[str] = []
+    foreseen: list[str] = []
 
-    def open_(url: str, **options: Any) -> Page:
+    def open_(url: str, blocked: Sequence[str] = (), **options: Any) -> Page:
+        foreseen.extend(blocked)
         contexts.append(context := chromium.new_context(**options))
         context.set_default_timeout(10_000)
         page = context.new_page()
@@ -56,7 +59,7 @@ def opened(chromium: Browser) -> Iterator[Open]:
     yield open_
     for context in contexts:
         context.close()
-    assert not said
+    assert not [text for text in said if not any(word in text for word in foreseen)]
 
 
 def faults(page: Page) -> list[str]:

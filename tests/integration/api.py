@@ -35,8 +35,8 @@ class Api(System):
 
     @property
     def events(self) -> list[str]:
-        """The lines of the log that are JSON; gunicorn's first one comes too early for that."""
-        return [line for line in self.log.splitlines() if line.startswith("{")]
+        """The lines of the log."""
+        return self.log.splitlines()
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient)
         "createdAt": accepted.json["createdAt"],
         "nextAttemptAt": accepted.json["createdAt"],
         "finishedAt": None,
+        "erasedAt": None,
         **NO_MAIL,
     }
 
@@ -201,7 +202,9 @@ def test_the_log_tells_of_each_notification_by_id_and_never_who_gets_what(api: A
     )
     api.client.post(NOTIFICATIONS, {"type": "hush-type", "recipient": "other private@", "hush-field": 1})
 
-    [line] = [event for event in map(json.loads, api.events) if event.get("request_id") == request_id]
+    line, request = [event for event in map(json.loads, api.events) if event.get("request_id") == request_id]
     assert (line["event"], line["id"]) == ("notification.accepted", accepted.json["id"])
-    assert line["recipient"].endswith("@example.com")
+    assert (request["event"], request["method"], request["status"]) == ("request", "POST", 201)
+    assert request["route"] == "/api/notifications"
+    assert line["recipient"].startswith("example.com#")
     assert not [word for word in ("private", "hush") if word in api.log]

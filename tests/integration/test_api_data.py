@@ -65,6 +65,8 @@ def test_an_erasure_cancels_erases_and_says_how_much(api: Api, shop: CheckedClie
     assert [item["erasedAt"] is None for item in shop.get(NOTIFICATIONS).json["items"]] == [True, False, False]
     assert shop.get(NOTIFICATIONS, recipient="ann@example.com").json["items"] == []
     assert "ann@" not in api.log.lower()
+    [_, cancelled] = shop.get(f"{NOTIFICATIONS}/{ids[0]}/events").json["items"]
+    assert (cancelled["event"], cancelled["detail"]) == ("cancelled", {"keyId": int(shop.key.split("_")[2])})
 
 
 def test_what_is_being_sent_is_left_to_the_workers(api: Api, shop: CheckedClient) -> None:
@@ -281,7 +283,7 @@ def test_what_an_admin_does_is_recorded_for_the_client_it_concerns(api: Api, sho
     )
     assert changed.status == 200
     found = [r for r in admin.get(AUDIT).json["items"] if r["clientId"] == made]
-    assert [(r["act"], r["detail"]) for r in found][0] == (
+    assert (found[0]["act"], found[0]["detail"]) == (
         "client.changed",
         {"rateLimit": 5, "senders": 1, "disabled": True},
     )

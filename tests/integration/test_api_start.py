@@ -30,7 +30,10 @@ FAULTS = {
     "a broken database url": ({"database_url": "postgresql://u:hunter2%zz@h/d"}, "DATABASE_URL"),
     "a broken redis url": ({"redis_url": "redis://:hunter2@h:port/0"}, "REDIS_URL"),
     "not migrated": ({"database_url": "{server}/postgres"}, "run `notify migrate`"),
-    "a newer schema": ({"database_url": "{newer}"}, "which this version does not know: deploy a newer one"),
+    "a newer schema": (
+        {"database_url": "{newer}"},
+        "9999_later_after, which took away what this version may need, and which",
+    ),
     "no port": ({"bind": "127.0.0.1"}, "BIND is '127.0.0.1': give host:port"),
     "half a key": ({"auth": "optional"}, "AUTH is 'optional': give one of required, off"),
     "no number": ({"body_limit": "1MB"}, "BODY_LIMIT is '1MB': give a number from "),
@@ -50,7 +53,7 @@ def refusals(
 ) -> Iterator[dict[str, Refusal]]:
     """What each fault leads to, tried all at the same time."""
     with databases.new() as url:
-        Ledger(url).rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later', now()) RETURNING 1")
+        Ledger(url).rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later_after', now()) RETURNING 1")
         places = {"{newer}": url, "{server}/nope": postgres_server.url_of("nope")}
         places["{server}/postgres"] = postgres_server.url_of("postgres")
         system = System(

@@ -61,3 +61,13 @@ def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_ur
         assert client.get("/healthz").status == 200
     assert api.api is not None
     assert api.api.stop(within=10) == 0
+
+
+def test_who_had_just_connected_is_answered_by_a_process_that_stops(api: Api) -> None:
+    assert api.api is not None
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connected:
+        api.api.ask()
+        eventually(lambda: "Worker shutting down" in api.log)
+        connected.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert connected.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert api.api.stop(within=GRACE + 5) == 0

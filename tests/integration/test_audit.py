@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from peewee import DatabaseError
 
+from actors.retention import Retention
 from db import audit, clients, keys, pauses
 from db.audit import Act, By
-from db.database import database, rows
+from db.database import rows
+from settings import Settings
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -92,9 +95,20 @@ def test_retention_alone_takes_what_is_old_and_nothing_else() -> None:
     assert audit.forget(5 * DAY, 100) == 1
     assert acts() == ["new"]
     assert audit.forget(2 * DAY, 100) == 0
-    with database.atomic(), pytest.raises(DatabaseError, match="append-only"):
-        rows("SELECT set_config('notify.audit_kept', '60', true)")
+    # Nor does it take what is younger than it says itself.
+    rows("SELECT set_config('notify.audit_kept', '60', false)")
+    with pytest.raises(DatabaseError, match="append-only"):
         rows("DELETE FROM audit")
+    rows("RESET notify.audit_kept")
+
+
+def test_a_worker_s_turn_of_retention_forgets_what_is_old_and_keeps_all_where_it_is_told_so(store: Settings) -> None:
+    for days in (500, 5):
+        noted(f"{days} days ago", days_ago=days)
+    for kept, left in ((0, 2), (400 * DAY, 1)):
+        rows("UPDATE retention_turns SET due_at = now()")
+        Retention(replace(store, audit_kept=kept)).turn()
+        assert len(acts()) == left
 
 
 def test_records_are_found_by_whom_they_concern_and_by_what_they_say() -> None:

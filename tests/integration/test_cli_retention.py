@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner, Result
 
+from actors.retention import Retention
 from cli.main import notify
+from db import audit
 from db.database import bind, connection, database, rows
 from settings import Settings
 from tests.environment import configured
@@ -80,3 +83,14 @@ def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:
         rows("DELETE FROM schema_migration WHERE name = '0013_blocks'")
     result = run(retention_sent=DAY)
     assert (result.exit_code, "run `notify migrate`" in result.stderr) == (1, True)
+
+
+def test_a_block_that_is_dropped_is_recorded_with_whose_doing_it_was(run: Run, own_store: Settings) -> None:
+    full_block()
+    Retention(replace(own_store, retention_sent=DAY)).turn()
+    full_block()
+    run(retention_sent=DAY)
+    mine, workers = audit.newest(None, {"act": "block.dropped"}, None, 9)
+    assert (mine["actor"], workers["actor"]) == ("cli", "worker")
+    assert (workers["client_id"], workers["target"], workers["detail"]) == (None, "block 0", {"rows": 20})
+    assert workers["name"]

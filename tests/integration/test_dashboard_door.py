@@ -256,7 +256,13 @@ def test_without_keys_only_names_of_this_machine_lead_in(module_database_url: st
     with running(
         module_database_url, redis_server.url, public_url="https://ours.example", unsubscribe_secret="x" * 32
     ) as open_:
-        for host, status in (("evil.example", 421), ("localhost:1", 200), ("[::1]:80", 200), ("ours.example", 200)):
+        for host, status in (
+            ("evil.example", 421),
+            ("evillocalhost", 421),
+            ("localhost:1", 200),
+            ("[::1]:80", 200),
+            ("ours.example", 200),
+        ):
             assert Person(open_.port).get("/", Host=host).status == status
         person = Person(open_.port)
         assert person.submit("/switch", {"client": 1}).status == 303

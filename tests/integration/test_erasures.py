@@ -383,4 +383,4 @@ def test_no_piece_reads_more_than_what_it_is_about() -> None:
         values = erasing._mine(of) if sql is erasing._MINE else erasing._copied(of)
         plan = "\n".join(line for (line,) in rows(f"EXPLAIN SELECT id FROM {sql}", *values))
         assert "Seq Scan" not in plan
-        assert "mailboxes_idx" in plan, plan
+        assert "notifications_mailboxes" in plan, plan

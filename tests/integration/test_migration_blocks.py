@@ -34,10 +34,10 @@ def before(postgres_server: Postgres) -> Iterator[None]:
         with configured(database_url=postgres_server.url_of("without_blocks")) as settings:
             bind(settings)
             with connection():
-                runner = Runner(database, str(Path(migrations.__file__).parent))
+                runner = _runner()
                 runner.up("0012_switches")
                 for later in [m for m in runner.status() if m.name > "0013_blocks"]:
-                    runner._run(later.name, later.load(), "up")
+                    migrations._run(runner, later.name, later.load(), migrations.LIMITS)
                 yield
             database.close()
     finally:
@@ -45,8 +45,12 @@ def before(postgres_server: Postgres) -> Iterator[None]:
         admin.close()
 
 
+def _runner() -> Runner:
+    return Runner(database, str(Path(migrations.__file__).parent))
+
+
 def migrated() -> None:
-    assert migrations.migrate() == ["0013_blocks"]
+    assert list(_runner().up()) == ["0013_blocks"]
     database.connect(reuse_if_open=True)
 
 

@@ -23,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 OURS = ("api", "worker", "migrate")
 VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
+MONITORING = ("prometheus", "grafana")
+# Read where the metrics are served; harmless where they are not.
+OF_METRICS = {"METRICS_BIND", "METRICS_TOKEN"}
 FILLED = {"POSTGRES_PASSWORD": "0a1b2c", "SMTP_URL": "smtp://u:p@mail.example:587", "MAIL_FROM": "Shop <a@example.com>"}
 
 
@@ -127,7 +130,7 @@ def test_the_health_check_asks_for_what_the_api_serves() -> None:
 @pytest.mark.parametrize("service", OURS)
 def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
     environment = compose()["services"][service]["environment"]
-    assert set(environment) <= {field.name.upper() for field in fields(settings.Settings)}
+    assert set(environment) <= {field.name.upper() for field in fields(settings.Settings)} | OF_METRICS
     assert all(isinstance(value, str) for value in environment.values())
     read = settings.read(environment)
     read.require("database_url", "redis_url")
@@ -142,9 +145,52 @@ def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:
     assert any(fnmatch(".env", line) for line in (DOCKER / ".gitignore").read_text().splitlines())
 
 
-def test_only_the_api_is_published_and_only_on_this_machine() -> None:
+def test_what_is_published_is_published_on_this_machine_only() -> None:
     published = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
-    assert published == {"api": ["127.0.0.1:8000:8000"]}
+    assert published == {
+        "api": ["127.0.0.1:8000:8000"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+def test_monitoring_comes_only_when_it_is_asked_for() -> None:
+    services = compose()["services"]
+    assert {name for name, service in services.items() if "profiles" in service} == set(MONITORING)
+    assert all(services[name]["profiles"] == ["monitoring"] for name in MONITORING)
+    for name in MONITORING:
+        assert re.fullmatch(r"(prom|grafana)/\w+:v?\d+\.\d+\.\d+", services[name]["image"])
+        assert "no-new-privileges:true" in services[name]["security_opt"]
+
+
+def test_prometheus_asks_the_api_and_every_worker_with_the_token() -> None:
+    prometheus = compose()["services"]["prometheus"]
+    config = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
+    api, worker = config["scrape_configs"]
+    services = compose()["services"]
+    [target] = api["static_configs"][0]["targets"]
+    assert target == f"api:{services['api']['environment']['BIND'].rpartition(':')[2]}"
+    [names] = worker["dns_sd_configs"]
+    assert (names["names"], names["port"]) == (["worker"], 9191)
+    assert "METRICS_BIND" in services["worker"]["environment"]
+    [token] = prometheus["configs"]
+    assert {job["authorization"]["credentials_file"] for job in (api, worker)} == {token["target"]}
+    assert token["source"] in compose()["configs"]
+    assert config["rule_files"] == ["alerts.yml"]
+    assert "--config.file=/etc/prometheus/prometheus.yml" in prometheus["command"]
+    assert "./prometheus:/etc/prometheus:ro" in prometheus["volumes"]
+
+
+def test_grafana_finds_prometheus_and_the_dashboards() -> None:
+    grafana = compose()["services"]["grafana"]
+    provisioning = DOCKER / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "notifications.yaml").read_text())["providers"]
+    mounts = dict(volume.split(":")[1::-1] for volume in grafana["volumes"])
+    assert mounts["/etc/grafana/provisioning"] == "./grafana/provisioning"
+    assert mounts[provider["options"]["path"]] == "./grafana"
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -189,8 +235,10 @@ def test_redis_keeps_what_it_has() -> None:
 
 def test_data_are_in_volumes_that_are_declared() -> None:
     services = compose()["services"]
-    mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    sources = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    mounted = {source for source in sources if not source.startswith("./")}
     assert mounted == set(compose()["volumes"])
+    assert all((DOCKER / source).is_dir() for source in sources - mounted)
     # Where the image keeps its data since version 18.
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
     assert services["redis"]["volumes"] == ["redis:/data"]

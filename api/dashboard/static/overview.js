@@ -3,6 +3,7 @@
 (() => {
   const KEPT = 150; // as many samples as the server keeps
   const SERIES = [["Accepted", "--blue"], ["Sent", "--green"], ["Retried", "--amber"], ["Failed", "--red"]];
+  const FILLED = new Set(["Sent", "Oldest due"]);
   const live = document.getElementById("live");
   const now = document.getElementById("now");
   const frame = document.getElementById("charts");
@@ -19,7 +20,7 @@
       padding: [8, 24, 0, 0],
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
       axes: [{ ...axis, values: (_, ticks) => ticks.map(clock), space: 90, size: 24 }, { ...axis, size: 46 }],
-      series: [{}, ...series.map(([label, name]) => ({ label, stroke: colour(name), width: 1.75, points: { show: false } }))],
+      series: [{}, ...series.map(([label, name]) => ({ label, stroke: colour(name), width: 1.75, points: { show: false }, fill: FILLED.has(label) ? colour(name) + "18" : undefined }))],
     };
   }
 

@@ -1,0 +1,107 @@
+"""What the audit log says of each act: what it was done to, and never content, secrets or addresses.
+
+For `audit.recorded`: each makes a record of what the act has returned, or none where nothing was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from db.audit import Act, mark
+from db.clients import Client
+from db.keys import Key
+from db.pauses import Pause
+from db.policy import Step
+
+Row = Mapping[str, Any]
+
+
+def key_created(key: Key | None) -> Act | None:
+    """A new key, and what it may do."""
+    if key is None:
+        return None
+    about = {"name": key.name, "scopes": key.scopes, "sandbox": key.sandbox}
+    return Act("key.created", key.client_id, f"key {key.id}", about)
+
+
+def key_revoked(key: Key | None) -> Act | None:
+    """A key that works no more."""
+    return Act("key.revoked", key.client_id, f"key {key.id}") if key else None
+
+
+def key_rotated(old: int, key: Key | None) -> Act | None:
+    """A key that has a successor."""
+    return Act("key.rotated", key.client_id, f"key {old}", {"successor": key.id}) if key else None
+
+
+def client_created(client: Client | None) -> Act | None:
+    """A new client."""
+    return Act("client.created", client.id, f"client {client.id}", {"name": client.name}) if client else None
+
+
+def client_changed(limits: Row, disabled: bool | None, client: Client | None) -> Act | None:
+    """A client that may do more or less now. Its senders are addresses: they are counted."""
+    if client is None:
+        return None
+    about = {_NAMES[name]: value for name, value in limits.items() if name in _NAMES}
+    about |= {"senders": len(limits["senders"])} if "senders" in limits else {}
+    about |= {} if disabled is None else {"disabled": disabled}
+    return Act("client.changed", client.id, f"client {client.id}", about)
+
+
+def paused(pause: Pause) -> Act:
+    """A pause that began or ended; a channel's concerns all clients."""
+    client = int(pause.name) if pause.kind == "client" else None
+    return Act("pause.began" if pause.since else "pause.ended", client, f"{pause.kind} {pause.name}")
+
+
+def template_stored(client_id: int, put: tuple[Row, bool]) -> Act | None:
+    """A new version of a template."""
+    row, made = put
+    return Act("template.stored", client_id, f"template {row['name']}", {"version": row["version"]}) if made else None
+
+
+def template_deleted(client_id: int, name: str, deleted: bool) -> Act | None:
+    """A template with all its versions."""
+    return Act("template.deleted", client_id, f"template {name}") if deleted else None
+
+
+def suppression_added(client_id: int, address: str, _added: object) -> Act:
+    """An address that a person has put on the list."""
+    return Act("suppression.added", client_id, mark(address))
+
+
+def suppression_removed(client_id: int, address: str, removed: bool) -> Act | None:
+    """An address to which is sent again."""
+    return Act("suppression.removed", client_id, mark(address)) if removed else None
+
+
+def callback(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
+    """What was done to an endpoint: which fields were given, and not what: a URL may hold a token."""
+    return Act(f"callback.{act}", client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
+
+
+def retried(client_id: int, filters: Collection[str], moved: Sequence[object]) -> Act | None:
+    """A step of a retry of many: by what they were filtered, and not for which values."""
+    about = {"count": len(moved), "filters": sorted(filters)}
+    return Act("notifications.retried", client_id, None, about) if moved else None
+
+
+def cancelled(client_id: int, ids: Sequence[int]) -> Act | None:
+    """A step of cancelling all of a client."""
+    return Act("notifications.cancelled", client_id, None, {"count": len(ids)}) if ids else None
+
+
+def export_begun(client_id: int, recipient: str | None, *, attachments: bool, resumed: bool) -> Act:
+    """An export, of all or of one recipient."""
+    about = {"recipient": mark(recipient)} if recipient else {}
+    return Act("export.begun", client_id, None, {**about, "attachments": attachments, "resumed": resumed}, "begun")
+
+
+def block_dropped(step: Step) -> Act:
+    """A block that was past its time."""
+    return Act("block.dropped", None, f"block {step.block}", {"rows": step.rows})
+
+
+_NAMES = {"rate_limit": "rateLimit", "daily_quota": "dailyQuota", "pending_limit": "pendingLimit"}

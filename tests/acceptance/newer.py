@@ -1,0 +1,15 @@
+"""Workers of a version to come: `dramatiq tests.acceptance.newer`. They know the migrations in NEWER_MIGRATIONS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from db import database, migrations
+
+migrations.DIRECTORY = Path(os.environ["NEWER_MIGRATIONS"])
+database.KNOWN = max(path.name[:4] for path in migrations.DIRECTORY.glob("[0-9]*.py"))
+
+from actors import broker  # noqa: E402
+
+__all__ = ["broker"]  # Where Dramatiq looks for it.

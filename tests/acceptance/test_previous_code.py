@@ -1,0 +1,94 @@
+"""The code as it was before the last migration, taken from git, on the schema of today."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playhouse.migrations import Migration
+
+from cli.servers.valkey import Valkey
+from db.migrations import DIRECTORY
+from db.migrations.phases import number
+from tests.acceptance.world import World
+from tests.ledger import Ledger, Tally
+from tests.migration_rules import EXEMPT
+from tests.processes import ROOT
+from tests.smtp import SmtpServer
+from tests.system import System
+
+MIGRATIONS = DIRECTORY.relative_to(ROOT)
+
+
+def git(*arguments: str) -> bytes:
+    """What git says; skips the test where it says nothing useful."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
+    except FileNotFoundError:
+        pytest.skip("git is not installed")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"not a clone with history: git {arguments[0]}: {error.stderr.decode().strip()}")
+
+
+def names(commit: str) -> set[str]:
+    """The migrations of a commit."""
+    listed = git("ls-tree", "--name-only", commit, f"{MIGRATIONS}/").decode().split()
+    return {Path(path).stem for path in listed if Path(path).name[:1].isdigit()}
+
+
+def last_without(newest: set[str]) -> str | None:
+    """The last commit that lacks some migrations of today, and has none that was renumbered since."""
+    for commit in git("log", "--format=%P", "--", str(MIGRATIONS)).decode().split():
+        known = names(commit)
+        if known < newest and max(map(number, known)) >= EXEMPT:
+            return commit
+    return None
+
+
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was before the last migration came in."""
+    if git("rev-parse", "--is-shallow-repository").strip() != b"false":
+        pytest.skip("a shallow clone: git has no older code")
+    commit = last_without({m.name for m in Migration.load_directory(str(DIRECTORY))})
+    if commit is None:
+        pytest.skip(f"git has no code that lacks a migration and has those up to {EXEMPT:04}, which the rules exempt")
+    directory = tmp_path_factory.mktemp("previous")
+    with tarfile.open(fileobj=io.BytesIO(git("archive", commit))) as archive:
+        archive.extractall(directory, filter="data")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def world(
+    previous: Path,
+    module_database_url: str,
+    redis_server: Valkey,
+    mail_server: SmtpServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[World]:
+    """The API and workers of then, and workers of today."""
+    if not (previous / MIGRATIONS / "phases.py").exists():
+        # That version refuses whatever it does not know, be it harmless.
+        known = [m.name for m in Migration.load_directory(str(previous / MIGRATIONS))]
+        forget = "DELETE FROM schema_migration WHERE name <> ALL(%s) RETURNING 1"
+        Ledger(module_database_url).rows(forget, known)
+    logs = tmp_path_factory.mktemp("logs")
+    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
+    system.root = previous
+    try:
+        system.start_api()
+        system.start_workers()
+        yield World(system, mail_server)
+    finally:
+        system.stop()
+
+
+def test_the_code_before_the_last_migration_works_on_its_schema(world: World) -> None:
+    accepted = world.post(100)
+    assert world.tally(accepted) == Tally.perfect(100)
+    assert world.system.client.get("/readyz").json["checks"]["migrations"] == "ok"

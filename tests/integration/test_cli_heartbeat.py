@@ -1,0 +1,95 @@
+"""`notify heartbeat`, as a probe of a container asks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import notify
+from db import workers
+from db.database import bind, database, rows
+from db.workers import Heartbeat
+from settings import Settings
+from tests.environment import configured
+
+pytestmark = pytest.mark.usefixtures("store")
+Run = Callable[..., Result]
+SILENT = "UPDATE workers SET seen_at = now() - interval '31 seconds'"
+
+
+@pytest.fixture
+def run(store: Settings) -> Run:
+    """The command with these settings; this thread's connection is open again afterwards."""
+
+    def heartbeat(*words: str, **values: object) -> Result:
+        database.close()
+        with configured(**{"database_url": store.database_url, **values}):
+            result = CliRunner().invoke(notify, ["heartbeat", *words])
+        bind(store)
+        database.connect(reuse_if_open=True)
+        return result
+
+    return heartbeat
+
+
+@pytest.fixture
+def ended() -> int:
+    """The pid of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def report(pid: int, host: str = "") -> None:
+    workers.seen(Heartbeat(uuid4(), host or socket.gethostname(), pid, 8), 30)
+
+
+def test_workers_that_were_seen_are_well(run: Run) -> None:
+    report(os.getpid())
+    result = run()
+    assert (result.exit_code, result.stdout) == (0, "1 worker processes were seen within 30 seconds\n")
+
+
+def test_a_process_that_was_not_seen_is_not_well_though_others_are(run: Run) -> None:
+    report(os.getppid())
+    rows(SILENT)
+    report(os.getpid())
+    result = run()
+    assert (result.exit_code, result.stderr) == (1, f"Error: Not seen for 30 seconds: process {os.getppid()}\n")
+    assert run(worker_timeout=60).exit_code == 0
+
+
+def test_a_pid_that_another_worker_had_before_is_judged_by_the_latest(run: Run) -> None:
+    report(os.getpid())
+    rows(SILENT)
+    report(os.getpid())
+    assert run().exit_code == 0
+
+
+def test_workers_that_ended_and_those_elsewhere_do_not_count(run: Run, ended: int) -> None:
+    report(ended)
+    rows(SILENT)
+    report(os.getpid(), host="elsewhere")
+    result = run()
+    assert (result.exit_code, "has reported and runs" in result.stderr) == (1, True)
+    report(os.getpid())
+    assert run().exit_code == 0
+
+
+def test_where_the_database_does_not_answer_nobody_is_accused(run: Run) -> None:
+    result = run("--json", database_url="postgresql://u:hunter2@127.0.0.1:9/d")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"database": "unavailable"})
+    assert "hunter2" not in run(database_url="postgresql://u:hunter2@127.0.0.1:9/d").output
+
+
+def test_scripts_get_every_process(run: Run) -> None:
+    report(os.getpid())
+    assert json.loads(run("--json").stdout) == {"database": "ok", "workers": {str(os.getpid()): True}}

@@ -1,0 +1,326 @@
+"""One trace from the POST to the callback: who is whose parent, what is carried, and what no span tells."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+import pytest
+from falcon import testing
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+
+import telemetry
+from actors.breaker import Breaker
+from actors.channels import Channel
+from actors.channels.sandbox import Sandbox
+from actors.delivery import Again
+from actors.lanes import LANES, Lane
+from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
+from api.app import create_app
+from api.traced import TracedGateway
+from db import callbacks, lifecycle
+from db.callbacks import New
+from db.database import database, rows
+from db.models import CALLBACK
+from settings import Settings
+from tests.client import NOTIFICATIONS
+from tests.environment import configured
+from tests.eventually import eventually
+from tests.hooks import Hooks, status
+from tests.integration.calling import SECRET
+from tests.integration.rows import GRACE, draft
+from tests.smtp import Reply, SmtpServer
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+ASKED = f"00-{TRACE}-{SPAN}-01"
+PRIVATE = {"recipient": "jane.private@example.com", "subject": "private-subject", "message": "private-message"}
+
+Post = Callable[..., Any]
+
+
+class Spans:
+    """What was made since the test began."""
+
+    def __init__(self, exporter: InMemorySpanExporter) -> None:
+        self._exporter = exporter
+
+    @property
+    def all(self) -> tuple[ReadableSpan, ...]:
+        return tuple(self._exporter.get_finished_spans())
+
+    def named(self, name: str) -> list[ReadableSpan]:
+        return [span for span in self.all if span.name == name]
+
+    def one(self, name: str) -> ReadableSpan:
+        """The only one of this name."""
+        eventually(lambda: self.named(name), saying=lambda: [span.name for span in self.all])
+        [span] = self.named(name)
+        return span
+
+    def children(self, parent: ReadableSpan) -> list[str]:
+        return [s.name for s in self.all if s.parent and s.parent.span_id == _id(parent)]
+
+
+def _id(span: ReadableSpan) -> int:
+    return span.get_span_context().span_id  # type: ignore[union-attr]
+
+
+def _trace(span: ReadableSpan) -> str:
+    return f"{span.get_span_context().trace_id:032x}"  # type: ignore[union-attr]
+
+
+def child(of: ReadableSpan, span: ReadableSpan) -> bool:
+    return span.parent is not None and span.parent.span_id == _id(of) and _trace(span) == _trace(of)
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry.use(provider)
+    yield Spans(exporter)
+    provider.shutdown()
+
+
+@pytest.fixture
+def tracing(bound: Settings, store: Settings, redis_url: str) -> Iterator[Settings]:
+    with configured(tracing="on", auth="off", database_url=bound.database_url) as settings:
+        yield settings
+
+
+@pytest.fixture
+def post(tracing: Settings, spans: Spans) -> Post:
+    """POSTs to an API in this process; returns the answer."""
+
+    async def exchange(document: Any, path: str, headers: dict[str, str]) -> Any:
+        with mock.patch("telemetry.start"), mock.patch("telemetry.stop"):
+            async with testing.ASGIConductor(create_app()) as api:
+                return await api.simulate_post(path, json=document, headers=headers)
+
+    def post(document: Any = None, path: str = NOTIFICATIONS, status: int = 201, **headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = asyncio.run(exchange(document or {"type": "email", **PRIVATE}, path, named))
+        database.connect(reuse_if_open=True)  # The application has pointed it at the same database anew.
+        assert answer.status_code == status, answer.text
+        return answer.json
+
+    return post
+
+
+class Process(TracedDelivery):
+    """A worker process of which each call is a thread, with connections of its own."""
+
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                thread.submit(super().deliver, ids, lane).result(30)
+            finally:
+                thread.submit(self._channels["email"].hang_up).result(10)
+
+
+@pytest.fixture
+def worker(tracing: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
+    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": tracing.database_url}
+    with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
+        ledger = TracedLedger(current, id := uuid4())
+        email, callback = TracedEmail(current), TracedCallback(current)
+        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: callback}
+        yield Process(current, id, ledger, channels, Breaker(current, email.provider, id))
+        callback.close()
+        ledger.close()
+
+
+def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
+    post(traceparent=ASKED, tracestate="vendor=a,other=b")
+
+    server, create = spans.one("POST /api/notifications"), spans.one("create notifications")
+    assert _trace(server) == TRACE
+    assert server.parent is not None
+    assert f"{server.parent.span_id:016x}" == SPAN
+    assert server.attributes == {
+        "http.request.method": "POST",
+        "url.scheme": "http",
+        "http.route": "/api/notifications",
+        "http.response.status_code": 201,
+    }
+    assert child(server, create)
+    assert child(create, spans.one("INSERT notifications"))
+    assert child(create, spans.one("send notifications"))
+
+
+def test_the_row_carries_the_context_on(post: Post, spans: Spans) -> None:
+    id = post(traceparent=ASKED, tracestate="vendor=a,other=b")["id"]
+
+    create = spans.one("create notifications")
+    assert create.attributes is not None
+    assert create.attributes["messaging.message.id"] == str(id)
+    [(carried,)] = rows("SELECT trace FROM notifications WHERE id = %s", id)
+    assert carried == f"00-{TRACE}-{_id(create):016x}-01 vendor=a,other=b"
+
+
+def test_an_attempt_is_a_child_of_what_accepted_it_with_every_phase_of_its_mail(
+    post: Post, worker: Process, spans: Spans
+) -> None:
+    id = post()["id"]
+    worker.deliver([id])
+
+    create, attempt = spans.one("create notifications"), spans.one("process notifications")
+    assert child(create, attempt)
+    assert child(create, spans.one("UPDATE notifications"))
+    assert spans.children(attempt) == [
+        *("SMTP connect", "SMTP EHLO", "SMTP MAIL", "SMTP RCPT", "SMTP DATA", "SMTP content", "INSERT attempts"),
+    ]
+    assert attempt.attributes is not None
+    assert attempt.attributes["notification.outcome"] == "sent"
+    assert attempt.attributes["messaging.message.id"] == str(id)
+    assert {_trace(span) for span in spans.all} == {_trace(create)}
+
+
+def test_each_attempt_of_a_retried_one_has_the_same_parent(
+    post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("rcpt", Reply(451, f"<{PRIVATE['recipient']}> later"))
+    id = post()["id"]
+    with pytest.raises(Again):
+        worker.deliver([id])
+    rows("UPDATE notifications SET next_attempt_at = now() WHERE id = %s", id)
+    worker.deliver([id])
+
+    create = spans.one("create notifications")
+    attempts = spans.named("process notifications")
+    told = [dict(attempt.attributes or {}) for attempt in attempts]
+    assert [child(create, attempt) for attempt in attempts] == [True, True]
+    assert [(t["notification.retry_count"], t["notification.outcome"]) for t in told] == [(0, "deferred"), (1, "sent")]
+    assert told[0]["error.type"] == "deferred"
+    refused, taken = spans.named("SMTP RCPT")
+    assert dict(refused.attributes or {})["smtp.reply_code"] == 451
+    assert (refused.status.is_ok, taken.status.is_ok) == (False, True)
+
+
+def test_the_callback_is_in_the_same_trace_and_carries_it_on(post: Post, worker: Process, spans: Spans) -> None:
+    with Hooks() as hooks:
+        assert callbacks.create(New(1, hooks.url, "", ["sent"], SECRET), 10)
+        id = post(traceparent=ASKED, tracestate="vendor=a")["id"]
+        worker.deliver([id])
+        [(callback,)] = rows("SELECT id FROM notifications WHERE subject_id = %s", id)
+        hooks.answer = status(500)
+        with pytest.raises(Again):
+            worker.deliver([callback], LANES["callback"])
+
+    [request] = hooks.posts
+    sent = spans.one("POST")
+    assert child(spans.one("process notifications.callback"), sent)
+    assert _trace(sent) == TRACE
+    assert request.headers["traceparent"] == f"00-{TRACE}-{_id(sent):016x}-01"
+    assert request.headers["tracestate"] == "vendor=a"
+    assert sent.attributes == {
+        "http.request.method": "POST",
+        "server.address": "127.0.0.1",
+        "server.port": hooks.port,
+        "http.response.status_code": 500,
+        "error.type": "500",
+    }
+
+
+def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker: Process, spans: Spans) -> None:
+    item = {"type": "email", **PRIVATE}
+    items = post({"items": [item, item]}, f"{NOTIFICATIONS}/batch", traceparent=ASKED)["items"]
+    worker.deliver([item["id"] for item in items])
+
+    create = spans.one("create notifications")
+    assert dict(create.attributes or {})["messaging.batch.message_count"] == 2
+    assert [child(create, attempt) for attempt in spans.named("process notifications")] == [True, True]
+    first, again = (post(idempotency_key="k")["id"] for _ in range(2))
+    assert first == again
+    assert len({_trace(s) for s in spans.named("INSERT notifications")}) == 3
+
+
+def test_one_statement_for_several_is_one_span_with_links_to_the_others(tracing: Settings, spans: Spans) -> None:
+    traces = [f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 3)] + [f"00-{4:032x}-{4:016x}-00", None]
+    gateway = TracedGateway(tracing)
+    gateway._accept([draft()._replace(trace=trace) for trace in traces])
+
+    insert = spans.one("INSERT notifications")
+    assert insert.parent is not None
+    assert insert.parent.trace_id == 1
+    assert [link.context.trace_id for link in insert.links] == [2, 3]
+    assert dict(insert.attributes or {})["db.operation.batch.size"] == 5
+    ring = spans.one("send notifications")
+    assert [link.context.trace_id for link in ring.links] == [2, 3]
+    gateway.close()
+
+
+def test_claims_and_settlements_for_several_are_linked_too(tracing: Settings, worker: Process, spans: Spans) -> None:
+    ids = [lifecycle.accept([draft()._replace(trace=f"00-{n:032x}-{n:016x}-01")], GRACE)[0].id for n in (1, 2)]
+    worker.deliver(ids)
+
+    claim = spans.one("UPDATE notifications")
+    assert [link.context.trace_id for link in claim.links] == [2]
+    assert {_trace(span) for span in spans.named("process notifications")} == {f"{n:032x}" for n in (1, 2)}
+
+
+def test_what_nobody_records_is_carried_only_where_a_client_asked(post: Post, worker: Process) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry.use(provider)
+
+    asked = post(traceparent=f"00-{TRACE}-{SPAN}-00")["id"]
+    unasked = post()["id"]
+    worker.deliver([asked, unasked])
+
+    traces = dict(rows("SELECT id, trace FROM notifications"))
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-00", traces[asked])
+    assert traces[unasked] is None
+    assert exporter.get_finished_spans() == ()
+    provider.shutdown()
+
+
+def test_what_carries_no_context_begins_no_trace(worker: Process, spans: Spans) -> None:
+    [stored] = lifecycle.accept([draft()], GRACE)
+    worker.deliver([stored.id])
+
+    assert spans.all == ()
+
+
+def test_what_another_worker_had_taken_is_attempted_in_the_same_trace(
+    post: Post, worker: Process, spans: Spans
+) -> None:
+    id = post()["id"]
+    assert lifecycle.claim([id], uuid4())
+    assert lifecycle.release([(id, 1)])
+    worker.deliver([id])
+
+    attempt = spans.one("process notifications")
+    assert child(spans.one("create notifications"), attempt)
+    told = dict(attempt.attributes or {})
+    assert (told["notification.claim"], told["notification.retry_count"]) == (2, 0)
+
+
+def test_neither_span_nor_line_tells_who_gets_what(
+    post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    echo = f"<{PRIVATE['recipient']}>: {PRIVATE['subject']}, {PRIVATE['message']}"
+    smtp_server.on("rcpt", Reply(550, f"5.1.1 {echo}"))
+    worker.deliver([post()["id"]])
+    post({"type": "email", "recipient": "private", "private": 1}, status=422)
+    with mock.patch("db.lifecycle.accept", side_effect=ValueError(echo)):
+        post(status=500)
+
+    assert spans.named("INSERT notifications")[-1].status.is_ok is False
+    told = json.dumps([json.loads(span.to_json()) for span in spans.all])
+    logged = capfd.readouterr().err
+    assert "private" not in told
+    assert "private" not in logged
+    assert "ValueError" in told
+    assert "ValueError" in logged

@@ -1,0 +1,127 @@
+"""What can be known of docker/systemd/ without an installation: that systemd takes it, and that all it names fits."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import settings
+from actors.lanes import LANES
+from cli.main import COMMANDS
+
+UNITS = Path(__file__).parents[2] / "docker" / "systemd"
+SERVICES = ("notification-api", "notification-migrate", "notification-migrate-after", "notification-worker@")
+PROGRAMS = "/opt/notification-system/venv/bin"
+USUAL = settings.Settings()
+SAFE = 20  # tenths, of the 100 of a service that may do anything
+
+
+def options(unit: str) -> dict[str, list[str]]:
+    """By name, all values that a unit gives, in order."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", (UNITS / unit).read_text(), flags=re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def service(name: str) -> dict[str, list[str]]:
+    return options(f"{name}.service")
+
+
+def variables(name: str) -> dict[str, str]:
+    lines = (UNITS / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The units as they are once installed here, with an instance of the template."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.socket")):
+        text = unit.read_text().replace(PROGRAMS, str(Path(sys.executable).parent))
+        (tmp_path / unit.name.replace("@", "@high")).write_text(text)
+    return tmp_path
+
+
+def analyzed(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["systemd-analyze", *words]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_systemd_finds_no_fault(installed: Path) -> None:
+    units = [f"./{unit.name}" for unit in sorted(installed.iterdir())]
+    result = analyzed(installed, "verify", "--man=no", "--recursive-errors=no", *units)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_systemd_would_find_a_slip_of_the_pen(installed: Path) -> None:
+    unit = installed / "notification-api.service"
+    unit.write_text(unit.read_text().replace("NoNewPrivileges=", "NoNewPrivilege="))
+    assert "NoNewPrivilege" in analyzed(installed, "verify", "--man=no", "./notification-api.service").stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_do_little(installed: Path, name: str) -> None:
+    unit = f"./{name.replace('@', '@high')}.service"
+    result = analyzed(installed, "security", "--offline=true", f"--threshold={SAFE}", unit)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_closed_where_nothing_can_analyze_it(name: str) -> None:
+    given = service(name)
+    closed = {"User": "notify", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "CapabilityBoundingSet": ""}
+    assert {option: given[option] for option in closed} == {option: [value] for option, value in closed.items()}
+    assert "ReadWritePaths" not in given
+    assert "u notify " in (UNITS / "notification-system.sysusers").read_text()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_program_exists(name: str) -> None:
+    [command] = service(name)["ExecStart"]
+    program, *words = command.split()
+    assert program.rpartition("/")[0] == PROGRAMS
+    assert program.rpartition("/")[2] in {script.name for script in entry_points(group="console_scripts")}
+    if program.endswith("/notify"):
+        assert words[0] in COMMANDS
+
+
+def test_nothing_is_killed_while_it_finishes_its_work_nor_told_twice() -> None:
+    send = 2 * USUAL.smtp_connect_timeout + 12 * USUAL.smtp_timeout + 3 * USUAL.smtp_data_timeout
+    api, worker = service("notification-api"), service("notification-worker@")
+    assert int(worker["TimeoutStopSec"][0]) > send + USUAL.shutdown_grace
+    assert int(api["TimeoutStopSec"][0]) > 2 * USUAL.shutdown_grace + USUAL.redis_timeout
+    assert [unit["KillMode"] for unit in (api, worker)] == [["mixed"], ["mixed"]]
+    assert [unit["Restart"] for unit in (api, worker)] == [["always"], ["always"]]
+
+
+def test_programs_start_after_the_migration_and_the_socket_stays() -> None:
+    for name in ("notification-api", "notification-worker@"):
+        assert "notification-migrate.service" in service(name)["After"][0].split()
+        assert "notification-migrate.service" in service(name)["Wants"][0].split()
+    assert service("notification-api")["Requires"] == ["notification-api.socket"]
+    assert options("notification-api.socket")["ListenStream"] == [variables("settings.env.example")["BIND"]]
+
+
+def test_settings_are_settings_and_no_secret_is_given() -> None:
+    given = variables("settings.env.example")
+    known = {field.upper() for field in settings.Settings.__dataclass_fields__}
+    assert set(given) <= known
+    assert {name for name, value in given.items() if not value} == {"DATABASE_URL", "REDIS_URL", "SMTP_URL"}
+    assert settings.read(given).log_format == "json"
+
+
+def test_the_instances_serve_every_lane() -> None:
+    queues = []
+    for path in UNITS.glob("worker-*.env"):
+        words = variables(path.name)["OPTIONS"].split()
+        queues += words[words.index("--queues") + 1 :]
+    assert sorted(queues) == sorted(lane.queue for lane in LANES.values())
+    assert service("notification-worker@")["ExecStart"][0].endswith(" $OPTIONS")

@@ -1,0 +1,115 @@
+"""What comes with a request and goes on with the notification: W3C Trace Context; and the end of a process."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from unittest import mock
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+import telemetry
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+ASKED = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.fixture
+def spans() -> Iterator[None]:
+    """Spans are made, and told nobody."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    telemetry.use(provider)
+    yield
+    provider.shutdown()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "garbage",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-1",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-{SPAN}-zz",
+        f"00-{TRACE}-{SPAN}-01,{ASKED}",
+        f"00_{TRACE}_{SPAN}_01",
+        "x" * 5000,
+    ],
+)
+def test_a_malformed_traceparent_begins_a_new_trace(given: str) -> None:
+    assert telemetry.given(given, "a=b") == {}
+
+
+@pytest.mark.usefixtures("spans")
+@pytest.mark.parametrize("given", [ASKED, f"cc-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-brings"])
+def test_a_later_version_of_the_header_is_understood_as_far_as_it_is_known(given: str) -> None:
+    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(given, None))
+
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", telemetry.carried(span))
+    span.end()
+
+
+@pytest.mark.usefixtures("spans")
+@pytest.mark.parametrize("state", ["no pairs at all", "a=b,a=c", "A=b", ",".join(f"k{n}=v" for n in range(33))])
+def test_a_malformed_tracestate_is_dropped_and_the_trace_goes_on(state: str) -> None:
+    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(ASKED, state))
+
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", telemetry.carried(span))
+    span.end()
+
+
+@pytest.mark.usefixtures("spans")
+def test_a_long_tracestate_is_shortened_by_whole_members() -> None:
+    state = ",".join(["long=" + "x" * 200, *(f"k{n:02}={'v' * 26}" for n in range(20))])
+    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(ASKED, state))
+
+    kept = telemetry.carried(span)[56:].split(",")
+    span.end()
+    assert kept == state.split(",")[1:17]
+    assert len(",".join(kept)) <= 512
+
+
+def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with mock.patch("telemetry.OTLPSpanExporter", return_value=InMemorySpanExporter()):
+        telemetry.start("test")
+    telemetry.given(ASKED, "leak and no pair")
+    telemetry.given("leak" * 200, None)
+    telemetry.stop(1)
+
+    assert caplog.text == ""
+
+
+class Hanging(SpanExporter):
+    """A collector that does not answer."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def export(self, _spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.let_go.wait()
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self.let_go.wait()
+
+
+def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
+    hanging = Hanging()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(hanging))
+    telemetry.use(provider)
+
+    telemetry.stop(0.01)
+
+    assert not hanging.let_go.is_set()
+    hanging.let_go.set()
