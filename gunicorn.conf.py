@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import cells
 import lifeline
 import logs
 import settings
@@ -54,6 +55,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     lifeline.die_with_parent(worker.ppid)
+    cells.share(_current.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(worker: Any) -> None:

@@ -164,6 +164,13 @@ class Settings:
     long_poll_max: int = _between(1, 600, 60)
     long_poll_interval: float = _between(0.01, 60, 0.25)
     long_poll_waiting: int = _between(1, 100_000, 2_000)
+    stream_interval: float = _between(0.01, 60, 0.2)
+    stream_listeners: int = _between(1, 100_000, 5_000)
+    stream_heartbeat: float = _between(0.1, 600, 15)
+    stream_seconds: float = _between(0.1, 86_400, 3_600)
+    stream_stall: float = _between(0.1, 3_600, 30)
+    stream_buffer: int = _between(1, 100_000, 1_000)
+    stream_kept: float = _between(60, 604_800, 3_600)
 
     callback_endpoints: int = _between(1, 1_000, 10)
     callback_max_attempts: int = _between(1, 100, 12)
@@ -236,6 +243,12 @@ class Settings:
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
 
+    metrics_dir: str = ""
+    metrics_bind: str = ""
+    metrics_token: str = _secret()
+    metrics_cache: float = _between(0, 60, 1)
+    metrics_timeout: float = _between(0.1, 60, 2)
+
     log_level: str = _one_of("info", "debug", "warning", "error")
     log_format: str = _one_of("auto", "json", "console")
     log_sample: float = _between(0, 1, 1)
@@ -284,10 +297,12 @@ class Settings:
     @property
     def address(self) -> tuple[str, int]:
         """BIND as host and port."""
-        host, _, port = self.bind.rpartition(":")
-        if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-            raise SettingsError(f"BIND is {self.bind!r}: give host:port, e.g. 127.0.0.1:8000")
-        return host.strip("[]"), int(port)
+        return _address("BIND", self.bind, "127.0.0.1:8000")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """METRICS_BIND as host and port; None: workers serve no numbers."""
+        return _address("METRICS_BIND", self.metrics_bind, "127.0.0.1:9191") if self.metrics_bind else None
 
     @property
     def header_rules(self) -> re.Pattern[str]:
@@ -336,14 +351,31 @@ _SCHEMES = {
 
 def read(environ: Mapping[str, str]) -> Settings:
     """Settings from an environment; unset and empty mean the default."""
+    settings, wrong = examined(environ)
+    if wrong:
+        raise SettingsError(wrong[0])
+    return settings
+
+
+def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Settings from an environment, and a sentence for each that is wrong: a number or a choice is its default then."""
     values: dict[str, Any] = {}
+    wrong: list[str] = []
     for setting in fields(Settings):
         raw = environ.get(setting.name.upper(), "").strip()
         if raw:
-            values[setting.name] = _parse(setting.name.upper(), raw, setting.type, setting.metadata)
+            try:
+                values[setting.name] = _parse(setting.name.upper(), raw, setting.type, setting.metadata)
+            except SettingsError as error:
+                wrong.append(str(error))
     settings = Settings(**values)
-    _check(settings)
-    return settings
+    wrong += [sentence for kept, sentence in _RULES if not kept(settings)]
+    for check in _CHECKS:
+        try:
+            check(settings)
+        except SettingsError as error:
+            wrong.append(str(error))
+    return settings, wrong
 
 
 @cache
@@ -378,21 +410,10 @@ _RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
 )
 
 
-def _check(settings: Settings) -> None:
-    for kept, sentence in _RULES:
-        if not kept(settings):
-            raise SettingsError(sentence)
-    _check_slowest(settings)
-    for name, schemes in _SCHEMES.items():
-        url = getattr(settings, name)
-        if url and url.partition("://")[0] not in schemes:
-            raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
-    _check_public(settings)
-    if settings.redis_url:
-        _check_redis(settings.redis_url)
-    if settings.smtp_url:
-        _smtp_server(settings.smtp_url)
-    _ = settings.address, settings.header_rules, settings.callback_networks
+def _check_scheme(settings: Settings, name: str) -> None:
+    url, schemes = getattr(settings, name), _SCHEMES[name]
+    if url and url.partition("://")[0] not in schemes:
+        raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
 
 
 def _check_slowest(settings: Settings) -> None:
@@ -456,7 +477,9 @@ def _split(name: str, url: str) -> SplitResult:
     return parts
 
 
-def _check_redis(url: str) -> None:
+def _check_redis(settings: Settings) -> None:
+    _check_scheme(settings, "redis_url")
+    url = settings.redis_url
     if SENTINEL in url.partition("://")[0]:
         _ = _sentinels(url)
         return
@@ -516,6 +539,28 @@ def _check_public(settings: Settings) -> None:
         )
 
 
+def _check_metrics(settings: Settings) -> None:
+    token = settings.metrics_token
+    if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
+        raise SettingsError(
+            f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
+            "made with e.g. `openssl rand -hex 32`"
+        )
+    address = settings.metrics_address
+    if address and not token and not _is_loopback(address[0]):
+        raise SettingsError(
+            "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+            "or give 127.0.0.1:9191"
+        )
+
+
+def _address(name: str, bind: str, example: str) -> tuple[str, int]:
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise SettingsError(f"{name} is {bind!r}: give host:port, e.g. {example}")
+    return host.strip("[]"), int(port)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -523,3 +568,17 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+# Each raises a SettingsError of its own, so that all that is wrong can be said at once.
+_CHECKS: tuple[Callable[[Settings], object], ...] = (
+    _check_slowest,
+    lambda s: _check_scheme(s, "database_url"),
+    _check_redis,
+    _check_public,
+    lambda s: s.smtp_url and s.smtp,
+    lambda s: s.address,
+    lambda s: s.header_rules,
+    lambda s: s.callback_networks,
+    _check_metrics,
+)

@@ -15,6 +15,7 @@ import redis
 from dramatiq.message import Message
 
 import logs
+import metrics
 from actors.broker import Depth, broker
 from actors.delivery import ACTORS
 from actors.lanes import BY_QUEUE, LANES
@@ -48,6 +49,8 @@ class Bell:
         self._turns = Turns(settings)
         self._depths = dict.fromkeys(LANES, Depth())
         self._asked_at = -math.inf
+        for result in ("rung", "left", "skipped", "failed"):  # Each is there before the first of its kind.
+            _ = metrics.bells[result]
         self._ringing: Coalescer[Ring, None] = Coalescer(
             "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
         )
@@ -57,6 +60,7 @@ class Bell:
         try:
             self._ringing.submit(ring)
         except (Full, Closed):
+            metrics.bells["skipped"].inc(len(ring.ids))
             log.debug("bell.skipped", count=len(ring.ids))
 
     def left(self, groups: Iterable[Group]) -> Set[Group]:
@@ -64,6 +68,7 @@ class Bell:
         left = set()
         for (lane, client), count in Counter(groups).items():
             if not self._has_room(self._turns.lane(lane, client, self._depths[lane].unfinished, count)):
+                metrics.bells["left"].inc(count)
                 left.add((lane, client))
                 self.ring(Ring((), broker.now(), lane, client))  # Nobody: to learn whether there is room again.
         return left
@@ -82,6 +87,7 @@ class Bell:
             late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
             self._send(late, [self._lane(ring) for ring in late])
         except redis.RedisError as error:
+            metrics.bells["failed"].inc(sum(len(ring.ids) for ring in rings))
             log.warning("bell.failed", count=sum(len(ring.ids) for ring in rings), error=type(error).__name__)
         return [None] * len(rings)
 
@@ -97,6 +103,7 @@ class Bell:
         size = self._settings.ring_size
         if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
             depths = broker.ring(bells, min(ring.at for ring in rings))
+            metrics.bells["rung"].inc(sum(map(len, ids.values())))
             self._depths |= {BY_QUEUE[queue].name: depth for queue, depth in depths.items()}
 
     def _spread(self, lane: str) -> int:

@@ -13,6 +13,7 @@ from contextlib import closing
 from uuid import UUID
 
 import logs
+import metrics
 from actors import hub
 from db import breaker
 from db.database import Unavailable, connection, database
@@ -57,6 +58,7 @@ class Breaker:
         if not down:
             self._failures = 0
             if probe and self._ask(lambda: breaker.close(self.provider)):
+                metrics.breaker["closed"].inc()
                 log.warning("breaker.closed", provider=self.provider)
             return
         self._failures += 1
@@ -88,6 +90,7 @@ class Breaker:
         self._state = breaker.State(open=True, probe_in=self._settings.probe_wait)
         self._asked_at = time.monotonic()
         if self._ask(lambda: breaker.trip(self.provider, reason, self._settings.probe_wait)):
+            metrics.breaker["open"].inc()
             log.error("breaker.opened", provider=self.provider, reason=reason)
 
     def _ask(self, question: Callable[[], bool | None]) -> bool:

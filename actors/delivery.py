@@ -26,13 +26,16 @@ from actors.channels import Channel, Deferred, Undelivered
 from actors.channels.permanence import is_gone
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
-from actors.tallies import tallies
+from actors.outcomes import report
 from db import lifecycle
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 
 log = logs.get("delivery")
+
+# With the `time.monotonic()` at which it was claimed, and whether it was still ours.
+_Recording = tuple[Claimed, Settlement, float, Future[bool]]
 
 _current = settings.load()
 
@@ -99,7 +102,7 @@ class Delivery:
         """Returns the ids to be tried again by their delay in milliseconds."""
         begun = time.monotonic()
         delays = Delays(self._settings)
-        recording: deque[tuple[Settlement, Future[bool]]] = deque()
+        recording: deque[_Recording] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
         probed = False
         waiting = deque(claimed)
@@ -110,7 +113,7 @@ class Delivery:
             if _by_mail(notification):
                 probed = True
                 self._tell_breaker(settlement.attempt, probe=probe)
-            recording.append((settlement, self._ledger.settle(settlement)))
+            recording.append((notification, settlement, begun, self._ledger.settle(settlement)))
             if len(recording) >= lifecycle.AHEAD:
                 # All of them, which most likely are recorded together: one wait for two mails.
                 while recording:
@@ -211,30 +214,13 @@ def _by_mail(notification: Claimed) -> bool:
     return not notification.sandbox and notification.type != CALLBACK
 
 
-def _await(recording: tuple[Settlement, Future[bool]], retries: defaultdict[int, list[int]]) -> None:
-    settlement, recorded = recording
+def _await(recording: _Recording, retries: defaultdict[int, list[int]]) -> None:
+    notification, settlement, claimed_at, recorded = recording
     owned = hub.wait(recorded)
-    _report(settlement, owned)
+    report(notification, settlement, claimed_at, owned=owned)
     if owned and settlement.delay is not None:
         # Never before the row is due, or the claim refuses it: the row's clock started earlier.
         retries[round(settlement.delay * 1000)].append(settlement.id)
-
-
-def _report(settlement: Settlement, owned: bool) -> None:
-    attempt = settlement.attempt
-    event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
-    tallies.count(event)
-    if attempt.outcome == "uncertain":
-        tallies.count("uncertain")
-    tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
-    tell(
-        f"notification.{event}",
-        id=settlement.id,
-        outcome=attempt.outcome,
-        phase=attempt.phase,
-        code=attempt.reply_code,
-        milliseconds=round((attempt.finished - attempt.started) * 1000, 1),
-    )
 
 
 class _Process:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import logs
+import metrics
 from actors import hub
 from db import attachments, lifecycle, relay
 from db.coalesce import Coalescer
@@ -84,6 +85,7 @@ class Ledger:
         claims = [(c.id, c.claim) for c in claimed]
         try:
             released = self._insist(lambda: lifecycle.release(claims))
+            metrics.upkeep["released"].inc(len(released))
             log.info("notifications.released", count=len(released))
         finally:
             database.close()
@@ -123,6 +125,7 @@ class Ledger:
     def _suppress(self, refused: Iterable[int]) -> None:
         """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
         if suppressed := lifecycle.suppress(refused):
+            metrics.upkeep["suppressed"].inc(len(suppressed))
             log.info("notifications.suppressed", ids=suppressed)
 
     def _release_unheld(self) -> None:

@@ -13,13 +13,14 @@ from uuid import UUID
 import redis
 
 import logs
+import metrics
 from actors.bell import messages
 from actors.broker import Depth, broker
 from actors.delivery import Delivery
 from actors.lanes import LANES
 from actors.tallies import tallies
 from actors.turns import Turns, ways
-from db import backlogs, erasures, idempotency, lifecycle, pauses, relay, workers
+from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
@@ -29,6 +30,7 @@ log = logs.get("upkeep")
 
 HOST = socket.gethostname()
 KEYS_AT_ONCE = 5_000  # rows in one statement
+CHANGES_AT_ONCE = 5_000  # the same
 RELAYS = 10  # in a round, at most, while more waits than the queues hold
 MOMENT = 0.01  # seconds
 
@@ -69,6 +71,7 @@ class Upkeep(threading.Thread):
         self._rescue()
         self._expire()
         self._forget_keys()
+        self._forget_changes()
         self._bring_back()
         self._count_backlogs()
         self._share_out()
@@ -94,17 +97,26 @@ class Upkeep(threading.Thread):
             )
         if rescued:
             tallies.count("rescued", len(rescued))
+            metrics.upkeep["rescued"].inc(len(rescued))
             log.warning("notifications.rescued", ids=rescued)
 
     def _expire(self) -> None:
         with connection():
             expired = lifecycle.expire(self._settings.expire_batch)
         if expired:
+            metrics.upkeep["expired"].inc(len(expired))
             log.info("notifications.expired", ids=expired)
 
     def _forget_keys(self) -> None:
         with connection():
             idempotency.forget(self._settings.idempotency_ttl, KEYS_AT_ONCE)
+
+    def _forget_changes(self) -> None:
+        until = time.monotonic() + self._settings.upkeep_interval
+        with connection():
+            while changes.forget(self._settings.stream_kept, CHANGES_AT_ONCE) and time.monotonic() < until:
+                pass
+            listeners.forget(CHANGES_AT_ONCE)
 
     def _bring_back(self) -> None:
         until = time.monotonic() + self._settings.upkeep_interval
@@ -189,6 +201,7 @@ class Upkeep(threading.Thread):
             met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
         due = [d for d in met if not d.parked]
         if len(due) < len(met):
+            metrics.upkeep["parked"].inc(len(met) - len(due))
             log.info("notifications.parked", lane=lane, count=len(met) - len(due))
         if not due:
             return len(met), 0, 0
@@ -199,6 +212,7 @@ class Upkeep(threading.Thread):
             bells += messages(ids, self._crew.threads, s.ring_size, by)
         broker.ring(bells, due[0].rung_at)
         tallies.count("rung", len(due))
+        metrics.upkeep["relayed"].inc(len(due))
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
         return len(met), len(due), len(bells)
 

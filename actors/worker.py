@@ -9,8 +9,10 @@ from uuid import uuid4
 
 from dramatiq.middleware import Middleware
 
+import cells
 import lifeline
 import logs
+import metrics
 import settings
 import tracing
 from actors import hub
@@ -21,8 +23,10 @@ from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
-from actors.lanes import LaneQueue
+from actors.exporter import Exporter
+from actors.lanes import LANES, LaneQueue
 from actors.ledger import Ledger
+from actors.outcomes import REASONS
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, migrations
@@ -40,6 +44,8 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
+        cells.share(current.metrics_dir, os.getppid(), "worker")
+        _begin_at_zero()
         try:
             tracing.start(current, "worker")
             database.bind(current)
@@ -67,6 +73,8 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current)
         self._retention.start()
+        if current.metrics_address:
+            Exporter(current, current.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
@@ -89,6 +97,23 @@ class WorkerProcess(Middleware):
         self._upkeep.stop(settings.load().shutdown_grace)
         tracing.stop(settings.load())
         log.info("worker.stopped")
+
+
+def _begin_at_zero() -> None:
+    """What somebody is to be called for: the first of a kind is no increase where there was nothing before."""
+    for kind in [(lane, CALLBACK if lane == CALLBACK else "email") for lane in LANES]:
+        for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
+            _ = family[kind]
+        for reason in REASONS:
+            _ = metrics.failed[(*kind, reason)]
+    for state in ("open", "closed"):
+        _ = metrics.breaker[state]
+    for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
+        _ = metrics.upkeep[action]
+    for result in ("opened", "failed"):
+        _ = metrics.connections[result]
+    for result in ("sent", "failed"):
+        _ = metrics.callback_lags[result]
 
 
 broker.add_middleware(WorkerProcess())

@@ -18,16 +18,21 @@ from api.dashboard.door import Door
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
 from api.erasures import Erasure, Erasures
+from api.events import Events
 from api.exports import Export
 from api.gateway import Gateway
 from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.limits import Limits
-from api.notifications import Attempts, Events, Notification, Notifications
+from api.measuring import Measuring
+from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
 from api.requests import Access, Lifespan, RequestId
+from api.scraping import Metrics
+from api.streaming.stream import Stream
+from api.streaming.streams import Streams
 from api.suppressions import Suppression, Suppressions
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
@@ -47,62 +52,73 @@ def create_app() -> Application:
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
     authentication = Authentication(gateway)
+    numbers = Metrics(gateway)
+    streams = Streams(current)
     app = Application(
         current,
         middleware=[
+            Measuring(),
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),
             limits,
+            numbers,
+            streams,
         ],
     )
-    app.on_stop.append(gateway.watch.stop)
+    app.on_stop += [gateway.watch.stop, streams.stop]
     problems.install(app)
-    app.add_route("/api/notifications", Notifications(gateway, limits, templating))
-    app.add_route("/api/notifications/{id}", Notification(gateway))
-    app.add_route("/api/notifications/{id}/attempts", Attempts(gateway))
-    app.add_route("/api/notifications/{id}/attachments/{number}", Attachment(gateway))
-    app.add_route("/api/templates", Templates(gateway))
-    app.add_route("/api/templates/{name}", Template(gateway, templating))
-    app.add_route("/api/templates/{name}/preview", Preview(gateway, templating))
-    app.add_route("/api/templates/{name}/versions", Versions(gateway))
-    app.add_route("/api/templates/{name}/versions/{version}", Version(gateway))
-    app.add_route("/api/suppressions", Suppressions(gateway))
-    # The local part of an address may hold a slash.
-    app.add_route("/api/suppressions/{address:path}", Suppression(gateway))
-    app.add_route("/u/{token}", Unsubscribe(gateway))
-    app.add_route("/api/notifications/{id}/events", Events(gateway))
-    app.add_route("/api/callbacks", Callbacks(gateway))
-    app.add_route("/api/callbacks/{id}", Callback(gateway))
-    app.add_route("/api/callbacks/{id}/rotate-secret", Rotation(gateway))
-    app.add_route("/api/callbacks/{id}/deliveries", Deliveries(gateway))
-    app.add_route("/api/callbacks/{id}/deliveries/{delivery}", Delivery(gateway))
-    app.add_route("/api/callbacks/{id}/deliveries/{delivery}/retry", Redrive(gateway))
-    _add_data(app, gateway)
-    app.add_route("/api/clients", Clients(gateway))
-    app.add_route("/api/clients/{id}", Client(gateway, limits))
-    app.add_route("/api/clients/{id}/keys", ClientKeys(gateway))
-    app.add_route("/api/keys/{id}", Key(gateway))
-    app.add_route("/api/keys/{id}/rotate", KeyRotation(gateway))
-    app.add_route("/api/notifications/batch", Batches(gateway, limits, templating))
-    app.add_route("/api/notifications/retry", BulkRetry(gateway))
-    app.add_route("/api/notifications/{id}/cancel", Cancel(gateway))
-    app.add_route("/api/notifications/{id}/retry", Retry(gateway))
-    app.add_route("/api/pauses", Pauses(gateway))
-    app.add_route("/api/pauses/client", ClientPause(gateway))
-    app.add_route("/api/pauses/channels/{type}", ChannelPause(gateway))
-    app.add_route("/api/limits", OwnLimits(limits))
-    app.add_route("/healthz", Alive())
-    app.add_route("/readyz", Ready(gateway))
+    for path, resource in _routes(gateway, limits, templating, streams).items():
+        app.add_route(path, resource)
+    app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
     routes.install(app, gateway, authentication, limits)
     return app
 
 
-def _add_data(app: Application, gateway: Gateway) -> None:
-    app.add_route("/api/erasures", Erasures(gateway))
-    app.add_route("/api/erasures/{id}", Erasure(gateway))
-    app.add_route("/api/export", Export(gateway))
-    app.add_route("/api/audit", Audit(gateway))
+def _routes(gateway: Gateway, limits: Limits, templating: Templating, streams: Streams) -> dict[str, object]:
+    """What stands where."""
+    return {
+        "/api/notifications": Notifications(gateway, limits, templating),
+        "/api/notifications/{id}": Notification(gateway),
+        "/api/notifications/{id}/attempts": Attempts(gateway),
+        "/api/notifications/{id}/attachments/{number}": Attachment(gateway),
+        "/api/templates": Templates(gateway),
+        "/api/templates/{name}": Template(gateway, templating),
+        "/api/templates/{name}/preview": Preview(gateway, templating),
+        "/api/templates/{name}/versions": Versions(gateway),
+        "/api/templates/{name}/versions/{version}": Version(gateway),
+        "/api/suppressions": Suppressions(gateway),
+        # The local part of an address may hold a slash.
+        "/api/suppressions/{address:path}": Suppression(gateway),
+        "/u/{token}": Unsubscribe(gateway),
+        "/api/notifications/{id}/events": Events(gateway, streams),
+        "/api/stream": Stream(gateway, streams),
+        "/api/callbacks": Callbacks(gateway),
+        "/api/callbacks/{id}": Callback(gateway),
+        "/api/callbacks/{id}/rotate-secret": Rotation(gateway),
+        "/api/callbacks/{id}/deliveries": Deliveries(gateway),
+        "/api/callbacks/{id}/deliveries/{delivery}": Delivery(gateway),
+        "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(gateway),
+        "/api/erasures": Erasures(gateway),
+        "/api/erasures/{id}": Erasure(gateway),
+        "/api/export": Export(gateway),
+        "/api/audit": Audit(gateway),
+        "/api/clients": Clients(gateway),
+        "/api/clients/{id}": Client(gateway, limits),
+        "/api/clients/{id}/keys": ClientKeys(gateway),
+        "/api/keys/{id}": Key(gateway),
+        "/api/keys/{id}/rotate": KeyRotation(gateway),
+        "/api/notifications/batch": Batches(gateway, limits, templating),
+        "/api/notifications/retry": BulkRetry(gateway),
+        "/api/notifications/{id}/cancel": Cancel(gateway),
+        "/api/notifications/{id}/retry": Retry(gateway),
+        "/api/pauses": Pauses(gateway),
+        "/api/pauses/client": ClientPause(gateway),
+        "/api/pauses/channels/{type}": ChannelPause(gateway),
+        "/api/limits": OwnLimits(limits),
+        "/healthz": Alive(),
+        "/readyz": Ready(gateway),
+    }

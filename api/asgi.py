@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,9 @@ from api.room import Room
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
+CUT = "notification-system.cut"  # in the scope, if the server can: writes what is given and hangs up, soon
 BODY = "notification-system.body"  # in the scope: the body of the request, piece by piece
+BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
 WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
@@ -41,6 +44,7 @@ class Application(falcon.asgi.App[Any, Any]):
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
+            scope[BEGAN] = time.monotonic()
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
             guest = scope["guest"] = self._room.guest()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from falcon.asgi import Request, Response
 
 import logs
+import scrape
 from api import dashboard
 from api.gateway import Gateway
 from api.keyring import Keyring
@@ -27,6 +28,7 @@ from db.secrets import KeyText
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 # Of the paths below these, each proves by itself that it may be used.
 PUBLIC_BELOW: tuple[str, ...] = ("/u/",)
+METRICS = "/metrics"
 REALM = 'Bearer realm="notification-system"'
 
 
@@ -59,6 +61,8 @@ class Caller(NamedTuple):
 
 
 ANYBODY = Caller()
+# Who came to /metrics with METRICS_TOKEN, for which no database is asked; it opens nothing else.
+SCRAPER = Caller(scopes=frozenset())
 
 
 def require(req: Request, scope: str) -> Caller:
@@ -92,6 +96,7 @@ class Authentication:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._off = gateway.settings.auth == "off"
+        self._token = gateway.settings.metrics_token
         self._keyring = Keyring(gateway.settings)
         self._noted: dict[int, float] = {}
         self._noting: set[asyncio.Task[None]] = set()
@@ -101,6 +106,9 @@ class Authentication:
             req.context.caller = ANYBODY
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
+            return
+        if req.path == METRICS and self._token and scrape.is_token(req.get_header("Authorization") or "", self._token):
+            req.context.caller = SCRAPER
             return
         if dashboard.serves(req.path):  # Whoever comes there comes with a session.
             return

@@ -159,7 +159,7 @@ def _value(name: str, given: str) -> object:
 
 
 _COLUMNS = {
-    **{"failureReason": "failure_reason", "priority": "lane"},
+    **{"failureReason": "failure_reason", "lastOutcome": "last_outcome", "priority": "lane"},
     **{"createdFrom": "created_from", "createdTo": "created_to"},
 }
 _NAMES = {column: name for name, column in _COLUMNS.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
+import metrics
 from actors.bell import Bell, Ring
 from actors.broker import broker
 from api.patience import Patience
@@ -97,7 +100,9 @@ class Gateway:
     async def read_aside(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, for what is read once for all: it takes no place that a request could have."""
         return await self.within_reason(
-            asyncio.get_running_loop().run_in_executor(self._readers, lambda: _connected(report, *args, **kwargs))
+            asyncio.get_running_loop().run_in_executor(
+                self._readers, partial(_begun, time.monotonic()), partial(report, *args, **kwargs)
+            )
         )
 
     def close(self) -> None:
@@ -176,6 +181,7 @@ class Gateway:
             self._ring([o.accepted for o in stored], [o.draft for o in stored], left)
 
     def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft], left: Set[Group]) -> None:
+        _count(accepted, drafts)
         at = accepted[0].created_at.timestamp()
         broker.tell_time(at)
         groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
@@ -187,6 +193,18 @@ class Gateway:
                 self._bell.ring(Ring(ids, at, lane, client))
 
 
-def _connected(report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _begun(wanted_at: float, report: Callable[[], T]) -> T:
+    metrics.waits["read"].observe(time.monotonic() - wanted_at)
     with connection():
-        return report(*args, **kwargs)
+        return report()
+
+
+def _count(accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
+    """One increment for each kind that came together, not for each of them."""
+    results = ("pending" if stored.failure_reason is None else "suppressed" for stored in accepted)
+    kinds = Counter(
+        (draft.lane, "sandbox" if draft.sandbox else draft.type, result)
+        for draft, result in zip(drafts, results, strict=True)
+    )
+    for kind, number in kinds.items():
+        metrics.accepted[kind].inc(number)

@@ -25,7 +25,7 @@ from api.representation import KIND, just_accepted, notification, summary
 from api.rescheduling import Rescheduling
 from api.schemas import Schema
 from api.templating import Templating
-from db import reports, timeline
+from db import reports
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
 from db.models import FINAL
 from db.records import Draft
@@ -153,22 +153,6 @@ class Attempts:
         if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
             raise unknown(KIND)
         write(resp, {"items": [shown(row) for row in history]})
-
-    on_head = on_get
-
-
-class Events:
-    """GET: what happened to one notification, first to last."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        owner = require(req, "read").client_id
-        happened = await self._gateway.read(timeline.events, id_of(id, KIND), owner)
-        if happened is None:
-            raise unknown(KIND)
-        write(resp, {"items": [{**event, "detail": shown(event["detail"])} for event in happened]})
 
     on_head = on_get
 

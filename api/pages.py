@@ -66,6 +66,12 @@ def given(parameters: Mapping[str, Any], parsers: Mapping[str, Callable[[str], A
     return _values(parameters, lambda name: _known(name, parsers))
 
 
+def parse_stream(parameters: Mapping[str, Any], *filters: str) -> dict[str, Any]:
+    """The query of a stream: `lastEventId` and some of its `filters`; raises a Problem that lists what is wrong."""
+    parsers = {name: _PARSERS[name] for name in filters} | {"lastEventId": event_id}
+    return _values(parameters, lambda name: _known(name, parsers))
+
+
 class Numbered(NamedTuple):
     """Of a list in the order of ids: those above `after`."""
 
@@ -143,6 +149,13 @@ def number(raw: str, most: int) -> int:
     """A whole number from 1 to `most`; raises Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
+    return int(raw)
+
+
+def event_id(raw: str) -> int:
+    """Where a stream was left, as one of its events says; raises Wrong."""
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) < 2**63):
+        raise Wrong("must be the id of an event of this stream, as it stands there")
     return int(raw)
 
 

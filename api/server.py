@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
@@ -10,7 +11,9 @@ from gunicorn.workers import gasgi
 
 import logs
 import settings
-from api.asgi import WHOLE
+from api.asgi import CUT, WHOLE
+
+CUT_GRACE = 5.0  # seconds
 
 # Seconds that a connection without a request has, at a stop, to bring the one that may be under way.
 LINGER = 1.0
@@ -38,7 +41,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self._heard = True
         # Nearly every body comes with its head, and then needs no time limit.
         scope[WHOLE] = self._body_receiver._complete
+        scope[CUT] = partial(self._cut, request.version >= (1, 1))
         return scope
+
+    def _cut(self, chunked: bool, last: bytes) -> None:
+        """End an answer whose client takes nothing: if it does not take this either, within CUT_GRACE, hang up."""
+        if self._closed:
+            return
+        self._send_body(last, chunked, True)
+        self._close_transport()
+        self.worker.loop.call_later(CUT_GRACE, self.transport.abort)
 
     def close_if_idle(self) -> None:
         """Close unless a request is being served: the timer runs only while none is.

@@ -6,7 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,6 +15,7 @@ from cli.failure import Refused, Unreachable
 from cli.show import plain
 
 TIMEOUT = 30.0  # seconds for each request
+SILENCE = 60.0  # seconds: whoever has nothing to tell says at least that, more often
 NOTIFICATIONS = "/api/notifications"
 TEMPLATES = "/api/templates"
 SUPPRESSIONS = "/api/suppressions"
@@ -61,9 +62,10 @@ class Client:
         """One step of retrying many."""
         return self._ask("POST", f"{NOTIFICATIONS}/retry", "retried", json.dumps(step).encode())
 
-    def retry_count(self, filters: Mapping[str, str]) -> Answer:
-        """How many such a retry would meet."""
-        body = json.dumps({"filter": filters, "dryRun": True}).encode()
+    def retry_count(self, filters: Mapping[str, str], cursor: str | None = None) -> Answer:
+        """How many such a retry would meet, from `cursor` on."""
+        place = {"cursor": cursor} if cursor else {}
+        body = json.dumps({"filter": filters, "dryRun": True, **place}).encode()
         return self._ask("POST", f"{NOTIFICATIONS}/retry", "matched", body)
 
     def pause(self, method: str, channel: str | None) -> Answer:
@@ -152,9 +154,25 @@ class Client:
         """Deliver a failed callback again."""
         return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
 
-    def _ask(
-        self, method: str, path: str, holding: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    def stream(self, path: str, wanted: Mapping[str, object], last: str) -> Iterator[str]:
+        """The lines of a stream of events that goes on after the event `last`, until it ends.
+
+        Raises Refused where it is of no use to try again, Unreachable where it may be.
+        """
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+        request = self._request("GET", path + _query(wanted), None, headers)
+        try:
+            with self._opener.open(request, timeout=SILENCE) as answer:
+                for line in answer:
+                    yield line.decode().rstrip("\r\n")
+        except urllib.error.HTTPError as refused:
+            raise (Unreachable if refused.code >= 500 else Refused)(_reason(refused)) from refused
+        except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
+            raise Unreachable(self._unreachable(error)) from error
+
+    def _request(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> urllib.request.Request:
         request = urllib.request.Request(  # noqa: S310  # the scheme was checked with the option
             self._url + path, data=body, method=method, headers={"Accept": "application/json", **(headers or {})}
         )
@@ -162,6 +180,12 @@ class Client:
             request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
+        return request
+
+    def _ask(
+        self, method: str, path: str, holding: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        request = self._request(method, path, body, headers)
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
                 body = answer.read()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from api.answers import shown
-from cli import operator, show, store
+from cli import completing, operator, show, store
 from cli.failure import Refused
 from db import acts, lifecycle
 from db.audit import recorded
@@ -93,7 +93,7 @@ def list_(as_json: bool) -> None:
 
 
 @clients.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_json
 def show_(name: str, as_json: bool) -> None:
     """Show the client NAME."""
@@ -103,7 +103,7 @@ def show_(name: str, as_json: bool) -> None:
 
 
 @clients.command("update")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_limits
 @click.option("--no-senders", is_flag=True, help="Its mails may come from MAIL_FROM only.")
 @_json
@@ -120,7 +120,7 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
 
 
 @clients.command("disable")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @click.option("--cancel", is_flag=True, help="Cancel what waits to be sent; else it waits for `notify clients enable`.")
 @_json
 def disable_(name: str, as_json: bool, cancel: bool) -> None:
@@ -135,7 +135,7 @@ def disable_(name: str, as_json: bool, cancel: bool) -> None:
 
 
 @clients.command("enable")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.clients)
 @_json
 def enable_(name: str, as_json: bool) -> None:
     """Switch the client NAME on again: its keys work, and what has waited is sent."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from api import pages
-from cli import operator, show, store
+from cli import completing, operator, show, store
 from cli.failure import Refused
 from db import acts, secrets
 from db import keys as table
@@ -39,7 +39,13 @@ def keys() -> None:
 
 
 @keys.command
-@click.option("--client", default="default", show_default=True, help="The name of the client it belongs to.")
+@click.option(
+    "--client",
+    default="default",
+    show_default=True,
+    shell_complete=completing.clients,
+    help="The name of the client it belongs to.",
+)
 @click.option("--name", required=True, help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="What it may do.")
 @click.option("--sandbox", is_flag=True, help="For tests: what it sends goes to simulated recipients only.")
@@ -65,7 +71,13 @@ def create(client: str, as_json: bool, expires_at: str | None, **given: Any) -> 
 
 
 @keys.command("list")
-@click.option("--client", default="default", show_default=True, help="The name of the client.")
+@click.option(
+    "--client",
+    default="default",
+    show_default=True,
+    shell_complete=completing.clients,
+    help="The name of the client.",
+)
 @_json
 def list_(client: str, as_json: bool) -> None:
     """List the keys of a client, oldest first, without their secrets."""

@@ -29,3 +29,11 @@ class Moment(click.ParamType[str]):
         except OverflowError:
             self.fail(f"{value} is too long.", param, ctx)
         return moment.isoformat()
+
+
+def span(seconds: float) -> str:
+    """How long that is, for people: 0 s, 59 s, 12 min, 3.5 h, 2.1 d."""
+    for size, unit, digits in ((86_400, "d", 1), (3_600, "h", 1), (60, "min", 0)):
+        if seconds >= size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"

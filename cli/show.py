@@ -67,9 +67,9 @@ def body(text: str) -> str:
     return plain(text.replace("\r\n", "\n"), keep="\n\t")
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Rows of `columns` (name to heading), each column as wide as it must be."""
-    lines = [list(columns.values()), *([_cell(row.get(name)) for name in columns] for row in rows)]
+def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], widest: int = WIDEST) -> str:
+    """Rows of `columns` (name to heading), each column as wide as it must be, and no wider than `widest`."""
+    lines = [list(columns.values()), *([_cell(row.get(name), widest) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(line, widths) for line in lines)
 
@@ -98,9 +98,9 @@ def _value(value: object) -> str:
     return str(value["filename"]) if isinstance(value, dict) else str(value)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, widest: int) -> str:
     text = "" if value is None else plain(str(value))
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return text if len(text) <= widest else text[: widest - 1] + "…"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,9 +13,8 @@ import logs
 import settings
 from api.answers import shown
 from api.schemas import Schema
-from cli import data
+from cli import running
 from cli.failure import Refused, Unreachable
-from cli.servers import postgres
 from db import clients, database, migrations
 from db.clients import Client
 
@@ -27,10 +24,7 @@ PAGE = 1_000  # rows in one statement
 @contextmanager
 def opened() -> Iterator[settings.Settings]:
     """The database at DATABASE_URL, else that of the `notify up` which runs on DATA_DIR; at this version's schema."""
-    chosen = settings.load()
-    if not chosen.database_url:
-        place = data.runtime_of_another(data.root(os.environ))
-        chosen = replace(chosen, database_url=(place and postgres.url_of_another(place)) or "")
+    chosen = running.joined(settings.load())
     logs.configure(chosen)
     database.bind(chosen)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -56,6 +57,9 @@ class System:
         self._signals = signals
         self._supervisor = Supervisor(signals)
         self._environ = {**os.environ, "BIND": chosen.bind, "AUTH": chosen.auth}
+        # Of the API and the worker together, so that the API shows all of it. What a crash has left is not of this run.
+        shutil.rmtree(place / "metrics", ignore_errors=True)
+        self._environ["METRICS_DIR"] = chosen.metrics_dir or str(place / "metrics")
 
     def run(self, keep: int) -> None:
         """Until somebody wants it to stop."""

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+import metrics
 from db.database import Unacceptable, database
 
 Item = TypeVar("Item")
@@ -58,7 +59,7 @@ class Coalescer(Generic[Item, Answer]):
         os.register_at_fork(after_in_child=lambda: _call(reset()))
 
     def _reset(self) -> None:
-        self._queue: SimpleQueue[tuple[Item, Waiter[Answer]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Item, Waiter[Answer], float] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -92,12 +93,13 @@ class Coalescer(Generic[Item, Answer]):
                 raise Closed(self._name)
             if self._queue.qsize() >= self._waiting:
                 raise Full(self._name)
-            self._queue.put((item, future))
+            self._queue.put((item, future, time.monotonic()))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._flush_all, name=self._name, daemon=True)
                 self._thread.start()
 
     def _flush_all(self) -> None:
+        self._sizes, self._waits = metrics.batches[self._name], metrics.waits[self._name]
         going = True
         while going:
             batch = [self._queue.get()]
@@ -108,15 +110,17 @@ class Coalescer(Generic[Item, Answer]):
                     break
             going = batch[-1] is not None
             # Who has given up waiting, and may ask again, must not be served twice.
-            self._flush([entry for entry in batch if entry is not None and not entry[1].done()])
+            wanted = [entry for entry in batch if entry is not None and not entry[1].done()]
+            if wanted:
+                self._sizes.observe(len(wanted))
+                self._waits.observe(time.monotonic() - wanted[0][2])
+                self._flush([(item, future) for item, future, _ in wanted])
             if self._rest and 1 < len(batch) < self._most:
                 time.sleep(self._rest)
         if not database.is_closed():
             database.close()
 
     def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:
-        if not batch:
-            return
         try:
             answers = self._run([item for item, _ in batch])
         except Unacceptable as error:

@@ -34,6 +34,8 @@ _LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::t
 
 _CONDITIONS = {
     "failure_reason": "failure_reason = %s",
+    "last_outcome": "EXISTS (SELECT FROM attempts AS a WHERE a.notification_id = notifications.id"
+    " AND a.number = notifications.attempt_count AND a.outcome = %s)",
     "type": "type = %s",
     "recipient": "recipient = %s",
     "lane": "lane = %s",
@@ -48,8 +50,9 @@ _CONDITIONS = {
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, type, recipient, lane, tag, created_from (inclusive), created_to (exclusive), sandbox,
-    last_attempt (its outcome, provider, phase and code as texts, or None): to be had for a bounded time only.
+    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag,
+    created_from (inclusive), created_to (exclusive), sandbox; last_attempt (its outcome, provider, phase and
+    code as texts, or None): to be had for a bounded time only.
     """
     conditions = [
         "status = 'failed'",

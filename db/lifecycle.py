@@ -32,15 +32,17 @@ from db.database import rows
 from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
 from db.prepared import prepared
-from db.records import DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.records import CLAIMED_COLUMNS, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient
-from db.telling import TELL
+from db.telling import TELL, note
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
-# For RETURNING of the statements that accept: what Accepted holds, and one column more.
-ACCEPTED = f"n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END"
-_CLAIMED = ", ".join(f"n.{name}" for name in Claimed._fields)
+# For RETURNING of the statements that accept: what Accepted holds, and two columns more.
+ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END,
+               {note("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'accepted' END")}"""
+_CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
+_LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
 AHEAD = 2
@@ -96,7 +98,7 @@ def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) 
         *becomes.values,
         *given.values,
     )
-    return sorted(Accepted(*row) for *row, _ in accepted)
+    return sorted(Accepted(*row) for *row, _, _ in accepted)
 
 
 def claim(
@@ -127,7 +129,7 @@ def claim(
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
-        RETURNING {_CLAIMED}
+        RETURNING {_CLAIMED}, {_LATE}, {note("'claimed'")}
         """,
         list(numbers),
         list(if_sandbox),
@@ -136,7 +138,7 @@ def claim(
         list(numbers.values()),
         *_span(numbers),
     )
-    return sorted(Claimed(*row) for row in claimed)
+    return sorted(Claimed(*row) for *row, _ in claimed)
 
 
 def suppress(ids: Iterable[int]) -> list[int]:
@@ -157,7 +159,7 @@ def suppress(ids: Iterable[int]) -> list[int]:
             {_UNCLAIMED}
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-        RETURNING n.id, {TELL}
+        RETURNING n.id, {TELL}, {note("'failed'")}
         """,
         given,
         *_span(given),
@@ -211,7 +213,8 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL}
+            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL},
+                      {note("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
         ), bounced AS (
             {_BOUNCED}
         )
@@ -259,7 +262,7 @@ def release(claims: Sequence[tuple[int, int]]) -> list[int]:
         SET {_HANDED_BACK}
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
         WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
-        RETURNING n.id
+        RETURNING n.id, {note("'released'")}
         """,
         *_by_claim(claims),
     )
@@ -273,10 +276,10 @@ def release_unheld(worker: UUID, held: Iterable[int]) -> list[int]:
     """
     return _ids(
         f"""
-        UPDATE notifications
+        UPDATE notifications AS n
         SET {_HANDED_BACK}
         WHERE status = 'processing' AND claimed_by = %s AND id <> ALL(%s::bigint[])
-        RETURNING id
+        RETURNING n.id, {note("'released'")}
         """,
         str(worker),
         list(held),
@@ -333,7 +336,8 @@ def rescue(  # noqa: PLR0913, PLR0917
                               THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {TELL}
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {TELL},
+                      {note("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'rescued' END")}
         ), recorded AS (
             INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
             SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
@@ -360,7 +364,7 @@ def expire(most: int) -> list[int]:
             next_attempt_at = NULL, dispatch_after = NULL
         WHERE id IN (SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
                      ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING n.id, {TELL}
+        RETURNING n.id, {TELL}, {note("'failed'")}
         """,
         most,
     )
@@ -380,7 +384,7 @@ def cancel(id: int, client_id: int, key: int | None = None, *, only_sandbox: boo
                 SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
                 WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
                       AND status = 'pending'
-                RETURNING n.id, {TELL}
+                RETURNING n.id, {TELL}, {note("'cancelled'")}
             )
             INSERT INTO events (notification_id, name, detail)
             SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -407,7 +411,7 @@ def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
             UPDATE notifications AS n
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
             FROM held WHERE n.id = held.id AND held.status = 'pending'
-            RETURNING n.id, {TELL}
+            RETURNING n.id, {TELL}, {note("'cancelled'")}
         )
         INSERT INTO events (notification_id, name, detail)
         SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -426,7 +430,7 @@ def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *,
     """
     return bool(
         _ids(
-            """
+            f"""
             WITH moved AS (
                 UPDATE notifications AS n
                 SET send_at = wanted.send_at, expires_at = wanted.expires_at,
@@ -440,7 +444,7 @@ def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *,
                       FOR UPDATE) AS wanted
                 WHERE n.id = wanted.id AND n.status = 'pending'
                       AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
-                RETURNING n.id, n.send_at, n.expires_at
+                RETURNING n.id, n.send_at, n.expires_at, {note("'rescheduled'")}
             )
             INSERT INTO events (notification_id, name, detail)
             SELECT id, 'rescheduled', jsonb_build_object(
@@ -482,7 +486,8 @@ def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
             ), redriven AS (
                 UPDATE notifications AS n
                 SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
-                FROM failed WHERE n.id = failed.id AND failed.status = 'failed' RETURNING n.id
+                FROM failed WHERE n.id = failed.id AND failed.status = 'failed'
+                RETURNING n.id, {note("'retried'")}
             )
             {_NOTED_RETRY}
             RETURNING notification_id
@@ -514,7 +519,7 @@ def redrive_all(
             UPDATE notifications AS n
             SET {_ANEW}, rung = false, dispatch_after = now()
             FROM failed WHERE n.id = failed.id AND n.status = 'failed'
-            RETURNING n.created_at, n.id
+            RETURNING n.created_at, n.id, {note("'retried'")}
         ), noted AS (
             {_NOTED_RETRY}
         )

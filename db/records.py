@@ -74,7 +74,10 @@ class Times(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns."""
+    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns.
+
+    But `late`: for how many seconds it had been due when it was claimed, on the database's clock.
+    """
 
     id: int
     claim: int
@@ -90,6 +93,11 @@ class Claimed(NamedTuple):
     mail: dict[str, Any] | None = None
     callback_id: int | None = None
     trace: str | None = None
+    lane: str = "normal"
+    late: float = 0.0
+
+
+CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name != "late")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from db.database import rows
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+
+from db.database import database, rows
 from db.models import Notification
 from db.reports import attempts, dicts
 
@@ -18,21 +20,45 @@ _LOST = "lost"
 _TOLD_OF_ATTEMPTS = ("number", "outcome", "provider", "phase", "reply_code", "enhanced_code", "text")
 
 
-def events(id: int, client_id: int) -> list[Row] | None:
-    """Each event with its name, its time (`at`) and its `detail`, first to last; None for an unknown notification.
+class Story(NamedTuple):
+    """What a notification is, and what led there: each event with its name, its time (`at`) and its `detail`."""
 
-    Of things at the same moment, an attempt comes before the end that it led to.
+    status: str
+    events: list[Row]
+
+
+def story(id: int, client_id: int) -> Story | None:
+    """All as it was at one moment, first to last; None for an unknown notification.
+
+    Of things at the same moment, an attempt comes before the end that it led to. What happens later only ever
+    adds to the end.
     """
+    with database.atomic(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ):
+        return _story(id, client_id)
+
+
+def events(id: int, client_id: int) -> list[Row] | None:
+    """The events of its story; None for an unknown notification."""
+    told = story(id, client_id)
+    return None if told is None else told.events
+
+
+def marks(ids: Iterable[int]) -> dict[int, str]:
+    """Of each notification what differs whenever anything has happened to it; those that are gone are not in it."""
+    return dict(rows("SELECT id, xmin::text FROM notifications WHERE id = ANY(%s)", list(ids)))
+
+
+def _story(id: int, client_id: int) -> Story | None:
     known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason)
     found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
     if not found:
         return None
     [row] = found
-    return told(row, attempts(id, client_id), acts([id]).get(id, []))
+    return Story(row["status"], told(row, attempts(id, client_id), acts([id]).get(id, [])))
 
 
 def told(row: Row, attempted: Sequence[Row], acted: Sequence[Row]) -> list[Row]:
-    """The same from what is known already: the notification, its attempts and its `acts`."""
+    """The events of a story from what is known already: the notification, its attempts and its `acts`."""
     happened = [_event("accepted", row["created_at"]), *map(_attempted, attempted), *acted, *_ending(row)]
     return sorted(happened, key=lambda event: event["at"])
 

@@ -47,6 +47,7 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("getNotification", name="Wait for its end", query=("wait=1",)),
         Step("listAttempts"),
         Step("listEvents"),
+        Step("followChanges", 400, "Go on after what is no event", query=("lastEventId=first",)),
         Step(SEND, 201, example="full"),
         Step("listNotifications", query=("limit=1",), keep=("cursor", "nextCursor")),
         Step("listNotifications", name="The next page", query=("limit=1", "cursor={{cursor}}")),
@@ -121,7 +122,7 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("askUnsubscribe", 404, "A link that is not ours"),
         Step("unsubscribe", 404, "Unsubscribe by a link that is not ours"),
     ),
-    "operation": (Step("isAlive"), Step("isReady"), Step("getContract")),
+    "operation": (Step("isAlive"), Step("isReady"), Step("getMetrics"), Step("getContract")),
     "refused": (
         Step(SEND, 422, "Faults, all at once", given='{"type": "pigeon", "recipient": "nobody", "subjekt": "Hi"}'),
         Step(SEND, 422, "A sender who is not allowed", "short", {"from": "Boss <boss@elsewhere.example>"}),

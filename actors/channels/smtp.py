@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from math import inf
 
+import metrics
 from actors.channels import ProviderDown, printable
 from actors.channels.mail import Mail
 from actors.channels.replies import Client, Reply
@@ -60,13 +61,16 @@ class Connection:
             if server.user:
                 connection._log_in(server)
         except Dropped as drop:
+            metrics.connections["failed"].inc()
             connection.close()
             raise ProviderDown(_censored(drop.text, server), phase=drop.phase) from None
         except ProviderDown as down:
+            metrics.connections["failed"].inc()
             connection.close()
             phase, code, enhanced_code, text = down.receipt
             text = _censored(text, server)
             raise ProviderDown(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
+        metrics.connections["opened"].inc()
         return connection
 
     @property
@@ -79,6 +83,11 @@ class Connection:
         """Octets that a mail may have (RFC 1870); no fixed limit where the server tells none."""
         told = self._smtp.esmtp_features.get("size", "").strip()
         return int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The socket, where it is encrypted."""
+        return self._smtp.sock if isinstance(self._smtp.sock, ssl.SSLSocket) else None
 
     def offers(self, extension: str) -> bool:
         return bool(self._smtp.has_extn(extension))

@@ -9,6 +9,18 @@ from pathlib import Path
 from cli.servers import leftover, locate
 from cli.servers.program import Patience, Program
 
+SOCKET = "valkey.sock"
+
+
+def url_of_another(runtime_dir: Path) -> str | None:
+    """For REDIS_URL: the server that another process runs with this directory; None where none listens there."""
+    place = runtime_dir / SOCKET
+    return _url(place) if place.exists() else None
+
+
+def _url(place: Path) -> str:
+    return f"unix://{place}?db=0"
+
 
 class Valkey(Program):
     """Keeps its data in `data_dir`/valkey and listens in `runtime_dir`, which must be short and private."""
@@ -30,13 +42,13 @@ class Valkey(Program):
         super().__init__(patience, log or runtime_dir / "valkey.log")
         self._data = data_dir.absolute() / "valkey"
         self._runtime = runtime_dir.absolute()
-        self._socket = self._runtime / "valkey.sock"
+        self._socket = self._runtime / SOCKET
         self._pidfile = self._data / "valkey.pid"
 
     @property
     def url(self) -> str:
         """For REDIS_URL."""
-        return f"unix://{self._socket}?db=0"
+        return _url(self._socket)
 
     def prepare(self) -> None:
         """Nobody else may write the append-only file: two servers on one directory both stay alive."""

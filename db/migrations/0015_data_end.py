@@ -1,6 +1,7 @@
 """Data's end: erasure by recipient, suppressions without their addresses, and what operators did."""
 
-from db.migrations.steps import Index, Statement
+from db.migrations.indexes import Index
+from db.migrations.steps import Statement
 
 TABLES = """
 CREATE TABLE erasures (

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.client import Client
 from tests.environment import cleared
 from tests.eventually import eventually
 from tests.processes import Group
+from tests.scrapes import scraped
 from tests.system import free_port
 
 NOTIFY = Path(sys.executable).with_name("notify")
@@ -139,6 +141,15 @@ def test_it_listens_on_loopback_only(up: Up) -> None:
 
     assert {host for host, _ in listening} == {"127.0.0.1"}
     assert up.port in {port for _, port in listening}
+
+
+def test_one_address_has_the_numbers_of_the_api_and_of_the_worker(up: Up) -> None:
+    up.running()
+    up.send()
+
+    seen = scraped(Client(up.port))
+    assert seen.sum("notify_processes", program="api") == seen.sum("notify_processes", program="worker") == 1
+    assert seen.sum("notify_attempts_total", outcome="sent") == seen.sum("notify_accepted_total") >= 1
 
 
 def test_a_second_one_on_the_same_data_says_so(up: Up) -> None:

@@ -9,6 +9,7 @@ import pytest
 from db import database
 from settings import Settings
 from tests.environment import configured
+from tests.integration.operating import Operator
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     with database.connection():
         database.rows(
             "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
-            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, sessions, erasures"
-            " RESTART IDENTITY"
+            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
+            " changes, listeners, sessions RESTART IDENTITY"
         )
         # What refuses it is a trigger.
         database.rows("SET session_replication_role = replica")
@@ -36,6 +37,12 @@ def store(bound: Settings) -> Iterator[Settings]:
         database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
         database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
         yield bound
+
+
+@pytest.fixture
+def operator(store: Settings) -> Operator:
+    """Runs commands on the module's database."""
+    return Operator(store)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", f"{NOTIFICATIONS}/retry"): ({"manage"}, {"filter": {}, "dryRun": True}),
     ("POST", f"{NOTIFICATIONS}/batch"): ({"send"}, {"items": [DRAFT]}),
     ("GET", f"{NOTIFICATIONS}/{{id}}/events"): ({"read"}, None),
+    ("GET", "/api/stream"): ({"read"}, None),
     ("GET", "/api/callbacks"): ({"manage"}, None),
     ("POST", "/api/callbacks"): ({"manage"}, {"url": "https://example.com/hook"}),
     ("GET", "/api/callbacks/{id}"): ({"manage"}, None),
@@ -46,6 +47,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", "/api/callbacks/{id}/deliveries"): ({"manage"}, None),
     ("GET", "/api/callbacks/{id}/deliveries/{delivery}"): ({"manage"}, None),
     ("POST", "/api/callbacks/{id}/deliveries/{delivery}/retry"): ({"manage"}, None),
+    ("GET", "/metrics"): ({"admin"}, None),
     ("GET", "/api/limits"): ({"read"}, None),
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),
@@ -86,7 +88,8 @@ Post = Callable[..., CheckedClient]
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", key_cache=0.2, callback_endpoints=1000) as api:
+    small: dict[str, Any] = {"key_cache": 0.2, "callback_endpoints": 1000, "stream_seconds": 0.1}
+    with running(module_database_url, redis_server.url, auth="required", **small) as api:
         yield api
 
 

@@ -190,6 +190,7 @@ def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
         ({"type": "email"}, 2),
         ({"priority": "bulk"}, 1),
         ({"priority": "high"}, 0),
+        ({"lastOutcome": "provider-down"}, 0),
     ]:
         assert client.post(RETRY, {"filter": given, "dryRun": True}).json["matched"] == count
     assert client.post(RETRY, {"filter": {"createdTo": created, "priority": "bulk"}}).json["retried"] == 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,13 @@ from tests import servers
 from tests.client import NOTIFICATIONS, Response
 from tests.eventually import eventually
 from tests.integration.api import Api, running
+from tests.scrapes import scraped
 
 WAITING = 2
 CONNECT_TIMEOUT = 1
 STATEMENT_TIMEOUT = 0.2
 REDIS_TIMEOUT = 2
+METRICS_TIMEOUT = 0.5
 READS = [NOTIFICATIONS, f"{NOTIFICATIONS}/1", f"{NOTIFICATIONS}/1/attempts"]
 OK = {"database": "ok", "migrations": "ok", "redis": "ok"}
 
@@ -57,6 +59,8 @@ def api(postgres: Postgres, valkey: Valkey) -> Iterator[Api]:
             redis_timeout=REDIS_TIMEOUT,
             accept_waiting=WAITING,
             read_waiting=WAITING,
+            metrics_cache=0,
+            metrics_timeout=METRICS_TIMEOUT,
         ) as api,
     ):
         yield api
@@ -167,6 +171,29 @@ def test_a_redis_that_hangs_holds_nobody_up(api: Api, valkey: Valkey) -> None:
         assert [api.client.notify("a@example.com").status for _ in range(3)] == [201, 201, 201]
         assert time.monotonic() - began < REDIS_TIMEOUT
         assert checks(api) == OK | {"redis": "unavailable"}
+
+
+@pytest.mark.parametrize("ends", [stopped, frozen])
+def test_without_database_the_numbers_of_the_processes_are_told(
+    api: Api, postgres: Postgres, ends: Callable[[Postgres], AbstractContextManager[None]]
+) -> None:
+    before = scraped(api.client)
+    with ends(postgres):
+        while_away = [scraped(api.client) for _ in range(2)]
+    eventually(lambda: scraped(api.client).sum("notify_database_up") == 1)
+
+    assert before.sum("notify_database_up") == 1
+    for seen in while_away:
+        assert seen.sum("notify_database_up") == 0
+        assert seen.sum("notify_accepted_total") >= before.sum("notify_accepted_total") > 0
+        assert "notify_oldest_due_seconds" not in seen.labels()
+
+
+def test_without_redis_bells_that_fail_are_counted(api: Api, valkey: Valkey) -> None:
+    before = scraped(api.client).sum("notify_bells_total", result="failed")
+    with stopped(valkey):
+        assert api.client.notify("a@example.com").status == 201
+        eventually(lambda: scraped(api.client).sum("notify_bells_total", result="failed") > before)
 
 
 def test_a_schema_that_does_not_fit_is_named(api: Api) -> None:

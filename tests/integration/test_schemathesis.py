@@ -49,8 +49,8 @@ BRIEFLY = settings(
 
 @pytest.fixture(scope="module")
 def described(module_database_url: str, redis_server: Valkey) -> Iterator[Any]:
-    # Nothing is sent here, so a long poll lasts as long as it may.
-    with running(module_database_url, redis_server.url, long_poll_max=1) as api:
+    # Nothing is sent here, so a long poll lasts as long as it may, and so does a stream.
+    with running(module_database_url, redis_server.url, long_poll_max=1, stream_seconds=0.1) as api:
         schema = schemathesis.openapi.from_dict(DOCUMENT)
         schema.config.update(base_url=f"http://127.0.0.1:{api.port}")
         yield schema

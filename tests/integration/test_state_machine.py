@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from db import lifecycle, pauses, relay
+from db import lifecycle, listeners, pauses, relay
 from db.database import rows
 from db.records import Claimed, Times
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
@@ -28,8 +28,10 @@ class Expected:
     retries: int = 0
     worker: int | None = None
     ends: int = 0
+    changes: list[str] = field(default_factory=lambda: ["accepted"])
 
-    def end_attempt(self, status: str) -> None:
+    def end_attempt(self, status: str, change: str = "") -> None:
+        self.changes.append(change or {"pending": "retry"}.get(status, status))
         self.status, self.worker = status, None
         self.ends += status != "pending"
         self.attempts += 1
@@ -42,7 +44,11 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        rows("TRUNCATE notifications, attempts, workers, pauses, callbacks, events, suppressions RESTART IDENTITY")
+        rows(
+            "TRUNCATE notifications, attempts, workers, pauses, callbacks, events, suppressions, changes, listeners"
+            " RESTART IDENTITY"
+        )
+        listeners.hold([CLIENT], 3_600)
         rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, '', '', %s, '')", ENDS)
         self.model: dict[int, Expected] = {}
         self.lists = 0
@@ -61,7 +67,7 @@ class Life(RuleBasedStateMachine):
     def accept_suppressed(self) -> int:
         with suppressed():
             [id] = accepted()
-        self.model[id] = Expected("failed", ends=1)
+        self.model[id] = Expected("failed", ends=1, changes=["failed"])
         return id
 
     @rule(id=ids, worker=st.integers(0, 2))
@@ -73,6 +79,7 @@ class Life(RuleBasedStateMachine):
         if pending:
             self.model[id].status = "failed"
             self.model[id].ends += 1
+            self.model[id].changes.append("failed")
 
     @rule(held=claims)
     def bounce(self, held: tuple[int, Claimed]) -> None:
@@ -94,6 +101,7 @@ class Life(RuleBasedStateMachine):
         if taken:
             expected.status, expected.worker = "processing", worker
             expected.claim += 1
+            expected.changes.append("claimed")
             assert taken[0].claim == expected.claim
             assert taken[0].retry_count == expected.retries
         return (id, taken[0]) if taken else (id, Claimed(id, expected.claim - 1, *[None] * 8))  # type: ignore[arg-type]
@@ -123,6 +131,7 @@ class Life(RuleBasedStateMachine):
         assert bool(lifecycle.release([(id, claimed.claim)])) == owned
         if owned:
             self.model[id].status, self.model[id].worker = "pending", None
+            self.model[id].changes.append("released")
 
     @rule(worker=st.integers(0, 2))
     def rescue(self, worker: int) -> None:
@@ -132,7 +141,8 @@ class Life(RuleBasedStateMachine):
         alive(self.workers[worker], steady_for=100)
         for id in abandoned:
             passed(1000, id)  # From the second loss on they come back at different times.
-            self.model[id].end_attempt("failed" if self.model[id].retries + 1 >= MAX_ATTEMPTS else "pending")
+            lost = self.model[id].retries + 1 >= MAX_ATTEMPTS
+            self.model[id].end_attempt(*(("failed",) if lost else ("pending", "rescued")))
 
     @rule(id=ids)
     def cancel(self, id: int) -> None:
@@ -141,6 +151,7 @@ class Life(RuleBasedStateMachine):
         if expected.status == "pending":
             expected.status = "cancelled"
             expected.ends += 1
+            expected.changes.append("cancelled")
 
     @rule()
     def cancel_all(self) -> None:
@@ -149,6 +160,7 @@ class Life(RuleBasedStateMachine):
         for id in pending:
             self.model[id].status = "cancelled"
             self.model[id].ends += 1
+            self.model[id].changes.append("cancelled")
 
     @rule(id=ids)
     def redrive(self, id: int) -> None:
@@ -156,6 +168,7 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
         if expected.status == "failed":
             expected.status, expected.retries = "pending", 0
+            expected.changes.append("retried")
 
     @rule()
     def redrive_all(self) -> None:
@@ -163,6 +176,7 @@ class Life(RuleBasedStateMachine):
         assert {place.id for place in lifecycle.redrive_all(CLIENT, {}, None, 100)} == failed
         for id in failed:
             self.model[id].status, self.model[id].retries = "pending", 0
+            self.model[id].changes.append("retried")
 
     @rule(id=ids)
     def reschedule(self, id: int) -> None:
@@ -172,6 +186,7 @@ class Life(RuleBasedStateMachine):
         assert lifecycle.reschedule(id, CLIENT, later) == pending
         assert lifecycle.claim([id], self.workers[0]) == []
         assert lifecycle.reschedule(id, CLIENT, now) == pending
+        self.model[id].changes += ["rescheduled"] * 2 * pending
 
     @rule()
     def pause_and_resume(self) -> None:
@@ -194,6 +209,7 @@ class Life(RuleBasedStateMachine):
         if pending:
             self.model[id].status = "failed"
             self.model[id].ends += 1
+            self.model[id].changes.append("failed")
 
     @invariant()
     def the_rows_are_as_the_model_says(self) -> None:
@@ -204,6 +220,8 @@ class Life(RuleBasedStateMachine):
             assert len(history(id)) == expected.attempts
         told = dict(rows("SELECT subject_id, count(*) FROM notifications WHERE type = 'callback' GROUP BY subject_id"))
         assert told == {id: expected.ends for id, expected in self.model.items() if expected.ends}
+        noted = dict(rows("SELECT notification_id, array_agg(name ORDER BY id) FROM changes GROUP BY notification_id"))
+        assert noted == {id: expected.changes for id, expected in self.model.items()}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
+import scrape
 from actors.bell import messages
 from actors.breaker import Breaker
 from actors.broker import broker
@@ -19,13 +20,14 @@ from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
 from actors.tallies import tallies
 from actors.upkeep import Upkeep
-from db import lifecycle
+from db import lifecycle, listeners
 from db.database import connection, rows
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, row, status
 from tests.integration.test_bell import lists, waiting
+from tests.scrapes import Scrape
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
 
@@ -58,6 +60,23 @@ def test_a_round_says_what_the_worker_has_done() -> None:
     eventually(told)
 
 
+def test_what_a_round_moves_is_counted() -> None:
+    def counted() -> dict[str, float]:
+        seen = Scrape(scrape.page(False, False).body.decode())
+        return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
+
+    actions = ("rescued", "expired", "relayed")
+    before = counted()
+    dead, [late, due] = [claimed(uuid4()) for _ in range(3)], accepted(2)
+    rows("UPDATE notifications SET expires_at = now() WHERE id = %s", late)
+    passed(GRACE + 1, due)
+    upkeep(alive(uuid4(), steady_for=100)).tick()
+
+    after = counted()
+    grown = {action: after[action] - before[action] for action in actions}
+    assert grown == {"rescued": len(dead), "expired": 1, "relayed": len(dead) + 1}
+
+
 def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
     ids = accepted(40)
     for id in ids:
@@ -67,6 +86,17 @@ def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
     assert lists() == [ids[n : n + 5] for n in range(0, 40, 5)]
     one.tick()
     assert len(lists()) == 8
+
+
+def test_a_round_forgets_old_changes_however_many_and_leases_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.upkeep.CHANGES_AT_ONCE", 2)
+    listeners.hold([CLIENT], 60)
+    accepted(7)
+    rows("UPDATE changes SET at = at - interval '61 seconds' WHERE id <= 5")
+    rows("UPDATE listeners SET until = now()")
+    upkeep(uuid4(), stream_kept=60, upkeep_interval=5).tick()
+    assert [id for (id,) in rows("SELECT id FROM changes ORDER BY id")] == [6, 7]
+    assert rows("SELECT client_id FROM listeners") == []
 
 
 def test_a_rescued_row_is_rung_alone() -> None:

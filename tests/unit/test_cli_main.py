@@ -78,6 +78,19 @@ def test_an_error_that_a_person_can_mend_is_one_sentence(
     assert (result.exit_code, result.stderr) == (code, sentence)
 
 
+def test_ctrl_c_is_exit_code_130_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    group = Commands("group")
+    monkeypatch.setattr(group, "get_command", lambda _ctx, _name: wait)
+
+    result = CliRunner().invoke(group, ["wait"])
+
+    assert (result.exit_code, result.stderr) == (130, "Error: Stopped.\n")
+
+
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [

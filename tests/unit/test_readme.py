@@ -14,8 +14,8 @@ from cli.main import COMMANDS
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "CHANGELOG.md", "docs/dashboard.md", "docs/operations.md", "docs/scaling.md"]
-PAGES += ["docs/upgrades.md", "docs/deployment.md"]
+PAGES = ["README.md", "CHANGELOG.md", "docs/operations.md", "docs/scaling.md", "docs/upgrades.md", "docs/deployment.md"]
+PAGES += ["docs/metrics.md", "docs/streams.md", "docs/dashboard.md"]
 # What a document may name besides files of the project.
 ELSEWHERE = {".data", "docker/.env"}
 FILE = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:md|py|yaml|cfg|toml)|(?:docs|docker|tests|benchmarks)/[\w./-]*")

@@ -111,6 +111,13 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
         ({"ALLOWED_HEADERS": "X-*,"}, "ALLOWED_HEADERS is malformed: "),
         ({"SMTP_DATA_TIMEOUT": "80"}, "STUCK_AFTER must be above 620"),
         ({"LIST_BUDGET": "600"}, "LIST_BUDGET must be below STUCK_AFTER"),
+        ({"METRICS_BIND": "9191"}, "METRICS_BIND is '9191': give host:port"),
+        ({"METRICS_BIND": "0.0.0.0:9191"}, "METRICS_BIND can be reached by others: set METRICS_TOKEN"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN does not fit: give at least 32 characters"),
+        (
+            {"METRICS_TOKEN": "a b" * 20},
+            "METRICS_TOKEN does not fit: give at least 32 characters, none of them a space",
+        ),
         ({"DATABASE_URL": "mysql://h"}, "DATABASE_URL does not start with postgresql://"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL does not start with redis://"),
         ({"REDIS_URL": "redis+sentinel://a:1,b:2"}, "REDIS_URL does not name a master"),

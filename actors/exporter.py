@@ -1,0 +1,90 @@
+"""The workers' own /metrics, at METRICS_BIND: one of the processes that count together serves it for all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+
+import cells
+import logs
+import scrape
+from settings import Settings
+
+log = logs.get("metrics")
+
+PAUSE = 5.0  # seconds until a port that was taken is tried again
+PATIENCE = 5.0  # seconds, for a scraper that says nothing: the next one waits for it
+
+
+class Exporter(threading.Thread):
+    """Waits until nobody else of those who count together serves them, and then does."""
+
+    def __init__(self, settings: Settings, address: tuple[str, int]) -> None:
+        super().__init__(name="exporter", daemon=True)
+        self._address = address
+        self._token = settings.metrics_token
+
+    def run(self) -> None:
+        directory = cells.directory()
+        if directory is None:
+            self._serve()
+        else:
+            with cells.locked(directory, f"exporter-{self._address[1]}"):
+                self._serve()
+
+    def _serve(self) -> None:
+        answering = type("Answering", (_Answering,), {"token": self._token})
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        server = type("Server", (_Server,), {"address_family": family})
+        told = False
+        while True:
+            try:
+                listening = server(self._address, answering)
+                break
+            except OSError as error:
+                if not told:
+                    log.warning(
+                        "metrics.port_not_to_be_had", error=str(error), fix="another METRICS_BIND, or METRICS_DIR"
+                    )
+                told = True
+            time.sleep(PAUSE)
+        log.info("metrics.served", address=self._address[0], port=self._address[1])
+        listening.serve_forever()
+
+
+class _Server(HTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A scraper that hung up is no news."""
+
+
+class _Answering(BaseHTTPRequestHandler):
+    timeout = PATIENCE
+    token: ClassVar[str] = ""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/metrics":
+            self._say(HTTPStatus.NOT_FOUND, b"There is only /metrics here.\n", {})
+        elif not self._may():
+            self._say(HTTPStatus.UNAUTHORIZED, b"Send METRICS_TOKEN.\n", {"WWW-Authenticate": "Bearer"})
+        else:
+            page = scrape.page(*scrape.kind(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")))
+            encoding = {"Content-Encoding": page.encoding} if page.encoding else {}
+            self._say(HTTPStatus.OK, page.body, {"Content-Type": page.type, "Vary": "Accept-Encoding", **encoding})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """No line for each scrape."""
+
+    def _may(self) -> bool:
+        return not self.token or scrape.is_token(self.headers.get("Authorization", ""), self.token)
+
+    def _say(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "text/plain; charset=utf-8", **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,93 @@
+"""All open streams of a process: how many there may be, heartbeats, revoked keys, clients that take nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from concurrent.futures import Executor
+
+import logs
+from api.streaming.listener import OVER, REVOKED, SLOW, STOPPING, Listener
+from db import keys
+from db.coalesce import Full
+from db.database import Unavailable, connection
+from settings import Settings
+
+log = logs.get("streams")
+
+EVERY = 0.5  # seconds between two looks after them; a key that is revoked is noticed so soon
+
+
+class Listeners:
+    """One per API process; used on its event loop only."""
+
+    def __init__(self, settings: Settings, thread: Executor) -> None:
+        self._settings, self._thread = settings, thread
+        self._open: dict[Listener, None] = {}
+        self._caring: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def check(self) -> None:
+        """Raise Full where no further one may be opened."""
+        if len(self._open) >= self._settings.stream_listeners:
+            raise Full("streams")
+
+    def add(self, listener: Listener) -> None:
+        """From now on it is cared for, until it is removed."""
+        self._open[listener] = None
+        if self._stopping:
+            listener.end(STOPPING)
+        if self._caring is None:
+            self._caring = asyncio.create_task(self._care())
+
+    def remove(self, listener: Listener) -> None:
+        self._open.pop(listener, None)
+
+    def stop(self) -> None:
+        """End all, and those that still come."""
+        self._stopping = True
+        for listener in self._open:
+            listener.end(STOPPING)
+
+    async def _care(self) -> None:
+        try:
+            while self._open:
+                await asyncio.sleep(min(EVERY, self._settings.stream_seconds))
+                self._look()
+                await self._revoke()
+        finally:
+            self._caring = None
+
+    def _look(self) -> None:
+        now, s = time.monotonic(), self._settings
+        for listener in list(self._open):
+            if now >= listener.until:
+                listener.end(OVER)
+            elif now - listener.writing_since >= s.stream_stall:
+                log.info("stream.cut", client=listener.caller.client_id, key=listener.caller.key_id)
+                self.remove(listener)
+                listener.cut(SLOW)
+            elif now - listener.said_at >= s.stream_heartbeat:
+                listener.wake()
+
+    async def _revoke(self) -> None:
+        ids = {id for listener in self._open if (id := listener.caller.key_id) is not None}
+        if not ids:
+            return
+        try:
+            live = await asyncio.get_running_loop().run_in_executor(self._thread, _live, ids)
+        except Unavailable:  # Nor can anything be told to those whose keys cannot be looked up.
+            return
+        except Exception:
+            log.exception("streams.failed")
+            return
+        revoked = ids - live  # Of those who have come meanwhile nobody was asked.
+        for listener in self._open:
+            if listener.caller.key_id in revoked:
+                listener.end(REVOKED)
+
+
+def _live(ids: Collection[int]) -> frozenset[int]:
+    with connection():
+        return frozenset(keys.live(ids))

@@ -1,0 +1,146 @@
+"""/api/stream: all changes of a client's notifications, as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.auth import Caller, require
+from api.gateway import Gateway
+from api.pages import Wrong
+from api.problems import invalid
+from api.streaming import sse
+from api.streaming.changes import ChangeListener, Start, Told, told
+from api.streaming.listener import BROKEN
+from api.streaming.reader import page
+from api.streaming.streams import Streams
+from db.database import Unavailable
+
+LAST = "Last-Event-ID"
+AT_ONCE = 100  # events in one piece; a client that is slow has one piece under way
+PAGE = 500  # events that are read at once from earlier
+AGAIN = 1.0  # seconds: then the database may be back
+
+
+class Wanted(NamedTuple):
+    """What a listener wants to be told: of a `status`, with all `tags`, from the `sandbox` or not; None: of any."""
+
+    status: str | None = None
+    tags: frozenset[str] = frozenset()
+    sandbox: bool | None = None
+
+    def covers(self, told: Told) -> bool:
+        return (
+            (self.status is None or told.status == self.status)
+            and self.tags <= told.tags
+            and (self.sandbox is None or told.sandbox == self.sandbox)
+        )
+
+
+class Stream:
+    """GET: server-sent events without an end, from the Last-Event-ID on or from now on."""
+
+    def __init__(self, gateway: Gateway, streams: Streams) -> None:
+        self._gateway, self._streams = gateway, streams
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        wanted, after = _asked(req.params, req.get_header(LAST), caller)
+        self._streams.check()
+        listener = Following(req, caller, wanted, after, self._gateway)
+        self._streams.follow(listener)
+        sse.answer(resp, listener)
+
+    async def on_head(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        _asked(req.params, req.get_header(LAST), caller)
+        sse.answer(resp)
+
+
+class Following(ChangeListener):
+    """What one listener is told: that it is `ready`, from which moment on nothing is skipped, then each change."""
+
+    def __init__(self, req: Request, caller: Caller, wanted: Wanted, after: int | None, gateway: Gateway) -> None:
+        super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
+        self.after = after
+        self._wanted, self._gateway = wanted, gateway
+        self._start: Start | None = None
+        self._place: int | None = None
+
+    @property
+    def place(self) -> int | None:
+        return self._place
+
+    def begin(self, start: Start) -> None:
+        self._start = start
+        self.wake()
+
+    async def more(self) -> bytes:
+        if self._place is None:
+            return self._begun_at(self._start) if self._start else b""
+        while self._place < self.feed.position and not self.ending:
+            try:
+                ahead = await self._ahead(self._place)
+            except Unavailable:
+                asyncio.get_running_loop().call_later(AGAIN, self.wake)
+                return b""
+            if ahead is None:
+                self.end(BROKEN)
+                return b""
+            if piece := b"".join(one.piece for one in ahead if self._wanted.covers(one)):
+                return piece
+        return b""
+
+    async def _ahead(self, place: int) -> list[Told] | None:
+        """What comes next, wanted or not; None where some of it is gone."""
+        until = self.feed.position
+        if place >= self.feed.base:
+            found: list[Told] | None = [one for one, _ in zip(self.feed.after(place), range(AT_ONCE), strict=False)]
+            most = AT_ONCE
+        else:
+            most = PAGE
+            read = await self._gateway.read_aside(page, self.caller.client_id, place, until, most)
+            found = None if read is None else told(read)
+        if found is not None:
+            self._place = found[-1].id if len(found) == most else until
+        return found
+
+    def _begun_at(self, start: Start) -> bytes:
+        self._place = start.after
+        ready = sse.event({"resumed": self.after is not None and not start.lost}, start.after, "ready")
+        if not start.lost:
+            return ready
+        detail = (
+            "What happened after this event is not kept any more, or never was. "
+            "List the notifications that you wait for: what comes from now on is complete."
+        )
+        return sse.event({"after": self.after, "detail": detail}, type="lost") + ready
+
+
+def _asked(parameters: Mapping[str, Any], header: str | None, caller: Caller) -> tuple[Wanted, int | None]:
+    """What is wanted, and after which event; raises a Problem that lists every wrong parameter."""
+    query = pages.parse_stream(parameters, "status", "tag", "sandbox")
+    after = left(query, header)
+    sandbox = query.get("sandbox")
+    if caller.sandbox:
+        if sandbox is False:
+            fault = {"parameter": "sandbox", "detail": "must not be false: a key for tests is told of the sandbox only"}
+            raise invalid(HTTPStatus.BAD_REQUEST, [fault])
+        sandbox = True
+    return Wanted(query.get("status"), frozenset(query.get("tag", ())), sandbox), after
+
+
+def left(query: Mapping[str, Any], header: str | None) -> int | None:
+    """The event after which to go on; raises a Problem."""
+    # A browser that comes back sends the header, and the address of the first time.
+    if not header:
+        return query.get("lastEventId")
+    try:
+        return pages.event_id(header)
+    except Wrong as why:
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"header": LAST, "detail": str(why)}]) from None

@@ -1,0 +1,140 @@
+"""The streams of single notifications: what has happened, then what happens, until the end.
+
+Nothing is written down for these: what a notification went through stands in its row, its attempts and its
+events for ever. One question in a while asks which rows have changed; what became of them is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from falcon.asgi import Request
+
+import logs
+from api.answers import shown
+from api.auth import Caller
+from api.gateway import Gateway
+from api.streaming import sse
+from api.streaming.listener import FINAL, GONE, Listener
+from db import timeline
+from db.database import Unavailable, connection, database
+from db.models import FINAL as ENDS
+from db.timeline import Story
+from settings import Settings
+
+log = logs.get("streams")
+
+AGAIN = 1.0  # seconds: then the database may be back
+Marks = dict[int, str]
+
+
+class Place(NamedTuple):
+    """A notification, how many of its events are known already, and its story so far."""
+
+    id: int
+    after: int
+    story: Story
+
+
+class Telling(Listener):
+    """What one listener is told: each event by its number from 1 on, and the status whenever it has become another.
+
+    A status that lasts no longer than a moment may pass unseen; no event does.
+    """
+
+    def __init__(self, req: Request, caller: Caller, place: Place, gateway: Gateway) -> None:
+        super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
+        self.id, self._gateway = place.id, gateway
+        # A number that we have not given out: all is told again.
+        self._told = place.after if place.after <= len(place.story.events) else 0
+        self._story: Story | None = place.story
+        self._status = ""
+
+    @property
+    def place(self) -> int | None:
+        return self._told
+
+    def changed(self) -> None:
+        self._story = None
+        self.wake()
+
+    async def more(self) -> bytes:
+        if self._story is None:
+            try:
+                story = await self._gateway.read_aside(timeline.story, self.id, self.caller.client_id)
+            except Unavailable:
+                asyncio.get_running_loop().call_later(AGAIN, self.wake)
+                return b""
+            if story is None:
+                self.end(GONE)
+                return b""
+            self._story = story
+        return self._news(self._story)
+
+    def _news(self, story: Story) -> bytes:
+        pieces = [
+            sse.event({**event, "detail": shown(event["detail"])}, number)
+            for number, event in enumerate(story.events[self._told :], self._told + 1)
+        ]
+        self._told = max(self._told, len(story.events))
+        if story.status != self._status:
+            self._status = story.status
+            pieces.append(sse.event({"status": story.status}, type="status"))
+        if story.status in ENDS:
+            self.end(FINAL)
+        return b"".join(pieces)
+
+
+class Timelines:
+    """One per API process; used on its event loop only. A process in which nobody listens asks nothing."""
+
+    def __init__(self, settings: Settings, thread: Executor) -> None:
+        self._settings, self._thread = settings, thread
+        self._listening: defaultdict[int, dict[Telling, None]] = defaultdict(dict)
+        self._marks: Marks = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def join(self, listener: Telling) -> None:
+        """It is told when its notification changes, and once after now in any case."""
+        self._listening[listener.id][listener] = None
+        self._marks.pop(listener.id, None)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    def leave(self, listener: Telling) -> None:
+        self._listening[listener.id].pop(listener, None)
+        if not self._listening[listener.id]:
+            del self._listening[listener.id]
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._listening:
+                await asyncio.sleep(self._settings.stream_interval)
+                ids = list(self._listening)
+                try:
+                    self._compare(ids, await loop.run_in_executor(self._thread, _marks, ids))
+                except Unavailable as error:
+                    log.warning("database.unavailable", error=str(error), listening=len(ids))
+                except Exception:
+                    log.exception("streams.failed")
+        finally:
+            self._watching = None
+        self._marks = {}
+        loop.run_in_executor(self._thread, database.close)
+
+    def _compare(self, ids: list[int], marks: Marks) -> None:
+        for id in ids:
+            if marks.get(id) != self._marks.get(id) or id not in marks:
+                for listener in self._listening.get(id, ()):
+                    listener.changed()
+        # Who has joined meanwhile is told by the next look.
+        self._marks = {id: mark for id, mark in marks.items() if id in self._marks or id in self._listening}
+
+
+def _marks(ids: list[int]) -> Marks:
+    with connection():
+        return timeline.marks(ids)

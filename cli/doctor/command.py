@@ -1,0 +1,123 @@
+"""`notify doctor`: look at everything that must be right, and say of each fault how to mend it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import click
+
+import logs
+import settings
+from cli import data, lazy, running, show
+from cli.doctor import environment
+from cli.doctor.disk import free
+from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, ok, warning, worst
+from cli.doctor.probing import Probe, findings
+from settings import SENTINEL, Settings, SettingsError
+
+COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+ANSWER = 0.8  # of the time for a probe: for one answer, so that who does not answer is told by name
+
+
+@click.command(short_help="Look for what is wrong, and say how to mend it.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1, max=300),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may take in all; what has not answered by then is a problem.",
+)
+@click.option("--strict", is_flag=True, help="Warnings are exit code 1 too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def doctor(timeout: float, strict: bool, as_json: bool) -> None:
+    """Look at settings, database, schema, Redis, mail server, clocks, disks, workers and backlog, all at once.
+
+    Nothing is changed and no mail is sent: the mail server is greeted, logged in to, and left. A warning
+    works now and may not tomorrow; a problem does not work, or can lose what was accepted.
+    """
+    found = _examined(timeout)
+    result = worst(found)
+    if as_json:
+        click.echo(show.document(json.dumps({"status": result, "findings": [one._asdict() for one in found]})))
+    else:
+        click.echo(_report(found))
+    if result == PROBLEM or (strict and result == WARNING):
+        raise click.exceptions.Exit(1)
+
+
+def _examined(timeout: float) -> list[Finding]:
+    environ = dict(os.environ)
+    given, wrong = settings.examined(environ)
+    chosen = running.joined(given)
+    up = bool(chosen.redis_url) and not given.redis_url
+    chosen = _hurried(_let_in(chosen, environ, up=up), ANSWER * timeout)
+    logs.configure(replace(chosen, log_level="error"))
+    probes: dict[str, Probe] = {
+        "settings": lambda: environment.findings(chosen, wrong, environ, up=up),
+        "database": partial(lazy.attribute("cli.doctor.postgresql:findings"), chosen),
+        "redis": partial(lazy.attribute("cli.doctor.redis_server:findings"), chosen),
+        "mail": lambda: [warning("mail", "was not looked at", "put the settings right first")],
+        "disk": _disks,
+    }
+    # What imports `actors` makes a broker out of this, which connects to nothing.
+    os.environ.setdefault("REDIS_URL", chosen.redis_url)
+    if wrong and SENTINEL in chosen.redis_url:
+        probes["redis"] = lambda: [warning("redis", "was not looked at", "put the settings right first")]
+    if up and not (chosen.smtp_url or chosen.email_user):
+        probes["mail"] = lambda: [ok("mail", "`notify up` catches every mail: nothing is sent to anybody")]
+    elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
+        probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
+    return findings(probes, timeout)
+
+
+def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settings:
+    """As `notify up` reads AUTH and BIND; a BIND that is none was told among the settings."""
+    try:
+        unsaid = not environ.get("AUTH", "").strip()
+        return replace(chosen, auth="off") if up and unsaid and chosen.local else chosen
+    except SettingsError:
+        return replace(chosen, bind=Settings().bind)
+
+
+def _hurried(chosen: Settings, seconds: float) -> Settings:
+    return replace(
+        chosen,
+        db_connect_timeout=min(chosen.db_connect_timeout, math.ceil(seconds)),
+        db_statement_timeout=min(chosen.db_statement_timeout, seconds),
+        redis_timeout=min(chosen.redis_timeout, seconds),
+    )
+
+
+def _disks() -> Iterable[Finding]:
+    place = data.root(os.environ).path
+    return free("DATA_DIR's disk", place) if place.exists() else ()
+
+
+def _report(found: list[Finding]) -> str:
+    lines: list[str] = []
+    for check in dict.fromkeys(one.check for one in found):
+        lines.append(click.style(check, bold=True))
+        for one in found:
+            if one.check == check:
+                lines += _lines(one)
+    counts = Counter(one.level for one in found)
+    summary = ", ".join(_counted(counts, level) for level in (PROBLEM, WARNING) if counts[level])
+    return "\n".join([*lines, "", summary or "All is well."])
+
+
+def _lines(one: Finding) -> list[str]:
+    level = click.style(f"{one.level:<8}", fg=COLOURS[one.level])
+    said = [f"  {level} {show.plain(one.what)}"]
+    return [*said, f"           {show.plain(one.fix)}"] if one.fix else said
+
+
+def _counted(counts: Mapping[str, Any], level: str) -> str:
+    return f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}"

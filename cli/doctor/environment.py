@@ -1,0 +1,68 @@
+"""The settings: everything that is wrong at once, and what looks like a setting and is none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+from cli.doctor.findings import Finding, ok, problem, warning
+from mailboxes import mail_from
+from settings import Settings, SettingsError
+
+CHECK = "settings"
+# Read by commands of ours, and not by `settings`.
+OTHERS = {"NOTIFY_URL", "NOTIFY_KEY", "DATA_DIR", "CATCHER_KEEP"}
+KNOWN = {field.name.upper() for field in fields(Settings)} | OTHERS
+ALIKE = 0.84  # of 1; RETRY_MIN_BACKOF and RETRY_MIN_BACKOFF are 0.97, DB_URL and DATABASE_URL 0.67
+USUAL = {
+    **dict.fromkeys(("DB_URL", "POSTGRES_URL", "POSTGRESQL_URL", "PG_URL", "DATABASE_URI"), "DATABASE_URL"),
+    **dict.fromkeys(("SMTP_URI", "SMTP_HOST", "SMTP_SERVER", "MAIL_URL", "EMAIL_URL"), "SMTP_URL"),
+    **dict.fromkeys(("EMAIL_FROM", "FROM_EMAIL", "SMTP_FROM", "DEFAULT_FROM_EMAIL"), "MAIL_FROM"),
+    **dict.fromkeys(("EMAIL_PASSWORD",), "EMAIL_PASS"),
+    **dict.fromkeys(("REDIS_URI", "REDIS_HOST"), "REDIS_URL"),
+}
+
+
+def findings(chosen: Settings, wrong: list[str], environ: Mapping[str, str], *, up: bool) -> Iterator[Finding]:
+    """`wrong`: what `settings.examined` has said. `up`: `notify up` runs, and has chosen what is not set."""
+    wrong = [*wrong, *_missing(chosen, wrong, up=up)]
+    for sentence in wrong:
+        what, _, fix = sentence.partition(": ")
+        yield problem(CHECK, what, fix or "change the one or the other")
+    if not wrong:
+        given = sum(1 for name in KNOWN - OTHERS if environ.get(name, "").strip())
+        yield ok(CHECK, f"{given} are set, the others have their defaults, and none is wrong")
+    for name, meant in _misspelt(environ):
+        yield warning(CHECK, f"{name} is set and means nothing", f"did you mean {meant}? Else remove it")
+
+
+def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
+    for name in ("database_url", "redis_url"):
+        try:
+            chosen.require(name)
+        except SettingsError as error:
+            yield str(error)
+    if up:
+        return
+    try:
+        mail_from(chosen.sender)
+        _ = chosen.smtp
+    except SettingsError as error:
+        if str(error) not in wrong:
+            yield str(error)
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in sorted(environ.keys() - KNOWN):
+        bare = name.removeprefix("NOTIFY_")
+        meant = USUAL.get(name) or ((bare in KNOWN and bare) or _alike(name))
+        # With a setting beside it that is right, it belongs to another program, most likely.
+        if meant and not (name in USUAL and environ.get(meant)):
+            yield name, meant
+        elif name.startswith("NOTIFY_") and not meant:
+            yield name, "NOTIFY_URL or NOTIFY_KEY"
+
+
+def _alike(name: str) -> str:
+    return next(iter(difflib.get_close_matches(name, KNOWN, 1, ALIKE)), "")

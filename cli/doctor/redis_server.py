@@ -1,0 +1,102 @@
+"""Redis or Valkey, the doorbell: whether it can be asked, and whether it keeps what it is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
+from redis.retry import Retry
+
+from cli import lazy
+from cli.doctor.findings import Finding, ok, problem, warning
+from cli.doorbell import why
+from settings import Settings
+
+CHECK = "redis"
+OLDEST = (6, 2)
+SLOW = 0.010  # seconds
+ALMOST = 0.9  # of maxmemory
+ASKED = 5  # times; the quickest answer counts, because the other probes take our CPU meanwhile
+
+
+def findings(chosen: Settings) -> Iterator[Finding]:
+    """Over one connection."""
+    if not chosen.redis_url:
+        return
+    try:
+        with _client(chosen) as client:
+            took = min(_asked(client) for _ in range(ASKED))
+            known: Mapping[str, Any] = client.info()
+            keeps = bool(known.get("aof_enabled")) or _saves(client)
+    except NoPermissionError as error:
+        yield warning(
+            CHECK, f"it does not tell about itself: {error}", "let this user use INFO (ACL), or look yourself"
+        )
+    except (redis.RedisError, OSError, ValueError) as error:
+        # ValueError: of redis-py, for an option in the URL that it does not know.
+        yield problem(
+            CHECK, f"cannot be used: {why(error)}", "start it, or put REDIS_URL right; nothing is lost meanwhile"
+        )
+    else:
+        yield _version(known, took)
+        yield from _memory(known)
+        yield from _state(known)
+        if not keeps:
+            what = "it keeps nothing over a restart: rates and quotas are then counted anew; no notification is lost"
+            yield warning(CHECK, what, "set appendonly yes")
+
+
+def _client(chosen: Settings) -> redis.Redis:
+    seconds = chosen.redis_timeout
+    if chosen.sentinels is not None:
+        return redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, seconds))
+    return redis.Redis.from_url(
+        chosen.redis_url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def _asked(client: redis.Redis) -> float:
+    begun = time.monotonic()
+    client.ping()
+    return time.monotonic() - begun
+
+
+def _saves(client: redis.Redis) -> bool:
+    """Whether it writes snapshots; where it does not say, as if it did."""
+    try:
+        told: Mapping[str, str] = client.config_get("save")  # type: ignore[assignment]
+        return bool(told.get("save", "unsaid"))
+    except redis.ResponseError:
+        return True
+
+
+def _version(known: Mapping[str, Any], took: float) -> Finding:
+    name = "Valkey" if "valkey_version" in known else "Redis"
+    # Valkey tells, under this name, with which Redis it goes.
+    version = str(known.get("redis_version", "0"))
+    said = f"{name} {known.get('valkey_version', version)} answers in {took * 1000:.1f} ms"
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
+        return problem(CHECK, said, "this version is too old: use Redis 6.2 or newer, or Valkey")
+    if took > SLOW:
+        return warning(CHECK, said, "that is slow: have it in the same data centre")
+    return ok(CHECK, said)
+
+
+def _memory(known: Mapping[str, Any]) -> Iterator[Finding]:
+    policy, most, used = (known.get(name) for name in ("maxmemory_policy", "maxmemory", "used_memory"))
+    if policy not in (None, "noeviction"):
+        what = f"maxmemory-policy is {policy}: when memory is short, bells and counted limits are thrown away"
+        yield warning(CHECK, what, "set maxmemory-policy noeviction")
+    if most and used and used > ALMOST * most:
+        yield warning(CHECK, f"{used / most:.0%} of maxmemory is used", "raise maxmemory, or see what else is in it")
+
+
+def _state(known: Mapping[str, Any]) -> Iterator[Finding]:
+    if known.get("role") not in (None, "master"):
+        yield problem(CHECK, "it is a replica and takes no writes", "point REDIS_URL at the primary")
+    if known.get("loading"):
+        yield warning(CHECK, "it is still loading its data", "wait")

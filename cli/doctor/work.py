@@ -1,0 +1,69 @@
+"""What is being done: workers, what waits for how long, breakers, pauses, keys. Within `connection()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cli.doctor.findings import Finding, ok, problem, warning
+from cli.moments import span
+from db import diagnosis, drain, pauses
+from db.pulse import Pulse, pulse
+from settings import Settings
+
+LATE, FAR_TOO_LATE = 60.0, 600.0  # seconds that a notification which is due may wait
+
+
+def findings(chosen: Settings) -> Iterator[Finding]:
+    """Of a database whose schema is this version's."""
+    now = pulse(chosen.worker_timeout)
+    yield _workers(now)
+    yield _waiting(now)
+    yield from _breakers(now)
+    yield from _held(chosen)
+    if chosen.auth == "off" and not chosen.local:
+        yield problem("keys", "AUTH is off and the API listens to strangers", "set AUTH=required, or BIND to loopback")
+    elif chosen.auth != "off" and not diagnosis.keyed():
+        make = "make one: notify keys create --name my-app --scope send --scope read"
+        yield warning("keys", "no key works, so that nobody can come in", make)
+
+
+def _workers(now: Pulse) -> Finding:
+    alive = [worker for worker in now.workers if worker.alive]
+    waits = any(lane.waiting for lane in now.lanes.values())
+    if alive:
+        threads = sum(worker.threads for worker in alive)
+        silent = len(now.workers) - len(alive)
+        return ok("workers", f"{len(alive)} alive, {threads} threads{f'; {silent} not seen lately' if silent else ''}")
+    start = "start some: dramatiq actors -p 2 -t 8"
+    if waits:
+        return problem("workers", "none is alive, and notifications wait", start)
+    return warning("workers", "none is alive: what is accepted will wait", start)
+
+
+def _waiting(now: Pulse) -> Finding:
+    lane, oldest = max(
+        ((name, lane.oldest_due) for name, lane in now.lanes.items()), key=lambda one: one[1], default=("", 0.0)
+    )
+    if oldest <= LATE:
+        return ok("backlog", "nothing that is due has waited for long")
+    grade = problem if oldest > FAR_TOO_LATE else warning
+    fix = "see `notify top`: start more workers, or find out what holds them"
+    return grade("backlog", f"in the lane {lane} the oldest that is due has waited for {span(oldest)}", fix)
+
+
+def _breakers(now: Pulse) -> Iterator[Finding]:
+    for provider in now.providers:
+        if provider.opened_at is not None:
+            what = f"{provider.name} counts as down since {provider.opened_at:%Y-%m-%d %H:%M:%SZ}: {provider.reason}"
+            yield problem("breaker", what, "put the mail server, or SMTP_URL, right; sending then goes on by itself")
+
+
+def _held(chosen: Settings) -> Iterator[Finding]:
+    for pause in pauses.all_in_force():
+        if pause.kind == "channel":
+            what = f"the channel {pause.name} has been paused since {pause.since:%Y-%m-%d %H:%M:%SZ}"
+            yield warning("pauses", what, f"when you are done: notify resume --channel {pause.name} --direct")
+    flying = drain.in_flight()
+    if flying.oldest > chosen.stuck_after:
+        what = f"a notification has been in a worker's hands for {span(flying.oldest)}, longer than STUCK_AFTER"
+        yield warning("workers", what, "a live worker rescues it: see whether one is alive, and its log")

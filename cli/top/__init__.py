@@ -1,0 +1,1 @@
+"""`notify top`: what moves, lane by lane and worker by worker, again and again."""

@@ -1,0 +1,60 @@
+"""`notify top`: the command. Speaks to the servers themselves."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+import orjson
+
+from cli import show, store
+from cli.doorbell import Doorbell
+from cli.signals import Signals
+from cli.top.sample import Sampler
+from cli.top.screen import document, lines
+from cli.top.terminal import Watching, capable, run
+
+
+@click.command(short_help="Watch what moves, live.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.2, max=3_600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@click.option("--once", is_flag=True, help="Look twice, for the rates, print it, and end; as where it is no terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead: one line for each look, until Ctrl-C.")
+def top(interval: float, once: bool, as_json: bool) -> None:
+    """Watch rates, lanes, workers, breakers and the newest failures. q quits.
+
+    What it shows costs the servers little, whatever their tables hold: what waits is counted up to 10,000.
+    Rates are averages of the last 10 seconds; `accepted` counts ids drawn, those of callbacks too.
+    """
+    with store.opened() as chosen:
+        sampler = Sampler(Doorbell(chosen), chosen.worker_timeout)
+        if as_json:
+            _stream(sampler, interval, once=once)
+        elif once or not (sys.stdout.isatty() and sys.stdin.isatty() and capable()):
+            _print(sampler, interval)
+        else:
+            run(Watching(sampler.look, interval), f"every {interval:g} s, q quits")
+
+
+def _print(sampler: Sampler, interval: float) -> None:
+    sampler.look()
+    time.sleep(interval)
+    click.echo("\n".join(line.text for line in lines(sampler.look())))
+
+
+def _stream(sampler: Sampler, interval: float, *, once: bool) -> None:
+    with Signals() as signals:
+        sampler.look()
+        while not signals.stops:
+            signals.wait(interval)
+            raw = orjson.dumps(document(sampler.look()), option=orjson.OPT_UTC_Z).decode()
+            click.echo(show.document(raw))
+            if once:
+                return

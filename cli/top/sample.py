@@ -1,0 +1,82 @@
+"""One look at the system, and what two looks make of it: rates."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from cli.doorbell import Doorbell
+from db import drain, failing, pauses
+from db.database import Unavailable, connection
+from db.drain import InFlight
+from db.failing import Failure
+from db.pauses import Pause
+from db.pulse import Pulse, pulse
+
+FAILURES = 10
+WINDOW = 10.0  # seconds over which rates are taken: workers tell what they have done once a second or so
+TALLIED = ("sent", "failed", "retried")
+
+
+class Sample(NamedTuple):
+    """`depths` is empty where Redis cannot be asked."""
+
+    pulse: Pulse
+    in_flight: InFlight
+    depths: Mapping[str, Any]
+    paused: list[Pause]
+    failures: list[Failure]
+
+
+class View(NamedTuple):
+    """What is to be shown. `rates`: a second; empty before there are two samples. `trouble`: who did not answer."""
+
+    sample: Sample | None
+    rates: Mapping[str, float]
+    trouble: str = ""
+
+
+class Sampler:
+    """Takes samples and keeps those of the last WINDOW."""
+
+    def __init__(self, doorbell: Doorbell, worker_timeout: float) -> None:
+        self._doorbell, self._worker_timeout = doorbell, worker_timeout
+        self._kept: deque[Sample] = deque()
+
+    def look(self) -> View:
+        """Now; where the database does not answer, the last sample and why."""
+        try:
+            with connection():
+                found = pulse(self._worker_timeout), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
+        except Unavailable as error:
+            last = self._kept[-1] if self._kept else None
+            return View(last, {}, f"The database cannot be asked: {error}")
+        now, flying, paused, failures = found
+        sample = Sample(now, flying, self._doorbell.depths(), paused, failures)
+        self._kept.append(sample)
+        while len(self._kept) > 2 and now.at - self._kept[1].pulse.at >= WINDOW:
+            self._kept.popleft()
+        return View(sample, rates(self._kept[0].pulse, now), self._doorbell.error or "")
+
+
+def rates(before: Pulse, now: Pulse) -> dict[str, float]:
+    """What happened in a second, on average; `accepted` counts ids, those of callbacks and gaps too."""
+    seconds = now.at - before.at
+    if seconds <= 0:
+        return {}
+    done = _done(before, now)
+    changes = {"accepted": now.accepted - before.accepted, **done}
+    return {name: max(0, change) / seconds for name, change in changes.items()}
+
+
+def _done(before: Pulse, now: Pulse) -> dict[str, int]:
+    """By outcome, what the workers have done in between; of one that has started in between, all it has done."""
+    earlier = {worker.id: worker.tallies for worker in before.workers}
+    done = dict.fromkeys(TALLIED, 0)
+    for worker in now.workers:
+        if worker.id in earlier or worker.started_at.timestamp() >= before.at:
+            told = earlier.get(worker.id, {})
+            for name in TALLIED:
+                done[name] += worker.tallies.get(name, 0) - told.get(name, 0)
+    return done

@@ -1,0 +1,123 @@
+"""A view as lines for a terminal, and as a document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from api.answers import shown
+from cli import show
+from cli import workers as crew
+from cli.moments import span
+from cli.queues import COLUMNS as QUEUES
+from cli.queues import LANES, readable, row
+from cli.top.sample import Sample, View
+
+PLAIN, TITLE, HEADING, BAD = "plain", "title", "heading", "bad"
+WORKERS = 8  # lines; of more it is said how many
+FAILURES = {"id": "ID", "client": "CLIENT", "reason": "REASON", "ago": "AGO", "error": "ERROR"}
+
+
+class Line(NamedTuple):
+    """`style`: one of the above."""
+
+    text: str
+    style: str = PLAIN
+
+
+def lines(view: View, hint: str = "") -> list[Line]:
+    """From the most to the least urgent: a small window shows the first ones."""
+    sample = view.sample
+    told = [Line(_title(sample, hint), TITLE)]
+    if view.trouble:
+        told.append(Line(show.plain(view.trouble), BAD))
+    if sample is None:
+        return told
+    told.append(Line(_rates(view)))
+    for part in (_troubles, _lanes, _workers, _failures):
+        told += part(sample)
+    return told
+
+
+def document(view: View) -> dict[str, Any]:
+    """For `--json`: names in camelCase."""
+    sample = view.sample
+    if sample is None:
+        return {"at": None, "trouble": view.trouble}
+    now = sample.pulse
+    return {
+        "at": datetime.fromtimestamp(now.at, UTC),
+        "trouble": view.trouble or None,
+        "perSecond": {name: round(rate, 3) for name, rate in view.rates.items()} or None,
+        "inFlight": sample.in_flight.number,
+        "lanes": _rows(sample),
+        "workers": [shown(worker._asdict()) for worker in now.workers],
+        "breakers": [shown(provider._asdict()) for provider in now.providers],
+        "pauses": [shown(pause._asdict()) for pause in sample.paused],
+        "failures": [shown(failure._asdict()) for failure in sample.failures],
+    }
+
+
+def _title(sample: Sample | None, hint: str) -> str:
+    at = f"{datetime.fromtimestamp(sample.pulse.at, UTC):%Y-%m-%d %H:%M:%SZ}" if sample else "no answer yet"
+    return "  ".join(filter(None, ("notify top", at, hint)))
+
+
+def _rates(view: View) -> str:
+    told = [f"{name} {rate:,.1f}/s" for name, rate in view.rates.items()] or ["rates come with the next look"]
+    flying = view.sample.in_flight.number if view.sample else 0
+    return "   ".join([*told, f"being sent {flying:,}"])
+
+
+def _troubles(sample: Sample) -> Iterator[Line]:
+    for provider in sample.pulse.providers:
+        if provider.opened_at is not None:
+            probe = f"tried again in {span(provider.probe_in or 0)}"
+            yield Line(show.plain(f"BREAKER OPEN  {provider.name}, {probe}: {provider.reason}"), BAD)
+    channels = [pause.name for pause in sample.paused if pause.kind == "channel"]
+    if channels:
+        yield Line(f"PAUSED  {', '.join(channels)}; send again: notify resume --all", BAD)
+    if clients := len(sample.paused) - len(channels):
+        yield Line(f"Clients that are paused or disabled: {clients}")
+
+
+def _lanes(sample: Sample) -> Iterator[Line]:
+    yield Line("")
+    yield from _table(map(readable, _rows(sample)), QUEUES)
+
+
+def _rows(sample: Sample) -> list[dict[str, Any]]:
+    return [row(lane, sample.pulse.lanes.get(lane), sample.depths.get(lane)) for lane in LANES]
+
+
+def _workers(sample: Sample) -> Iterator[Line]:
+    found = sample.pulse.workers
+    yield Line("")
+    if not any(worker.alive for worker in found):
+        yield Line("NO WORKER IS ALIVE; start some: dramatiq actors -p 2 -t 8", BAD)
+    if found:
+        # The silent ones first: they are what one looks for.
+        first = sorted(found, key=lambda worker: worker.alive)[:WORKERS]
+        yield from _table(map(crew.readable, first), crew.COLUMNS)
+    if len(found) > WORKERS:
+        yield Line(f"and {len(found) - WORKERS} more: notify workers")
+
+
+def _failures(sample: Sample) -> Iterator[Line]:
+    if not sample.failures:
+        return
+    yield Line("")
+    now = sample.pulse.at
+    rows = (
+        {**failure._asdict(), "ago": span(max(0.0, now - failure.failed_at.timestamp()))} for failure in sample.failures
+    )
+    yield from _table(rows, FAILURES)
+
+
+def _table(rows: Any, columns: Mapping[str, str]) -> Iterator[Line]:
+    # What is too wide for the window, the window cuts off.
+    heading, *rest = show.table(rows, columns, widest=500).splitlines()
+    yield Line(heading, HEADING)
+    for line in rest:
+        yield Line(line)

@@ -1,0 +1,37 @@
+"""What has failed lately, at a price that does not grow with the tables. Call within `connection()`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from db.database import rows
+from db.pulse import CLIENTS_SEEN
+
+
+class Failure(NamedTuple):
+    """`error`: the last words of the other side, which may hold an address: for operators only."""
+
+    id: int
+    client: str
+    type: str
+    reason: str
+    failed_at: datetime
+    error: str | None
+
+
+def newest(most: int) -> list[Failure]:
+    """Up to `most`, the last to fail first, among the newest that each client has made."""
+    found = rows(
+        """
+        SELECT n.id, c.name, n.type, n.failure_reason, n.finished_at, n.last_error
+        FROM (SELECT id, name FROM clients LIMIT %s) AS c CROSS JOIN LATERAL (
+            SELECT * FROM notifications AS n WHERE n.client_id = c.id AND n.status = 'failed'
+            ORDER BY n.created_at DESC, n.id DESC LIMIT %s) AS n
+        ORDER BY n.finished_at DESC, n.id DESC LIMIT %s
+        """,
+        CLIENTS_SEEN,
+        most,
+        most,
+    )
+    return [Failure(*row) for row in found]

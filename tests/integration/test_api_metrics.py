@@ -1,0 +1,121 @@
+"""/metrics of the API: who may read it, how often it is read, and that nobody outside makes it grow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from api import scraping
+from cli.servers.valkey import Valkey
+from settings import read
+from tests.client import NOTIFICATIONS, Client, Response
+from tests.integration.api import Api, running
+from tests.keys import key
+from tests.scrapes import Scrape
+
+TOKEN = "0123456789abcdef" * 2
+ROUTE = "notify_http_request_duration_seconds_count"
+AT_MOST = 1_000  # lines of a scrape, whatever clients do
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    limits = {"metrics_token": TOKEN, "metrics_cache": 0, "rate_limit": 0}
+    with running(module_database_url, redis_server.url, processes=2, auth="required", **limits) as api:
+        yield api
+
+
+def asked(api: Api, token: object, path: str = "/metrics", scheme: str = "Bearer") -> Response:
+    return api.client.request("GET", path, headers={"Authorization": f"{scheme} {token}"})
+
+
+def seen(api: Api) -> Scrape:
+    answer = asked(api, TOKEN)
+    assert answer.status == 200
+    return Scrape(answer.raw.decode())
+
+
+def test_the_token_opens_the_metrics_and_nothing_else(api: Api) -> None:
+    assert asked(api, TOKEN).status == asked(api, TOKEN, scheme="bearer").status == 200
+    assert asked(api, TOKEN, "/metrics/").status == 401
+    assert asked(api, TOKEN, NOTIFICATIONS).status == 401
+    assert api.client.request("HEAD", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status == 200
+    assert api.client.post("/metrics", {}).status == 401
+
+
+@pytest.mark.parametrize("wrong", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\u00e9" * 32])
+def test_another_token_opens_nothing(api: Api, wrong: str) -> None:
+    answer = asked(api, wrong)
+
+    assert answer.status == 401
+    assert b"notify_" not in answer.raw
+
+
+def test_a_key_opens_them_only_if_it_may_do_everything(api: Api) -> None:
+    assert asked(api, key(api.ledger, ["admin"])).status == 200
+    refused = asked(api, key(api.ledger, ["send", "read", "manage"]))
+    assert refused.status == 403
+    assert refused.headers["www-authenticate"].endswith('scope="admin"')
+
+
+def hostile(api: Api, numbers: range) -> None:
+    """For each number a request of every kind, all of them different from the others."""
+    with Client(api.port) as client:
+        client.key = str(key(api.ledger))
+        for n in numbers:
+            client.notify(f"recipient-{n}@example.com", tags=[f"tag-{n}"], subject=f"subject {n}")
+            client.notify(f"no address {n}")
+            client.get(f"/nowhere/{n}", colour=n)
+            client.get(f"{NOTIFICATIONS}/{10**6 + n}")
+            client.get(f"/api/templates/name-{n}")
+            client.request("GET", "/healthz", headers={"X-Request-ID": f"id-{n}", "User-Agent": f"agent {n}"})
+            assert Client(api.port).request(f"FETCH{n}", NOTIFICATIONS).status in (400, 401, 405)
+            asked(api, f"key-{n}")
+
+
+def test_whatever_clients_send_there_are_no_more_series(api: Api) -> None:
+    hostile(api, range(4))  # Of each kind there is one now.
+    before = seen(api)
+    hostile(api, range(4, 104))
+    after = seen(api)
+
+    assert after.sum(ROUTE, route="(none)") - before.sum(ROUTE, route="(none)") >= 300
+    assert after.sum(ROUTE, route=f"{NOTIFICATIONS}/{{id}}", status="4xx") == 104
+    assert after.values.keys() == before.values.keys()
+    assert len(after.values) < AT_MOST
+    said = {value for series in after.values for _, value in series.labels}
+    assert not [value for value in said if "recipient" in value or "example" in value or value.startswith("FETCH")]
+
+
+def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:
+    asking = api.client
+    asking.key = str(key(api.ledger))
+    id = asking.notify("a@example.com").json["id"]
+    asking.get(f"{NOTIFICATIONS}/{id}", wait=1)
+
+    assert seen(api).sum(ROUTE, route=f"{NOTIFICATIONS}/{{id}} (long poll)") == 1
+
+
+def test_whatever_the_database_says_the_processes_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def seen() -> object:
+        truth = scraping.Truth(read({}))
+        return await truth.seen()
+
+    def broken(_worker_timeout: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(scraping, "_ask", broken)
+    assert asyncio.run(seen()) is None
+    [up] = [m for m in scraping.Told(None).collect() if m.name == "notify_database_up"]
+    assert [sample.value for sample in up.samples] == [0]
+
+
+def test_many_scrapes_ask_the_database_once(module_database_url: str, redis_server: Valkey) -> None:
+    with running(module_database_url, redis_server.url, metrics_cache=60) as api:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: api.client.get("/metrics"), range(16)))
+        assert {answer.status for answer in answers} == {200}
+        assert len({answer.raw for answer in answers}) == 1

@@ -1,0 +1,266 @@
+"""`notify doctor` on real servers: what is well, each thing that can be wrong, and that it changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+import pytest
+import redis
+import trustme
+
+from cli.doctor import postgresql
+from db import breaker, keys, pauses
+from db.database import rows
+from db.keys import Grant
+from settings import Settings
+from tests.conftest import TlsAuthority
+from tests.integration.operating import Operator
+from tests.integration.rows import accepted, alive, passed
+from tests.smtp import Hang, Reply, SmtpServer
+
+pytestmark = pytest.mark.usefixtures("redis_url")
+# The servers of the tests are told not to wait for their disk.
+CARELESS = ["fsync is off", "full_page_writes is off"]
+
+
+@pytest.fixture
+def well(operator: Operator, redis_url: str, smtp_server: SmtpServer) -> Doctor:
+    mail = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
+    return Doctor(operator, {"redis_url": redis_url, **mail})
+
+
+class Doctor:
+    def __init__(self, operator: Operator, settings: dict[str, object]) -> None:
+        self._operator, self._settings = operator, settings
+
+    def found(self, **values: object) -> list[dict[str, Any]]:
+        [document] = self._operator.json("doctor", **self._settings | values)
+        findings: list[dict[str, Any]] = document["findings"]
+        assert document["status"] == max((f["level"] for f in findings), key=["ok", "warning", "problem"].index)
+        return findings
+
+    def said(self, level: str, **values: object) -> list[str]:
+        """All that it finds of this level, but for what is so in tests only."""
+        found = [f"{f['check']}: {f['what']}" for f in self.found(**values) if f["level"] == level]
+        return [line for line in found if not any(so in line for so in CARELESS)]
+
+    def run(self, *words: str, **values: object) -> Any:
+        return self._operator("doctor", *words, **self._settings | values)
+
+
+@pytest.fixture
+def staffed(store: Settings) -> Iterator[None]:
+    alive(uuid4())
+    keys.create(1, b"x" * 32, Grant("app", ["send"]))
+    yield
+    rows("DELETE FROM keys")
+
+
+@pytest.mark.usefixtures("staffed")
+def test_a_healthy_system_has_neither_problem_nor_warning(well: Doctor) -> None:
+    assert well.said("problem") == []
+    assert well.said("warning") == []
+    checks = {one["check"] for one in well.found()}
+    assert checks >= {"settings", "database", "clock", "schema", "workers", "backlog", "redis", "mail"}
+
+
+@pytest.mark.usefixtures("staffed")
+def test_what_can_lose_the_database_is_a_problem_and_exit_code_1(well: Doctor) -> None:
+    shown = well.run()
+    assert shown.exit_code == 1
+    assert "fsync is off: when the machine crashes, the whole database can be lost" in shown.stdout
+    assert "\n           set fsync = on\n" in shown.stdout
+    assert shown.stdout.endswith("\n2 problems\n")
+
+
+@pytest.mark.usefixtures("staffed")
+def test_a_warning_is_exit_code_0_unless_it_is_strict(well: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "DANGEROUS", ())
+    assert [well.run(*words).exit_code for words in ((), ("--strict",))] == [0, 0]
+    pauses.pause("channel", "email")
+    assert [well.run(*words).exit_code for words in ((), ("--strict",))] == [0, 1]
+
+
+def test_nobody_who_works_is_a_warning_and_with_something_that_waits_a_problem(well: Doctor) -> None:
+    assert "workers: none is alive: what is accepted will wait" in well.said("warning")
+    accepted()
+    assert "workers: none is alive, and notifications wait" in well.said("problem")
+
+
+@pytest.mark.usefixtures("staffed")
+def test_what_has_waited_for_long_is_told_with_its_lane(well: Doctor) -> None:
+    [id] = accepted()
+    passed(90, id)
+    assert well.said("warning") == ["backlog: in the lane normal the oldest that is due has waited for 2 min"]
+    passed(3_600, id)
+    assert well.said("problem") == ["backlog: in the lane normal the oldest that is due has waited for 1.0 h"]
+
+
+@pytest.mark.usefixtures("staffed")
+def test_an_open_breaker_and_a_pause_are_told(well: Doctor) -> None:
+    breaker.trip("mail:25", "connect: refused", 60)
+    pauses.pause("channel", "email")
+    [down] = well.said("problem")
+    assert down.startswith("breaker: mail:25 counts as down since 2")
+    assert well.said("warning")[0].startswith("pauses: the channel email has been paused since 2")
+
+
+def test_no_key_is_a_warning_and_none_needed_by_strangers_a_problem(well: Doctor) -> None:
+    assert "keys: no key works, so that nobody can come in" in well.said("warning")
+    assert not [line for line in well.said("warning", auth="off") if line.startswith("keys")]
+    told = well.said("problem", auth="off", bind="0.0.0.0:8000")
+    assert "keys: AUTH is off and the API listens to strangers" in told
+
+
+def test_a_migration_that_is_missing_is_told_with_the_command(well: Doctor) -> None:
+    rows("UPDATE schema_migration SET name = '9999_future' WHERE name = '0013_blocks'")
+    found = [one for one in well.found() if one["check"] == "schema"]
+    rows("UPDATE schema_migration SET name = '0013_blocks' WHERE name = '9999_future'")
+    assert [(one["level"], one["what"], one["fix"]) for one in found] == [
+        ("problem", "the database lacks 0013_blocks", "run `notify migrate`")
+    ]
+
+
+def test_a_user_without_rights_is_told_which_tables(well: Doctor, bound: Settings) -> None:
+    rows("DROP ROLE IF EXISTS weak")
+    rows("CREATE ROLE weak LOGIN")
+    rows("GRANT SELECT ON ALL TABLES IN SCHEMA public TO weak")
+    told = well.said("problem", database_url=bound.database_url.replace("user=postgres", "user=weak"))
+    rows("DROP OWNED BY weak")
+    rows("DROP ROLE weak")
+    [forbidden] = [line for line in told if "may not read and write" in line]
+    assert "notifications" in forbidden
+
+
+def test_a_user_whose_connections_run_out_is_warned(well: Doctor) -> None:
+    rows("ALTER ROLE postgres CONNECTION LIMIT 10")
+    told = well.said("warning")
+    rows("ALTER ROLE postgres CONNECTION LIMIT -1")
+    assert [line for line in told if "connections are left; an API and a worker process take 16" in line]
+
+
+def test_a_transaction_that_was_left_open_is_told(
+    well: Doctor, bound: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "LONG", 0.0)
+    other = psycopg2.connect(bound.database_url)
+    other.cursor().execute("SELECT 1")
+    told = well.said("warning")
+    other.close()
+    assert [line for line in told if "a transaction has been open for" in line]
+
+
+def test_servers_that_are_away_are_told_without_their_passwords(well: Doctor) -> None:
+    away = {
+        "database_url": "postgresql://u:geheim@127.0.0.1:9/d",
+        "redis_url": "redis://:geheim@127.0.0.1:9/0",
+        "smtp_url": "smtp://u:geheim@127.0.0.1:9",
+    }
+    shown = well.run(**away)
+    assert shown.exit_code == 1
+    assert "geheim" not in shown.output
+    told = well.said("problem", **away)
+    assert [line.split(":")[0] for line in told] == ["database", "redis", "mail"]
+    assert told[2].startswith("mail: 127.0.0.1:9, connect: ")
+
+
+def test_a_wrong_setting_keeps_nobody_from_looking_at_the_servers(well: Doctor, operator: Operator) -> None:
+    operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
+    found = well.found()
+    assert [one["what"] for one in found if one["check"] == "settings"] == [
+        "RETRY_LIMIT is 'x'",
+        "PAGE_LIMIT is '0'",
+        "BIND is 'nowhere'",
+    ]
+    assert {one["check"] for one in found if one["level"] == "ok"} >= {"database", "redis"}
+    assert [one["fix"] for one in found if one["check"] == "mail"] == ["put the settings right first"]
+
+
+def test_a_redis_that_throws_things_away_is_a_warning(well: Doctor, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("appendonly", "no")
+        told = [line for line in well.said("warning") if line.startswith("redis")]
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "yes")
+    assert [line.split(":")[1].strip() for line in told] == [
+        "maxmemory-policy is allkeys-lru",
+        "it keeps nothing over a restart",
+    ]
+
+
+def test_a_redis_that_hides_itself_is_a_warning(well: Doctor, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.acl_setuser("shy", enabled=True, nopass=True, categories=["+@all"], commands=["-info"], keys=["*"])
+        told = well.said("warning", redis_url=f"{redis_url}&username=shy&password=any")
+        client.acl_deluser("shy")
+    assert [line for line in told if line.startswith("redis: it does not tell about itself")]
+
+
+def test_sentinels_that_are_away_are_told_in_one_line(well: Doctor) -> None:
+    [told] = well.said("problem", redis_url="redis+sentinel://u:geheim@127.0.0.1:9/mymaster")
+    assert told == "redis: cannot be used: No master found for 'mymaster'"
+
+
+def mails(well: Doctor, level: str, **values: object) -> list[str]:
+    return [line for line in well.said(level, **values) if line.startswith("mail")]
+
+
+def test_a_mail_server_is_greeted_and_gets_no_mail(well: Doctor, smtp_server: SmtpServer) -> None:
+    [told] = mails(well, "ok")
+    assert f"127.0.0.1:{smtp_server.port} greets in" in told
+    assert told.endswith(", in clear")
+    assert (smtp_server.mails, smtp_server.connections) == ([], 1)
+
+
+def test_a_password_that_is_refused_is_told_by_its_phase(well: Doctor, tls_authority: TlsAuthority) -> None:
+    with SmtpServer(tls=tls_authority.context, users={"shop": "right"}) as server:
+        url = f"smtp://shop:geheim@localhost:{server.port}?ca={tls_authority.ca}"
+        [told] = mails(well, "problem", smtp_url=url)
+        assert f"localhost:{server.port}, auth: 535" in told
+        assert "geheim" not in told
+        [greeted, good] = mails(well, "ok", smtp_url=url.replace("geheim", "right"))
+    assert greeted.endswith("TLSv1.3, logged in")
+    assert "its certificate is good for" in good
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_problem(well: Doctor, tls_authority: TlsAuthority) -> None:
+    with SmtpServer(tls=tls_authority.context) as server:
+        [told] = mails(well, "problem", smtp_url=f"{server.url}?starttls=required")
+        assert "starttls: " in told
+        assert "certificate verify failed" in told
+        assert "not looked at" in mails(well, "ok", smtp_url=server.url)[1]
+
+
+def test_a_certificate_that_expires_soon_is_a_warning(well: Doctor, tmp_path: Any) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=5, hours=1)
+    authority.issue_cert("localhost", not_after=soon).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with SmtpServer(tls=context, implicit_tls=True) as server:
+        [told] = mails(well, "warning", smtp_url=f"smtps://localhost:{server.port}?ca={tmp_path / 'ca.pem'}")
+    assert told == "mail: its certificate expires in 5 days"
+
+
+def test_a_password_in_clear_is_a_warning(well: Doctor) -> None:
+    with SmtpServer(users={"shop": "pass"}) as server:
+        url = f"smtp://shop:pass@127.0.0.1:{server.port}?starttls=off"
+        assert mails(well, "warning", smtp_url=url) == ["mail: the password crosses the network in clear"]
+
+
+@pytest.mark.parametrize(
+    ("action", "said"), [(Reply(554, "5.7.1 go away"), "greeting: 554 5.7.1 go away"), (Hang(), "no answer in time")]
+)
+def test_a_mail_server_that_refuses_or_hangs_is_told_in_time(
+    well: Doctor, smtp_server: SmtpServer, action: Any, said: str
+) -> None:
+    smtp_server.on("connect", action)
+    told = well.run("--timeout", "1")
+    smtp_server.release()
+    assert said in told.stdout
+    assert told.exit_code == 1

@@ -1,0 +1,76 @@
+"""`notify top` where it is no terminal, and what it reads."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from actors.broker import broker
+from cli.doorbell import Doorbell
+from cli.top.sample import Sampler
+from db import clients, drain, failing
+from db.database import bind, database, rows
+from settings import Settings
+from tests.environment import configured
+from tests.integration.operating import Operator
+from tests.integration.rows import accepted, claimed, failed, passed
+
+
+def test_it_is_printed_once_with_rates(operator: Operator, redis_url: str) -> None:
+    shown = operator("top", "--interval", "0.2", redis_url=redis_url)
+    assert shown.exit_code == 0, shown.output
+    assert "accepted 0.0/s   sent 0.0/s   failed 0.0/s   retried 0.0/s   being sent 0" in shown.stdout
+
+
+def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> None:
+    accepted(3)
+    [told] = operator.json("top", "--once", "--interval", "0.2", redis_url=redis_url)
+    assert told["at"].endswith("Z")
+    assert told["perSecond"] == {"accepted": 0.0, "sent": 0.0, "failed": 0.0, "retried": 0.0}
+    assert {lane["lane"]: lane["waiting"] for lane in told["lanes"]}["normal"] == 3
+
+
+def test_what_failed_last_comes_first_of_all_clients(store: Settings) -> None:
+    shop = clients.create("shop", {})
+    assert shop is not None
+    old, new = failed(), failed(reason="rejected")
+    rows("UPDATE notifications SET client_id = %s WHERE id = %s", shop.id, old)
+    found = failing.newest(10)
+    rows("DELETE FROM clients WHERE id = %s", shop.id)
+    assert [(one.id, one.client, one.reason) for one in found] == [
+        (new, "default", "rejected"),
+        (old, "shop", "exhausted"),
+    ]
+    assert len(failing.newest(1)) == 1
+
+
+def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings) -> None:
+    assert drain.in_flight() == (0, 0.0)
+    passed(50, claimed().id)
+    claimed()
+    assert drain.in_flight().number == 2
+    assert drain.in_flight().oldest == pytest.approx(50, abs=5)
+
+
+def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
+    store: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with configured(database_url=store.database_url, redis_url=redis_url) as chosen:
+        sampler = Sampler(Doorbell(chosen), 30)
+        assert sampler.look().rates == {}
+        accepted(5)
+        assert sampler.look().rates["accepted"] > 0
+
+        def away() -> None:
+            raise redis.ConnectionError("refused")
+
+        monkeypatch.setattr(broker, "depths", away)
+        assert sampler.look().trouble == "Redis at REDIS_URL cannot be asked: refused"
+    with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
+        database.close()
+        bind(chosen)
+        lost = sampler.look()
+        bind(store)
+        database.connect()
+    assert lost.trouble.startswith("The database cannot be asked: ")
+    assert lost.sample is not None

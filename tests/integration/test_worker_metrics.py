@@ -1,0 +1,155 @@
+"""What a worker counts of each end that a notification can have, by its lane and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+import scrape
+from actors import outcomes
+from actors.breaker import Breaker
+from actors.channels import Channel
+from actors.channels.callback import Callback
+from actors.channels.email import Email
+from actors.channels.sandbox import Sandbox
+from actors.delivery import Again
+from actors.lanes import LANES
+from actors.ledger import Ledger
+from db import callbacks, lifecycle
+from db.callbacks import New
+from db.database import rows
+from db.records import Draft
+from settings import Settings
+from tests.environment import configured
+from tests.hooks import Hooks
+from tests.integration.rows import GRACE, attempt, claimed, draft, passed
+from tests.integration.test_deliver import Process
+from tests.scrapes import Scrape
+from tests.smtp import Drop, Reply, SmtpServer
+
+Grown = Callable[..., float]
+
+
+@pytest.fixture
+def grown() -> Grown:
+    """By how much a sum of series has grown since the test began."""
+    before = now()
+    return lambda name, **labels: now().sum(f"notify_{name}", **labels) - before.sum(f"notify_{name}", **labels)
+
+
+def now() -> Scrape:
+    return Scrape(scrape.page(False, False).body.decode())
+
+
+@pytest.fixture
+def process(store: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
+    values = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
+    with configured(**values, callback_allowed_networks="127.0.0.0/8", breaker_threshold=2) as current:
+        ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Callback(current)
+        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), "callback": callback}
+        yield Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
+    ledger.close()
+    callback.close()
+
+
+def accept(*drafts: Draft) -> list[int]:
+    return [stored.id for stored in lifecycle.accept(drafts, GRACE)]
+
+
+def test_what_was_sent_is_counted_by_lane_with_the_time_since_it_was_due(process: Process, grown: Grown) -> None:
+    high, bulk = accept(draft()._replace(lane="high"), draft()._replace(lane="bulk"))
+    passed(40, bulk)
+    process.deliver([high, bulk])
+
+    assert grown("attempts_total", outcome="sent", phase="content", channel="email") == 2
+    assert grown("due_to_sent_seconds_bucket", lane="high", le="5.0") == 1
+    assert 40 <= grown("due_to_sent_seconds_sum", lane="bulk") < 60
+    assert grown("smtp_connections_total", result="opened") == 1
+
+
+def test_what_was_scheduled_is_not_late_before_its_time(process: Process, grown: Grown) -> None:
+    [id] = accept(draft())
+    rows("UPDATE notifications SET created_at = now() - interval '1 day', next_attempt_at = now() WHERE id = %s", id)
+    process.deliver([id])
+
+    assert grown("due_to_sent_seconds_count") == 1
+    assert grown("due_to_sent_seconds_sum") < 60
+
+
+def test_what_is_tried_again_and_what_is_not_are_told_apart(
+    process: Process, grown: Grown, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="later@example.com")
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="never@example.com")
+    with pytest.raises(Again):
+        process.deliver(accept(draft("later@example.com"), draft("never@example.com")))
+
+    assert grown("retries_total", lane="normal", channel="email") == grown("attempts_total", outcome="deferred") == 1
+    assert grown("failed_total", reason="rejected") == grown("attempts_total", outcome="refused", phase="rcpt") == 1
+    assert grown("due_to_sent_seconds_count") == 0
+
+
+def test_an_answer_that_never_came_is_uncertain(process: Process, grown: Grown, smtp_server: SmtpServer) -> None:
+    smtp_server.on("dot", Drop(), times=1)
+    process.deliver(accept(draft()._replace(on_uncertain="hold")))
+
+    assert grown("uncertain_total", lane="normal", channel="email") == 1
+    assert grown("failed_total", reason="outcome-unknown") == 1
+
+
+def test_a_settlement_that_another_worker_has_made_void_is_a_lost_race(store: Settings, grown: Grown) -> None:
+    notification = claimed()
+    settlement = lifecycle.sent(notification, attempt())
+    outcomes.report(notification, settlement, 0.0, owned=False)
+
+    assert grown("lost_races_total", lane="normal") == 1
+    assert grown("due_to_sent_seconds_count") == 0
+
+
+def test_what_goes_to_the_sandbox_is_no_mail(process: Process, grown: Grown) -> None:
+    process.deliver(accept(draft("delivered@example.com")._replace(sandbox=True)))
+
+    assert grown("due_to_sent_seconds_count", channel="sandbox") == 1
+    assert grown("attempts_total", channel="email") == 0
+
+
+def test_a_breaker_that_opens_and_closes_is_counted_once(process: Process, grown: Grown) -> None:
+    for _ in range(5):
+        process.breaker.heard(down=True, probe=False, reason="connect: refused")
+    process.breaker.heard(down=False, probe=True, reason="")
+
+    assert grown("breaker_transitions_total", to="open") == grown("breaker_transitions_total", to="closed") == 1
+
+
+def test_a_server_that_is_away_is_a_connection_that_failed(
+    process: Process, grown: Grown, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("connect", Drop())
+    with pytest.raises(Again):
+        process.deliver(accept(draft()))
+
+    assert grown("smtp_connections_total", result="failed") == grown("attempts_total", outcome="provider-down") == 1
+
+
+def test_callbacks_are_as_late_as_their_delivery(process: Process, grown: Grown) -> None:
+    with Hooks() as hooks:
+        callbacks.create(New(1, hooks.url, "", ["sent"], "whsec_AAAA"), 1)
+        process.deliver(accept(draft()))
+        [(id,)] = rows("SELECT id FROM notifications WHERE type = 'callback'")
+        rows("UPDATE notifications SET created_at = created_at - interval '100 s' WHERE id = %s", id)
+        process.deliver([id], LANES["callback"])
+
+    assert grown("callback_lag_seconds_count", result="sent") == 1
+    assert 100 <= grown("callback_lag_seconds_sum") < 160
+    assert grown("due_to_sent_seconds_count", lane="callback", channel="callback") == 1
+
+
+def test_statements_tell_how_many_they_served(process: Process, grown: Grown) -> None:
+    process.deliver(accept(draft(), draft(), draft()))
+
+    assert grown("batch_size_count", stage="claim") == grown("batch_size_sum", stage="claim") == 1
+    assert grown("batch_size_sum", stage="settle") == 3
+    assert 1 <= grown("batch_size_count", stage="settle") <= 3
+    assert grown("wait_seconds_count", stage="claim") == 1

@@ -1,0 +1,166 @@
+"""The manual: complete, current, and in every form."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli import failure
+from cli.completion import SHELLS
+from cli.failure import CODES
+from cli.main import COMMANDS, notify
+from cli.manual import roff
+from cli.manual.markdown import document
+from cli.manual.pages import ENVIRONMENT, Page, pages, summary
+
+ROOT = Path(__file__).parents[2]
+PAGES = {page.path: page for page in pages(notify)}
+LINES = [(path, line) for path, page in PAGES.items() for line, _ in page.examples]
+
+
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that is called, and what is left for it."""
+    found: click.Command = notify
+    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        one = found.get_command(click.Context(found), words[0])
+        assert one is not None, words
+        found, words = one, words[1:]
+    return found, words
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_command_is_described_by_an_entry_in_examples_json(path: str) -> None:
+    page = PAGES[path]
+    assert page.paragraphs[0].endswith("."), "a docstring, whose first sentence says what it does"
+    assert page.examples, f"cli/manual/examples.json has no entry {path!r}"
+    assert {0, 2} <= page.codes.keys()
+    assert all(option.help for option in page.options), "each option says what it is for"
+
+
+@pytest.mark.parametrize(("path", "line"), LINES, ids=str)
+def test_an_example_can_be_typed(path: str, line: str) -> None:
+    called = re.search(r"(?:^|\$\(| )(notify .*?)(?:\)\"?$| \| | > |$)", line)
+    assert called is not None
+    command, words = command_of(shlex.split(called[1])[1:])
+    context = click.Context(command, resilient_parsing=True)
+    command.make_parser(context).parse_args(words)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_summary_that_is_written_down_is_that_of_the_command(name: str) -> None:
+    command = notify.commands.get(name) or notify.get_command(click.Context(notify), name)
+    assert command is not None
+    assert summary(name) == command.get_short_help_str(200)
+
+
+def test_docs_cli_md_is_current() -> None:
+    written = (ROOT / "docs" / "cli.md").read_text()
+    assert written == document(pages(notify)), "run: python docs/command_line.py > docs/cli.md"
+
+
+def test_every_exit_code_is_told_in_one_place() -> None:
+    kinds = [kind for kind in vars(failure).values() if isinstance(kind, type)]
+    raised = {kind.exit_code for kind in kinds if issubclass(kind, click.ClickException)}
+    assert raised | {0, 2} == CODES.keys()
+    assert PAGES[""].codes == CODES
+
+
+def test_help_ends_with_examples_environment_and_exit_codes() -> None:
+    shown = CliRunner().invoke(notify, ["drain", "--help"]).stdout
+    assert "    notify drain --timeout 600\n        wait as long as the slowest mail may take" in shown
+    assert "    DATABASE_URL  PostgreSQL; where it is not set" in shown
+    assert "    75  not done in time: run it again" in shown
+
+
+def test_help_of_a_command_of_a_group_has_them_too() -> None:
+    shown = CliRunner().invoke(notify, ["keys", "rotate", "--help"]).stdout
+    assert "notify keys rotate 12 --overlap 3600" in shown
+    assert "NOTIFY_KEY" not in shown
+
+
+def test_what_a_command_reads_in_the_environment_is_known() -> None:
+    assert PAGES["send"].environment.keys() == ENVIRONMENT["api"].keys()
+    assert "REDIS_URL" in PAGES["top"].environment
+
+
+def test_man_prints_the_page_of_a_command_of_a_group() -> None:
+    shown = CliRunner().invoke(notify, ["man", "keys", "rotate"])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith('.TH "NOTIFY-KEYS-ROTATE" "1"')
+    assert ".SH EXIT STATUS" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["fly"], 1), (["keys", "fly"], 1), (["send", "--directory", "x"], 2)], ids=str
+)
+def test_man_of_what_is_not_there_is_refused(words: list[str], code: int) -> None:
+    assert CliRunner().invoke(notify, ["man", *words]).exit_code == code
+
+
+def test_man_writes_a_page_for_each_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(notify, ["man", "--directory", str(tmp_path / "man1")])
+    assert result.exit_code == 0
+    assert {file.name for file in (tmp_path / "man1").iterdir()} == {roff.file_name(page) for page in PAGES.values()}
+
+
+LINTS = (["groff", "-man", "-Tascii", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"])
+
+
+@pytest.mark.parametrize("lint", LINTS, ids=lambda lint: str(lint[0]))
+def test_a_page_has_nothing_that_a_formatter_warns_of(lint: list[str], tmp_path: Path) -> None:
+    if shutil.which(lint[0]) is None:
+        pytest.skip(f"{lint[0]} is not installed")
+    for page in PAGES.values():
+        (tmp_path / roff.file_name(page)).write_text(roff.roff(page, "1.0", "2026-01-02"))
+    checked = subprocess.run([*lint, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_a_page_has_the_day_that_the_build_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767312000")
+    assert '"1" "2026-01-02"' in CliRunner().invoke(notify, ["man", "send"]).stdout
+
+
+def test_what_roff_would_obey_is_written_out() -> None:
+    page = Page("x", "Say - it.", "notify x", [".PP is no macro", "a\\b 'c' `d`"], [], [], [], {}, {})
+    written = roff.roff(page, "", "2026-01-02")
+    assert "\n\\&.PP is no macro\n" in written
+    assert "\na\\eb \\(aqc\\(aq \\(gad\\(ga\n" in written
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_prints_a_script_that_asks_notify(shell: str) -> None:
+    shown = CliRunner().invoke(notify, ["completion", shell])
+    assert shown.exit_code == 0
+    assert f"_NOTIFY_COMPLETE={shell}_complete" in shown.stdout
+
+
+def test_the_script_for_bash_is_bash() -> None:
+    script = CliRunner().invoke(notify, ["completion", "bash"]).stdout
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_a_command_is_completed_without_loading_any() -> None:
+    script = (
+        "import sys; from cli.main import notify; import click;"
+        "found = notify.shell_complete(click.Context(notify), 're');"
+        "print(*(item.value for item in found));"
+        "sys.exit(any(name.startswith('cli.control') or name in ('peewee', 'dramatiq') for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "retry resume retention\n")
+
+
+def test_channels_are_completed() -> None:
+    command = notify.get_command(click.Context(notify), "pause")
+    assert command is not None
+    [channel] = [option for option in command.params if option.name == "channel"]
+    assert [item.value for item in channel.shell_complete(click.Context(command), "e")] == ["email"]
