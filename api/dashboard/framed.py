@@ -1,21 +1,23 @@
-"""HTML that others have written: in a frame of its own, without scripts, and without reaching anything."""
+"""What others have written: in a frame of its own, without scripts, and without reaching anything."""
 
 from __future__ import annotations
 
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
 from api.dashboard.page import HTML
 
-# Styles within it are its own business; whatever it would fetch would tell somebody that it was looked at.
+# It may style itself and show what it brought along. No script, no form, nothing from elsewhere: who
+# reads somebody's mail here must not tell its sender so.
 POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'; base-uri 'none'"
+    "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox"
 )
-_NONE = "<!doctype html><title>No HTML</title><p>It has no HTML part.</p>"
+_NONE = b"<!doctype html><title>No HTML</title><p>It has no HTML part.</p>"
 
 
-def frame(_req: Request, resp: Response, html: str | None) -> None:
+def frame(resp: Response, content: str | bytes | None, media_type: str = HTML) -> None:
     """Answer with the content of a frame."""
-    resp.content_type = HTML
+    resp.content_type = media_type
     resp.set_header("Content-Security-Policy", POLICY)
     resp.set_header("X-Frame-Options", "SAMEORIGIN")
-    resp.text = html or _NONE
+    resp.data = content.encode() if isinstance(content, str) else content or _NONE

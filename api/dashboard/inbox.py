@@ -65,7 +65,7 @@ class CaughtHtml:
 
     async def on_get(self, req: Request, resp: Response, number: str) -> None:
         _, mail = await _one(self._mailbox, req, number)
-        frame(req, resp, content(mail)["html"])
+        frame(resp, content(mail)["html"])
 
     on_head = on_get
 

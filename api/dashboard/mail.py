@@ -12,7 +12,7 @@ from actors.channels.mail import compose
 from actors.channels.unsubscribing import url
 from api.answers import id_of, unknown
 from api.auth import require
-from api.dashboard.page import HTML
+from api.dashboard.framed import frame
 from api.gateway import Gateway
 from api.representation import KIND
 from db import attachments, reports
@@ -21,12 +21,6 @@ from db.reports import Row
 from mailboxes import Mailbox, mail_from
 from settings import Settings, SettingsError
 
-# It may style itself and show what it brought along. No script, no form, nothing from elsewhere: who
-# reads somebody's mail here must not tell its sender so.
-POLICY = (
-    "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox"
-)
 SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MOST = 4_000_000  # bytes of images in one mail
 
@@ -42,10 +36,7 @@ class Html:
         html = await self._gateway.read(_html, id_of(id, KIND), owner)
         if html is None:
             raise unknown(KIND)
-        resp.content_type = HTML
-        resp.set_header("Content-Security-Policy", POLICY)
-        resp.set_header("X-Frame-Options", "SAMEORIGIN")
-        resp.text = html
+        frame(resp, html)
 
     on_head = on_get
 
@@ -61,10 +52,7 @@ class Source:
         source = await self._gateway.read(_source, id_of(id, KIND), owner, self._gateway.settings)
         if source is None:
             raise unknown(KIND)
-        resp.content_type = "text/plain; charset=utf-8"
-        resp.set_header("Content-Security-Policy", POLICY)
-        resp.set_header("X-Frame-Options", "SAMEORIGIN")
-        resp.data = source
+        frame(resp, source, "text/plain; charset=utf-8")
 
     on_head = on_get
 

@@ -81,7 +81,7 @@ class Rendered:
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         _, texts = await self._api.texts(req, name, document(req.context.form, self._limit))
-        frame(req, resp, texts.get("html"))
+        frame(resp, texts.get("html"))
 
 
 def document(form: Form, nesting_limit: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def url(api: Api, path: str) -> str:
 
 
 def test_a_person_logs_in_by_keyboard_and_out(module_database_url: str, redis_server: Valkey, opened: Open) -> None:
-    with running(module_database_url, redis_server.url, auth="required") as api:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as api:
         page = opened(url(api, "/switch"))
         assert page.title() == "Log in · Notifications"
         assert not faults(page)
