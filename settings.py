@@ -221,6 +221,12 @@ class Settings:
     key_cache_size: int = _between(1, 1_000_000, 10_000)
     key_waiting: int = _between(1, 1_000_000, 10_000)
     key_overlap: int = _between(0, 2_592_000, 86_400)
+    session_ttl: float = _between(60, 2_592_000, 43_200)
+    caught_mail: str = ""
+    login_rate: int = _between(1, 100_000, 30)
+    live_interval: float = _between(0.1, 60, 2)
+    live_viewers: int = _between(1, 100_000, 2_000)
+    failures_grouped: int = _between(1, 100_000, 2_000)
 
     db_connect_timeout: int = _between(1, 60, 5)
     db_statement_timeout: float = _between(0.1, 600, 10)

@@ -1,4 +1,4 @@
-"""The ASGI application and the only list of its routes."""
+"""The ASGI application and the only list of its routes; of pages, see dashboard/routes.py."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from api.batches import Batches
 from api.callbacks import Callback, Callbacks, Rotation
 from api.clients import Client, Clients
 from api.control import BulkRetry, Cancel, Retry
+from api.dashboard import routes
+from api.dashboard.door import Door
 from api.deliveries import Deliveries, Delivery, Redrive
 from api.downloads import Attachment
 from api.erasures import Erasure, Erasures
@@ -51,6 +53,7 @@ def create_app() -> Application:
     templating = Templating(gateway, renderers)
     numbers = Metrics(gateway)
     streams = Streams(current)
+    authentication = Authentication(gateway)
     app = Application(
         current,
         middleware=[
@@ -58,7 +61,8 @@ def create_app() -> Application:
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
             Lifespan(gateway, renderers),
-            Authentication(gateway),
+            authentication,
+            Door(gateway, authentication),
             limits,
             numbers,
             streams,
@@ -70,6 +74,7 @@ def create_app() -> Application:
         app.add_route(path, resource)
     app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
+    routes.install(app, gateway, authentication, limits, templating)
     return app
 
 

@@ -13,11 +13,12 @@ from falcon.asgi import Request, Response
 
 import logs
 import scrape
+from api import dashboard
 from api.gateway import Gateway
 from api.keyring import Keyring
 from api.problems import Problem
 from db import keys
-from db.clients import DEFAULT
+from db.clients import DEFAULT, Client
 from db.coalesce import Full
 from db.database import Unavailable
 from db.keys import SCOPES, Live
@@ -52,6 +53,11 @@ class Caller(NamedTuple):
         client = key.client
         limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
         return cls(client.id, client.name, key.scopes, key.sandbox, key.id, *limits)
+
+    def on_behalf_of(self, client: Client) -> Caller:
+        """With the same key and scopes, but for another client; whether it may is for others to say."""
+        limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
+        return Caller(client.id, client.name, self.scopes, self.sandbox, self.key_id, *limits)
 
 
 ANYBODY = Caller()
@@ -101,23 +107,31 @@ class Authentication:
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
             return
-        if req.path == METRICS and self._token and scrape.is_token(req.get_header("Authorization") or "", self._token):
+        if dashboard.serves(req.path):  # Whoever comes there comes with a session.
+            return
+        given = req.get_header("Authorization") or ""
+        if req.path == METRICS and self._token and scrape.is_token(given, self._token):
             req.context.caller = SCRAPER
             return
-        req.context.caller = caller = await self._caller(req.get_header("Authorization"))
-        logs.bind(client=caller.client_id, key=caller.key_id)
+        scheme, _, token = given.partition(" ")
+        live = await self.live(token.strip(" ")) if scheme.lower() == "bearer" else None
+        if live is None:
+            raise _stranger()
+        req.context.caller = self.caller(live)
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         self._keyring.close(self._gateway.settings.shutdown_grace)
 
-    async def _caller(self, given: str | None) -> Caller:
-        scheme, _, token = (given or "").partition(" ")
-        key = KeyText.parse(token.strip(" ")) if scheme.lower() == "bearer" else None
-        live = await self._keyring.live(key) if key else None
-        if live is None:
-            raise _stranger()
+    async def live(self, token: str) -> Live | None:
+        """The key that this is the text of, if it may be used; raises Unavailable, Full."""
+        key = KeyText.parse(token)
+        return await self._keyring.live(key) if key else None
+
+    def caller(self, live: Live) -> Caller:
+        """Whoever comes in with this key: that is noted, and stands in the log."""
         if live.unnoted:
             self._note(live.id)
+        logs.bind(client=live.client.id, key=live.id)
         return Caller.of(live)
 
     def _note(self, id: int) -> None:

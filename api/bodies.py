@@ -34,12 +34,12 @@ async def read_json(req: Request, settings: Settings, limit: int | None = None) 
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
-    return parse(await _read(req, settings, limit or settings.body_limit), settings.nesting_limit)
+    return parse(await read(req, settings, limit or settings.body_limit), settings.nesting_limit)
 
 
 async def read_nothing(req: Request, settings: Settings) -> None:
     """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
-    if (await _read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
+    if (await read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
         raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
 
 
@@ -62,7 +62,8 @@ def parse(body: bytes, nesting_limit: int) -> Any:
     return document
 
 
-async def _read(req: Request, settings: Settings, limit: int) -> bytes:
+async def read(req: Request, settings: Settings, limit: int) -> bytes:
+    """The body, whatever it is, of up to `limit` bytes; raises Problem, Full."""
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
     guest: Guest = req.scope["guest"]

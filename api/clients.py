@@ -37,7 +37,14 @@ class Clients:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         with_live_key(require(req, "admin"))
-        document = await read_json(req, self._gateway.settings)
+        made = await self.make(req, await read_json(req, self._gateway.settings))
+        resp.status = 201
+        resp.set_header("Location", f"/api/clients/{made.id}")
+        write(resp, shown(made._asdict()))
+
+    async def make(self, req: Request, document: Any) -> clients.Client:
+        """A new client; raises Problem."""
+        with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         name = document.pop("name")
@@ -45,9 +52,7 @@ class Clients:
         if made is None:
             raise Problem(HTTPStatus.CONFLICT, "There is a client of this name: choose another one.")
         log.info("client.created", id=made.id)
-        resp.status = 201
-        resp.set_header("Location", f"/api/clients/{made.id}")
-        write(resp, shown(made._asdict()))
+        return made
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
@@ -80,7 +85,12 @@ class Client:
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         with_live_key(require(req, "admin"))
-        document = await read_json(req, self._gateway.settings)
+        changed = await self.change(req, id, await read_json(req, self._gateway.settings))
+        write(resp, shown(changed._asdict()))
+
+    async def change(self, req: Request, id: str, document: Any) -> clients.Client:
+        """As it is now; raises Problem."""
+        with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         what, disabled = sorted(document), document.pop("disabled", None)
@@ -89,7 +99,7 @@ class Client:
         if changed is None:
             raise unknown(KIND)
         log.info("client.changed", id=changed.id, what=what)
-        write(resp, shown(changed._asdict()))
+        return changed
 
 
 def _limits(document: Mapping[str, Any]) -> dict[str, Any]:

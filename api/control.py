@@ -38,11 +38,7 @@ class Cancel:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
-        cancelled, row = await self._gateway.read(_move, lifecycle.cancel, number, caller)
-        if not cancelled:
-            raise in_this_state(own(row, caller), "cancelled", "pending")
-        log.info("notification.cancelled", id=number)
-        write(resp, notification(own(row, caller)))
+        write(resp, notification(await cancel(self._gateway, number, caller)))
 
 
 class Retry:
@@ -54,13 +50,7 @@ class Retry:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
         await read_nothing(req, self._gateway.settings)
-        grace = self._gateway.settings.relay_grace
-        redriven, row = await self._gateway.read(_move, lifecycle.redrive, number, caller, grace)
-        if not redriven:
-            raise in_this_state(own(row, caller), "retried", "failed")
-        self._gateway.ring(number, own(row, caller)["lane"], caller.client_id)
-        log.info("notification.redriven", id=number)
-        write(resp, notification(own(row, caller)))
+        write(resp, notification(await retry(self._gateway, number, caller)))
 
 
 class BulkRetry:
@@ -81,19 +71,52 @@ class BulkRetry:
             filters["sandbox"] = True
         after = _after(document)
         if document.get("dryRun"):
-            write(resp, await self._counted(caller.client_id, filters, after))
+            write(resp, await matching(self._gateway, caller.client_id, filters, after))
             return
         limit = document.get("limit", self._gateway.settings.retry_limit)
-        doing = recorded(by(req), partial(acts.retried, caller.client_id, document["filter"]), lifecycle.redrive_all)
-        moved = await self._gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
-        log.info("notifications.redriven", count=len(moved))
+        moved = await retry_all(self._gateway, req, filters, after, limit)
         more = pages.cursor(moved[-1]._asdict()) if len(moved) == limit else None
         write(resp, {"retried": len(moved), "nextCursor": more})
 
-    async def _counted(self, client_id: int, filters: dict[str, Any], after: Position | None) -> dict[str, Any]:
-        most = self._gateway.settings.retry_count_limit
-        count = await self._gateway.read(failures.count, client_id, filters, after, most + 1)
-        return {"matched": min(count, most), "more": count > most}
+
+async def cancel(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
+    """The notification, which is cancelled now; raises Problem where it cannot be."""
+    cancelled, row = await gateway.read(_move, lifecycle.cancel, id, caller)
+    if not cancelled:
+        raise in_this_state(own(row, caller), "cancelled", "pending")
+    log.info("notification.cancelled", id=id)
+    return own(row, caller)
+
+
+async def retry(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
+    """The notification, which is pending again; raises Problem where it cannot be."""
+    redriven, row = await gateway.read(_move, lifecycle.redrive, id, caller, gateway.settings.relay_grace)
+    if not redriven:
+        raise in_this_state(own(row, caller), "retried", "failed")
+    gateway.ring(id, own(row, caller)["lane"], caller.client_id)
+    log.info("notification.redriven", id=id)
+    return own(row, caller)
+
+
+async def retry_all(
+    gateway: Gateway, req: Request, filters: dict[str, Any], after: Position | None, limit: int
+) -> list[Position]:
+    """One step, on behalf of whom the request comes from: the places of those retried, in order."""
+    caller: Caller = req.context.caller
+    told = [_NAMES.get(name, name) for name in filters]
+    doing = recorded(by(req), partial(acts.retried, caller.client_id, told), lifecycle.redrive_all)
+    moved = await gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
+    log.info("notifications.redriven", count=len(moved))
+    return moved
+
+
+async def matching(
+    gateway: Gateway, client_id: int, filters: dict[str, Any], after: Position | None = None
+) -> dict[str, Any]:
+    """How many a step after step would retry, counted up to RETRY_COUNT_LIMIT."""
+    most = gateway.settings.retry_count_limit
+    count = await gateway.read(failures.count, client_id, filters, after, most + 1)
+    return {"matched": min(count, most), "more": count > most}
 
 
 def own(row: reports.Row | None, caller: Caller) -> reports.Row:
@@ -139,3 +162,4 @@ _COLUMNS = {
     **{"failureReason": "failure_reason", "lastOutcome": "last_outcome", "priority": "lane"},
     **{"createdFrom": "created_from", "createdTo": "created_to"},
 }
+_NAMES = {column: name for name, column in _COLUMNS.items()}

@@ -42,8 +42,12 @@ class ClientKeys:
         self._schema = Schema("key", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        _client(req, id)
+        _write_new(resp, *await self.make(req, id, await read_json(req, self._gateway.settings)))
+
+    async def make(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
+        """A new key of this client, and its secret, which nobody can see again; raises Problem."""
         client, caller = _client(req, id)
-        document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         grant = _grant(document)
@@ -55,7 +59,7 @@ class ClientKeys:
         if made is None:
             raise await self._why_not(client)
         log.info("key.created", id=made.id, of=client, scopes=made.scopes)
-        _write_new(resp, made, secret)
+        return made, secret
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         client, _ = _client(req, id)
@@ -86,13 +90,17 @@ class Key:
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
+        write(resp, shown((await self.revoke(req, id))._asdict()))
+
+    async def revoke(self, req: Request, id: str) -> Row:
+        """End it; raises Problem."""
         found, caller = await _key(self._gateway, req, id)
         # A key that others rely on must not be ended by one that is weaker in kind.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
         revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
         if revoked is not None:
             log.info("key.revoked", id=found.id, of=found.client_id)
-        write(resp, shown((revoked or await self._gateway.read(keys.one, found.id) or found)._asdict()))
+        return revoked or await self._gateway.read(keys.one, found.id) or found
 
 
 class KeyRotation:
@@ -103,14 +111,18 @@ class KeyRotation:
         self._schema = Schema("rotation", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
-        found, caller = await _key(self._gateway, req, id)
-        settings = self._gateway.settings
+        await _key(self._gateway, req, id)
         bodiless = not (req.content_type or req.content_length or req.get_header("Transfer-Encoding"))
-        document = {} if bodiless else await read_json(req, settings)
+        document = {} if bodiless else await read_json(req, self._gateway.settings)
+        _write_new(resp, *await self.rotate(req, id, document))
+
+    async def rotate(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
+        """Its successor, and the successor's secret; raises Problem."""
+        found, caller = await _key(self._gateway, req, id)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
-        secret, overlap = secrets.new(), document.get("overlap", settings.key_overlap)
+        secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.key_overlap)
         successor = await self._gateway.read(
             recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate),
             found.id,
@@ -121,7 +133,7 @@ class KeyRotation:
             detail = "This key is revoked, has expired, or was rotated before: make a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)
         log.info("key.rotated", id=found.id, successor=successor.id, of=found.client_id)
-        _write_new(resp, successor, secret)
+        return successor, secret
 
 
 def _client(req: Request, raw: str) -> tuple[int, Caller]:

@@ -88,6 +88,10 @@ class Limits:
             "pending": use(bounds.pending, self._backlogs.waiting(bounds.client_id)),
         }
 
+    async def knock(self, whom: str) -> None:
+        """Count one of LOGIN_RATE attempts a minute to log in; raises Exceeded, or Problem with LIMITS_FAIL=closed."""
+        await self._counted(Whose(f"login/{whom}", self._settings.login_rate, None), 1)
+
     def settle(self, admission: Admission, stored: int) -> None:
         """Of what was admitted so many were stored; the others do not count for the day."""
         bounds, count, windows = admission.bounds, admission.count, admission.windows

@@ -40,8 +40,15 @@ class Suppressions:
         self._schema = Schema("suppression", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
+        with_live_key(require(req, "manage"))
+        row, new = await self.add(req, await read_json(req, self._gateway.settings))
+        if new:
+            resp.set_header("Location", f"{PLACE}/{quote(row['address'], safe='@')}")
+        answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+
+    async def add(self, req: Request, document: Any) -> tuple[Mapping[str, Any], bool]:
+        """The entry, and whether it is new; raises Problem."""
         caller = with_live_key(require(req, "manage"))
-        document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         entry = _entry(document)
@@ -54,13 +61,11 @@ class Suppressions:
         except TooMany:
             raise _full(most) from None
         log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
-        if new:
-            resp.set_header("Location", f"{PLACE}/{quote(entry.address, safe='@')}")
-        answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
+        return row, new
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pages.parse(req.params, self._gateway.settings.page_limit, _PARSERS)
+        query = pages.parse(req.params, self._gateway.settings.page_limit, PARSERS)
         found = await self._gateway.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )
@@ -68,7 +73,7 @@ class Suppressions:
         more = len(found) > query.limit
         answers.write(
             resp,
-            {"items": [documents.suppression(row) for row in page], "nextCursor": _cursor(page[-1]) if more else None},
+            {"items": [documents.suppression(row) for row in page], "nextCursor": cursor(page[-1]) if more else None},
         )
 
     on_head = on_get
@@ -90,6 +95,11 @@ class Suppression:
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, address: str) -> None:
+        await self.remove(req, address)
+        answers.empty(resp)
+
+    async def remove(self, req: Request, address: str) -> None:
+        """Send to it again; raises Problem."""
         caller = with_live_key(require(req, "manage"))
         meant = _address(address)
         doing = recorded(
@@ -100,7 +110,6 @@ class Suppression:
         if not await self._gateway.read(doing, caller.client_id, meant):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))
-        answers.empty(resp)
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
@@ -130,7 +139,7 @@ def _unknown() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "This address is not on the suppression list.")
 
 
-def _cursor(last: Mapping[str, Any]) -> str:
+def cursor(last: Mapping[str, Any]) -> str:
     return pages.encoded(f"{last['created_at'].isoformat()} {last['address']}")
 
 
@@ -144,7 +153,7 @@ def _position(raw: str) -> Position:
         raise Wrong(pages.NOT_OURS) from None
 
 
-_PARSERS = {
+PARSERS = {
     "reason": pages.one_of(REASONS),
     "createdFrom": pages.time,
     "createdTo": pages.time,

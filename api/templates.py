@@ -37,7 +37,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _name_after})
+        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
@@ -77,18 +77,20 @@ class Template:
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        row = await self._gateway.read(templates.newest, caller.client_id, _name(name))
+        row = await self._gateway.read(templates.newest, caller.client_id, template_name(name))
         if row is None:
-            raise _unknown()
+            raise unknown_template()
         answers.write(resp, documents.template(row))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        doing = recorded(by(req), partial(acts.template_deleted, caller.client_id, _name(name)), templates.delete)
+        doing = recorded(
+            by(req), partial(acts.template_deleted, caller.client_id, template_name(name)), templates.delete
+        )
         if not await self._gateway.read(doing, caller.client_id, name):
-            raise _unknown()
+            raise unknown_template()
         self._templating.forget(caller.client_id, name)
         log.info("template.deleted", template=name)
         answers.empty(resp)
@@ -111,10 +113,10 @@ class Versions:
         caller = require(req, "read")
         query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": _version_before})
         found = await self._gateway.read(
-            templates.versions, caller.client_id, _name(name), query.after, query.limit + 1
+            templates.versions, caller.client_id, template_name(name), query.after, query.limit + 1
         )
         if not found and query.after is None:
-            raise _unknown()
+            raise unknown_template()
         page = found[: query.limit]
         more = len(found) > query.limit
         cursor = pages.encoded(str(page[-1]["version"])) if more else None
@@ -134,10 +136,10 @@ class Version:
         try:
             number = pages.number(version, LARGEST_VERSION)
         except Wrong:
-            raise _unknown() from None
-        row = await self._gateway.read(templates.version, caller.client_id, _name(name), number)
+            raise unknown_template() from None
+        row = await self._gateway.read(templates.version, caller.client_id, template_name(name), number)
         if row is None:
-            raise _unknown()
+            raise unknown_template()
         answers.write(resp, documents.template(row))
 
     on_head = on_get
@@ -151,20 +153,25 @@ class Preview:
         self._schema = Schema("preview", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
-        caller = require(req, "read")
-        document = await read_json(req, self._gateway.settings)
-        if faults := self._schema.faults(document):
-            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
-        number, texts = await self._templating.preview(
-            caller.client_id, _name(name), document.get("version"), document.get("variables", {})
-        )
+        require(req, "read")
+        number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings))
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
 
+    async def texts(self, req: Request, name: str, document: Any) -> tuple[int, dict[str, Any]]:
+        """The number of the version, and what it gives; raises Problem."""
+        caller = require(req, "read")
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        return await self._templating.preview(
+            caller.client_id, template_name(name), document.get("version"), document.get("variables", {})
+        )
 
-def _name(name: str) -> str:
+
+def template_name(name: str) -> str:
+    """The name, if it can be one; raises Problem."""
     if not TEMPLATE_NAME.fullmatch(name):
-        raise _unknown()
+        raise unknown_template()
     return name
 
 
@@ -174,11 +181,11 @@ def _name_faults(name: str) -> list[dict[str, str]]:
     return [{"parameter": "name", "detail": "must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit"}]
 
 
-def _unknown() -> Problem:
+def unknown_template() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
 
 
-def _name_after(raw: str) -> str:
+def name_after(raw: str) -> str:
     name = pages.decoded(raw)
     if not TEMPLATE_NAME.fullmatch(name):
         raise Wrong(pages.NOT_OURS)

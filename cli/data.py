@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.mailbox import Mailbox
+from api.dashboard.mailbox import Mailbox
 from cli.servers import StartError, identity
 
 DEFAULT = ".data"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from email.message import EmailMessage
 from itertools import islice
 from typing import Any
 
 import click
 
+from api.dashboard.mailbox import Mailbox, content, summary
 from cli import data, show
 from cli.failure import Refused
-from cli.mailbox import ENVELOPE_FROM, ENVELOPE_TO, Mailbox
 
 COLUMNS = {"number": "N", "date": "DATE", "to": "TO", "subject": "SUBJECT"}
 
@@ -30,46 +29,17 @@ def inbox(number: int | None, limit: int, as_json: bool) -> None:
     mail = root.mailbox.read(number)
     if mail is None:
         raise Refused(f"There is no mail {number} in {root.mail}")
-    shown = {**_summary(number, mail), **_content(mail)}
+    shown = {**summary(number, mail), **content(mail)}
     click.echo(json.dumps(shown) if as_json else _readable(shown))
 
 
 def _list(mailbox: Mailbox, limit: int, as_json: bool) -> None:
     newest = ((number, mailbox.read(number)) for number in reversed(mailbox.numbers()))
-    mails = [_summary(number, mail) for number, mail in islice(newest, limit) if mail is not None]
+    mails = [summary(number, mail) for number, mail in islice(newest, limit) if mail is not None]
     if as_json:
         click.echo(json.dumps({"items": mails}))
     else:
         click.echo(show.table(({**mail, "to": ", ".join(mail["to"])} for mail in mails), COLUMNS))
-
-
-def _summary(number: int, mail: EmailMessage) -> dict[str, Any]:
-    return {
-        "number": number,
-        "from": str(mail.get(ENVELOPE_FROM, "")),
-        "to": [str(address) for address in mail.get_all(ENVELOPE_TO, [])],
-        "subject": str(mail.get("Subject", "")),
-        "date": str(mail.get("Date", "")),
-    }
-
-
-def _content(mail: EmailMessage) -> dict[str, Any]:
-    return {
-        "headers": [[name, str(value)] for name, value in mail.items()],
-        "text": _part(mail, "plain"),
-        "html": _part(mail, "html"),
-    }
-
-
-def _part(mail: EmailMessage, kind: str) -> str | None:
-    part = mail.get_body((kind,))
-    if part is None:
-        return None
-    raw: Any = part.get_payload(decode=True)
-    try:
-        return str(raw, part.get_content_charset("utf-8"), "replace")
-    except LookupError:  # a charset that nobody knows
-        return str(raw, "utf-8", "replace")
 
 
 def _readable(mail: dict[str, Any]) -> str:

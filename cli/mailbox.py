@@ -1,44 +1,15 @@
-"""A directory of caught mails: NUMBER.eml, numbered as they came, the oldest thrown away.
-
-Above the mail as it was received stand its envelope's addresses, since Bcc and bounces live only there.
-"""
+"""The side that the catcher puts mails in; api/dashboard/mailbox.py says how they lie there."""
 
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
-from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
 from pathlib import Path
 
-ENVELOPE_FROM = "X-Envelope-From"
-ENVELOPE_TO = "X-Envelope-To"
-
-
-class Mailbox:
-    """Where the catcher puts mails and people read them. One writer at a time."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def numbers(self) -> list[int]:
-        """The mails that are there, oldest first."""
-        return sorted(int(path.stem) for path in self._directory.glob("*.eml") if path.stem.isdecimal())
-
-    def read(self, number: int) -> EmailMessage | None:
-        """One mail, or None where it is not (any more)."""
-        with suppress(FileNotFoundError):
-            return BytesParser(policy=policy.default).parsebytes(self.path(number).read_bytes())
-        return None
-
-    def path(self, number: int) -> Path:
-        """The file of a mail."""
-        return self._directory / f"{number:08d}.eml"
+from api.dashboard.mailbox import ENVELOPE_FROM, ENVELOPE_TO, Mailbox
 
 
 class Slot:
-    """The side that mails are put in; it keeps the newest `keep`."""
+    """It keeps the newest `keep`. One writer at a time."""
 
     def __init__(self, directory: Path, keep: int) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

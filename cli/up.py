@@ -95,6 +95,7 @@ class System:
         catcher = make(self._root.mail, keep)
         self._supervisor.start(catcher)
         self._environ |= {"SMTP_URL": catcher.url, "MAIL_FROM": self._chosen.mail_from or SENDER}
+        self._environ["CAUGHT_MAIL"] = str(self._root.mail.absolute())
 
     def _start_system(self) -> None:
         parts = (self._chosen, self._environ, self._signals)
@@ -122,6 +123,7 @@ class System:
         return f"""
 The notification system is up. Ctrl-C stops it; the data stay in {self._root.path}
 
+  Look  {url}/
   API   {url}/api/notifications
   Mail  {self._where_mail_goes()}
 

@@ -54,3 +54,9 @@ def piece(id: int, number: int, after: int, most: int) -> bytes:
         *(after + 1, most, id, number),
     )
     return bytes(found[0][0]) if found else b""
+
+
+def stored(id: int) -> tuple[bytes, ...]:
+    """All contents of a notification that there are, in their order. The caller knows whose it is."""
+    found = rows("SELECT content FROM attachments WHERE notification_id = %s ORDER BY number", id)
+    return tuple(bytes(content) for (content,) in found)

@@ -1,11 +1,36 @@
-"""Which failed notifications of a client a filter is true of. Call within `connection()`."""
+"""Which failed notifications of a client a filter is true of, and their kinds. Call within `connection()`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from db.database import rows
 from db.reports import Position
+
+
+class Group(NamedTuple):
+    """Failures of the same kind. Of the last attempt: its outcome, provider, phase and code; None where there was none.
+
+    `number`: how many. `last_id` and `last_error` are those of the newest.
+    """
+
+    failure_reason: str
+    outcome: str | None
+    provider: str | None
+    phase: str | None
+    reply_code: int | None
+    number: int
+    oldest: datetime
+    newest: datetime
+    last_id: int
+    last_error: str | None
+
+
+# How the last attempt ended, as `last_attempt` filters by it.
+_LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::text] FROM (SELECT) AS one
+    LEFT JOIN attempts AS a ON a.notification_id = notifications.id AND a.number = notifications.attempt_count)"""
 
 _CONDITIONS = {
     "failure_reason": "failure_reason = %s",
@@ -18,14 +43,16 @@ _CONDITIONS = {
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",
     "sandbox": "sandbox = %s",
+    "last_attempt": f"{_LAST_ATTEMPT} = %s::text[]",
 }
 
 
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
     """The condition as SQL and its values: failed, not too late by now, created after `after`.
 
-    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag,
-    created_from (inclusive), created_to (exclusive), sandbox.
+    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag, sandbox,
+    created_from (inclusive), created_to (exclusive), last_attempt (its outcome, provider, phase and code as texts,
+    or None): to be had for a bounded time only.
     """
     conditions = [
         "status = 'failed'",
@@ -50,3 +77,23 @@ def count(client_id: int, filters: Mapping[str, object], after: Position | None,
         f"SELECT count(*) FROM (SELECT FROM notifications WHERE {condition} LIMIT %s) AS f", *values, most
     )
     return int(found)
+
+
+def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False) -> list[Group]:
+    """Of a client's `among` newest failures up to `most` groups, the largest first."""
+    found = rows(
+        """
+        WITH newest AS MATERIALIZED (
+            SELECT id, failure_reason, attempt_count, created_at, last_error FROM notifications
+            WHERE client_id = %s AND status = 'failed' AND callback_id IS NULL AND (sandbox OR NOT %s)
+            ORDER BY created_at DESC, id DESC LIMIT %s
+        )
+        SELECT n.failure_reason, a.outcome, a.provider, a.phase, a.reply_code,
+               count(*), min(n.created_at), max(n.created_at), max(n.id),
+               (array_agg(n.last_error ORDER BY n.id DESC))[1]
+        FROM newest AS n LEFT JOIN attempts AS a ON a.notification_id = n.id AND a.number = n.attempt_count
+        GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 8 DESC LIMIT %s
+        """,
+        *(client_id, only_sandbox, among, most),
+    )
+    return [Group(*row) for row in found]

@@ -54,7 +54,7 @@ class Client:
         try:
             connection.request(method, path, body, proof | dict(headers or {}))
             answer = connection.getresponse()
-            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            return Response(answer.status, _joined(answer.getheaders()), answer.read())
         except (OSError, HTTPException) as error:
             connection.close()
             raise ConnectionError(f"{method} {path}: {error!r}") from error
@@ -89,3 +89,12 @@ class Client:
 
     def _connection(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=self._timeout)
+
+
+def _joined(given: list[tuple[str, str]]) -> dict[str, str]:
+    """By their names in lower case; those of the same name as one list (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in given:
+        before = headers.get(name.lower())
+        headers[name.lower()] = value if before is None else f"{before}, {value}"
+    return headers

@@ -28,7 +28,7 @@ def store(bound: Settings) -> Iterator[Settings]:
         database.rows(
             "TRUNCATE notifications, attachments, attempts, workers, providers, idempotency_keys, pauses, events,"
             " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
-            " changes, listeners RESTART IDENTITY"
+            " changes, listeners, sessions RESTART IDENTITY"
         )
         # What refuses it is a trigger.
         database.rows("SET session_replication_role = replica")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.mailbox import Mailbox, Slot
+from api.dashboard.mailbox import Mailbox
+from cli.mailbox import Slot
 from cli.main import notify
 
 

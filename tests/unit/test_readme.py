@@ -15,7 +15,7 @@ from settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CHANGELOG.md", "docs/operations.md", "docs/scaling.md", "docs/upgrades.md", "docs/deployment.md"]
-PAGES += ["docs/metrics.md", "docs/streams.md"]
+PAGES += ["docs/dashboard.md", "docs/metrics.md", "docs/streams.md"]
 # What a document may name besides files of the project.
 ELSEWHERE = {".data", "docker/.env"}
 FILE = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:md|py|yaml|cfg|toml)|(?:docs|docker|tests|benchmarks)/[\w./-]*")

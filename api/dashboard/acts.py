@@ -1,0 +1,59 @@
+"""/notifications/{id}/retry, /cancel and /resend: each asks first, and then does what the API does."""
+
+from __future__ import annotations
+
+from falcon.asgi import Request, Response
+
+from api import control
+from api.answers import id_of
+from api.auth import Caller, require
+from api.dashboard.page import done, show
+from api.gateway import Gateway
+from api.representation import KIND
+from db import reports
+from db.reports import Row
+
+
+class Retry:
+    """GET: asks. POST: what has failed gets its attempts once more."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        row = await _row(self._gateway, require(req, "manage"), id)
+        if row["status"] != "failed":
+            raise control.in_this_state(row, "retried", "failed")
+        show(req, resp, "retry.html", row=row)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        caller, number = require(req, "manage"), id_of(id, KIND)
+        await control.retry(self._gateway, number, caller)
+        done(req, resp, f"/notifications/{number}", "retried")
+
+
+class Cancel:
+    """GET: asks. POST: what is pending is never sent."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        row = await _row(self._gateway, require(req, "manage"), id)
+        if row["status"] != "pending":
+            raise control.in_this_state(row, "cancelled", "pending")
+        show(req, resp, "cancel.html", row=row)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        caller, number = require(req, "manage"), id_of(id, KIND)
+        await control.cancel(self._gateway, number, caller)
+        done(req, resp, f"/notifications/{number}", "cancelled")
+
+
+async def _row(gateway: Gateway, caller: Caller, id: str) -> Row:
+    """The notification, if this caller may move it."""
+    return control.own(await gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)

@@ -1,0 +1,57 @@
+"""What every answer of a page has: its headers; and Problems as people read them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+from falcon.asgi import Request, Response
+
+from api import problems
+from api.dashboard import page
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        *(
+            f"{kind} 'self'"
+            for kind in ("script-src", "style-src", "img-src", "connect-src", "frame-src", "form-action")
+        ),
+        *(f"{kind} 'none'" for kind in ("frame-ancestors", "base-uri")),
+    )
+)
+# Unless the page has said otherwise.
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+def finish(req: Request, resp: Response) -> None:
+    """The last that is done to an answer."""
+    if resp.content_type == problems.MEDIA_TYPE:
+        _explain(req, resp)
+    for name, value in _HEADERS.items():
+        if resp.get_header(name) is None:
+            resp.set_header(name, value)
+
+
+def again(req: Request, resp: Response) -> None:
+    """The same address once more, but asked for from here."""
+    page.show(req, resp, "again.html", target=req.path)
+
+
+def _explain(req: Request, resp: Response) -> None:
+    """A problem document as a page."""
+    told = orjson.loads(resp.data or b"{}")
+    if req.uri_template is None and resp.status_code == HTTPStatus.NOT_FOUND:
+        told["detail"] = "There is no page at this address."
+    resp.data = None
+    status = HTTPStatus(resp.status_code)
+    page.show(req, resp, "problem.html", title=status.phrase, status=status.value, problem=told)

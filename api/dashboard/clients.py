@@ -1,0 +1,126 @@
+"""/clients: who sends, and within which limits. For keys with the scope admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.answers import id_of, unknown
+from api.auth import require
+from api.clients import KIND
+from api.clients import Client as ApiClient
+from api.clients import Clients as ApiClients
+from api.dashboard.forms import Form
+from api.dashboard.page import done, refused, show
+from api.gateway import Gateway
+from api.limits import Limits
+from api.problems import Problem
+from db import clients
+
+# Fields of a form as the API calls them, with their columns.
+LIMITS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit": "pending_limit"}
+
+
+class Clients:
+    """GET: all of them. POST: make one."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._api = gateway, ApiClients(gateway)
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        show(req, resp, "clients.html", **await self._listed(req), problem=None, given={})
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        form = req.context.form
+        try:
+            made = await self._api.make(req, {"name": form.get("name", "")})
+        except Problem as problem:
+            refused(req, resp, "clients.html", problem, **await self._listed(req), given=dict(form))
+            return
+        done(req, resp, f"/clients/{made.id}", "client-made")
+
+    async def _listed(self, req: Request) -> dict[str, Any]:
+        require(req, "admin")
+        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
+        page = query.page([client._asdict() for client in found])
+        return {
+            "clients": page["items"],
+            "first": "/clients" if query.after else None,
+            "next_cursor": page["nextCursor"],
+        }
+
+
+class Client:
+    """GET: one client, its limits, and how much of them is used. POST: change them."""
+
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway, self._limits, self._api = gateway, limits, ApiClient(gateway, limits)
+
+    async def on_get(self, req: Request, resp: Response, client: str) -> None:
+        found = await one(self._gateway, req, client)
+        show(req, resp, "client.html", **await self._shown(found), problem=None, given=_given(found))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, client: str) -> None:
+        found, form = await one(self._gateway, req, client), req.context.form
+        try:
+            changed = await self._api.change(req, client, _document(form))
+        except Problem as problem:
+            refused(req, resp, "client.html", problem, **await self._shown(found), given=dict(form))
+            return
+        done(req, resp, f"/clients/{changed.id}", "client-changed")
+
+    async def _shown(self, client: clients.Client) -> dict[str, Any]:
+        return {"client": client, "use": await self._limits.use(self._limits.of(client))}
+
+
+class Disabling:
+    """GET: the question whether to. POST: switch the client off, or on again."""
+
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway, self._api = gateway, ApiClient(gateway, limits)
+
+    async def on_get(self, req: Request, resp: Response, client: str) -> None:
+        show(req, resp, "client_disable.html", client=await one(self._gateway, req, client))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, client: str) -> None:
+        require(req, "admin")
+        wanted = req.context.form.get("disabled") == "true"
+        changed = await self._api.change(req, client, {"disabled": wanted})
+        done(req, resp, f"/clients/{changed.id}", "client-disabled" if wanted else "client-enabled")
+
+
+async def one(gateway: Gateway, req: Request, raw: str) -> clients.Client:
+    """Of this id; raises Problem."""
+    require(req, "admin")
+    found: clients.Client | None = await gateway.read(clients.one, id_of(raw, KIND))
+    if found is None:
+        raise unknown(KIND)
+    return found
+
+
+def _given(client: clients.Client) -> dict[str, str]:
+    """What stands in the form before anybody has changed it."""
+    row = client._asdict()
+    values = {field: "" if row[column] is None else str(row[column]) for field, column in LIMITS.items()}
+    return values | {"senders": "\n".join(client.senders)}
+
+
+def _document(form: Form) -> dict[str, Any]:
+    """As the API takes it; what is no number stays as it is, for the API to refuse."""
+    limits = {field: _number(form.get(field, "").strip()) for field in LIMITS}
+    return {**limits, "senders": form.get("senders", "").split()}
+
+
+def _number(text: str) -> int | str | None:
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else text

@@ -1,0 +1,124 @@
+"""/failures: the newest failures by their kind; and /failures/retry: all of a kind once more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from falcon.asgi import Request, Response
+
+from api import control, pages
+from api.auth import Caller, require
+from api.dashboard.page import done, show
+from api.gateway import Gateway
+from api.problems import Problem
+from db import failures
+from db.failures import Group
+from db.reports import Position
+
+GROUPS = 100  # of one page
+PATIENCE = 5.0  # seconds for which one form goes on by itself
+_LAST = ("outcome", "provider", "phase", "code")  # of the last attempt
+_LONGEST = 500  # characters
+
+
+class Kind(NamedTuple):
+    """Which failures are meant: those of a group, as far as it was looked at. `last`: see failures.matching."""
+
+    reason: str
+    last: tuple[str | None, ...]
+    oldest: datetime
+    newest: datetime
+
+    @classmethod
+    def of(cls, group: Group) -> Kind:
+        code = None if group.reply_code is None else str(group.reply_code)
+        return cls(group.failure_reason, (group.outcome, group.provider, group.phase, code), group.oldest, group.newest)
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Kind:
+        """From a query or a form; raises Problem for one that is none of ours."""
+        try:
+            texts = {name: str(given.get(name) or "")[:_LONGEST] for name in ("reason", *_LAST)}
+            last = tuple(texts[name] or None for name in _LAST)
+            return cls(texts["reason"], last, pages.time(given["oldest"]), pages.time(given["newest"]))
+        except (KeyError, TypeError, pages.Wrong):
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, "This address is not whole: begin with the list of failures."
+            ) from None
+
+    @property
+    def query(self) -> str:
+        return urlencode(self.fields)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """As `read` takes them."""
+        named = dict(zip(_LAST, (value or "" for value in self.last), strict=True))
+        return {"reason": self.reason, **named, "oldest": _text(self.oldest), "newest": _text(self.newest)}
+
+    def filters(self, caller: Caller) -> dict[str, Any]:
+        """For failures.matching: bounded by times, within which there are no more than were looked at."""
+        bounds = {"created_from": self.oldest, "created_to": self.newest + timedelta(microseconds=1)}
+        tests = {"sandbox": True} if caller.sandbox else {}
+        return {"failure_reason": self.reason, "last_attempt": list(self.last), **bounds, **tests}
+
+
+class Failures:
+    """GET: the groups."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller, among = require(req, "read"), self._gateway.settings.failures_grouped
+        groups = await self._gateway.read(
+            failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox
+        )
+        looked = sum(group.number for group in groups)
+        told = [(group, Kind.of(group)) for group in groups]
+        show(req, resp, "failures.html", groups=told, looked=looked, among=among, most=GROUPS)
+
+    on_head = on_get
+
+
+class RetryKind:
+    """GET: how many there are, and the question. POST: retries them, step by step, for PATIENCE at a time."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller, kind = require(req, "manage"), Kind.read(req.params)
+        found = await control.matching(self._gateway, caller.client_id, kind.filters(caller))
+        show(req, resp, "retry_kind.html", kind=kind, matched=found["matched"], more=found["more"], retried=None)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller, kind = require(req, "manage"), Kind.read(req.context.form)
+        limit, until = self._gateway.settings.retry_limit, time.monotonic() + PATIENCE
+        retried, after = 0, None
+        while moved := await self._step(req, kind, caller, after, limit):
+            retried, after = retried + len(moved), moved[-1]
+            if len(moved) < limit:
+                break
+            if time.monotonic() > until:
+                found = await control.matching(self._gateway, caller.client_id, kind.filters(caller))
+                left = {"matched": found["matched"], "more": found["more"]}
+                show(req, resp, "retry_kind.html", kind=kind, retried=retried, **left)
+                return
+        done(req, resp, "/failures", "retried-many", retried)
+
+    async def _step(
+        self, req: Request, kind: Kind, caller: Caller, after: Position | None, limit: int
+    ) -> list[Position]:
+        return await control.retry_all(self._gateway, req, kind.filters(caller), after, limit)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

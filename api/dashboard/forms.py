@@ -1,0 +1,80 @@
+"""The form of a POST: bounded, in UTF-8, and from a page of ours."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from hmac import compare_digest
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlsplit
+
+from falcon.asgi import Request
+
+from api import bodies
+from api.problems import Problem
+from settings import Settings
+
+TOKEN = "form_token"  # noqa: S105 - the name of a field
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+LIMIT = 524_288  # bytes
+FIELDS = 200
+_AGAIN = "Go back, reload the page and try again."
+
+
+class Form(Mapping[str, str]):
+    """The fields by their names; of one that came more than once the last, and `all` of them."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs, self._last = pairs, dict(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def all(self, name: str) -> list[str]:
+        return [value for field, value in self._pairs if field == name]
+
+
+def token(secret: str) -> str:
+    """What a form of ours holds: only who has the cookie's secret can know it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(f"form 1:{secret}".encode()).digest()).decode().rstrip("=")
+
+
+async def read(req: Request, settings: Settings, secret: str) -> Form:
+    """The fields of a form of ours; raises Problem for any other."""
+    if not _same_site(req):
+        raise Problem(HTTPStatus.FORBIDDEN, f"This form was sent from another site. {_AGAIN}")
+    form = await _fields(req, settings)
+    if not (secret and compare_digest(form.get(TOKEN, "").encode(), token(secret).encode())):
+        raise Problem(HTTPStatus.FORBIDDEN, f"This form is too old: you have logged in or out since. {_AGAIN}")
+    return form
+
+
+def _same_site(req: Request) -> bool:
+    """As far as the browser says it. Where it says nothing the token decides, and SameSite of the cookie."""
+    site = req.get_header("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = req.get_header("Origin")
+    # A page that sends no referrer may have to say "null".
+    return origin in (None, "null") or urlsplit(origin or "").netloc == req.netloc
+
+
+async def _fields(req: Request, settings: Settings) -> Form:
+    media_type, _, _ = (req.content_type or "").partition(";")
+    if media_type.strip().lower() != MEDIA_TYPE:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the form as {MEDIA_TYPE}.")
+    raw = await bodies.read(req, settings, LIMIT)
+    pairs: list[tuple[str, str]] | None = None
+    with suppress(ValueError):
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")
+    if pairs is None or any("\0" in value for _, value in pairs):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"A form has up to {FIELDS} fields, in UTF-8, without U+0000.")
+    return Form(pairs)

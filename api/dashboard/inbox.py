@@ -1,0 +1,85 @@
+"""/inbox: the mails that were caught, where nothing is sent for real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, TypeVar
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.answers import id_of, unknown
+from api.auth import require
+from api.dashboard.framed import frame
+from api.dashboard.mailbox import Mailbox, content, summary
+from api.dashboard.page import show
+from settings import Settings
+
+T = TypeVar("T")
+KIND = "mail"
+LARGEST = 10**8 - 1
+SHOWN = 50
+
+
+class Inbox:
+    """GET: the newest mails first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._mailbox = Mailbox(Path(settings.caught_mail))
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        require(req, "admin")
+        before = pages.whole(req.params, "before", LARGEST)
+        mails = await _aside(lambda: self._newest(before))
+        show(req, resp, "inbox.html", mails=mails[:SHOWN], first=before is not None, more=len(mails) > SHOWN)
+
+    on_head = on_get
+
+    def _newest(self, before: int | None) -> list[dict[str, Any]]:
+        numbers = [n for n in reversed(self._mailbox.numbers()) if before is None or n < before]
+        found = ((n, self._mailbox.read(n)) for n in numbers[: SHOWN + 1])
+        return [summary(n, mail) for n, mail in found if mail is not None]
+
+
+class CaughtMail:
+    """GET: one mail, as it came."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._mailbox = Mailbox(Path(settings.caught_mail))
+
+    async def on_get(self, req: Request, resp: Response, number: str) -> None:
+        id, mail = await _one(self._mailbox, req, number)
+        show(req, resp, "caught.html", mail={**summary(id, mail), **content(mail)})
+
+    on_head = on_get
+
+
+class CaughtHtml:
+    """GET: its HTML alone, for a frame."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._mailbox = Mailbox(Path(settings.caught_mail))
+
+    async def on_get(self, req: Request, resp: Response, number: str) -> None:
+        _, mail = await _one(self._mailbox, req, number)
+        frame(resp, content(mail)["html"])
+
+    on_head = on_get
+
+
+async def _one(mailbox: Mailbox, req: Request, raw: str) -> tuple[int, EmailMessage]:
+    """Raises Problem."""
+    require(req, "admin")
+    number = id_of(raw, KIND, LARGEST)
+    mail = await _aside(lambda: mailbox.read(number))
+    if mail is None:
+        raise unknown(KIND)
+    return number, mail
+
+
+async def _aside(read: Callable[[], T]) -> T:
+    """Files are read beside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, read)

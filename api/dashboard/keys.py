@@ -1,0 +1,112 @@
+"""/keys: who may come in as the client that is shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.answers import id_of, unknown
+from api.auth import Caller, require
+from api.dashboard.forms import Form
+from api.dashboard.page import done, refused, show
+from api.gateway import Gateway
+from api.keys import KIND, ClientKeys, KeyRotation
+from api.keys import Key as ApiKey
+from api.problems import Problem
+from db import keys
+from db.secrets import KeyText
+
+SCOPES = ("send", "read", "manage")  # what may be given here; admin is for the command line
+
+
+class Keys:
+    """GET: the client's keys. POST: make one; its text is in this answer and nowhere else."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._api = gateway, ClientKeys(gateway)
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        show(req, resp, "keys.html", **await self._listed(req), problem=None, given=Form([]))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller, form = require(req, "manage"), req.context.form
+        try:
+            made, secret = await self._api.make(req, str(caller.client_id), _document(form))
+        except Problem as problem:
+            refused(req, resp, "keys.html", problem, **await self._listed(req), given=form)
+            return
+        show(req, resp, "key_made.html", key=made, text=str(KeyText(made.id, made.sandbox, secret)), old=None)
+
+    async def _listed(self, req: Request) -> dict[str, Any]:
+        caller = require(req, "manage")
+        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        found = await self._gateway.read(keys.listed, caller.client_id, query.after, query.limit + 1)
+        page = query.page([{**key._asdict(), "state": state(key)} for key in found])
+        first = "/keys" if query.after else None
+        return {"keys": page["items"], "first": first, "next_cursor": page["nextCursor"], "scopes": SCOPES}
+
+
+class Revocation:
+    """GET: the question whether to. POST: the key stops working everywhere within a second."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._api = gateway, ApiKey(gateway)
+
+    async def on_get(self, req: Request, resp: Response, key: str) -> None:
+        show(req, resp, "key_revoke.html", key=await _key(self._gateway, req, key))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, key: str) -> None:
+        await _key(self._gateway, req, key)
+        revoked = await self._api.revoke(req, key)
+        done(req, resp, "/keys", "key-revoked", revoked.id)
+
+
+class Rotation:
+    """GET: the question whether to. POST: a successor; the old key works for KEY_OVERLAP yet."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._api = gateway, KeyRotation(gateway)
+
+    async def on_get(self, req: Request, resp: Response, key: str) -> None:
+        overlap = self._gateway.settings.key_overlap
+        show(req, resp, "key_rotate.html", key=await _key(self._gateway, req, key), overlap=overlap)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, key: str) -> None:
+        old = await _key(self._gateway, req, key)
+        made, secret = await self._api.rotate(req, key, {})
+        show(req, resp, "key_made.html", key=made, text=str(KeyText(made.id, made.sandbox, secret)), old=old)
+
+
+def state(key: keys.Key) -> str:
+    """What can be done with it, in a word."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "live" if key.replaced_by is None else "rotated"
+
+
+async def _key(gateway: Gateway, req: Request, raw: str) -> keys.Key:
+    """A key of the client that is shown; raises Problem."""
+    caller: Caller = require(req, "manage")
+    found: keys.Key | None = await gateway.read(keys.one, id_of(raw, KIND))
+    if found is None or found.client_id != caller.client_id:
+        raise unknown(KIND)
+    return found
+
+
+def _document(form: Form) -> dict[str, Any]:
+    """As the API takes it."""
+    document: dict[str, Any] = {"name": form.get("name", ""), "scopes": form.all("scope"), "sandbox": "sandbox" in form}
+    if day := form.get("expires", ""):
+        document["expiresAt"] = f"{day}T00:00:00Z"
+    return document

@@ -1,0 +1,97 @@
+"""/notifications: the list, newest first, page by page from an index; nothing is counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.auth import require
+from api.dashboard.page import show
+from api.gateway import Gateway
+from api.problems import Problem
+from db import reports
+from db.models import PRIORITIES, STATUSES
+
+PATH = "/notifications"
+# As <input type="datetime-local"> has it, which knows no time zone: ours is UTC.
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+_ID = re.compile(r"#?\s*(\d{1,19})\s*")
+_FIELDS = ("status", "recipient", "tag", "priority", "createdFrom", "createdTo")
+
+
+class Page(NamedTuple):
+    """`more`: the cursor of the page after. `faults`: of the filters; then there are no rows."""
+
+    rows: list[reports.Row]
+    more: str | None
+    faults: Sequence[dict[str, str]] = ()
+
+
+class Listing:
+    """GET: one page, of what the filters are true of."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        owner = require(req, "read").client_id
+        given = _given(req.params)
+        if found := _ID.fullmatch(given.get("recipient", "")):
+            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
+            return
+        try:
+            query = pages.parse(given, self._gateway.settings.page_limit)
+        except Problem as problem:
+            resp.status = problem.status.value
+            _show(req, resp, given, Page([], None, problem.errors))
+            return
+        rows = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
+        more = pages.cursor(rows[query.limit - 1]) if len(rows) > query.limit else None
+        _show(req, resp, given, Page(rows[: query.limit], more))
+
+    on_head = on_get
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What was filled in, with times as the API has them."""
+    given = {}
+    for name, value in params.items():
+        text = value[-1] if isinstance(value, list) else value
+        if text == "":
+            continue
+        given[name] = value if isinstance(value, list) and name != "recipient" else text.strip()
+        if name in ("createdFrom", "createdTo") and _LOCAL.fullmatch(text):
+            given[name] = f"{text}{'' if text.count(':') > 1 else ':00'}Z"
+    return given
+
+
+def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page) -> None:
+    filters = {name: value for name, value in given.items() if name != "cursor"}
+    show(
+        req,
+        resp,
+        "notifications.html",
+        rows=page.rows,
+        faults=page.faults,
+        filled={name: _shown(filters.get(name, "")) for name in _FIELDS},
+        filtered=bool(filters),
+        first=_place(filters) if "cursor" in given else None,
+        following=_place({**filters, "cursor": page.more}) if page.more else None,
+        statuses=STATUSES,
+        priorities=PRIORITIES,
+    )
+
+
+def _shown(value: Any) -> str:
+    text = str(value[-1] if isinstance(value, list) else value)
+    return text.removesuffix("Z") if _LOCAL.fullmatch(text.removesuffix("Z")) else text
+
+
+def _place(query: Mapping[str, Any]) -> str:
+    return f"{PATH}?{urlencode(query, doseq=True)}" if query else PATH

@@ -1,0 +1,93 @@
+"""/login and /logout: a key becomes a session, which ends with it."""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+
+from falcon.asgi import Request, Response
+
+import logs
+from api import dashboard
+from api.auth import Authentication
+from api.dashboard import cookies, visitor
+from api.dashboard.page import done, show
+from api.exceeded import Exceeded
+from api.gateway import Gateway
+from api.limits import Limits
+from api.problems import Problem
+from db import sessions
+
+log = logs.get("dashboard")
+
+LONGEST_KEY = 200  # characters
+# The same words for all that can be wrong, so that nobody finds out which keys there are.
+_WRONG = "This is no key that can be used: it is unknown, revoked or expired."
+_BLIND = "This key has not the scope “read”, which is needed to look at anything."
+
+
+class Login:
+    """GET: the form. POST: a key, for a session of SESSION_TTL."""
+
+    def __init__(self, gateway: Gateway, authentication: Authentication, limits: Limits) -> None:
+        self._gateway, self._authentication, self._limits = gateway, authentication, limits
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        if req.context.visitor is not None:
+            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, "/"
+            return
+        show(req, resp, "login.html", next=_next(req.params.get("next")), error=None)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        await self._knock(req)
+        to = _next(req.context.form.get("next"))
+        given = req.context.form.get("key", "").strip()
+        live = await self._authentication.live(given) if len(given) <= LONGEST_KEY else None
+        if live is None or "read" not in live.scopes:
+            log.warning("login.refused", key=live and live.id)
+            resp.status = HTTPStatus.FORBIDDEN.value
+            show(req, resp, "login.html", next=to, error=_BLIND if live else _WRONG)
+            return
+        seconds = self._gateway.settings.session_ttl
+        secret = visitor.begin(req, resp, seconds)
+        await self._gateway.read(sessions.begin, visitor.digest_of(secret), live.id, seconds)
+        self._authentication.caller(live)
+        log.info("login.accepted")
+        done(req, resp, to, "logged-in")
+
+    async def _knock(self, req: Request) -> None:
+        # An address is nobody's business in Redis.
+        whom = hashlib.sha256(req.remote_addr.encode()).hexdigest()[:32]
+        try:
+            await self._limits.knock(whom)
+        except Exceeded as exceeded:
+            detail = "There were too many attempts to log in from your address. Wait a minute and try again."
+            headers = {"Retry-After": exceeded.headers["Retry-After"]}
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=headers) from None
+
+
+class Logout:
+    """POST: the session ends."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        digest = req.context.visitor.digest
+        if digest is not None:
+            await self._gateway.read(sessions.end, digest)
+            log.info("logout")
+        cookies.drop(req, resp, visitor.SESSION)
+        cookies.drop(req, resp, visitor.CHOSEN)
+        done(req, resp, "/login", "logged-out")
+
+
+def _next(given: object) -> str:
+    """Where to go from here: a page of ours, or the first one."""
+    if isinstance(given, str) and given.startswith("/") and not given.startswith(("//", "/\\")):
+        path = given.partition("?")[0]
+        if dashboard.serves(path) and dashboard.section(path) not in (*dashboard.OPEN, "logout") and path.isprintable():
+            return path
+    return "/"

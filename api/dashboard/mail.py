@@ -1,0 +1,111 @@
+"""/notifications/{id}/mail and /source: a mail as it looks, in a frame that can do nothing; and as it goes out."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import NamedTuple
+
+from falcon.asgi import Request, Response
+
+from actors.channels import Undelivered
+from actors.channels.mail import compose
+from actors.channels.unsubscribing import url
+from api.answers import id_of, unknown
+from api.auth import require
+from api.dashboard.framed import frame
+from api.gateway import Gateway
+from api.representation import KIND
+from db import attachments, reports
+from db.records import Claimed
+from db.reports import Row
+from mailboxes import Mailbox, mail_from
+from settings import Settings, SettingsError
+
+SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+MOST = 4_000_000  # bytes of images in one mail
+
+
+class Html:
+    """GET: the HTML of a mail, its own images in place."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        html = await self._gateway.read(_html, id_of(id, KIND), owner)
+        if html is None:
+            raise unknown(KIND)
+        frame(resp, html)
+
+    on_head = on_get
+
+
+class Source:
+    """GET: the mail as it goes out (RFC 5322), with the MAIL_FROM that this process knows."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "read").client_id
+        source = await self._gateway.read(_source, id_of(id, KIND), owner, self._gateway.settings)
+        if source is None:
+            raise unknown(KIND)
+        frame(resp, source, "text/plain; charset=utf-8")
+
+    on_head = on_get
+
+
+def _html(id: int, owner: int) -> str | None:
+    row = reports.notification(id, owner)
+    if row is None or row["html"] is None:
+        return None
+    return _in_place(row["html"], _images(row, owner))
+
+
+class Image(NamedTuple):
+    name: str
+    url: str
+
+
+def _images(row: Row, owner: int) -> list[Image]:
+    """Those that the HTML calls by their content id, up to MOST of them in all."""
+    images, room = [], MOST
+    for number, file in enumerate((row["mail"] or {}).get("attachments", ()), 1):
+        kind = file["contentType"].partition(";")[0].strip().lower()
+        if file.get("contentId") and kind in SHOWN and file["size"] <= room:
+            found = attachments.begun(row["id"], owner, number, file["size"])
+            if found and found.beginning is not None:
+                room -= file["size"]
+                images.append(Image(file["contentId"], f"data:{kind};base64,{b64encode(found.beginning).decode()}"))
+    return images
+
+
+def _in_place(html: str, images: list[Image]) -> str:
+    # The longest first: one name may be how another one begins.
+    for image in sorted(images, key=lambda image: len(image.name), reverse=True):
+        html = html.replace(f"cid:{image.name}", image.url)
+    return html
+
+
+_COMPOSED = ("id", "type", "recipient", "subject", "message", "html", "on_uncertain", "retry_count", "created_at")
+
+
+def _source(id: int, owner: int, settings: Settings) -> bytes | None:
+    row = reports.notification(id, owner)
+    if row is None:
+        return None
+    claimed = Claimed(claim=0, **{name: row[name] for name in (*_COMPOSED, "mail")})
+    leave = url(id, settings) if row["mail"] else None
+    try:
+        return compose(claimed, _sender(settings), attachments.stored(id), leave).content
+    except Undelivered as why:
+        return f"This mail cannot be composed: {why}\n".encode()
+
+
+def _sender(settings: Settings) -> Mailbox:
+    try:
+        return mail_from(settings.sender)
+    except SettingsError:  # An API that only accepts needs none of what workers need.
+        return Mailbox("", "mail-from@unknown.invalid")

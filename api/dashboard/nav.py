@@ -1,0 +1,39 @@
+"""What stands in the navigation of every page."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import settings
+from api.auth import Caller
+
+
+class Entry(NamedTuple):
+    """`scope`: of a key for which it is there at all."""
+
+    title: str
+    path: str
+    scope: str = "read"
+
+
+ENTRIES = (
+    Entry("Overview", "/"),
+    Entry("Notifications", "/notifications"),
+    Entry("Failures", "/failures"),
+    Entry("Templates", "/templates"),
+    Entry("Suppressions", "/suppressions"),
+    Entry("Keys", "/keys", "manage"),
+    Entry("Clients", "/clients", "admin"),
+    Entry("Inbox", "/inbox", "admin"),
+)
+
+
+def entries(caller: Caller) -> list[Entry]:
+    """Those that this caller can use."""
+    there = ENTRIES if settings.load().caught_mail else ENTRIES[:-1]
+    return [entry for entry in there if entry.scope in caller.scopes]
+
+
+def is_at(entry: Entry, path: str) -> bool:
+    """Whether a page belongs to this entry."""
+    return path == entry.path or (entry.path != "/" and path.startswith(f"{entry.path}/"))

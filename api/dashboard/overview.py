@@ -1,0 +1,106 @@
+"""/: what is moving right now; and /live: the same, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from falcon.asgi import Request, Response
+
+from api.asgi import LEFT
+from api.auth import Caller, require
+from api.dashboard.page import render, show
+from api.dashboard.sampler import Looker, Sampler
+from api.dashboard.sampling import Sample
+from db.pulse import COUNTED
+
+AGAIN = 3_000  # milliseconds after which a browser that lost its connection comes again
+_AWAY = b"event: away\ndata:\n\n"
+
+
+class Overview:
+    """GET: the page."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        sample = await self._sampler.now()
+        show(req, resp, "overview.html", **_told(sample, caller))
+
+    on_head = on_get
+
+
+class Live:
+    """GET: server-sent events. First the `history`, for each sample a `_point`; then each `sample`, with its HTML."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        # All who may see the same get the same bytes, made once.
+        self._made: dict[bool, tuple[Sample, bytes]] = {}
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        self._sampler.check_room()
+        await self._sampler.now()
+        resp.content_type = "text/event-stream"
+        resp.set_header("X-Accel-Buffering", "no")  # or nginx keeps them until there are many
+        looker = Looker(req.context.visitor.digest, req.scope[LEFT])
+        resp.stream = self._events(looker, sees_all=_sees_all(caller))
+
+    async def _events(self, looker: Looker, *, sees_all: bool) -> AsyncIterator[bytes]:
+        points = [_point(sample) for sample in self._sampler.history if sample.rates]
+        yield f"retry: {AGAIN}\n".encode() + _event("history", points)
+        async for sample in self._sampler.samples(looker):
+            yield self._told(sample, sees_all) if sample else _AWAY
+
+    def _told(self, sample: Sample, sees_all: bool) -> bytes:
+        made = self._made.get(sees_all)
+        if made is None or made[0] is not sample:
+            html = render("now.html", **_values(sample, sees_all))
+            made = self._made[sees_all] = sample, _event("sample", {"point": _point(sample), "html": html})
+        return made[1]
+
+
+def _event(name: str, value: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(value))
+
+
+def _point(sample: Sample) -> list[float | None]:
+    """Of the charts: seconds since 1970, accepted, sent, retried, failed each second, the age of the oldest due."""
+    rates = sample.rates
+    each: list[float | None] = [rates.accepted, rates.sent, rates.retried, rates.failed] if rates else [None] * 4
+    return [round(sample.pulse.at, 1), *(None if v is None else round(v, 2) for v in each), _oldest(sample)]
+
+
+def _oldest(sample: Sample) -> float:
+    return round(max((lane.oldest_due for lane in sample.pulse.lanes.values()), default=0.0), 1)
+
+
+def _sees_all(caller: Caller) -> bool:
+    """Names of machines, and what concerns other clients, are for admins."""
+    return "admin" in caller.scopes and not caller.sandbox
+
+
+def _told(sample: Sample, caller: Caller) -> dict[str, Any]:
+    return _values(sample, _sees_all(caller))
+
+
+def _values(sample: Sample, sees_all: bool) -> dict[str, Any]:
+    lanes = sample.pulse.lanes
+    return {
+        "sample": sample,
+        "sees_all": sees_all,
+        "oldest": _oldest(sample),
+        "waiting": sum(lane.waiting for lane in lanes.values()),
+        "counted": COUNTED,
+        "more": any(lane.waiting >= COUNTED for lane in lanes.values()),
+        "lanes": [(name, lanes.get(name), (sample.depths or {}).get(name)) for name in _LANES],
+        "pauses": [pause for pause in sample.pauses if sees_all or pause.kind == "channel"],
+        "alive": [worker for worker in sample.pulse.workers if worker.alive],
+    }
+
+
+_LANES = ("high", "normal", "bulk", "callback")

@@ -1,0 +1,73 @@
+"""A page: its template, and what every page needs to know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from falcon.asgi import Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.dashboard import flashes, forms, nav, phrases, visitor
+from api.dashboard.assets import static
+from api.problems import Problem
+
+HTML = "text/html; charset=utf-8"
+
+_pages = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_pages.globals |= {"static": static, "is_at": nav.is_at, "choices": phrases.choices}
+_pages.filters |= phrases.FILTERS
+
+
+def warm() -> None:
+    """Compile all templates; for a thread, because it takes too long for the event loop."""
+    for name in _pages.list_templates():
+        _pages.get_template(name)
+
+
+def show(req: Request, resp: Response, template: str, /, **values: Any) -> None:
+    """Answer with this template. It knows `me` (the Caller), where it is, and `token` for its forms."""
+    resp.content_type = HTML
+    resp.text = render(template, **_frame(req, resp), **values)
+
+
+def render(template: str, /, **values: Any) -> str:
+    """A template, or a part of a page."""
+    return _pages.get_template(template).render(now=datetime.now(UTC), **values)
+
+
+def refused(req: Request, resp: Response, template: str, problem: Problem, /, **values: Any) -> None:
+    """Show the form again with what was wrong with it."""
+    resp.status = problem.status.value
+    show(req, resp, template, problem=problem, **values)
+
+
+def done(req: Request, resp: Response, to: str, code: str, *numbers: int) -> None:
+    """After an act: the way to the page that tells of it (RFC 9110, 15.4.4)."""
+    flashes.put(req, resp, code, *numbers)
+    resp.status = HTTPStatus.SEE_OTHER.value
+    resp.location = to
+
+
+def _frame(req: Request, resp: Response) -> dict[str, Any]:
+    seen: visitor.Visitor | None = getattr(req.context, "visitor", None)
+    me = seen.caller if seen else None
+    secret = req.cookies.get(visitor.SESSION, "") or visitor.begin(req, resp)
+    return {
+        "me": me,
+        "path": req.path,
+        "nav": nav.entries(me) if me else [],
+        "logged_in": seen is not None and seen.digest is not None,
+        "chooses": me is not None and visitor.may_choose(me),
+        "token": forms.token(secret),
+        "flash": flashes.take(req, resp),
+    }

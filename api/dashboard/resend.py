@@ -1,0 +1,82 @@
+"""/notifications/{id}/resend: the same once more, as a notification of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from http import HTTPStatus
+
+import orjson
+from falcon.asgi import Request, Response
+
+import logs
+from api import control, idempotency
+from api.answers import id_of, unknown
+from api.auth import Caller, require
+from api.dashboard.page import done, show
+from api.gateway import Gateway
+from api.limits import Limits
+from api.mails import Mails
+from api.problems import Problem
+from api.representation import KIND
+from db import reports, resending
+from db.idempotency import Key, Post, Refusal, Stored
+from db.records import Draft
+
+log = logs.get("dashboard")
+
+_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
+_OURS = "\x02resend "  # no client's key can begin with it
+
+
+class Resend:
+    """GET: asks. POST: a new notification of the same content, once for each time that it was asked for."""
+
+    def __init__(self, gateway: Gateway, limits: Limits) -> None:
+        self._gateway, self._limits = gateway, limits
+        self._mails = Mails(gateway.settings)
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        caller = require(req, "send")
+        row = control.own(await self._gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)
+        if row["erased_at"] is not None:
+            raise control.in_this_state(row, "sent again", row["status"])
+        show(req, resp, "resend.html", row=row, once=secrets.token_urlsafe(16))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, id: str) -> None:
+        caller, number = require(req, "send"), id_of(id, KIND)
+        key = _key(req.context.form.get("once", ""), number)
+        draft = await self._gateway.read(resending.draft_of, number, caller.client_id, only_sandbox=caller.sandbox)
+        if draft is None:
+            raise unknown(KIND)
+        self._check(draft, caller)
+        stored = await self._stored(draft, caller, key, resp)
+        log.info("notification.resent", id=stored.accepted.id, of=number)
+        done(req, resp, f"/notifications/{stored.accepted.id}", "resent", number)
+
+    def _check(self, draft: Draft, caller: Caller) -> None:
+        """Raise Problem for what could be sent then, and cannot now."""
+        mail = orjson.loads(draft.mail) if draft.mail else {}
+        if len(mail.get("attachments", ())) != len(draft.contents):
+            raise Problem(HTTPStatus.GONE, "The content of its attachments is no longer stored.")
+        sender = {"from": mail["from"]} if "from" in mail else {}
+        if faults := self._mails.read(sender, caller.senders, []).faults:
+            raise Problem(HTTPStatus.CONFLICT, f"Its sender {faults[0]['detail']}.")
+
+    async def _stored(self, draft: Draft, caller: Caller, key: Key, resp: Response) -> Stored:
+        with await self._limits.admit(caller, 1) as admission:
+            stored = await self._gateway.accept_once(Post(draft, key))
+            if isinstance(stored, Refusal):
+                raise idempotency.refused(stored, {"pointer": "/once"})
+            admission.stored(int(not stored.replayed), resp)
+        return stored
+
+
+def _key(once: str, number: int) -> Key:
+    """Of a form that is sent twice the second time finds what the first has stored."""
+    if not _FORM.fullmatch(once):
+        raise Problem(HTTPStatus.BAD_REQUEST, "This form is not whole. Go back, reload the page and try again.")
+    return Key(f"{_OURS}{once}", hashlib.sha256(f"{once} {number}".encode()).digest())

@@ -1,0 +1,131 @@
+"""Looks at what is moving for all who look at the overview: once in LIVE_INTERVAL, and not at all for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+import logs
+from api.dashboard import sampling
+from api.dashboard.sampling import Sample
+from api.gateway import Gateway
+from db.coalesce import Full
+from db.database import Unavailable
+
+log = logs.get("dashboard")
+
+KEPT = 150  # samples: what a chart shows
+
+
+class Looker(NamedTuple):
+    """`digest`: of the session that it looks with; None where there are none. `left` returns when it has gone."""
+
+    digest: bytes | None
+    left: Callable[[], Awaitable[None]]
+
+
+class Sampler:
+    """One per API process; used on its event loop only. However many look, the price is that of one."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._timeout = gateway.settings.worker_timeout
+        self._interval = gateway.settings.live_interval
+        self._lookers: dict[object, Looker] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._taking: asyncio.Task[Sample] | None = None
+        self._next: asyncio.Future[Sample | None] | None = None
+        self._taken = 0.0
+        self._stopping = False
+        self.history: deque[Sample] = deque(maxlen=KEPT)
+
+    async def now(self) -> Sample:
+        """How things are, or were less than LIVE_INTERVAL ago; raises Unavailable."""
+        if self.history and time.monotonic() - self._taken < self._interval:
+            return self.history[-1]
+        return await self._fresh()
+
+    def check_room(self) -> None:
+        """Raise Full where LIVE_VIEWERS look already."""
+        if len(self._lookers) >= self._gateway.settings.live_viewers:
+            raise Full("live")
+
+    async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
+        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer."""
+        place = object()
+        self._lookers[place] = looker
+        leaving = asyncio.ensure_future(looker.left())
+        try:
+            while not self._stopping and not leaving.done():
+                following = self._following()
+                await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done() or self._stopping:
+                    return
+                sample = following.result()
+                if sample and looker.digest and looker.digest not in sample.good:
+                    return
+                yield sample
+        finally:
+            del self._lookers[place]
+            leaving.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await leaving
+
+    def stop(self) -> None:
+        """All who look are let go."""
+        self._stopping = True
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
+
+    def _following(self) -> asyncio.Future[Sample | None]:
+        if self._next is None or self._next.done():
+            self._next = asyncio.get_running_loop().create_future()
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        return self._next
+
+    async def _look(self) -> None:
+        try:
+            while self._lookers and not self._stopping:
+                await asyncio.sleep(max(0.0, self._taken + self._interval - time.monotonic()))
+                sample = await self._tried()
+                if self._next is not None and not self._next.done():
+                    self._next.set_result(sample)
+        finally:
+            self._looking = None
+
+    async def _tried(self) -> Sample | None:
+        try:
+            return await self._fresh()
+        except (Unavailable, Full):
+            return None
+        except Exception:
+            log.exception("sampler.failed")
+            return None
+
+    async def _fresh(self) -> Sample:
+        """One that is being taken now, for whoever wants it."""
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._take())
+            self._taking.add_done_callback(self._took)
+        return await asyncio.shield(self._taking)
+
+    def _took(self, taking: asyncio.Task[Sample]) -> None:
+        self._taking = None
+        if not taking.cancelled():
+            taking.exception()  # Whoever wanted it has been told, or has gone.
+
+    async def _take(self) -> Sample:
+        # A rate over a long pause would say nothing of now.
+        if time.monotonic() - self._taken > 5 * self._interval:
+            self.history.clear()
+        before = self.history[-1].pulse if self.history else None
+        self._taken = time.monotonic()
+        lookers = list({looker.digest for looker in self._lookers.values() if looker.digest})
+        sample = await self._gateway.read_aside(sampling.take, self._timeout, before, lookers)
+        self.history.append(sample)
+        return sample

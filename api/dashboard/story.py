@@ -1,0 +1,79 @@
+"""/notifications/{id}: all that is known of one notification."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from falcon.asgi import Request, Response
+
+from api import mails
+from api.answers import id_of, unknown
+from api.auth import Caller, require
+from api.dashboard.page import show
+from api.gateway import Gateway
+from api.representation import KIND
+from db import reports, timeline
+from db.reports import Row
+
+_VIEWS = ("html", "text", "source")
+# By which scope and in which state something can be done to it.
+_ACTS = (("retry", "manage", "failed"), ("cancel", "manage", "pending"), ("resend", "send", None))
+
+
+class Told(NamedTuple):
+    row: Row
+    events: list[Row]
+    attempts: dict[int, Row]
+
+
+class Story:
+    """GET: the page. `view`: how its mail is shown."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        caller = require(req, "read")
+        told = await self._gateway.read(_told, id_of(id, KIND), caller.client_id)
+        if told is None:
+            raise unknown(KIND)
+        row = told.row
+        asked = req.params.get("view")
+        views = [view for view in _VIEWS if view != "html" or row["html"] is not None]
+        show(
+            req,
+            resp,
+            "story.html",
+            row=row,
+            mail=mails.shown(row["mail"]),
+            events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
+            acts=_acts(row, caller),
+            views=views,
+            view=asked if asked in views else views[0],
+        )
+
+    on_head = on_get
+
+
+def _told(id: int, owner: int) -> Told | None:
+    row = reports.notification(id, owner)
+    if row is None:
+        return None
+    attempts = {attempt["number"]: attempt for attempt in reports.attempts(id, owner)}
+    return Told(row, timeline.events(id, owner) or [], attempts)
+
+
+def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str, Any]:
+    """With the attempt that it is of, and seconds after it was accepted."""
+    attempt = attempts.get(event["detail"].get("number", 0))
+    took = (attempt["finished_at"] - attempt["started_at"]).total_seconds() * 1000 if attempt else None
+    after = (event["at"] - accepted).total_seconds()
+    return {**event, "attempt": attempt, "took": took, "after": after}
+
+
+def _acts(row: Row, caller: Caller) -> list[str]:
+    """What this caller can do to it now; nothing to what was erased, a key for tests nothing to what goes out."""
+    if row["erased_at"] is not None or (caller.sandbox and not row["sandbox"]):
+        return []
+    return [act for act, scope, state in _ACTS if scope in caller.scopes and state in (None, row["status"])]

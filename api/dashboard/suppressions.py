@@ -1,0 +1,77 @@
+"""/suppressions: the addresses to which nothing of the client is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+from api import pages
+from api.auth import require
+from api.dashboard.page import done, refused, show
+from api.gateway import Gateway
+from api.problems import Problem
+from api.suppressions import PARSERS, cursor
+from api.suppressions import Suppression as ApiSuppression
+from api.suppressions import Suppressions as ApiSuppressions
+from db import suppressions
+from db.models import REASONS
+
+
+class Suppressions:
+    """GET: the list, newest first. POST: put an address on it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._api = gateway, ApiSuppressions(gateway)
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        show(req, resp, "suppressions.html", **await self._listed(req), problem=None, given={})
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        require(req, "manage")
+        form = req.context.form
+        try:
+            _, new = await self._api.add(req, {"address": form.get("address", "").strip()})
+        except Problem as problem:
+            refused(req, resp, "suppressions.html", problem, **await self._listed(req), given=dict(form))
+            return
+        done(req, resp, "/suppressions", "suppressed" if new else "suppressed-before")
+
+    async def _listed(self, req: Request) -> dict[str, Any]:
+        caller = require(req, "read")
+        # The form of the filter says "" for any.
+        given = {name: value for name, value in req.params.items() if value}
+        query = pages.parse(given, self._gateway.settings.page_limit, PARSERS)
+        found = await self._gateway.read(
+            suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
+        )
+        page, more = found[: query.limit], len(found) > query.limit
+        return {
+            "entries": page,
+            "reasons": REASONS,
+            "reason": query.filters.get("reason", ""),
+            "first": query.after is not None,
+            "next_cursor": cursor(page[-1]) if more else None,
+        }
+
+
+class Removal:
+    """POST: the question whether to; and, once that is answered, send to the address again.
+
+    Not by its address in the path: what stands there stands in histories and in proxies' logs.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._api = ApiSuppression(gateway)
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        require(req, "manage")
+        form = req.context.form
+        address = form.get("address", "")
+        if "sure" not in form:
+            show(req, resp, "suppression_remove.html", address=address)
+            return
+        await self._api.remove(req, address)
+        done(req, resp, "/suppressions", "unsuppressed")

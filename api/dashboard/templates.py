@@ -1,0 +1,97 @@
+"""/templates: what texts are made of, and a preview of what they give."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from falcon.asgi import Request, Response
+
+from api import bodies, pages
+from api.auth import require
+from api.dashboard.forms import Form
+from api.dashboard.framed import frame
+from api.dashboard.page import refused, show
+from api.gateway import Gateway
+from api.problems import Problem, invalid
+from api.templates import Preview as ApiPreview
+from api.templates import name_after, template_name, unknown_template
+from api.templating import Templating
+from db import templates
+
+VERSIONS = 50  # of the newest that can be chosen
+EXAMPLE = "{\n}"
+
+
+class Templates:
+    """GET: the client's templates by name."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller = require(req, "read")
+        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
+        found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
+        page, more = found[: query.limit], len(found) > query.limit
+        cursor = pages.encoded(page[-1]["name"]) if more else None
+        show(req, resp, "templates.html", templates=page, first=query.after is not None, next_cursor=cursor)
+
+    on_head = on_get
+
+
+class Template:
+    """GET: its newest version. POST: what a version gives with these variables; nothing is stored or sent."""
+
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._gateway, self._api = gateway, ApiPreview(gateway, templating)
+        self._limit = gateway.settings.nesting_limit
+
+    async def on_get(self, req: Request, resp: Response, name: str) -> None:
+        shown = await self._shown(req, name)
+        show(req, resp, "template.html", **shown, problem=None, given={"variables": EXAMPLE}, texts=None)
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: Response, name: str) -> None:
+        shown, form = await self._shown(req, name), req.context.form
+        try:
+            number, texts = await self._api.texts(req, name, document(form, self._limit))
+        except Problem as problem:
+            refused(req, resp, "template.html", problem, **shown, given=form, texts=None)
+            return
+        show(req, resp, "template.html", **shown, problem=None, given=form, texts=texts, number=number)
+
+    async def _shown(self, req: Request, name: str) -> dict[str, Any]:
+        caller = require(req, "read")
+        found = await self._gateway.read(templates.versions, caller.client_id, template_name(name), None, VERSIONS)
+        if not found:
+            raise unknown_template()
+        schema = found[0]["schema"]
+        pretty = orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() if schema is not None else None
+        return {"template": found[0], "schema": pretty, "versions": [row["version"] for row in found]}
+
+
+class Rendered:
+    """POST: the HTML alone, for a frame."""
+
+    def __init__(self, gateway: Gateway, templating: Templating) -> None:
+        self._api, self._limit = ApiPreview(gateway, templating), gateway.settings.nesting_limit
+
+    async def on_post(self, req: Request, resp: Response, name: str) -> None:
+        _, texts = await self._api.texts(req, name, document(req.context.form, self._limit))
+        frame(resp, texts.get("html"))
+
+
+def document(form: Form, nesting_limit: int) -> dict[str, Any]:
+    """As the API takes it; raises Problem."""
+    text = form.get("variables", "").strip()
+    try:
+        variables = bodies.parse(text.encode(), nesting_limit) if text else {}
+    except Problem as problem:
+        faults = [{"pointer": "/variables", "detail": error["detail"]} for error in problem.errors]
+        raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults) from None
+    version = form.get("version", "")
+    number = {"version": int(version)} if version.isascii() and version.isdecimal() and len(version) < 11 else {}
+    return {"variables": variables, **number}

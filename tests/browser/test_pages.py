@@ -1,0 +1,151 @@
+"""The dashboard as a person has it: in a browser, light and dark, on a desk and in a hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cli.servers.valkey import Valkey
+from tests.browser.conftest import PHONE, Open, faults, overflows
+from tests.furnishing import HOSTILE, failed, pending, status
+from tests.integration.api import Api, running
+from tests.keys import key
+
+BODY = "<h1>Hello</h1><script>document.body.textContent = 'owned'</script><a href='https://example.com/'>away</a>"
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, live_interval=0.2) as started:
+        started.ledger.rows(
+            "INSERT INTO workers (id, host, pid, threads, tallies) VALUES"
+            " (gen_random_uuid(), 'a-worker', 7, 8, '{\"sent\": 5}') RETURNING 1"
+        )
+        started.ledger.rows(
+            "INSERT INTO providers (name, opened_at, reason, probe_after, wait)"
+            " VALUES ('mail.example:25', now(), '421 busy', now(), 5) RETURNING 1"
+        )
+        yield started
+
+
+@pytest.fixture(scope="module")
+def ids(api: Api) -> dict[str, int]:
+    return {"failed": failed(api.ledger, HOSTILE, html=BODY), "pending": pending(api.ledger)}
+
+
+def url(api: Api, path: str) -> str:
+    return f"http://127.0.0.1:{api.port}{path}"
+
+
+def test_a_person_logs_in_by_keyboard_and_out(module_database_url: str, redis_server: Valkey, opened: Open) -> None:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as api:
+        page = opened(url(api, "/switch"))
+        assert page.title() == "Log in · Notifications"
+        assert not faults(page)
+
+        page.get_by_label("API key").fill(str(key(api.ledger)))
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**/switch")
+        assert page.get_by_role("status").inner_text() == "You are logged in."
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+
+
+# One browser for all pages of a scheme: to start one takes longer than to look at a page.
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible_and_fit_a_phone(api: Api, ids: dict[str, int], opened: Open, scheme: str) -> None:
+    story = f"/notifications/{ids['failed']}"
+    page = opened(url(api, "/"), blocked=("sandboxed", "status of 40"), color_scheme=scheme, **PHONE)
+    expect(page.locator("#live")).to_have_text("live")
+    paths = (
+        "/",
+        "/switch",
+        "/notifications",
+        story,
+        f"{story}?view=text",
+        f"{story}/retry",
+        "/failures",
+        "/failures/none",
+    )
+    for path in (*paths, f"/notifications/{ids['pending']}/cancel", "/notifications?status=x"):
+        if path != "/":
+            page.goto(url(api, path))
+        assert not faults(page), path
+        assert not overflows(page), path
+
+
+def test_the_overview_moves_by_itself(api: Api, opened: Open) -> None:
+    page = opened(url(api, "/"))
+    expect(page.locator("#live")).to_have_text("live")
+    expect(page.locator("canvas")).to_have_count(2)
+    expect(page.get_by_role("region", name="Mail servers")).to_contain_text("421 busy")
+
+    api.ledger.rows("UPDATE workers SET tallies = '{\"sent\": 4711}', seen_at = now() RETURNING 1")
+
+    expect(page.get_by_role("region", name="Workers")).to_contain_text("4\u202f711")
+    pauses = page.locator(".pauses")
+    expect(pauses).to_have_count(0)
+    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
+    expect(pauses).to_contain_text("Channel email")
+    api.ledger.rows("DELETE FROM pauses RETURNING 1")
+    expect(pauses).to_have_count(0)
+
+
+def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
+    id = failed(api.ledger, "450 later")
+    page = opened(url(api, "/"), java_script_enabled=False)
+    expect(page.get_by_role("region", name="Workers")).to_contain_text("a-worker")
+    page.get_by_role("link", name="Notifications", exact=True).click()
+    page.get_by_label("Recipient or id").fill(str(id))
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url(f"**/notifications/{id}")
+    page.get_by_role("link", name="Retry").click()
+    page.get_by_role("button", name="Retry it").click()
+    page.wait_for_url(f"**/notifications/{id}")
+    expect(page.get_by_role("status")).to_contain_text("It is pending again")
+    assert status(api.ledger, id) == "pending"
+
+
+def test_a_person_finds_a_notification_cancels_it_and_sends_it_again(api: Api, opened: Open) -> None:
+    id = pending(api.ledger)
+    page = opened(url(api, "/notifications"))
+    page.get_by_label("Status").select_option("pending")
+    page.keyboard.press("Enter")
+    page.locator(f"a[href='/notifications/{id}']").click()
+    page.get_by_role("link", name="Cancel").click()
+    page.get_by_role("button", name="Cancel it").click()
+    expect(page.get_by_role("status")).to_contain_text("It is cancelled")
+    page.get_by_role("link", name="Resend").click()
+    page.get_by_role("button", name="Send it again").click()
+    expect(page.get_by_role("status")).to_contain_text(f"with the content of {id}")
+    assert status(api.ledger, id) == "cancelled"
+
+
+def test_failures_of_a_kind_are_retried_together(api: Api, opened: Open) -> None:
+    ids = [failed(api.ledger, "554 5.7.1 spam", code=554) for _ in range(3)]
+    page = opened(url(api, "/failures"))
+    page.get_by_role("row", name="554").get_by_role("link", name="Retry").click()
+    expect(page.get_by_role("definition").first).to_have_text("3")
+    page.get_by_role("button", name="Retry 3").click()
+    expect(page.get_by_role("status")).to_contain_text("Pending again: 3.")
+    assert {status(api.ledger, id) for id in ids} == {"pending"}
+
+
+def test_a_mail_neither_runs_nor_loads_nor_leaves(api: Api, ids: dict[str, int], opened: Open) -> None:
+    page = opened(url(api, f"/notifications/{ids['failed']}"), blocked=("sandboxed", "frame-src"))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("h1")).to_have_text("Hello")
+    frame.locator("a").click()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    assert not [one for one in asked if "example.com" in one]
+    assert hostile_shown(page)
+
+
+def hostile_shown(page: Page) -> bool:
+    """What others have written stands there as it was written, and nothing of it has run."""
+    return "<script>alert(1)</script>" in page.locator("h1").first.inner_text()

@@ -1,0 +1,207 @@
+"""What every page of the dashboard has in common: its headers, who sees it, and that nothing hostile gets through."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from api import dashboard
+from api.dashboard.nav import ENTRIES
+from cli.mailbox import Slot
+from cli.servers.valkey import Valkey
+from tests.client import Client
+from tests.dashboard import Person
+from tests.furnishing import HOSTILE, failed, pending, status
+from tests.integration.api import Api, running
+from tests.keys import EVERY, client, key
+
+# Each page by its route, with the scopes that it takes, all of them; none: it takes no session.
+PAGES: dict[str, set[str]] = {
+    "/": {"read"},
+    "/login": set(),
+    "/switch": {"read", "admin"},
+    "/clients": {"read", "admin"},
+    "/clients/{client}": {"read", "admin"},
+    "/clients/{client}/disabled": {"read", "admin"},
+    "/keys": {"read", "manage"},
+    "/keys/{key}/revoke": {"read", "manage"},
+    "/keys/{key}/rotate": {"read", "manage"},
+    "/suppressions": {"read"},
+    "/templates": {"read"},
+    "/templates/{name}": {"read"},
+    "/inbox": {"read", "admin"},
+    "/inbox/{number}": {"read", "admin"},
+    "/notifications": {"read"},
+    "/notifications/{id}": {"read"},
+    "/notifications/{id}/cancel": {"read", "manage"},
+    "/notifications/{id}/retry": {"read", "manage"},
+    "/notifications/{id}/resend": {"read", "send"},
+    "/failures": {"read"},
+    "/failures/retry": {"read", "manage"},
+}
+# What is no page: it takes only forms, or is a file, or in a frame.
+OTHERS = {"/live", "/logout", "/static/{name}"}
+OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
+OTHERS |= {f"/notifications/{{id}}/{part}" for part in ("mail", "source", "attachments/{number}")}
+# What stands for the names in braces, besides that of a notification: see `furnish`.
+NAMES = {"{client}": "1", "{key}": "1", "{name}": "greeting", "{number}": "1"}
+KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
+ROUTES = (
+    "import json; from falcon.inspect import inspect_app; from api.app import create_app;"
+    "print(json.dumps([route.path for route in inspect_app(create_app()).routes]))"
+)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    mail = tmp_path_factory.mktemp("mail")
+    with running(
+        module_database_url, redis_server.url, auth="required", login_rate=10_000, caught_mail=mail
+    ) as started:
+        furnish(started, mail)
+        yield started
+
+
+def furnish(api: Api, mail: Path) -> None:
+    """What NAMES speak of, with texts that would do harm if they were taken for HTML."""
+    assert key(api.ledger).id == 1
+    secret = key(api.ledger)
+    content = {"subject": f"Hi {HOSTILE}", "text": f"Hello {{{{ name }}}} {HOSTILE}", "html": f"<p>{HOSTILE}</p>"}
+    client = Client(api.port)
+    client.key = str(secret)
+    assert client.send("PUT", "/api/templates/greeting", content).status == 201
+    assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
+    api.ledger.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
+    api.ledger.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
+    api.ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
+    mails = Slot(mail, 10)
+    mails.put(HOSTILE, [HOSTILE], f"Subject: {HOSTILE}\r\n\r\n{HOSTILE}".encode())
+
+
+@pytest.fixture(scope="module")
+def admin(api: Api) -> Person:
+    person = Person(api.port)
+    assert person.log_in(key(api.ledger)).status == 303
+    return person
+
+
+@pytest.fixture(scope="module")
+def ids(api: Api) -> dict[str, int]:
+    """By the end of a route the notification that it can show, of the client 1."""
+    return {"cancel": pending(api.ledger), "": failed(api.ledger, HOSTILE, html=None)}
+
+
+def place(route: str, ids: dict[str, int]) -> str:
+    """An address of this route."""
+    id = ids.get(route.rpartition("/")[2], ids[""])
+    named = re.sub(r"\{\w+\}", lambda name: {**NAMES, "{id}": str(id)}[name[0]], route)
+    return named + (f"?{KIND}" if route == "/failures/retry" else "")
+
+
+def test_every_page_stands_in_the_matrix_and_its_section_is_known() -> None:
+    environ = {"DATABASE_URL": "postgresql://nobody", "REDIS_URL": "redis://nobody", "PATH": os.environ["PATH"]}
+    environ["CAUGHT_MAIL"] = "anywhere"
+    root = Path(__file__).parents[2]
+    listed = subprocess.run([sys.executable, "-c", ROUTES], env=environ, cwd=root, capture_output=True, check=True)
+    pages = {route for route in json.loads(listed.stdout) if dashboard.serves(route)}
+    assert pages == PAGES.keys() | OTHERS
+    assert {dashboard.section(page) for page in pages} == dashboard.SECTIONS
+    assert not any(dashboard.serves(path) for path in ("/api/notifications", "/healthz", "/openapi.json", "/u/x"))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_the_navigation_leads_to_pages(entry: tuple[str, str, str]) -> None:
+    _, path, scope = entry
+    assert scope in PAGES[path]
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_every_page_keeps_scripts_frames_and_referrers_out(
+    api: Api, admin: Person, ids: dict[str, int], route: str
+) -> None:
+    person = admin if PAGES[route] else Person(api.port)
+    page = person.get(place(route, ids))
+    assert page.status == 200, page.text
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert {policy[kind] for kind in ("script-src", "style-src", "form-action", "connect-src")} == {"'self'"}
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-store"
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", page.html)
+    assert not re.search(r"<(?:style|script)>", page.html)
+    assert all(src.startswith("/") for src in re.findall(r'(?:src|href|action)="([^"#][^"]*)"', page.html))
+
+
+@pytest.mark.parametrize("scope", EVERY)
+@pytest.mark.parametrize("route", [route for route, scopes in PAGES.items() if scopes])
+def test_a_page_takes_the_scopes_that_it_is_for(api: Api, ids: dict[str, int], route: str, scope: str) -> None:
+    """With `read`, without which nobody is let in, and one more."""
+    scopes = {"read", scope}
+    person = Person(api.port)
+    person.log_in(key(api.ledger, sorted(scopes)))
+    assert person.get(place(route, ids)).status == (200 if PAGES[route] <= scopes else 403)
+
+
+@pytest.mark.parametrize("route", [route for route, scopes in PAGES.items() if scopes])
+def test_without_a_session_no_page_is_shown(api: Api, ids: dict[str, int], route: str) -> None:
+    assert Person(api.port).get(place(route, ids)).status == 303
+    forged = Person(api.port)
+    forged.cookies["notify_session"] = "A" * 43
+    assert forged.get(place(route, ids)).status == 303
+
+
+def test_files_are_kept_for_ever_under_a_name_of_their_content(api: Api, admin: Person) -> None:
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', admin.get("/").html)
+    assert files
+    for file in files:
+        answer = Person(api.port).get(file)
+        assert answer.status == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert re.search(r"-[0-9a-f]{16}\.\w+$", file)
+    assert Person(api.port).get("/static/base.css").status == 404
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_what_others_have_written_is_text_and_nothing_else(
+    api: Api, admin: Person, ids: dict[str, int], route: str
+) -> None:
+    page = (admin if PAGES[route] else Person(api.port)).get(place(route, ids))
+    assert "<script>alert" not in page.html
+    assert "<img src=x" not in page.html
+    assert "onerror=alert" not in re.sub(r"&#39;&gt;&lt;img src=x onerror=alert\(1\)&gt;", "", page.html)
+    assert "62615533" not in page.text
+
+
+@pytest.mark.parametrize("route", [route for route in PAGES if "{id}" in route])
+@pytest.mark.parametrize("id", ["0", "99999999999999999999", "-1", "x", "1%00", "%ff", "<script>"])
+def test_what_is_unknown_is_a_page_that_says_so(admin: Person, route: str, id: str) -> None:
+    page = admin.get(route.replace("{id}", quote(id, safe="%")))
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no notification with this id." in page.text
+
+
+@pytest.mark.parametrize("route", [route for route in sorted({*PAGES, *OTHERS}) if "{id}" in route])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_another_clients_notification_is_not_there(api: Api, route: str, method: str) -> None:
+    stranger = Person(api.port)
+    stranger.log_in(key(api.ledger, of=client(api.ledger, f"stranger {method} {route}")))
+    mine = {"cancel": pending(api.ledger), "": failed(api.ledger)}
+    address = place(route, mine).replace("{number}", "1")
+    if method == "get":
+        assert stranger.get(address).status == 404
+        return
+    fields = {"form_token": stranger.get("/").token, "once": "A" * 22}
+    assert stranger.post(address, fields).status in (404, 405)
+    assert status(api.ledger, mine["cancel"]) == "pending"
+    assert status(api.ledger, mine[""]) == "failed"
+    assert api.ledger.rows("SELECT 1 FROM notifications WHERE client_id <> 1") == []

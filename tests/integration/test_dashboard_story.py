@@ -1,0 +1,280 @@
+"""One notification at the dashboard: its story, its mail in a frame that can do nothing, and what can be done to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import Client
+from tests.dashboard import Person
+from tests.furnishing import HOSTILE, failed, pending, status
+from tests.integration.api import Api, running
+from tests.keys import client, key
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(
+        module_database_url, redis_server.url, auth="required", login_rate=10_000, retry_limit=2, failures_grouped=6
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def person(api: Api) -> Person:
+    person = Person(api.port)
+    person.log_in(key(api.ledger))
+    return person
+
+
+def newcomer(api: Api, *scopes: str, of: int = 1, sandbox: bool = False) -> Person:
+    person = Person(api.port)
+    person.log_in(key(api.ledger, ["read", *scopes], of=of, sandbox=sandbox))
+    return person
+
+
+def test_the_story_tells_every_attempt_with_its_words(api: Api, person: Person) -> None:
+    text = person.get(f"/notifications/{failed(api.ledger, '550 5.1.1 no such user')}").text
+
+    for told in ("Accepted", "Attempt 1", "refused", "40 ms", "rcpt", "550 5.1.1 no such user", "mail:25", "rejected"):
+        assert told in text
+
+
+def test_the_list_finds_by_what_is_filled_in(api: Api, person: Person) -> None:
+    id = failed(api.ledger, "a-tag")
+    for query in (
+        "recipient=refused%40example.com",
+        "status=failed&recipient=",
+        "tag=a-tag",
+        "createdFrom=2024-01-01T00:00",
+    ):
+        assert f"/notifications/{id}" in person.get(f"/notifications?{query}").html
+    for query in ("recipient=nobody%40example.com", "status=sent", "priority=high", "createdTo=2024-01-01T00:00:30"):
+        assert "Nothing here is like that." in person.get(f"/notifications?{query}").text
+    assert person.get(f"/notifications?recipient=%23{id}").headers["location"] == f"/notifications/{id}"
+
+
+@pytest.mark.parametrize("query", ["status=x", "createdFrom=yesterday", "cursor=x", "nothing=1", "limit=0"])
+def test_a_wrong_filter_is_named_on_the_page(person: Person, query: str) -> None:
+    page = person.get(f"/notifications?{query}")
+    assert page.status == 400
+    assert f"<code>{query.partition('=')[0]}</code>" in page.html
+
+
+def test_pages_of_the_list_follow_each_other(api: Api) -> None:
+    other = client(api.ledger, "paged")
+    ids = [pending(api.ledger, of=other) for _ in range(5)]
+    person, found, path = newcomer(api, of=other), [], "/notifications?limit=2&status=pending"
+    while path:
+        page = person.get(path)
+        found += re.findall(r'class="strong" href="/notifications/(\d+)"', page.html)
+        following = re.search(r'href="([^"]+)" rel="next"', page.html)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert list(map(int, found)) == ids[::-1]
+    assert "First page" in page.text
+
+
+def test_a_mail_is_shown_in_a_frame_that_can_do_nothing(api: Api, person: Person) -> None:
+    id = failed(api.ledger, html="<script>mine()</script><img src='cid:logo'><img src='https://example.com/x'>")
+
+    frame = person.get(f"/notifications/{id}/mail")
+
+    policy = frame.headers["content-security-policy"]
+    assert policy.endswith("; sandbox")
+    assert "default-src 'none'; img-src data:;" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "script" not in policy
+    assert frame.headers["x-frame-options"] == "SAMEORIGIN"
+    assert frame.headers["cache-control"] == "no-store"
+    assert "<img src='data:image/gif;base64,R0lGOA=='>" in frame.html
+    story = person.get(f"/notifications/{id}").html
+    assert re.search(rf'<iframe [^>]*src="/notifications/{id}/mail" sandbox=""', story)
+    assert "mine()" not in story
+
+
+def test_a_mail_without_html_has_no_frame(api: Api, person: Person) -> None:
+    id = failed(api.ledger, html=None)
+    assert person.get(f"/notifications/{id}/mail").status == 404
+    assert "<iframe" not in person.get(f"/notifications/{id}?view=html").html
+
+
+def test_the_source_is_the_mail_as_it_goes_out(api: Api, person: Person) -> None:
+    id = failed(api.ledger, "said")
+    source = person.get(f"/notifications/{id}/source")
+    assert source.headers["content-type"] == "text/plain; charset=utf-8"
+    assert source.headers["content-security-policy"].endswith("; sandbox")
+    for line in ("From: noreply@sender.example", "X-Said: said", "Content-ID: <logo>", f"Message-ID: <{id}."):
+        assert f"\n{line}" in f"\n{source.html}"
+
+
+def test_an_attachment_is_saved_and_never_shown(api: Api, person: Person) -> None:
+    answer = person.get(f"/notifications/{failed(api.ledger)}/attachments/1")
+    assert answer.html == "bytes"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_has_failed_is_retried_after_a_question(api: Api, person: Person) -> None:
+    id = failed(api.ledger)
+    assert "once more" in person.get(f"/notifications/{id}/retry").text
+
+    answer = person.submit(f"/notifications/{id}/retry")
+
+    assert answer.headers["location"] == f"/notifications/{id}"
+    assert status(api.ledger, id) == "pending"
+    story = person.get(f"/notifications/{id}").text
+    assert "It is pending again" in story
+    assert "Retried" in story
+    assert "It is pending again" not in person.get(f"/notifications/{id}").text
+    again = person.get(f"/notifications/{id}/retry")
+    assert (again.status, "The notification is pending" in again.text) == (409, True)
+
+
+def test_what_is_pending_is_cancelled_after_a_question(api: Api, person: Person) -> None:
+    id = pending(api.ledger)
+    late = person.get(f"/notifications/{id}/cancel").token
+
+    assert person.post(f"/notifications/{id}/cancel", {"form_token": late}).status == 303
+    assert status(api.ledger, id) == "cancelled"
+    assert person.post(f"/notifications/{id}/cancel", {"form_token": late}).status == 409
+    assert person.get(f"/notifications/{id}/cancel").status == 409
+
+
+def resent(person: Person, id: int) -> int:
+    page = person.get(f"/notifications/{id}/resend")
+    once = re.search(r'name="once" value="([^"]+)"', page.html)
+    assert once
+    fields = {"form_token": page.token, "once": once[1]}
+    first, second = (person.post(f"/notifications/{id}/resend", fields) for _ in range(2))
+    assert first.status == 303, first.text
+    assert first.headers["location"] == second.headers["location"]
+    return int(first.headers["location"].rpartition("/")[2])
+
+
+def test_it_is_sent_again_as_another_one_with_the_same_content_and_once(api: Api, person: Person) -> None:
+    id = failed(api.ledger, "250 said")
+
+    new = resent(person, id)
+
+    same = "type, recipient, subject, message, html, mail, tags, metadata, client_id, sandbox, template"
+    [first], [second] = (api.ledger.rows(f"SELECT {same} FROM notifications WHERE id = %s", n) for n in (id, new))
+    assert first == second
+    contents = "SELECT number, content::text FROM attachments WHERE notification_id = %s ORDER BY 1"
+    assert api.ledger.rows(contents, id) == api.ledger.rows(contents, new)
+    assert status(api.ledger, new) == "pending"
+    assert status(api.ledger, id) == "failed"
+    assert f"with the content of {id}" in person.get(f"/notifications/{new}").text
+
+
+def test_it_is_sent_again_now_whenever_it_was_to_be_sent(api: Api, person: Person) -> None:
+    new = resent(person, pending(api.ledger))
+    assert api.ledger.rows("SELECT send_at, expires_at FROM notifications WHERE id = %s", new) == [(None, None)]
+
+
+def test_without_its_files_it_is_not_sent_again(api: Api, person: Person) -> None:
+    id = failed(api.ledger)
+    api.ledger.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING 1", id)
+    gone = person.submit(f"/notifications/{id}/resend", {"once": "A" * 22})
+    assert (gone.status, "no longer stored" in gone.text) == (410, True)
+
+
+def test_from_a_sender_that_is_no_longer_allowed_it_is_not_sent_again(api: Api, person: Person) -> None:
+    id = pending(api.ledger)
+    api.ledger.rows("""UPDATE notifications SET mail = '{"from": "a@b.example"}' WHERE id = %s RETURNING 1""", id)
+    refused = person.submit(f"/notifications/{id}/resend", {"once": "A" * 22})
+    assert (refused.status, "MAIL_FROM" in refused.text) == (409, True)
+
+
+def test_what_was_erased_says_so_and_is_not_sent_again(api: Api, person: Person) -> None:
+    id = failed(api.ledger)
+    blank = "recipient = '', subject = '', message = '', html = NULL, mail = NULL, metadata = NULL, tags = NULL"
+    api.ledger.rows(f"UPDATE notifications SET {blank}, erased_at = now() WHERE id = %s RETURNING 1", id)
+
+    story = person.get(f"/notifications/{id}")
+
+    assert "Erased" in story.text
+    assert "/resend" not in story.html
+    assert person.get(f"/notifications/{id}/resend").status == 409
+    assert person.submit("/", {"once": "A" * 22}, to=f"/notifications/{id}/resend").status == 404
+
+
+@pytest.mark.parametrize("once", ["", "x", "A" * 23, "\x01" * 22])
+def test_a_form_that_is_not_whole_sends_nothing(api: Api, person: Person, once: str) -> None:
+    assert person.submit(f"/notifications/{pending(api.ledger)}/resend", {"once": once}).status == 400
+
+
+def test_a_full_client_sends_nothing_again(api: Api) -> None:
+    other = client(api.ledger, "full")
+    id = pending(api.ledger, of=other)
+    api.ledger.rows("UPDATE clients SET rate_limit = 1 WHERE id = %s RETURNING 1", other)
+    person = newcomer(api, "send", of=other)
+    assert person.submit(f"/notifications/{id}/resend", {"once": "A" * 22}).status == 303
+    limited = person.submit(f"/notifications/{id}/resend", {"once": "B" * 22})
+    assert (limited.status, limited.headers["content-type"]) == (429, "text/html; charset=utf-8")
+
+
+def test_only_who_may_is_offered_an_act(api: Api) -> None:
+    id = failed(api.ledger)
+    assert not {"Retry", "Cancel", "Resend"} & set(newcomer(api).get(f"/notifications/{id}").text.split())
+    assert "/retry" in newcomer(api, "manage").get(f"/notifications/{id}").html
+    assert "/resend" not in newcomer(api, "manage").get(f"/notifications/{id}").html
+
+
+def test_a_key_for_tests_moves_nothing_that_goes_out(api: Api) -> None:
+    tester = newcomer(api, "manage", "send", sandbox=True)
+    live, test = pending(api.ledger), pending(api.ledger, sandbox=True)
+    for act in ("cancel", "resend"):
+        assert tester.submit("/", {"once": "A" * 22}, to=f"/notifications/{live}/{act}").status == 404
+    new = resent(tester, test)
+    assert api.ledger.rows("SELECT sandbox FROM notifications WHERE id = %s", new) == [(True,)]
+    assert tester.submit(f"/notifications/{test}/cancel").status == 303
+
+
+def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
+    other = client(api.ledger, "failing")
+    person = newcomer(api, "manage", of=other)
+    assert "Nothing has failed." in person.get("/failures").text
+    mine = [failed(api.ledger, HOSTILE, of=other) for _ in range(5)]
+    elsewise = failed(api.ledger, "552 full", of=other, code=552)
+
+    page = person.get("/failures")
+    kinds = [link.replace("&amp;", "&") for link in re.findall(r'href="(/failures/retry\?[^"]+)"', page.html)]
+    assert re.findall(r'"number strong">(\d+)<', page.html) == ["5", "1"]
+    assert "all of them" not in page.text
+    assert "<script>alert" not in page.html
+    asked = person.get(kinds[0])
+    assert "How many can be retried 5" in asked.text
+
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.html))
+    done = person.post("/failures/retry", fields)
+
+    assert done.headers["location"] == "/failures"
+    assert "Pending again: 5." in person.get("/failures").text
+    assert {status(api.ledger, id) for id in mine} == {"pending"}
+    assert status(api.ledger, elsewise) == "failed"
+    noted = api.ledger.rows(
+        "SELECT act, actor, (detail ->> 'count')::int FROM audit WHERE client_id = %s ORDER BY id", other
+    )
+    assert noted == [("notifications.retried", "key", count) for count in (2, 2, 1)]
+    assert person.get("/failures/retry?reason=rejected").status == 400
+
+
+def test_the_newest_failures_only_are_looked_at(api: Api) -> None:
+    other = client(api.ledger, "failing much")
+    for _ in range(7):
+        failed(api.ledger, of=other)
+    page = newcomer(api, of=other).get("/failures")
+    assert re.findall(r'"number strong">(\d+)<', page.html) == ["6"]
+    assert "of the newest 6 failures" in page.text
+    assert "/failures/retry" not in page.html
+
+
+def test_a_key_opens_the_api_and_a_session_the_page(api: Api, person: Person) -> None:
+    id = failed(api.ledger)
+    headers = {"Authorization": f"Bearer {key(api.ledger)}"}
+    assert Client(api.port).request("GET", f"/api/notifications/{id}/attachments/1", headers=headers).status == 200
+    assert Client(api.port).request("GET", f"/notifications/{id}/attachments/1", headers=headers).status == 303
