@@ -14,6 +14,7 @@ import redis
 
 import logs
 import metrics
+from actors import outcomes
 from actors.bell import messages
 from actors.broker import Depth, broker
 from actors.delivery import Delivery
@@ -67,6 +68,7 @@ class Upkeep(threading.Thread):
 
     def tick(self) -> None:
         """One round. Redis comes last, because it may keep us waiting."""
+        outcomes.count()
         self._beat()
         self._rescue()
         self._expire()

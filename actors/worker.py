@@ -15,7 +15,7 @@ import logs
 import metrics
 import settings
 import tracing
-from actors import hub
+from actors import hub, outcomes
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
@@ -94,6 +94,7 @@ class WorkerProcess(Middleware):
             running.hub.stop()
         self._callback.close()
         self._ledger.close()
+        outcomes.count()
         self._upkeep.stop(settings.load().shutdown_grace)
         tracing.stop(settings.load())
         log.info("worker.stopped")

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from dramatiq import Retry
 
+from actors import outcomes
 from actors.breaker import Breaker
 from actors.channels import Channel, mail
 from actors.channels.email import Email
@@ -84,8 +85,10 @@ def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server
 
 def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
+    outcomes.count()
     before = Counter(tallies.all())
     make().deliver(many(3))
+    outcomes.count()
     assert Counter(tallies.all()) - before == {"failed": 1, "sent": 2}
 
 

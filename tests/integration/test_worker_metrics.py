@@ -40,6 +40,8 @@ def grown() -> Grown:
 
 
 def now() -> Scrape:
+    """With what upkeep would count in its next round."""
+    outcomes.count()
     return Scrape(scrape.page(False, False).body.decode())
 
 
