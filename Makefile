@@ -20,7 +20,7 @@ run: .venv/.installed-run
 	@exec env DATA_DIR="$${DATA_DIR:-$(CURDIR)/.data}" $(BIN)/notify up
 
 test: .venv/.installed-test
-	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 3 --dist loadfile
+	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 4 --dist loadfile
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -40,7 +40,7 @@ def test_the_tests_do_not_see_the_servers_of_the_caller(name: str) -> None:
     *_, last = _make("-n", "test").stdout.splitlines()
 
     assert f" -u {name} " in last
-    assert last.endswith(".venv/bin/pytest -n 3 --dist loadfile")
+    assert last.endswith(".venv/bin/pytest -n 4 --dist loadfile")
 
 
 def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:
