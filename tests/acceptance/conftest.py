@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
+import redis
 
+from cli.servers.valkey import Valkey
 from tests.acceptance.world import World
 from tests.smtp import SmtpServer
+from tests.system import System
+
+NewWorld = Callable[..., World]
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +22,27 @@ def mail_server() -> Iterator[SmtpServer]:
     """The mail server of one module's system."""
     with SmtpServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def new_world(
+    module_database_url: str,
+    redis_server: Valkey,
+    mail_server: SmtpServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[NewWorld]:
+    """Makes a world on an empty Redis, with settings as of System. Nothing runs yet; in the end all is stopped."""
+    urls = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
+    with ExitStack() as undo:
+
+        def make(**settings: Any) -> World:
+            with redis.Redis.from_url(redis_server.url) as client:
+                client.flushall()
+            system = System(tmp_path_factory.mktemp("system"), **urls, **settings)
+            undo.callback(system.stop)
+            return World(system, mail_server)
+
+        yield make
 
 
 @pytest.fixture(autouse=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.hooks import OK, Hooks, saying, status
-from tests.smtp import Reply, SmtpServer
-from tests.system import System
+from tests.smtp import Reply
 
 QUICK: dict[str, Any] = {
     "callback_min_backoff": 0.2,
@@ -25,24 +22,12 @@ QUICK: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """An API and workers, allowed to call back on this machine."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    servers = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
-    logs: Path = tmp_path_factory.mktemp("callbacks")
-    system = System(logs, **servers, callback_allowed_networks="127.0.0.0/8", **QUICK)
-    try:
-        system.start_api()
-        system.start_workers()
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world(callback_allowed_networks="127.0.0.0/8", **QUICK)
+    world.system.start_api()
+    world.system.start_workers()
+    return world
 
 
 @pytest.fixture

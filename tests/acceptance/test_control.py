@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import redis
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.client import NOTIFICATIONS
 from tests.eventually import eventually
 from tests.ledger import Tally
-from tests.smtp import Reply, SmtpServer
-from tests.system import System
+from tests.smtp import Reply
 
 PAUSES = ["/api/pauses/client", "/api/pauses/channels/email"]
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """gunicorn and two groups of workers."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    logs: Path = tmp_path_factory.mktemp("control")
-    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
-    try:
-        system.start_api()
-        system.start_workers()
-        system.start_workers()
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world()
+    world.system.start_api()
+    world.system.start_workers()
+    world.system.start_workers()
+    return world
 
 
 def at(seconds: float) -> str:

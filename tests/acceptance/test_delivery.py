@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import redis
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.ledger import Tally
 from tests.processes import ROOT
-from tests.smtp import Drop, Hang, Phase, Reply, SmtpServer
-from tests.system import QUICK, System
+from tests.smtp import Drop, Hang, Phase, Reply
+from tests.system import QUICK
 
 RING = "import sys; from actors.delivery import deliver; [deliver.send([int(i)]) for i in sys.argv[1:]]"
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """gunicorn with two processes and two groups of workers."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    logs: Path = tmp_path_factory.mktemp("delivery")
-    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
-    try:
-        system.start_api(processes=2)
-        system.start_workers()
-        system.start_workers()
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world()
+    world.system.start_api(processes=2)
+    world.system.start_workers()
+    world.system.start_workers()
+    return world
 
 
 def ring(world: World, ids: list[int], times: int) -> None:

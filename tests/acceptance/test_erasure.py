@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import redis
 
-from cli.servers.valkey import Valkey
 from db import database
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.everywhere import holding
-from tests.smtp import SmtpServer
-from tests.system import System
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """gunicorn and workers."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    logs: Path = tmp_path_factory.mktemp("erasure")
-    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
-    try:
-        system.start_api()
-        system.start_workers(2)
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world()
+    world.system.start_api()
+    world.system.start_workers(2)
+    return world
 
 
 def left(world: World, address: str) -> set[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.ledger import Tally
-from tests.smtp import SmtpServer
-from tests.system import System
 
 MOST = 30
 INTERVAL = 0.3
@@ -21,22 +17,12 @@ PROCESSES = 2
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """Two API processes and two of workers, under which few may wait."""
-    logs: Path = tmp_path_factory.mktemp("limits")
-    urls = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
-    system = System(logs, **urls, pending_limit=MOST, backlog_interval=INTERVAL)
-    try:
-        system.start_api(PROCESSES)
-        system.start_workers(2)
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world(pending_limit=MOST, backlog_interval=INTERVAL)
+    world.system.start_api(PROCESSES)
+    world.system.start_workers(2)
+    return world
 
 
 def flood(world: World, number: int) -> dict[int, str]:

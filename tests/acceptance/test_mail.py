@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
-from tests.smtp import Drop, Reply, SmtpServer
-from tests.system import System
+from tests.smtp import Drop, Reply
 
 LOGO = bytes(range(256)) * 20
 REPORT = b"%PDF\r\n.\r\n" * 20_000
@@ -31,18 +28,12 @@ FULL = {
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """gunicorn and one group of workers."""
-    logs: Path = tmp_path_factory.mktemp("mail")
-    system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
-    try:
-        system.start_api()
-        system.start_workers()
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world()
+    world.system.start_api()
+    world.system.start_workers()
+    return world
 
 
 def test_a_mail_arrives_with_its_image_and_its_attachment(world: World) -> None:

@@ -5,49 +5,33 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
-import redis
 
-from cli.servers.valkey import Valkey
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.client import NOTIFICATIONS, Client
 from tests.eventually import eventually
 from tests.monitoring import NO_PROMTOOL, PROMTOOL, alerts, dashboard, documented, promtool, used
 from tests.processes import Group
 from tests.scrapes import Scrape, scraped
-from tests.smtp import Reply, SmtpServer
-from tests.system import System, free_port
+from tests.smtp import Reply
+from tests.system import free_port
 
 TOKEN = "t" * 32
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str,
-    redis_server: Valkey,
-    mail_server: SmtpServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[World]:
+def world(new_world: NewWorld, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two processes of gunicorn and two of dramatiq, which count together."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    logs: Path = tmp_path_factory.mktemp("metrics")
-    servers = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": mail_server.url}
-    shared: dict[str, Any] = {"metrics_dir": logs / "shared", "metrics_bind": f"127.0.0.1:{free_port()}"}
-    system = System(logs, **servers, **shared, metrics_token=TOKEN, metrics_cache=0)
-    try:
-        system.start_api(processes=2)
-        system.start_workers(processes=2)
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    shared, bind = tmp_path_factory.mktemp("metrics") / "shared", f"127.0.0.1:{free_port()}"
+    world = new_world(metrics_dir=shared, metrics_bind=bind, metrics_token=TOKEN, metrics_cache=0)
+    world.system.start_api(processes=2)
+    world.system.start_workers(processes=2)
+    return world
 
 
 def scrape(world: World, *, openmetrics: bool = False) -> Scrape:

@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
-from cli.servers.valkey import Valkey
 from db.secrets import KeyText
+from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.client import Client
 from tests.eventually import eventually
 from tests.processes import ROOT
-from tests.smtp import SmtpServer
-from tests.system import System
 
 SEND = ("--scope", "send", "--scope", "read")
 
 
 @pytest.fixture(scope="module")
-def world(
-    module_database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(new_world: NewWorld) -> World:
     """gunicorn that wants keys, and a worker."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-    logs: Path = tmp_path_factory.mktemp("sandbox")
-    system = System(
-        logs,
-        database_url=module_database_url,
-        redis_url=redis_server.url,
-        smtp_url=mail_server.url,
-        auth="required",
-        log_level="debug",
-    )
-    try:
-        system.start_api(processes=2)
-        system.start_workers()
-        yield World(system, mail_server)
-    finally:
-        system.stop()
+    world = new_world(auth="required", log_level="debug")
+    world.system.start_api(processes=2)
+    world.system.start_workers()
+    return world
 
 
 def coming_in(world: World, *options: str) -> Client:
