@@ -90,11 +90,12 @@ class Key:
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
-        write(resp, shown((await self.revoke(req, id))._asdict()))
+        found, _ = await _key(self._gateway, req, id)
+        write(resp, shown((await self.revoke(req, found))._asdict()))
 
-    async def revoke(self, req: Request, id: str) -> Row:
-        """End it; raises Problem."""
-        found, caller = await _key(self._gateway, req, id)
+    async def revoke(self, req: Request, found: Row) -> Row:
+        """End a key that is the caller's business; raises Problem."""
+        caller: Caller = req.context.caller
         # A key that others rely on must not be ended by one that is weaker in kind.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
         revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
@@ -111,14 +112,14 @@ class KeyRotation:
         self._schema = Schema("rotation", gateway.settings)
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
-        await _key(self._gateway, req, id)
+        found, _ = await _key(self._gateway, req, id)
         bodiless = not (req.content_type or req.content_length or req.get_header("Transfer-Encoding"))
         document = {} if bodiless else await read_json(req, self._gateway.settings)
-        _write_new(resp, *await self.rotate(req, id, document))
+        _write_new(resp, *await self.rotate(req, found, document))
 
-    async def rotate(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
-        """Its successor, and the successor's secret; raises Problem."""
-        found, caller = await _key(self._gateway, req, id)
+    async def rotate(self, req: Request, found: Row, document: Any) -> tuple[Row, str]:
+        """The successor of a key that is the caller's business, and its secret; raises Problem."""
+        caller: Caller = req.context.caller
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)

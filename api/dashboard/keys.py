@@ -63,8 +63,7 @@ class Revocation:
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response, key: str) -> None:
-        await _key(self._gateway, req, key)
-        revoked = await self._api.revoke(req, key)
+        revoked = await self._api.revoke(req, await _key(self._gateway, req, key))
         done(req, resp, "/keys", "key-revoked", revoked.id)
 
 
@@ -82,7 +81,7 @@ class Rotation:
 
     async def on_post(self, req: Request, resp: Response, key: str) -> None:
         old = await _key(self._gateway, req, key)
-        made, secret = await self._api.rotate(req, key, {})
+        made, secret = await self._api.rotate(req, old, {})
         show(req, resp, "key_made.html", key=made, text=str(KeyText(made.id, made.sandbox, secret)), old=old)
 
 
