@@ -2,16 +2,20 @@
 
 Never a message body, a secret, or an address in clear: see redaction.py. What libraries log through
 `logging` comes out in the same form. A line is made and written here in one go: a chain of small
-processors costs three times as much, and a worker writes one for each mail.
+processors costs three times as much, and a worker writes one for each mail. What the thread of an event
+loop has to say in one of its turns is written together: see `bundle`.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import random
+import select
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -24,7 +28,7 @@ import redaction
 from redaction import masked
 from settings import Settings
 
-__all__ = ["Log", "begin", "bind", "configure", "get", "masked"]
+__all__ = ["Log", "begin", "bind", "bundle", "configure", "get", "masked", "unbundle"]
 
 _context: ContextVar[Mapping[str, object]] = ContextVar("logged", default=MappingProxyType({}))
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
@@ -57,11 +61,21 @@ class _Output:
         self.process = self.name = "python"
         self.console: structlog.dev.ConsoleRenderer | None = structlog.dev.ConsoleRenderer(colors=False)
         self.scrubber = redaction.Scrubber()
+        self._bundled: list[bytes] = []
+        self._thread: int | None = None  # whose lines are bundled
         self.name_process()
-        os.register_at_fork(after_in_child=self.name_process)
+        os.register_at_fork(after_in_child=self._begin_anew)
+        atexit.register(self.unbundle)
 
     def name_process(self) -> None:
         self.process = f"{self.name}/{os.getpid()}"
+
+    def bundle(self, soon: Callable[[Callable[[], object]], object]) -> None:
+        self._thread, self._soon = threading.get_ident(), soon
+
+    def unbundle(self) -> None:
+        self._thread = None
+        self._flush()
 
     def write(self, line: dict[str, Any], *, suspect: bool) -> None:
         """One line. `suspect`: the words of others may be in it, and with them anything."""
@@ -73,11 +87,40 @@ class _Output:
             data = self.scrubber.line(data)
         if self.console is not None:
             data = _readable(self.console, data)
-        try:
-            while data:
-                data = data[os.write(_STDERR, data) :]
-        except OSError:  # Nobody reads it. What a line tells of must go on all the same.
+        if self._thread is None or threading.get_ident() != self._thread:
+            _put(data)
             return
+        self._bundled.append(data)
+        if suspect:  # What went wrong may be the last that is heard of this process.
+            self._flush()
+        elif len(self._bundled) == 1:
+            self._soon(self._flush)
+
+    def _flush(self) -> None:
+        """A pipe takes up to PIPE_BUF bytes in one piece: what others write into the same one is not among them."""
+        together = b""
+        for line in self._bundled:
+            if together and len(together) + len(line) > select.PIPE_BUF:
+                _put(together)
+                together = b""
+            together += line
+        self._bundled.clear()
+        if together:
+            _put(together)
+
+    def _begin_anew(self) -> None:
+        """In a child: what its parent has not written yet is for that one to write."""
+        self._bundled.clear()
+        self._thread = None
+        self.name_process()
+
+
+def _put(data: bytes) -> None:
+    try:
+        while data:
+            data = data[os.write(_STDERR, data) :]
+    except OSError:  # Nobody reads it. What a line tells of must go on all the same.
+        return
 
 
 _out = _Output()
@@ -172,6 +215,20 @@ def configure(settings: Settings, process: str = "notify") -> None:
     gunicorn.propagate = True
     # A retry has its own line, with the notification's id.
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)
+
+
+def bundle(soon: Callable[[Callable[[], object]], object]) -> None:
+    """From here on, write the lines of this thread together, those of one turn of its loop.
+
+    `soon` has the loop call something before it waits again. A process that is killed takes the lines of that turn
+    with it. Warnings and errors are written at once, after what came before them.
+    """
+    _out.bundle(soon)
+
+
+def unbundle() -> None:
+    """Write each line at once again, and first what was not written yet. The end of a process does this too."""
+    _out.unbundle()
 
 
 def get(name: str) -> Log:

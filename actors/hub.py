@@ -148,6 +148,7 @@ class Hub(threading.Thread):
     def run(self) -> None:
         self._main = getcurrent()
         self._swept_at = time.monotonic()
+        logs.bundle(self._calls.append)
         while self._going:
             try:
                 self._turn()
@@ -155,6 +156,7 @@ class Hub(threading.Thread):
                 # Whatever it is, a worker without its hub would go on claiming and send nothing.
                 log.exception("hub.failed")
                 time.sleep(SWEEP)
+        logs.unbundle()
         self._poll.close()
         os.close(self._bell)
 
@@ -172,13 +174,13 @@ class Hub(threading.Thread):
             elif watch := self._watched.get(fd):
                 watch.ready |= event
                 self._wake(watch)
-        while self._calls:
-            self._safely(self._calls.popleft())
         if (now := time.monotonic()) >= self._swept_at + SWEEP:
             self._swept_at = now
             for watch in [w for w in self._waiting if w.deadline <= now]:
                 watch.late = True
                 self._wake(watch)
+        while self._calls:
+            self._safely(self._calls.popleft())
 
     def _end(self) -> None:
         self._going = False

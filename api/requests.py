@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from random import getrandbits
@@ -10,6 +11,7 @@ from typing import Any
 from falcon.asgi import Request, Response
 
 import logs
+from api.asgi import BEGAN
 from api.gateway import Gateway
 from api.rendering.pool import Pool
 
@@ -37,9 +39,6 @@ class Access:
     The path is not in it, which may hold an address: the route is.
     """
 
-    async def process_request(self, req: Request, _resp: Response) -> None:
-        req.context.began = time.perf_counter()
-
     async def process_response(self, req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
         status = resp.status_code
         # What went wrong is in the log however little of the rest is.
@@ -51,7 +50,7 @@ class Access:
             method=req.method,
             route=req.uri_template,
             status=status,
-            milliseconds=round((time.perf_counter() - req.context.began) * 1000, 1),
+            milliseconds=round((time.monotonic() - req.scope[BEGAN]) * 1000, 1),
         )
 
 
@@ -61,11 +60,18 @@ def _new() -> str:
 
 
 class Lifespan:
-    """Closes the gateway and the renderers when the server stops, after the last request was answered."""
+    """Closes the gateway and the renderers when the server stops, after the last request was answered.
+
+    From its start on the log is written once in a turn of the event loop.
+    """
 
     def __init__(self, gateway: Gateway, renderers: Pool) -> None:
         self._gateway, self._renderers = gateway, renderers
 
+    async def process_startup(self, _scope: Any, _event: Any) -> None:
+        logs.bundle(asyncio.get_running_loop().call_soon)
+
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         await self._renderers.close()
         self._gateway.close()
+        logs.unbundle()

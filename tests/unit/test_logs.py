@@ -6,8 +6,11 @@ import ast
 import json
 import os
 import re
+import select
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
@@ -192,3 +195,73 @@ def test_every_event_above_debug_stands_in_the_table() -> None:
 
 def broken(_fd: int, _data: bytes) -> int:
     raise BrokenPipeError
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What is written to stderr, call by call, by a process that logs JSON."""
+    calls: list[bytes] = []
+
+    def write(fd: int, data: bytes) -> int:
+        assert fd == 2
+        calls.append(data)
+        return len(data)
+
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(logs._out, "console", None)
+    yield calls
+    logs.unbundle()
+
+
+def named(data: bytes) -> list[str]:
+    return [json.loads(line)["event"] for line in data.splitlines()]
+
+
+def test_the_lines_of_one_turn_of_a_loop_are_written_together(written: list[bytes]) -> None:
+    soon: list[Callable[[], object]] = []
+    logs.bundle(soon.append)
+    log = logs.get("part")
+    for name in ("first", "second", "third"):
+        log.info(name)
+    assert (written, len(soon)) == ([], 1)
+    soon.pop()()
+    assert [named(data) for data in written] == [["first", "second", "third"]]
+    log.info("fourth")
+    assert len(soon) == 1
+
+
+def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: list[bytes]) -> None:
+    soon: list[Callable[[], object]] = []
+    logs.bundle(soon.append)
+    logs.get("part").info("before")
+    logs.get("part").warning("wrong")
+    assert [named(data) for data in written] == [["before", "wrong"]]
+    soon.pop()()
+    assert len(written) == 1
+
+
+def test_other_threads_write_their_lines_at_once(written: list[bytes]) -> None:
+    logs.bundle(lambda _: None)
+    thread = threading.Thread(target=lambda: logs.get("part").info("other"))
+    thread.start()
+    thread.join(10)
+    assert [named(data) for data in written] == [["other"]]
+
+
+def test_no_piece_is_larger_than_a_pipe_takes_whole(written: list[bytes]) -> None:
+    logs.bundle(lambda _: None)
+    for number in range(100):
+        logs.get("part").info(f"line-{number}", text="x" * (number * 7))
+    logs.unbundle()
+    assert len(written) > 1
+    assert all(len(data) <= select.PIPE_BUF and data.endswith(b"\n") for data in written)
+    assert [name for data in written for name in named(data)] == [f"line-{number}" for number in range(100)]
+
+
+def test_the_end_of_a_process_writes_what_is_left_and_a_child_does_not() -> None:
+    code = "import logs, os, settings; logs.configure(settings.load(), 'test'); logs.bundle(lambda _: None); "
+    code += "logs.get('part').info('left'); pid = os.fork(); pid and os.waitpid(pid, 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"LOG_FORMAT": "json"}, cwd=ROOT, capture_output=True, check=True
+    )
+    assert named(done.stderr) == ["left"]
