@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from gunicorn.asgi import protocol
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
@@ -12,6 +13,7 @@ from gunicorn.workers import gasgi
 import logs
 import settings
 from api.asgi import CUT, WHOLE
+from api.parsing import QuickParser
 
 CUT_GRACE = 5.0  # seconds
 
@@ -35,6 +37,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.worker.connections.discard(self)
+
+    async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> Any:
+        # gunicorn has a task of its own for each, lest one that goes on after its answer holds up the next. None does.
+        return await self._handle_http_request(request, sockname, peername)
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> Any:
         scope = super()._build_http_scope(request, sockname, peername)
@@ -94,5 +100,6 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
         await super()._shutdown()
 
 
-# The worker makes its protocol by this name.
+# The worker makes its protocol, and that one its parser, by these names.
 gasgi.ASGIProtocol = Connection
+protocol.PythonProtocol = QuickParser
