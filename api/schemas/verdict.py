@@ -29,4 +29,12 @@ class Verdict:
 
 
 def _yes_or_no(formats: FormatChecker, name: str) -> Callable[[str], bool]:
-    return lambda value: formats.conforms(value, name)
+    function, raises = formats.checkers[name]
+
+    def conforms(value: str) -> bool:
+        try:
+            return bool(function(value))
+        except raises:
+            return False
+
+    return conforms
