@@ -37,36 +37,44 @@ def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = 
         Refused: a recipient is no address, or attachments are gone.
         Deferred: it asks for our own link, and there is none.
     """
+    mark = unique(notification)
     try:
         recipient = on_the_wire(notification.recipient)
         if notification.mail is not None:
-            return _compose_more(notification, _linked(notification.mail, leave), recipient, sender, contents)
+            given = _linked(notification.mail, leave)
+            return _compose_more(notification, given, recipient, sender, contents, mark)
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
-    lines = _lines(_header(notification, sender, recipient))
+    lines = _lines(_header(notification, sender, recipient, mark))
     # Only an address whose local part is not ASCII needs SMTPUTF8 (RFC 6531, 6532); all else is encoded.
     utf8 = not lines.isascii()
-    content = body(notification.message, notification.html, _mark(notification))
+    content = body(notification.message, notification.html, f"=_{mark}")
     return Mail(sender.address, (recipient,), lines.encode() + content, utf8)
 
 
-def message_id(notification: Claimed, domain: str) -> str:
-    """The same in every attempt (RFC 5322, 3.6.4), so that a mail system can drop a second copy.
+def unique(notification: Claimed) -> str:
+    """What stands in the Message-ID: the same in every attempt (RFC 5322, 3.6.4), so that a mail system can drop a
+    second copy.
 
     The time of creation keeps two installations that send for one domain apart.
     """
-    return f"<{_unique(notification)}@{domain}>"
+    return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"
 
 
-def _compose_more(
-    notification: Claimed, given: Mapping[str, Any], recipient: str, sender: Mailbox, contents: Sequence[bytes]
+def _compose_more(  # noqa: PLR0913, PLR0917
+    notification: Claimed,
+    given: Mapping[str, Any],
+    recipient: str,
+    sender: Mailbox,
+    contents: Sequence[bytes],
+    mark: str,
 ) -> Mail:
     """The same with what `notifications.mail` asks for. Raises ValueError."""
     if "from" in given:
         sender = Mailbox.parse(given["from"])
     to = Mailbox(given.get("recipientName", ""), recipient)
     cc, bcc = ([Mailbox.parse(text) for text in given.get(name, ())] for name in ("cc", "bcc"))
-    header = _header(notification, sender, headers.mailbox(to))
+    header = _header(notification, sender, headers.mailbox(to), mark)
     lines = _lines(header) + "".join(f"{name}: {value}\r\n" for name, value in _more(given, cc))
     # Blind copies stand in the envelope alone.
     recipients = tuple(one.address for one in (to, *cc, *bcc))
@@ -78,7 +86,7 @@ def _compose_more(
         Attached(file["filename"], file["contentType"], file.get("contentId"), content)
         for file, content in zip(known, contents, strict=True)
     ]
-    content = mixed(notification.message, notification.html, attached, _mark(notification))
+    content = mixed(notification.message, notification.html, attached, f"=_{mark}")
     return Mail(sender.address, recipients, lines.encode() + content, utf8)
 
 
@@ -91,13 +99,13 @@ def _linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
     return {**given, "unsubscribe": {"url": leave}}
 
 
-def _header(notification: Claimed, sender: Mailbox, to: str) -> dict[str, str]:
+def _header(notification: Claimed, sender: Mailbox, to: str, mark: str) -> dict[str, str]:
     return {
         "From": headers.mailbox(sender),
         "To": to,
         "Subject": headers.unstructured(notification.subject),
         "Date": _date(int(notification.created_at.timestamp())),
-        "Message-ID": message_id(notification, sender.domain),
+        "Message-ID": f"<{mark}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
     }
 
@@ -115,17 +123,9 @@ def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str
 
 
 def _lines(header: Mapping[str, str]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in header.items())
+    return "\r\n".join([*map(": ".join, header.items()), ""])
 
 
 @lru_cache(100)  # Many were made in the same second.
 def _date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, UTC))
-
-
-def _mark(notification: Claimed) -> str:
-    return f"=_{_unique(notification)}"
-
-
-def _unique(notification: Claimed) -> str:
-    return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"

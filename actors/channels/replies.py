@@ -21,6 +21,7 @@ from actors.channels import printable
 # Linux has it: what has come is acknowledged at once, and not 40 ms later with what is said next.
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 REPLY_LIMIT = 16_384  # octets; the longest, to EHLO, has some hundred
+_CONTINUES = ord("-")  # behind the code of a line that is not the last
 _CONTINUED = re.compile(rb"(?:\d{3}-[^\n]*\n)*")
 _REPLY = re.compile(rb"[2-5]\d\d(?: .*)?", re.DOTALL)
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")  # RFC 3463
@@ -34,7 +35,6 @@ class Reply(NamedTuple):
     text: str
 
     @classmethod
-    @lru_cache(1_000)  # Most of what a server says it says all the time.
     def of(cls, code: int, words: bytes) -> Reply:
         said = words.decode("utf-8", "replace")
         enhanced = _ENHANCED.match(said)
@@ -97,16 +97,17 @@ class Client(smtplib.SMTP):
         Raises:
             TimeoutError, SMTPException: there was none.
         """
-        return Reply.of(*self.getreply())
+        self._due -= 1
+        here = self._rest
+        if (end := here.find(b"\n") + 1) and here[3] != _CONTINUES:  # It came with the one before it.
+            self._rest = here[end:]
+            return _understood(here[:end])
+        return _understood(self._answer())
 
     def getreply(self) -> tuple[int, bytes]:
         """As smtplib wants it."""
         self._due -= 1
-        answer = self._answer()
-        *lines, last = answer.splitlines()
-        if not _REPLY.fullmatch(last):
-            raise smtplib.SMTPException(f"no SMTP reply: {answer[:1_000].decode('utf-8', 'replace')}")
-        return int(last[:3]), b"\n".join(line[4:].strip() for line in [*lines, last])
+        return _parted(self._answer())
 
     @property
     def _connected(self) -> socket.socket:
@@ -123,10 +124,11 @@ class Client(smtplib.SMTP):
         self.sock = sock
 
     def _answer(self) -> bytes:
-        answer, deadline = self._rest, time.monotonic() + self.patience
+        answer, deadline = self._rest, 0.0
         while (end := _end(answer)) == 0:
             if len(answer) > REPLY_LIMIT:
                 raise smtplib.SMTPException(f"a reply without end: {answer[:100].decode('utf-8', 'replace')}")
+            deadline = deadline or time.monotonic() + self.patience
             piece = self._receive(deadline)
             if not piece:
                 raise smtplib.SMTPServerDisconnected("the mail server closed the connection")
@@ -143,7 +145,7 @@ class Client(smtplib.SMTP):
                 self._wait(event, deadline)
             try:
                 piece = sock.recv(REPLY_LIMIT)
-                if self._due and QUICKACK is not None:
+                if QUICKACK is not None and piece.count(b"\n") <= self._due:
                     # More is due: a server that sends its replies one by one waits with the next for this word.
                     sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
                 return piece
@@ -170,6 +172,18 @@ class Client(smtplib.SMTP):
             here.forget(self._watch)
         self._watch = None
         super().close()
+
+
+@lru_cache(1_000)  # Most of what a server says it says all the time.
+def _understood(answer: bytes) -> Reply:
+    return Reply.of(*_parted(answer))
+
+
+def _parted(answer: bytes) -> tuple[int, bytes]:
+    *lines, last = answer.splitlines()
+    if not _REPLY.fullmatch(last):
+        raise smtplib.SMTPException(f"no SMTP reply: {answer[:1_000].decode('utf-8', 'replace')}")
+    return int(last[:3]), b"\n".join(line[4:].strip() for line in [*lines, last])
 
 
 def _end(answer: bytes) -> int:

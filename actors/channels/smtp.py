@@ -13,14 +13,17 @@ import ssl
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
+from typing import TypeVar
 
 import metrics
 from actors.channels import ProviderDown, printable
 from actors.channels.mail import Mail
 from actors.channels.replies import Client, Reply
 from settings import Settings, SmtpServer
+
+T = TypeVar("T")
 
 _DROPS = (OSError, UnicodeError)  # smtplib's errors are OSErrors; UnicodeError is a host name that is none
 _LINE_DOT = re.compile(rb"(?m)^\.")
@@ -46,6 +49,9 @@ class Connection:
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
         self.introduced: Mail | None = None  # whose envelope they are
         self._invited_by = self._opened
+        # What the server has said in its answer to EHLO.
+        self._pipelines = False
+        self.most = inf  # octets that a mail may have (RFC 1870); no fixed limit where the server tells none
 
     @classmethod
     def open(cls, settings: Settings) -> Connection:
@@ -77,12 +83,6 @@ class Connection:
     def reused(self) -> bool:
         """Whether a mail was begun on it before this one."""
         return self._mails > 1
-
-    @property
-    def most(self) -> float:
-        """Octets that a mail may have (RFC 1870); no fixed limit where the server tells none."""
-        told = self._smtp.esmtp_features.get("size", "").strip()
-        return int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
@@ -125,21 +125,21 @@ class Connection:
 
     def mail(self, mail: Mail) -> Reply:
         self._smtp.command_encoding = "utf-8" if mail.utf8 else "ascii"
-        self._used = time.monotonic()
         self._mails += 1
-        reply = self._say("mail", _mail_line(mail))
+        reply = self._next("mail", _mail_line, mail)
+        self._used = time.monotonic()
         within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
-        self._invited_by = time.monotonic() + within
+        self._invited_by = self._used + within
         return reply
 
     def rcpt(self, recipient: str) -> Reply:
         """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return self._say("rcpt", _rcpt_line(recipient))
+        return self._next("rcpt", _rcpt_line, recipient)
 
     def data(self) -> Reply:
-        return self._say("data", _DATA)
+        return self._next("data", str, _DATA)
 
     def content(self, content: bytes, following: Mail | None = None) -> Reply:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown.
@@ -181,21 +181,17 @@ class Connection:
         self._ahead.clear()
         self.introduced = None
 
-    @property
-    def _pipelines(self) -> bool:
-        return self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
-
     def _go_ahead(self, mail: Mail) -> bytes:
         """The lines of its envelope, as octets, whose answers are due from now on."""
         self._ahead.extend(_envelope(mail))
         self.introduced = mail
-        return "".join(f"{line}\r\n" for line in self._ahead).encode("utf-8" if mail.utf8 else "ascii")
+        return ("\r\n".join(self._ahead) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 
     def _catch_up(self) -> None:
         """Hear the answers to what was said ahead. A mail that the server waits for is ended with nothing in it."""
         while self._ahead:
             line = self._ahead[0]
-            kind = self._say("rset", line).code // 100
+            kind = self._next("rset", str, line).code // 100
             if kind == 2 and _DATA in self._ahead:  # It has a recipient after all, who must not get what is empty.
                 raise Dropped("rset", "out of step")
             if kind == 3:
@@ -219,6 +215,9 @@ class Connection:
         with _dropping("ehlo"):
             hello = Reply.of(*self._smtp.ehlo(_own_name(self._smtp.sock)))
         _demand("ehlo", hello, 250)
+        self._pipelines = self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
+        told = self._smtp.esmtp_features.get("size", "").strip()
+        self.most = int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 
     def _encrypt(self, server: SmtpServer) -> None:
         required = server.starttls == "required"
@@ -246,12 +245,20 @@ class Connection:
             raise ProviderDown("the mail server offers neither AUTH PLAIN nor AUTH LOGIN", phase="auth")
         _demand("auth", reply, 235)
 
+    def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
+        """The answer to a line of an envelope, which is said now unless it was said ahead."""
+        if not self._ahead:
+            return self._say(phase, line(about))
+        self._ahead.popleft()
+        return self._hear(phase)
+
     def _say(self, phase: str, line: str) -> Reply:
+        with _dropping(phase):
+            self._smtp.putcmd(line)
+        return self._hear(phase)
+
+    def _hear(self, phase: str) -> Reply:
         try:
-            if self._ahead:
-                self._ahead.popleft()
-            else:
-                self._smtp.putcmd(line)
             return self._smtp.hear()
         except _DROPS as error:
             raise Dropped(phase, _why(error)) from None

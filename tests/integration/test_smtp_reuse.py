@@ -59,11 +59,11 @@ def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
 
 def test_a_connection_that_idled_is_asked_first_whether_it_lives(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url, smtp_connection_idle=0)
-    with mock.patch.object(Connection, "_say", autospec=True, side_effect=Connection._say) as say:
+    with mock.patch.object(Connection, "_hear", autospec=True, side_effect=Connection._hear) as hear:
         send(email, 2)
         email.hang_up()
-    said = [call.args[1] for call in say.call_args_list]
-    assert said == ["mail", "rcpt", "data", "noop", "mail", "rcpt", "data", "quit"]
+    heard = [call.args[1] for call in hear.call_args_list]
+    assert heard == ["mail", "rcpt", "data", "noop", "mail", "rcpt", "data", "quit"]
     assert connections(smtp_server) == [1, 1]
 
 

@@ -23,7 +23,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.mail import Mail, compose, message_id
+from actors.channels.mail import Mail, compose, unique
 from db.records import Claimed
 from mailboxes import Mailbox, mail_from
 from settings import SettingsError
@@ -242,8 +242,10 @@ def test_a_message_id_is_that_of_one_notification(one: int, other: int, age: tim
     first = notification(id=one, created_at=CREATED + age)
     second = notification(id=other, created_at=CREATED + age + later)
     same = (one, later) == (other, timedelta())
-    assert (message_id(first, "example.com") == message_id(second, "example.com")) == same
-    assert re.fullmatch(r"<[0-9]+\.[0-9a-f]+@example\.com>", message_id(first, "example.com"))
+    assert (unique(first) == unique(second)) == same
+    [identified] = re.findall(rb"Message-ID: <(.*)@.*>", compose(first, SENDER).content)
+    assert identified == unique(first).encode()
+    assert re.fullmatch(r"[0-9]+\.[0-9a-f]+", unique(first))
 
 
 def test_the_date_is_that_of_the_notification() -> None:
