@@ -119,7 +119,7 @@ class Settings:
     fair_burst: int = _between(1, 1_000_000, 20)
     queue_prefetch: int = _between(1, 65_535, 32)
 
-    coalesce_rest: float = _between(0, 1, 0.001)
+    coalesce_rest: float = _between(0, 1, 0.002)
     accept_batch: int = _between(1, 10_000, 200)
     accept_waiting: int = _between(1, 1_000_000, 10_000)
     batch_limit: int = _between(1, 10_000, 1_000)

@@ -35,7 +35,7 @@ from db.records import Attempt, Claimed, Settlement
 log = logs.get("delivery")
 
 # With the `time.monotonic()` at which it was claimed, and whether it was still ours.
-_Recording = tuple[Claimed, Settlement, float, Future[bool]]
+_Recording = tuple[Claimed, Settlement, float, Future[bool] | hub.Promise[bool]]
 
 _current = settings.load()
 

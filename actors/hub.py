@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent, greenlet
 
@@ -47,14 +47,62 @@ class Double(greenlet):
         self.hub = hub
 
 
+class Promise(Generic[T]):
+    """A future for a double: it costs a third of one for threads, and those that are resolved together one wake-up."""
+
+    __slots__ = ("_done", "_error", "_hub", "_result", "_waiter")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub, self._done = hub, False
+        self._error: Exception | None = None
+        self._waiter: greenlet | None = None
+
+    def get_loop(self) -> Hub:
+        """In whose thread it is resolved."""
+        return self._hub
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, result: T) -> None:
+        self._result = result
+        self._end()
+
+    def set_exception(self, error: Exception) -> None:
+        self._error = error
+        self._end()
+
+    def result(self) -> T:
+        """Wait for it; only one can."""
+        if not self._done:
+            self._waiter = getcurrent()
+            self._hub.give_way()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _end(self) -> None:
+        self._done = True
+        if self._waiter is not None:
+            self._waiter.switch()
+
+
+def promise() -> Future[Any] | Promise[Any]:
+    """For what another thread is to answer: to be waited for with `wait`."""
+    hub = current()
+    return Promise(hub) if hub else Future()
+
+
 def current() -> Hub | None:
     """The hub in which this runs, if it does."""
     double = getcurrent()
     return double.hub if isinstance(double, Double) else None
 
 
-def wait(future: Future[T]) -> T:
+def wait(future: Future[T] | Promise[T]) -> T:
     """The result of a future that another thread sets."""
+    if isinstance(future, Promise):
+        return future.result()
     double = getcurrent()
     if isinstance(double, Double) and not future.done():
         future.add_done_callback(lambda _: double.hub.soon(double.switch))
@@ -115,6 +163,10 @@ class Hub(threading.Thread):
         if not self._rung:
             self._rung = True
             os.eventfd_write(self._bell, 1)
+
+    def call_soon_threadsafe(self, call: Callable[[T], object], argument: T) -> None:
+        """The same, as asyncio's loops call it."""
+        self.soon(lambda: call(argument))
 
     def watch(self, fd: int) -> Watch:
         """From now on, notice what happens to a socket."""

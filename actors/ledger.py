@@ -22,6 +22,7 @@ from db.records import Claimed, Settlement
 from settings import Settings
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
 
@@ -61,24 +62,25 @@ class Ledger:
         Raises:
             Unavailable: they may have been claimed or not.
         """
-        return hub.wait(self._claims.submit((ids, if_sandbox)))
+        return self._asked(self._claims, (ids, if_sandbox))
 
     def candidate(self) -> list[int]:
         """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
         with closing(database), connection():
             return relay.least_tried(self._settings.probe_among)
 
-    def settle(self, settlement: Settlement) -> Future[bool]:
+    def settle(self, settlement: Settlement) -> Future[bool] | hub.Promise[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
-        return self._settlements.submit(settlement)
+        self._settlements.put(settlement, recorded := hub.promise())
+        return recorded
 
     def doubt(self, claimed: Claimed) -> bool:
         """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
-        return hub.wait(self._doubts.submit((claimed.id, claimed.claim)))
+        return self._asked(self._doubts, (claimed.id, claimed.claim))
 
     def contents(self, claimed: Claimed) -> list[bytes] | None:
         """Those of its attachments; None where it is no longer ours."""
-        return hub.wait(self._contents.submit((claimed.id, claimed.claim)))
+        return self._asked(self._contents, (claimed.id, claimed.claim))
 
     def release(self, claimed: Sequence[Claimed]) -> None:
         """Hand back what was not begun; it costs no attempt."""
@@ -98,6 +100,12 @@ class Ledger:
     def close(self) -> None:
         for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(self._settings.shutdown_grace)
+
+    @staticmethod
+    def _asked(coalescer: Coalescer[Item, T], item: Item) -> T:
+        answer: Future[T] | hub.Promise[T] = hub.promise()
+        coalescer.put(item, answer)
+        return hub.wait(answer)
 
     def _claim(self, lists: Sequence[Wanted]) -> list[list[Claimed]]:
         wanted: dict[int, int] = {}

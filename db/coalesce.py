@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import metrics
 from db.database import Unacceptable, database
@@ -19,7 +19,21 @@ from db.database import Unacceptable, database
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-Waiter = Future[Answer] | asyncio.Future[Answer]
+
+class Distant(Protocol):
+    """A future that only the thread of its loop may resolve: one of asyncio's, or one like it."""
+
+    def get_loop(self) -> Any:
+        """What has `call_soon_threadsafe`."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
+Waiter = Future[Answer] | Distant
 
 
 class Full(Exception):
@@ -38,8 +52,9 @@ class Coalescer(Generic[Item, Answer]):
     Unacceptable, each item is run by itself, so that only the one at fault is refused; any other
     error reaches all callers of that run. More than `waiting` callers at once get Full.
 
-    After a run for several it pauses for `rest` seconds, so that the next one is for more of them: where
-    many come, fewer and larger statements serve them all sooner. Who comes alone waits for nobody.
+    After a run for several it pauses until they have come again, for up to `rest` seconds, so that the next
+    one is for all of them: where many come, fewer and larger statements serve them all sooner. Who comes
+    alone waits for nobody.
 
     The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
     """
@@ -63,23 +78,26 @@ class Coalescer(Generic[Item, Answer]):
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._awaited = 0  # how many end a pause; 0 while there is none
+        self._enough = threading.Event()
 
     def submit(self, item: Item) -> Future[Answer]:
         """For threads: a future to wait for."""
         future: Future[Answer] = Future()
-        self._put(item, future)
+        self.put(item, future)
         return future
 
     def ask(self, item: Item) -> asyncio.Future[Answer]:
-        """For the event loop: a future to await. All answers of one run reach the loop in one wake-up."""
+        """For the event loop: a future to await."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._put(item, future)
+        self.put(item, future)
         return future
 
     def close(self, timeout: float) -> bool:
         """Take nothing new and finish what waits, for up to `timeout` seconds. True if all of it was done."""
         with self._lock:
             self._closed = True
+            self._enough.set()
             thread = self._thread
         if thread is None:
             return True
@@ -87,13 +105,16 @@ class Coalescer(Generic[Item, Answer]):
         thread.join(timeout)
         return not thread.is_alive()
 
-    def _put(self, item: Item, future: Waiter[Answer]) -> None:
+    def put(self, item: Item, future: Waiter[Answer]) -> None:
+        """For whoever has a future of his own. All answers of one run reach a loop in one wake-up."""
         with self._lock:
             if self._closed:
                 raise Closed(self._name)
             if self._queue.qsize() >= self._waiting:
                 raise Full(self._name)
             self._queue.put((item, future, time.monotonic()))
+            if self._awaited and self._queue.qsize() >= self._awaited:
+                self._enough.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._flush_all, name=self._name, daemon=True)
                 self._thread.start()
@@ -116,9 +137,21 @@ class Coalescer(Generic[Item, Answer]):
                 self._waits.observe(time.monotonic() - wanted[0][2])
                 self._flush([(item, future) for item, future, _ in wanted])
             if self._rest and 1 < len(batch) < self._most:
-                time.sleep(self._rest)
+                self._pause(len(batch))
         if not database.is_closed():
             database.close()
+
+    def _pause(self, answered: int) -> None:
+        """Until those who were answered wait again, beside those who do already."""
+        with self._lock:
+            waiting = self._queue.qsize()
+            awaited = min(self._most, answered + waiting)
+            if self._closed or waiting >= awaited:
+                return
+            self._awaited = awaited
+            self._enough.clear()
+        self._enough.wait(self._rest)
+        self._awaited = 0
 
     def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:
         try:
@@ -141,12 +174,12 @@ def _call(function: Callable[[], None] | None) -> None:
 
 
 def _answer(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[Waiter[Answer], Answer | Exception]]] = defaultdict(list)
+    loops: dict[Any, list[tuple[Waiter[Answer], Answer | Exception]]] = defaultdict(list)
     for future, outcome in outcomes:
-        if isinstance(future, asyncio.Future):
-            loops[future.get_loop()].append((future, outcome))
-        else:
+        if isinstance(future, Future):
             _resolve([(future, outcome)])
+        else:
+            loops[future.get_loop()].append((future, outcome))
     for loop, resolved in loops.items():
         try:
             loop.call_soon_threadsafe(_resolve, resolved)

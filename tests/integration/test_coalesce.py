@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -252,23 +252,66 @@ def test_the_flusher_gives_its_connection_back_at_the_end(store: Settings) -> No
     assert not database.is_closed()
 
 
-def test_it_rests_after_a_run_for_several_and_never_for_who_comes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    rests: list[float] = []
-    monkeypatch.setattr("db.coalesce.time.sleep", rests.append)
-    going, runs = threading.Event(), list[int]()
+class Resting:
+    """A coalescer that has just run for three, and what it was run for. Its runs take four at most."""
 
-    def run(items: Sequence[int]) -> Sequence[int]:
-        assert going.wait(10)
-        runs.append(len(items))
+    def __init__(self, rest: float) -> None:
+        self.runs: list[list[int]] = []
+        self.going = threading.Event()
+        self.coalescer = Coalescer("rests", self._run, most=4, waiting=100, rest=rest)
+        waiting = [self.coalescer.submit(0)]
+        eventually(self.coalescer._queue.empty)
+        waiting += [self.coalescer.submit(number) for number in range(1, 4)]
+        self.going.set()
+        assert [one.result(10) for one in waiting] == list(range(4))
+
+    def _run(self, items: Sequence[int]) -> Sequence[int]:
+        assert self.going.wait(10)
+        self.runs.append(list(items))
         return items
 
-    coalescer = Coalescer("rests", run, most=4, waiting=100, rest=0.5)
-    waiting = [coalescer.submit(0)]
-    eventually(coalescer._queue.empty)
-    waiting += [coalescer.submit(number) for number in range(1, 8)]
-    going.set()
-    assert [one.result(10) for one in waiting] == list(range(8))
-    assert coalescer.submit(8).result(10) == 8
-    assert coalescer.close(10)
-    # The first came alone; four are all that one run takes, so that those behind them wait no longer.
-    assert (runs, rests) == ([1, 4, 3, 1], [0.5])
+
+@pytest.fixture
+def resting() -> Iterator[Callable[[float], Resting]]:
+    made: list[Resting] = []
+
+    def make(rest: float) -> Resting:
+        made.append(Resting(rest))
+        return made[-1]
+
+    yield make
+    # Nobody waits for the end of a pause.
+    assert all(one.coalescer.close(10) for one in made)
+
+
+def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting: Callable[[float], Resting]) -> None:
+    one = resting(3_600)
+    again = [one.coalescer.submit(number) for number in (4, 5)]
+    assert eventually(lambda: one.coalescer._awaited == 3)
+    assert one.runs == [[0], [1, 2, 3]]
+    again.append(one.coalescer.submit(6))
+    assert [future.result(10) for future in again] == [4, 5, 6]
+    assert one.runs[2:] == [[4, 5, 6]]
+
+
+def test_it_does_not_rest_for_long_when_fewer_come_again(resting: Callable[[float], Resting]) -> None:
+    one = resting(0.05)
+    assert one.coalescer.submit(4).result(10) == 4
+
+
+def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[float], Resting]) -> None:
+    one = resting(3_600)
+    one.going.clear()
+    again = [one.coalescer.submit(number) for number in (4, 5, 6)]
+    eventually(one.coalescer._queue.empty)
+    again += [one.coalescer.submit(number) for number in range(7, 12)]
+    one.going.set()
+    assert [future.result(10) for future in again] == list(range(4, 12))
+    assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10], [11]]
+
+
+def test_who_comes_alone_is_never_made_to_wait(resting: Callable[[float], Resting]) -> None:
+    one = resting(0.01)
+    for number in range(4, 7):
+        assert one.coalescer.submit(number).result(10) == number
+    assert one.coalescer._awaited == 0

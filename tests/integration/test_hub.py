@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from unittest import mock
@@ -14,6 +14,7 @@ import pytest
 from actors import hub
 from actors.channels import Deferred
 from actors.hub import Hub
+from db.coalesce import Coalescer
 from tests.conftest import TlsAuthority
 from tests.eventually import eventually
 from tests.integration.mailing import IMPATIENT, channel, notification
@@ -68,6 +69,39 @@ def test_who_waits_for_a_future_keeps_nobody_else_waiting(here: Hub) -> None:
         for number in reversed(range(MANY)):
             coming[number].set_result(number)
         assert [one.result(10) for one in found] == list(range(MANY))
+
+
+@pytest.mark.usefixtures("store")
+def test_all_who_are_answered_together_are_woken_together(here: Hub) -> None:
+    going = threading.Event()
+
+    def run(items: Sequence[int]) -> Sequence[int]:
+        assert going.wait(10)
+        if 1 in items:
+            raise ZeroDivisionError
+        return [item * 10 for item in items]
+
+    coalescer = Coalescer("test", run, most=MANY, waiting=MANY)
+
+    def asks(number: int) -> int:
+        answer: hub.Promise[int] | Future[int] = hub.promise()
+        assert isinstance(answer, hub.Promise)
+        coalescer.put(number, answer)
+        return hub.wait(answer)
+
+    with ThreadPoolExecutor(MANY) as threads, mock.patch.object(here, "soon", wraps=here.soon) as soon:
+        alone = threads.submit(here.have_done, lambda: asks(0))
+        assert eventually(lambda: coalescer._thread is not None and coalescer._queue.empty())
+        others = [threads.submit(here.have_done, lambda n=n: asks(n)) for n in range(2, MANY)]
+        assert eventually(lambda: coalescer._queue.qsize() == len(others))
+        soon.reset_mock()
+        going.set()
+        assert [one.result(10) for one in (alone, *others)] == [0, *(n * 10 for n in range(2, MANY))]
+        assert soon.call_count == 2
+        with pytest.raises(ZeroDivisionError):
+            here.have_done(lambda: asks(1))
+    assert not isinstance(hub.promise(), hub.Promise)
+    assert coalescer.close(10)
 
 
 def test_what_a_thread_keeps_it_finds_again_and_no_other_one(here: Hub) -> None:
