@@ -70,7 +70,8 @@ class Bell:
             if not self._has_room(self._turns.lane(lane, client, self._depths[lane].unfinished, count)):
                 metrics.bells["left"].inc(count)
                 left.add((lane, client))
-                self.ring(Ring((), broker.now(), lane, client))  # Nobody: to learn whether there is room again.
+                if self._outdated([lane]):
+                    self.ring(Ring((), broker.now(), lane, client))  # Nobody: to learn whether there is room again.
         return left
 
     def close(self, timeout: float) -> None:
@@ -114,12 +115,15 @@ class Bell:
         return self._depths[lane].waiting < self._settings.relay_watermark
 
     def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
+        if self._outdated(lanes):
+            self._asked_at = time.monotonic()
+            self._depths = broker.depths()
+
+    def _outdated(self, lanes: Iterable[str]) -> bool:
         # The depth after the last bell is known for free; only where it was great is it asked again.
         great = min(self._settings.relay_watermark, self._settings.fair_depth)
         crowd = max(self._depths[lane].unfinished for lane in lanes)
-        if crowd >= great and time.monotonic() - self._asked_at > crowd * TAKEN_WITHIN:
-            self._asked_at = time.monotonic()
-            self._depths = broker.depths()
+        return crowd >= great and time.monotonic() - self._asked_at > crowd * TAKEN_WITHIN
 
 
 def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Draft
@@ -64,23 +65,32 @@ def fate(grace: float, left: Collection[Group] = ()) -> Fate:
 
 def source(drafts: Sequence[Draft], *beside: Column) -> Source:
     """A column whose values are all the same is sent once: it costs next to nothing however many rows there are."""
-    columns = [
-        Column(name, COLUMN_TYPES[name], values)
-        for name, values in zip(Draft._fields, zip(*drafts, strict=True), strict=True)
-        if name in DRAFT_COLUMNS
-    ]
-    columns += beside
-    same = [c for c in columns if list(c.values).count(c.values[0]) == len(c.values)]
-    varying = [c for c in columns if c not in same]
-    selected = ", ".join([*(f"%s::{c.type} AS {c.name}" for c in same), *(c.name for c in varying), "place"])
+    columns = [*zip(_COLUMNS, zip(*drafts, strict=True), strict=False), *((c[:2], c.values) for c in beside)]
+    same: dict[_Column, object] = {}
+    varying: dict[_Column, Sequence[object]] = {}
+    for column, values in columns:
+        if values.count(values[0]) == len(values):
+            same[column] = values[0]
+        else:
+            varying[column] = list(values)
+    sql = _source(tuple(same), tuple(varying), len(drafts) if not varying else 0)
+    return Source(sql, [*same.values(), *varying.values()])
+
+
+_Column = tuple[str, str]  # name and type
+# In the order of Draft's fields, of which the last is no column.
+_COLUMNS = [(name, COLUMN_TYPES[name]) for name in DRAFT_COLUMNS]
+
+
+@lru_cache(256)
+def _source(same: Sequence[_Column], varying: Sequence[_Column], rows: int) -> str:
+    """`rows`: how many there are, where none of their columns varies."""
+    selected = ", ".join([*(f"%s::{type} AS {name}" for name, type in same), *(name for name, _ in varying), "place"])
     if varying:
-        arrays = ", ".join(f"%s::{c.type}[]" for c in varying)
-        names = ", ".join(c.name for c in varying)
-        rows = f"unnest({arrays}) WITH ORDINALITY AS v ({names}, place)"
+        arrays = ", ".join(f"%s::{type}[]" for _, type in varying)
+        names = ", ".join(name for name, _ in varying)
+        given = f"unnest({arrays}) WITH ORDINALITY AS v ({names}, place)"
     else:
-        rows = f"generate_series(1, {len(drafts)}) AS v (place)"
-    return Source(
-        f"""(SELECT draft.*, listed.error AS suppressed
-             FROM (SELECT {selected} FROM {rows}) AS draft LEFT JOIN {listed("draft")} ON true) AS draft""",
-        [*(c.values[0] for c in same), *(list(c.values) for c in varying)],
-    )
+        given = f"generate_series(1, {rows}) AS v (place)"
+    return f"""(SELECT draft.*, listed.error AS suppressed
+             FROM (SELECT {selected} FROM {given}) AS draft LEFT JOIN {listed("draft")} ON true) AS draft"""

@@ -36,6 +36,7 @@ from db.records import CLAIMED_COLUMNS, DRAFT_COLUMNS, Accepted, Attempt, Claime
 from db.reports import Position
 from db.suppressions import listed, recipient
 from db.telling import TELL, note
+from db.verdicts import verdicts
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
 # For RETURNING of the statements that accept: what Accepted holds, and two columns more.
@@ -191,17 +192,11 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
 
     `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
     """
+    given = verdicts(settlements, now)
     recorded = prepared(
         "settle",
         f"""
-        WITH verdict AS MATERIALIZED (
-            SELECT * FROM unnest(
-                %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::float8[], %s::text[], %s::uuid[],
-                %s::text[], %s::float8[], %s::float8[], %s::text[], %s::int[], %s::text[], %s::text[],
-                %s::boolean[]
-            ) AS v (id, claim, status, reason, delay, outcome, worker,
-                    provider, started_ago, finished_ago, phase, reply_code, enhanced_code, text, suppress)
-        ), {_HELD}, settled AS (
+        WITH verdict AS MATERIALIZED ({given.sql}), {_HELD}, settled AS (
             UPDATE notifications AS n
             SET status = v.status, {_UNCLAIMED},
                 attempt_count = n.attempt_count + 1,
@@ -226,7 +221,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         FROM settled JOIN verdict AS v USING (id, claim)
         RETURNING notification_id
         """,
-        *_columns([s.values(now) for s in settlements]),
+        *given.values,
         [s.id for s in settlements],
         grace,
         *_span(s.id for s in settlements),
@@ -540,10 +535,6 @@ def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[object, ...]:
 def _span(ids: Iterable[int]) -> tuple[int, int]:
     among = list(ids)
     return min(among, default=0), max(among, default=0)
-
-
-def _columns(records: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*records, strict=True)]
 
 
 def _ids(sql: str, *parameters: object) -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,6 +19,8 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from db.database import database, rows
 
+SHORT = 100  # characters of a text that may come again
+_NUMBERS = frozenset({int, float, bool})
 MOST = 64  # of a connection; what comes in more shapes is planned each time
 
 
@@ -71,15 +74,27 @@ def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
 
 def _array(values: Sequence[object]) -> str:
     """As PostgreSQL reads an array from text: quicker than one of SQL expressions, and without a type of its own."""
+    if _NUMBERS.issuperset(map(type, values)):  # True and False are understood too.
+        return f"{{{','.join(map(str, values))}}}"
     return f"{{{','.join(map(_element, values))}}}"
 
 
 def _element(value: object) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, (int, float)):  # Booleans too: True and False are understood.
+    if isinstance(value, str) and len(value) <= SHORT:
+        return _in_quotes_again(value)
+    if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, (bytes, memoryview)):
         value = f"\\x{bytes(value).hex()}"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return _in_quotes(str(value))
+
+
+def _in_quotes(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+# Much of what is recorded of each mail is the same for all.
+_in_quotes_again = lru_cache(1_000)(_in_quotes)

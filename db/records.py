@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -100,8 +99,7 @@ class Claimed(NamedTuple):
 CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name != "late")
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The record of one attempt. `started` and `finished` are `time.monotonic()` of this process."""
 
     outcome: str
@@ -115,8 +113,7 @@ class Attempt:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How a claim ends. Made by lifecycle's `sent`, `retry` and `failed`, recorded by `settle`."""
 
     id: int
@@ -126,12 +123,3 @@ class Settlement:
     reason: str | None = None
     delay: float | None = None
     suppress: bool = False
-
-    def values(self, now: float) -> tuple[object, ...]:
-        """As `settle` wants them; the attempt's times as seconds before `now`, a `time.monotonic()`."""
-        a = self.attempt
-        return (
-            *(self.id, self.claim, self.status, self.reason, self.delay),
-            *(a.outcome, str(a.worker), a.provider, now - a.started, now - a.finished),
-            *(a.phase, a.reply_code, a.enhanced_code, a.text, self.suppress),
-        )

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 import redis
 
+from actors import hub
 from actors.bell import messages
 from actors.broker import broker
 from actors.lanes import MAIN as QUEUE
@@ -198,7 +199,7 @@ def test_a_list_of_50_claimed_and_settled(
     # What a flusher's new connection says is said now.
     for id in ids[51:]:
         [early] = ledger.claim([id])
-        assert ledger.settle(lifecycle.sent(early, attempt())).result(10)
+        assert hub.wait(ledger.settle(lifecycle.sent(early, attempt())))
     claiming = spend()
     [first, *others] = ledger.claim(ids[:51])
     assert len(others) == 50
@@ -210,7 +211,7 @@ def test_a_list_of_50_claimed_and_settled(
         spent = spend()
         recording = [ledger.settle(lifecycle.sent(claimed, attempt())) for claimed in others]
         lock.let_go()
-        assert all(recorded.result(10) for recorded in [settling, *recording])
+        assert all(hub.wait(recorded) for recorded in [settling, *recording])
     ledger.close()
 
     assert spent.total() == TABLE["the settlement of 50"]

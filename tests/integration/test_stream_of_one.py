@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def path(id: int) -> str:
 def settle(id: int, outcome: str) -> None:
     [held] = lifecycle.claim([id], WORKER)
     now = time.monotonic()
-    made = replace(attempt(outcome), started=now, finished=now)
+    made = attempt(outcome)._replace(started=now, finished=now)
     settlement = lifecycle.sent(held, made) if outcome == "sent" else lifecycle.retry(held, made, 60)
     assert lifecycle.settle([settlement], GRACE, time.monotonic())
 
