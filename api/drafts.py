@@ -38,7 +38,7 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         template_version=template.get("version"),
         mailboxes=_mailboxes(document),
         tags=_json(document.get("tags")),
-        metadata=_json(_ordered(document.get("metadata", {}))),
+        metadata=_json(_ordered(document["metadata"])) if "metadata" in document else None,
         contents=extras.contents,
     )
 
