@@ -70,14 +70,17 @@ _HELD = """held AS MATERIALIZED (
 
 
 # In the order of the key, after all rows are held: two such statements never wait for each other.
-_BOUNCED = """INSERT INTO suppressions AS s (client_id, address, reason, source)
+_BOUNCED = """, bounced AS (
+            INSERT INTO suppressions AS s (client_id, address, reason, source)
             SELECT DISTINCT ON (client_id, address)
                    client_id, address, 'bounced', 'notification ' || settled.id || ': ' || v.text
             FROM settled JOIN verdict AS v USING (id, claim)
             WHERE v.suppress ORDER BY client_id, address, settled.id
             ON CONFLICT (client_id, address) DO UPDATE
             SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
-            WHERE s.expires_at <= now()"""
+            WHERE s.expires_at <= now()
+        )"""
+_WHOSE = f", n.client_id, {recipient('n')} AS address"
 
 
 def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) -> list[Accepted]:
@@ -192,7 +195,7 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
 
     `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
     """
-    given = verdicts(settlements, now)
+    given, bounces = verdicts(settlements, now), any(s.suppress for s in settlements)
     recorded = prepared(
         "settle",
         f"""
@@ -208,11 +211,9 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count, n.client_id, {recipient("n")} AS address, {TELL},
+            RETURNING n.id, n.claim, n.attempt_count{_WHOSE if bounces else ""}, {TELL},
                       {note("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
-        ), bounced AS (
-            {_BOUNCED}
-        )
+        ){_BOUNCED if bounces else ""}
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)
         SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,
