@@ -1,0 +1,73 @@
+"""What is prepared once is planned anew after an ANALYZE: however much waits then, no statement reads more than it moves.
+
+Autovacuum analyzes when it likes, in the middle of a backlog too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from db import lifecycle, relay
+from db.database import connection, rows
+from db.idempotency import Key, Post, accept_once
+from tests.integration.rows import GRACE, WORKER, attempt, draft
+
+pytestmark = pytest.mark.usefixtures("store")
+
+BACKLOG, MOVED = 5_000, 10
+# Of each row that is moved: itself, found by more than one index, and what stands beside it.
+READ = 20 * MOVED
+
+
+def read() -> int:
+    """Rows that statements of this session have read so far, and entries of indexes."""
+    rows("SELECT pg_stat_force_next_flush()")
+    [(entries,)] = rows("SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes")
+    [(tuples,)] = rows("SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables")
+    return int(entries + tuples)
+
+
+@pytest.fixture
+def backlog() -> list[int]:
+    """Analyzed; the first half was rung long ago, the other half was never rung."""
+    ids = [stored.id for _ in range(BACKLOG // 200) for stored in lifecycle.accept([draft()] * 200, GRACE)]
+    rows("UPDATE notifications SET dispatch_after = now() - interval '1 hour'")
+    rows("UPDATE notifications SET rung = false WHERE id > %s", ids[BACKLOG // 2])
+    rows("ANALYZE notifications")
+    rows("ANALYZE attempts")
+    return ids
+
+
+def relayed(_ids: list[int]) -> None:
+    relay.take_due("normal", GRACE, 0, MOVED)
+
+
+def claimed_and_settled(ids: list[int]) -> None:
+    taken = [ids.pop() for _ in range(MOVED)]
+    now = time.monotonic()
+    settlements = [lifecycle.sent(claimed, attempt()) for claimed in lifecycle.claim(taken, WORKER)]
+    assert len(lifecycle.settle(settlements, GRACE, now)) == MOVED
+
+
+def accepted(_ids: list[int]) -> None:
+    lifecycle.accept([draft(f"{time.monotonic_ns()}-{n}@example.com") for n in range(MOVED)], GRACE)
+
+
+def accepted_once(_ids: list[int]) -> None:
+    keys = [Key(f"{time.monotonic_ns()}-{n}", b"digest") for n in range(MOVED)]
+    accept_once([Post(draft(), key) for key in keys], GRACE, 1.0)
+
+
+@pytest.mark.parametrize("move", [relayed, claimed_and_settled, accepted, accepted_once])
+def test_a_backlog_that_was_analyzed_is_not_read_for_the_sake_of_a_few(
+    backlog: list[int], move: Callable[[list[int]], None]
+) -> None:
+    with connection():
+        for _ in range(3):  # The plan is made with the second.
+            move(backlog)
+        before = read()
+        move(backlog)
+        assert read() - before <= READ
