@@ -1,6 +1,6 @@
-"""What is prepared once is planned anew after an ANALYZE: however much waits then, no statement reads more than it moves.
+"""However much waits, and whatever the planner knows of it: no statement reads more than it moves.
 
-Autovacuum analyzes when it likes, in the middle of a backlog too.
+What is prepared is planned anew after an ANALYZE, and autovacuum analyzes in the middle of a backlog too.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from db import lifecycle, relay
+from db import lifecycle, pauses, relay
 from db.database import connection, rows
 from db.idempotency import Key, Post, accept_once
-from tests.integration.rows import GRACE, WORKER, attempt, draft
+from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -61,11 +61,41 @@ def accepted_once(_ids: list[int]) -> None:
     accept_once([Post(draft(), key) for key in keys], GRACE, 1.0)
 
 
-@pytest.mark.parametrize("move", [relayed, claimed_and_settled, accepted, accepted_once])
+def expired(_ids: list[int]) -> None:
+    assert len(lifecycle.expire(MOVED)) == MOVED
+
+
+def cancelled(_ids: list[int]) -> None:
+    assert len(lifecycle.cancel_all(CLIENT, MOVED)) == MOVED
+
+
+def redriven(_ids: list[int]) -> None:
+    assert len(lifecycle.redrive_all(CLIENT, {}, None, MOVED)) == MOVED
+
+
+def brought_back(_ids: list[int]) -> None:
+    assert pauses.bring_back("channel", "email", MOVED) == MOVED
+
+
+BEFORE = {
+    expired: "UPDATE notifications SET expires_at = now() - interval '1 hour'",
+    redriven: """UPDATE notifications SET status = 'failed', failure_reason = 'exhausted', finished_at = now(),
+                 next_attempt_at = NULL, dispatch_after = NULL""",
+    brought_back: "UPDATE notifications SET parked = true",
+}
+
+
+@pytest.mark.parametrize(
+    "move",
+    [relayed, claimed_and_settled, accepted, accepted_once, expired, cancelled, redriven, brought_back],
+)
 def test_a_backlog_that_was_analyzed_is_not_read_for_the_sake_of_a_few(
     backlog: list[int], move: Callable[[list[int]], None]
 ) -> None:
     with connection():
+        if move in BEFORE:
+            rows(BEFORE[move])
+            rows("ANALYZE notifications")
         for _ in range(3):  # The plan is made with the second.
             move(backlog)
         before = read()
