@@ -218,7 +218,10 @@ def terminate(pid: int) -> None:
     rows("SELECT pg_terminate_backend(%s, 5000)", pid)
 
 
-def test_a_connection_lost_while_idle_is_replaced_before_it_is_used(store: Settings) -> None:
+def test_a_connection_lost_while_idle_is_replaced_before_it_is_used(
+    store: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.database.MOMENT", 0.0)
     coalescer: Coalescer[int, int] = Coalescer("test", backend, most=1, waiting=10)
     first = coalescer.submit(0).result(10)
     assert coalescer.submit(0).result(10) == first
