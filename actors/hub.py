@@ -48,7 +48,7 @@ class Double(greenlet):
 
 
 class Promise(Generic[T]):
-    """A future for a double: it costs a third of one for threads, and those that are resolved together one wake-up."""
+    """A future for a double, without the locks of one for threads; those that are resolved together are one wake-up."""
 
     __slots__ = ("_done", "_error", "_hub", "_result", "_waiter")
 
