@@ -18,8 +18,8 @@ from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
 pytestmark = pytest.mark.usefixtures("store")
 
 BACKLOG, MOVED = 5_000, 10
-# Of each row that is moved: itself, found by more than one index, and what stands beside it.
-READ = 20 * MOVED
+# Of each row that is moved: itself, found by more than one index, and what was there before it and is not vacuumed yet.
+READ = 50 * MOVED
 
 
 def read() -> int:
