@@ -21,7 +21,6 @@ from actors.channels import printable
 # Linux has it: what has come is acknowledged at once, and not 40 ms later with what is said next.
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 REPLY_LIMIT = 16_384  # octets; the longest, to EHLO, has some hundred
-_CONTINUES = ord("-")  # behind the code of a line that is not the last
 _CONTINUED = re.compile(rb"(?:\d{3}-[^\n]*\n)*")
 _REPLY = re.compile(rb"[2-5]\d\d(?: .*)?", re.DOTALL)
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")  # RFC 3463
@@ -98,10 +97,6 @@ class Client(smtplib.SMTP):
             TimeoutError, SMTPException: there was none.
         """
         self._due -= 1
-        here = self._rest
-        if (end := here.find(b"\n") + 1) and here[3] != _CONTINUES:  # It came with the one before it.
-            self._rest = here[end:]
-            return _understood(here[:end])
         return _understood(self._answer())
 
     def getreply(self) -> tuple[int, bytes]:

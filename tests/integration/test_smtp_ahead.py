@@ -65,6 +65,16 @@ def email(smtp_server: SmtpServer) -> Iterator[Email]:
     channel_.hang_up()
 
 
+@pytest.mark.parametrize("answer", [b"\n", b"\r\n", b"25\n", b"hello\r\n"])
+@pytest.mark.parametrize(("phase", "before", "behind"), [("rcpt", OK, GO_AHEAD), ("data", OK + OK, b"")])
+def test_an_answer_that_is_none_is_no_answer_among_others_either(
+    phase: str, before: bytes, behind: bytes, answer: bytes
+) -> None:
+    with talking(*GREETED, (DATA, before + answer + behind)) as (url, _), pytest.raises(Deferred) as error:
+        send(channel(url), FIRST)
+    assert (error.value.receipt.phase, error.value.receipt.reply_code) == (phase, None)
+
+
 def test_an_envelope_is_one_request_and_the_next_one_comes_with_the_end_of_the_mail() -> None:
     steps = [*GREETED, (DATA, OK + OK + GO_AHEAD), (DATA, OK * 3 + GO_AHEAD), (DOT, b"250 last\r\n"), (LINE, OK)]
     with talking(*steps) as (url, heard):
