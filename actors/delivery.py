@@ -6,7 +6,6 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -35,7 +34,7 @@ from db.records import Attempt, Claimed, Settlement
 log = logs.get("delivery")
 
 # With the `time.monotonic()` at which it was claimed, and whether it was still ours.
-_Recording = tuple[Claimed, Settlement, float, Future[bool] | hub.Promise[bool]]
+_Recording = tuple[Claimed, Settlement, float, hub.Pending[bool]]
 
 _current = settings.load()
 

@@ -87,7 +87,10 @@ class Promise(Generic[T]):
             self._waiter.switch()
 
 
-def promise() -> Future[Any] | Promise[Any]:
+Pending = Future[T] | Promise[T]  # for `wait`
+
+
+def promise() -> Pending[Any]:
     """For what another thread is to answer: to be waited for with `wait`."""
     hub = current()
     return Promise(hub) if hub else Future()
@@ -99,7 +102,7 @@ def current() -> Hub | None:
     return double.hub if isinstance(double, Double) else None
 
 
-def wait(future: Future[T] | Promise[T]) -> T:
+def wait(future: Pending[T]) -> T:
     """The result of a future that another thread sets."""
     if isinstance(future, Promise):
         return future.result()

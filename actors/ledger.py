@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from itertools import chain, count
@@ -69,7 +68,7 @@ class Ledger:
         with closing(database), connection():
             return relay.least_tried(self._settings.probe_among)
 
-    def settle(self, settlement: Settlement) -> Future[bool] | hub.Promise[bool]:
+    def settle(self, settlement: Settlement) -> hub.Pending[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
         self._settlements.put(settlement, recorded := hub.promise())
         return recorded
@@ -103,7 +102,7 @@ class Ledger:
 
     @staticmethod
     def _asked(coalescer: Coalescer[Item, T], item: Item) -> T:
-        answer: Future[T] | hub.Promise[T] = hub.promise()
+        answer: hub.Pending[T] = hub.promise()
         coalescer.put(item, answer)
         return hub.wait(answer)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from db import columns
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Draft
 from db.suppressions import listed
 
@@ -65,10 +66,10 @@ def fate(grace: float, left: Collection[Group] = ()) -> Fate:
 
 def source(drafts: Sequence[Draft], *beside: Column) -> Source:
     """A column whose values are all the same is sent once: it costs next to nothing however many rows there are."""
-    columns = [*zip(_COLUMNS, zip(*drafts, strict=True), strict=False), *((c[:2], c.values) for c in beside)]
-    same: dict[_Column, object] = {}
-    varying: dict[_Column, Sequence[object]] = {}
-    for column, values in columns:
+    given = [*zip(_COLUMNS, zip(*drafts, strict=True), strict=False), *(((c.name, c.type), c.values) for c in beside)]
+    same: dict[columns.Column, object] = {}
+    varying: dict[columns.Column, Sequence[object]] = {}
+    for column, values in given:
         if values.count(values[0]) == len(values):
             same[column] = values[0]
         else:
@@ -77,20 +78,14 @@ def source(drafts: Sequence[Draft], *beside: Column) -> Source:
     return Source(sql, [*same.values(), *varying.values()])
 
 
-_Column = tuple[str, str]  # name and type
 # In the order of Draft's fields, of which the last is no column.
 _COLUMNS = [(name, COLUMN_TYPES[name]) for name in DRAFT_COLUMNS]
 
 
 @lru_cache(256)
-def _source(same: Sequence[_Column], varying: Sequence[_Column], rows: int) -> str:
+def _source(same: Sequence[columns.Column], varying: Sequence[columns.Column], rows: int) -> str:
     """`rows`: how many there are, where none of their columns varies."""
-    selected = ", ".join([*(f"%s::{type} AS {name}" for name, type in same), *(name for name, _ in varying), "place"])
-    if varying:
-        arrays = ", ".join(f"%s::{type}[]" for _, type in varying)
-        names = ", ".join(name for name, _ in varying)
-        given = f"unnest({arrays}) WITH ORDINALITY AS v ({names}, place)"
-    else:
-        given = f"generate_series(1, {rows}) AS v (place)"
+    selected = ", ".join([*columns.once(same), *(name for name, _ in varying), "place"])
+    given = columns.unnested(varying, "place") if varying else f"generate_series(1, {rows}) AS v (place)"
     return f"""(SELECT draft.*, listed.error AS suppressed
              FROM (SELECT {selected} FROM {given}) AS draft LEFT JOIN {listed("draft")} ON true) AS draft"""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +18,6 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 
 from db.database import database, rows
 
-SHORT = 100  # characters of a text that may come again
 _NUMBERS = frozenset({int, float, bool})
 MOST = 64  # of a connection; what comes in more shapes is planned each time
 
@@ -82,19 +80,9 @@ def _array(values: Sequence[object]) -> str:
 def _element(value: object) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, str) and len(value) <= SHORT:
-        return _in_quotes_again(value)
     if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, (bytes, memoryview)):
         value = f"\\x{bytes(value).hex()}"
-    return _in_quotes(str(value))
-
-
-def _in_quotes(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
-
-
-# Much of what is recorded of each mail is the same for all.
-_in_quotes_again = lru_cache(1_000)(_in_quotes)

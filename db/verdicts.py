@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from db.columns import once, unnested
 from db.records import Settlement
 
 # What most have in common, and what each has for itself.
@@ -26,7 +27,7 @@ class Verdicts(NamedTuple):
 def verdicts(settlements: Sequence[Settlement], now: float) -> Verdicts:
     """The attempts' times are seconds before `now`, a `time.monotonic()` of this process.
 
-    What all have in common is sent once. In two forms only, each of which is a statement to be planned.
+    What all have in common is sent once. There are two forms and no more: each makes statements to be planned.
     """
     own = _columns([_own(s, now) for s in settlements])
     shared = [_shared(s) for s in settlements]
@@ -52,10 +53,5 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _unnested(columns: Sequence[tuple[str, str]]) -> str:
-    arrays = ", ".join(f"%s::{type}[]" for _, type in columns)
-    return f"unnest({arrays}) AS v ({', '.join(name for name, _ in columns)})"
-
-
-_ALIKE = f"SELECT {', '.join(f'%s::{type} AS {name}' for name, type in _SHARED)}, v.* FROM {_unnested(_OWN)}"
-_DIFFERENT = f"SELECT * FROM {_unnested([*_SHARED, *_OWN])}"
+_ALIKE = f"SELECT {', '.join(once(_SHARED))}, v.* FROM {unnested(_OWN)}"
+_DIFFERENT = f"SELECT * FROM {unnested([*_SHARED, *_OWN])}"

@@ -61,7 +61,7 @@ def unique(notification: Claimed) -> str:
     return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"
 
 
-def _compose_more(  # noqa: PLR0913, PLR0917
+def _compose_more(  # noqa: PLR0913, PLR0917 - all that the plain one has at hand
     notification: Claimed,
     given: Mapping[str, Any],
     recipient: str,
