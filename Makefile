@@ -1,5 +1,6 @@
 # make run    the whole system, from nothing but Python 3.11+: http://127.0.0.1:8000
 # make test   the test suite, on servers of its own
+# make test-servers   the same system on the distribution's PostgreSQL, Redis, PgBouncer, nginx and Postfix
 # make lint   style, types, layers
 # make bench  measurements
 # make docs   the documents as a site: build/site/index.html
@@ -12,7 +13,7 @@ FOREIGN := DATABASE_URL REDIS_URL SMTP_URL EMAIL_USER EMAIL_PASS MAIL_FROM BIND 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint bench docs clean
+.PHONY: run test test-servers lint bench docs clean
 .DEFAULT_GOAL := run
 
 # exec, so that a signal for this recipe reaches notify itself.
@@ -20,7 +21,11 @@ run: .venv/.installed-run
 	@exec env DATA_DIR="$${DATA_DIR:-$(CURDIR)/.data}" $(BIN)/notify up
 
 test: .venv/.installed-test
-	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 4 --dist loadfile
+	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 4 --dist loadfile --ignore=tests/servers
+
+# Wants the packages postgresql, redis-server, pgbouncer, nginx and postfix.
+test-servers: .venv/.installed-test
+	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 2 --dist loadfile tests/servers
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from benchmarks.processes import Part, wait_until
 from benchmarks.target import ROOT
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from tests import servers
+from tests import embedded
 from tests.load import Load
 from tests.smtp import SmtpServer
 from tests.system import System
@@ -36,9 +36,9 @@ class Ground:
 
     def __init__(self, folder: Path, lasting: ExitStack) -> None:
         self.folder = folder
-        self.postgres: Postgres = lasting.enter_context(servers.postgres(folder, {"max_connections": "60"}))
-        self.valkey: Valkey = lasting.enter_context(servers.valkey(folder))
-        self.databases = servers.Databases(self.postgres)
+        self.postgres: Postgres = lasting.enter_context(embedded.postgres(folder, {"max_connections": "60"}))
+        self.valkey: Valkey = lasting.enter_context(embedded.valkey(folder))
+        self.databases = embedded.Databases(self.postgres)
         ports = folder / "sink.json"
         sink = Part(
             [sys.executable, "-m", "benchmarks.sink"], os.environ, ROOT, ports, lambda: ports.read_text().endswith("\n")

@@ -15,7 +15,7 @@ from benchmarks.fault_count import Count, count
 from benchmarks.fault_rows import ROWS, Row
 from benchmarks.fault_scene import SETTINGS, Ground, Scene, scene
 from benchmarks.processes import OverdueError
-from tests import environment, servers
+from tests import embedded, environment
 from tests.system import QUICK
 
 __all__ = ["fault_mail", "fault_stores", "fault_workers"]  # Imported for the rows they bring.
@@ -97,7 +97,7 @@ def main() -> int:
     os.environ.update(kept)
     outcomes = []
     with ExitStack() as lasting:
-        folder = lasting.enter_context(servers.short_directory())
+        folder = lasting.enter_context(embedded.short_directory())
         ground = Ground(folder, lasting)
         for row in rows:
             begun = time.monotonic()

@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.fault_scene import Ground, Scene, scene
 from benchmarks.figures import PERCENTILES, Figures, percentiles
 from benchmarks.processes import wait_until
-from tests import keys, servers
+from tests import embedded, keys
 
 BACKLOG, BATCH = 30_000, 1_000
 PROBES, RATE = 60, 10.0
@@ -113,7 +113,7 @@ def _left(at: Scene) -> int:
 
 def _rows(backlog: int) -> Iterator[Probed]:
     with ExitStack() as lasting:
-        ground = Ground(lasting.enter_context(servers.short_directory()), lasting)
+        ground = Ground(lasting.enter_context(embedded.short_directory()), lasting)
         with scene(ground, "lanes", 0, scripted=False, **SETTINGS) as at:
             yield from measure(at, backlog)
 

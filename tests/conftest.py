@@ -16,7 +16,7 @@ import trustme
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from tests import environment, servers
+from tests import embedded, environment
 from tests.processes import Group
 from tests.smtp import SmtpServer
 
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whoever ends the run in order gets the same cleaning up as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lasting = ExitStack()
-    config.stash[_directory] = lasting.enter_context(servers.short_directory())
+    config.stash[_directory] = lasting.enter_context(embedded.short_directory())
     config.add_cleanup(lasting.close)
     os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url
 
@@ -53,32 +53,32 @@ def no_process_survives() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server(pytestconfig: pytest.Config) -> Iterator[Postgres]:
     """One real PostgreSQL for the whole run. Do not stop it: start one of your own for that."""
-    with servers.postgres(pytestconfig.stash[_directory]) as server:
+    with embedded.postgres(pytestconfig.stash[_directory]) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server(pytestconfig: pytest.Config) -> Iterator[Valkey]:
     """One real Redis-compatible server for the whole run, at the REDIS_URL of the environment."""
-    with servers.valkey(pytestconfig.stash[_directory]) as server:
+    with embedded.valkey(pytestconfig.stash[_directory]) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def databases(postgres_server: Postgres) -> servers.Databases:
+def databases(postgres_server: Postgres) -> embedded.Databases:
     """Makes databases: `with databases.new() as database_url`."""
-    return servers.Databases(postgres_server)
+    return embedded.Databases(postgres_server)
 
 
 @pytest.fixture
-def database_url(databases: servers.Databases) -> Iterator[str]:
+def database_url(databases: embedded.Databases) -> Iterator[str]:
     """A migrated, empty database for one test."""
     with databases.new() as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def module_database_url(databases: servers.Databases) -> Iterator[str]:
+def module_database_url(databases: embedded.Databases) -> Iterator[str]:
     """A migrated database that the tests of one module share."""
     with databases.new() as url:
         yield url

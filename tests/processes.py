@@ -16,17 +16,27 @@ ROOT = Path(__file__).parent.parent
 
 
 class Group:
-    """A command and whatever it starts, in the project's directory or another one. stdout and stderr go to `log`."""
+    """A command and whatever it starts, in the project's directory or another one. stdout and stderr go to `log`.
+
+    `user` is "uid:gid", for a server that refuses to run as root; absent, it is ours.
+    """
 
     started: list[Group] = []  # noqa: RUF012 - every group of this run, for the check at its end
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path,
+        root: Path = ROOT,
+        user: str | None = None,
+    ) -> None:
         program = str(Path(sys.executable).parent / command[0])
         self.command, self.log = list(command), log
         with log.open("ab") as out:
             self._leader = subprocess.Popen(
                 # Should the tests be killed, the kernel stops what they started.
-                [*leash.prefix(leash.MYSELF, signal.SIGTERM), program, *command[1:]],
+                [*leash.prefix(user or leash.MYSELF, signal.SIGTERM), program, *command[1:]],
                 cwd=root,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import redis
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from tests import servers
+from tests import embedded
 from tests.acceptance.world import DELAYED, World
 from tests.client import Response
 from tests.eventually import eventually, outlast
@@ -53,10 +53,10 @@ def fragile(mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -
     """Servers, gunicorn and workers of this module's own."""
     logs = tmp_path_factory.mktemp("crashes")
     with (
-        servers.short_directory() as directory,
-        servers.postgres(directory) as postgres,
-        servers.valkey(directory) as valkey,
-        servers.Databases(postgres).new() as database_url,
+        embedded.short_directory() as directory,
+        embedded.postgres(directory) as postgres,
+        embedded.valkey(directory) as valkey,
+        embedded.Databases(postgres).new() as database_url,
     ):
         system = System(logs, database_url=database_url, redis_url=valkey.url, smtp_url=mail_server.url)
         fragile = Fragile(system, mail_server, postgres, valkey, directory)

@@ -9,7 +9,7 @@ import pytest
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from tests import servers
+from tests import embedded
 from tests.acceptance import troubles
 from tests.acceptance.world import World
 from tests.client import Response
@@ -19,7 +19,7 @@ from tests.proxy import Proxy
 from tests.smtp import Hang, SmtpServer
 from tests.system import QUICK, System
 
-FEW = {**servers.CARELESS, "max_connections": "40"}
+FEW = {**embedded.CARELESS, "max_connections": "40"}
 THREADS = 4
 
 
@@ -35,9 +35,9 @@ class Server(World):
 def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """gunicorn, and one group of workers behind the network."""
     with (
-        servers.short_directory() as directory,
-        servers.postgres(directory, FEW) as postgres,
-        servers.Databases(postgres).new() as url,
+        embedded.short_directory() as directory,
+        embedded.postgres(directory, FEW) as postgres,
+        embedded.Databases(postgres).new() as url,
         Proxy.of_database(url) as network,
     ):
         logs: Path = tmp_path_factory.mktemp("database")

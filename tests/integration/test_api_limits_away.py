@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.servers.valkey import Valkey
-from tests import servers
+from tests import embedded
 from tests.eventually import eventually
 from tests.integration.api import Api, running
 from tests.integration.test_api_limits import Limited, refused
@@ -22,7 +22,7 @@ AWAY = 0.3
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Valkey]:
-    with servers.short_directory() as directory, servers.valkey(directory) as valkey:
+    with embedded.short_directory() as directory, embedded.valkey(directory) as valkey:
         yield valkey
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from tests import servers
+from tests import embedded
 from tests.client import NOTIFICATIONS, Response
 from tests.eventually import eventually
 from tests.integration.api import Api, running
@@ -31,26 +31,26 @@ OK = {"database": "ok", "migrations": "ok", "redis": "ok"}
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    with servers.short_directory() as directory:
+    with embedded.short_directory() as directory:
         yield directory
 
 
 @pytest.fixture(scope="module")
 def postgres(directory: Path) -> Iterator[Postgres]:
-    with servers.postgres(directory) as postgres:
+    with embedded.postgres(directory) as postgres:
         yield postgres
 
 
 @pytest.fixture(scope="module")
 def valkey(directory: Path) -> Iterator[Valkey]:
-    with servers.valkey(directory) as valkey:
+    with embedded.valkey(directory) as valkey:
         yield valkey
 
 
 @pytest.fixture(scope="module")
 def api(postgres: Postgres, valkey: Valkey) -> Iterator[Api]:
     with (
-        servers.Databases(postgres).new() as url,
+        embedded.Databases(postgres).new() as url,
         running(
             url,
             valkey.url,

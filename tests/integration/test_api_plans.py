@@ -15,8 +15,8 @@ import pytest
 
 from db import blocks, database, reports
 from db.reports import Position
+from tests.embedded import Databases
 from tests.environment import configured
-from tests.servers import Databases
 
 COUNT = 20_000
 # One in ten is bulk and one in fifty high. One in a hundred has tags and metadata.

@@ -9,10 +9,10 @@ import pytest
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
+from tests.embedded import Databases
 from tests.eventually import eventually
 from tests.integration.api import NOWHERE
 from tests.processes import Group
-from tests.servers import Databases
 from tests.system import System
 
 SECRET = "hunter2"

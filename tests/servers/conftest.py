@@ -1,0 +1,55 @@
+"""The distribution's servers, started once for all tests in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests import embedded
+from tests.environment import configured
+from tests.servers.stock_postgres import StockPostgres
+from tests.servers.stock_redis import StockRedis
+
+
+@pytest.fixture(scope="session")
+def stock_postgres() -> Iterator[StockPostgres]:
+    """PostgreSQL with its default settings. Do not stop it: start one of your own for that."""
+    with ExitStack() as lasting:
+        server = StockPostgres(lasting.enter_context(embedded.short_directory()))
+        lasting.callback(server.kill)
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stock_redis() -> Iterator[StockRedis]:
+    """Redis with its default settings. Do not stop it: start one of your own for that."""
+    with ExitStack() as lasting:
+        server = StockRedis(lasting.enter_context(embedded.short_directory()))
+        lasting.callback(server.kill)
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def stock_database_url(stock_postgres: StockPostgres) -> Iterator[str]:
+    """DATABASE_URL of a migrated, empty database on the stock PostgreSQL."""
+    from db import database  # noqa: PLC0415 - after REDIS_URL has been set
+    from db.migrations import migrate  # noqa: PLC0415
+
+    with stock_postgres.empty() as url:
+        with configured(database_url=url) as settings:
+            database.bind(settings)
+            migrate()
+            database.database.close()
+        yield url
+
+
+@pytest.fixture
+def stock_redis_url(stock_redis: StockRedis) -> str:
+    """REDIS_URL of the stock Redis, emptied."""
+    with stock_redis.client as client:
+        client.flushall()
+    return stock_redis.url
