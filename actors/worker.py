@@ -15,7 +15,7 @@ import logs
 import metrics
 import settings
 import tracing
-from actors import hub, outcomes
+from actors import hub, namespace, outcomes
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
@@ -50,6 +50,8 @@ class WorkerProcess(Middleware):
             tracing.start(current, "worker")
             database.bind(current)
             migrations.check()
+            # Before the first consumer: what goes into another namespace later would not be fetched.
+            broker.namespace = namespace.stored()
             database.database.close()
             self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
