@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
-import redis_url
+import redis_address
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
@@ -303,7 +303,7 @@ class Settings:
         return _sentinels(self.redis_url) if SENTINEL in self.redis_url.partition("://")[0] else None
 
     @property
-    def redis_server(self) -> redis_url.Address:
+    def redis_server(self) -> redis_address.Address:
         """The one server of a REDIS_URL without Sentinels; raises SettingsError."""
         return _redis_server(self.redis_url)
 
@@ -358,7 +358,7 @@ _HINTS = {
 }
 _SCHEMES = {
     "database_url": ("postgresql", "postgres"),
-    "redis_url": (*redis_url.SCHEMES, f"redis{SENTINEL}", f"rediss{SENTINEL}"),
+    "redis_url": (*redis_address.SCHEMES, f"redis{SENTINEL}", f"rediss{SENTINEL}"),
 }
 
 
@@ -524,10 +524,10 @@ def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
     return replace(settings, redis_timeout=seconds)
 
 
-def _redis_server(url: str) -> redis_url.Address:
+def _redis_server(url: str) -> redis_address.Address:
     try:
-        return redis_url.parse(url)
-    except redis_url.Wrong as error:
+        return redis_address.parse(url)
+    except redis_address.Wrong as error:
         raise SettingsError(str(error)) from None
 
 
@@ -548,15 +548,15 @@ def _sentinels(url: str) -> Sentinels:
     own, others = _of_sentinels(query)
     tls = scheme.startswith("rediss")
     try:
-        options = redis_url.options(others, tls=tls)
+        options = redis_address.options(others, tls=tls)
         for name in ("db", "username", "password"):
             if name in options:
-                raise redis_url.Wrong(
+                raise redis_address.Wrong(
                     f"REDIS_URL does not name a master as it should: leave out the option {name!r}, "
                     "and give redis+sentinel://user:pass@host:26379/mymaster/0"
                 )
-        user, password = redis_url.text(user, "user name"), redis_url.text(password, "password")
-    except redis_url.Wrong as error:
+        user, password = redis_address.text(user, "user name"), redis_address.text(password, "password")
+    except redis_address.Wrong as error:
         raise SettingsError(str(error)) from None
     return Sentinels(
         nodes=tuple(map(_sentinel, hosts.split(","))),

@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -194,10 +195,11 @@ class Begun(Middleware):
         broker.begin(message)
 
 
-def _connect(current: settings.Settings) -> Doorbell:
+def connect(current: settings.Settings) -> Doorbell:
+    """Make the broker of these settings. Connects to nothing yet."""
     return Doorbell(
         redises.pool(current, current.redis_timeout),
-        find_namespace=namespace.needed,
+        find_namespace=partial(namespace.needed, current),
         wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
@@ -215,5 +217,5 @@ def _settings() -> settings.Settings:
         settings.cannot_start(error)
 
 
-broker = _connect(_settings())
+broker = connect(_settings())
 dramatiq.set_broker(broker)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import redis
 
-import settings
 from db import installation
 from db.database import Unavailable, connection, database
+from settings import Settings
 
 PREFIX = "notify:"
 DIGITS = 12  # of the identity, in hexadecimal
@@ -16,14 +16,14 @@ class NamespaceUnknown(redis.ConnectionError):
     """The database, which names the keys, cannot be asked: treated as a Redis that is away."""
 
 
-def stored() -> str:
+def stored(current: Settings) -> str:
     """Return REDIS_NAMESPACE, or the one that follows from the identity in the database.
 
     Raises:
         Unavailable: the database cannot be asked.
     """
-    if chosen := settings.load().redis_namespace:
-        return chosen
+    if current.redis_namespace:
+        return current.redis_namespace
     was_closed = database.is_closed()
     try:
         with connection():
@@ -34,13 +34,13 @@ def stored() -> str:
             database.close()
 
 
-def needed() -> str:
+def needed(current: Settings) -> str:
     """As `stored`, for code that handles faults of Redis.
 
     Raises:
         NamespaceUnknown: the database cannot be asked.
     """
     try:
-        return stored()
+        return stored(current)
     except Unavailable as error:
         raise NamespaceUnknown(f"the keys of Redis are not known without the database: {error}") from None

@@ -10,8 +10,8 @@ from redis.connection import Connection, SSLConnection, UnixDomainSocketConnecti
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-import redis_url
-from settings import Sentinels, Settings
+import redis_address
+from settings import Sentinels, Settings, cannot_start
 
 # redis-py's own limit is 100, at which a worker of many threads could not acknowledge what it has done.
 CONNECTIONS = 10_000
@@ -30,6 +30,15 @@ def pool(current: Settings, timeout: float) -> redis.ConnectionPool:
     return redis.ConnectionPool(connection_class=_kind(server.scheme), **_bounded(server.options, current, timeout))
 
 
+def make_sure_of_room(pool: redis.ConnectionPool, needed: int) -> None:
+    """End this process if its pool may not hold so many connections: what does not get one fails at once."""
+    if pool.max_connections < needed:
+        cannot_start(
+            f"REDIS_URL has max_connections={pool.max_connections}, and a worker of so many threads needs {needed}: "
+            "raise it, leave it out, or start the worker with fewer threads"
+        )
+
+
 def _bounded(options: Any, current: Settings, timeout: float) -> dict[str, Any]:
     connecting = options.get("socket_connect_timeout", timeout)
     # Who may wait for less than REDIS_TIMEOUT may not wait longer for a connection either.
@@ -39,9 +48,9 @@ def _bounded(options: Any, current: Settings, timeout: float) -> dict[str, Any]:
 
 
 def _kind(scheme: str) -> type[Connection | UnixDomainSocketConnection]:
-    if scheme in redis_url.UNIX:
+    if scheme in redis_address.UNIX:
         return UnixDomainSocketConnection
-    return SSLConnection if scheme in redis_url.TLS else Connection
+    return SSLConnection if scheme in redis_address.TLS else Connection
 
 
 def _watched(watched: Sentinels, options: dict[str, Any]) -> redis.ConnectionPool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from peewee import ProgrammingError
+
 from db.database import Unavailable, rows
 
 
@@ -11,11 +13,14 @@ def identity() -> UUID:
     """Return the random id that the migration stored; a restored dump has the same one.
 
     Raises:
-        Unavailable: the schema is older than this, or the row was deleted.
+        Unavailable: the schema is older than this, the row was deleted, or this user may not read it.
     """
-    if rows("SELECT to_regclass('installation') IS NOT NULL") == [(True,)]:
-        for (id,) in rows("SELECT id FROM installation"):
-            return UUID(str(id))
+    try:
+        if rows("SELECT to_regclass('installation') IS NOT NULL") == [(True,)]:
+            for (id,) in rows("SELECT id FROM installation"):
+                return UUID(str(id))
+    except ProgrammingError:
+        raise Unavailable("this user may not read the table installation: grant SELECT") from None
     raise Unavailable("the table installation is missing or empty: run `notify migrate`")
 
 

@@ -23,7 +23,7 @@ def imported(path: Path) -> set[str]:
 
 LOWEST = (
     "settings",
-    "redis_url",
+    "redis_address",
     "lifeline",
     "logs",
     "mailboxes",

@@ -225,7 +225,9 @@ _POOL = "leave it out, the connections are managed here"
 REFUSED = {
     **dict.fromkeys(("decode_responses", "encoding", "encoding_errors", "errors", "charset"), _BYTES),
     **dict.fromkeys(("retry", "retry_on_timeout", "retry_on_error"), _ONCE),
-    **dict.fromkeys(("connection_class", "connection_pool", "connection_pool_class", "single_connection_client"), _POOL),
+    **dict.fromkeys(
+        ("connection_class", "connection_pool", "connection_pool_class", "single_connection_client"), _POOL
+    ),
     **dict.fromkeys(("parser_class", "cache", "cache_config", "legacy_responses"), _POOL),
     **dict.fromkeys(("ssl", "tls"), "leave it out, and write rediss:// for TLS"),
     "timeout": "use socket_timeout, or the setting REDIS_TIMEOUT",

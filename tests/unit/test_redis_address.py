@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-import redis_url
+import redis_address
 from actors import redises
 from settings import SettingsError, examined, read
 
@@ -17,7 +17,7 @@ def arguments(url: str, **environ: str) -> tuple[type, dict[str, Any]]:
     """The connection class, and what it is given besides our own time-outs and retries."""
     current = read({"REDIS_URL": url, **environ})
     made = redises.pool(current, current.redis_timeout)
-    told = {"host", "port", "path", *redis_url.OPTIONS, *redis_url.ENCRYPTED} - {"socket_timeout"}
+    told = {"host", "port", "path", *redis_address.OPTIONS, *redis_address.ENCRYPTED} - {"socket_timeout"}
     kept = {name: value for name, value in made.connection_kwargs.items() if name in told}
     if kept.get("socket_connect_timeout") == current.redis_timeout:
         del kept["socket_connect_timeout"]
