@@ -123,6 +123,8 @@ _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
         Fault("it is still loading its data", "wait", away=True),
     ),
 )
+# The last ones of scripts, before Redis 7.2 and since.
+_RIGHTS = r"\bNOPERM\b|no permissions|user executing the script can't|ACL failure"
 
 
 def forbidden(what: str) -> Fault:
@@ -139,8 +141,9 @@ def unknown(commands: str) -> Fault:
 def of(error: Exception) -> Fault:
     """Return what an error of redis-py means."""
     said = str(error).partition(" : <")[0]  # a Sentinel's, without the connections that redis-py adds
-    if isinstance(error, NoPermissionError) or re.search(r"\bNOPERM\b|no permissions|ACL failure", said):
-        return forbidden("lacks a right")
+    if isinstance(error, NoPermissionError) or re.search(_RIGHTS, said):
+        named = re.search(r"to run the '([^']+)' command", said)
+        return forbidden(f"may not run {named[1].upper().replace('|', ' ')}" if named else "lacks a right")
     if re.search(r"[Uu]nknown (Redis )?(command|subcommand)", said):
         return unknown("a command that is needed")
     for pattern, kinds, fault in _ANSWERS:

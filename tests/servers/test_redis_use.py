@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.eventually import eventually
+from tests.scrapes import scraped
 from tests.servers.redis_parts import doctor, redis_server, system
 from tests.servers.stock_redis import StockRedis
 from tests.smtp import SmtpServer
@@ -24,7 +26,7 @@ def nothing(_: redis.Redis) -> None:
 
 def with_all_slots(client: redis.Redis) -> None:
     client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
-    eventually(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER INFO")))
+    eventually(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
 
 
 def occupied(client: redis.Redis) -> None:
@@ -49,37 +51,39 @@ CASES: dict[str, tuple[list[str], Prepare, str]] = {
 }
 
 
-@pytest.fixture(params=list(CASES))
-def case(request: pytest.FixtureRequest) -> Iterator[tuple[StockRedis, str]]:
-    options, prepare, reason = CASES[request.param]
+@contextmanager
+def broken(case: str) -> Iterator[tuple[StockRedis, str]]:
+    """The server of a case, and its reason."""
+    options, prepare, reason = CASES[case]
     with redis_server(*options) as server:
         with server.client as client:
             prepare(client)
         yield server, reason
 
 
-def test_doctor_and_readyz_name_it_and_post_is_accepted(
-    case: tuple[StockRedis, str], tmp_path: Path, stock_database_url: str
-) -> None:
-    server, reason = case
-    code, found = doctor(stock_database_url, server.url, redis_namespace="mine")
+@pytest.mark.parametrize("case", CASES)
+def test_doctor_calls_it_a_problem_with_its_fix(case: str, database_url: str) -> None:
+    with broken(case) as (server, reason):
+        code, found = doctor(database_url, server.url, redis_namespace="mine")
     assert code == 1
     assert [one for one in found if one["level"] == "problem" and reason in one["what"] and one["fix"]]
 
-    running = system(tmp_path / "api", stock_database_url, server.url, redis_namespace="mine")
-    running._is_ready = lambda: _told(running) != ""  # type: ignore[method-assign]
-    try:
-        running.start_api()
-        assert reason in _told(running)
-        assert running.client.get("/readyz").status == 503
-        assert running.client.notify("a@example.com").status == 201
-        page = running.client.get("/metrics")
-        assert "notify_redis_usable 0.0" in page.text
-        log = (running.directory / "api.log").read_text()
-        assert '"event":"redis.unusable"' in log
-        assert log.count('"event":"redis.unusable"') == 1
-    finally:
-        running.stop()
+
+@pytest.mark.parametrize("case", ["a cluster with all slots", "full"])
+def test_readyz_metrics_and_log_say_it_and_post_is_accepted(case: str, tmp_path: Path, database_url: str) -> None:
+    with broken(case) as (server, reason):
+        running = system(tmp_path, database_url, server.url, redis_namespace="mine")
+        running._is_ready = lambda: _told(running) != ""  # type: ignore[method-assign]
+        try:
+            running.start_api()
+            assert reason in _told(running)
+            assert running.client.get("/readyz").status == 503
+            assert running.client.notify("a@example.com").status == 201
+            assert scraped(running.client).sum("notify_redis_usable") == 0
+            log = (running.directory / "api.log").read_text()
+            assert log.count('"event":"redis.unusable"') == 1
+        finally:
+            running.stop()
 
 
 def _told(running: System) -> str:
@@ -89,26 +93,26 @@ def _told(running: System) -> str:
         return ""
 
 
-def test_a_disk_that_cannot_be_written_is_named(stock_database_url: str) -> None:
+def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:
     with redis_server("--enable-protected-configs", "yes") as server, server.client as client:
         (server.directory / "folder").mkdir()
         unable_to_save(client)
         client.set("x", 1)
         eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", within=30)
-        code, found = doctor(stock_database_url, server.url)
+        code, found = doctor(database_url, server.url)
         assert code == 1
         assert "MISCONF" in json.dumps(found)
 
 
-def test_a_database_number_that_the_server_lacks_is_named(stock_database_url: str, stock_redis_url: str) -> None:
-    code, found = doctor(stock_database_url, stock_redis_url.removesuffix("0") + "99")
+def test_a_database_number_that_the_server_lacks_is_named(database_url: str, stock_redis_url: str) -> None:
+    code, found = doctor(database_url, stock_redis_url.removesuffix("0") + "99")
     assert code == 1
     assert "it has no database of that number" in json.dumps(found)
 
 
 @pytest.mark.parametrize("query", ["", "?protocol=2", "?protocol=3&client_name=ours&health_check_interval=1"])
-def test_a_redis_that_is_well_is_called_so(stock_database_url: str, stock_redis_url: str, query: str) -> None:
-    _, found = doctor(stock_database_url, stock_redis_url + query)
+def test_a_redis_that_is_well_is_called_so(database_url: str, stock_redis_url: str, query: str) -> None:
+    _, found = doctor(database_url, stock_redis_url + query)
     assert [one["what"] for one in found if one["level"] == "problem"] == []
     assert [one for one in found if one["what"].startswith("a message passes through it, under the namespace notify:")]
     with redis.Redis.from_url(stock_redis_url) as client:
@@ -116,10 +120,10 @@ def test_a_redis_that_is_well_is_called_so(stock_database_url: str, stock_redis_
 
 
 def test_a_worker_says_it_and_goes_on_when_the_fault_is_over(
-    tmp_path: Path, stock_database_url: str, smtp_server: SmtpServer
+    tmp_path: Path, database_url: str, smtp_server: SmtpServer
 ) -> None:
     with redis_server("--maxmemory", "1mb") as server:
-        running = system(tmp_path, stock_database_url, server.url, smtp_server.url)
+        running = system(tmp_path, database_url, server.url, smtp_server.url)
         try:
             running._is_ready = lambda: _told(running) != ""  # type: ignore[method-assign]
             running.start_api()
