@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 
 import redis
 
@@ -42,11 +43,9 @@ class RedisWatch:
             raise redis.ConnectionError(fault.what)
         self._say(fault)
         self._place = self._place or presence.place()
-        try:
+        with suppress(redis.ResponseError):  # `_say` has named the fault.
             presence.tell(broker, self._place)
             self._tell_of_others(presence.others(broker, self._place))
-        except redis.ResponseError:
-            log.debug("presence.untold")  # `_say` has named the fault.
 
     def _say(self, fault: Fault | None) -> None:
         if fault is not None and fault != self._said:

@@ -12,6 +12,7 @@ import redis
 
 from actors import redis_probe, redises
 from actors.broker import Doorbell
+from actors.redis_faults import Fault
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.processes import ROOT
@@ -27,6 +28,7 @@ FOR_DOCTOR = {"+select", "+client|setname", "+info", "+config|get", "+scan"}
 def rights() -> list[str]:
     """The words of the documented ACL SETUSER, behind the user's name, for our namespace."""
     page = (ROOT / "docs" / "redis.md").read_text()
+    block: str
     [block] = re.findall(r"ACL SETUSER notify (on .*?)```", page, re.DOTALL)
     return block.replace(DOCUMENTED, NAMESPACE).split()
 
@@ -45,7 +47,7 @@ def url(server: StockRedis, words: list[str], database: int = 0) -> str:
     return f"redis://notify:password@127.0.0.1:{server.port}/{database}"
 
 
-def fault(redis_url: str) -> redis_probe.Fault | None:
+def fault(redis_url: str) -> Fault | None:
     with configured(redis_url=redis_url, redis_namespace=NAMESPACE) as current:
         pool = redises.pool(current, 5)
         broker = Doorbell(pool, find_namespace=partial(str, NAMESPACE), wait=1, heartbeat_timeout=60, middleware=[])

@@ -64,7 +64,7 @@ def until_it_is_there(redis_url: str, namespace: str) -> None:
 
 def length(redis_url: str, key: str) -> int:
     with redis.Redis.from_url(redis_url) as client:
-        return int(client.llen(key))  # type: ignore[arg-type]
+        return int(client.llen(key))
 
 
 def test_two_installations_on_one_redis_take_nothing_from_each_other(
@@ -146,7 +146,7 @@ def test_commands_and_other_tools_of_dramatiq_see_the_queues_by_the_namespace(
     running = starting(database_url, stock_redis_url)
     running.start_api()
     assert running.client.notify("a@example.com").status == 201
-    foreign = RedisBroker(url=stock_redis_url, namespace=namespace(database_url))  # type: ignore[no-untyped-call]
+    foreign = RedisBroker(url=stock_redis_url, namespace=namespace(database_url))
     with foreign.client:
         eventually(lambda: foreign.do_qsize(QUEUE) == 1)
     shown = notify("queues", "--json", **environment(database_url, stock_redis_url))

@@ -25,8 +25,8 @@ def nothing(_: redis.Redis) -> None:
 
 
 def with_all_slots(client: redis.Redis) -> None:
-    client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
-    eventually(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    client.cluster("ADDSLOTSRANGE", 0, 16_383)
+    eventually(lambda: client.cluster("INFO")["cluster_state"] == "ok")
 
 
 def occupied(client: redis.Redis) -> None:
