@@ -45,7 +45,7 @@ class Events:
     on_head = on_get
 
     def _tell(self, req: Request, resp: Response, caller: Caller, place: Place) -> None:
-        self._streams.check()
+        self._streams.check(caller.client_id)
         listener = Telling(req, caller, place, self._gateway)
         self._streams.tell(listener)
         sse.answer(resp, listener)

@@ -126,7 +126,7 @@ class Notification:
         wait = pages.whole(req.params, "wait", self._gateway.settings.long_poll_max)
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is not None and wait and row["status"] not in FINAL:
-            row = await self._gateway.watch.end(row["id"], wait, req.scope[LEFT])
+            row = await self._gateway.watch.end(row["id"], owner, wait, req.scope[LEFT])
             if self._gateway.watch.stopping:
                 resp.set_header("Connection", "close")
         if row is None:

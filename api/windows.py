@@ -21,6 +21,7 @@ class Policy(NamedTuple):
 
 RATE = Policy("rate", "notifications a minute", MINUTE)
 DAILY = Policy("daily", "notifications a day (UTC)", DAY)
+MANAGE = Policy("manage", "acts of management a minute", MINUTE)
 PENDING = Policy("pending", "notifications that wait to be sent")
 
 

@@ -422,36 +422,42 @@ def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
 def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 
-    Rung by the relay.
+    Rung by the relay. What changes nothing leaves no event.
     """
     return bool(
         _ids(
             f"""
-            WITH moved AS (
+            WITH wanted AS MATERIALIZED (
+                SELECT id, send_at, expires_at, (send_at, expires_at) IS DISTINCT FROM (was_send_at, was_expires_at)
+                       OR %s AND next_attempt_at > now() AND next_attempt_at <> greatest(send_at, now()) AS changed
+                FROM (SELECT id, status, next_attempt_at, send_at AS was_send_at, expires_at AS was_expires_at,
+                             CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
+                             CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at
+                      FROM notifications
+                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                      FOR UPDATE) AS held
+                WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > greatest(send_at, now()))
+            ), moved AS (
                 UPDATE notifications AS n
                 SET send_at = wanted.send_at, expires_at = wanted.expires_at,
                     next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
                     dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
                     rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
-                FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
-                             CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
-                      FROM notifications
-                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
-                      FOR UPDATE) AS wanted
-                WHERE n.id = wanted.id AND n.status = 'pending'
-                      AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
+                FROM wanted WHERE n.id = wanted.id AND n.status = 'pending' AND wanted.changed
                 RETURNING n.id, n.send_at, n.expires_at, {note("'rescheduled'")}
+            ), noted AS (
+                INSERT INTO events (notification_id, name, detail)
+                SELECT id, 'rescheduled', jsonb_build_object(
+                    'sendAt', rfc3339(send_at), 'expiresAt', rfc3339(expires_at), 'keyId', %s::bigint) FROM moved
             )
-            INSERT INTO events (notification_id, name, detail)
-            SELECT id, 'rescheduled', jsonb_build_object(
-                'sendAt', rfc3339(send_at), 'expiresAt', rfc3339(expires_at), 'keyId', %s::bigint) FROM moved
-            RETURNING notification_id
+            SELECT id FROM wanted
             """,
-            *[times.sends] * 4,
+            times.sends,
             *times,
             id,
             client_id,
             only_sandbox,
+            *[times.sends] * 4,
             key,
         )
     )
