@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 import metrics
 from actors.bell import Bell, Ring
 from actors.broker import broker
+from api.cpu_budget import CpuBudget
 from api.fair_gate import FairGate
 from api.patience import Patience
 from api.watch import Watch
@@ -70,6 +71,7 @@ class Gateway:
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._gate = FairGate("read", settings.read_threads, settings.read_waiting, divided=settings.auth != "off")
         self.watch = Watch(settings)
+        self.cpu = CpuBudget(divided=settings.auth != "off")
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a notification for good and ring its bell.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import count
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -95,9 +98,7 @@ def test_slow_reads_of_one_client_leave_a_thread_for_others(
             cursor.execute("LOCK TABLE template_names IN ACCESS EXCLUSIVE MODE")
         reads = [threads.submit(read, number) for number in range(8)]
         eventually(
-            lambda: api.ledger.rows(
-                "SELECT FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"
-            ),
+            lambda: api.ledger.rows("SELECT FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"),
             saying=api.logs,
         )
         assert modest.get(NOTIFICATIONS).status == 200
@@ -152,3 +153,49 @@ def test_acts_of_management_have_a_rate_of_their_own(
     assert greedy[0].get(NOTIFICATIONS).status == 200
     other = modest.post(NOTIFICATIONS, DRAFT).json["id"]
     assert modest.request("POST", f"{NOTIFICATIONS}/{other}/cancel").status == 200
+
+
+def costly(*, partial: bool) -> dict[str, object]:
+    """A batch that is refused, and whose addresses take long to check: 0.6 ms each, 20 s together."""
+    domain = ".".join(["xn--mnchen-3ya"] * 13) + ".de"
+    fault = {} if partial else {"colour": "red"}
+    return {
+        "items": [
+            {**DRAFT, **fault, "cc": [f"a@i{item}.{place}.{domain}" for place in range(45)]} for item in range(800)
+        ]
+    }
+
+
+def cpu_seconds(api: Api) -> float:
+    """CPU time of all processes of the API so far."""
+    assert api.api is not None
+    ticks = 0
+    for pid in api.api.members:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient, partial: bool
+) -> None:
+    before = cpu_seconds(api)
+    path = f"{NOTIFICATIONS}/batch{'?partial=true' if partial else ''}"
+    answers = [greedy[0].post(path, costly(partial=partial)) for _ in range(3)]
+    assert {answer.status for answer in answers} <= {422, 429}
+    assert answers[-1].status == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert cpu_seconds(api) - before < 8
+    assert modest.post(NOTIFICATIONS, DRAFT).status == 201
+
+
+def test_a_batch_whose_client_has_gone_is_checked_no_further(api: Api, greedy: tuple[CheckedClient, str]) -> None:
+    body = json.dumps(costly(partial=True)).encode()
+    head = (
+        f"POST {NOTIFICATIONS}/batch?partial=true HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {greedy[1]}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", api.port)) as connection:
+        connection.sendall(head.encode() + body)
+    eventually(lambda: '"route":"/api/notifications/batch","status":408' in api.log, within=30, saying=api.logs)
