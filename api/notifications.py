@@ -65,10 +65,9 @@ class Notifications:
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
-        page = found[: query.limit]
-        more = len(found) > query.limit
-        write(resp, {"items": [summary(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
+        following = pages.cursor(page.after._asdict()) if page.after else None
+        write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": following})
 
     on_head = on_get
 
