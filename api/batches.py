@@ -15,7 +15,7 @@ import logs
 from api import idempotency
 from api.answers import write
 from api.auth import Caller, require
-from api.bodies import read_json
+from api.bodies import body_size, read_json
 from api.checkpoints import Breather, Presence
 from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
@@ -54,7 +54,7 @@ class Batches:
         with Presence(req) as client:
             items = await self._checked(document["items"], caller, client, partial=partial)
         batch = Batch(caller.client_id, items, partial, whole)
-        answer = await self._accepted(batch, caller, resp)
+        answer = await self._accepted(batch, caller, body_size(req), resp)
         if isinstance(answer, Refusal):
             raise idempotency.refused(answer, {"header": idempotency.HEADER})
         if answer.undone:
@@ -65,7 +65,7 @@ class Batches:
         resp.status = HTTPStatus.OK if partial else HTTPStatus.CREATED
         write(resp, {"items": await _shown(answer.items, partial)})
 
-    async def _accepted(self, batch: Batch, caller: Caller, resp: Response) -> Answer | Refusal:
+    async def _accepted(self, batch: Batch, caller: Caller, size: int, resp: Response) -> Answer | Refusal:
         faults = _faults(batch.items)
         # What is wrong with an item now may have been right when it came first.
         if faults and (known := await self._earlier(batch)):
@@ -73,7 +73,7 @@ class Batches:
         if faults and not batch.partial:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         try:
-            admission = await self._limits.admit(caller, sum(isinstance(item, Post) for item in batch.items))
+            admission = await self._limits.admit(caller, sum(isinstance(item, Post) for item in batch.items), size)
         except Exceeded as exceeded:
             known = None if exceeded.soon else await self._earlier(batch)
             if known is None:

@@ -80,7 +80,14 @@ async def read(req: Request, settings: Settings, limit: int) -> bytes:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
     if len(body) > limit:
         raise _too_large(limit)
+    req.context.body_size = len(body)
     return body
+
+
+def body_size(req: Request) -> int:
+    """The size in bytes of a body that was read."""
+    size: int = req.context.body_size
+    return size
 
 
 async def _joined(req: Request, limit: int, deadline: float) -> bytes:

@@ -18,6 +18,7 @@ import logs
 from api.auth import Caller
 from api.backlogs import Backlogs
 from api.counters import Answer, Ask, Counters, Whose
+from api.daily_bytes import DailyBytes
 from api.exceeded import Exceeded, headers, never, unchecked, use
 from api.gateway import Gateway
 from api.windows import DAILY, MANAGE, PENDING, RATE, Day, Policy, Window
@@ -47,6 +48,7 @@ class Limits:
         self._counting: Coalescer[Ask, Answer] = Coalescer(
             "limits", self._counters.run, most=gateway.settings.accept_batch, waiting=gateway.settings.accept_waiting
         )
+        self._bytes = DailyBytes(gateway.settings, self._ask)
         self._backlogs = Backlogs(gateway)
         self._away_until: float | None = None
 
@@ -58,14 +60,16 @@ class Limits:
         whose = Whose(f"{id}/sandbox" if sandbox else str(id), rate, daily)
         return Bounds(id, whose, client.pending_limit or s.pending_limit or None)
 
-    async def admit(self, caller: Caller, count: int) -> Admission:
-        """Let in so many, for a `with` block that stores them.
+    async def admit(self, caller: Caller, count: int, size: int) -> Admission:
+        """Let in so many, of `size` bytes together, for a `with` block that stores them.
 
         Raises:
             Exceeded: not now.
             Problem: never so many at once; or LIMITS_FAIL=closed, and Redis cannot be asked.
         """
         bounds = self.of(caller)
+        if count:
+            await self._bytes.admit(bounds.whose.owner, size)
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)

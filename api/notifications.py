@@ -13,7 +13,7 @@ from api import idempotency, pages
 from api.answers import id_of, shown, unknown, write
 from api.asgi import LEFT
 from api.auth import Caller, require
-from api.bodies import read_json
+from api.bodies import body_size, read_json
 from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
@@ -51,8 +51,9 @@ class Notifications:
                 raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
         wanted = await self._wanted(document, caller, extras, key)
+        size = body_size(req)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        stored = await self._admitted(caller, wanted, key, resp) if isinstance(wanted, Draft) else wanted
+        stored = await self._admitted(caller, wanted, size, key, resp) if isinstance(wanted, Draft) else wanted
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
         _log(stored)
@@ -83,12 +84,12 @@ class Notifications:
                 return await self._earlier(caller.client_id, key, problem)
         return draft(document, caller, extras)
 
-    async def _admitted(self, caller: Caller, wanted: Draft, key: Key | None, resp: Response) -> Outcome:
+    async def _admitted(self, caller: Caller, wanted: Draft, size: int, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
             problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
             return await self._earlier(caller.client_id, key, problem)
         try:
-            admission = await self._limits.admit(caller, 1)
+            admission = await self._limits.admit(caller, 1, size)
         except Exceeded as exceeded:
             if exceeded.soon:
                 raise
