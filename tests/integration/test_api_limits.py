@@ -137,7 +137,9 @@ def test_what_is_faulty_does_not_count(api: Api) -> None:
 
 def test_the_bytes_of_a_day_are_bounded_over_all_processes(module_database_url: str, redis_server: Valkey) -> None:
     quota, size = 4 * 2**20, 2**20 - 2**16
-    with running(module_database_url, redis_server.url, processes=2, auth="required", daily_bytes=quota) as api:
+    with running(
+        module_database_url, redis_server.url, processes=2, auth="required", daily_bytes=quota, limits_timeout=10
+    ) as api:
         limited, other = Limited(api), Limited(api)
         file = {"filename": "a.txt", "contentType": "text/plain", "content": "QUFB" * (size // 4)}
         answers = [limited.client.post(NOTIFICATIONS, {**DRAFT, "attachments": [file]}) for _ in range(12)]
