@@ -93,6 +93,7 @@ class Claimed(NamedTuple):
     callback_id: int | None = None
     trace: str | None = None
     lane: str = "normal"
+    send_at: datetime | None = None
     late: float = 0.0
 
 

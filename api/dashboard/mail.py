@@ -89,7 +89,18 @@ def _in_place(html: str, images: list[Image]) -> str:
     return html
 
 
-_COMPOSED = ("id", "type", "recipient", "subject", "message", "html", "on_uncertain", "retry_count", "created_at")
+_COMPOSED = (
+    "id",
+    "type",
+    "recipient",
+    "subject",
+    "message",
+    "html",
+    "on_uncertain",
+    "retry_count",
+    "created_at",
+    "send_at",
+)
 
 
 def _source(id: int, owner: int, settings: Settings) -> bytes | None:
