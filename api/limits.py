@@ -21,6 +21,7 @@ from api.counters import Answer, Ask, Counters, Whose
 from api.exceeded import Exceeded, headers, never, unchecked, use
 from api.gateway import Gateway
 from api.windows import DAILY, PENDING, RATE, Day, Window
+from db.backlogs import backlog_of
 from db.clients import Client
 from db.coalesce import Closed, Coalescer, Full
 
@@ -30,7 +31,7 @@ log = logs.get("api")
 class Bounds(NamedTuple):
     """The limits of a client, its own or else those of the settings; None: there is none."""
 
-    client_id: int
+    backlog: int  # whose notifications that wait count: see db/backlogs.py
     whose: Whose
     pending: int | None
 
@@ -53,7 +54,7 @@ class Limits:
         id = client.client_id if isinstance(client, Caller) else client.id
         rate, daily = client.rate_limit or s.rate_limit or None, client.daily_quota or s.daily_quota or None
         whose = Whose(f"{id}/sandbox" if sandbox else str(id), rate, daily)
-        return Bounds(id, whose, client.pending_limit or s.pending_limit or None)
+        return Bounds(backlog_of(id, sandbox=sandbox), whose, client.pending_limit or s.pending_limit or None)
 
     async def admit(self, caller: Caller, count: int) -> Admission:
         """Let in so many, for a `with` block that stores them.
@@ -66,9 +67,9 @@ class Limits:
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
-            if not await self._backlogs.has_room(bounds.client_id, count, bounds.pending):
+            if not await self._backlogs.has_room(bounds.backlog, count, bounds.pending):
                 raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.backlog_interval)
-            self._backlogs.come(bounds.client_id, count)
+            self._backlogs.come(bounds.backlog, count)
         if not (count and bounds.whose.limited):
             return Admission(self, bounds, count, ())
         try:
@@ -85,7 +86,7 @@ class Limits:
         return {
             "rate": {**use(bounds.whose.rate, known.get(RATE)), "window": RATE.window},
             "daily": {**use(bounds.whose.daily, known.get(DAILY)), "window": DAILY.window},
-            "pending": use(bounds.pending, self._backlogs.waiting(bounds.client_id)),
+            "pending": use(bounds.pending, self._backlogs.waiting(bounds.backlog)),
         }
 
     async def knock(self, whom: str) -> None:
@@ -106,7 +107,7 @@ class Limits:
 
     def _came(self, bounds: Bounds, count: int, stored: int) -> None:
         if bounds.pending is not None:
-            self._backlogs.came(bounds.client_id, count, stored)
+            self._backlogs.came(bounds.backlog, count, stored)
 
     async def _counted(self, whose: Whose, count: int) -> tuple[Window, ...]:
         for policy, limit in ((RATE, whose.rate), (DAILY, whose.daily)):
