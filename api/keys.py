@@ -156,9 +156,8 @@ class KeyRotation:
             return
         lasts = None if found.expires_at is None else datetime.now(UTC) + (found.expires_at - found.created_at)
         if lasts is None or lasts > end:
-            raise forbidden(
-                f"This key ends at {end:%Y-%m-%dT%H:%M:%SZ}, before the successor would: rotate with one that lasts longer."
-            )
+            when = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+            raise forbidden(f"This key ends at {when}, before the successor would: rotate with one that lasts longer.")
 
 
 async def _end(gateway: Gateway, caller: Caller) -> datetime | None:

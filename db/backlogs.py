@@ -18,7 +18,10 @@ SHARE = 0.05
 
 
 class Backlogs(NamedTuple):
-    """`pending`: by `backlog_of`, those who had something waiting. `counted_at`: in the database's seconds since 1970, 0 for never."""
+    """`pending`: by `backlog_of`, those who had something waiting.
+
+    `counted_at`: in the database's seconds since 1970, 0 for never.
+    """
 
     counted_at: float
     pending: dict[int, int]

@@ -15,6 +15,7 @@ from tests.integration.api import Api, running
 from tests.keys import EVERY, client, key
 
 HOUR, DAY = 3_600.0, 86_400.0
+WITHOUT_ADMIN = ["send", "read", "manage"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def end(found: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(found["expiresAt"])
 
 
-@pytest.mark.parametrize("scopes", [EVERY, ["manage", "send"]])
+@pytest.mark.parametrize("scopes", [EVERY, WITHOUT_ADMIN])
 @pytest.mark.parametrize("wanted", [None, HOUR / 2])
 def test_a_new_key_ends_with_the_one_that_makes_it_or_before(api: Api, scopes: list[str], wanted: float | None) -> None:
     owner = client(api.ledger, f"maker {scopes} {wanted}")
@@ -64,7 +65,7 @@ def test_a_key_without_an_end_gives_any(api: Api) -> None:
 
 
 def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> None:
-    first = key(api.ledger, expires_in=HOUR)
+    first = key(api.ledger, WITHOUT_ADMIN, expires_in=HOUR)
     api.ledger.rows("UPDATE keys SET created_at = now() - interval '1 year' WHERE id = %s RETURNING id", first.id)
     last = asking(api, first).get(f"/api/keys/{first.id}").json["expiresAt"]
     current = first
@@ -77,7 +78,7 @@ def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> No
 
 
 def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Api) -> None:
-    maker = key(api.ledger)
+    maker = key(api.ledger, WITHOUT_ADMIN)
     assert asking(api, maker).post(f"/api/keys/{maker.id}/rotate", {"overlap": 600}).status == 201
     made = asking(api, maker).post("/api/clients/1/keys", {"name": "late", "scopes": ["send"]})
     assert end(made.json) <= datetime.now(UTC) + timedelta(seconds=600)
@@ -85,7 +86,7 @@ def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Ap
 
 @pytest.mark.parametrize("lasting", [None, DAY])
 def test_another_key_that_lasts_longer_is_not_cut_short_by_a_rotation(api: Api, lasting: float | None) -> None:
-    other = key(api.ledger, expires_in=lasting)
+    other = key(api.ledger, WITHOUT_ADMIN, expires_in=lasting)
     refused = asking(api, key(api.ledger, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert refused.status == 403
     assert "rotate with one that lasts longer" in refused.json["detail"]
@@ -93,6 +94,6 @@ def test_another_key_that_lasts_longer_is_not_cut_short_by_a_rotation(api: Api, 
 
 
 def test_another_key_that_ends_before_is_rotated(api: Api) -> None:
-    other = key(api.ledger, expires_in=60)
+    other = key(api.ledger, WITHOUT_ADMIN, expires_in=60)
     rotated = asking(api, key(api.ledger, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert end(rotated.json) <= datetime.now(UTC) + timedelta(seconds=60)
