@@ -29,7 +29,7 @@ from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.rendering.pool import Pool
-from api.requests import Access, Lifespan, RequestId
+from api.requests import Access, Lifespan, NoStore, RequestId
 from api.scraping import Metrics
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
@@ -60,6 +60,7 @@ def create_app() -> Application:
             Measuring(),
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            NoStore(),
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),

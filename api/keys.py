@@ -212,6 +212,4 @@ def _grant(document: dict[str, Any]) -> Grant:
 def _write_new(resp: Response, key: Row, secret: str) -> None:
     resp.status = 201
     resp.set_header("Location", f"/api/keys/{key.id}")
-    # It is shown once, so nothing on the way may keep it.
-    resp.set_header("Cache-Control", "no-store")
     write(resp, {**shown(key._asdict()), "key": str(KeyText(key.id, key.sandbox, secret))})
