@@ -87,8 +87,8 @@ def test_the_accepted_event_names_the_key_that_posted_it(api: Api) -> None:
     single = poster.notify("a@example.com").json["id"]
     once = poster.post(NOTIFICATIONS, MAIL, idempotency_key="k").json["id"]
     items = [{"type": "email", "recipient": "b@example.com", "message": "Hi"}] * 2
-    batch = poster.post(f"{NOTIFICATIONS}/batch", {"notifications": items}).json["items"]
-    for id in (single, once, *(item["notification"]["id"] for item in batch)):
+    batch = poster.post(f"{NOTIFICATIONS}/batch", {"items": items}).json["items"]
+    for id in (single, once, *(item["id"] for item in batch)):
         [accepted] = poster.get(f"{NOTIFICATIONS}/{id}/events").json["items"]
         assert (accepted["event"], accepted["detail"]) == ("accepted", {"keyId": mine.id})
 
