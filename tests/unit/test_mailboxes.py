@@ -174,7 +174,10 @@ def test_elsewhere_odd_dots_without_quotes_are_a_slip(address: str) -> None:
 
 def test_quotes_that_change_nothing_hide_nobody_from_the_suppression_list() -> None:
     assert normalised('"Ann"@example.com') == normalised('"a\\nn"@Example.com') == "ann@example.com"
-    assert [f["pointer"] for f in faults(recipient="ann@x.example", cc=['"ann"@x.example'])] == ["/cc/0"]
+    [fault] = faults(recipient="ann@x.example", cc=['"ann"@x.example'])
+    assert (fault["pointer"], "leave them out" in fault["detail"]) == ("/cc/0", True)
+    [twice] = faults(recipient="a..b@docomo.ne.jp", cc=['"a..b"@docomo.ne.jp'])
+    assert twice == {"pointer": "/cc/0", "detail": "is a recipient of this mail already"}
 
 
 @pytest.mark.parametrize(
