@@ -28,6 +28,7 @@ _ALONE = re.compile(r"(?<!\S)(<[!-;=?-~]*>)(?!\S)")
 # Headers that hold ids, with a phrase before them or without: RFC 5322, 3.6.4, and RFC 2919, 3.
 OF_IDS = frozenset({"references", "in-reply-to", "list-id"})
 ENCODED_LINE = 76  # characters of a line that has an encoded word: RFC 2047, 2
+FOLD = "\r\n "
 PIECE = 48  # characters of a value that stand in a line beside ` filename*0*=utf-8''`
 
 
@@ -54,8 +55,12 @@ def custom(name: str, text: str) -> str:
 
 
 def mailbox(one: Mailbox) -> str:
-    """A display name and its address."""
-    return f"{_phrase(one.name)} <{one.address}>" if one.name else one.address
+    """A display name and its address, on a line of its own where both are too long for one."""
+    if not one.name:
+        return one.address
+    phrase = _phrase(one.name)
+    room = LINE - len(phrase.rpartition("\r\n")[2])
+    return f"{phrase}{' ' if len(one.address) + len(' <>') <= room else FOLD}<{one.address}>"
 
 
 def mailboxes(several: Iterable[Mailbox]) -> str:

@@ -17,9 +17,10 @@ POLICY = (
 # Elements for which a browser may open a connection before it asks the policy (frames, hints of `link`, a refresh of
 # `meta`), or that have no use here. A tag begins with these letters and nothing else, however it is written: neither
 # character references nor NUL make one (WHATWG HTML, 13.2.5.8), so to rename what looks like one leaves none.
+# `animate` and `set` would give a link its target later.
 _REACHING = (
     "iframe|frame|frameset|fencedframe|portal|object|embed|applet|param|webview|link|meta|base|form|isindex"
-    "|video|audio|source|track|bgsound"
+    "|video|audio|source|track|bgsound|animate|set"
 )
 _TAG = re.compile(rf"(</?)(?=(?:{_REACHING})(?![^\s/>]))", re.IGNORECASE)
 # Over a link a browser may connect ahead of a click, and `ping` tells of one.

@@ -54,6 +54,8 @@ MAILS = [
     ),
     *("<script src='{to}'></script>", '<script type=speculationrules>{{"prefetch":[{{"urls":["{to}"]}}]}}</script>'),
     *("<a href='{to}' ping='{to}'>away</a>", "<svg><a xlink:href='{to}'><text y=20>away</text></a></svg>"),
+    *("<svg><a><animate attributeName=href values='{to}' fill=freeze dur=1ms /><text y=20>away</text></a></svg>",),
+    *("<svg><a><set attributeName=href to='{to}'/><text y=20>away</text></a></svg>",),
     *("<map name=a><area href='{to}' shape=default></map><img usemap=#a width=99 height=99>",),
 ]
 HOVERED = "a, area, input, svg text, img"

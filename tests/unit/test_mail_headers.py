@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
+from email.policy import default
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -121,3 +122,18 @@ def test_a_plain_name_stands_once() -> None:
 def test_a_scheduled_mail_has_no_date_in_another_zone() -> None:
     at = datetime(2030, 1, 1, tzinfo=UTC)
     assert value(compose(notification(send_at=at), SENDER), "Date") == "Tue, 01 Jan 2030 00:00:00 +0000"
+
+
+@settings(deadline=None)
+@given(
+    st.text(max_size=120).map(on_one_line).map(str.strip),
+    st.sampled_from(["a@example.com", f"{'a' * 40}@{'b' * 20}.com"]),
+)
+@example("n" * 66, f"{'a' * 40}@{'b' * 20}.com")
+@example("ü" * 60, f"{'a' * 40}@{'b' * 20}.com")
+@example("\u202eevil \u2066name", "a@example.com")
+def test_a_name_and_its_address_stand_in_lines_of_the_recommended_length(name: str, address: str) -> None:
+    mail = mail_of({"recipientName": name} if name else {}, recipient=address)
+    assert max(map(len, mail.content.split(b"\r\n"))) <= 78
+    [shown] = message_from_bytes(mail.content, policy=default)["To"].addresses
+    assert shown.addr_spec == address

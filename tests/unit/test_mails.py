@@ -152,6 +152,7 @@ PROVIDERS = [
     *("X-Mailin-Tag", "X-Sib-Sandbox", "X-MJ-TemplateID", "X-Mailjet-Campaign", "X-SparkPost-Options", "X-Google-Id"),
     *("X-PostmarkAttachments", "X-Resend-Tag", "Resend-Tag", "X-SendGrid-Category", "X-SG-EID", "X-ElasticEmail-Pool"),
     *("X-Mandrill-Key", "X-Envelope-To", "X-EnvelopeTo", "X-MS-Exchange-Organization-SCL", "X-Originating-IP"),
+    *("X-SMTP2GO-Tag", "X-Virtual-MTA", "X-Postal-Tag", "X-MT-Category", "X-Microsoft-Antispam", "X-Gm-Message-State"),
 ]
 
 
