@@ -45,6 +45,15 @@ def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
     return group, accepted
 
 
+def restarted(world: World) -> Group:
+    """Replace the API by one of two processes that have booted."""
+    assert world.system.api is not None
+    world.system.api.stop()
+    api = world.system.start_api(processes=2)
+    eventually(lambda: len(api.members) > 2)
+    return api
+
+
 def ended(group: Group) -> int:
     """Wait until a group has ended without another signal, and return its exit code."""
     eventually(lambda: not group.members, within=20, saying=group.log.read_text)
@@ -134,7 +143,7 @@ def test_sigquit_is_the_hard_stop(world: World) -> None:
 
 
 def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World) -> None:
-    api = world.system.start_api(processes=2)
+    api = restarted(world)
     load = Load(world.system.port, world.recipients(), connections=8).start()
     eventually(lambda: len(load.accepted) > 100)
     api.signal_all(signal.SIGTERM)
@@ -151,7 +160,7 @@ def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World)
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH])
 def test_a_signal_to_the_workers_of_the_api_that_is_no_stop_breaks_no_request(world: World, number: int) -> None:
-    api = world.system.start_api(processes=2)
+    api = restarted(world)
     workers = set(api.members) - {api.pid}
     load = Load(world.system.port, world.recipients(), connections=8).start()
     for _ in range(3):
