@@ -34,6 +34,7 @@ from api.scraping import Metrics
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
 from api.suppressions import Suppression, Suppressions
+from api.targets import Targets
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
 from api.unsubscribe import Unsubscribe
@@ -54,12 +55,15 @@ def create_app() -> Application:
     numbers = Metrics(gateway)
     streams = Streams(current)
     authentication = Authentication(gateway)
+    targets = Targets(current)
     app = Application(
         current,
+        targets,
         middleware=[
             Measuring(),
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            targets,
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),

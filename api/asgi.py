@@ -11,6 +11,7 @@ from typing import Any
 import falcon.asgi
 
 from api.room import Room
+from api.targets import Targets
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
@@ -36,15 +37,17 @@ class Application(falcon.asgi.App[Any, Any]):
     What is in `on_stop` is called when the server is told to stop, before it waits for requests under way.
     """
 
-    def __init__(self, settings: Settings, **options: Any) -> None:
+    def __init__(self, settings: Settings, targets: Targets | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
+        self._targets = targets or Targets(settings)
         self._room = Room(settings.bodies_limit)
         self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             scope[BEGAN] = time.monotonic()
+            self._targets.normalize(scope)
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
             guest = scope["guest"] = self._room.guest()
