@@ -106,7 +106,7 @@ def test_notify_api_and_the_workers_run_without_a_checkout(world: World) -> None
 def test_notify_api_passes_options_on_to_gunicorn(installed: Path, world: World) -> None:
     def check(**settings: str) -> subprocess.CompletedProcess[str]:
         environ = world.system.environ | settings
-        command = [installed / "notify", "api", "--check-config"]
+        command = [str(installed / "notify"), "api", "--check-config"]
         return subprocess.run(command, env=environ, cwd=world.system.root, capture_output=True, text=True, check=False)
 
     assert check().returncode == 0

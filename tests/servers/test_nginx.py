@@ -51,8 +51,9 @@ def new_api(tmp_path: Path, stock_database_url: str, stock_redis_url: str) -> It
     with ExitStack() as stack:
 
         def start(**settings: object) -> System:
-            urls = {"database_url": stock_database_url, "redis_url": stock_redis_url, "smtp_url": NOWHERE}
-            system = System(tmp_path, **urls, **settings)
+            system = System(
+                tmp_path, database_url=stock_database_url, redis_url=stock_redis_url, smtp_url=NOWHERE, **settings
+            )
             stack.callback(system.stop)
             system.start_api(processes=2)
             return system
