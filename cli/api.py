@@ -19,14 +19,17 @@ NAME = "gunicorn.conf.py"
 @click.command(
     short_help="Run the API.", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
+@click.option("--check-config", is_flag=True, help="Only say, by the exit code, whether it would start.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[GUNICORN OPTIONS]")
-def api(options: tuple[str, ...]) -> None:
+def api(check_config: bool, options: tuple[str, ...]) -> None:
     """Run the API: gunicorn, with the gunicorn.conf.py that came with this installation.
 
     It becomes gunicorn and takes its signals: SIGTERM stops it in order, SIGHUP replaces its code. In a directory
     that has gunicorn.conf.py, `gunicorn` alone does the same.
     """
     command = [*program(), "--config", str(configuration()), *options]
+    if check_config:
+        command.append("--check-config")
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 - the whole purpose
 
