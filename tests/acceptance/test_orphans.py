@@ -84,6 +84,37 @@ def test_a_child_ends_after_its_parent_with_and_without_the_help_of_the_kernel(p
     eventually(lambda: not Path(f"/proc/{child}/exe").exists(), WITHIN)
 
 
+MASTER = """
+import multiprocessing, os, sys, time
+import lifeline
+
+def work():
+    assert lifeline.die_with_master() == multiprocessing.parent_process().pid
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    for _ in range(2):
+        multiprocessing.Process(target=work).start()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_end_after_their_master_however_it_starts_them(method: str, tmp_path: Path) -> None:
+    (tmp_path / "master.py").write_text(MASTER)
+    environ = os.environ | {"PYTHONPATH": str(Path(lifeline.__file__).parent)}
+    command = [sys.executable, str(tmp_path / "master.py"), method]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as master:
+        assert master.stdout is not None
+        children = [int(master.stdout.readline()) for _ in range(2)]
+        assert all(Path(f"/proc/{child}/exe").exists() for child in children)
+        master.kill()
+        assert master.stdout.read() == b""
+    eventually(lambda: not any(Path(f"/proc/{child}/exe").exists() for child in children), WITHIN)
+
+
 def test_a_child_that_comes_too_late_to_see_its_parent_ends_at_once() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
