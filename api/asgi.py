@@ -10,7 +10,8 @@ from typing import Any
 
 import falcon.asgi
 
-from api.room import Room
+from api.body_memory import Reservation
+from api.shares import Shares
 from api.targets import Targets
 from settings import Settings
 
@@ -20,6 +21,7 @@ BODY = "notification-system.body"  # in the scope: the body of the request, piec
 BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
 WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
+RESERVATION = "notification-system.reservation"  # in the scope: the memory that the body takes
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
 
@@ -41,7 +43,7 @@ class Application(falcon.asgi.App[Any, Any]):
         super().__init__(**options)
         self._settings = settings
         self._targets = targets or Targets(settings)
-        self._room = Room(settings.bodies_limit)
+        self._memory = Shares("bodies", settings.bodies_limit, divided=settings.auth != "off")
         self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
@@ -50,11 +52,11 @@ class Application(falcon.asgi.App[Any, Any]):
             self._targets.normalize(scope)
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
-            guest = scope["guest"] = self._room.guest()
+            reservation = scope[RESERVATION] = Reservation(self._memory)
             try:
                 await super().__call__(scope, body, send)
             finally:
-                guest.leave()
+                reservation.give_back()
             if not body.over and scope["method"] not in BODILESS:
                 await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
