@@ -97,7 +97,7 @@ def test_notify_api_and_the_workers_run_without_a_checkout(world: World) -> None
     assert client.get("/openapi.json").status == 200
     # Rendered by a process of its own.
     template = {"subject": "Hello {{ name }}", "text": "Hello {{ name }}"}
-    made = client.post("/api/templates", {"name": "hello", **template})
+    made = client.send("PUT", "/api/templates/hello", template)
     assert made.status == 201, made.raw
     preview = client.post("/api/templates/hello/preview", {"variables": {"name": "Ada"}})
     assert b"Hello Ada" in preview.raw
