@@ -266,6 +266,11 @@ class Settings:
     tracing_flush: float = _between(0, 60, 5)
 
     @property
+    def path_prefix(self) -> str:
+        """The path of PUBLIC_URL, which a proxy puts before all of ours; empty where there is none."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
     def smtp(self) -> SmtpServer:
         """The mail server; raises SettingsError where none is set."""
         if self.smtp_url:

@@ -41,12 +41,13 @@ class WorkerProcess(Middleware):
     """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
 
     def after_process_boot(self, broker: Any) -> None:
-        lifeline.die_with_parent(os.getppid())
+        master = lifeline.die_with_master()
+        lifeline.stop_once()
         # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        cells.share(current.metrics_dir, os.getppid(), "worker")
+        cells.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
