@@ -16,7 +16,7 @@ from typing import Any
 # All our code. gunicorn reads this file again at SIGHUP, and its workers inherit what the master has imported:
 # unless the master forgets that, new workers run a mix of old and new modules.
 OURS = {"actors", "api", "cells", "db", "lifeline", "logs", "mailboxes", "metrics", "redaction", "scrape"}
-OURS |= {"settings", "telemetry", "tracing"}
+OURS |= {"redis_address", "settings", "telemetry", "tracing"}
 for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
