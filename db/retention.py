@@ -191,7 +191,7 @@ def _holds(block: Block, policy: Policy, seconds: float) -> bool:
     conditions += [f"status = '{state}' AND finished_at >= now() - %s * interval '1 second'" for state in ages]
     with database.atomic():
         before = rows("SELECT current_setting('statement_timeout')")
-        rows("SELECT set_config('enable_seqscan', 'off', true)")
+        rows("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
         rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(seconds * 1000))}ms")
         [(holds,)] = rows(
             f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {part} WHERE {condition})' for condition in conditions)}",
