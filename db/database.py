@@ -34,6 +34,10 @@ MOMENT = 0.1  # seconds; what was used so lately is believed to live
 # The number of the last migration that this version knows.
 KNOWN = max(path.name[:4] for path in (Path(__file__).parent / "migrations").glob("[0-9]*.py"))
 
+# Sent before a statement that asks for the first rows in the order of an index, in the same message and so in the same
+# transaction. With old statistics PostgreSQL believes that there are few rows, and would read and sort all of them.
+IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL jit = off; "
+
 database = PostgresqlDatabase(None, autoconnect=False)
 
 

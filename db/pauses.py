@@ -100,14 +100,14 @@ def bring_back(kind: str, name: str, most: int) -> int:
     freed = rows(
         f"""
         WITH {PAUSES_HELD}, parked AS MATERIALIZED (
-            SELECT id FROM notifications AS n
+            SELECT id, status FROM notifications AS n
             WHERE status = 'pending' AND parked AND {_HELD_BY[kind]}
                   AND NOT {held("n")}
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET parked = false, rung = false, dispatch_after = greatest(now(), n.next_attempt_at)
-        FROM parked WHERE n.id = parked.id AND n.status = 'pending'
+        WHERE n.id = ANY(ARRAY(SELECT id FROM parked WHERE status = 'pending'))
         RETURNING n.id
         """,
         name,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Field, NodeList, Tuple, Value, fn
 
-from db.database import rows
+from db.database import IN_ORDER, database, rows
 from db.models import FINAL, Attempt, Notification
 
 N = Notification
@@ -80,7 +80,8 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         query = query.where(_CONDITIONS[name](value))
     if after is not None:
         query = query.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    return dicts(query)
+    # What is found by tags or metadata has no order yet.
+    return dicts(query) if filters.keys() & {"tags", "metadata"} else _in_order(query)
 
 
 def answers() -> None:
@@ -99,6 +100,13 @@ def _attempts(owned: Any) -> list[Row]:
 def dicts(query: Any) -> list[Row]:
     """Run a query of Peewee's; each row by the names of its columns."""
     return list(query.dicts())
+
+
+def _in_order(query: Any) -> list[Row]:
+    sql, values = query.sql()
+    cursor = database.execute_sql(IN_ORDER + sql, values)
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _holds(column: Field, value: object) -> Any:
