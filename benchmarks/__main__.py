@@ -35,7 +35,8 @@ def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
     plan.add_options(parser)
     options = parser.parse_args(words)
-    if bool(options.database_url) != bool(options.redis_url):
+    urls = (options.database_url, options.redis_url)
+    if urls != (None, None) and not all(urls):
         parser.error("--database-url and --redis-url go together: give both, or none")
     if options.database_url and options.against:
         parser.error("--against races on servers of the benchmark's own: leave out --database-url and --redis-url")
