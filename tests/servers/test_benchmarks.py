@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
 import redis
 
+from benchmarks.existing import Existing, RefusedError
 from benchmarks.target import ROOT
 from tests.servers.stock_postgres import StockPostgres
 
@@ -82,6 +84,22 @@ def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, st
         assert "--redis-url: this Redis database holds 1 keys already" in done.stderr
         assert client.get("somebody") == b"else"
     assert tables(empty_database_url) == []
+
+
+def test_keys_that_somebody_puts_there_meanwhile_are_left_alone(
+    tmp_path: Path, empty_database_url: str, stock_redis_url: str
+) -> None:
+    lent = Existing(tmp_path, empty_database_url, stock_redis_url)
+    with redis.Redis.from_url(stock_redis_url) as client:
+        client.set("dramatiq:notifications", "ours")
+        client.set("somebody", "else")
+        with pytest.raises(RefusedError, match="'somebody' is no key of ours"):
+            lent.fresh("")
+        assert client.dbsize() == 2
+
+        client.delete("somebody")
+        lent.fresh("")
+        assert client.dbsize() == 0
 
 
 @pytest.mark.parametrize(
