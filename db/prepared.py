@@ -19,8 +19,8 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from db.database import database, rows
 
 _NUMBERS = frozenset({int, float, bool})
-# Sent before each EXECUTE, in the same message and so in the same transaction: PostgreSQL may make the plan at any of
-# them. For an empty table it would choose to read the whole table, and would keep that plan while the table grows.
+# Sent before each of these statements, in the same message and so in the same transaction, as PostgreSQL may make the
+# plan at any execution. For an empty table it would choose to read the whole table, and keep that while the table grows.
 # Before PostgreSQL 18 a plan that cannot avoid a sequential scan costs 10^10, which with JIT on compiles it at each
 # execution. So every part of these statements has an index to use, small tables by an ORDER BY of their key.
 SAFELY = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; "
@@ -58,21 +58,23 @@ def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
 
     `what` it does is how pg_stat_activity calls it.
     """
-    if database.in_transaction() or not _Plans.works:
+    if database.in_transaction():
         return rows(sql, *parameters)
+    if not _Plans.works:
+        return rows(SAFELY + sql, *parameters)
     conn = database.connection()
     plans = _plans.get(conn) or _plans.setdefault(conn, _Plans())
     try:
         execution = plans.execution(what, sql)
         if execution is None:
-            return rows(sql, *parameters)
+            return rows(SAFELY + sql, *parameters)
         return rows(SAFELY + execution, *(_array(p) if isinstance(p, (list, tuple)) else p for p in parameters))
     except (OperationalError, ProgrammingError) as error:
         if not isinstance(getattr(error, "orig", None), (InvalidSqlStatementName, DuplicatePreparedStatement)):
             raise
         # A pooler gave us another session (PgBouncer, pool_mode = transaction): nothing happened, and it would again.
         _Plans.works = False
-        return rows(sql, *parameters)
+        return rows(SAFELY + sql, *parameters)
 
 
 def _array(values: Sequence[object]) -> str:

@@ -347,7 +347,8 @@ def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(
     wanted = [(sql, parameters) for sql, parameters in said if "AS listed" in sql]
     assert len(wanted) == 3
     for sql, parameters in wanted:
-        plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql}", *parameters))
+        # Without SAFELY too: in a transaction, nothing else is said.
+        plan = "\n".join(line for (line,) in rows(f"EXPLAIN {sql.removeprefix(prepared.SAFELY)}", *parameters))
         assert "Scan using suppressions_pkey" in plan, plan
         assert "Seq Scan on suppressions" not in plan, plan
 

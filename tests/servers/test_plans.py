@@ -13,6 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from cli.servers.postgres import Postgres
+from db import prepared
 from db.database import bind, connection, database, rows
 from db.migrations import migrate
 from tests import embedded
@@ -60,8 +61,9 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def session(url: str) -> Iterator[None]:
+def session(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A new connection to empty tables, with the plans that it uses."""
+    monkeypatch.setattr(prepared._Plans, "works", True)
     database.close()
     with connection():
         planning.listen()
@@ -117,14 +119,20 @@ def as_we_ask() -> None:
     assert rows("SELECT current_setting('jit'), current_setting('enable_seqscan')") == [("off", "on")]
 
 
+def as_behind_a_pooler() -> None:
+    """In transaction mode: each statement may reach another session, which nobody has asked for anything."""
+    as_the_server_likes()
+    prepared._Plans.works = False
+
+
 def as_the_server_likes() -> None:
-    """A pooler has dropped what we asked for."""
+    """What we asked for did not arrive."""
     rows("RESET ALL")
     rows("SET jit = on; SET plan_cache_mode = auto; SET constraint_exclusion = partition; SET statement_timeout = 0")
 
 
 @pytest.mark.usefixtures("session")
-@pytest.mark.parametrize("settings", [as_we_ask, as_the_server_likes])
+@pytest.mark.parametrize("settings", [as_we_ask, as_the_server_likes, as_behind_a_pooler])
 @pytest.mark.parametrize("state", STATES)
 def test_no_statement_reads_more_than_it_moves_nor_is_compiled(
     state: Callable[[], None], settings: Callable[[], None]
@@ -140,6 +148,8 @@ def test_a_million_rows_change_nothing() -> None:
     rows("ANALYZE")
     assert_cheap()
     as_the_server_likes()
+    assert_cheap()
+    as_behind_a_pooler()
     assert_cheap()
 
 
