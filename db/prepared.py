@@ -20,7 +20,7 @@ from db.database import database, rows
 
 _NUMBERS = frozenset({int, float, bool})
 # Sent before each of these statements, in the same message and so in the same transaction, as PostgreSQL may make the
-# plan at any execution. For an empty table it would choose to read the whole table, and keep that while the table grows.
+# plan at any execution. For an empty table it would choose to read the whole table, and keep that plan as it grows.
 # Before PostgreSQL 18 a plan that cannot avoid a sequential scan costs 10^10, which with JIT on compiles it at each
 # execution. So every part of these statements has an index to use, small tables by an ORDER BY of their key.
 SAFELY = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; "
