@@ -154,19 +154,18 @@ def deleted(_ids: list[int]) -> None:
 
 def listed(_ids: list[int]) -> None:
     first = reports.newest(CLIENT, {}, None, MOVED)
-    last = reports.Position(first[-1]["created_at"], first[-1]["id"])
-    assert len(reports.newest(CLIENT, {}, last, MOVED)) == MOVED
+    assert len(reports.newest(CLIENT, {}, first.after, MOVED).rows) == MOVED
 
 
 def listed_by_status(_ids: list[int]) -> None:
     for status in ("pending", "failed"):
-        assert len(reports.newest(CLIENT, {"status": status}, None, MOVED)) == MOVED
+        assert len(reports.newest(CLIENT, {"status": status}, None, MOVED).rows) == MOVED
 
 
 def listed_by_recipient(ids: list[int]) -> None:
     for id in ids[-MOVED:]:
         [(recipient,)] = rows("SELECT recipient FROM notifications WHERE id = %s", id)
-        assert reports.newest(CLIENT, {"recipient": recipient}, None, MOVED)
+        assert reports.newest(CLIENT, {"recipient": recipient}, None, MOVED).rows
 
 
 def shown(ids: list[int]) -> None:

@@ -128,7 +128,7 @@ def name_of(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-FAILURES = {
+FAILURES: dict[Callable[[StockPostgres, str], None], str] = {
     refused: "permission denied",
     raised: "no space left",
     constrained: "violates check constraint",
