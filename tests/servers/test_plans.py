@@ -24,7 +24,7 @@ from tests.servers.stock_postgres import StockPostgres
 
 SMALL, BACKLOG, BIG = 400, 20_000, 1_000_000
 # Of each row that is moved: itself, found by more than one index, and what was there before it and is not vacuumed yet.
-READ = 100 * MOVED
+READ = 150 * MOVED
 # PostgreSQL 14 to 17 add 10^10 for what a setting forbids and the plan cannot avoid.
 FORBIDDEN = 1e9
 
