@@ -328,7 +328,13 @@ class Settings:
                 raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
             if name.lower() in RESERVED_HEADERS:
                 raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
-        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.IGNORECASE)
+        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.ASCII | re.IGNORECASE)
+
+    @property
+    def exact_headers(self) -> frozenset[str]:
+        """The names in ALLOWED_HEADERS that stand there in full, in lower case."""
+        names = (name.strip().lower() for name in self.allowed_headers.split(","))
+        return frozenset(name for name in names if "*" not in name)
 
     def require(self, *names: str) -> None:
         """Raise a SettingsError that names the first of these settings that is empty."""
@@ -354,6 +360,13 @@ RESERVED_HEADERS = {
     *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
     *("dkim-signature", "authentication-results", "delivered-to"),
 }
+# Headers by which a mail provider takes orders (other recipients, templates, accounts, tracking), or which providers
+# and relays write to vouch for a mail. `X-*` does not allow them, their own name in ALLOWED_HEADERS does.
+PROVIDER_HEADERS = re.compile(
+    r"x-originating-ip|x-(?:mailin|mc|mailgun|ses|msys|pm|sib|brevo|mj|sg|mt|gm|ms-exchange|socketlabs|postal)-.*"
+    r"|x-(?:smtp|mandrill|sparkpost|postmark|mailjet|mailersend|resend|sendgrid|elastic|greenarrow|virtual-?mta).*"
+    r"|x-(?:envelope|google|microsoft|forefront).*|resend-.*"
+)
 _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",

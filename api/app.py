@@ -30,7 +30,7 @@ from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.redis_health import RedisHealth
 from api.rendering.pool import Pool
-from api.requests import Access, Lifespan, RequestId
+from api.requests import Access, Lifespan, NoStore, RequestId
 from api.scraping import Metrics
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
@@ -62,6 +62,7 @@ def create_app() -> Application:
             Measuring(),
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            NoStore(),
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),
