@@ -34,6 +34,10 @@ MOMENT = 0.1  # seconds; what was used so lately is believed to live
 # The number of the last migration that this version knows.
 KNOWN = max(path.name[:4] for path in (Path(__file__).parent / "migrations").glob("[0-9]*.py"))
 
+# Sent before a statement that asks for the first rows in the order of an index, in the same message and so in the same
+# transaction. With old statistics PostgreSQL believes that there are few rows, and would read and sort all of them.
+IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL jit = off; "
+
 database = PostgresqlDatabase(None, autoconnect=False)
 
 
@@ -82,9 +86,10 @@ def bind(settings: Settings) -> None:
     options = {
         "statement_timeout": int(settings.db_statement_timeout * 1000),
         "timezone": "UTC",
-        # A plan is made once for all values, and maybe while the table is empty: never one that reads all of it.
+        # A plan that was prepared is made once for all values.
         "plan_cache_mode": "force_generic_plan",
-        "enable_seqscan": "off",
+        # Statements take milliseconds; to compile one takes a second, and PostgreSQL does so at each execution.
+        "jit": "off",
         # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
         "constraint_exclusion": "off",
     }

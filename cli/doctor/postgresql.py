@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from cli.doctor import work
+from cli.doctor import planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
 from db import database, diagnosis, migrations
@@ -44,6 +44,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             yield from _room(chosen)
             yield from _schema()
             if not (lacking := list(_rights())):
+                yield from planning.findings()
                 yield from work.findings(chosen)
             yield from lacking
     except database.Unavailable as error:
