@@ -10,7 +10,7 @@ import lifeline
 import logs
 import settings
 import tracing
-from db import database, migrations
+from db import database, fitness, migrations
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -44,10 +44,10 @@ def on_starting(_server: Any) -> None:
         log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")
     try:
         database.bind(_current)
-        migrations.check()
+        migrations.check_start()
         # Or every worker would inherit it.
         database.database.close()
-    except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+    except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
         settings.cannot_start(error)
 
 

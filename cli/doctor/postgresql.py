@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cli.doctor import work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
-from db import database, diagnosis, migrations
+from db import database, diagnosis, fitness, migrations
 from settings import Settings, SettingsError
 
 CHECK = "database"
@@ -136,7 +136,7 @@ def _rights() -> Iterator[Finding]:
 def _schema() -> Iterator[Finding]:
     try:
         migrations.check()
-    except migrations.WrongSchema as error:
+    except fitness.Unfit as error:
         yield problem("schema", *_parted(str(error)))
     else:
         yield ok("schema", "the database is at this version")
