@@ -135,6 +135,8 @@ def _pair(pair: str) -> tuple[str, str]:
     name, equals, value = pair.partition("=")
     if not equals:
         raise Malformed(f"DATABASE_URL has an option without a value, {_shown(name)}: write NAME=VALUE")
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", pair):
+        raise Malformed(f"DATABASE_URL is malformed in the option {_shown(unquote(name))}: a % is written %25")
     return unquote(name), unquote(value)
 
 

@@ -181,6 +181,12 @@ def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     return cursor.fetchall() if cursor.description else []
 
 
+def qualified(name: str) -> str:
+    """The name with our schema before it: for statements outside of every transaction, which a pooler runs anywhere."""
+    [(schema,)] = rows("SELECT quote_ident(current_schema())")
+    return f"{schema}.{name}"
+
+
 def _hung_up(conn: Any) -> bool:
     """Whether the server has closed an idle connection: it has something to say though nobody asked."""
     poll = select.poll()

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 
 from db import blocks
 from db.blocks import TABLES, Block
-from db.database import Contended, database, hurrying, lasting, rows
+from db.database import Contended, database, hurrying, lasting, qualified, rows
 from db.exclusive import exclusive
 from db.models import FINAL
 from db.policy import Bounds, Policy, Step
@@ -169,7 +169,7 @@ def _index(block: Block) -> None:
     if valid:
         return
     rows(f"DROP INDEX IF EXISTS {name}")
-    rows(f"CREATE INDEX CONCURRENTLY {name} ON {_part(block)} USING brin (finished_at)")
+    rows(f"CREATE INDEX CONCURRENTLY {name} ON {qualified(_part(block))} USING brin (finished_at)")
 
 
 def _holds(block: Block, policy: Policy, seconds: float) -> bool:

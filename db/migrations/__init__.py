@@ -121,8 +121,11 @@ def check() -> None:
 def _migrating() -> Iterator[Runner]:
     with patiently(), connection():
         fitness.check()
-        with alone():
-            yield _runner()
+        try:
+            with alone():
+                yield _runner()
+        except (ProgrammingError, NotSupportedError) as error:
+            raise fitness.refused(error, "the database was not migrated") from None
 
 
 def _missing(runner: Runner) -> list[Migration]:
