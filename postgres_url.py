@@ -14,6 +14,7 @@ EXAMPLE = "give postgresql://user:pass@host:5432/name"
 # SQLAlchemy names its driver after a plus sign.
 _SCHEME = re.compile(r"(?:postgresql|postgres)(?:\+[a-z0-9_]+)?")
 
+CONFORMING = "standard_conforming_strings"
 # This system reads and writes values as these settings have them, so nobody else may choose them.
 FIXED = {
     "client_encoding": "UTF8",
@@ -21,7 +22,8 @@ FIXED = {
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "bytea_output": "hex",
-    "standard_conforming_strings": "on",
+    # The driver learns it with the connection, and quotes by it ever after.
+    CONFORMING: "on",
     "extra_float_digits": "1",
     "array_nulls": "on",
     "default_transaction_isolation": "read committed",

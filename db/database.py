@@ -77,7 +77,8 @@ def bind(settings: Settings) -> None:
     connecting = target.connect_timeout or settings.db_connect_timeout
     connecting = min(connecting, settings.db_connect_timeout)
     set_wait_callback(_Patience(connecting, settings.db_statement_timeout + settings.db_lateness))
-    fixed = {name: value for name, value in postgres_url.FIXED.items() if name != "client_encoding"}
+    at_once = ("client_encoding", postgres_url.CONFORMING)  # they are for the driver too: it is told as it connects
+    fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
     timeout = {"statement_timeout": f"{round(settings.db_statement_timeout * 1000)}ms"}
     # Tells `notify migrate --after` who would not survive it.
     name = f"{APPLICATION} {KNOWN}"

@@ -16,6 +16,7 @@ import psycopg2
 import psycopg2.extensions
 from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[attr-defined]
 
+from postgres_url import CONFORMING
 from settings import SettingsError
 
 # What every version calls its connections: with the number of the last migration it knows.
@@ -26,6 +27,8 @@ TUNED = {
     # A plan is made once for all values, and maybe while the table is empty: never one that reads all of it.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    # Statements take milliseconds; to compile one takes a second.
+    "jit": "off",
     # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
     "constraint_exclusion": "off",
     # Waits for locks are bounded where they must be (`hurrying`), and elsewhere by the time for a statement.
@@ -76,7 +79,11 @@ class Database(_Postgresql):  # type: ignore[misc]
         return bool(self.connection().pooled)
 
     def _connect(self) -> Connection:
-        conn = psycopg2.connect(connection_factory=Connection, **self.connect_params)
+        conn = self._opened(self.connect_params)
+        if conn.get_parameter_status(CONFORMING) != "on":
+            conn.close()
+            options = f"{self.connect_params.get('options', '')} -c{CONFORMING}=on"
+            conn = self._opened({**self.connect_params, "options": options})
         try:
             conn.autocommit = True
             self._set_up(conn)
@@ -92,6 +99,10 @@ class Database(_Postgresql):  # type: ignore[misc]
             raise
         return conn
 
+    def _opened(self, parameters: Mapping[str, Any]) -> Connection:
+        conn: Connection = psycopg2.connect(connection_factory=Connection, **parameters)
+        return conn
+
     def _set_up(self, conn: Connection) -> None:
         """Set everything in one round trip: for the session, or where a pooler is, for this transaction alone."""
         pooled = "true" if self._pooled else f"(pg_backend_pid() <> {conn.info.backend_pid})"
@@ -105,7 +116,9 @@ class Database(_Postgresql):  # type: ignore[misc]
         ours, theirs = self._name
         with conn.cursor() as cursor:
             cursor.execute(
-                f"SELECT {', '.join(chosen)}; SELECT {pooled}, current_setting('search_path'),"
+                # The time that the role gives a statement may be too short for what follows.
+                f"SELECT set_config('statement_timeout', '0', {pooled});"
+                f" SELECT {', '.join(chosen)}; SELECT {pooled}, current_setting('search_path'),"
                 f" set_config('application_name', %s || coalesce(' in ' || nullif({SCHEMA},"
                 f" to_regnamespace('public')::oid::int), '') || %s, {pooled})",
                 [*(word for pair in self._settings.items() for word in pair), ours, theirs and f" ({theirs})"],

@@ -34,7 +34,7 @@ ROLE_SETTINGS = {
     "default_transaction_isolation": "'serializable'",
     "default_transaction_deferrable": "on",
     "lock_timeout": "1",
-    "statement_timeout": "1",
+    "statement_timeout": "50",
     "idle_session_timeout": "100",
     "idle_in_transaction_session_timeout": "5000",
 }
