@@ -119,8 +119,9 @@ def check() -> None:
 
 @contextmanager
 def _migrating() -> Iterator[Runner]:
-    with patiently(), connection():
+    with connection():
         fitness.check()
+    with patiently(), connection():
         try:
             with alone():
                 yield _runner()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,13 @@ from tests.system import System
 
 MODES = ("session", "transaction")
 MANY = 60
+# What others leave in sessions: pg_dump the first.
+LEFT = (
+    "'search_path', ''",
+    "'statement_timeout', '20'",
+    "'default_transaction_isolation', 'serializable'",
+    "'bytea_output', 'escape'",
+)
 
 
 @contextmanager
@@ -53,6 +60,13 @@ def through(request: pytest.FixtureRequest, stock_database_url: str, tmp_path: P
 def transactions(stock_database_url: str, tmp_path: Path) -> Iterator[str]:
     """DATABASE_URL of a migrated database, behind a PgBouncer that gives each transaction the next of its sessions."""
     with pooler.pooled(stock_database_url, tmp_path, "transaction", 4, server_round_robin=1) as url:
+        # Each has one of the sessions at the same time, which are then there to be given to others.
+        others = [psycopg2.connect(url) for _ in range(3)]
+        for other in others:
+            other.cursor().execute("SELECT 1")
+        for other in others:
+            other.rollback()
+            other.close()
         yield url
 
 
@@ -117,11 +131,10 @@ def test_few_sessions_and_what_others_leave_in_them_do_no_harm(
             other.autocommit = True
             with other.cursor() as cursor:
                 while not stop.is_set():
-                    # pg_dump leaves the first, people the rest.
-                    cursor.execute("SELECT set_config('search_path', '', false)")
-                    cursor.execute("SET statement_timeout = 1")
-                    cursor.execute("SET default_transaction_isolation = 'serializable'")
-                    cursor.execute("SET bytea_output = 'escape'")
+                    # Its own time may be over as well.
+                    with suppress(psycopg2.errors.QueryCanceled):
+                        for setting in LEFT:
+                            cursor.execute(f"SELECT set_config({setting}, false)")
                     stop.wait(0.02)
 
     spoiler = threading.Thread(target=spoil)
