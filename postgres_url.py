@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from psycopg2 import ProgrammingError
-from psycopg2.extensions import parse_dsn
-
 EXAMPLE = "give postgresql://user:pass@host:5432/name"
 # SQLAlchemy names its driver after a plus sign.
 _SCHEME = re.compile(r"(?:postgresql|postgres)(?:\+[a-z0-9_]+)?")
@@ -186,11 +183,7 @@ def _boolean(name: str, value: str) -> bool:
 def _is_libpqs(name: str) -> bool:
     if not re.fullmatch(r"[a-z_]+", name):
         return False
-    try:
-        parse_dsn(f"{name}=''")
-    except ProgrammingError:
-        return False
-    return True
+    return _libpq(f"{name}=''")[0] is not None
 
 
 def _options(source: str, text: str) -> tuple[dict[str, str], str]:
@@ -229,16 +222,26 @@ def _refuse_fixed(source: str, session: dict[str, str]) -> None:
 
 
 def _parameters(url: str) -> dict[str, str]:
+    found, said = _libpq(url)
+    if found is not None:
+        return {name: str(value) for name, value in found.items()}
+    # What libpq says quotes the URL, password and all.
+    if "percent-encoded" in said or "%00" in said:
+        raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE} (in a password, % is written %25 and @ is %40)")
+    if "IPv6" in said:
+        raise Malformed("DATABASE_URL has an IPv6 address that does not end: give [::1]:5432")
+    raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE}")
+
+
+def _libpq(dsn: str) -> tuple[dict[str, object] | None, str]:
+    """What libpq makes of it, or None and what it says is wrong."""
+    # Not at the top: most commands speak to the API alone, and start without the driver.
+    import psycopg2.extensions  # noqa: PLC0415
+
     try:
-        return {name: str(value) for name, value in parse_dsn(url).items()}
-    except ProgrammingError as error:  # Its message quotes the URL, password and all.
-        if "percent-encoded" in str(error) or "%00" in str(error):
-            raise Malformed(
-                f"DATABASE_URL is malformed: {EXAMPLE} (in a password, % is written %25 and @ is %40)"
-            ) from None
-        if "IPv6" in str(error):
-            raise Malformed("DATABASE_URL has an IPv6 address that does not end: give [::1]:5432") from None
-        raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE}") from None
+        return psycopg2.extensions.parse_dsn(dsn), ""
+    except psycopg2.ProgrammingError as error:
+        return None, str(error)
 
 
 def _shown(text: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-import psycopg2
+from peewee import __exception_wrapper__  # type: ignore[attr-defined]
 
 from db.database import database, rows
 from db.session import SCHEMA
@@ -38,15 +38,13 @@ def _in_transaction(lock: int) -> Iterator[bool]:
     """
     conn = database.another()
     try:
-        with conn.cursor() as cursor:
-            settings = {**conn.settings, "idle_in_transaction_session_timeout": "0"}
+        with __exception_wrapper__, conn.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            for name, value in settings.items():
+            for name, value in {**conn.settings, "idle_in_transaction_session_timeout": "0"}.items():
                 cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
             cursor.execute(f"SELECT pg_try_advisory_xact_lock(%s, {SCHEMA})", (lock,))
             [(mine,)] = cursor.fetchall()
-            yield mine
-            with suppress(psycopg2.Error):
-                cursor.execute("COMMIT")
+        yield mine
     finally:
+        # Which ends the transaction, and with it the lock.
         conn.close()

@@ -97,14 +97,15 @@ def test_nothing_that_a_role_sets_changes_what_is_stored_or_read(
     smtp_server: SmtpServer,
     tmp_path: Path,
 ) -> None:
-    environ = {"pgclientencoding": "LATIN1", "pgtz": "America/New_York", "pgdatestyle": "German"}
     with role_with(stock_postgres, ROLE_SETTINGS):
         system = System(
-            *(tmp_path,),
+            tmp_path,
             database_url=stock_database_url,
             redis_url=stock_redis_url,
             smtp_url=smtp_server.url,
-            **environ,
+            pgclientencoding="LATIN1",
+            pgtz="America/New_York",
+            pgdatestyle="German",
         )
         try:
             system.start_api()
@@ -132,9 +133,14 @@ def test_what_a_mail_server_says_is_stored_whatever_the_client_encoding_is(
     smtp_server: SmtpServer,
     tmp_path: Path,
 ) -> None:
-    urls = {"database_url": stock_database_url, "redis_url": stock_redis_url, "smtp_url": smtp_server.url}
     with role_with(stock_postgres, {"client_encoding": "'SQL_ASCII'"}):
-        system = System(tmp_path, **urls, pgclientencoding="LATIN1")
+        system = System(
+            tmp_path,
+            database_url=stock_database_url,
+            redis_url=stock_redis_url,
+            smtp_url=smtp_server.url,
+            pgclientencoding="LATIN1",
+        )
         try:
             system.start_api()
             system.start_workers()

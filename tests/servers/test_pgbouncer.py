@@ -103,7 +103,7 @@ def test_nothing_is_lost_or_doubled(
     stock_postgres.run(f"ALTER ROLE {ROLE} SET timezone = 'Asia/Kolkata'")
     stock_postgres.run(f"ALTER ROLE {ROLE} SET default_transaction_isolation = 'serializable'")
     system = System(
-        *(tmp_path,),
+        tmp_path,
         database_url=through,
         redis_url=stock_redis_url,
         smtp_url=smtp_server.url,
