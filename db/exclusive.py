@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psycopg2
 from peewee import __exception_wrapper__  # type: ignore[attr-defined]
 
 from db.database import database, rows
@@ -46,5 +47,7 @@ def _in_transaction(lock: int) -> Iterator[bool]:
             [(mine,)] = cursor.fetchall()
         yield mine
     finally:
-        # Which ends the transaction, and with it the lock.
+        # A pooler ends a session that was left in a transaction.
+        with suppress(psycopg2.Error):
+            conn.cursor().execute("COMMIT")
         conn.close()
