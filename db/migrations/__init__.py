@@ -69,7 +69,8 @@ def finish(limits: Limits = LIMITS) -> list[str]:
     """
     with _migrating() as runner:
         missing = _missing(runner)
-        if afters := [m.name for m in missing if is_after(m.name)]:
+        afters = [m.name for m in missing if is_after(m.name)]
+        if afters and runner.applied():
             _refuse_older(afters)
         return _apply(runner, missing, limits)
 

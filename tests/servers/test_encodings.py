@@ -51,6 +51,10 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
             assert ran.code == 4
             assert f"has the encoding {encoding}" in ran.said
             assert "ENCODING 'UTF8' TEMPLATE template0" in ran.said
+        ran = notify(url, "up", DATA_DIR=str(tmp_path / "data"))
+        assert ran.code != 0
+        assert f"has the encoding {encoding}" in ran.said
+        assert "Traceback" not in ran.said
         for ran in starts(tmp_path, url, stock_redis_url).values():
             assert ran.said.count("cannot start: ") == 1
             assert f"has the encoding {encoding}" in ran.said

@@ -253,6 +253,22 @@ def test_what_older_programs_need_is_not_taken_away_unseen(
         migrations.finish()
 
 
+def test_a_new_database_behind_a_pooler_gets_everything_at_once(
+    stock_postgres: StockPostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for path in migrations.DIRECTORY.glob("[0-9]*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    step = 'from db.migrations.steps import Statement\nSTEPS = (Statement("SELECT 1"),)\n'
+    (tmp_path / "9001_old_after.py").write_text(f'"""Test."""\n{step}')
+    monkeypatch.setattr(migrations, "DIRECTORY", tmp_path)
+    with (
+        stock_postgres.empty() as url,
+        pooler.pooled(url, tmp_path, "transaction") as through,
+        bound(through),
+    ):
+        assert migrations.finish()[-1] == "9001_old_after"
+
+
 def test_pooled_statements_are_found_out_at_the_start(
     stock_database_url: str, stock_redis_url: str, tmp_path: Path
 ) -> None:
