@@ -197,4 +197,7 @@ def _hung_up(conn: Any) -> bool:
 
 def _first_line(error: Exception) -> str:
     # The lines after the first may quote the row.
-    return (str(error).strip().splitlines() or ["connection lost"])[0]
+    lines = str(error).strip().splitlines() or ["connection lost"]
+    # Of several addresses (localhost has two), one that let us speak says more than one where nobody was.
+    refusals = (line for line in lines if line.startswith("connection to server") and "FATAL:" in line)
+    return next(refusals, lines[0])

@@ -69,6 +69,11 @@ class Database(_Postgresql):  # type: ignore[misc]
         """
         self._name, self._settings, self._pooled = name, dict(settings), pooled
 
+    @property
+    def schema_chosen(self) -> bool:
+        """Whether DATABASE_URL says which schema our tables are in."""
+        return "search_path" in self._settings
+
     def another(self) -> Connection:
         """A new connection, set up as all are; the caller closes it."""
         with __exception_wrapper__:

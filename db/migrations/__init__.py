@@ -192,6 +192,19 @@ def _described(migration: Migration) -> Pending:
     return Pending(migration.name, phase, about, len(parts) or 1, len(already))
 
 
+def _refuse_hidden() -> None:
+    """An installation further along the search_path: what is made now would not be part of it."""
+    [(theirs, ours)] = rows(
+        "SELECT (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('schema_migration')),"
+        " quote_ident(current_schema())"
+    )
+    if theirs is not None and theirs != ours:
+        raise WrongSchema(
+            f"the schema {theirs} has the tables, but {ours} comes first in the search_path: write ?schema={theirs} "
+            f"in DATABASE_URL to go on with them, or ?schema={ours} to begin anew"
+        )
+
+
 def _runner() -> Runner:
     """Runner whose table can be read, and lists no migrations but ours."""
     runner = Runner(database, str(DIRECTORY))
@@ -199,6 +212,8 @@ def _runner() -> Runner:
         applied = runner.applied()
     except ProgrammingError as error:
         raise fitness.refused(error, "the table schema_migration cannot be read") from None
+    if not applied and not database.schema_chosen:
+        _refuse_hidden()
     newest = max(known.idx for known in runner.migrations())
     ours = {known.name for known in runner.migrations()}
     foreign = [

@@ -101,6 +101,11 @@ def test_a_way_in_that_is_none_is_said_with_what_to_do(server: StockPostgres, wo
     )
 
 
+def test_of_several_hosts_the_one_that_answered_says_why(server: StockPostgres) -> None:
+    url = server.url_of("postgres", password="wrong").replace("@127.0.0.1", "@127.0.0.1:9,127.0.0.1")
+    refused(notify(url, "migrate"), 3, "password authentication failed", "put user and password in DATABASE_URL right")
+
+
 def test_a_server_that_takes_no_writes_is_said(server: StockPostgres, url: str) -> None:
     server.run(f"ALTER DATABASE {name_of(url)} SET default_transaction_read_only = on")
     refused(notify(url, "migrate"), 4, "the server takes no writes: end default_transaction_read_only")
@@ -131,6 +136,15 @@ def test_a_server_that_is_too_old_is_said(url: str, monkeypatch: pytest.MonkeyPa
                 migrations.migrate()
         finally:
             database.database.close()
+
+
+def test_an_installation_that_another_schema_hides_is_not_begun_anew(server: StockPostgres, url: str) -> None:
+    assert notify(url, "migrate").code == 0
+    # Of the name of the role, so it comes first in the search_path that PostgreSQL has by default.
+    server.run(f"CREATE SCHEMA {ROLE} AUTHORIZATION {ROLE}", database=name_of(url))
+    refused(notify(url, "migrate"), 4, "the schema public has the tables", "write ?schema=public in DATABASE_URL")
+    assert notify(f"{url}?schema=public", "migrate").said == "nothing to apply\n"
+    assert "applied: 0001" in notify(f"{url}?schema={ROLE}", "migrate").said
 
 
 UNFIT = {
