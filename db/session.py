@@ -68,6 +68,7 @@ class Database(_Postgresql):  # type: ignore[misc]
         `pooled`: a pooler is between, even if none shows.
         """
         self._name, self._settings, self._pooled = name, dict(settings), pooled
+        self.connect_params: dict[str, Any] = {}  # or `init` would add to those of another DATABASE_URL
 
     @property
     def schema_chosen(self) -> bool:
