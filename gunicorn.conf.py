@@ -16,7 +16,7 @@ from typing import Any
 # All our code. gunicorn reads this file again at SIGHUP, and its workers inherit what the master has imported:
 # unless the master forgets that, new workers run a mix of old and new modules.
 OURS = {"actors", "api", "cells", "db", "lifeline", "logs", "mailboxes", "metrics", "redaction", "scrape"}
-OURS |= {"redis_address", "settings", "telemetry", "tracing"}
+OURS |= {"postgres_url", "redis_address", "settings", "telemetry", "tracing"}
 for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
@@ -26,7 +26,7 @@ import lifeline
 import logs
 import settings
 import tracing
-from db import database, migrations
+from db import database, fitness, migrations
 
 # A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
@@ -94,10 +94,10 @@ def post_worker_init(worker: Any) -> None:
 def _check_database() -> None:
     try:
         database.bind(_current)
-        migrations.check()
+        migrations.check_start()
         # Or every worker would inherit it.
         database.database.close()
-    except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+    except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
         settings.cannot_start(error)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
+import postgres_url
 import redis_address
 
 GMAIL = "smtp.gmail.com"
@@ -377,7 +378,6 @@ _HINTS = {
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
 }
 _SCHEMES = {
-    "database_url": ("postgresql", "postgres"),
     "redis_url": (*redis_address.SCHEMES, f"redis{SENTINEL}", f"rediss{SENTINEL}"),
 }
 
@@ -451,6 +451,14 @@ def _check_scheme(settings: Settings, name: str) -> None:
     url, schemes = getattr(settings, name), _SCHEMES[name]
     if url and url.partition("://")[0] not in schemes:
         raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
+
+
+def _check_postgres(settings: Settings) -> None:
+    if settings.database_url:
+        try:
+            postgres_url.parse(settings.database_url, {})
+        except postgres_url.Malformed as error:
+            raise SettingsError(str(error)) from None
 
 
 def _check_slowest(settings: Settings) -> None:
@@ -660,7 +668,7 @@ def _is_loopback(host: str) -> bool:
 # Each raises a SettingsError of its own, so that all that is wrong can be said at once.
 _CHECKS: tuple[Callable[[Settings], object], ...] = (
     _check_slowest,
-    lambda s: _check_scheme(s, "database_url"),
+    _check_postgres,
     _check_redis,
     _check_namespace,
     _check_public,

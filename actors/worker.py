@@ -29,7 +29,7 @@ from actors.ledger import Ledger
 from actors.outcomes import REASONS
 from actors.retention import Retention
 from actors.upkeep import Upkeep
-from db import database, migrations
+from db import database, fitness, migrations
 from db.models import CALLBACK
 
 log = logs.get("worker")
@@ -52,12 +52,12 @@ class WorkerProcess(Middleware):
         try:
             tracing.start(current, "worker")
             database.bind(current)
-            migrations.check()
+            migrations.check_start()
             # Before the first consumer: what goes into another namespace later would not be fetched.
             broker.namespace = namespace.stored(current)
             database.database.close()
             self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
-        except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+        except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
             settings.cannot_start(error)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:

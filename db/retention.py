@@ -9,15 +9,15 @@ Call within `connection()`, outside of a transaction.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 
 from db import blocks
 from db.blocks import TABLES, Block
-from db.database import Contended, database, hurrying, lasting, rows
+from db.database import Contended, database, hurrying, lasting, qualified, rows
+from db.exclusive import exclusive
 from db.models import FINAL
 from db.policy import Bounds, Policy, Step
 
-# Any constant will do, as long as no other advisory lock of one number has it.
+# Any constant will do, as long as no other advisory lock of a schema has it.
 LOCK = 7_021_970
 LEASE = 60.0  # seconds: then another worker takes over, if the one that took the turn has died
 
@@ -50,7 +50,7 @@ def sweep_due(every: float) -> bool:
 
 def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
     """Begin a block where it is time to, and drop those that are past their time; nothing while another is at it."""
-    with _alone() as alone:
+    with exclusive(LOCK) as alone:
         if not alone:
             return
         yield from _grown(bounds)
@@ -130,17 +130,6 @@ def _delete(after: int, last: int, most: int, policy: Policy) -> int:
     return len(deleted)
 
 
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether nobody else looks after blocks, who is kept from it until the end."""
-    [(alone,)] = rows("SELECT pg_try_advisory_lock(%s)", LOCK)
-    try:
-        yield alone
-    finally:
-        if alone:
-            rows("SELECT pg_advisory_unlock(%s)", LOCK)
-
-
 def _grown(bounds: Bounds) -> Iterator[Step]:
     try:
         begun = blocks.grow(bounds.size, bounds.lock_timeout, bounds.patience)
@@ -184,7 +173,7 @@ def _index(block: Block) -> None:
     if valid:
         return
     rows(f"DROP INDEX IF EXISTS {name}")
-    rows(f"CREATE INDEX CONCURRENTLY {name} ON {_part(block)} USING brin (finished_at)")
+    rows(f"CREATE INDEX CONCURRENTLY {name} ON {qualified(_part(block))} USING brin (finished_at)")
 
 
 def _holds(block: Block, policy: Policy, seconds: float) -> bool:

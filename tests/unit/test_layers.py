@@ -23,6 +23,7 @@ def imported(path: Path) -> set[str]:
 
 LOWEST = (
     "settings",
+    "postgres_url",
     "redis_address",
     "lifeline",
     "logs",
