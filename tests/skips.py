@@ -9,7 +9,7 @@ import pytest
 
 # By the reason: why CI may skip for it. What an installation would mend does not belong here.
 FORESEEN: Mapping[str, str] = {
-    "only root has a choice": "there is nothing to choose for an ordinary user; another run, as root, has the test",
+    "only root ": "an ordinary user can neither choose a user nor run Postfix; a run as root has these tests",
     "kubectl is not installed": "Debian's (1.20) knows no kustomize components; the manifests are checked without it",
     "git has no older code": "a copy of the project without its history has no previous version to run",
 }
