@@ -113,7 +113,7 @@ class StockPostfix:
         """The mails that it has delivered to this recipient."""
         boxes = (self.directory / "boxes").glob("inbox/new/*")
         found = [email.message_from_bytes(path.read_bytes(), policy=default) for path in boxes]
-        return [mail for mail in found if mail["X-Original-To"] == recipient]  # type: ignore[misc]
+        return [mail for mail in found if mail["X-Original-To"] == recipient]
 
     def _answers(self) -> bool:
         try:
