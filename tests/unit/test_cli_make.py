@@ -14,9 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CALLER = {"DATABASE_URL": "postgresql://theirs", "AUTH": "off", "NOTIFY_KEY": "theirs", "GIT_DIR": "/theirs"}
 STEERING = {"PYTHONOPTIMIZE": "2", "PYTHONPATH": "/theirs", "PYTHONWARNINGS": "error", "PYTEST_ADDOPTS": "--theirs"}
-# Stands for a program of the environment: tells how it was called, in a file of its own.
-STUB = """#!{python}
-import json, os, sys
+# Stands for a program of the environment: tells how it was called, in a file of its own. By a shell, because
+# the path of a Python may have a space, which no first line with #! can.
+STUB = """#!/bin/sh
+exec "{python}" "{program}" "$@"
+"""
+PROGRAM = """import json, os, sys
 told = {{"words": sys.argv[1:], "environ": dict(os.environ), "parent": os.getppid(), "directory": os.getcwd()}}
 open({told!r}, "w").write(json.dumps(told))
 """
@@ -37,7 +40,8 @@ def project(tmp_path: Path) -> Path:
         (root / ".venv" / stamp).touch()
     for name in ("notify", "pytest"):
         stub = root / ".venv" / "bin" / name
-        stub.write_text(STUB.format(python=sys.executable, told=str(root / f"{name}.json")))
+        stub.write_text(STUB.format(python=sys.executable, program=root / f"{name}.py"))
+        (root / f"{name}.py").write_text(PROGRAM.format(told=str(root / f"{name}.json")))
         stub.chmod(0o755)
     return root
 
