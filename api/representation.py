@@ -13,7 +13,7 @@ from api.answers import shown
 from db.records import Accepted, Draft
 
 KIND = "notification"
-_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace")
+_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace", "key_id")
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,18 @@ SHARE = 0.05
 
 
 class Backlogs(NamedTuple):
-    """`pending`: those who had something waiting. `counted_at`: in the database's seconds since 1970, 0 for never."""
+    """`pending`: by `backlog_of`, those who had something waiting.
+
+    `counted_at`: in the database's seconds since 1970, 0 for never.
+    """
 
     counted_at: float
     pending: dict[int, int]
+
+
+def backlog_of(client_id: int, *, sandbox: bool) -> int:
+    """Return the number under which the notifications of a client are counted: tests apart from what goes out."""
+    return -client_id if sandbox else client_id
 
 
 def take_turn() -> bool:
@@ -82,11 +90,12 @@ WITH RECURSIVE waiting AS (
     SELECT id, coalesce(pending_limit, nullif(%s, 0)) AS most FROM clients
     WHERE id IN (SELECT client_id FROM waiting WHERE lane = ANY(%s))
 ), counted AS MATERIALIZED (
-    SELECT id, (SELECT count(*) FROM (
+    SELECT CASE WHEN kind.sandbox THEN -id ELSE id END AS id, (SELECT count(*) FROM (
         SELECT FROM notifications AS n
-        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id LIMIT limited.most::bigint + 1
+        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND n.sandbox = kind.sandbox
+        LIMIT limited.most::bigint + 1
     ) AS n) AS pending
-    FROM limited WHERE most IS NOT NULL
+    FROM limited CROSS JOIN (VALUES (false), (true)) AS kind (sandbox) WHERE most IS NOT NULL
 ), gone AS (
     DELETE FROM backlogs WHERE client_id NOT IN (SELECT id FROM counted WHERE pending > 0)
 )

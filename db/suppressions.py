@@ -111,17 +111,19 @@ def _counted(client_id: int, most: int) -> bool:
 def unsubscribe(notification: int) -> bool:
     """Put the recipient of a notification on its client's list; False where there is no such notification.
 
-    Who is on the list for ever stays as they are: a second click changes nothing.
+    Who is on the list for ever stays as they are: a second click changes nothing. A notification of the sandbox
+    went to nobody, so its link puts nobody on the list that live mail is checked against.
     """
     return bool(
         rows(
             f"""
             WITH asked AS (
-                SELECT client_id, {recipient("n")} AS address, id FROM notifications AS n
+                SELECT client_id, {recipient("n")} AS address, id, sandbox FROM notifications AS n
                 WHERE id = %s AND erased_at IS NULL
             ), added AS (
                 INSERT INTO suppressions AS s (client_id, address, reason, source)
                 SELECT client_id, address, 'unsubscribed', 'one click, notification ' || id FROM asked
+                WHERE NOT sandbox
                 ON CONFLICT (client_id, address) DO UPDATE
                 SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
                 WHERE s.expires_at IS NOT NULL
