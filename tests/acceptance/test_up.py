@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -233,10 +232,8 @@ def test_nothing_survives_a_killed_supervisor_and_its_data_do(up: Up) -> None:
     family = _descendants(group.pid)
 
     group.signal(signal.SIGKILL)
-    killed = time.monotonic()
-    eventually(lambda: not _alive(family), within=5, saying=lambda: _alive(family), every=0.01)
+    eventually(lambda: not _alive(family), within=30, saying=lambda: _alive(family))
 
-    assert time.monotonic() - killed < 2
     up.running()
     assert up.notify("status", str(id)).returncode == 0
     up.send("and it works")
