@@ -54,7 +54,7 @@ def count(limit: int, interval: float, patience: float) -> None:
         rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(patience * 1000))}ms")
         # However old the statistics are, a look through the whole table is never the way, nor one at all that waits.
         rows("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off")
-        counted = rows(_COUNT, limit, list(PRIORITIES), list(PRIORITIES))
+        counted = rows(_COUNT, limit, *[list(PRIORITIES)] * 3)
         rows("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT")
         rows(_RECORD, [client for client, _ in counted], [pending for _, pending in counted])
         rows(
@@ -91,12 +91,17 @@ WITH RECURSIVE waiting AS (
     WHERE id IN (SELECT client_id FROM waiting WHERE lane = ANY(%s))
 )
 SELECT id, pending FROM (
-    SELECT CASE WHEN kind.sandbox THEN -id ELSE id END AS id, (SELECT count(*) FROM (
+    SELECT id, (SELECT count(*) FROM (
         SELECT FROM notifications AS n
-        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND n.sandbox = kind.sandbox
+        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND NOT n.sandbox
         LIMIT limited.most::bigint + 1
-    ) AS n) AS pending
-    FROM limited CROSS JOIN (VALUES (false), (true)) AS kind (sandbox) WHERE most IS NOT NULL
+    ) AS n) AS pending FROM limited WHERE most IS NOT NULL
+    UNION ALL
+    SELECT -id, (SELECT count(*) FROM (
+        SELECT FROM notifications AS n
+        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND n.sandbox
+        LIMIT limited.most::bigint + 1
+    ) AS n) FROM limited WHERE most IS NOT NULL
 ) AS counted
 WHERE pending > 0
 """

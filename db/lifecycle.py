@@ -56,7 +56,8 @@ _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
 # Whether there is room for one more event of the notification `id`.
-_NOTABLE = f"NOT EXISTS (SELECT FROM events WHERE notification_id = {{id}} OFFSET {MOST_ACTS - 1})"
+# By its index, whose order it asks for, however few events there are.
+_NOTABLE = f"NOT EXISTS (SELECT FROM events WHERE notification_id = {{id}} ORDER BY at, id OFFSET {MOST_ACTS - 1})"
 
 _ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
             {_UNCLAIMED}, next_attempt_at = now()"""
