@@ -93,6 +93,7 @@ class Claimed(NamedTuple):
     callback_id: int | None = None
     trace: str | None = None
     lane: str = "normal"
+    client_id: int = 1
     late: float = 0.0
 
 
