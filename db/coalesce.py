@@ -60,7 +60,7 @@ class Coalescer(Generic[Item, Answer]):
     The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         name: str,
         run: Callable[[Sequence[Item]], Sequence[Answer]],
