@@ -10,7 +10,6 @@ from uuid import UUID
 
 from db.database import rows
 
-
 # Each worker tells in its heartbeats the WORKER_TIMEOUT and the STUCK_AFTER that it keeps to, and whoever judges it
 # goes by those: workers may have different settings. Those of older versions tell nothing: the observer's hold.
 _TIMEOUT = "coalesce(w.timeout, %s) * interval '1 second'"

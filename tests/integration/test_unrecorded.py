@@ -223,7 +223,7 @@ def test_for_hold_nothing_goes_out_before_the_doubt_is_recorded(make: Make, smtp
     process = make(record_retry_max=0.1)
     with delivered(process, [id]):
         with refusing("insufficient_privilege", "new.in_doubt_since IS NOT NULL", "notifications"):
-            eventually(lambda: process._ledger._undoubted.items())
+            eventually(process._ledger._undoubted.items)
             assert smtp_server.mails == []
         eventually(lambda: status(id) == "sent")
     assert copies(smtp_server) == {1}
