@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cli.doctor import work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
-from db import database, diagnosis, migrations
+from db import database, diagnosis, migrations, pulse
 from settings import Settings, SettingsError
 
 CHECK = "database"
@@ -45,6 +45,8 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             yield from _schema()
             if not (lacking := list(_rights())):
                 yield from work.findings(chosen)
+            elif "workers" not in diagnosis.forbidden():
+                yield from work.unrecorded(pulse.workers(chosen.worker_timeout))
             yield from lacking
     except database.Unavailable as error:
         yield problem(CHECK, f"cannot be used: {error}", "start it, or put DATABASE_URL right")

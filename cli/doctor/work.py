@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.moments import span
 from db import callbacks, diagnosis, drain, pauses
-from db.pulse import Pulse, pulse
+from db.pulse import Pulse, Worker, pulse
 from db.workers import CAUGHT
 from settings import Settings
 
@@ -20,7 +20,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     """Of a database whose schema is this version's."""
     now = pulse(chosen.worker_timeout, chosen.provider)
     yield _workers(now)
-    yield from _unrecorded(now)
+    yield from unrecorded(now.workers)
     yield from _differing(now)
     yield _waiting(now)
     yield from _breakers(now)
@@ -58,9 +58,9 @@ def _waiting(now: Pulse) -> Finding:
     return grade("backlog", f"in the lane {lane} the oldest that is due has waited for {span(oldest)}", fix)
 
 
-def _unrecorded(now: Pulse) -> Iterator[Finding]:
+def unrecorded(workers: Iterable[Worker]) -> Iterator[Finding]:
     """Outcomes that live workers keep because the database refuses to record them."""
-    keeping = [worker for worker in now.workers if worker.alive and worker.unrecorded]
+    keeping = [worker for worker in workers if worker.alive and worker.unrecorded]
     if not keeping:
         return
     count = sum(worker.unrecorded for worker in keeping)

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +21,7 @@ from tests.system import System
 
 MANY, THREADS, AHEAD = 40, 4, 2
 STUCK_AFTER = 12  # seconds; what a worker holds for longer others rescue
-SHORT = {
+SHORT: dict[str, Any] = {
     **{"stuck_after": STUCK_AFTER, "list_budget": 10, "callback_timeout": 1, "record_retry_max": 2},
     **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
 }
