@@ -7,7 +7,7 @@ import pytest
 from tests import keys
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
-from tests.client import NOTIFICATIONS, Client
+from tests.client import NOTIFICATIONS, Client, Response
 from tests.eventually import eventually
 from tests.smtp import Action, Drop, Reply
 
@@ -26,9 +26,8 @@ def world(new_world: NewWorld) -> World:
 
 def client(world: World, name: str) -> Client:
     """A new client of the API, with a key of its own."""
-    [(number,)] = world.system.ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING id", name)
     caller = Client(world.system.port)
-    caller.key = str(keys.key(world.system.ledger, client=number))
+    caller.key = str(keys.key(world.system.ledger, of=keys.client(world.system.ledger, name)))
     return caller
 
 
@@ -55,5 +54,5 @@ def test_poisoned_recipients_of_one_client_do_not_stop_another(
     eventually(lambda: world.system.ledger.statuses(ids) == {"sent": 5}, within=40, saying=world.system.logs)
 
 
-def post(caller: Client, recipient: str, **fields: object) -> "object":
+def post(caller: Client, recipient: str, **fields: object) -> Response:
     return caller.post(NOTIFICATIONS, {"type": "email", "recipient": recipient, "message": "Hello", **fields})

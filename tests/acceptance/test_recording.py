@@ -51,7 +51,7 @@ def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(wor
     world.mail_server.delay = 0.02
     with refused(world, condition):
         accepted = world.post(60)
-        eventually(lambda: len(world.mail_server.mails) >= 2 * THREADS)
+        eventually(lambda: len(world.mail_server.mails) > THREADS)
         outlast(STUCK_AFTER + 3)
         assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
         kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
@@ -64,7 +64,7 @@ def test_a_worker_that_is_killed_while_it_keeps_outcomes_loses_no_notification(w
     world.system.only_workers(2)
     with refused(world, "insufficient_privilege"):
         accepted = world.post(20)
-        eventually(lambda: len(world.mail_server.mails) >= THREADS)
+        eventually(lambda: len(world.mail_server.mails) > 1)
         for group in world.system.workers:
             group.kill()
     world.system.only_workers(2)

@@ -14,7 +14,8 @@ import pytest
 import redis
 import trustme
 
-from cli.doctor import command, postgresql
+from cli import running
+from cli.doctor import postgresql
 from db import breaker, callbacks, keys, pauses, pulse, workers
 from db.database import rows
 from db.keys import Grant
@@ -318,7 +319,7 @@ def test_whether_mail_is_caught_is_for_the_workers_to_say(
     well: Doctor, monkeypatch: pytest.MonkeyPatch, redis_url: str, caught: str, level: str
 ) -> None:
     crew({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")
-    monkeypatch.setattr(command.running, "joined", lambda given: replace(given, redis_url=redis_url))
+    monkeypatch.setattr(running, "joined", lambda given: replace(given, redis_url=redis_url))
     [told] = [one for one in well.found(redis_url="", smtp_url="", mail_from="") if one["check"] == "mail"]
     assert (told["level"], "nothing is sent to anybody" in told["what"]) == (level, caught == "true")
 
@@ -329,8 +330,8 @@ def callback(endpoint: int, status: str = "failed", ago: float = 0) -> None:
     due = "now()" if status == "pending" else "NULL"
     reason = "'exhausted'" if status == "failed" else "NULL"
     rows(
-        "INSERT INTO notifications (client_id, type, recipient, subject, message, lane, callback_id, subject_id, status,"
-        " attempt_count, retry_count, last_error, failure_reason, created_at, finished_at, next_attempt_at,"
+        "INSERT INTO notifications (client_id, type, recipient, subject, message, lane, callback_id, subject_id,"
+        " status, attempt_count, retry_count, last_error, failure_reason, created_at, finished_at, next_attempt_at,"
         f" dispatch_after) VALUES (1, 'callback', '', 'notification.sent', '{{}}', 'callback', %s, 1, %s, 3, 2,"
         f" '503 down', {reason}, now() - %s * interval '1 second', {ended}, {due}, {due})",
         *(endpoint, status, ago),
