@@ -28,9 +28,14 @@ QUICK = {
     "PROBE_WAIT_MAX": "2",
     "SMTP_TIMEOUT": "10",
     "LOG_FORMAT": "json",
+    # As that of the tests' own process, which knows it without a database.
+    "REDIS_NAMESPACE": "dramatiq",
     # Tests of keys ask for them.
     "AUTH": "off",
 }
+
+
+PORT_RANGES, PORTS = 8, 2_000
 
 
 class System:
@@ -119,9 +124,13 @@ class System:
 
 
 def free_port() -> int:
-    """A port below the ephemeral range, so that no outgoing connection takes it before the server does."""
+    """A port below the ephemeral range, so that no outgoing connection takes it before the server does.
+
+    Each process of pytest-xdist has a range of its own: between this look and the server's own no other takes it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
     while True:
-        port = random.randint(15_000, 31_000)
+        port = 15_000 + worker * PORTS + random.randrange(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
