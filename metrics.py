@@ -129,6 +129,12 @@ uncertain = _counter(
 lost_races = _counter(
     "lost_races", "Attempts whose notification had been taken over by another worker meanwhile.", "lane", "channel"
 )
+record_failures = _counter(
+    "record_failures",
+    "Statements of a worker that should have recorded outcomes (stage settle, or doubt for onUncertain hold) and "
+    "failed. Their outcomes are kept and recorded later.",
+    "stage",
+)
 upkeep = _counter(
     "upkeep_notifications",
     "Notifications that upkeep or a claim moved. Action: rescued (its worker died), relayed (rung again), parked "
@@ -150,5 +156,5 @@ cpu = _counter("process_cpu_seconds", "CPU of all processes together, those that
 
 FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
     *(requests, accepted, bells, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),
-    *(lost_races, upkeep, breaker, connections, processes, memory, files, cpu),
+    *(lost_races, record_failures, upkeep, breaker, connections, processes, memory, files, cpu),
 )

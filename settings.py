@@ -284,6 +284,14 @@ class Settings:
         )
 
     @property
+    def provider(self) -> str:
+        """host:port of the mail server, as its breaker is called; empty where none is set or its URL is wrong."""
+        try:
+            return f"{self.smtp.host}:{self.smtp.port}"
+        except SettingsError:
+            return ""
+
+    @property
     def sender(self) -> str:
         """The From of every mail: MAIL_FROM, else the SMTP user where that is an address."""
         sender = self.mail_from or next((u for u in (self.email_user, self.smtp.user) if "@" in u), "")

@@ -15,6 +15,7 @@ from uuid import UUID
 import logs
 import metrics
 from actors import hub
+from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, connection, database
 from settings import Settings
@@ -22,6 +23,7 @@ from settings import Settings
 log = logs.get("breaker")
 
 ALL, ONE, NONE = 1_000_000, 1, 0
+SEVERAL = 2  # The failures of one client's mail to one domain never open it.
 
 
 class Breaker:
@@ -32,6 +34,7 @@ class Breaker:
         self._state = breaker.State(open=False)
         self._asked_at = time.monotonic()
         self._failures = 0
+        self._failing: set[About] = set()  # since the last success
 
     @property
     def open(self) -> bool:
@@ -44,6 +47,7 @@ class Breaker:
         self._asked_at = time.monotonic()
         if was_open and not self.open:  # What failed before it was found well says nothing any more.
             self._failures = 0
+            self._failing.clear()
 
     def admits(self) -> int:
         """How many notifications may be sent now: all, one as a probe, or none."""
@@ -53,19 +57,39 @@ class Breaker:
             return NONE
         return ONE if self._ask(self._take_probe) else NONE
 
-    def heard(self, *, down: bool, probe: bool, reason: str) -> None:
-        """An attempt was made; `down`: the provider itself was at fault."""
+    def heard(self, *, down: bool, probe: bool, reason: str, about: About | None = None) -> None:
+        """An attempt was made. `down`: it failed as one does where the provider is at fault.
+
+        `about`: the failure may concern only this client's mail to this domain. The breaker opens after
+        BREAKER_THRESHOLD failures in a row, of which those with the same `about` count once.
+        """
         if not down:
             self._failures = 0
-            if probe and self._ask(lambda: breaker.close(self.provider)):
-                metrics.breaker["closed"].inc()
-                log.warning("breaker.closed", provider=self.provider)
-            return
-        self._failures += 1
-        if probe:
-            self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
-        elif self._failures >= self._settings.breaker_threshold and not self.open:
-            self._trip(reason)
+            self._failing.clear()
+            if probe:
+                self._close()
+        elif about is None:
+            self._failures += 1
+            if probe:
+                self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
+            elif self._failures >= self._settings.breaker_threshold and not self.open:
+                self._trip(reason)
+        else:
+            self._heard_of_mail(about, probe=probe, reason=reason)
+
+    def _heard_of_mail(self, about: About, *, probe: bool, reason: str) -> None:
+        if probe and self._state.by_mails:  # Not further and further apart: another client's mail may be taken.
+            self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait))
+        elif probe:  # It can be reached again.
+            self._close()
+        self._failing.add(about)
+        if len(self._failing) >= max(SEVERAL, self._settings.breaker_threshold) and not self.open:
+            self._trip(reason, by_mails=True)
+
+    def _close(self) -> None:
+        if self._ask(lambda: breaker.close(self.provider)):
+            metrics.breaker["closed"].inc()
+            log.warning("breaker.closed", provider=self.provider)
 
     def unused(self) -> None:
         """The probe that `admits` gave found nothing to send."""
@@ -85,11 +109,12 @@ class Breaker:
     def _probe_is_due(self) -> bool:
         return time.monotonic() >= self._asked_at + self._state.probe_in
 
-    def _trip(self, reason: str) -> None:
+    def _trip(self, reason: str, *, by_mails: bool = False) -> None:
         # Known here at once, whether or not the others can be told.
-        self._state = breaker.State(open=True, probe_in=self._settings.probe_wait)
+        self._state = breaker.State(open=True, probe_in=self._settings.probe_wait, by_mails=by_mails)
         self._asked_at = time.monotonic()
-        if self._ask(lambda: breaker.trip(self.provider, reason, self._settings.probe_wait)):
+        wait = self._settings.probe_wait
+        if self._ask(lambda: breaker.trip(self.provider, reason, wait, by_mails=by_mails)):
             metrics.breaker["open"].inc()
             log.error("breaker.opened", provider=self.provider, reason=reason)
 
@@ -104,4 +129,7 @@ class Breaker:
                 self.refresh()
                 return answer
         except Unavailable:
+            return False
+        except Exception:  # What a mail's attempt was is told all the same.
+            log.exception("breaker.failed")
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict, deque
@@ -21,12 +22,13 @@ from actors import hub
 from actors.breaker import ALL, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
-from actors.channels import Channel, Deferred, Undelivered
+from actors.channels import Channel, Deferred, Uncertain, Undelivered
 from actors.channels.permanence import is_gone
+from actors.evidence import evidence
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from actors.outcomes import report
-from db import lifecycle
+from db import lifecycle, workers
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
@@ -77,6 +79,10 @@ class Delivery:
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
 
+    def unrecorded(self) -> workers.Unrecorded:
+        """Return the outcomes that the database has not taken yet."""
+        return self._ledger.unrecorded()
+
     def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         # The breaker is about the mail server; each callback goes to another one.
@@ -84,18 +90,23 @@ class Delivery:
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
             # has no breaker.
-            admitted_ids = hub.outside(self._ledger.candidate) if admitted == ONE else ids[:admitted]
+            admitted_ids = self._probe() if admitted == ONE else ids[:admitted]
             claimed = self._ledger.claim(admitted_ids, if_sandbox=ids if admitted < ALL else ())
-        except Unavailable as error:
+        except Exception as error:
             if admitted == ONE:
                 self.breaker.unused()
-            raise Retry(f"claim: {error}") from None
+            if not isinstance(error, Unavailable):
+                log.exception("claim.failed")
+            raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
         retries = self._send_all(claimed, probe=admitted == ONE)
         if retries:
             first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
                 ACTORS[lane.name].send_with_options(args=(later,), delay=delay)
             raise Again(first[1], first[0])
+
+    def _probe(self) -> Sequence[int]:
+        return hub.outside(lambda: self._ledger.candidate(self.breaker.provider))
 
     def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
         """Returns the ids to be tried again by their delay in milliseconds."""
@@ -105,22 +116,28 @@ class Delivery:
         retries: defaultdict[int, list[int]] = defaultdict(list)
         probed = False
         waiting = deque(claimed)
-        while waiting := self._handed_back(waiting, begun, probe=probe):
-            notification = waiting.popleft()
-            following = waiting[0] if waiting and _by_mail(waiting[0]) else None
-            settlement = self._attempt(notification, following, delays)
-            if _by_mail(notification):
-                probed = True
-                self._tell_breaker(settlement.attempt, probe=probe)
-            recording.append((notification, settlement, begun, self._ledger.settle(settlement)))
-            if len(recording) >= lifecycle.AHEAD:
-                # All of them, which most likely are recorded together: one wait for two mails.
-                while recording:
-                    _await(recording.popleft(), retries)
-        if probe and not probed:  # None was due, or it was handed back.
-            self.breaker.unused()
-        for recorded in recording:
-            _await(recorded, retries)
+        try:
+            while waiting := self._handed_back(waiting, begun, probe=probe):
+                notification = waiting.popleft()
+                following = waiting[0] if waiting and _by_mail(waiting[0]) else None
+                settlement = self._attempt(notification, following, delays)
+                # Before anything else that can fail: from here on the outcome is kept until it is recorded.
+                recording.append((notification, settlement, begun, self._ledger.settle(settlement)))
+                if _by_mail(notification):
+                    probed = True
+                    self._tell_breaker(notification, settlement.attempt, probe=probe)
+                if len(recording) >= lifecycle.AHEAD:
+                    # All of them, which most likely are recorded together: one wait for two mails.
+                    while recording:
+                        _await(recording.popleft(), retries)
+            for recorded in recording:
+                _await(recorded, retries)
+        except Exception:
+            self._hand_back(waiting)
+            raise
+        finally:
+            if probe and not probed:  # None was due, or it was handed back.
+                self.breaker.unused()
         return retries
 
     def _handed_back(self, waiting: deque[Claimed], begun: float, *, probe: bool) -> deque[Claimed]:
@@ -129,9 +146,12 @@ class Delivery:
         if not self._must_hand_back(begun):
             going = deque(n for n in waiting if not _by_mail(n)) if self.breaker.open and not probe else waiting
         if len(going) < len(waiting):
-            held_up = [n for n in waiting if n not in going]
-            hub.outside(lambda: self._ledger.release(held_up))
+            self._hand_back([n for n in waiting if n not in going])
         return going
+
+    def _hand_back(self, untried: Sequence[Claimed]) -> None:
+        if untried:
+            hub.outside(lambda: self._ledger.release(untried))
 
     def _must_hand_back(self, begun: float) -> bool:
         now = time.monotonic()
@@ -143,15 +163,26 @@ class Delivery:
         channel = self._channels["sandbox" if notification.sandbox else notification.type]
         started = time.monotonic()
         error: Undelivered | None = None
+        begun = False
+
+        def begin() -> bool:
+            nonlocal begun
+            begun = self._begin(notification)
+            return begun
+
         try:
             contents = self._contents(notification)
-            receipt = channel.send(notification, lambda: self._begin(notification), contents, following)
+            receipt = channel.send(notification, begin, contents, following)
         except Undelivered as undelivered:
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
             log.exception("notification.broken", id=notification.id)
-            error = Deferred(f"internal error: {type(bug).__name__}", phase="compose")
+            text = f"internal error: {type(bug).__name__}"
+            # Once it was begun, all of it may have gone out.
+            error = Uncertain(text, phase="content") if begun else Deferred(text, phase="compose")
             receipt = error.receipt
+            with contextlib.suppress(Exception):
+                channel.hang_up()  # Nobody knows what the other side waits for now.
         attempt = Attempt(
             error.outcome if error else "sent",
             self._worker,
@@ -174,14 +205,19 @@ class Delivery:
     def _begin(self, notification: Claimed) -> bool:
         return notification.on_uncertain == "resend" or self._ledger.doubt(notification)
 
-    def _tell_breaker(self, attempt: Attempt, *, probe: bool) -> None:
-        down = attempt.outcome == "provider-down"
-        self.breaker.heard(down=down, probe=probe, reason=f"{attempt.phase}: {attempt.text}" if down else "")
+    def _tell_breaker(self, notification: Claimed, attempt: Attempt, *, probe: bool) -> None:
+        found = evidence(notification, attempt)
+        self.breaker.heard(
+            down=found.down,
+            probe=probe,
+            reason=f"{attempt.phase}: {attempt.text}" if found.down else "",
+            about=found.about,
+        )
 
     def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
-        if is_gone(notification, attempt):
+        if _is_gone(notification, attempt):
             return lifecycle.bounced(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
@@ -190,6 +226,14 @@ class Delivery:
         if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
             return lifecycle.failed(notification, attempt, "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
+
+
+def _is_gone(notification: Claimed, attempt: Attempt) -> bool:
+    try:
+        return is_gone(notification, attempt)
+    except Exception:  # The attempt was made and must be recorded.
+        log.exception("attempt.not_judged", id=notification.id)
+        return False
 
 
 class Delays(dict[tuple[str, int], int]):
@@ -216,7 +260,10 @@ def _by_mail(notification: Claimed) -> bool:
 def _await(recording: _Recording, retries: defaultdict[int, list[int]]) -> None:
     notification, settlement, claimed_at, recorded = recording
     owned = hub.wait(recorded)
-    report(notification, settlement, claimed_at, owned=owned)
+    try:
+        report(notification, settlement, claimed_at, owned=owned)
+    except Exception:  # What is recorded is recorded, and the rest of the list goes on.
+        log.exception("outcome.not_reported", id=settlement.id)
     if owned and settlement.delay is not None:
         # Never before the row is due, or the claim refuses it: the row's clock started earlier.
         retries[round(settlement.delay * 1000)].append(settlement.id)

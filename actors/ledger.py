@@ -14,7 +14,8 @@ from uuid import UUID
 import logs
 import metrics
 from actors import hub
-from db import attachments, lifecycle, relay
+from actors.unrecorded import Unrecorded
+from db import attachments, lifecycle, relay, workers
 from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Settlement
@@ -25,12 +26,15 @@ Item = TypeVar("Item")
 Wanted = tuple[Sequence[int], Sequence[int]]  # ids to claim; ids to claim if they are for the sandbox
 log = logs.get("ledger")
 
+UNBOUNDED = 1 << 60  # No outcome is turned away: there are at most AHEAD of a thread.
+
 
 class Ledger:
     """Claims and settles for all threads of this process, one statement for all that want it at a time.
 
-    An outcome is never forgotten: while the database is away it is tried again and again, until
-    `stop` was called and SHUTDOWN_GRACE is over.
+    An outcome is never forgotten: whatever error its recording ends with, it is kept and tried again until
+    it is recorded, or until `stop` was called and SHUTDOWN_GRACE is over. Its sender waits for it and sends
+    nothing new; `unrecorded` tells upkeep, so that no other worker rescues it meanwhile.
     """
 
     def __init__(self, settings: Settings, worker: UUID) -> None:
@@ -44,11 +48,18 @@ class Ledger:
         self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
             "claim", self._claim, most=settings.claim_batch, waiting=waiting, rest=settings.coalesce_rest
         )
+        self._unsettled: Unrecorded[Settlement, bool] = Unrecorded("settle", self._settle, settings, reductions)
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
-            "settle", self._settle, most=settings.settle_batch, waiting=waiting, rest=settings.coalesce_rest
+            "settle",
+            self._settle,
+            most=settings.settle_batch,
+            waiting=UNBOUNDED,
+            rest=settings.coalesce_rest,
+            keep=self._unsettled.keep,
         )
+        self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings)
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
-            "doubt", self._doubt, most=settings.settle_batch, waiting=waiting
+            "doubt", self._doubt, most=settings.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
         )
         # One at a time: they are large. By a thread of its own, or they would hold up those that are small.
         self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
@@ -63,15 +74,20 @@ class Ledger:
         """
         return self._asked(self._claims, (ids, if_sandbox))
 
-    def candidate(self) -> list[int]:
-        """Whom to send as a probe: who has failed least, lest a few rows spend all their attempts on it."""
+    def candidate(self, provider: str) -> list[int]:
+        """Return the id to send as a probe of a provider, in a list; an empty list where none is due."""
         with closing(database), connection():
-            return relay.least_tried(self._settings.probe_among)
+            return relay.next_probe(self._settings.probe_among, provider)
 
     def settle(self, settlement: Settlement) -> hub.Pending[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile."""
         self._settlements.put(settlement, recorded := hub.promise())
         return recorded
+
+    def unrecorded(self) -> workers.Unrecorded:
+        """Return the outcomes that the database has not taken yet, for the heartbeat."""
+        ids = tuple(settlement.id for settlement in self._unsettled.items())
+        return workers.Unrecorded(ids, self._unsettled.trouble if ids else "")
 
     def doubt(self, claimed: Claimed) -> bool:
         """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
@@ -95,10 +111,15 @@ class Ledger:
     def stop(self) -> None:
         """From now on, give up after SHUTDOWN_GRACE what cannot be recorded."""
         self._stop_at = time.monotonic() + self._settings.shutdown_grace
+        self._undoubted.stop()
+        self._unsettled.stop()
 
     def close(self) -> None:
+        grace = self._settings.shutdown_grace
         for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
-            coalescer.close(self._settings.shutdown_grace)
+            coalescer.close(grace)
+        for kept in (self._undoubted, self._unsettled):
+            kept.close(grace)
 
     @staticmethod
     def _asked(coalescer: Coalescer[Item, T], item: Item) -> T:
@@ -121,8 +142,8 @@ class Ledger:
                 # What a breaker holds up is looked at when it is asked for again.
                 if refused := wanted.keys() - claimed.keys() - if_sandbox:
                     self._suppress(refused)
-        except Unavailable:
-            # The claim may have been made and its answer lost.
+        except Exception:
+            # The claim may have been made and its answer lost, or what came after it failed.
             self._in_doubt = True
             raise
         with self._holding:
@@ -142,19 +163,18 @@ class Ledger:
         self._in_doubt = False
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        owned = self._insist(lambda: self._record(settlements))
+        with connection():
+            owned = lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic())
         self._drop([(s.id, s.claim) for s in settlements])
         return [(s.id, s.claim) in owned for s in settlements]
 
     def _doubt(self, claims: Sequence[tuple[int, int]]) -> list[bool]:
-        owned = self._insist(lambda: lifecycle.doubt(claims))
+        with connection():
+            owned = lifecycle.doubt(claims)
         return [claim in owned for claim in claims]
 
     def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:
         return [self._insist(partial(attachments.contents, *claim)) for claim in claims]
-
-    def _record(self, settlements: Sequence[Settlement]) -> set[tuple[int, int]]:
-        return lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic())
 
     def _drop(self, claims: Sequence[tuple[int, int]]) -> None:
         with self._holding:
@@ -166,9 +186,21 @@ class Ledger:
             try:
                 with connection():
                     return record()
-            except Unavailable as error:
+            except Exception as error:
                 if self._stop_at is not None and time.monotonic() >= self._stop_at:
                     raise
-                log.warning("database.unavailable", error=str(error), retry_in=pause)
+                told = str(error) if isinstance(error, Unavailable) else type(error).__name__
+                log.warning("database.unavailable", error=told, retry_in=pause)
             time.sleep(pause)
             pause = min(self._settings.record_retry_max, 2 * pause)
+
+
+def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
+    """Less and less of a settlement whose values the database refuses; id, claim and status stay."""
+    attempt = settlement.attempt
+    plain = (attempt.text or "").encode("ascii", "replace").decode()
+    bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")
+    return (
+        settlement._replace(attempt=attempt._replace(text="".join(c if c.isprintable() else "?" for c in plain))),
+        settlement._replace(attempt=bare, suppress=False),
+    )

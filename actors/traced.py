@@ -26,7 +26,7 @@ from actors.lanes import LANES
 from actors.ledger import Ledger, Wanted
 from db import traces
 from db.callbacks import Signing
-from db.database import Unavailable, connection
+from db.database import connection
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 from settings import SmtpServer
@@ -205,6 +205,6 @@ def _with_traces(claimed: Sequence[Claimed]) -> list[Claimed]:
     try:
         with connection():
             found = traces.of_subjects(telling)
-    except Unavailable:  # They are claimed, and go out all the same.
+    except Exception:  # noqa: BLE001 - they are claimed, and go out all the same
         found = {}
     return [one._replace(trace=found.get(one.id, one.trace)) for one in claimed]

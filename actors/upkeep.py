@@ -35,6 +35,13 @@ KEYS_AT_ONCE = 5_000  # rows in one statement
 CHANGES_AT_ONCE = 5_000  # the same
 RELAYS = 10  # in a round, at most, while more waits than the queues hold
 MOMENT = 0.01  # seconds
+# Settings that change what becomes of a notification: `notify doctor` tells where live workers differ. Others may
+# differ: times by which a worker is judged stand in its heartbeat, times of a row in the row.
+SHARED = (
+    *("max_attempts", "retry_min_backoff", "retry_max_backoff"),
+    *("callback_max_attempts", "callback_min_backoff", "callback_max_backoff"),
+    *("retention_sent", "retention_failed", "retention_cancelled", "mail_from"),
+)
 
 
 class Upkeep(threading.Thread):
@@ -44,6 +51,13 @@ class Upkeep(threading.Thread):
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
         self._turns = Turns(settings)
+        shared = {name.upper(): getattr(settings, name) for name in SHARED}
+        self._kept = workers.Kept(
+            settings.worker_timeout,
+            settings.stuck_after,
+            delivery.breaker.provider,
+            shared | {workers.CAUGHT: str(bool(settings.caught_mail)).lower()},
+        )
         self._redis = RedisWatch()
         self._ending = threading.Event()
 
@@ -87,7 +101,11 @@ class Upkeep(threading.Thread):
         now = time.monotonic()
         with connection():
             bells = broker.oldest_in_hand()
-            beat = workers.Heartbeat(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all())
+            beat = workers.Heartbeat(
+                *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
+                unrecorded=self._delivery.unrecorded(),
+                kept=self._kept,
+            )
             broker.tell_time(workers.seen(beat, self._settings.worker_timeout))
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()

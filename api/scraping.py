@@ -87,7 +87,7 @@ class Truth:
         """What moves now, and how much waits in all; None where that cannot be known in METRICS_TIMEOUT seconds."""
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
-            self._asking = loop.run_in_executor(self._thread, _ask, self._settings.worker_timeout)
+            self._asking = loop.run_in_executor(self._thread, _ask, self._settings)
             self._asking.add_done_callback(_retrieve)
         try:
             return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.metrics_timeout)
@@ -151,6 +151,11 @@ def _told(seen: pulse.Pulse, pending: int) -> Iterator[Metric]:
     yield _gauge(
         "worker_threads", "Threads of the worker processes that are alive.", {(): sum(w.threads for w in alive)}
     )
+    yield _gauge(
+        "outcomes_unrecorded",
+        "Outcomes that live workers know and could not record yet; they send nothing new meanwhile.",
+        {(): sum(w.unrecorded for w in alive)},
+    )
     drawn = CounterMetricFamily(
         "notify_ids_drawn", "Ids of notifications drawn since the database was made, callbacks and gaps included."
     )
@@ -171,10 +176,11 @@ def _retrieve(asking: asyncio.Future[tuple[pulse.Pulse, int]]) -> None:
         asking.exception()
 
 
-def _ask(worker_timeout: float) -> tuple[pulse.Pulse, int]:
+def _ask(settings: Settings) -> tuple[pulse.Pulse, int]:
     try:
         with connection():
-            return pulse.pulse(worker_timeout), sum(backlogs.read().pending.values())
+            seen = pulse.pulse(settings.worker_timeout, settings.provider)
+            return seen, sum(backlogs.read().pending.values())
     except Unavailable:
         database.close()
         raise

@@ -100,7 +100,10 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="notification-system")
 def notify() -> None:
-    """A notification backend that loses nothing and sends nothing twice."""
+    """A notification backend that loses nothing it has accepted.
+
+    A mail goes out twice only where nobody can know whether the first was taken: onUncertain decides.
+    """
 
 
 def main() -> None:

@@ -16,11 +16,15 @@ from db.database import rows
 
 
 class State(NamedTuple):
-    """Seconds until the next probe may go, and since the provider was found well again (for ever, if never ill)."""
+    """Seconds until the next probe may go, and since the provider was found well again (for ever, if never ill).
+
+    `by_mails`: it opened because particular mails failed, and not because the provider could not be reached.
+    """
 
     open: bool
     probe_in: float = 0.0
     well_for: float = math.inf
+    by_mails: bool = False
 
 
 # Parameter: worker_timeout. Its worker has died, so nothing will be heard of this probe.
@@ -33,7 +37,8 @@ def state(provider: str, worker_timeout: float) -> State:
         SELECT opened_at IS NOT NULL,
                CASE WHEN opened_at IS NULL OR {_ORPHANED} THEN 0
                     ELSE extract(epoch FROM probe_after - now())::float8 END,
-               coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity')
+               coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity'),
+               by_mails
         FROM providers WHERE name = %s
         """,
         worker_timeout,
@@ -42,15 +47,16 @@ def state(provider: str, worker_timeout: float) -> State:
     return State(*found[0]) if found else State(open=False)
 
 
-def trip(provider: str, reason: str, wait: float) -> bool:
+def trip(provider: str, reason: str, wait: float, *, by_mails: bool = False) -> bool:
     """closed -> open; the first probe goes after `wait` seconds. False where it was open already."""
     return bool(
         rows(
             """
-            INSERT INTO providers AS p (name, opened_at, reason, probe_after, wait)
-            VALUES (%s, now(), %s, now() + %s * interval '1 second', %s)
+            INSERT INTO providers AS p (name, opened_at, reason, probe_after, wait, by_mails)
+            VALUES (%s, now(), %s, now() + %s * interval '1 second', %s, %s)
             ON CONFLICT (name) DO UPDATE
-            SET opened_at = now(), reason = excluded.reason, probe_after = excluded.probe_after, wait = excluded.wait
+            SET opened_at = now(), reason = excluded.reason, probe_after = excluded.probe_after, wait = excluded.wait,
+                by_mails = excluded.by_mails
             WHERE p.opened_at IS NULL
             RETURNING name
             """,
@@ -58,6 +64,7 @@ def trip(provider: str, reason: str, wait: float) -> bool:
             reason,
             wait,
             wait,
+            by_mails,
         )
     )
 
@@ -73,15 +80,11 @@ def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float)
             f"""
             UPDATE providers SET probe_after = now() + %s * interval '1 second', probe_by = %s
             WHERE name = %s AND opened_at IS NOT NULL
-                  AND (probe_after <= now() OR ({_ORPHANED} AND {workers.STEADY}))
+                  AND (probe_after <= now() OR (probe_by IS NOT NULL AND {workers.lost("probe_by")}))
             RETURNING name
             """,
-            lease,
-            str(worker),
-            provider,
-            worker_timeout,
-            str(worker),
-            worker_timeout,
+            *(lease, str(worker), provider),
+            *(worker_timeout, str(worker), worker_timeout, worker_timeout),
         )
     )
 

@@ -7,6 +7,7 @@ that lies beside DATABASE_URL. It leaves through `signing` alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from peewee import Tuple
@@ -18,6 +19,9 @@ from db.session import SCHEMA
 
 # Any constant will do, as long as no other advisory lock of two numbers has it.
 LOCK = 7_021
+ENDPOINTS = 1_000  # the newest ones, of which it is asked whether they fail
+LATELY = 500  # callbacks of each
+KEEPS_FAILING = 3  # of them, with no success since
 N = Notification
 
 _SHOWN = (
@@ -41,6 +45,16 @@ class Signing(NamedTuple):
     secrets: tuple[str, ...]
     disabled: bool
     now: int
+
+
+class Failing(NamedTuple):
+    """An endpoint that keeps failing. `since`: when the first of those callbacks was made. `error`: of the last."""
+
+    id: int
+    client: str
+    failures: int
+    since: datetime
+    error: str | None
 
 
 class New(NamedTuple):
@@ -143,6 +157,34 @@ def signing(ids: Sequence[int]) -> dict[int, Signing]:
         id: Signing(url, tuple(filter(None, (secret, old))), disabled, now)
         for id, url, secret, old, disabled, now in found
     }
+
+
+def failing(most: int) -> list[Failing]:
+    """Up to `most` enabled endpoints that have failed KEEPS_FAILING times and taken nothing since, worst first.
+
+    A callback counts that has failed, or waits for another attempt. Of an endpoint no more than LATELY are read.
+    """
+    found = rows(
+        """
+        SELECT c.id, clients.name, f.failures, f.since, f.error
+        FROM (SELECT id, client_id FROM callbacks WHERE disabled_at IS NULL ORDER BY id DESC LIMIT %s) AS c
+             JOIN clients ON clients.id = c.client_id
+             CROSS JOIN LATERAL (
+                 WITH lately AS MATERIALIZED (
+                     SELECT id, status, retry_count, created_at, finished_at, last_error FROM notifications
+                     WHERE callback_id = c.id ORDER BY created_at DESC, id DESC LIMIT %s)
+                 SELECT count(*) AS failures, min(created_at) AS since,
+                        (array_agg(last_error ORDER BY created_at DESC, id DESC))[1] AS error
+                 FROM lately WHERE (status = 'failed' OR retry_count > 0) AND status <> 'sent'
+                       AND created_at > coalesce(
+                           (SELECT max(finished_at) FROM lately WHERE status = 'sent'), '-infinity')
+             ) AS f
+        WHERE f.failures >= %s
+        ORDER BY f.failures DESC, c.id LIMIT %s
+        """,
+        *(ENDPOINTS, LATELY, KEEPS_FAILING, most),
+    )
+    return [Failing(*row) for row in found]
 
 
 def deliveries(id: int, status: str | None, after: Position | None, limit: int) -> list[Row]:

@@ -50,7 +50,8 @@ class Coalescer(Generic[Item, Answer]):
     `run` gets up to `most` items in the order of their submission and returns an answer for each,
     in the same order. Alone an item is run at once: there is no lingering. If `run` raises
     Unacceptable, each item is run by itself, so that only the one at fault is refused; any other
-    error reaches all callers of that run. More than `waiting` callers at once get Full.
+    error reaches all callers of that run. With `keep` no error reaches a caller: every item whose run
+    failed is given to `keep` with its future and the error. More than `waiting` callers at once get Full.
 
     After a run for several it pauses until they have come again, for up to `rest` seconds, so that the next
     one is for all of them: where many come, fewer and larger statements serve them all sooner. Who comes
@@ -59,7 +60,7 @@ class Coalescer(Generic[Item, Answer]):
     The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         name: str,
         run: Callable[[Sequence[Item]], Sequence[Answer]],
@@ -67,8 +68,10 @@ class Coalescer(Generic[Item, Answer]):
         most: int,
         waiting: int,
         rest: float = 0.0,
+        keep: Callable[[Item, Waiter[Answer], Exception], None] | None = None,
     ) -> None:
         self._name, self._run, self._most, self._waiting, self._rest = name, run, most, waiting, rest
+        self._keep = keep
         self._reset()
         reset = weakref.WeakMethod(self._reset)
         os.register_at_fork(after_in_child=lambda: _call(reset()))
@@ -156,16 +159,18 @@ class Coalescer(Generic[Item, Answer]):
     def _flush(self, batch: Sequence[tuple[Item, Waiter[Answer]]]) -> None:
         try:
             answers = self._run([item for item, _ in batch])
-        except Unacceptable as error:
-            if len(batch) == 1:
-                _answer([(batch[0][1], error)])
-            else:
+            outcomes = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
+        except Exception as error:  # noqa: BLE001 - it reaches every caller
+            if self._keep:
+                for item, future in batch:
+                    self._keep(item, future, error)
+            elif isinstance(error, Unacceptable) and len(batch) > 1:
                 for entry in batch:
                     self._flush([entry])
-        except Exception as error:  # noqa: BLE001 - it reaches every caller
-            _answer([(future, error) for _, future in batch])
+            else:
+                answer([(future, error) for _, future in batch])
         else:
-            _answer([(future, answer) for (_, future), answer in zip(batch, answers, strict=True)])
+            answer(outcomes)
 
 
 def _call(function: Callable[[], None] | None) -> None:
@@ -173,7 +178,8 @@ def _call(function: Callable[[], None] | None) -> None:
         function()
 
 
-def _answer(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
+def answer(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
+    """Resolve each future with its answer, or with the error, in the thread of its event loop."""
     loops: dict[Any, list[tuple[Waiter[Answer], Answer | Exception]]] = defaultdict(list)
     for future, outcome in outcomes:
         if isinstance(future, Future):

@@ -20,8 +20,10 @@ from peewee import (
     IntegrityError,
     InterfaceError,
     InternalError,
+    NotSupportedError,
     OperationalError,
 )
+from peewee import ProgrammingError as StatementRefused
 from psycopg2 import OperationalError as NoAnswer
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
@@ -59,8 +61,22 @@ _lasting = threading.local()
 os.register_at_fork(after_in_child=database.dispose)
 
 
+# The SQLSTATEs that an operator causes and ends without a new version of ours: a privilege that was revoked, a
+# table or a function that a restore has not brought yet, a plan that another session's DDL has outdated.
+_TEMPORARY = frozenset({"42501", "42P01", "42703", "42883", "42704", "3F000", "0A000"})
+# Classes of SQLSTATEs that concern every statement of this connection: PostgreSQL's documentation, appendix A.
+_OF_THE_CONNECTION = ("08", "53", "57P", "58")
+
+
 class Unavailable(Exception):
-    """The database cannot be asked right now (away, full, read-only, overloaded): try again later."""
+    """The database cannot be asked right now (away, full, read-only, refuses us): try again later."""
+
+    sqlstate: str | None = None
+
+    @property
+    def of_the_statement(self) -> bool:
+        """Whether the server answered and refused this statement: another one may succeed now."""
+        return self.sqlstate is not None and not self.sqlstate.startswith(_OF_THE_CONNECTION)
 
 
 class Contended(Unavailable):
@@ -156,9 +172,14 @@ def connection() -> Iterator[None]:
         _use.at = time.monotonic()
     except (OperationalError, InterfaceError, InternalError) as error:
         if isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected)):
-            raise Contended(_first_line(error)) from None
+            raise _told(Contended, error) from None
         database.close()
-        raise Unavailable(_first_line(error)) from None
+        raise _told(Unavailable, error) from None
+    except (StatementRefused, NotSupportedError) as error:
+        if _sqlstate(error) not in _TEMPORARY:
+            raise
+        database.close()  # With the plans that it has prepared.
+        raise _told(Unavailable, error) from None
     except (DataError, IntegrityError) as error:
         raise Unacceptable(_first_line(error)) from None
 
@@ -197,6 +218,18 @@ def _hung_up(conn: Any) -> bool:
     poll = select.poll()
     poll.register(conn.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _told(kind: type[Unavailable], error: Exception) -> Unavailable:
+    told = kind(_first_line(error))
+    told.sqlstate = _sqlstate(error)
+    return told
+
+
+def _sqlstate(error: Exception) -> str | None:
+    """The code of the server's error; None where the server said nothing."""
+    code: str | None = getattr(getattr(error, "orig", None), "pgcode", None)
+    return code
 
 
 def _first_line(error: Exception) -> str:

@@ -55,8 +55,7 @@ _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doub
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
 
-# Whether there is room for one more event of the notification `id`.
-# By its index, whose order it asks for, however few events there are.
+# Whether there is room for one more event of the notification `id`; ORDER BY has it look into their index.
 _NOTABLE = f"NOT EXISTS (SELECT FROM events WHERE notification_id = {{id}} ORDER BY at, id OFFSET {MOST_ACTS - 1})"
 
 _ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
@@ -300,8 +299,10 @@ def rescue(  # noqa: PLR0913, PLR0917
     """processing -> pending, where the worker is dead or hangs; or failed, once its attempts are spent or if
     it was in doubt.
 
-    Dead is a worker that was not seen for `worker_timeout`. Only an `observer` who was itself seen
-    all that time may say so: after an outage of the database every heartbeat is old, and nobody died.
+    Dead is a worker that was not seen for its own WORKER_TIMEOUT (`worker_timeout`, the observer's, where it told
+    none), and it hangs where it has held a row for its own STUCK_AFTER (likewise) and does not say that it has the
+    outcome and cannot record it. Only an `observer` who was itself seen all that time may say so: after an outage
+    of the database every heartbeat is old, and nobody died.
     Of each list only the first AHEAD can have been begun: their attempt is recorded as lost, because
     it may have been made. The others go first, so that those stay the first, and at no cost. What is
     lost a second time may be what kills the workers, or only its neighbour: from then on they come
@@ -315,8 +316,8 @@ def rescue(  # noqa: PLR0913, PLR0917
                               OR rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD} AS begun
             FROM notifications AS n
             WHERE status = 'processing'
-              AND (claimed_at < now() - %s * interval '1 second' OR {workers.dead("n.claimed_by")})
-              AND {workers.STEADY}
+              AND ({workers.stuck("n.id", "n.claimed_by", "n.claimed_at")}
+                   OR {workers.lost("n.claimed_by")})
         ), abandoned AS MATERIALIZED (
             SELECT n.id, begun FROM dead JOIN notifications AS n USING (id, claim)
             WHERE n.status = 'processing' ORDER BY begun, n.id LIMIT %s FOR UPDATE OF n SKIP LOCKED
@@ -347,10 +348,8 @@ def rescue(  # noqa: PLR0913, PLR0917
         )
         SELECT id FROM rescued
         """,
-        stuck_after,
-        worker_timeout,
-        str(observer),
-        worker_timeout,
+        *(str(observer), worker_timeout, stuck_after),
+        *(worker_timeout, str(observer), worker_timeout, worker_timeout),
         most,
         worker_timeout,
         max_attempts if callback_attempts is None else callback_attempts,

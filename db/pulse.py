@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.database import rows
 from db.pauses import paused
 from db.relay import CLIENTS
+from db.workers import ALIVE
 
 COUNTED = 10_000  # notifications of a lane
 AMONG = 100  # of each client and lane, those whose bell is to be rung again first
@@ -41,7 +43,11 @@ class Provider(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """`silent_for`: seconds since its last heartbeat. `tallies`: by outcome, how many since it started."""
+    """`silent_for`: seconds since its last heartbeat. `tallies`: by outcome, how many since it started.
+
+    `provider`: the mail server it sends to, None where an older version does not tell. `unrecorded`: how many
+    outcomes it could not record yet, and `trouble` why. `settings`: by name, those that all should share.
+    """
 
     id: UUID
     host: str
@@ -51,6 +57,10 @@ class Worker(NamedTuple):
     silent_for: float
     alive: bool
     tallies: Mapping[str, int]
+    provider: str | None = None
+    unrecorded: int = 0
+    trouble: str = ""
+    settings: Mapping[str, Any] = MappingProxyType({})
 
 
 class Pulse(NamedTuple):
@@ -63,13 +73,21 @@ class Pulse(NamedTuple):
     workers: list[Worker]
 
 
-def pulse(worker_timeout: float) -> Pulse:
-    """All of it, each part as of its own moment. A worker is alive whose last heartbeat is no older."""
+def pulse(worker_timeout: float, configured: str = "") -> Pulse:
+    """All of it, each part as of its own moment.
+
+    A worker is alive whose last heartbeat is no older than its own WORKER_TIMEOUT, or `worker_timeout` where it
+    told none. Of the providers those that a live worker uses, and the `configured` one (host:port); all of them
+    where nobody knows.
+    """
     [(at, accepted)] = rows(
         "SELECT extract(epoch FROM clock_timestamp())::float8, CASE WHEN is_called THEN last_value ELSE 0 END"
         " FROM notifications_id_seq"
     )
-    return Pulse(at, accepted, lanes(), providers(), workers(worker_timeout))
+    seen = workers(worker_timeout)
+    used = {worker.provider for worker in seen if worker.alive} | ({configured} if configured else set())
+    known = bool(used) and None not in used
+    return Pulse(at, accepted, lanes(), [p for p in providers() if p.name in used or not known], seen)
 
 
 def lanes() -> dict[str, Lane]:
@@ -90,8 +108,9 @@ def providers() -> list[Provider]:
 def workers(worker_timeout: float) -> list[Worker]:
     """Those that run, and those that were not seen for a while and have not said goodbye; longest-lived first."""
     found = rows(
-        "SELECT id, host, pid, threads, started_at, silent_for, silent_for < %s, tallies"
-        " FROM workers, LATERAL (SELECT extract(epoch FROM now() - seen_at)::float8 AS silent_for) AS s"
+        f"SELECT id, host, pid, threads, started_at, silent_for, {ALIVE}, tallies,"
+        " provider, cardinality(unrecorded), trouble, settings"
+        " FROM workers AS w, LATERAL (SELECT extract(epoch FROM now() - seen_at)::float8 AS silent_for) AS s"
         " ORDER BY started_at, id",
         worker_timeout,
     )

@@ -96,6 +96,7 @@ class Claimed(NamedTuple):
     trace: str | None = None
     lane: str = "normal"
     send_at: datetime | None = None
+    client_id: int = 1
     late: float = 0.0
 
 

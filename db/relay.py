@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db.database import rows
-from db.pauses import PAUSES_HELD, held
+from db.pauses import PAUSES_HELD, held, paused
 from db.prepared import prepared
 
 PARK = 3600.0  # seconds
@@ -79,17 +79,34 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
     return sorted(Due(*row) for row in due)
 
 
-def least_tried(among: int) -> list[int]:
-    """The mail that has failed least among so many of each lane that are due; none if none is."""
+def next_probe(among: int, provider: str = "") -> list[int]:
+    """Choose the mail that tests whether a provider is well again; none if none is due.
+
+    Clients take turns, so that what fails for one of them is not every probe. Of a client's mail it is one that
+    has failed least, and of those the one of the highest priority. `among`: how many are looked at in each lane.
+    """
     found = rows(
-        """
-        SELECT due.id FROM unnest(ARRAY['high', 'normal', 'bulk']) AS lane CROSS JOIN LATERAL (
-            SELECT id, retry_count FROM notifications AS n
-            WHERE status = 'pending' AND n.lane = lane.lane AND next_attempt_at <= now()
-                  AND type = 'email' AND NOT sandbox
-            ORDER BY client_id, dispatch_after LIMIT %s) AS due
-        ORDER BY retry_count, id LIMIT 1
+        f"""
+        WITH chosen AS MATERIALIZED (
+            SELECT due.id, due.client_id
+            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS lane (name, rank) CROSS JOIN LATERAL (
+                WITH {CLIENTS.format(lane="lane.name")}
+                SELECT due.* FROM clients CROSS JOIN LATERAL (
+                    SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
+                    WHERE n.status = 'pending' AND n.lane = lane.name AND n.client_id = clients.id
+                          AND n.next_attempt_at <= now() AND n.type = 'email' AND NOT n.sandbox AND NOT {paused("n")}
+                    ORDER BY n.dispatch_after
+                    LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
+                ) AS due
+            ) AS due
+            ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
+                     due.client_id, due.retry_count, lane.rank, due.id
+            LIMIT 1
+        ), noted AS (
+            UPDATE providers SET probed_client = chosen.client_id FROM chosen WHERE name = %s
+        )
+        SELECT id FROM chosen
         """,
-        among,
+        *(among, provider, provider),
     )
     return [id for (id,) in found]

@@ -10,16 +10,38 @@ from uuid import UUID
 
 from db.database import rows
 
-# Parameters: the observer, worker_timeout. After an outage of the database every heartbeat is old, and
-# nobody died: only who was itself seen all that time may call another one dead.
-STEADY = """EXISTS (SELECT FROM workers AS w
-                          WHERE w.id = %s AND w.steady_since < now() - %s * interval '1 second')"""
+# Each worker tells in its heartbeats the WORKER_TIMEOUT and the STUCK_AFTER that it keeps to, and whoever judges it
+# goes by those: workers may have different settings. Those of older versions tell nothing: the observer's hold.
+_TIMEOUT = "coalesce(w.timeout, %s) * interval '1 second'"
+ALIVE = f"w.seen_at > now() - {_TIMEOUT}"  # A condition on workers AS w. Parameter: the observer's worker_timeout.
 
 
 def dead(column: str) -> str:
-    """A condition: the worker named by this column was not seen for so many seconds, the one parameter."""
-    return f"""NOT EXISTS (SELECT FROM workers AS w
-                              WHERE w.id = {column} AND w.seen_at > now() - %s * interval '1 second')"""
+    """A condition: the worker named by this column is not alive. Parameter: the observer's worker_timeout."""
+    return f"NOT EXISTS (SELECT FROM workers AS w WHERE w.id = {column} AND {ALIVE})"
+
+
+def lost(column: str) -> str:
+    """As `dead`, and the observer was itself seen for as long.
+
+    Parameters: the observer's worker_timeout, the observer, its worker_timeout twice.
+    """
+    return f"""({dead(column)} AND EXISTS (
+                  SELECT FROM workers AS o LEFT JOIN workers AS w ON w.id = {column}
+                  WHERE o.id = %s AND o.steady_since < now() - greatest({_TIMEOUT}, %s * interval '1 second')))"""
+
+
+def stuck(id: str, column: str, since: str) -> str:
+    """A condition: the live worker named by `column` has held `id` since `since` for too long.
+
+    Not where it says that it has an outcome that could not be recorded, and not before it had an occasion to
+    say so since the observer has been steady. Parameters: the observer, its worker_timeout, its stuck_after.
+    """
+    return f"""EXISTS (
+                  SELECT FROM workers AS w, workers AS o
+                  WHERE w.id = {column} AND o.id = %s AND o.steady_since < now() - %s * interval '1 second'
+                        AND w.seen_at > o.steady_since AND {id} <> ALL(w.unrecorded)
+                        AND {since} < now() - coalesce(w.stuck_after, %s) * interval '1 second')"""
 
 
 class Crew(NamedTuple):
@@ -27,6 +49,25 @@ class Crew(NamedTuple):
 
     threads: int
     oldest_bells: dict[str, float]
+
+
+CAUGHT = "CAUGHT_MAIL"  # In Kept.settings: "true" where `notify up` catches every mail.
+
+
+class Unrecorded(NamedTuple):
+    """Notifications whose outcome a worker knows and could not record yet, and the error of the last try."""
+
+    ids: tuple[int, ...] = ()
+    trouble: str = ""
+
+
+class Kept(NamedTuple):
+    """Values that a worker runs with: what others judge it by, its mail server, and the settings all should share."""
+
+    timeout: float | None = None  # WORKER_TIMEOUT
+    stuck_after: float | None = None  # STUCK_AFTER
+    provider: str | None = None  # host:port
+    settings: Mapping[str, float | str] = MappingProxyType({})
 
 
 class Heartbeat(NamedTuple):
@@ -41,6 +82,8 @@ class Heartbeat(NamedTuple):
     threads: int
     oldest_bells: Mapping[str, float] = MappingProxyType({})
     tallies: Mapping[str, int] = MappingProxyType({})
+    unrecorded: Unrecorded = Unrecorded()
+    kept: Kept = Kept()
 
 
 def seen(beat: Heartbeat, worker_timeout: float) -> float:
@@ -49,18 +92,24 @@ def seen(beat: Heartbeat, worker_timeout: float) -> float:
     After a gap of a third of `worker_timeout` the worker is steady only from now on."""
     [(now,)] = rows(
         """
-        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells, tallies)
-        VALUES (%s, %s, %s, %s, %s, %s)
+        INSERT INTO workers AS w (id, host, pid, threads, oldest_bells, tallies, unrecorded, trouble,
+                                  timeout, stuck_after, provider, settings)
+        VALUES (%s, %s, %s, %s, %s, %s, %s::bigint[], %s, %s, %s, %s, %s)
         ON CONFLICT (id) DO UPDATE
         SET seen_at = now(), oldest_bells = excluded.oldest_bells, tallies = excluded.tallies,
+            unrecorded = excluded.unrecorded, trouble = excluded.trouble,
             steady_since = CASE WHEN w.seen_at < now() - %s / 3.0 * interval '1 second'
                                 THEN now() ELSE w.steady_since END
         RETURNING extract(epoch FROM clock_timestamp())::float8
         """,
         str(beat.worker),
-        *beat[1:-2],
+        *beat[1:4],
         json.dumps(dict(beat.oldest_bells)),
         json.dumps(dict(beat.tallies)),
+        list(beat.unrecorded.ids),
+        beat.unrecorded.trouble,
+        *beat.kept[:-1],
+        json.dumps(dict(beat.kept.settings)),
         worker_timeout,
     )
     return float(now)
@@ -72,17 +121,14 @@ def gone(worker: UUID) -> None:
 
 
 def forget(age: float) -> None:
-    """Drop workers that were not seen for `age` seconds."""
-    rows("DELETE FROM workers WHERE seen_at < now() - %s * interval '1 second'", age)
+    """Drop workers that were not seen for `age` seconds, and not for their own timeout."""
+    rows("DELETE FROM workers WHERE seen_at < now() - greatest(%s, timeout) * interval '1 second'", age)
 
 
 def crew(worker_timeout: float) -> Crew:
     """The live workers together."""
     live = rows(
-        """
-        SELECT threads, oldest_bells, extract(epoch FROM now())::float8
-        FROM workers WHERE seen_at > now() - %s * interval '1 second'
-        """,
+        f"SELECT threads, oldest_bells, extract(epoch FROM now())::float8 FROM workers AS w WHERE {ALIVE}",
         worker_timeout,
     )
     ages: dict[str, float] = {}
@@ -98,7 +144,7 @@ def reporting(host: str, worker_timeout: float) -> dict[int, bool]:
     Those that ended without a word are among them: a pid may be in use again.
     """
     found = rows(
-        "SELECT pid, max(seen_at) > now() - %s * interval '1 second' FROM workers WHERE host = %s GROUP BY pid",
+        f"SELECT pid, bool_or({ALIVE}) FROM workers AS w WHERE host = %s GROUP BY pid",
         worker_timeout,
         host,
     )

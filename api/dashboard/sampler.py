@@ -34,6 +34,7 @@ class Sampler:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._timeout = gateway.settings.worker_timeout
+        self._provider = gateway.settings.provider
         self._interval = gateway.settings.live_interval
         self._lookers: dict[object, Looker] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -126,6 +127,6 @@ class Sampler:
         before = self.history[-1].pulse if self.history else None
         self._taken = time.monotonic()
         lookers = list({looker.digest for looker in self._lookers.values() if looker.digest})
-        sample = await self._gateway.read_aside(sampling.take, self._timeout, before, lookers)
+        sample = await self._gateway.read_aside(sampling.take, self._timeout, self._provider, before, lookers)
         self.history.append(sample)
         return sample

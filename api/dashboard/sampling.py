@@ -41,9 +41,9 @@ class Sample(NamedTuple):
     good: frozenset[bytes]
 
 
-def take(worker_timeout: float, before: Pulse | None, lookers: Sequence[bytes]) -> Sample:
+def take(worker_timeout: float, provider: str, before: Pulse | None, lookers: Sequence[bytes]) -> Sample:
     """Look once; raises Unavailable."""
-    now = pulse.pulse(worker_timeout)
+    now = pulse.pulse(worker_timeout, provider)
     good = frozenset(sessions.live(lookers)) if lookers else frozenset()
     return Sample(now, rates(before, now) if before else None, _depths(), pauses.all_in_force(), good)
 

@@ -10,7 +10,7 @@ import postgres_url
 from cli.doctor import planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
-from db import database, diagnosis, fitness, migrations
+from db import database, diagnosis, fitness, migrations, pulse
 from settings import Settings, SettingsError
 
 CHECK = "database"
@@ -49,6 +49,8 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             if not (lacking := list(_rights())):
                 yield from planning.findings()
                 yield from work.findings(chosen)
+            elif "workers" not in diagnosis.forbidden():
+                yield from work.unrecorded(pulse.workers(chosen.worker_timeout))
             yield from lacking
     except database.Unavailable as error:
         yield problem(CHECK, f"cannot be used: {error}", "start it, or put DATABASE_URL right")

@@ -40,15 +40,15 @@ class View(NamedTuple):
 class Sampler:
     """Takes samples and keeps those of the last WINDOW."""
 
-    def __init__(self, doorbell: Doorbell, worker_timeout: float) -> None:
-        self._doorbell, self._worker_timeout = doorbell, worker_timeout
+    def __init__(self, doorbell: Doorbell, worker_timeout: float, provider: str = "") -> None:
+        self._doorbell, self._asked = doorbell, (worker_timeout, provider)
         self._kept: deque[Sample] = deque()
 
     def look(self) -> View:
         """Now; where the database does not answer, the last sample and why."""
         try:
             with connection():
-                found = pulse(self._worker_timeout), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
+                found = pulse(*self._asked), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
         except Unavailable as error:
             last = self._kept[-1] if self._kept else None
             return View(last, {}, f"The database cannot be asked: {error}")

@@ -57,15 +57,15 @@ class Run:
         # All of its secret, in which there may be underlines too.
         WORDS["bearer"] = self.client.key.split("_", 3)[3]
 
-    def post(self, to: str, **more: Any) -> int:
+    def post(self, to: str, domain: str = "recipient.example", **more: Any) -> int:
         """A notification that is full of what must not be told."""
         document: dict[str, Any] = {
             "type": "email",
-            "recipient": f"{WORDS[to]}@recipient.example",
+            "recipient": f"{WORDS[to]}@{domain}",
             "subject": WORDS["subject"],
         }
         document |= {"message": WORDS["message"], "html": WORDS["html"], "metadata": {"a": WORDS["metadata"]}, **more}
-        answer = self.client.post(NOTIFICATIONS, document, idempotency_key=f"{WORDS['key']}-{to}")
+        answer = self.client.post(NOTIFICATIONS, document, idempotency_key=f"{WORDS['key']}-{to}-{domain}")
         assert answer.status == 201, answer.raw
         return int(answer.json["id"])
 
@@ -94,9 +94,12 @@ class Run:
         echo = f"{WORDS['refused']}@recipient.example: {WORDS['message']}"
         self.mail_server.on("rcpt", Reply(550, f"5.1.1 <{echo}"), to=f"{WORDS['refused']}@recipient.example")
         deferred = f"{WORDS['deferred']}@recipient.example"
-        self.mail_server.on("rcpt", Reply(421, f"4.3.0 <{deferred}> too much, {WORDS['smtp']}"), to=deferred)
+        # Of two domains: what one of them has against a mail opens no breaker.
+        for domain in ("recipient.example", "other.example"):
+            answer = Reply(421, f"4.3.0 <{deferred}> too much, {WORDS['smtp']}")
+            self.mail_server.on("rcpt", answer, to=f"{WORDS['deferred']}@{domain}")
         self.hooks.answer = status(500, body=WORDS["message"])
-        ids = [self.post("refused"), self.post("deferred")]
+        ids = [self.post("refused"), self.post("deferred"), self.post("deferred", domain="other.example")]
         for id in ids:
             self.ended(id)
         self.client.post(NOTIFICATIONS, {"type": "email", "recipient": WORDS["malformed"], WORDS["malformed"]: 1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +14,9 @@ import pytest
 import redis
 import trustme
 
+from cli import running
 from cli.doctor import postgresql
-from db import breaker, keys, pauses
+from db import breaker, callbacks, keys, pauses, pulse, workers
 from db.database import rows
 from db.keys import Grant
 from settings import Settings
@@ -264,3 +266,99 @@ def test_a_mail_server_that_refuses_or_hangs_is_told_in_time(
     smtp_server.release()
     assert said in told.stdout
     assert told.exit_code == 1
+
+
+@pytest.mark.usefixtures("staffed")
+def test_outcomes_that_cannot_be_recorded_are_a_problem_with_the_reason(well: Doctor) -> None:
+    kept = workers.Unrecorded((1, 2), "permission denied for table attempts")
+    workers.seen(workers.Heartbeat(uuid4(), "host", 1, 8, unrecorded=kept), 30)
+    [told] = well.said("problem")
+    assert told.startswith("workers: 2 outcomes of attempts cannot be recorded")
+    assert told.endswith("permission denied for table attempts")
+
+
+def crew(*settings: dict[str, Any], provider: str = "mail:25", **more: Any) -> None:
+    """Live workers, each with these of the settings that all should share."""
+    for shared in settings:
+        kept = workers.Kept(30, 600, provider, shared)
+        workers.seen(workers.Heartbeat(uuid4(), "host", 1, 8, kept=kept, **more), 30)
+
+
+@pytest.mark.usefixtures("staffed")
+def test_workers_with_different_settings_are_told_by_name(well: Doctor, smtp_server: SmtpServer) -> None:
+    own = f"127.0.0.1:{smtp_server.port}"
+    crew({"MAX_ATTEMPTS": 5, "MAIL_FROM": "a@b.example"}, {"MAX_ATTEMPTS": 9, "MAIL_FROM": "a@b.example"}, provider=own)
+    assert well.said("warning") == ["workers: live workers run with different MAX_ATTEMPTS: 5, 9"]
+
+
+def test_the_breaker_of_a_server_that_nobody_uses_any_more_is_told_nowhere(
+    well: Doctor, smtp_server: SmtpServer
+) -> None:
+    own = f"127.0.0.1:{smtp_server.port}"
+    for name in ("retired:25", own):
+        breaker.trip(name, "connect: refused", 60)
+    crew({}, provider=own)
+    told = [line for line in well.said("problem") if line.startswith("breaker")]
+    assert [line.split(" counts")[0] for line in told] == [f"breaker: {own}"]
+    assert [one.name for one in pulse.pulse(30, own).providers] == [own]
+    assert [one.name for one in pulse.pulse(30).providers] == [own]
+    crew({}, provider="retired:25")
+    assert {one.name for one in pulse.pulse(30, own).providers} == {"retired:25", own}
+
+
+@pytest.mark.usefixtures("staffed")
+def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_told(well: Doctor) -> None:
+    crew({"CAUGHT_MAIL": "false"}, provider="other:587")
+    [told] = well.said("warning")
+    assert told.startswith("mail: live workers send through other:587, and SMTP_URL here says 127.0.0.1:")
+
+
+@pytest.mark.usefixtures("staffed")
+@pytest.mark.parametrize(("caught", "level"), [("true", "ok"), ("false", "warning")])
+def test_whether_mail_is_caught_is_for_the_workers_to_say(
+    well: Doctor, monkeypatch: pytest.MonkeyPatch, redis_url: str, caught: str, level: str
+) -> None:
+    crew({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")
+    monkeypatch.setattr(running, "joined", lambda given: replace(given, redis_url=redis_url))
+    [told] = [one for one in well.found(redis_url="", smtp_url="", mail_from="") if one["check"] == "mail"]
+    assert (told["level"], "nothing is sent to anybody" in told["what"]) == (level, caught == "true")
+
+
+def callback(endpoint: int, status: str = "failed", ago: float = 0) -> None:
+    """One to this endpoint that has come to this end."""
+    ended = "NULL" if status == "pending" else f"now() - {ago} * interval '1 second'"
+    due = "now()" if status == "pending" else "NULL"
+    reason = "'exhausted'" if status == "failed" else "NULL"
+    rows(
+        "INSERT INTO notifications (client_id, type, recipient, subject, message, lane, callback_id, subject_id,"
+        " status, attempt_count, retry_count, last_error, failure_reason, created_at, finished_at, next_attempt_at,"
+        f" dispatch_after) VALUES (1, 'callback', '', 'notification.sent', '{{}}', 'callback', %s, 1, %s, 3, 2,"
+        f" '503 down', {reason}, now() - %s * interval '1 second', {ended}, {due}, {due})",
+        *(endpoint, status, ago),
+    )
+
+
+@pytest.mark.usefixtures("staffed")
+def test_an_endpoint_that_keeps_failing_is_a_warning_until_it_takes_one(well: Doctor) -> None:
+    hook = callbacks.create(callbacks.New(1, "https://hook.example", "", ["sent"], "whsec_x"), 10)
+    assert hook is not None
+    for ago in range(400, 0, -1):
+        callback(hook["id"], "failed" if ago > 20 else "pending", ago)
+    [told] = well.said("warning")
+    assert told.startswith(f"callbacks: endpoint {hook['id']} of client default keeps failing: 400 callbacks since 2")
+    assert told.endswith("the last one with: 503 down")
+    callback(hook["id"], "sent")
+    assert well.said("warning") == []
+
+
+@pytest.mark.usefixtures("staffed")
+def test_an_endpoint_that_is_disabled_or_fails_now_and_then_is_no_warning(well: Doctor) -> None:
+    for url in ("https://a.example", "https://b.example"):
+        assert callbacks.create(callbacks.New(1, url, "", ["sent"], "whsec_x"), 10)
+    first, second = (one["id"] for one in callbacks.listed(1))
+    for ago in range(10, 0, -1):
+        callback(first, "failed", ago)
+    callbacks.gone(first, "410")
+    callback(second, "failed", 2)
+    callback(second, "failed", 1)
+    assert well.said("warning") == []

@@ -1,0 +1,88 @@
+"""Outcomes that cannot be recorded for a while, and workers with different settings: no mail goes out twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.acceptance.conftest import NewWorld
+from tests.acceptance.world import World
+from tests.eventually import eventually, outlast
+from tests.ledger import Tally
+from tests.smtp import Hang
+
+THREADS = 4
+STUCK_AFTER = 12
+SHORT = {
+    **{"stuck_after": STUCK_AFTER, "list_budget": 10, "callback_timeout": 1},
+    **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
+}
+HASTY, PATIENT = 3, 30  # seconds: WORKER_TIMEOUT
+
+
+@pytest.fixture(scope="module")
+def world(new_world: NewWorld) -> World:
+    """The API; each test starts its workers."""
+    world = new_world(**SHORT)
+    world.system.start_api()
+    return world
+
+
+@contextmanager
+def refused(world: World, condition: str) -> Iterator[None]:
+    """Each attempt's record is refused with this condition of PostgreSQL."""
+    run = world.system.ledger.rows
+    run(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE {condition} USING MESSAGE = 'refused by a test'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON attempts EXECUTE FUNCTION refuse(); SELECT 1"
+    )
+    try:
+        yield
+    finally:
+        run("DROP FUNCTION refuse CASCADE; SELECT 1")
+
+
+@pytest.mark.parametrize("condition", ["insufficient_privilege", "undefined_table", "raise_exception"])
+def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(world: World, condition: str) -> None:
+    world.system.only_workers(2)
+    world.mail_server.delay = 0.02
+    with refused(world, condition):
+        accepted = world.post(60)
+        eventually(lambda: len(world.mail_server.mails) > THREADS)
+        outlast(STUCK_AFTER + 3)
+        assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
+        kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
+        assert kept[0][0] == len(world.mail_server.mails)
+    tally = world.tally(accepted, within=60)
+    assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (60, 0, 60, 0)
+
+
+def test_a_worker_that_is_killed_while_it_keeps_outcomes_loses_no_notification(world: World) -> None:
+    world.system.only_workers(2)
+    with refused(world, "insufficient_privilege"):
+        accepted = world.post(20)
+        eventually(lambda: len(world.mail_server.mails) > 1)
+        for group in world.system.workers:
+            group.kill()
+    world.system.only_workers(2)
+    tally = world.tally(accepted, within=60)
+    assert (tally.delivered, tally.recorded, tally.stuck) == (20, 20, 0)
+
+
+def test_a_worker_with_a_short_timeout_leaves_the_work_of_one_with_a_long_one_alone(world: World) -> None:
+    world.system.only_workers(0)
+    world.system.start_workers(
+        worker_timeout=PATIENT, upkeep_interval=14, stuck_after=600, smtp_data_timeout=60, lane_reserve=0
+    )
+    world.mail_server.on("dot", Hang(), times=THREADS)
+    accepted = world.post(THREADS)
+    eventually(lambda: world.mail_server.hanging == THREADS)
+    world.system.start_workers(worker_timeout=HASTY)
+    more = world.post(100)
+    outlast(4 * HASTY + 2)
+    world.mail_server.release()
+    assert world.tally({**accepted, **more}, within=60) == Tally.perfect(THREADS + 100)
+    world.system.only_workers(0)

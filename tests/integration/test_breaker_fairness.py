@@ -1,0 +1,227 @@
+"""Failures of one client's mail are not taken for a mail server that is down, and probes go round the clients."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from actors.breaker import ALL
+from actors.delivery import Again
+from actors.evidence import Evidence, evidence
+from db import breaker, lifecycle, pauses, relay
+from db.database import rows
+from db.records import Attempt, Claimed
+from tests.eventually import eventually
+from tests.integration.rows import GRACE, draft, passed, row, status
+from tests.integration.test_breaker import MAIL, Process, process
+from tests.integration.test_breaker import passed as time_passed
+from tests.integration.test_deliver import Make, make
+from tests.smtp import Drop, Reply, SmtpServer
+
+__all__ = ["make", "process"]  # fixtures
+
+A, B, C = 1, 2, 3
+CLOSING = Reply(421, "4.7.0 try again later")
+
+
+@pytest.fixture(autouse=True)
+def clients(store: object) -> None:
+    for client in (B, C):
+        rows(
+            "INSERT INTO clients (id, name) OVERRIDING SYSTEM VALUE VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            client,
+            f"client-{client}",
+        )
+
+
+def accept(client: int, *recipients: str, lane: str = "normal") -> list[int]:
+    drafts = [draft(r)._replace(client_id=client, lane=lane) for r in recipients]
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def poisoned(server: SmtpServer, count: int, domain: str = "poison.example", action: Any = CLOSING) -> list[str]:
+    """Recipients for whom the server closes the connection."""
+    found = [f"{n}@{domain.format(n)}" for n in range(count)]
+    for recipient in found:
+        server.on("rcpt", action, to=recipient, times=None)
+    return found
+
+
+@pytest.mark.parametrize("action", [CLOSING, Drop()], ids=["421", "drop"])
+def test_recipients_of_one_client_that_are_answered_421_do_not_stop_another_clients_mail(
+    make: Make, smtp_server: SmtpServer, action: Any
+) -> None:
+    bad = accept(A, *poisoned(smtp_server, 30, action=action))
+    good = accept(B, *(f"b{n}@example.com" for n in range(5)), lane="high")
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver(bad)
+    assert not delivery.breaker.open
+    delivery.deliver(good)
+    assert [status(id) for id in good] == ["sent"] * 5
+    assert [(status(id), row(id)["attempt_count"]) for id in bad] == [("pending", 1)] * 30
+
+
+def test_a_server_that_closes_on_every_recipient_of_many_domains_is_down_after_all(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("rcpt", CLOSING, times=None)
+    ids = accept(A, *(f"a@{n}.example" for n in range(30)))
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver(ids)
+    assert delivery.breaker.open
+    assert sum(row(id)["attempt_count"] for id in ids) == 5
+
+
+def test_a_success_in_between_ends_the_suspicion(make: Make, smtp_server: SmtpServer) -> None:
+    bad = poisoned(smtp_server, 20, "{}.example")
+    mixed = itertools.chain.from_iterable((one, f"ok{n}@example.com") for n, one in enumerate(bad))
+    delivery = make()
+    with pytest.raises(Again):
+        delivery.deliver(accept(A, *mixed))
+    assert not delivery.breaker.open
+    assert len(smtp_server.mails) == 20
+
+
+def test_while_it_is_open_for_one_clients_recipients_the_next_probe_is_another_clients_and_closes_it(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    bad = accept(A, *poisoned(smtp_server, 30, "{}.example"))
+    delivery = make(probe_wait=0.1, probe_wait_max=100)
+    with pytest.raises(Again):
+        delivery.deliver(bad)
+    assert delivery.breaker.open
+    good = accept(B, *(f"b{n}@example.com" for n in range(5)), lane="high")
+    for _ in range(2):  # A's turn, at worst, then B's
+        rows("UPDATE providers SET probe_after = now()")
+        delivery.breaker.refresh()
+        with suppress(Again):
+            delivery.deliver(bad[:1])
+    eventually(lambda: not delivery.breaker.open)
+    delivery.deliver(good)
+    assert [status(id) for id in good] == ["sent"] * 5
+
+
+def probes(count: int) -> list[tuple[int, str, int]]:
+    """Client, lane and retries of so many probes that all fail."""
+    found = []
+    for _ in range(count):
+        [id] = relay.next_probe(500, MAIL)
+        stored = row(id)
+        found.append((stored["client_id"], stored["lane"], stored["retry_count"]))
+        rows(
+            "UPDATE notifications SET retry_count = retry_count + 1, attempt_count = attempt_count + 1 WHERE id = %s",
+            id,
+        )
+    return found
+
+
+def test_probes_go_round_the_clients_whatever_each_of_them_has() -> None:
+    breaker.trip(MAIL, "down", 0)
+    accept(A, *(f"{n}@example.com" for n in range(600)), lane="high")
+    accept(B, *(f"{n}@example.com" for n in range(3)), lane="bulk")
+    accept(C, "c@example.com")
+    assert Counter(client for client, *_ in probes(9)) == {A: 3, B: 3, C: 3}
+
+
+def test_of_a_clients_mail_the_one_that_failed_least_and_of_those_the_highest_priority_is_the_probe() -> None:
+    breaker.trip(MAIL, "down", 0)
+    for lane in ("bulk", "normal", "high"):
+        accept(A, f"{lane}@example.com", lane=lane)
+    assert probes(4) == [(A, "high", 0), (A, "normal", 0), (A, "bulk", 0), (A, "high", 1)]
+
+
+def test_what_is_paused_scheduled_or_not_for_the_mail_server_is_no_probe() -> None:
+    accept(A, "a@example.com")
+    pauses.pause("client", str(A))
+    lifecycle.accept([draft()._replace(client_id=B, sandbox=True)], GRACE)
+    [later] = accept(B, "b@example.com")
+    passed(-100, later)
+    assert relay.next_probe(500, MAIL) == []
+    [due] = accept(C, "c@example.com")
+    assert relay.next_probe(500, MAIL) == [due]
+
+
+ONE, OTHERS = (A, "a.example"), [(A, "b.example"), (B, "a.example"), (B, "c.example"), (C, "d.example")]
+
+
+def fail(process: Process, about: Sequence[tuple[int, str]], *, probe: bool = False) -> None:
+    for one in about:
+        process.heard(down=True, probe=probe, reason="rcpt: 421", about=one)
+
+
+def test_failures_about_the_same_client_and_domain_count_once(process: Process) -> None:
+    fail(process, [ONE] * 100)
+    assert process.admits() == ALL
+    fail(process, OTHERS[:3])
+    assert process.admits() == ALL
+    fail(process, OTHERS)
+    assert process.open
+    assert breaker.state(MAIL, 30).by_mails
+
+
+def test_even_where_one_failure_is_enough_those_of_one_mail_are_not(process: Process) -> None:
+    process = Process(breaker_threshold=1)
+    fail(process, [ONE] * 100)
+    assert not process.open
+    fail(process, OTHERS)
+    assert process.open
+
+
+def test_a_probe_that_fails_for_its_own_mail_finds_a_server_that_was_away_back_again(process: Process) -> None:
+    process.down(5)
+    fail(process, [ONE], probe=True)
+    assert not process.open
+
+
+def test_while_particular_mails_fail_probes_do_not_go_further_apart(process: Process) -> None:
+    fail(process, [ONE, *OTHERS])
+    for _ in range(4):
+        time_passed(1_000)
+        process.refresh()
+        fail(process, [ONE], probe=True)
+        assert round(breaker.state(MAIL, 30).probe_in) == 5
+    process.down(probe=True)
+    assert round(breaker.state(MAIL, 30).probe_in) == 10
+
+
+def attempt(outcome: str, phase: str, code: int | None = None) -> Attempt:
+    return Attempt(outcome, uuid4(), MAIL, 0, 0, phase, code)
+
+
+@pytest.mark.parametrize("phase", ["connect", "tls", "greeting", "ehlo", "starttls", "auth", "mail"])
+def test_what_fails_before_a_recipient_is_known_is_the_servers_fault(phase: str) -> None:
+    assert evidence(mail_of(A), attempt("provider-down", phase, 421)) == Evidence(down=True)
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "content"])
+@pytest.mark.parametrize(("outcome", "code"), [("provider-down", 421), ("deferred", 421), ("deferred", None)])
+def test_what_breaks_off_once_it_is_known_may_be_about_this_mail(phase: str, outcome: str, code: int | None) -> None:
+    told = Evidence(down=True, about=(B, "example.com"))
+    assert evidence(mail_of(B), attempt(outcome, phase, code)) == told
+
+
+def test_a_sender_of_the_clients_own_that_is_refused_is_about_this_client() -> None:
+    told = evidence(mail_of(B, mail={"from": "b@example.com"}), attempt("provider-down", "mail", 421))
+    assert told == Evidence(down=True, about=(B, ""))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase", "code"),
+    [("sent", "content", 250), ("refused", "rcpt", 550), ("deferred", "rcpt", 450), ("uncertain", "content", None)],
+)
+def test_an_answer_about_the_mail_says_that_the_server_is_well(outcome: str, phase: str, code: int | None) -> None:
+    assert evidence(mail_of(A), attempt(outcome, phase, code)) == Evidence(down=False)
+
+
+def mail_of(client: int, mail: dict[str, Any] | None = None) -> Claimed:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    return Claimed(1, 1, "email", "A@Example.com", "", "", None, "resend", 0, at, mail=mail, client_id=client)

@@ -1,0 +1,375 @@
+"""Outcomes that the database refuses to record, for whatever reason: kept, recorded later, never sent again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+import psycopg2
+import pytest
+from dramatiq import Retry
+
+from actors import delivery as delivering
+from actors.channels import Receipt
+from actors.channels.email import Email
+from actors.delivery import Again
+from actors.ledger import Ledger, reductions
+from db import breaker, lifecycle, workers
+from db.database import rows
+from db.records import Attempt, Claimed
+from settings import Settings
+from tests.eventually import eventually
+from tests.integration.rows import GRACE, accepted, alive, draft, history, passed, row, status
+from tests.integration.test_deliver import Make, Process, accept, make, many
+from tests.smtp import Reply, SmtpServer
+
+__all__ = ["make"]  # the fixture
+
+# Conditions of PostgreSQL (documentation, appendix A) of which each has its own exception in psycopg2.
+CONDITIONS = (
+    *("insufficient_privilege", "undefined_table", "undefined_column", "syntax_error", "feature_not_supported"),
+    *("read_only_sql_transaction", "serialization_failure", "deadlock_detected", "lock_not_available"),
+    *("query_canceled", "admin_shutdown", "disk_full", "too_many_connections", "internal_error", "data_corrupted"),
+    *("raise_exception", "check_violation", "foreign_key_violation", "unique_violation", "not_null_violation"),
+    *("data_exception", "string_data_right_truncation", "in_failed_sql_transaction"),
+)
+
+
+@contextmanager
+def refusing(condition: str, when: str = "true", table: str = "attempts") -> Iterator[None]:
+    """The database refuses rows of a table with this condition, until the end of the block."""
+    rows(
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF {when} THEN RAISE {condition} USING MESSAGE = 'refused by a test'; END IF; RETURN new; END $$"
+    )
+    rows(f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()")
+    try:
+        yield
+    finally:
+        rows("DROP FUNCTION IF EXISTS refuse CASCADE")
+
+
+@contextmanager
+def delivered(process: Process, ids: Sequence[int]) -> Iterator[Future[None]]:
+    """Deliver a list in another thread; after the block, wait for its end."""
+    with ThreadPoolExecutor(1) as thread:
+        ending = thread.submit(process.deliver, ids)
+        yield ending
+        ending.result(30)
+
+
+def copies(server: SmtpServer) -> set[int]:
+    """How often each recipient was sent a mail."""
+    return set(Counter(to for mail in server.mails for to in mail.recipients).values())
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_whatever_the_database_says_an_outcome_is_kept_until_it_is_recorded(
+    make: Make, smtp_server: SmtpServer, condition: str
+) -> None:
+    ids = many(5)
+    process = make(record_retry_max=0.1)
+    with delivered(process, ids):
+        with refusing(condition):
+            eventually(lambda: len(process.unrecorded().ids) == lifecycle.AHEAD)
+            assert len(smtp_server.mails) == lifecycle.AHEAD  # nothing new is sent
+        eventually(lambda: [status(id) for id in ids] == ["sent"] * 5)
+    assert [history(id) for id in ids] == [["sent"]] * 5
+    assert copies(smtp_server) == {1}
+    assert process.unrecorded() == workers.Unrecorded()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), UnicodeEncodeError("latin-1", "ł", 0, 1, "?"), KeyError("id")])
+def test_a_fault_of_our_own_while_recording_loses_no_outcome(
+    make: Make, smtp_server: SmtpServer, error: Exception
+) -> None:
+    ids, real, failures = many(5), lifecycle.settle, [error] * 6
+
+    def settle(*of: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return real(*of)
+
+    with mock.patch.object(lifecycle, "settle", settle):
+        make(record_retry_min=0.01).deliver(ids)
+    assert [history(id) for id in ids] == [["sent"]] * 5
+    assert copies(smtp_server) == {1}
+
+
+@pytest.mark.parametrize("table", ["notifications", "events", "changes"])
+def test_a_table_that_takes_nothing_delays_outcomes_and_sends_none_twice(
+    make: Make, smtp_server: SmtpServer, table: str
+) -> None:
+    ids = many(4)
+    process = make(record_retry_max=0.1)
+    with delivered(process, ids):
+        eventually(lambda: smtp_server.mails)
+        with refusing("insufficient_privilege", table=table):
+            eventually(lambda: smtp_server.mails)
+        eventually(lambda: [status(id) for id in ids] == ["sent"] * 4)
+    assert copies(smtp_server) == {1}
+
+
+def test_one_that_is_never_recorded_does_not_hold_up_the_others_of_its_statement(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    poison, *others = many(4)
+    process = make(record_retry_max=0.1)
+    with ThreadPoolExecutor(4) as threads, refusing("raise_exception", f"new.notification_id = {poison}"):
+        lists = [threads.submit(process.deliver, [id]) for id in (poison, *others)]
+        for one in lists[1:]:
+            one.result(20)
+        assert [status(id) for id in others] == ["sent"] * 3
+        assert process.unrecorded() == workers.Unrecorded((poison,), "refused by a test")
+        rows("DROP FUNCTION refuse CASCADE")
+        lists[0].result(20)
+    assert status(poison) == "sent"
+    assert copies(smtp_server) == {1}
+
+
+def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorded(
+    make: Make, smtp_server: SmtpServer
+) -> None:
+    smtp_server.on("dot", Reply(250, "2.0.0 für immer"), times=1)
+    ids = many(3)
+    with refusing("check_violation", "new.text ~ 'für'"):
+        make(record_retry_max=0.1).deliver(ids)
+    assert [history(id) for id in ids] == [["sent"]] * 3
+    assert rows("SELECT text FROM attempts WHERE notification_id = %s", ids[0]) == [("250 2.0.0 f?r immer",)]
+    assert copies(smtp_server) == {1}
+
+
+def test_what_is_refused_in_any_words_is_recorded_without_them(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(2)
+    with refusing("check_violation", f"new.notification_id = {ids[0]} AND new.reply_code IS NOT NULL"):
+        make(record_retry_max=0.1).deliver(ids)
+    assert [history(id) for id in ids] == [["sent"]] * 2
+    assert copies(smtp_server) == {1}
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\x00b", "ł\ud800"])
+def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Make, text: str) -> None:
+    [id] = many(1)
+    process = make(record_retry_max=0.1)
+    ledger: Ledger = process._ledger
+    [claimed] = ledger.claim([id])
+    now = time.monotonic()
+    told = Attempt("sent", uuid4(), "mail:25", now, now, "content", 250, None, text)
+    assert ledger.settle(lifecycle.sent(claimed, told)).result() is True
+    assert status(id) == "sent"
+
+
+def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, bound: Settings) -> None:
+    held, *others = many(3)
+    process = make(record_retry_max=0.1, db_statement_timeout=1)
+    [mine, *_] = process._ledger.claim([held])
+    with closing(psycopg2.connect(bound.database_url)) as other, other.cursor() as cursor:
+        cursor.execute("SELECT FROM notifications WHERE id = %s FOR UPDATE", (held,))
+        now = time.monotonic()
+        with mock.patch.object(lifecycle, "settle", hurried(lifecycle.settle)):
+            late = process._ledger.settle(lifecycle.sent(mine, Attempt("sent", uuid4(), "mail:25", now, now)))
+            process.deliver(others)
+            assert [status(id) for id in others] == ["sent"] * 2
+            other.rollback()
+            assert late.result() is True
+
+
+def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
+    """As on a server with a short statement_timeout."""
+
+    def settled(*of: Any) -> Any:
+        rows("SET statement_timeout = '500ms'")
+        return settle(*of)
+
+    return settled
+
+
+def test_a_locked_table_delays_outcomes_and_loses_none(make: Make, bound: Settings, smtp_server: SmtpServer) -> None:
+    ids = many(4)
+    process = make(record_retry_max=0.1)
+    with (
+        closing(psycopg2.connect(bound.database_url)) as dba,
+        dba.cursor() as cursor,
+        mock.patch.object(lifecycle, "settle", hurried(lifecycle.settle)),
+        delivered(process, ids),
+    ):
+        eventually(lambda: status(ids[0]) != "pending")
+        cursor.execute("LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE")
+        eventually(lambda: process.unrecorded().ids or len(smtp_server.mails) == 4)
+        dba.rollback()
+    assert [status(id) for id in ids] == ["sent"] * 4
+    assert copies(smtp_server) == {1}
+
+
+def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(2)
+    process = make(record_retry_max=0.1, shutdown_grace=1)
+    with ThreadPoolExecutor(1) as thread, refusing("insufficient_privilege"):
+        ending = thread.submit(process.deliver, ids)
+        eventually(lambda: len(process.unrecorded().ids) == 2)
+        process._ledger.stop()
+        with pytest.raises(Exception, match="before the worker had to stop"):
+            ending.result(20)
+
+
+def test_for_hold_nothing_goes_out_before_the_doubt_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
+    id = lifecycle.accept([draft("a@example.com")._replace(on_uncertain="hold")], GRACE)[0].id
+    process = make(record_retry_max=0.1)
+    with delivered(process, [id]):
+        with refusing("insufficient_privilege", "new.in_doubt_since IS NOT NULL", "notifications"):
+            eventually(process._ledger._undoubted.items)
+            assert smtp_server.mails == []
+        eventually(lambda: status(id) == "sent")
+    assert copies(smtp_server) == {1}
+
+
+@pytest.mark.parametrize("condition", ["insufficient_privilege", "undefined_table", "syntax_error", "check_violation"])
+def test_while_claims_are_refused_nothing_is_sent_and_each_list_waits(
+    make: Make, smtp_server: SmtpServer, condition: str
+) -> None:
+    ids = many(3)
+    process = make()
+    with refusing(condition, "new.status = 'processing'", "notifications"), pytest.raises(Retry, match="claim: "):
+        process.deliver(ids)
+    assert smtp_server.mails == []
+    assert {status(id) for id in ids} == {"pending"}
+    process.deliver(ids)
+    assert copies(smtp_server) == {1}
+
+
+def test_what_was_claimed_when_the_rest_of_the_claim_failed_is_given_back(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(2)
+    process = make()
+    with mock.patch.object(lifecycle, "suppress", side_effect=ZeroDivisionError), pytest.raises(Retry):
+        process.deliver([*ids, 999_999])
+    assert {status(id) for id in ids} == {"processing"}
+    with suppress(Again):
+        process.deliver(many(1))  # The next claim finds what nobody heard of.
+    assert {status(id) for id in ids} == {"pending"}
+
+
+def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make, smtp_server: SmtpServer) -> None:
+    real = Email.send
+
+    def send(self: Email, *of: Any) -> Receipt:
+        real(self, *of)
+        raise ZeroDivisionError
+
+    [id] = accept("a@example.com")
+    held = lifecycle.accept([draft("b@example.com")._replace(on_uncertain="hold")], GRACE)[0].id
+    with mock.patch.object(Email, "send", send), pytest.raises(Again):
+        make().deliver([id, held])
+    assert (history(id), history(held)) == (["uncertain"], ["uncertain"])
+    assert row(held)["failure_reason"] == "outcome-unknown"
+
+
+@pytest.mark.parametrize(
+    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (delivering, "is_gone"), (breaker, "close")]
+)
+def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
+    make: Make, smtp_server: SmtpServer, where: Any, what: str
+) -> None:
+    smtp_server.on("rcpt", Reply(421, "4.3.2 closing"), to="1@example.com")
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="2@example.com")
+    ids = many(5)
+    with mock.patch.object(where, what, side_effect=ZeroDivisionError), pytest.raises(Again):
+        make(breaker_threshold=1).deliver(ids)
+    assert [history(id) for id in ids] == [["sent"], ["provider-down"], ["refused"], ["sent"], ["sent"]]
+    assert copies(smtp_server) == {1}
+
+
+def test_what_was_not_begun_when_a_list_breaks_off_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(5)
+    process = make()
+    with mock.patch.object(process, "_tell_breaker", side_effect=ZeroDivisionError), pytest.raises(ZeroDivisionError):
+        process.deliver(ids)
+    eventually(lambda: status(ids[0]) == "sent")
+    assert [status(id) for id in ids[1:]] == ["pending"] * 4
+
+
+def test_an_outcome_that_a_live_worker_keeps_is_not_rescued_however_long_it_takes(store: Settings) -> None:
+    observer, holder = alive(uuid4(), steady_for=100), alive(uuid4(), steady_for=100)
+    [kept, hung] = accepted(2)
+    lifecycle.claim([kept, hung], holder)
+    for id in (kept, hung):
+        passed(1_000, id)
+    tell(holder, unrecorded=workers.Unrecorded((kept,), "permission denied for table attempts"))
+    assert lifecycle.rescue(observer, 30, 600, 5, 100) == [hung]
+    tell(holder)
+    assert lifecycle.rescue(observer, 30, 600, 5, 100) == [kept]
+
+
+def test_after_an_outage_a_holder_may_say_first_what_it_keeps(store: Settings) -> None:
+    observer, holder = alive(uuid4(), steady_for=10), alive(uuid4(), steady_for=100, seen_ago=15)
+    [id] = accepted()
+    lifecycle.claim([id], holder)
+    passed(1_000, id)
+    tell_timeouts(holder, timeout=30, stuck_after=600)
+    assert lifecycle.rescue(observer, 3, 600, 5, 100) == []
+
+
+def tell(worker: Any, **more: Any) -> None:
+    workers.seen(workers.Heartbeat(worker, "host", 1, 8, **more), 30)
+
+
+def tell_timeouts(worker: Any, *, timeout: float, stuck_after: float) -> None:
+    rows("UPDATE workers SET timeout = %s, stuck_after = %s WHERE id = %s", timeout, stuck_after, str(worker))
+
+
+@pytest.mark.parametrize(
+    ("seen_ago", "steady_for", "rescued"), [(10, 1_000, False), (29, 1_000, False), (31, 1_000, True), (31, 20, False)]
+)
+def test_a_worker_is_judged_by_its_own_timeout(
+    store: Settings, seen_ago: float, steady_for: float, rescued: bool
+) -> None:
+    observer, holder = alive(uuid4(), steady_for=steady_for), alive(uuid4(), seen_ago=seen_ago)
+    tell_timeouts(holder, timeout=30, stuck_after=600)
+    [id] = accepted()
+    lifecycle.claim([id], holder)
+    assert lifecycle.rescue(observer, 3, 600, 5, 100) == ([id] if rescued else [])
+
+
+def test_a_hanging_worker_is_judged_by_its_own_stuck_after(store: Settings) -> None:
+    observer, holder = alive(uuid4(), steady_for=100), alive(uuid4(), steady_for=100)
+    tell_timeouts(holder, timeout=30, stuck_after=600)
+    [id] = accepted()
+    lifecycle.claim([id], holder)
+    passed(500, id)
+    assert lifecycle.rescue(observer, 30, 60, 5, 100) == []
+    passed(101, id)
+    assert lifecycle.rescue(observer, 30, 60, 5, 100) == [id]
+
+
+def test_a_worker_is_not_forgotten_before_its_own_timeout(store: Settings) -> None:
+    patient = alive(uuid4(), seen_ago=100)
+    tell_timeouts(patient, timeout=600, stuck_after=600)
+    workers.forget(60)
+    assert rows("SELECT id::text FROM workers") == [(str(patient),)]
+
+
+def test_a_prober_is_judged_by_its_own_timeout(store: Settings) -> None:
+    prober, observer = alive(uuid4(), seen_ago=10), alive(uuid4(), steady_for=100)
+    tell_timeouts(prober, timeout=30, stuck_after=600)
+    breaker.trip("mail:25", "connect: refused", 0)
+    assert breaker.take_probe("mail:25", prober, 300, 3)
+    assert not breaker.take_probe("mail:25", observer, 300, 3)
+    rows("UPDATE workers SET seen_at = now() - interval '31 seconds' WHERE id = %s", str(prober))
+    assert breaker.take_probe("mail:25", observer, 300, 3)
+
+
+def test_less_and_less_of_a_settlement_keeps_what_became_of_it() -> None:
+    now = time.monotonic()
+    given = lifecycle.bounced(
+        Claimed(1, 2, "email", "a@example.com", "", "", None, "resend", 0, mock.Mock()),
+        Attempt("refused", uuid4(), "mail:25", now, now, "rcpt", 550, "5.1.1", "für\n\udc80"),
+    )
+    plain, bare = reductions(given)
+    assert plain.attempt.text == "f?r??"
+    assert (bare.id, bare.claim, bare.status, bare.reason, bare.suppress) == (1, 2, "failed", "rejected", False)
+    assert (bare.attempt.outcome, bare.attempt.phase, bare.attempt.reply_code) == ("refused", None, None)
