@@ -24,7 +24,7 @@ from actors.channels.answers import Reply
 # Linux has it: what has come is acknowledged at once, and not 40 ms later with what is said next.
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 REPLY_LIMIT = 16_384  # octets; the longest, to EHLO, has some hundred
-FLOOD = 500_000  # octets; who says more in one reply never comes to an end
+FLOOD = 4_000_000  # octets; who says more in one reply never comes to an end
 STRAY = 5.0  # seconds; a line without a code is followed by the reply soon, or was all that comes
 LOOK = 1.0  # seconds; how often a wait looks whether this process stops
 
@@ -213,7 +213,7 @@ class Client(smtplib.SMTP):
         if said and (self._final or answers.understood(said).code >= 400):
             self.close()
             return said
-        if not heard.strip():
+        if said or not heard.strip():
             raise error
         raise smtplib.SMTPException(f"no SMTP reply: {heard[:1_000].decode('utf-8', 'replace')}") from error
 
