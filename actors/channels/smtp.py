@@ -235,7 +235,7 @@ class Connection:
             hello = Reply.of(*self._smtp.ehlo(name))
         if hello.code >= 500 and not self._needs_extensions:  # RFC 5321, 3.2
             with _dropping("ehlo"):
-                hello = Reply.of(*self._smtp.helo(name))
+                hello = Reply.of(*self._smtp.docmd("HELO", name))
         _demand("ehlo", hello)
         self._pipelines = self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
         told = self._smtp.esmtp_features.get("size", "").strip()

@@ -65,10 +65,10 @@ def sent(url: str, **settings: object) -> None:
 
 @pytest.mark.parametrize("code", [500, 501, 502, 504, 550, 554])
 def test_a_server_that_refuses_ehlo_is_asked_by_helo(code: int) -> None:
-    with answering(ehlo=f"{code} 5.5.1 what?", mail="450 enough") as (url, said):
-        with mock.patch("socket.gethostname", return_value="notify.example.com"):
-            assert failure(channel(url)).receipt.phase == "mail"
-    assert said[:3] == ["EHLO notify.example.com", "HELO notify.example.com", "MAIL FROM:<noreply@example.com>"]
+    named = mock.patch("socket.gethostname", return_value="notify.example.com")
+    with answering(ehlo=f"{code} 5.5.1 what?", mail="450 enough") as (url, said), named:
+        assert failure(channel(url)).receipt.phase == "mail"
+    assert said[:3] == ["ehlo notify.example.com", "HELO notify.example.com", "MAIL FROM:<noreply@example.com>"]
 
 
 def test_a_mail_goes_over_a_connection_that_began_with_helo(smtp_server: SmtpServer) -> None:
@@ -103,7 +103,7 @@ def offering(mechanisms: str, *answers: str) -> dict[str, str | list[str]]:
      "534 5.7.9 authentication mechanism is too weak"],
 )  # fmt: skip
 def test_a_server_that_has_not_looked_at_the_password_is_asked_by_login(answer: str) -> None:
-    words = {word: reply for word, reply in zip(LOGIN, ("334 UGFzc3dvcmQ6", "235 welcome"), strict=True)}
+    words = dict(zip(map(str.upper, LOGIN), ("334 UGFzc3dvcmQ6", "235 welcome"), strict=True))
     with answering(**offering("PLAIN LOGIN", answer, "334 VXNlcm5hbWU6"), **words) as (url, said):
         assert failure(channel(url.replace("://", f"://{USER}") + "?starttls=off")).receipt.phase == "mail"
     assert said[1:5] == [f"AUTH PLAIN {PLAIN}", "AUTH LOGIN", *LOGIN]
@@ -181,14 +181,14 @@ def test_a_password_is_never_sent_in_clear_because_tls_was_refused(option: str, 
 def test_the_name_is_the_hosts_own_where_servers_take_it_else_its_address(host: str, name: str) -> None:
     with answering(ehlo="450 enough") as (url, said), mock.patch("socket.gethostname", return_value=host):
         failure(channel(url))
-    assert said == [f"EHLO {name}"]
+    assert said == [f"ehlo {name}"]
 
 
 @pytest.mark.parametrize("name", ["mail.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"])
 def test_a_name_can_be_chosen(name: str) -> None:
     with answering(ehlo="450 enough") as (url, said):
         failure(channel(url, smtp_ehlo_name=name))
-    assert said == [f"EHLO {name}"]
+    assert said == [f"ehlo {name}"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,15 @@ def test_a_name_can_be_chosen(name: str) -> None:
             "mail.example.com\r\nMAIL FROM:<>",
             "1.2.3.4",
         ),
-        *("-a.example", "a-.example", "mail..example", ".example", "localhost.localdomain", "münchen.example"),
+        *(
+            "1.2.3.4",
+            "-a.example",
+            "a-.example",
+            "mail..example",
+            ".example",
+            "localhost.localdomain",
+            "münchen.example",
+        ),
         *("[1.2.3]", "[::1]", "[IPv6:x]", "[IPv6:fe80::1%eth0]", "[]", "a" * 64 + ".example", "a." * 127 + "example"),
     ],
 )
