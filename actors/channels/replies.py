@@ -213,7 +213,7 @@ class Client(smtplib.SMTP):
         if said and (self._final or answers.understood(said).code >= 400):
             self.close()
             return said
-        if said or not heard.strip():
+        if said or b"\n" not in heard or not heard.strip():
             raise error
         raise smtplib.SMTPException(f"no SMTP reply: {heard[:1_000].decode('utf-8', 'replace')}") from error
 
