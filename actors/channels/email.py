@@ -18,6 +18,8 @@ from db.records import Claimed
 from mailboxes import mail_from
 from settings import Settings
 
+LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minutes, of which some are for the record
+
 
 class _Kept:
     """From mail to mail. `introduced`: whom the other side was told of already."""
@@ -103,7 +105,8 @@ class Email:
 
     def stop(self) -> None:
         """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
-        self._stop.at = time.monotonic() + self._settings.shutdown_grace
+        now = time.monotonic()
+        self._stop.sending, self._stop.answers = now + self._settings.shutdown_grace, now + LAST_ANSWER
 
     def _connection(self, kept: _Kept, mail: Mail, limit: float) -> Connection:
         connection = kept.connection

@@ -30,9 +30,9 @@ LOOK = 1.0  # seconds; how often a wait looks whether this process stops
 
 
 class Stop:
-    """When a process that stops gives up what it has not sent yet (`time.monotonic()`)."""
+    """When a process that stops gives up what is not out, and the answers to what is (`time.monotonic()`)."""
 
-    at = inf
+    sending = answers = inf
 
 
 class Client(smtplib.SMTP):
@@ -247,8 +247,7 @@ class Client(smtplib.SMTP):
         sock, here = self._connected, hub.current()
         while True:
             now = time.monotonic()
-            # What is out cannot be taken back: its answer is waited for though the process stops.
-            end = min(deadline, self.limit, inf if self._final else self._stop.at)
+            end = min(deadline, self.limit, self._stop.answers if self._final else self._stop.sending)
             until = min(end, now + LOOK)
             if here:
                 self._watch = self._watch or here.watch(sock.fileno())

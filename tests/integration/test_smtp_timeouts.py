@@ -123,7 +123,12 @@ def test_the_defaults_are_those_of_rfc_5321_and_add_up() -> None:
 def test_a_process_that_stops_gives_up_what_is_not_out(smtp_server: SmtpServer, phase: str) -> None:
     smtp_server.on(phase, Hang())  # type: ignore[arg-type]
     email = channel(smtp_server.url, shutdown_grace=1)
-    stopping = threading.Thread(target=lambda: (eventually(lambda: smtp_server.hanging), email.stop()))
+
+    def stop() -> None:
+        eventually(lambda: smtp_server.hanging)
+        email.stop()
+
+    stopping = threading.Thread(target=stop)
     stopping.start()
     assert type(failure(email)) is (ProviderDown if phase == "connect" else Deferred)
     stopping.join()
