@@ -245,10 +245,11 @@ class Client(smtplib.SMTP):
     def _wait(self, event: int, deadline: float) -> None:
         """Raises TimeoutError."""
         sock, here = self._connected, hub.current()
+        deadline = min(deadline, self.limit)
         while True:
-            now = time.monotonic()
-            end = min(deadline, self.limit, self._stop.answers if self._final else self._stop.sending)
-            until = min(end, now + LOOK)
+            now, end = time.monotonic(), self._stop.answers if self._final else self._stop.sending
+            end = min(end, deadline)
+            until = now + LOOK if now + LOOK < end else end
             if here:
                 self._watch = self._watch or here.watch(sock.fileno())
                 ready = here.wait_for(self._watch, event, until)
