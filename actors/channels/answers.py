@@ -13,9 +13,11 @@ from typing import NamedTuple
 from actors.channels import printable
 
 LINES_KEPT, LINE_KEPT = 50, 1_000  # of a reply that is longer than any should be: lines, and octets of each
-_CODE = re.compile(rb"[2-5]\d\d(?!\d)")
-_LAST = re.compile(rb"[2-5]\d\d(?![\d-])")  # A hyphen announces another line.
-_ANYWHERE = re.compile(rb"(?m)^[2-5]\d\d(?!\d)")
+# Four digits are no code, but for "2502.0.0 ok": a code without the space behind it.
+_THREE = rb"[2-5]\d\d(?:(?!\d)|(?=[245]\.\d))"
+_CODE = re.compile(_THREE)
+_LAST = re.compile(_THREE + rb"(?!-)")  # A hyphen announces another line.
+_ANYWHERE = re.compile(rb"(?m)^" + _THREE)
 # RFC 3463. Some servers write "#5.1.0", some put a colon behind it.
 _ENHANCED = re.compile(r"#?([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,]|$)")
 

@@ -18,6 +18,7 @@ from tests.integration.mailing import GO_AHEAD, TALK, channel, failure, notifica
 YES = {
     "as it should be": b"250 2.0.0 queued\r\n",
     "no space": b"250Ok\r\n",
+    "no space before an enhanced code": b"2502.0.0 Ok\r\n",
     "nothing": b"250\r\n",
     "a tab": b"250\tOk\r\n",
     "a colon": b"250: queued\r\n",
