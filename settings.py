@@ -184,6 +184,8 @@ class Settings:
 
     rate_limit: int = _between(0, 2_147_483_647, 0)
     daily_quota: int = _between(0, 2_147_483_647, 0)
+    daily_bytes: int = _between(0, 2**53, 10_737_418_240)
+    manage_rate: int = _between(1, 2_147_483_647, 1_000)
     pending_limit: int = _between(0, 2_147_483_647, 1_000_000)
     backlog_interval: float = _between(0.1, 3_600, 1)
     limits_fail: str = _one_of("open", "closed")

@@ -10,7 +10,8 @@ from typing import Any
 
 import falcon.asgi
 
-from api.room import Room
+from api.body_memory import Reservation
+from api.shares import Shares
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
@@ -19,6 +20,7 @@ BODY = "notification-system.body"  # in the scope: the body of the request, piec
 BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
 WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already
 BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
+RESERVATION = "notification-system.reservation"  # in the scope: the memory that the body takes
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
 
@@ -39,7 +41,7 @@ class Application(falcon.asgi.App[Any, Any]):
     def __init__(self, settings: Settings, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
-        self._room = Room(settings.bodies_limit)
+        self._memory = Shares("bodies", settings.bodies_limit, divided=settings.auth != "off")
         self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
@@ -47,11 +49,11 @@ class Application(falcon.asgi.App[Any, Any]):
             scope[BEGAN] = time.monotonic()
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
-            guest = scope["guest"] = self._room.guest()
+            reservation = scope[RESERVATION] = Reservation(self._memory)
             try:
                 await super().__call__(scope, body, send)
             finally:
-                guest.leave()
+                reservation.give_back()
             if not body.over and scope["method"] not in BODILESS:
                 await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.

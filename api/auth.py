@@ -14,7 +14,8 @@ from falcon.asgi import Request, Response
 import logs
 import scrape
 from api import dashboard
-from api.gateway import Gateway
+from api.asgi import RESERVATION
+from api.gateway import Gateway, reading_for
 from api.keyring import Keyring
 from api.problems import Problem
 from db import keys
@@ -65,6 +66,13 @@ ANYBODY = Caller()
 SCRAPER = Caller(scopes=frozenset())
 
 
+def identify(req: Request, caller: Caller) -> None:
+    """Say whom a request comes from: what it reads and holds from now on is charged to its client."""
+    req.context.caller = caller
+    req.scope[RESERVATION].client = caller.client_id
+    reading_for.set(caller.client_id)
+
+
 def require(req: Request, scope: str) -> Caller:
     """The caller, if it has this scope; raises a Problem that names the scope."""
     caller: Caller = req.context.caller
@@ -102,8 +110,9 @@ class Authentication:
         self._noting: set[asyncio.Task[None]] = set()
 
     async def process_request(self, req: Request, _resp: Response) -> None:
+        reading_for.set(None)
         if self._off:
-            req.context.caller = ANYBODY
+            identify(req, ANYBODY)
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
             return
@@ -117,7 +126,7 @@ class Authentication:
         live = await self.live(token.strip(" ")) if scheme.lower() == "bearer" else None
         if live is None:
             raise _stranger()
-        req.context.caller = self.caller(live)
+        identify(req, self.caller(live))
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         self._keyring.close(self._gateway.settings.shutdown_grace)

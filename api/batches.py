@@ -15,12 +15,13 @@ import logs
 from api import idempotency
 from api.answers import write
 from api.auth import Caller, require
-from api.bodies import read_json
+from api.bodies import body_size, read_json
+from api.checkpoints import Breather, Presence
 from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
 from api.limits import Limits
-from api.mails import Mails
+from api.mails import Extras, Mails
 from api.problems import MOST_FAULTS, invalid
 from api.rendering.faults import Faulty
 from api.rendering.pool import NoRenderer
@@ -31,8 +32,6 @@ from db.batches import Answer, Batch, Faults, find_batch
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find_each
 
 log = logs.get("api")
-
-SLICE = 0.002  # seconds that checking may keep the event loop from others
 
 
 class Batches:
@@ -47,12 +46,15 @@ class Batches:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
         document = await read_json(req, self._gateway.settings, self._gateway.settings.batch_body_limit)
-        if faults := self._schema.faults(document):
-            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        with self._gateway.cpu.checking(caller.client_id):
+            if faults := self._schema.faults(document):
+                raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         request = {"batch": document, "partial": partial}
         whole = await asyncio.to_thread(idempotency.keyed, key, request, sandbox=caller.sandbox)
-        batch = Batch(caller.client_id, await self._checked(document["items"], caller), partial, whole)
-        answer = await self._accepted(batch, caller, resp)
+        with Presence(req) as client:
+            items = await self._checked(document["items"], caller, client, partial=partial)
+        batch = Batch(caller.client_id, items, partial, whole)
+        answer = await self._accepted(batch, caller, body_size(req), resp)
         if isinstance(answer, Refusal):
             raise idempotency.refused(answer, {"header": idempotency.HEADER})
         if answer.undone:
@@ -63,7 +65,7 @@ class Batches:
         resp.status = HTTPStatus.OK if partial else HTTPStatus.CREATED
         write(resp, {"items": await _shown(answer.items, partial)})
 
-    async def _accepted(self, batch: Batch, caller: Caller, resp: Response) -> Answer | Refusal:
+    async def _accepted(self, batch: Batch, caller: Caller, size: int, resp: Response) -> Answer | Refusal:
         faults = _faults(batch.items)
         # What is wrong with an item now may have been right when it came first.
         if faults and (known := await self._earlier(batch)):
@@ -71,7 +73,7 @@ class Batches:
         if faults and not batch.partial:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         try:
-            admission = await self._limits.admit(caller, sum(isinstance(item, Post) for item in batch.items))
+            admission = await self._limits.admit(caller, sum(isinstance(item, Post) for item in batch.items), size)
         except Exceeded as exceeded:
             known = None if exceeded.soon else await self._earlier(batch)
             if known is None:
@@ -86,18 +88,29 @@ class Batches:
     async def _earlier(self, batch: Batch) -> Answer | Refusal | None:
         return await self._gateway.read(find_batch, batch.client_id, batch.key) if batch.key else None
 
-    async def _checked(self, items: list[Any], caller: Caller) -> list[Post | Outcome | Faults]:
-        """What is to be stored, or was already, or what is wrong with it."""
-        breather, seen = _Breather(), set[str]()
+    async def _checked(
+        self, items: list[Any], caller: Caller, client: Presence, *, partial: bool
+    ) -> list[Post | Outcome | Faults]:
+        """What is to be stored, or was already, or what is wrong with it.
+
+        A batch that is refused whole is checked only until there are more faults than an answer lists.
+        """
+        breather, seen = Breather(), set[str]()
         until = time.monotonic() + self._gateway.settings.batch_render_timeout
         checked: list[Post | Outcome | Faults] = []
         doubtful: dict[int, Key] = {}
+        found = 0  # faults of items that can never have been right
         for place, item in enumerate(items):
+            if found > MOST_FAULTS and not partial:
+                break
             await breather.breathe()
+            client.require()
             one, key = await self._one(item, caller, seen, until)
             checked.append(_placed(one, place) if isinstance(one, list) else one)
             if key:
                 doubtful[place] = key
+            elif isinstance(one, list):
+                found += len(one)
         if doubtful:
             known = await self._gateway.read(find_each, caller.client_id, list(doubtful.values()))
             for place, key in doubtful.items():
@@ -106,10 +119,11 @@ class Batches:
 
     async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
         """What is to be stored, or what is wrong with it; then its key, if it may have been right at first."""
-        faults = self._item.faults(item)
-        extras = self._mails.read(item, caller.senders, faults)
-        if faults := faults + extras.faults or _repeated(item, seen):
-            return faults, None
+        try:
+            with self._gateway.cpu.checking(caller.client_id):
+                extras = self._read(item, caller, seen)
+        except _Refused as refused:
+            return refused.faults, None
         # Without the key, so that the same notification may be sent again on its own, with the header.
         document = {name: value for name, value in item.items() if name != "idempotencyKey"}
         key = idempotency.keyed(item.get("idempotencyKey"), document, sandbox=caller.sandbox)
@@ -124,17 +138,20 @@ class Batches:
         faults = time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC))
         return (faults, key) if faults else (Post(wanted, key), None)
 
+    def _read(self, item: Any, caller: Caller, seen: set[str]) -> Extras:
+        faults = self._item.faults(item)
+        extras = self._mails.read(item, caller.senders, faults)
+        if faults := faults + extras.faults or _repeated(item, seen):
+            raise _Refused(faults)
+        return extras
 
-class _Breather:
-    """Lets others have the event loop from time to time."""
 
-    def __init__(self) -> None:
-        self._since = time.perf_counter()
+class _Refused(Exception):
+    """An item has these faults."""
 
-    async def breathe(self) -> None:
-        if time.perf_counter() - self._since > SLICE:
-            await asyncio.sleep(0)
-            self._since = time.perf_counter()
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
 
 
 def _partial(req: Request) -> bool:
@@ -178,7 +195,7 @@ def _refused(refusal: Refusal, place: int) -> Faults:
 
 
 async def _shown(items: Any, partial: bool) -> list[dict[str, Any]]:
-    breather = _Breather()
+    breather = Breather()
     shown = []
     for place, item in enumerate(items):
         await breather.breathe()

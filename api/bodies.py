@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from falcon.asgi import Request
 
-from api.asgi import BODY, WHOLE, Body, Truncated
+from api.asgi import BODY, RESERVATION, WHOLE, Body, Truncated
+from api.body_memory import SMALL, Reservation
 from api.problems import Problem, invalid
-from api.room import SMALL, Guest
 from settings import Settings
 
 # What is left of the body is not read, so nothing can follow it.
@@ -67,8 +67,8 @@ async def read(req: Request, settings: Settings, limit: int) -> bytes:
     """The body, whatever it is, of up to `limit` bytes; raises Problem, Full."""
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
-    guest: Guest = req.scope["guest"]
-    guest.needs(req.content_length or 0)
+    reservation: Reservation = req.scope[RESERVATION]
+    reservation.need(req.content_length or 0)
     try:
         if req.scope.get(WHOLE):  # There is nothing to wait for.
             body = await _joined(req, limit, math.inf)
@@ -80,7 +80,14 @@ async def read(req: Request, settings: Settings, limit: int) -> bytes:
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
     if len(body) > limit:
         raise _too_large(limit)
+    req.context.body_size = len(body)
     return body
+
+
+def body_size(req: Request) -> int:
+    """The size in bytes of a body that was read."""
+    size: int = req.context.body_size
+    return size
 
 
 async def _joined(req: Request, limit: int, deadline: float) -> bytes:
@@ -91,7 +98,7 @@ async def _joined(req: Request, limit: int, deadline: float) -> bytes:
         pieces.append(piece := await coming.piece())
         length += len(piece)
         if length > SMALL:
-            req.scope["guest"].needs(req.content_length or limit)  # One that comes in chunks does not say.
+            req.scope[RESERVATION].need(req.content_length or limit)  # One that comes in chunks does not say.
         # gunicorn's wait for a piece may swallow the end of our time, if both come at the same moment.
         if deadline < math.inf and asyncio.get_running_loop().time() > deadline:
             raise TimeoutError

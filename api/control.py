@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -130,8 +131,12 @@ def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
     """409: why this cannot be `done` to it."""
     if row["erased_at"] is not None:
         return Problem(HTTPStatus.CONFLICT, f"It was erased, so that it cannot be {done}.")
-    if row["status"] == needed == "failed":  # Then it is too late for it.
-        return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
+    if row["status"] == needed:
+        expires_at = row["expires_at"]
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
+        detail = f"It was retried or rescheduled {lifecycle.MOST_ACTS} times already: send a new notification instead."
+        return Problem(HTTPStatus.CONFLICT, detail)
     detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
     return Problem(HTTPStatus.CONFLICT, detail)
 

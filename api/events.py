@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from falcon.asgi import Request, Response
 
 from api import pages
 from api.answers import empty, id_of, shown, unknown, write
 from api.auth import Caller, require
 from api.gateway import Gateway
+from api.pages import Numbered
 from api.representation import KIND
 from api.streaming import sse
 from api.streaming.stream import LAST, left
@@ -15,6 +18,7 @@ from api.streaming.streams import Streams
 from api.streaming.timelines import Place, Telling
 from db import timeline
 from db.models import FINAL
+from db.timeline import Story
 
 JSON = "application/json"
 
@@ -29,12 +33,13 @@ class Events:
         caller = require(req, "read")
         streamed = req.client_prefers((JSON, sse.MEDIA_TYPE)) == sse.MEDIA_TYPE
         after = left(pages.parse_stream(req.params), req.get_header(LAST)) if streamed else None
+        page = None if streamed else pages.parse_numbered(req.params, self._gateway.settings.page_limit)
         story = await self._gateway.read(timeline.story, id_of(id, KIND), caller.client_id)
         if story is None:
             raise unknown(KIND)
         resp.set_header("Vary", "Accept")
-        if not streamed:
-            write(resp, {"items": [{**event, "detail": shown(event["detail"])} for event in story.events]})
+        if page is not None:
+            write(resp, _page(story, page))
         elif story.status in FINAL and after == len(story.events):
             empty(resp)  # To a browser that comes back after the end this says: do not come back.
         elif req.method == "HEAD":
@@ -45,7 +50,14 @@ class Events:
     on_head = on_get
 
     def _tell(self, req: Request, resp: Response, caller: Caller, place: Place) -> None:
-        self._streams.check()
+        self._streams.check(caller.client_id)
         listener = Telling(req, caller, place, self._gateway)
         self._streams.tell(listener)
         sse.answer(resp, listener)
+
+
+def _page(story: Story, page: Numbered) -> dict[str, Any]:
+    """One page of a story; the cursor is the number of the last event of the page before."""
+    until = page.after + page.limit
+    items = [{**event, "detail": shown(event["detail"])} for event in story.events[page.after : until]]
+    return {"items": items, "nextCursor": str(until) if until < len(story.events) else None}

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any
 
 from api.problems import Problem, invalid
-from api.windows import RATE, Policy, Window, left
+from api.windows import MANAGE, RATE, Policy, Window, left
 
 EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-_AGAIN = "nothing was stored. Try again after the seconds in Retry-After."
+_AGAIN = "Try again after the seconds in Retry-After."
 
 
 class Exceeded(Problem):
@@ -24,7 +24,8 @@ class Exceeded(Problem):
         # Where it is soon over, nobody needs to know what an earlier request has come to.
         self.soon = policy is RATE
         self.more = {"violated-policies": [policy.name]}
-        detail = f"With {count} more this client would be above its {limit} {policy.words}; {_AGAIN}"
+        nothing = "nothing was changed" if policy is MANAGE else "nothing was stored"
+        detail = f"With {count} more this client would be above its {limit} {policy.words}; {nothing}. {_AGAIN}"
         again = {"Retry-After": str(max(1, math.ceil(wait)))} | headers(windows)
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, type=EXCEEDED, headers=again)
 
@@ -37,7 +38,7 @@ def never(policy: Policy, count: int, limit: int) -> Problem:
 
 def unchecked(wait: float) -> Problem:
     """503: there is a limit, and nobody knows how much of it is used."""
-    detail = f"The limits of this client cannot be checked right now; {_AGAIN}"
+    detail = f"The limits of this client cannot be checked right now; nothing was stored. {_AGAIN}"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(math.ceil(wait))})
 
 

@@ -7,17 +7,21 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 import metrics
 from actors.bell import Bell, Ring
 from actors.broker import broker
+from api.cpu_budget import CpuBudget
+from api.fair_gate import FairGate
 from api.patience import Patience
 from api.watch import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
-from db.coalesce import Coalescer, Full
+from db.coalesce import Coalescer
 from db.database import Contended, Unavailable, connection
 from db.drafts import Group
 from db.idempotency import Outcome, Post, Refusal, Stored, accept_once
@@ -29,6 +33,8 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 MOMENT = 0.02  # seconds: for a key that was waited for in vain already
+# The client whose request is being answered, None for nobody's: its reads are admitted in turns with others'.
+reading_for: ContextVar[int | None] = ContextVar("reading_for", default=None)
 
 
 class Gateway:
@@ -63,8 +69,9 @@ class Gateway:
         # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
         self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
-        self._reading = 0
+        self._gate = FairGate("read", settings.read_threads, settings.read_waiting, divided=settings.auth != "off")
         self.watch = Watch(settings)
+        self.cpu = CpuBudget(divided=settings.auth != "off")
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a notification for good and ring its bell.
@@ -88,14 +95,11 @@ class Gateway:
         self._bell.ring(Ring([id], broker.now(), lane, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking report on a thread that keeps its database connection."""
-        if self._reading >= self.settings.read_waiting:
-            raise Full("read")
-        self._reading += 1
-        try:
-            return await self.read_aside(report, *args, **kwargs)
-        finally:
-            self._reading -= 1
+        """Run a blocking report on a thread that keeps its database connection.
+
+        Clients are admitted in turns, and none has all threads. Raises Full where too many wait.
+        """
+        return await self.within_reason(self._admitted(partial(report, *args, **kwargs)))
 
     async def read_aside(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, for what is read once for all: it takes no place that a request could have."""
@@ -120,6 +124,16 @@ class Gateway:
                 return await answer
         except TimeoutError:
             raise self._no_answer() from None
+
+    async def _admitted(self, report: Callable[[], T]) -> T:
+        client, wanted_at = reading_for.get(), time.monotonic()
+        await self._gate.enter(client)
+        job = self._readers.submit(_begun, wanted_at, report)
+        leave = partial(self._gate.leave, client)
+        loop = asyncio.get_running_loop()
+        # When the thread is free, which may be after the caller has given up.
+        job.add_done_callback(lambda _: _call_soon(loop, leave))
+        return await asyncio.wrap_future(job)
 
     async def _asked(self, coalescer: Coalescer[Item, T], item: Item) -> T:
         """The same, for the one thing that each POST waits for."""
@@ -191,6 +205,11 @@ class Gateway:
         for (lane, client), ids in groups.items():
             if (lane, client) not in left:
                 self._bell.ring(Ring(ids, at, lane, client))
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # The loop has closed: nobody waits any more.
+        loop.call_soon_threadsafe(function)
 
 
 def _begun(wanted_at: float, report: Callable[[], T]) -> T:

@@ -12,19 +12,23 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import redis
-from falcon.asgi import Response
+from falcon.asgi import Request, Response
 
 import logs
 from api.auth import Caller
 from api.backlogs import Backlogs
 from api.counters import Answer, Ask, Counters, Whose
+from api.daily_bytes import DailyBytes
 from api.exceeded import Exceeded, headers, never, unchecked, use
 from api.gateway import Gateway
-from api.windows import DAILY, PENDING, RATE, Day, Window
+from api.windows import DAILY, MANAGE, PENDING, RATE, Day, Policy, Window
 from db.clients import Client
 from db.coalesce import Closed, Coalescer, Full
 
 log = logs.get("api")
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+SENDING = frozenset({"/api/notifications", "/api/notifications/batch"})  # which count notifications instead
 
 
 class Bounds(NamedTuple):
@@ -44,6 +48,7 @@ class Limits:
         self._counting: Coalescer[Ask, Answer] = Coalescer(
             "limits", self._counters.run, most=gateway.settings.accept_batch, waiting=gateway.settings.accept_waiting
         )
+        self._bytes = DailyBytes(gateway.settings, self._ask)
         self._backlogs = Backlogs(gateway)
         self._away_until: float | None = None
 
@@ -55,14 +60,16 @@ class Limits:
         whose = Whose(f"{id}/sandbox" if sandbox else str(id), rate, daily)
         return Bounds(id, whose, client.pending_limit or s.pending_limit or None)
 
-    async def admit(self, caller: Caller, count: int) -> Admission:
-        """Let in so many, for a `with` block that stores them.
+    async def admit(self, caller: Caller, count: int, size: int) -> Admission:
+        """Let in so many, of `size` bytes together, for a `with` block that stores them.
 
         Raises:
             Exceeded: not now.
             Problem: never so many at once; or LIMITS_FAIL=closed, and Redis cannot be asked.
         """
         bounds = self.of(caller)
+        if count:
+            await self._bytes.admit(bounds.whose.owner, size)
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
@@ -88,6 +95,15 @@ class Limits:
             "pending": use(bounds.pending, self._backlogs.waiting(bounds.client_id)),
         }
 
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: Any) -> None:
+        """Count an act of management, whatever it changes; raises as `admit` does."""
+        if resource is None or req.method in READING or req.path in SENDING or self._settings.auth == "off":
+            return
+        caller: Caller | None = getattr(req.context, "caller", None)
+        if caller is None:  # A log-in has a limit of its own, a link to unsubscribe is good for one address.
+            return
+        await self._counted(Whose(f"manage/{caller.client_id}", self._settings.manage_rate, None), 1, MANAGE)
+
     async def knock(self, whom: str) -> None:
         """Count one of LOGIN_RATE attempts a minute to log in; raises Exceeded, or Problem with LIMITS_FAIL=closed."""
         await self._counted(Whose(f"login/{whom}", self._settings.login_rate, None), 1)
@@ -108,8 +124,8 @@ class Limits:
         if bounds.pending is not None:
             self._backlogs.came(bounds.client_id, count, stored)
 
-    async def _counted(self, whose: Whose, count: int) -> tuple[Window, ...]:
-        for policy, limit in ((RATE, whose.rate), (DAILY, whose.daily)):
+    async def _counted(self, whose: Whose, count: int, rate: Policy = RATE) -> tuple[Window, ...]:
+        for policy, limit in ((rate, whose.rate), (DAILY, whose.daily)):
             if limit is not None and count > limit:
                 raise never(policy, count, limit)
         answer = await self._ask(Ask(whose, count))
@@ -119,7 +135,10 @@ class Limits:
             return ()
         for window in answer.windows:
             if window.policy is answer.refused:
-                raise Exceeded(window.policy, count, window.limit, window.until(count), answer.windows)
+                policy = rate if window.policy is RATE else window.policy
+                # The headers speak of notifications alone.
+                told = answer.windows if rate is RATE else ()
+                raise Exceeded(policy, count, window.limit, window.until(count), told)
         return answer.windows
 
     async def _ask(self, ask: Ask) -> Answer | None:

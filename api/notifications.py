@@ -13,7 +13,7 @@ from api import idempotency, pages
 from api.answers import id_of, shown, unknown, write
 from api.asgi import LEFT
 from api.auth import Caller, require
-from api.bodies import read_json
+from api.bodies import body_size, read_json
 from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
@@ -44,14 +44,16 @@ class Notifications:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._gateway.settings)
-        faults = self._schema.faults(document)
-        extras = self._mails.read(document, caller.senders, faults)
-        if faults := faults + extras.faults:
-            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        with self._gateway.cpu.checking(caller.client_id):
+            faults = self._schema.faults(document)
+            extras = self._mails.read(document, caller.senders, faults)
+            if faults := faults + extras.faults:
+                raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
         wanted = await self._wanted(document, caller, extras, key)
+        size = body_size(req)
         del document  # It may hold large files in base64, and the wait for the database may be long.
-        stored = await self._admitted(caller, wanted, key, resp) if isinstance(wanted, Draft) else wanted
+        stored = await self._admitted(caller, wanted, size, key, resp) if isinstance(wanted, Draft) else wanted
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
         _log(stored)
@@ -64,10 +66,9 @@ class Notifications:
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit)
-        found = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
-        page = found[: query.limit]
-        more = len(found) > query.limit
-        write(resp, {"items": [summary(row) for row in page], "nextCursor": pages.cursor(page[-1]) if more else None})
+        page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
+        following = pages.cursor(page.after._asdict()) if page.after else None
+        write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": following})
 
     on_head = on_get
 
@@ -83,12 +84,12 @@ class Notifications:
                 return await self._earlier(caller.client_id, key, problem)
         return draft(document, caller, extras)
 
-    async def _admitted(self, caller: Caller, wanted: Draft, key: Key | None, resp: Response) -> Outcome:
+    async def _admitted(self, caller: Caller, wanted: Draft, size: int, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):
             problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
             return await self._earlier(caller.client_id, key, problem)
         try:
-            admission = await self._limits.admit(caller, 1)
+            admission = await self._limits.admit(caller, 1, size)
         except Exceeded as exceeded:
             if exceeded.soon:
                 raise
@@ -126,7 +127,7 @@ class Notification:
         wait = pages.whole(req.params, "wait", self._gateway.settings.long_poll_max)
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is not None and wait and row["status"] not in FINAL:
-            row = await self._gateway.watch.end(row["id"], wait, req.scope[LEFT])
+            row = await self._gateway.watch.end(row["id"], owner, wait, req.scope[LEFT])
             if self._gateway.watch.stopping:
                 resp.set_header("Connection", "close")
         if row is None:

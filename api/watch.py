@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import logs
+from api.shares import Shares
 from db import reports
-from db.coalesce import Full
 from db.database import Unavailable, connection, database
 from settings import Settings
 
@@ -32,22 +32,22 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._waiting: dict[_Waiter, None] = {}
+        self._shares = Shares("watch", settings.long_poll_waiting, divided=settings.auth != "off")
         self._asking: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._hurry = asyncio.Event()
         self.stopping = False
 
-    async def end(self, id: int, seconds: float, left: Callable[[], Awaitable[None]]) -> Row | None:
+    async def end(self, id: int, client: int, seconds: float, left: Callable[[], Awaitable[None]]) -> Row | None:
         """The notification when it is sent, failed or cancelled, or as it is after `seconds`, or when we stop.
 
         None where it is gone, or where the client has gone: `left` returns when it does.
 
         Raises:
-            Full: too many wait already.
+            Full: too many wait already, or too many of this client.
             Unavailable: the database could not be asked when the time was over.
         """
-        if len(self._waiting) >= self._settings.long_poll_waiting:
-            raise Full("watch")
+        self._shares.take(client)
         waiter = _Waiter(id, time.monotonic() + seconds)
         leaving = asyncio.ensure_future(left())
         self._waiting[waiter] = None
@@ -57,6 +57,7 @@ class Watch:
             await asyncio.wait((waiter.answer, leaving), return_when=asyncio.FIRST_COMPLETED)
             return waiter.answer.result() if waiter.answer.done() else None
         finally:
+            self._shares.give_back(client)
             self._waiting.pop(waiter, None)
             leaving.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):

@@ -21,6 +21,8 @@ class Policy(NamedTuple):
 
 RATE = Policy("rate", "notifications a minute", MINUTE)
 DAILY = Policy("daily", "notifications a day (UTC)", DAY)
+MANAGE = Policy("manage", "acts of management a minute", MINUTE)
+BYTES = Policy("bytes", "bytes a day (UTC)", DAY)
 PENDING = Policy("pending", "notifications that wait to be sent")
 
 

@@ -82,9 +82,9 @@ class Client:
         """The attempts of a notification, first to last."""
         return self._ask("GET", f"{NOTIFICATIONS}/{id}/attempts", "items")
 
-    def events(self, id: int) -> Answer:
-        """What happened to a notification, first to last."""
-        return self._ask("GET", f"{NOTIFICATIONS}/{id}/events", "items")
+    def events(self, id: int, **wanted: object) -> Answer:
+        """A page of what happened to a notification, first to last."""
+        return self._list(f"{NOTIFICATIONS}/{id}/events", wanted)
 
     def limits(self) -> Answer:
         """The limits in force, and how much of each is used."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -22,11 +23,11 @@ NAMES = {"rate": "a minute", "daily": "a day (UTC)", "pending": "waiting"}
 @in_json
 def timeline(client: Client, as_json: bool, id: int) -> None:
     """Tell the story of a notification, first to last."""
-    answer = client.events(id)
+    events = list(_events(client, id))
     if as_json:
-        click.echo(show.document(answer.raw))
+        click.echo(show.document(json.dumps({"items": events}, ensure_ascii=False)))
         return
-    for event in answer.json["items"]:
+    for event in events:
         click.echo(show.plain(f"{event['at']}  {event['event']:<11}  {_told(event['detail'])}".rstrip()))
 
 
@@ -41,6 +42,16 @@ def limits(client: Client, as_json: bool) -> None:
         return
     known = answer.json
     click.echo(show.table((_limit(name, known[key]) for key, name in NAMES.items() if key in known), LIMITS))
+
+
+def _events(client: Client, id: int) -> Iterator[dict[str, Any]]:
+    """All events of a notification, page by page."""
+    cursor = None
+    while True:
+        page = client.events(id, cursor=cursor).json
+        yield from page["items"]
+        if (cursor := page.get("nextCursor")) is None:  # A server of an older version has no pages.
+            return
 
 
 def _told(detail: Mapping[str, Any]) -> str:

@@ -45,12 +45,18 @@ ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.s
 _CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
 _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
+# Acts of operators on one notification: each leaves an event, and whoever reads its story reads them all.
+MOST_ACTS = 1_000
+
 # Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
 AHEAD = 2
 
 _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
 _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
             next_attempt_at = now(), dispatch_after = now(), rung = false"""
+
+# Whether there is room for one more event of the notification `id`.
+_NOTABLE = f"NOT EXISTS (SELECT FROM events WHERE notification_id = {{id}} OFFSET {MOST_ACTS - 1})"
 
 _ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
             {_UNCLAIMED}, next_attempt_at = now()"""
@@ -422,36 +428,43 @@ def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
 def reschedule(id: int, client_id: int, times: Times, key: int | None = None, *, only_sandbox: bool = False) -> bool:
     """pending -> pending, due at another time or too late at another one; refuses what would be too late at once.
 
-    Rung by the relay.
+    Rung by the relay. What changes nothing leaves no event; MOST_ACTS events are enough.
     """
     return bool(
         _ids(
             f"""
-            WITH moved AS (
+            WITH wanted AS MATERIALIZED (
+                SELECT id, send_at, expires_at, (send_at, expires_at) IS DISTINCT FROM (was_send_at, was_expires_at)
+                       OR %s AND next_attempt_at > now() AND next_attempt_at <> greatest(send_at, now()) AS changed
+                FROM (SELECT id, status, next_attempt_at, send_at AS was_send_at, expires_at AS was_expires_at,
+                             CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
+                             CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at
+                      FROM notifications
+                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                            AND {_NOTABLE.format(id="notifications.id")}
+                      FOR UPDATE) AS held
+                WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > greatest(send_at, now()))
+            ), moved AS (
                 UPDATE notifications AS n
                 SET send_at = wanted.send_at, expires_at = wanted.expires_at,
                     next_attempt_at = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.next_attempt_at END,
                     dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
                     rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
-                FROM (SELECT CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
-                             CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at, id
-                      FROM notifications
-                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
-                      FOR UPDATE) AS wanted
-                WHERE n.id = wanted.id AND n.status = 'pending'
-                      AND (wanted.expires_at IS NULL OR wanted.expires_at > greatest(wanted.send_at, now()))
+                FROM wanted WHERE n.id = wanted.id AND n.status = 'pending' AND wanted.changed
                 RETURNING n.id, n.send_at, n.expires_at, {note("'rescheduled'")}
+            ), noted AS (
+                INSERT INTO events (notification_id, name, detail)
+                SELECT id, 'rescheduled', jsonb_build_object(
+                    'sendAt', rfc3339(send_at), 'expiresAt', rfc3339(expires_at), 'keyId', %s::bigint) FROM moved
             )
-            INSERT INTO events (notification_id, name, detail)
-            SELECT id, 'rescheduled', jsonb_build_object(
-                'sendAt', rfc3339(send_at), 'expiresAt', rfc3339(expires_at), 'keyId', %s::bigint) FROM moved
-            RETURNING notification_id
+            SELECT id FROM wanted
             """,
-            *[times.sends] * 4,
+            times.sends,
             *times,
             id,
             client_id,
             only_sandbox,
+            *[times.sends] * 4,
             key,
         )
     )
@@ -468,7 +481,8 @@ def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
 ) -> bool:
     """failed -> pending with a new budget of attempts: an operator's retry. Rung by the caller, or after `grace`.
 
-    Refuses what is too late by now: it would only fail again. A callback's goes to the endpoint `callback`.
+    Refuses what is too late by now, which would only fail again, and what MOST_ACTS were done to. A callback's goes
+    to the endpoint `callback`.
     """
     return bool(
         _ids(
@@ -477,7 +491,7 @@ def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
                 SELECT id, status, failure_reason, finished_at FROM notifications
                 WHERE id = %s AND client_id = %s AND callback_id IS NOT DISTINCT FROM %s::bigint
                       AND (sandbox OR NOT %s)
-                      AND (expires_at IS NULL OR expires_at > now())
+                      AND (expires_at IS NULL OR expires_at > now()) AND {_NOTABLE.format(id="notifications.id")}
                 FOR UPDATE
             ), redriven AS (
                 UPDATE notifications AS n
@@ -510,7 +524,8 @@ def redrive_all(
         f"""
         WITH failed AS MATERIALIZED (
             SELECT id, failure_reason, finished_at FROM notifications
-            WHERE {matching} ORDER BY created_at, id LIMIT %s FOR UPDATE
+            WHERE {matching} AND {_NOTABLE.format(id="notifications.id")}
+            ORDER BY created_at, id LIMIT %s FOR UPDATE
         ), redriven AS (
             UPDATE notifications AS n
             SET {_ANEW}, rung = false, dispatch_after = now()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import SQL, Field, NodeList, Tuple, Value, fn
+from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
 
-from db.database import rows
+from db.database import database, rows
 from db.models import FINAL, Attempt, Notification
 
 N = Notification
@@ -30,6 +30,8 @@ _ATTEMPT = (
 )
 
 Row = dict[str, Any]
+# Notifications that one statement looks at for a filter that no index serves.
+FEW, LOOKED_AT = 500, 10_000
 
 
 class Position(NamedTuple):
@@ -66,21 +68,58 @@ def callback_attempts(id: int) -> list[Row]:
     return _attempts(N.select(N.id).where(N.id == id, ~N.callback_id.is_null()))
 
 
-def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
+class Page(NamedTuple):
+    """Rows of a list, and the position from which the next page goes on; None: there is none."""
+
+    rows: list[Row]
+    after: Position | None
+
+
+def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
     """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
 
-    `filters`: status, type, recipient, lane, created_from (inclusive), created_to (exclusive), tags (all of
-    them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
-    in an index; but what is found by rare tags or metadata is found first and sorted then. Where few are
-    `normal`, they are looked for among all: a range of times bounds that.
+    `filters`: status, type, recipient, lane, sandbox, created_from (inclusive), created_to (exclusive), tags (all
+    of them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
+    in an index; but what is found by rare tags or metadata is found first and sorted then. For a filter that no
+    index serves, the next LOOKED_AT notifications are looked at: a page may then have few rows, or none, and
+    still be followed by another.
     """
+    wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
     owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
-    query = owned.order_by(N.created_at.desc(), N.id.desc()).limit(limit)
-    for name, value in filters.items():
-        query = query.where(_CONDITIONS[name](value))
+    owned = owned.order_by(N.created_at.desc(), N.id.desc())
+    for name in filters.keys() - wide:
+        owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
-        query = query.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    return dicts(query)
+        owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
+    found = (
+        _among_first(owned, {name: filters[name] for name in wide}, limit + 1)
+        if wide
+        else dicts(owned.limit(limit + 1))
+    )
+    if len(found) > limit:
+        return Page(found[:limit], Position(found[limit - 1]["created_at"], found[limit - 1]["id"]))
+    return Page(found, _last_looked_at(owned) if wide else None)
+
+
+def _among_first(owned: Any, filters: Mapping[str, Any], limit: int) -> list[Row]:
+    """Up to `limit` of the first LOOKED_AT rows that the filters are true of; most often a few are enough."""
+    found = _filtered(owned, filters, limit, FEW)
+    return found if len(found) == limit else _filtered(owned, filters, limit, LOOKED_AT)
+
+
+def _filtered(owned: Any, filters: Mapping[str, Any], limit: int, looked_at: int) -> list[Row]:
+    first = owned.limit(looked_at).alias("first")
+    columns = first.c
+    query = Select([first], [SQL("*")])
+    for name, value in filters.items():
+        query = query.where(getattr(columns, name) == value)
+    query = query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
+    return list(query.bind(database).dicts())
+
+
+def _last_looked_at(owned: Any) -> Position | None:
+    found = dicts(owned.select(N.created_at, N.id).offset(LOOKED_AT - 1).limit(1))
+    return Position(found[0]["created_at"], found[0]["id"]) if found else None
 
 
 def answers() -> None:
@@ -106,6 +145,13 @@ def _holds(column: Field, value: object) -> Any:
     return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
 
 
+# Filters that no index serves, for these values: what they rule out may be all of a client's notifications.
+_WIDE: dict[str, Callable[[Any], bool]] = {
+    "type": lambda value: True,
+    "sandbox": lambda value: True,
+    "lane": lambda value: bool(value == "normal"),
+    "status": lambda value: bool(value == "sent"),
+}
 _CONDITIONS = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,

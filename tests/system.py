@@ -33,6 +33,9 @@ QUICK = {
 }
 
 
+PORT_RANGES, PORTS = 8, 2_000
+
+
 class System:
     """gunicorn and workers that share one environment. Logs go to `directory`, one file per group.
 
@@ -119,9 +122,13 @@ class System:
 
 
 def free_port() -> int:
-    """A port below the ephemeral range, so that no outgoing connection takes it before the server does."""
+    """A port below the ephemeral range, so that no outgoing connection takes it before the server does.
+
+    Each process of pytest-xdist has a range of its own: between this look and the server's own no other takes it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
     while True:
-        port = random.randint(15_000, 31_000)
+        port = 15_000 + worker * PORTS + random.randrange(PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

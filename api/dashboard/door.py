@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from api import dashboard
-from api.auth import ANYBODY, Authentication
+from api.auth import ANYBODY, Authentication, identify
 from api.dashboard import answers, forms, page
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.gateway import Gateway
@@ -58,7 +58,7 @@ class Door:
             return
         if visitor is not None:
             req.context.visitor = visitor = await self._choosing(req, visitor)
-            req.context.caller = visitor.caller
+            identify(req, visitor.caller)
         if req.method not in ("GET", "HEAD"):
             req.context.form = await forms.read(req, self._settings, secret)
 

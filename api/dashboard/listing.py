@@ -51,9 +51,8 @@ class Listing:
             resp.status = problem.status.value
             _show(req, resp, given, Page([], None, problem.errors))
             return
-        rows = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit + 1)
-        more = pages.cursor(rows[query.limit - 1]) if len(rows) > query.limit else None
-        _show(req, resp, given, Page(rows[: query.limit], more))
+        page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
+        _show(req, resp, given, Page(page.rows, pages.cursor(page.after._asdict()) if page.after else None))
 
     on_head = on_get
 

@@ -67,7 +67,8 @@ class Resend:
             raise Problem(HTTPStatus.CONFLICT, f"Its sender {faults[0]['detail']}.")
 
     async def _stored(self, draft: Draft, caller: Caller, key: Key, resp: Response) -> Stored:
-        with await self._limits.admit(caller, 1) as admission:
+        size = sum(map(len, draft.contents)) + len(draft.message) + len(draft.html or "")
+        with await self._limits.admit(caller, 1, size) as admission:
             stored = await self._gateway.accept_once(Post(draft, key))
             if isinstance(stored, Refusal):
                 raise idempotency.refused(stored, {"pointer": "/once"})

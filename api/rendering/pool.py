@@ -7,7 +7,7 @@ import os
 import signal
 import struct
 import sys
-from collections import Counter, OrderedDict, deque
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 import logs
+from api.fair_gate import FairGate, Group
 from api.rendering.faults import Fault, Faulty
 from db.coalesce import Full
 from settings import Settings
@@ -25,6 +26,7 @@ HEAD = struct.Struct(">I")
 ROOT = str(Path(__file__).parents[2])
 # The kernel says so where a child has taken more CPU time than it may; its own faults end it by the others.
 OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
+PENANCE = 60.0  # seconds
 KEPT = ("PATH", "LD_LIBRARY_PATH")  # of the environment, which holds secrets
 
 
@@ -33,19 +35,20 @@ class NoRenderer(Full):
 
 
 class Pool:
-    """RENDER_PROCESSES children in each API process.
+    """RENDER_PROCESSES children in each API process, to which clients are admitted in turns.
 
-    One client never has all of them, so that its endless templates do not keep the others waiting.
+    One client never has all of them, so that its endless templates do not keep the others waiting; nor do all
+    clients together whose templates have used up their CPU time within the last PENANCE seconds.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._share = max(1, settings.render_processes - 1)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
-        self._held: Counter[int] = Counter()
-        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
-        self._waiters = 0
+        self._overran: dict[int, float] = {}  # by client, the `time.monotonic()` of the last time
+        self._gate = FairGate(
+            "render", settings.render_processes, settings.render_waiting, divided=settings.auth != "off"
+        )
 
     async def ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         """The answer of a child to `request`; `source` is sent along where the child does not keep it.
@@ -70,20 +73,28 @@ class Pool:
             await child.gone()
 
     async def _ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
-        await self._turn(client)
+        group = self._group(client)
+        await self._gate.enter(group)
         try:
             for _ in range(2):  # Whoever ended the first one had a reason that is not this request.
                 ended = await self._with_child(request, source)
                 if not isinstance(ended, int):
                     return ended
                 if ended == OVERRUN:
+                    self._overran[client] = time.monotonic()
                     raise Faulty([_overrun(self._settings.render_cpu)])
                 if ended in CRASHES:
                     raise Faulty([Fault("/template", "ends the process that renders it")])
             raise NoRenderer("children keep being ended")
         finally:
-            self._held[client] -= 1
-            self._next()
+            self._gate.leave(group)
+
+    def _group(self, client: int) -> Group:
+        """Return the client itself, or the name for all whose templates overran lately."""
+        if self._overran:
+            since = time.monotonic() - PENANCE
+            self._overran = {id: at for id, at in self._overran.items() if at > since}
+        return "overran" if client in self._overran else client
 
     async def _with_child(self, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         """The answer, or the exit code of a child that ended instead."""
@@ -106,42 +117,6 @@ class Pool:
         child = _Child(self._settings)
         self._children.add(child)
         return child
-
-    async def _turn(self, client: int) -> None:
-        if self._may(client) and not self._waiters:
-            self._held[client] += 1
-            return
-        if self._waiters >= self._settings.render_waiting:
-            raise Full("render")
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(client, deque()).append(turn)
-        self._waiters += 1
-        self._next()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # It came, and too late.
-                self._held[client] -= 1
-                self._next()
-            raise
-
-    def _may(self, client: int) -> bool:
-        return self._held.total() < self._settings.render_processes and self._held[client] < self._share
-
-    def _next(self) -> None:
-        """Give each client its turn, one after the other, as long as children are free."""
-        for client in list(self._waiting):
-            queue = self._waiting[client]
-            while queue and queue[0].done():  # Its caller has gone away.
-                queue.popleft()
-                self._waiters -= 1
-            if queue and self._may(client):
-                self._held[client] += 1
-                self._waiters -= 1
-                queue.popleft().set_result(None)
-                self._waiting.move_to_end(client)
-            if not queue:
-                del self._waiting[client]
 
 
 class _Ended(Exception):

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from concurrent.futures import Executor
 
 import logs
+from api.shares import Shares
 from api.streaming.listener import OVER, REVOKED, SLOW, STOPPING, Listener
 from db import keys
-from db.coalesce import Full
 from db.database import Unavailable, connection
 from settings import Settings
 
@@ -25,16 +25,17 @@ class Listeners:
     def __init__(self, settings: Settings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
         self._open: dict[Listener, None] = {}
+        self._shares = Shares("streams", settings.stream_listeners, divided=settings.auth != "off")
         self._caring: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def check(self) -> None:
-        """Raise Full where no further one may be opened."""
-        if len(self._open) >= self._settings.stream_listeners:
-            raise Full("streams")
+    def check(self, client: int) -> None:
+        """Raise Full where this client may open no further one."""
+        self._shares.check(client)
 
     def add(self, listener: Listener) -> None:
-        """From now on it is cared for, until it is removed."""
+        """Care for it from now on, until it is removed."""
+        self._shares.take(listener.caller.client_id)
         self._open[listener] = None
         if self._stopping:
             listener.end(STOPPING)
@@ -42,7 +43,9 @@ class Listeners:
             self._caring = asyncio.create_task(self._care())
 
     def remove(self, listener: Listener) -> None:
-        self._open.pop(listener, None)
+        if listener in self._open:
+            del self._open[listener]
+            self._shares.give_back(listener.caller.client_id)
 
     def stop(self) -> None:
         """End all, and those that still come."""

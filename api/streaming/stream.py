@@ -51,7 +51,7 @@ class Stream:
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
         wanted, after = _asked(req.params, req.get_header(LAST), caller)
-        self._streams.check()
+        self._streams.check(caller.client_id)
         listener = Following(req, caller, wanted, after, self._gateway)
         self._streams.follow(listener)
         sse.answer(resp, listener)

@@ -21,9 +21,9 @@ class Streams:
         self._changes = Changes(settings, self._thread)
         self._timelines = Timelines(settings, self._thread)
 
-    def check(self) -> None:
-        """Raise Full where no further stream may be opened."""
-        self._listeners.check()
+    def check(self, client: int) -> None:
+        """Raise Full where this client may open no further stream."""
+        self._listeners.check(client)
 
     def follow(self, listener: ChangeListener) -> None:
         """Tell it of the changes of its client, until it is closed."""

@@ -139,6 +139,48 @@ def test_the_story_is_told_in_order(client: CheckedClient) -> None:
     assert story[7]["at"] == client.notification(id)["finishedAt"]
 
 
+def test_a_story_comes_in_pages(client: CheckedClient) -> None:
+    id = client.notify("a@example.com", sendAt="2099-01-01T00:00:00Z").json["id"]
+    for minute in range(1, 6):
+        when = f"2099-01-01T00:0{minute}:00Z"
+        assert client.send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": when}).status == 200
+    whole = client.get(EVENTS.format(id)).json
+    assert (len(whole["items"]), whole["nextCursor"]) == (6, None)
+
+    read, sizes, cursor = list[Any](), list[int](), None
+    while True:
+        page = client.get(EVENTS.format(id), limit=4, **({"cursor": cursor} if cursor else {})).json
+        sizes.append(len(page["items"]))
+        read += page["items"]
+        if (cursor := page["nextCursor"]) is None:
+            break
+    assert sizes == [4, 2]
+    assert read == whole["items"]
+    for wrong in ({"limit": 0}, {"cursor": "x"}, {"colour": "red"}):
+        assert client.get(EVENTS.format(id), **wrong).status == 400
+
+
+def test_what_was_done_to_one_notification_is_bounded(client: CheckedClient) -> None:
+    pending = client.notify("a@example.com", sendAt="2099-01-01T00:00:00Z").json["id"]
+    failed = client.notify("a@example.com").json["id"]
+    settle(failed, "refused", "550 no")
+    for id in (pending, failed):
+        database.rows(
+            "INSERT INTO events (notification_id, name, detail)"
+            " SELECT %s, 'rescheduled', '{}' FROM generate_series(1, %s) RETURNING id",
+            *(id, lifecycle.MOST_ACTS),
+        )
+    again = client.send("PATCH", f"{NOTIFICATIONS}/{pending}", {"sendAt": "2099-01-01T00:01:00Z"})
+    retried = client.request("POST", f"{NOTIFICATIONS}/{failed}/retry")
+    for refused in (again, retried):
+        assert refused.status == 409
+        assert "1000 times already: send a new notification" in refused.json["detail"]
+    many = client.post(f"{NOTIFICATIONS}/retry", {"filter": {"recipient": "a@example.com"}})
+    assert client.notification(failed)["status"] == "failed", many.raw
+    # It can still be ended.
+    assert client.request("POST", f"{NOTIFICATIONS}/{pending}/cancel").status == 200
+
+
 def test_a_cancelled_one_and_an_expired_one_say_so(client: CheckedClient) -> None:
     cancelled, expired = (client.notify("a@example.com").json["id"] for _ in range(2))
     assert lifecycle.cancel(cancelled, CLIENT)

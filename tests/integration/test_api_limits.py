@@ -135,6 +135,22 @@ def test_what_is_faulty_does_not_count(api: Api) -> None:
     assert [limited.used(name) for name in ("rate", "daily")] == [2, 2]
 
 
+def test_the_bytes_of_a_day_are_bounded_over_all_processes(module_database_url: str, redis_server: Valkey) -> None:
+    quota, size = 4 * 2**20, 2**20 - 2**16
+    with running(
+        module_database_url, redis_server.url, processes=2, auth="required", daily_bytes=quota, limits_timeout=10
+    ) as api:
+        limited, other = Limited(api), Limited(api)
+        file = {"filename": "a.txt", "contentType": "text/plain", "content": "QUFB" * (size // 4)}
+        answers = [limited.client.post(NOTIFICATIONS, {**DRAFT, "attachments": [file]}) for _ in range(12)]
+
+        assert refused(answers[-1], "bytes")
+        # Of each process up to a megabyte is not counted yet.
+        assert quota - 2 * 2**20 <= limited.stored * size <= quota + 2 * 2**20
+        assert other.post().status == 201
+        assert limited.client.post(BATCH, {"items": [{**DRAFT, "attachments": [file]}] * 2}).status == 429
+
+
 def test_a_quota_ends_at_midnight(api: Api) -> None:
     limited = Limited(api, daily_quota=3)
     assert [limited.post().status for _ in range(3)] == [201] * 3
@@ -230,7 +246,9 @@ def test_limits_and_their_use_are_shown_to_the_client_and_to_an_admin(api: Api) 
 def test_where_keys_are_not_wanted_the_limits_of_the_settings_are_in_force(
     module_database_url: str, redis_url: str
 ) -> None:
-    with running(module_database_url, redis_url, rate_limit=5, daily_quota=4, pending_limit=1_000) as api:
+    with running(
+        module_database_url, redis_url, rate_limit=5, daily_quota=4, pending_limit=1_000, limits_timeout=10
+    ) as api:
         assert [api.client.notify("a@example.com").status for _ in range(5)] == [201] * 4 + [429]
         assert api.client.get("/api/limits").json["daily"] == {"limit": 4, "used": 4, "remaining": 0, "window": 86_400}
 

@@ -120,6 +120,27 @@ def test_reschedule_changes_only_what_it_is_told_to() -> None:
     assert (row(id)["send_at"], row(id)["next_attempt_at"], row(id)["dispatch_after"]) == (later,) * 3
 
 
+def test_a_reschedule_that_changes_nothing_leaves_no_event() -> None:
+    later = in_seconds(60)
+    id = scheduled(later, in_seconds(120))
+    before = row(id)
+    for times in (sending(later), Times(False, None, False, None), Times(True, later, True, before["expires_at"])):
+        assert lifecycle.reschedule(id, CLIENT, times)
+    assert row(id) == before
+    assert rows("SELECT FROM events WHERE notification_id = %s", id) == []
+    assert lifecycle.reschedule(id, CLIENT, sending(in_seconds(61)))
+    assert rows("SELECT name FROM events WHERE notification_id = %s", id) == [("rescheduled",)]
+
+
+def test_a_retry_that_waits_is_sent_at_once_by_a_reschedule_without_a_time() -> None:
+    [id] = accepted()
+    [held] = lifecycle.claim([id], WORKER)
+    lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 60)], GRACE, time.monotonic())
+    assert lifecycle.reschedule(id, CLIENT, sending(None))
+    assert due() == [id]
+    assert rows("SELECT name FROM events WHERE notification_id = %s", id) == [("rescheduled",)]
+
+
 def test_reschedule_refuses_times_that_do_not_go_together() -> None:
     id = scheduled(in_seconds(60), in_seconds(120))
     assert not lifecycle.reschedule(id, CLIENT, sending(in_seconds(120.5)))

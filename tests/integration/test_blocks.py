@@ -81,9 +81,9 @@ def test_the_list_goes_from_block_to_block() -> None:
     ids = ended(count=SIZE // 2)
     grown()
     ids += ended(ago=DAY, count=5)
-    page = reports.newest(CLIENT, {}, None, 10)
+    page = reports.newest(CLIENT, {}, None, 10).rows
     after = reports.Position(page[-1]["created_at"], page[-1]["id"])
-    found = [row["id"] for row in page + reports.newest(CLIENT, {}, after, SIZE)]
+    found = [row["id"] for row in page + reports.newest(CLIENT, {}, after, SIZE).rows]
     assert found == sorted(ids, reverse=True)
 
 

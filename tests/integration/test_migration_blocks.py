@@ -116,7 +116,7 @@ def test_every_arrow_goes_on_from_where_it_was() -> None:
     assert history(held[0].id) == ["sent"]
     told = rows("SELECT subject_id FROM notifications WHERE type = 'callback' ORDER BY id")
     assert told[-1] == (held[2].id,)
-    assert len(reports.newest(CLIENT, {"status": "sent"}, None, 100)) == 5
+    assert len(reports.newest(CLIENT, {"status": "sent"}, None, 100).rows) == 5
 
 
 @pytest.mark.usefixtures("before")

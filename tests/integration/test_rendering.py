@@ -129,6 +129,22 @@ def test_a_template_that_takes_too_long_to_compile_is_refused() -> None:
     run(test, render_cpu=0.1)
 
 
+def test_clients_whose_templates_have_overrun_share_all_children_but_one() -> None:
+    async def test(pool: Pool) -> None:
+        before = children()
+        for client in (1, 2):
+            await fault_of(text_of(pool, ENDLESS, client=client))
+        endless = [asyncio.create_task(fault_of(text_of(pool, ENDLESS, client=1 + n % 2))) for n in range(4)]
+        alive = 0
+        while not all(task.done() for task in endless):
+            alive = max(alive, len(children() - before))
+            await asyncio.sleep(0.01)
+        assert alive == 1
+        assert await text_of(pool, "Hello {{ name }}", client=3, name="Ann") == "Hello Ann"
+
+    run(test, render_processes=2, render_cpu=0.2, render_timeout=60)
+
+
 def test_a_child_is_blamed_on_nobody_when_somebody_else_ends_it() -> None:
     async def test(pool: Pool) -> None:
         before = children()
@@ -192,13 +208,13 @@ def test_of_those_who_wait_each_client_has_its_turn() -> None:
 
 def test_more_than_may_wait_are_refused() -> None:
     async def test(pool: Pool) -> None:
-        waiting = [asyncio.ensure_future(text_of(pool, "Hello")) for _ in range(3)]
+        waiting = [asyncio.ensure_future(text_of(pool, "Hello")) for _ in range(7)]
         await asyncio.sleep(0)
         with pytest.raises(Full):
             await text_of(pool, "Hello")
-        assert await asyncio.gather(*waiting) == ["Hello"] * 3
+        assert await asyncio.gather(*waiting) == ["Hello"] * 7
 
-    run(test, render_processes=1, render_waiting=2)
+    run(test, render_processes=1, render_waiting=8)
 
 
 def test_who_goes_away_leaves_nothing_behind() -> None:

@@ -145,12 +145,12 @@ def test_whoever_reads_for_long_is_not_waited_for_and_others_go_on(own_store: Se
 def test_a_listing_goes_on_behind_a_block_that_was_dropped_meanwhile() -> None:
     _, old = full_block()
     young = ended(ago=DAY / 2, count=30)
-    page = reports.newest(CLIENT, {}, None, 10)
+    page = reports.newest(CLIENT, {}, None, 10).rows
     assert "dropped" in {step.what for step in dropped()}
     found = [row["id"] for row in page]
     while page:
         after = reports.Position(page[-1]["created_at"], page[-1]["id"])
-        page = reports.newest(CLIENT, {}, after, 10)
+        page = reports.newest(CLIENT, {}, after, 10).rows
         found += [row["id"] for row in page]
     assert found == sorted(young, reverse=True)
     assert not set(found) & set(old)

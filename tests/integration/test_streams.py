@@ -22,7 +22,7 @@ from tests.sse import Reader
 from tests.system import System
 
 STREAM = "/api/stream"
-LISTENERS = 6
+LISTENERS, SHARE = 6, 4  # of all clients, and of one
 MANY = 12_000  # events of some 500 bytes: more than all buffers on the way take
 
 
@@ -221,7 +221,7 @@ def test_beyond_the_limit_it_is_a_503_and_those_who_leave_make_room(api: Api, ow
 
     def refused() -> bool:
         with ExitStack() as open:
-            for _ in range(LISTENERS):  # Those of the test before may just be leaving.
+            for _ in range(SHARE):  # Those of the test before may just be leaving.
                 eventually(lambda: open.enter_context(reading(api, owner)), within=20)
             answer = asking.get(STREAM)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")

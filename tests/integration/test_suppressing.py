@@ -128,7 +128,7 @@ def test_who_wants_to_hear_of_failures_is_told_of_what_is_suppressed_at_once(onc
     data = json.loads(message)["data"]
     assert told == data["id"] == failed
     assert (data["failureReason"], data["template"]) == ("suppressed", {"name": "welcome", "version": 3})
-    [shown] = [found for found in reports.newest(1, {}, None, 9) if found["id"] == failed]
+    [shown] = [found for found in reports.newest(1, {}, None, 9).rows if found["id"] == failed]
     # What is told ends just then, so that none of it is erased.
     assert data.keys() == summary(shown).keys() - {"erasedAt"}
 

@@ -204,7 +204,7 @@ def test_the_relay_rings_for_it_at_once() -> None:
 def test_callbacks_are_none_of_the_clients_notifications() -> None:
     endpoint()
     sent = end("sent")
-    assert [shown["id"] for shown in reports.newest(CLIENT, {}, None, 10)] == [sent]
+    assert [shown["id"] for shown in reports.newest(CLIENT, {}, None, 10).rows] == [sent]
     assert reports.notification(told()[0]["id"], CLIENT) is None
 
 

@@ -1,0 +1,201 @@
+"""What one client holds of the API, others still have: memory, threads, long polls, streams, acts of management."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import NOTIFICATIONS
+from tests.contract import CheckedClient
+from tests.eventually import eventually
+from tests.integration.api import Api, running
+from tests.keys import client, key
+from tests.sse import Reader
+
+MIB = 2**20
+PLACES = 4  # of which one client gets three
+DRAFT = {"type": "email", "recipient": "a@example.com", "message": "Hello", "sendAt": "2099-01-01T00:00:00Z"}
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(
+        module_database_url,
+        redis_server.url,
+        auth="required",
+        web_concurrency=1,
+        body_limit=2 * MIB,
+        bodies_limit=8 * MIB,
+        body_timeout=60,
+        read_threads=2,
+        long_poll_waiting=PLACES,
+        stream_listeners=PLACES,
+        manage_rate=20,
+        limits_timeout=10,
+    ) as api:
+        yield api
+
+
+def newcomer(api: Api) -> tuple[CheckedClient, str]:
+    """A client of its own, and its key."""
+    asking, secret = api.client, str(key(api.ledger, of=client(api.ledger, f"sharing {next(_numbers)}")))
+    asking.key = secret
+    return asking, secret
+
+
+@pytest.fixture
+def greedy(api: Api) -> tuple[CheckedClient, str]:
+    return newcomer(api)
+
+
+@pytest.fixture
+def modest(api: Api) -> CheckedClient:
+    return newcomer(api)[0]
+
+
+def large(size: int) -> dict[str, object]:
+    file = {"filename": "a.txt", "contentType": "text/plain", "content": "QUFB" * (size // 4)}
+    return {**DRAFT, "attachments": [file]}
+
+
+def test_bodies_that_are_announced_and_never_come_leave_memory_for_others(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
+) -> None:
+    head = (
+        f"POST {NOTIFICATIONS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {greedy[1]}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {2 * MIB}\r\n\r\n"
+    )
+    with ExitStack() as open_connections:
+        idle = [open_connections.enter_context(socket.create_connection(("127.0.0.1", api.port))) for _ in range(20)]
+        for connection in idle:
+            connection.sendall(head.encode() + b"{")
+        # As soon as its share is taken, the client's own bodies are refused.
+        eventually(lambda: greedy[0].post(NOTIFICATIONS, large(MIB + MIB // 2)).status == 503, within=30)
+        assert modest.post(NOTIFICATIONS, large(MIB + MIB // 2)).status == 201
+
+
+def test_slow_reads_of_one_client_leave_a_thread_for_others(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
+) -> None:
+    def read(_: int) -> int:
+        asking = CheckedClient(api.port, api.contract)
+        asking.key = greedy[1]
+        return asking.get("/api/templates").status
+
+    with ThreadPoolExecutor(8) as threads, closing(psycopg2.connect(api.environ["DATABASE_URL"])) as locking:
+        with locking.cursor() as cursor:
+            cursor.execute("LOCK TABLE template_names IN ACCESS EXCLUSIVE MODE")
+        reads = [threads.submit(read, number) for number in range(8)]
+        eventually(
+            lambda: api.ledger.rows("SELECT FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"),
+            saying=api.logs,
+        )
+        assert modest.get(NOTIFICATIONS).status == 200
+        assert not any(one.done() for one in reads)
+        locking.rollback()
+        assert {one.result() for one in reads} == {200}
+
+
+def test_long_polls_of_one_client_leave_places_for_others(
+    greedy: tuple[CheckedClient, str], modest: CheckedClient, api: Api
+) -> None:
+    def polling(asking: CheckedClient, id: int, secret: str, wait: int) -> int:
+        own = CheckedClient(api.port, api.contract)
+        own.key = secret
+        return own.get(f"{NOTIFICATIONS}/{id}", wait=wait).status
+
+    theirs = greedy[0].post(NOTIFICATIONS, DRAFT).json["id"]
+    mine = modest.post(NOTIFICATIONS, DRAFT).json["id"]
+    with ThreadPoolExecutor(PLACES + 1) as threads:
+        polls = [threads.submit(polling, greedy[0], theirs, greedy[1], 60) for _ in range(PLACES + 1)]
+        eventually(lambda: sum(poll.done() for poll in polls) == 2)
+        assert modest.get(f"{NOTIFICATIONS}/{mine}", wait=1).status == 200
+        assert greedy[0].request("POST", f"{NOTIFICATIONS}/{theirs}/cancel").status == 200
+        assert sorted(poll.result() for poll in polls) == [200] * 3 + [503] * 2
+
+
+def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
+    greedy, modest = (key(api.ledger, ["read"], of=client(api.ledger, f"reading {next(_numbers)}")) for _ in range(2))
+    with ExitStack() as open_streams:
+        for _ in range(PLACES - 1):
+            open_streams.enter_context(Reader(api.port, "/api/stream", greedy))
+        asking = CheckedClient(api.port, api.contract)
+        asking.key = str(greedy)
+        assert asking.get("/api/stream").status == 503
+        other = open_streams.enter_context(Reader(api.port, "/api/stream", modest))
+        assert other.answer.status == 200
+
+
+def test_acts_of_management_have_a_rate_of_their_own(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
+) -> None:
+    id = greedy[0].post(NOTIFICATIONS, DRAFT).json["id"]
+    answers = [greedy[0].send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": DRAFT["sendAt"]}) for _ in range(22)]
+    assert [answer.status for answer in answers] == [200] * 20 + [429] * 2
+    assert answers[-1].json["violated-policies"] == ["manage"]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "ratelimit" not in answers[-1].headers
+
+    assert api.ledger.rows("SELECT count(*) FROM events WHERE notification_id = %s", id) == [(0,)]
+    # Whoever manages too much still sends and reads.
+    assert greedy[0].post(NOTIFICATIONS, DRAFT).status == 201
+    assert greedy[0].get(NOTIFICATIONS).status == 200
+    other = modest.post(NOTIFICATIONS, DRAFT).json["id"]
+    assert modest.request("POST", f"{NOTIFICATIONS}/{other}/cancel").status == 200
+
+
+def costly(*, partial: bool) -> dict[str, object]:
+    """A batch that is refused, and whose addresses take long to check: 0.6 ms each, 20 s together."""
+    domain = ".".join(["xn--mnchen-3ya"] * 13) + ".de"
+    fault = {} if partial else {"colour": "red"}
+    return {
+        "items": [
+            {**DRAFT, **fault, "cc": [f"a@i{item}.{place}.{domain}" for place in range(45)]} for item in range(800)
+        ]
+    }
+
+
+def cpu_seconds(api: Api) -> float:
+    """CPU time of all processes of the API so far."""
+    assert api.api is not None
+    ticks = 0
+    for pid in api.api.members:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient, partial: bool
+) -> None:
+    before = cpu_seconds(api)
+    path = f"{NOTIFICATIONS}/batch{'?partial=true' if partial else ''}"
+    answers = [greedy[0].post(path, costly(partial=partial)) for _ in range(3)]
+    assert {answer.status for answer in answers} <= {422, 429}
+    assert answers[-1].status == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert cpu_seconds(api) - before < 8
+    assert modest.post(NOTIFICATIONS, DRAFT).status == 201
+
+
+def test_a_batch_whose_client_has_gone_is_checked_no_further(api: Api, greedy: tuple[CheckedClient, str]) -> None:
+    body = json.dumps(costly(partial=True)).encode()
+    head = (
+        f"POST {NOTIFICATIONS}/batch?partial=true HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {greedy[1]}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", api.port)) as connection:
+        connection.sendall(head.encode() + body)
+    eventually(lambda: '"route":"/api/notifications/batch","status":408' in api.log, within=30, saying=api.logs)
