@@ -38,12 +38,10 @@ class Reply(NamedTuple):
 
 def end(heard: bytes) -> int:
     """Return where the first whole reply ends; 0 while its last line has not come."""
-    start = 0
-    while newline := heard.find(b"\n", start) + 1:
-        if _LAST.match(heard, start):
-            return newline
-        start = newline
-    return 0
+    start, newline = 0, heard.find(b"\n") + 1
+    while newline and not _LAST.match(heard, start):
+        start, newline = newline, heard.find(b"\n", newline) + 1
+    return newline
 
 
 def has_code(heard: bytes) -> bool:

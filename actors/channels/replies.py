@@ -98,14 +98,14 @@ class Client(smtplib.SMTP):
         self._left = inf
         return self._say(said, replies, needed)
 
-    def hear(self, *, final: bool = False) -> Reply:
+    def hear(self, final: bool = False) -> Reply:
         """Return one reply, whole within the time-out. `final`: nothing but it can tell what became of a mail.
 
         Raises:
             TimeoutError, SMTPException: there was none.
         """
         self._due -= 1
-        return answers.understood(self._answer(final=final))
+        return answers.understood(self._answer(final))
 
     def getreply(self) -> tuple[int, bytes]:
         """As smtplib wants it."""
@@ -140,11 +140,11 @@ class Client(smtplib.SMTP):
             self._unasked, self._rest = self._rest, answers.refusal(self._rest, only)
             if self._rest:
                 return False
-        gone, deadline = 0, time.monotonic() + self.patience
+        sock, gone, deadline = self._connected, 0, time.monotonic() + self.patience
         try:
             while gone < len(said):
                 try:
-                    gone += self._connected.send(memoryview(said)[gone:] if gone else said)
+                    gone += sock.send(memoryview(said)[gone:] if gone else said)
                     if gone < len(said):  # Each piece that gets through renews the time-out (RFC 5321, 4.5.3.2.5).
                         deadline = time.monotonic() + self.patience
                 except (BlockingIOError, ssl.SSLWantWriteError):
@@ -181,10 +181,11 @@ class Client(smtplib.SMTP):
         self._rest = answers.refusal(heard)
         return bool(self._rest)
 
-    def _answer(self, *, final: bool = False) -> bytes:
+    def _answer(self, final: bool = False) -> bytes:
         heard, deadline, octets = self._rest, 0.0, 0
         self._final = final
-        while (end := answers.end(heard)) == 0:
+        end = answers.end(heard) if heard else 0
+        while not end:
             deadline = deadline or time.monotonic() + self.patience
             try:
                 piece = self._receive(deadline)
@@ -198,7 +199,8 @@ class Client(smtplib.SMTP):
                     deadline = 0.0
                     continue
                 return self._told(heard, error)
-            if not final and b"\n" in heard and not answers.has_code(heard):
+            end = answers.end(heard)
+            if not (end or final or answers.has_code(heard)) and b"\n" in heard:
                 deadline = min(deadline, time.monotonic() + STRAY)
         self._rest = heard[end:]
         return heard[:end]
