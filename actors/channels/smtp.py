@@ -233,7 +233,7 @@ class Connection:
         name = ehlo_name(self._settings.smtp_ehlo_name, self._smtp.sock)
         with _dropping("ehlo"):
             hello = Reply.of(*self._smtp.ehlo(name))
-        if hello.code >= 500 and not self._needs_extensions:  # RFC 5321, 3.2
+        if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:  # RFC 5321, 3.2
             with _dropping("ehlo"):
                 hello = Reply.of(*self._smtp.docmd("HELO", name))
         _demand("ehlo", hello)
