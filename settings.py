@@ -7,10 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, NoReturn
-from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
+
+import redis_address
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
@@ -18,6 +20,8 @@ SHORTEST_SECRET = 32  # characters
 SENTINEL = "+sentinel"  # in the scheme of REDIS_URL
 SENTINEL_PORT = 26379
 RECORDING = 30  # seconds of STUCK_AFTER that are left to record an outcome
+# What may stand in every key of Redis and on the command line of Dramatiq's tools without quoting.
+REDIS_NAMESPACE = re.compile(r"[A-Za-z0-9_{}.-]+(:[A-Za-z0-9_{}.-]+)*")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -57,8 +61,10 @@ class Sentinels:
     database: int = 0
     user: str = ""
     password: str = field(default="", repr=False)
+    sentinel_user: str = ""
     sentinel_password: str = field(default="", repr=False)
     tls: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def _between(low: float, high: float, default: float) -> Any:
@@ -79,6 +85,7 @@ class Settings:
 
     database_url: str = _secret()
     redis_url: str = _secret()
+    redis_namespace: str = ""
     smtp_url: str = _secret()
     email_user: str = ""
     email_pass: str = _secret()
@@ -308,6 +315,11 @@ class Settings:
         return _sentinels(self.redis_url) if SENTINEL in self.redis_url.partition("://")[0] else None
 
     @property
+    def redis_server(self) -> redis_address.Address:
+        """The one server of a REDIS_URL without Sentinels; raises SettingsError."""
+        return _redis_server(self.redis_url)
+
+    @property
     def address(self) -> tuple[str, int]:
         """BIND as host and port."""
         return _address("BIND", self.bind, "127.0.0.1:8000")
@@ -360,7 +372,7 @@ _HINTS = {
 }
 _SCHEMES = {
     "database_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "unix", f"redis{SENTINEL}", f"rediss{SENTINEL}"),
+    "redis_url": (*redis_address.SCHEMES, f"redis{SENTINEL}", f"rediss{SENTINEL}"),
 }
 
 
@@ -384,6 +396,10 @@ def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             except SettingsError as error:
                 wrong.append(str(error))
     settings = Settings(**values)
+    try:
+        settings = _timed_by_url(settings, values)
+    except SettingsError as error:
+        wrong.append(str(error))
     wrong += [sentence for kept, sentence in _RULES if not kept(settings)]
     for check in _CHECKS:
         try:
@@ -519,14 +535,39 @@ def _split(name: str, url: str) -> SplitResult:
 
 def _check_redis(settings: Settings) -> None:
     _check_scheme(settings, "redis_url")
-    url = settings.redis_url
-    if SENTINEL in url.partition("://")[0]:
-        _ = _sentinels(url)
+    if not settings.redis_url:
         return
-    parts = _split("REDIS_URL", url)
-    number = parts.path.strip("/") if parts.scheme != "unix" else ""
-    if number and not number.isdecimal():
-        raise SettingsError("REDIS_URL ends with a database that is not a number: give redis://host:6379/0")
+    _ = settings.sentinels or settings.redis_server
+
+
+def _check_namespace(settings: Settings) -> None:
+    name = settings.redis_namespace
+    if name and (len(name) > 64 or not REDIS_NAMESPACE.fullmatch(name)):
+        raise SettingsError(
+            "REDIS_NAMESPACE does not fit: give up to 64 letters, digits and _ . - { }, "
+            "with single colons between them, e.g. notify:staging"
+        )
+
+
+def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """The option socket_timeout of REDIS_URL is REDIS_TIMEOUT by another name; a wrong URL is told elsewhere."""
+    try:
+        found = settings.sentinels or (settings.redis_url and settings.redis_server)
+    except SettingsError:
+        return settings
+    seconds = found.options.get("socket_timeout") if found else None
+    if seconds is None:
+        return settings
+    if given.get("redis_timeout", seconds) != seconds:
+        raise SettingsError("REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: leave out one of them")
+    return replace(settings, redis_timeout=seconds)
+
+
+def _redis_server(url: str) -> redis_address.Address:
+    try:
+        return redis_address.parse(url)
+    except redis_address.Wrong as error:
+        raise SettingsError(str(error)) from None
 
 
 def _sentinels(url: str) -> Sentinels:
@@ -536,23 +577,48 @@ def _sentinels(url: str) -> Sentinels:
     place, _, path = whole.partition("/")
     credentials, _, hosts = place.rpartition("@")
     user, _, password = credentials.partition(":")
-    master, _, database = path.partition("/")
-    options = dict(parse_qsl(query))
+    master, _, database = path.rstrip("/").partition("/")
     # None of these sentences may quote the URL, password and all.
-    if not master or (database and not database.isdecimal()) or options.keys() - {"sentinel_password"}:
+    if not master or (database and not database.isdecimal()):
         raise SettingsError(
             "REDIS_URL does not name a master: give redis+sentinel://user:pass@host:26379,host:26379/mymaster/0 "
             "(and ?sentinel_password=... where the Sentinels want one)"
         )
+    own, others = _of_sentinels(query)
+    tls = scheme.startswith("rediss")
+    try:
+        options = redis_address.options(others, tls=tls)
+        for name in ("db", "username", "password"):
+            if name in options:
+                raise redis_address.Wrong(
+                    f"REDIS_URL does not name a master as it should: leave out the option {name!r}, "
+                    "and give redis+sentinel://user:pass@host:26379/mymaster/0"
+                )
+        user, password = redis_address.text(user, "user name"), redis_address.text(password, "password")
+    except redis_address.Wrong as error:
+        raise SettingsError(str(error)) from None
     return Sentinels(
         nodes=tuple(map(_sentinel, hosts.split(","))),
         master=unquote(master),
         database=int(database or 0),
-        user=unquote(user),
-        password=unquote(password),
-        sentinel_password=options.get("sentinel_password", ""),
-        tls=scheme.startswith("rediss"),
+        user=user,
+        password=password,
+        sentinel_user=own.get("sentinel_username", ""),
+        sentinel_password=own.get("sentinel_password", ""),
+        tls=tls,
+        options=options,
     )
+
+
+def _of_sentinels(query: str) -> tuple[dict[str, str], str]:
+    """The options that are for the Sentinels themselves, and the rest of the query."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    own = {name: value for name, value in pairs if name.startswith("sentinel_")}
+    if unknown := own.keys() - {"sentinel_username", "sentinel_password"}:
+        raise SettingsError(
+            f"REDIS_URL has an unknown option {min(unknown)!r}: use sentinel_username or sentinel_password"
+        )
+    return own, urlencode([pair for pair in pairs if pair[0] not in own])
 
 
 def _sentinel(node: str) -> tuple[str, int]:
@@ -616,6 +682,7 @@ _CHECKS: tuple[Callable[[Settings], object], ...] = (
     _check_ehlo_name,
     lambda s: _check_scheme(s, "database_url"),
     _check_redis,
+    _check_namespace,
     _check_public,
     lambda s: s.smtp_url and s.smtp,
     lambda s: s.address,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from dramatiq.message import Message
 from dramatiq.middleware import Middleware, Retries
 
 import settings
-from actors import redises
+from actors import namespace, redises
 from actors.consumer import WaitingConsumer
 from actors.lanes import LANES
 
@@ -44,10 +45,20 @@ class Doorbell(RedisBroker):
     client: redis.Redis
 
     def __init__(
-        self, pool: redis.ConnectionPool, *, wait: float, heartbeat_timeout: float, middleware: list[Middleware]
+        self,
+        pool: redis.ConnectionPool,
+        *,
+        find_namespace: Callable[[], str],
+        wait: float,
+        heartbeat_timeout: float,
+        middleware: list[Middleware],
     ) -> None:
+        """`find_namespace` is asked before the first command, because nothing may connect at import."""
+        self._namespace: str | None = None
+        self._find_namespace = find_namespace
         super().__init__(  # type: ignore[no-untyped-call]
             client=redis.Redis(connection_pool=pool),
+            namespace=None,
             middleware=middleware,
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
@@ -58,6 +69,21 @@ class Doorbell(RedisBroker):
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
+    def namespace(self) -> str:
+        """How every key begins.
+
+        Raises:
+            NamespaceUnknown: a redis.ConnectionError; the database that knows it cannot be asked.
+        """
+        if self._namespace is None:
+            self._namespace = self._find_namespace()
+        return self._namespace
+
+    @namespace.setter
+    def namespace(self, value: str | None) -> None:
+        self._namespace = value
+
+    @property
     def consumer_class(self) -> type[WaitingConsumer]:
         return WaitingConsumer
 
@@ -66,8 +92,8 @@ class Doorbell(RedisBroker):
         consumer = super().consume(queue_name, prefetch, timeout)
         if queue_name in self.delay_queues:  # What waited in memory was dropped with the connection.
             self.in_hand(queue_name).clear()
-        acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
         try:
+            acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
             fetched = {id.decode() for id in self.client.smembers(acks)}  # type: ignore[union-attr]
             if stranded := fetched - self.in_hand(queue_name).keys():
                 self.do_requeue(queue_name, *stranded)
@@ -169,9 +195,11 @@ class Begun(Middleware):
         broker.begin(message)
 
 
-def _connect(current: settings.Settings) -> Doorbell:
+def connect(current: settings.Settings) -> Doorbell:
+    """Make the broker of these settings. Connects to nothing yet."""
     return Doorbell(
         redises.pool(current, current.redis_timeout),
+        find_namespace=partial(namespace.needed, current),
         wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
@@ -189,5 +217,5 @@ def _settings() -> settings.Settings:
         settings.cannot_start(error)
 
 
-broker = _connect(_settings())
+broker = connect(_settings())
 dramatiq.set_broker(broker)

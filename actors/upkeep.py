@@ -14,11 +14,12 @@ import redis
 
 import logs
 import metrics
-from actors import outcomes
+from actors import outcomes, redis_faults
 from actors.bell import messages
 from actors.broker import Depth, broker
 from actors.delivery import Delivery
 from actors.lanes import LANES
+from actors.redis_watch import RedisWatch
 from actors.tallies import tallies
 from actors.turns import Turns, ways
 from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
@@ -43,6 +44,7 @@ class Upkeep(threading.Thread):
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
         self._turns = Turns(settings)
+        self._redis = RedisWatch()
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -54,7 +56,7 @@ class Upkeep(threading.Thread):
             except Unavailable as error:
                 log.warning("database.unavailable", error=str(error))
             except redis.RedisError as error:
-                log.warning("redis.unavailable", error=type(error).__name__)
+                log.warning("redis.unavailable", error=type(error).__name__, reason=redis_faults.of(error).what)
             except Exception:
                 # Whatever it is, a worker without upkeep would be taken for dead.
                 log.exception("upkeep.failed")
@@ -77,6 +79,7 @@ class Upkeep(threading.Thread):
         self._bring_back()
         self._count_backlogs()
         self._share_out()
+        self._redis.look()
         self._relay()
         self._erase()
 

@@ -15,7 +15,7 @@ import logs
 import metrics
 import settings
 import tracing
-from actors import hub, outcomes
+from actors import hub, namespace, outcomes, redises
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
@@ -34,6 +34,8 @@ from db.models import CALLBACK
 
 log = logs.get("worker")
 
+SPARE = 4  # connections to Redis, besides one for each thread and two for each queue: upkeep, probes
+
 
 class WorkerProcess(Middleware):
     """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
@@ -50,6 +52,8 @@ class WorkerProcess(Middleware):
             tracing.start(current, "worker")
             database.bind(current)
             migrations.check()
+            # Before the first consumer: what goes into another namespace later would not be fetched.
+            broker.namespace = namespace.stored(current)
             database.database.close()
             self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
         except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
@@ -57,6 +61,7 @@ class WorkerProcess(Middleware):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = settings.load()
+        redises.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
         # One for each thread to begin with while the next ones are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)

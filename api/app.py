@@ -28,6 +28,7 @@ from api.measuring import Measuring
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
+from api.redis_health import RedisHealth
 from api.rendering.pool import Pool
 from api.requests import Access, Lifespan, RequestId
 from api.scraping import Metrics
@@ -51,7 +52,8 @@ def create_app() -> Application:
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
-    numbers = Metrics(gateway)
+    redis = RedisHealth()
+    numbers = Metrics(gateway, redis)
     streams = Streams(current)
     authentication = Authentication(gateway)
     app = Application(
@@ -65,12 +67,13 @@ def create_app() -> Application:
             Door(gateway, authentication),
             limits,
             numbers,
+            redis,
             streams,
         ],
     )
     app.on_stop += [gateway.watch.stop, streams.stop]
     problems.install(app)
-    for path, resource in _routes(gateway, limits, templating, streams).items():
+    for path, resource in _routes(gateway, limits, templating, streams, redis).items():
         app.add_route(path, resource)
     app.add_route("/metrics", numbers)
     app.add_route("/openapi.json", OpenApi(current))
@@ -78,7 +81,9 @@ def create_app() -> Application:
     return app
 
 
-def _routes(gateway: Gateway, limits: Limits, templating: Templating, streams: Streams) -> dict[str, object]:
+def _routes(
+    gateway: Gateway, limits: Limits, templating: Templating, streams: Streams, redis: RedisHealth
+) -> dict[str, object]:
     """What stands where."""
     return {
         "/api/notifications": Notifications(gateway, limits, templating),
@@ -120,5 +125,5 @@ def _routes(gateway: Gateway, limits: Limits, templating: Templating, streams: S
         "/api/pauses/channels/{type}": ChannelPause(gateway),
         "/api/limits": OwnLimits(limits),
         "/healthz": Alive(),
-        "/readyz": Ready(gateway),
+        "/readyz": Ready(gateway, redis),
     }

@@ -61,11 +61,13 @@ class Counters:
     def __init__(self, settings: Settings, clock: Callable[[], float] = broker.now) -> None:
         pool = redises.pool(settings, min(settings.limits_timeout, settings.redis_timeout))
         # The address is in the pool.
-        self._storage = RedisStorage("redis://", pool, key_prefix="limits")
+        self._storage = RedisStorage("redis://", pool)
         self._clock = clock
 
     def run(self, asks: Sequence[Ask]) -> list[Answer]:
         """Answers all of these; those of the same client share the steps in Redis."""
+        # Known once the database was asked, so not before the first request.
+        self._storage.key_prefix = f"{broker.namespace}:limits"
         by_owner: defaultdict[Whose, list[int]] = defaultdict(list)
         for place, ask in enumerate(asks):
             by_owner[ask.whose].append(place)

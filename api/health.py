@@ -6,11 +6,10 @@ import asyncio
 from http import HTTPStatus
 
 import orjson
-import redis
 from falcon.asgi import Request, Response
 
-from actors.broker import broker
 from api.gateway import Gateway
+from api.redis_health import RedisHealth
 from db import migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
@@ -30,14 +29,14 @@ class Ready:
     """GET: 200 where the database, its schema and Redis are in order, else 503; says which one is not.
 
     Without Redis notifications are still accepted and nothing is lost, but what is accepted is not
-    sent until it is back.
+    sent until it is back. The same holds for a Redis that answers and refuses what is needed, e.g. a full one.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
+        self._gateway, self._redis = gateway, redis
 
     async def on_get(self, _req: Request, resp: Response) -> None:
-        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._redis())
+        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._doorbell())
         checks = {"database": database, "migrations": schema, "redis": doorbell}
         ready = all(state == "ok" for state in checks.values())
         resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -62,9 +61,8 @@ class Ready:
             return str(error)
         return "ok"
 
-    async def _redis(self) -> str:
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, broker.client.ping)
-        except redis.RedisError:
-            return "unavailable"
-        return "ok"
+    async def _doorbell(self) -> str:
+        fault = await self._redis.fault()
+        if fault is None:
+            return "ok"
+        return "unavailable" if fault.away else str(fault)

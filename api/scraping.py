@@ -19,6 +19,7 @@ import logs
 import scrape
 from api.auth import SCRAPER, require
 from api.gateway import Gateway
+from api.redis_health import RedisHealth
 from db import backlogs, pulse
 from db.database import Unavailable, connection, database
 from db.models import CALLBACK, PRIORITIES
@@ -32,8 +33,8 @@ PROVIDERS = 20  # of so many at most the breaker is told
 class Metrics:
     """GET: what Prometheus reads. Read anew once in METRICS_CACHE seconds, however many ask."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._settings = gateway.settings
+    def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
+        self._settings, self._redis = gateway.settings, redis
         self._truth = Truth(gateway.settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pages: dict[tuple[bool, bool], tuple[float, scrape.Page]] = {}
@@ -56,11 +57,17 @@ class Metrics:
         async with self._reading:
             at, page = self._pages.get(kind, (-math.inf, None))
             if page is None or time.monotonic() - at >= self._settings.metrics_cache:
-                seen = await self._truth.seen()
+                seen, usable = await asyncio.gather(self._truth.seen(), self._redis_usable())
                 loop = asyncio.get_running_loop()
-                page = await loop.run_in_executor(self._thread, scrape.page, *kind, Told(seen))
+                page = await loop.run_in_executor(self._thread, scrape.page, *kind, Told(seen, usable))
                 self._pages[kind] = time.monotonic(), page
         return page
+
+    async def _redis_usable(self) -> bool:
+        try:
+            return await asyncio.wait_for(self._redis.fault(), self._settings.metrics_timeout) is None
+        except TimeoutError:
+            return False
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
         """End the threads; what they do nobody waits for."""
@@ -97,12 +104,14 @@ class Truth:
 class Told(Collector):
     """What was seen, in Prometheus' words."""
 
-    def __init__(self, seen: tuple[pulse.Pulse, int] | None) -> None:
-        self._seen = seen
+    def __init__(self, seen: tuple[pulse.Pulse, int] | None, redis_usable: bool | None = None) -> None:
+        self._seen, self._redis_usable = seen, redis_usable
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "What runs here; always 1.", {(_version(), platform.python_version()): 1}, *BUILD)
         yield _gauge("database_up", "Whether PostgreSQL answered this scrape in time.", {(): self._seen is not None})
+        if self._redis_usable is not None:
+            yield _gauge("redis_usable", "Whether Redis let this process enqueue and fetch.", {(): self._redis_usable})
         if self._seen:
             yield from _told(*self._seen)
 

@@ -67,6 +67,7 @@ class Stack:
             "PGPASSWORD": password,
             "PGDATABASE": database,
             "REDIS_URL": self.redis_url,
+            "REDIS_NAMESPACE": "dramatiq",  # where tests.bells listens
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(self.valkey.port),
             "SMTP_HOST": "127.0.0.1",

@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     lasting = ExitStack()
     config.stash[_directory] = lasting.enter_context(embedded.short_directory())
     config.add_cleanup(lasting.close)
+    os.environ["REDIS_NAMESPACE"] = "dramatiq"
     os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url
 
 

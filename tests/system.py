@@ -28,6 +28,8 @@ QUICK = {
     "PROBE_WAIT_MAX": "2",
     "SMTP_TIMEOUT": "10",
     "LOG_FORMAT": "json",
+    # As that of the tests' own process, which knows it without a database.
+    "REDIS_NAMESPACE": "dramatiq",
     # Tests of keys ask for them.
     "AUTH": "off",
 }

@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
-from redis.retry import Retry
 
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.doorbell import why
 from settings import Settings
 
 CHECK = "redis"
@@ -24,11 +21,11 @@ ASKED = 5  # times; the quickest answer counts, because the other probes take ou
 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
-    """Over one connection."""
+    """What it says of itself, over one connection."""
     if not chosen.redis_url:
         return
     try:
-        with _client(chosen) as client:
+        with redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, chosen.redis_timeout)) as client:
             took = min(_asked(client) for _ in range(ASKED))
             known: Mapping[str, Any] = client.info()
             keeps = bool(known.get("aof_enabled")) or _saves(client)
@@ -36,11 +33,10 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         yield warning(
             CHECK, f"it does not tell about itself: {error}", "let this user use INFO (ACL), or look yourself"
         )
-    except (redis.RedisError, OSError, ValueError) as error:
-        # ValueError: of redis-py, for an option in the URL that it does not know.
-        yield problem(
-            CHECK, f"cannot be used: {why(error)}", "start it, or put REDIS_URL right; nothing is lost meanwhile"
-        )
+    except (redis.RedisError, OSError) as error:
+        fault = lazy.attribute("actors.redis_faults:of")(error)
+        yield problem(CHECK, f"cannot be used: {fault.what}", fault.fix)
+        return
     else:
         yield _version(known, took)
         yield from _memory(known)
@@ -48,15 +44,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         if not keeps:
             what = "it keeps nothing over a restart: rates and quotas are then counted anew; no notification is lost"
             yield warning(CHECK, what, "set appendonly yes")
-
-
-def _client(chosen: Settings) -> redis.Redis:
-    seconds = chosen.redis_timeout
-    if chosen.sentinels is not None:
-        return redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, seconds))
-    return redis.Redis.from_url(
-        chosen.redis_url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
-    )
+    yield from lazy.attribute("cli.doctor.redis_use:findings")(chosen)
 
 
 def _asked(client: redis.Redis) -> float:

@@ -96,6 +96,7 @@ class Documented:
             "PYTHONDONTWRITEBYTECODE": "1",
             "DATABASE_URL": self.open.environ["DATABASE_URL"],
             "REDIS_URL": self._redis_url,
+            "REDIS_NAMESPACE": self.open.environ["REDIS_NAMESPACE"],
             "SMTP_URL": self.open.environ["SMTP_URL"],
             "MAIL_FROM": self.open.environ["MAIL_FROM"],
             "DATA_DIR": str(self.directory / "data"),

@@ -166,6 +166,6 @@ def test_what_redis_has_lost_begins_anew(counters: Counters, redis_url: str) -> 
 def test_nothing_in_redis_stays_for_ever(counters: Counters, redis_url: str) -> None:
     one(counters, Whose("7", 10, 10), 3)
     with redis.Redis.from_url(redis_url) as client:
-        names: list[bytes] = client.keys("limits:*")
+        names: list[bytes] = client.keys("dramatiq:limits:*")
         assert len(names) == 2
         assert all(0 < int(client.ttl(name)) <= 2 * 90_000 for name in names)

@@ -23,6 +23,7 @@ def imported(path: Path) -> set[str]:
 
 LOWEST = (
     "settings",
+    "redis_address",
     "lifeline",
     "logs",
     "mailboxes",

@@ -1,0 +1,73 @@
+"""Redis as the API and the workers use it: tried on keys of its own, and who else is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import redis
+
+from actors import namespace, presence, redis_faults, redis_probe
+from actors.broker import Doorbell, connect
+from cli.doctor.findings import Finding, ok, problem, warning
+from db import database
+from settings import Settings, SettingsError
+
+CHECK = "redis"
+LOOKED_AT = 100_000  # keys
+
+
+def findings(chosen: Settings) -> Iterator[Finding]:
+    """Whether messages can pass, under which name, and which other programs are seen."""
+    broker = connect(chosen)
+    place = None
+    try:
+        database.bind(chosen)
+        broker.namespace = namespace.stored(chosen)
+        place = presence.place()
+    except (SettingsError, database.Unavailable):
+        if not chosen.redis_namespace:
+            what = "what a worker does with it was not tried: the database names the keys, and cannot be asked"
+            yield warning(CHECK, what, "put the database right first")
+            return
+    try:
+        yield from _use(broker)
+        yield from _shared(broker, place)
+        yield from _neighbours(broker)
+    except redis.RedisError as error:
+        fault = redis_faults.of(error)
+        if not fault.rights:  # Those that are needed were told.
+            yield problem(CHECK, fault.what, fault.fix)
+    finally:
+        broker.client.connection_pool.disconnect()
+
+
+def _use(broker: Doorbell) -> Iterator[Finding]:
+    fault = redis_probe.fault(broker)
+    if fault is not None:
+        yield problem(CHECK, f"no message passes through it: {fault.what}", fault.fix)
+        return
+    redis_probe.leave(broker)
+    yield ok(CHECK, f"a message passes through it, under the namespace {broker.namespace}")
+
+
+def _shared(broker: Doorbell, place: str | None) -> Iterator[Finding]:
+    if place is not None and presence.others(broker, place):
+        yield problem(
+            CHECK,
+            f"workers of another database use the namespace {broker.namespace} too, and take our messages",
+            "set REDIS_NAMESPACE to another name for one of the two (a restored dump has the same identity)",
+        )
+
+
+def _neighbours(broker: Doorbell) -> Iterator[Finding]:
+    found = presence.neighbours(broker, LOOKED_AT)
+    ours = [name for name in found if name.startswith(namespace.PREFIX)]
+    others = [name for name in found if name not in ours]
+    if ours:
+        yield warning(
+            CHECK,
+            f"another installation is on it: {', '.join(ours)}; keys are apart, memory and outages are not",
+            "give each installation a Redis of its own, unless that is meant",
+        )
+    if others:
+        yield ok(CHECK, f"other programs use Dramatiq on it, with keys apart from ours: {', '.join(others)}")

@@ -1,0 +1,16 @@
+"""An identity of this database, from which the keys in Redis get their namespace."""
+
+from db.migrations.steps import Statement
+
+STEPS = (
+    Statement(
+        """
+        CREATE TABLE installation (
+            single boolean PRIMARY KEY DEFAULT true CHECK (single),
+            -- A restored dump has the same one: see docs/redis.md.
+            id     uuid NOT NULL DEFAULT gen_random_uuid()
+        )
+        """
+    ),
+    Statement("INSERT INTO installation DEFAULT VALUES ON CONFLICT DO NOTHING"),
+)

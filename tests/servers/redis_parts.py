@@ -1,0 +1,59 @@
+"""What the tests of Redis on the distribution's server have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests import embedded
+from tests.processes import ROOT
+from tests.servers.stock_redis import StockRedis
+from tests.system import INHERITED, System
+
+SMTP = "smtp://127.0.0.1:9"
+
+
+@contextmanager
+def redis_server(*options: str) -> Iterator[StockRedis]:
+    """A redis-server of one's own with these options."""
+    with embedded.short_directory() as directory:
+        server = StockRedis(directory, *options)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+def system(directory: Path, database_url: str, redis_url: str, smtp_url: str = SMTP, **settings: object) -> System:
+    """A System whose keys have the namespace of its database, as by default."""
+    directory.mkdir(exist_ok=True)
+    settings = {"redis_namespace": "", "worker_timeout": 30, **settings}
+    return System(directory, database_url=database_url, redis_url=redis_url, smtp_url=smtp_url, **settings)
+
+
+def environment(database_url: str, redis_url: str, **settings: object) -> dict[str, str]:
+    """The environment of a command."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SMTP_URL": SMTP, "MAIL_FROM": "a@sender.example"}
+    return kept | given | {name.upper(): str(value) for name, value in settings.items()}
+
+
+def notify(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `notify` to its end."""
+    command = [str(Path(sys.executable).parent / "notify"), *words]
+    return subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def doctor(database_url: str, redis_url: str, **settings: object) -> tuple[int, list[dict[str, Any]]]:
+    """What `notify doctor` finds about Redis, and its exit code."""
+    done = notify("doctor", "--json", **environment(database_url, redis_url, **settings))
+    assert done.stdout, done.stderr
+    found = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "redis"]
+    return done.returncode, found
