@@ -1,6 +1,7 @@
 # make run    the whole system, from nothing but Python 3.11+: http://127.0.0.1:8000
 # make test   the test suite, on servers of its own
 # make test-servers   the same system on the distribution's PostgreSQL, Redis, PgBouncer, nginx and Postfix
+# make test-all       both of these at once
 # make lint   style, types, layers
 # make bench  measurements
 # make docs   the documents as a site: build/site/index.html
@@ -8,12 +9,15 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Of the caller; the tests start servers of their own.
-FOREIGN := DATABASE_URL REDIS_URL SMTP_URL EMAIL_USER EMAIL_PASS MAIL_FROM BIND AUTH DATA_DIR NOTIFY_URL NOTIFY_KEY
+# What steers Python itself; of the rest of the caller's environment tests/environment.py keeps what is needed.
+FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTEST_ADDOPTS PYTEST_PLUGINS
+# How many processes share the tests: most of what these do is wait.
+WORKERS ?= 4
+PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-servers lint bench docs clean
+.PHONY: run test test-servers test-all lint bench docs clean
 .DEFAULT_GOAL := run
 
 # exec, so that a signal for this recipe reaches notify itself.
@@ -21,11 +25,14 @@ run: .venv/.installed-run
 	@exec env DATA_DIR="$${DATA_DIR:-$(CURDIR)/.data}" $(BIN)/notify up
 
 test: .venv/.installed-test
-	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 4 --dist loadfile --ignore=tests/servers
+	@$(PYTEST) --ignore=tests/servers
 
 # Wants the packages postgresql, redis-server, pgbouncer, nginx and postfix.
 test-servers: .venv/.installed-test
-	@exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n 2 --dist loadfile tests/servers
+	@$(PYTEST) tests/servers
+
+test-all: .venv/.installed-test
+	@$(PYTEST)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -1,19 +1,40 @@
-"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings.py."""
+"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings.py.
+
+`gunicorn --check-config` says whether it would start, also on the database that it is given.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
+import subprocess
+import sys
+from functools import partial
 from typing import Any
+
+# All our code. gunicorn reads this file again at SIGHUP, and its workers inherit what the master has imported:
+# unless the master forgets that, new workers run a mix of old and new modules.
+OURS = {"actors", "api", "cells", "db", "lifeline", "logs", "mailboxes", "metrics", "redaction", "scrape"}
+OURS |= {"postgres_url", "redis_address", "settings", "telemetry", "tracing"}
+for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+    del sys.modules[_name]
+importlib.invalidate_caches()
 
 import cells
 import lifeline
 import logs
 import settings
 import tracing
-from db import database, migrations
+from db import database, fitness, migrations
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+# A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
+TRIAL_WITHIN = 60.0  # seconds
 
+if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    # The kernel does not end the first process of a container by itself, and gunicorn hears signals only later.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 try:
     _current = settings.load()
@@ -42,18 +63,22 @@ def on_starting(_server: Any) -> None:
     if _current.exposed:
         log = logs.get("api")
         log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")
-    try:
-        database.bind(_current)
-        migrations.check()
-        # Or every worker would inherit it.
-        database.database.close()
-    except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
-        settings.cannot_start(error)
+    _check_database()
+
+
+def when_ready(server: Any) -> None:
+    """Look at new code before the running one is given up."""
+    signal.signal(signal.SIGHUP, partial(_reload, server))
+
+
+def on_reload(server: Any) -> None:
+    """Give the new workers a logger of the new code as well."""
+    server.log = server.cfg.logger_class(server.cfg)
 
 
 def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     lifeline.die_with_parent(worker.ppid)
     cells.share(_current.metrics_dir, worker.ppid, "api")
 
@@ -61,4 +86,35 @@ def post_fork(_server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """From here on its event loop hears signals; uvloop would forget one that came before the loop runs."""
     lifeline.collect_seldom()
-    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPPING)
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _check_database() -> None:
+    try:
+        database.bind(_current)
+        migrations.check_start()
+        # Or every worker would inherit it.
+        database.database.close()
+    except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
+        settings.cannot_start(error)
+
+
+def _reload(server: Any, number: int, frame: Any) -> None:
+    """Have gunicorn replace its workers if the code that is installed now would start; else keep those that run.
+
+    By itself gunicorn ends when new workers cannot boot.
+    """
+    command = [sys.executable, "-P", *sys.argv, "--check-config"]
+    try:
+        subprocess.run(command, check=True, timeout=TRIAL_WITHIN, stdin=subprocess.DEVNULL)  # noqa: S603 - our own words
+    except (OSError, subprocess.SubprocessError) as error:
+        logs.get("api").error("reload.refused", error=str(error), meaning="the processes that run go on")
+    else:
+        server.signal(number, frame)
+
+
+if "--check-config" in sys.argv:
+    importlib.import_module(worker_class.rpartition(".")[0])  # gunicorn itself tries only the application
+    _check_database()

@@ -13,8 +13,20 @@ ADDRESS_LIMIT = 254  # octets: RFC 5321, 4.5.3.1.3 less the brackets
 
 # What some program or other takes for the end of a line, and what RFC 5322 has no place for.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ADDRESS = r'((?:"(?:[^"\\]|\\.)*"|[^\s"<>@]+)@[^\s"<>@]+)'
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_SPECIAL = r'\s"<>@,;:()\[\]\\'  # RFC 5322, 3.2.3, without the dot
+_DOMAIN = rf'(?:\[[^\s"<>@\[\]\\]*\]|[^{_SPECIAL}]+)'
+_ADDRESS = rf"((?:{_QUOTED}|[^{_SPECIAL}]+)@{_DOMAIN})"
 _MAILBOX = re.compile(rf"(?:(.*?)\s*<{_ADDRESS}>|{_ADDRESS})", re.DOTALL)
+_QUOTED_STRING = re.compile(_QUOTED, re.DOTALL)
+_DOT_ATOM = re.compile(rf"[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*")
+# A mail program may decode an encoded word (RFC 2047) in an address, and then shows another one.
+_ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?.*\?=", re.IGNORECASE | re.DOTALL)
+_ONE_TOKEN = re.compile(r'[^\s"<>(),;:]+')
+
+
+class NotOne(ValueError):
+    """A string that holds a list where it must hold one mailbox."""
 
 
 class Mailbox(NamedTuple):
@@ -26,11 +38,8 @@ class Mailbox(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Mailbox:
         """`a@example.com` or `Name <a@example.com>`; the name need not be quoted. Raises ValueError."""
-        mailbox = _MAILBOX.fullmatch(text.strip())
-        if mailbox is None:
-            raise ValueError("neither an address nor a name with an address in angle brackets")
-        name, boxed, bare = mailbox.groups("")
-        return cls(_unquoted(name), on_the_wire(boxed or bare))
+        name, address = split(text.strip())
+        return cls(name, on_the_wire(address))
 
     @property
     def domain(self) -> str:
@@ -48,22 +57,54 @@ def mail_from(text: str) -> Mailbox:
 
 
 def split(text: str) -> tuple[str, str]:
-    """The name and the address of what may be a mailbox, as they were written; the name is empty where there is none.
+    """Return the name and the address of one mailbox as they were written; the name may be empty.
 
-    Of what a client sends. Says nothing of whether the address is one; where it is one without quotes,
-    `Mailbox.parse` finds the same.
+    The address has the shape of one; `address_fault` says whether it is one.
+
+    Raises:
+        NotOne: the text is a list, or may be taken for one.
+        ValueError: it holds no address.
     """
-    if not text.endswith(">"):
-        return "", text
-    name, _, address = text[:-1].rpartition("<")
-    return _unquoted(name.strip()), address
+    mailbox = _MAILBOX.fullmatch(text)
+    if mailbox is None:
+        if _QUOTED_STRING.sub("", text).count("@") > 1:
+            raise NotOne("holds more than one address: give each address as a string of its own")
+        raise ValueError("neither an address nor a name with an address in angle brackets")
+    name, boxed, bare = mailbox.groups("")
+    if _QUOTED_STRING.fullmatch(name):
+        return _unquoted(name), boxed
+    if holds_addresses(name):
+        raise NotOne(
+            "has what may be another recipient before its address: give each address as a string of its own, "
+            'or put the name in double quotes, as in "Ann, Bob" <name@example.com>'
+        )
+    return name, boxed or bare
+
+
+def holds_addresses(name: str) -> bool:
+    """Return whether a display name without quotes may be taken for a list of mailboxes.
+
+    `Doe, John` is a name, and so is an address that stands alone, which many programs use as one.
+    """
+    if re.search(r"[<>]", name) and re.search(r"[,;]", name):
+        return True
+    between = r"\s*@\s*" if re.search(r"[,;]", name) else "@"
+    return bool(re.search(rf"[^{_SPECIAL}]{between}[^{_SPECIAL}]", name)) and not _ONE_TOKEN.fullmatch(name)
 
 
 def on_the_wire(address: str) -> str:
-    """The address with its domain in ASCII (IDNA 2008); raises ValueError where it can be none."""
+    """Return the address as SMTP has it: the domain in ASCII (IDNA 2008), the local part quoted where it must be.
+
+    `a..b@docomo.ne.jp` becomes `"a..b"@docomo.ne.jp`, which is the same mailbox and the only way to write it that
+    RFC 5321, 4.1.2 allows. Raises ValueError where it can be no address.
+    """
     local, _, domain = address.rpartition("@")
     if CONTROL.search(address):
         raise ValueError("the address holds a control character")
+    if _ENCODED_WORD.search(local):
+        raise ValueError("the local part of the address looks like an encoded word (RFC 2047)")
+    if not _QUOTED_STRING.fullmatch(local):
+        local = _quoted_where_needed(local)
     if not domain.isascii():
         domain = idna.encode(domain, uts46=True).decode()
     if not local or len(local.encode()) + 1 + len(domain) > ADDRESS_LIMIT:
@@ -71,6 +112,20 @@ def on_the_wire(address: str) -> str:
     return f"{local}@{domain}"
 
 
-def _unquoted(name: str) -> str:
-    quoted = len(name) > 1 and name[0] == name[-1] == '"'
-    return re.sub(r"\\(.)", r"\1", name[1:-1]) if quoted else name
+def unquoted(address: str) -> str:
+    """Return an address on the wire without the quotes that its local part does not need.
+
+    `"ann"@example.com` and `ann@example.com` are one mailbox (RFC 5321, 4.1.2).
+    """
+    local, _, domain = address.rpartition("@")
+    return f"{_quoted_where_needed(_unquoted(local))}@{domain}" if local[:1] == '"' else address
+
+
+def _quoted_where_needed(local: str) -> str:
+    if not local or _DOT_ATOM.fullmatch(local):
+        return local
+    return '"' + re.sub(r'(["\\])', r"\\\1", local) + '"'
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
+import postgres_url
 import redis_address
 
 GMAIL = "smtp.gmail.com"
@@ -268,6 +269,11 @@ class Settings:
     tracing_flush: float = _between(0, 60, 5)
 
     @property
+    def path_prefix(self) -> str:
+        """The path of PUBLIC_URL, which a proxy puts before all of ours; empty where there is none."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
     def smtp(self) -> SmtpServer:
         """The mail server; raises SettingsError where none is set."""
         if self.smtp_url:
@@ -338,7 +344,13 @@ class Settings:
                 raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
             if name.lower() in RESERVED_HEADERS:
                 raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
-        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.IGNORECASE)
+        return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.ASCII | re.IGNORECASE)
+
+    @property
+    def exact_headers(self) -> frozenset[str]:
+        """The names in ALLOWED_HEADERS that stand there in full, in lower case."""
+        names = (name.strip().lower() for name in self.allowed_headers.split(","))
+        return frozenset(name for name in names if "*" not in name)
 
     def require(self, *names: str) -> None:
         """Raise a SettingsError that names the first of these settings that is empty."""
@@ -366,12 +378,18 @@ RESERVED_HEADERS = {
     *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
     *("dkim-signature", "authentication-results", "delivered-to"),
 }
+# Headers by which a mail provider takes orders (other recipients, templates, accounts, tracking), or which providers
+# and relays write to vouch for a mail. `X-*` does not allow them, their own name in ALLOWED_HEADERS does.
+PROVIDER_HEADERS = re.compile(
+    r"x-originating-ip|x-(?:mailin|mc|mailgun|ses|msys|pm|sib|brevo|mj|sg|mt|gm|ms-exchange|socketlabs|postal)-.*"
+    r"|x-(?:smtp|mandrill|sparkpost|postmark|mailjet|mailersend|resend|sendgrid|elastic|greenarrow|virtual-?mta).*"
+    r"|x-(?:envelope|google|microsoft|forefront).*|resend-.*"
+)
 _HINTS = {
     "database_url": "give PostgreSQL as postgresql://user:pass@host:5432/name, or run `notify up`",
     "redis_url": "give Redis as redis://host:6379/0, or run `notify up`",
 }
 _SCHEMES = {
-    "database_url": ("postgresql", "postgres"),
     "redis_url": (*redis_address.SCHEMES, f"redis{SENTINEL}", f"rediss{SENTINEL}"),
 }
 
@@ -445,6 +463,14 @@ def _check_scheme(settings: Settings, name: str) -> None:
     url, schemes = getattr(settings, name), _SCHEMES[name]
     if url and url.partition("://")[0] not in schemes:
         raise SettingsError(f"{name.upper()} does not start with {schemes[0]}://: {_HINTS[name]}")
+
+
+def _check_postgres(settings: Settings) -> None:
+    if settings.database_url:
+        try:
+            postgres_url.parse(settings.database_url, {})
+        except postgres_url.Malformed as error:
+            raise SettingsError(str(error)) from None
 
 
 def _check_slowest(settings: Settings) -> None:
@@ -680,7 +706,7 @@ def _is_loopback(host: str) -> bool:
 _CHECKS: tuple[Callable[[Settings], object], ...] = (
     _check_slowest,
     _check_ehlo_name,
-    lambda s: _check_scheme(s, "database_url"),
+    _check_postgres,
     _check_redis,
     _check_namespace,
     _check_public,

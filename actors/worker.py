@@ -29,7 +29,7 @@ from actors.ledger import Ledger
 from actors.outcomes import REASONS
 from actors.retention import Retention
 from actors.upkeep import Upkeep
-from db import database, migrations
+from db import database, fitness, migrations
 from db.models import CALLBACK
 
 log = logs.get("worker")
@@ -41,22 +41,23 @@ class WorkerProcess(Middleware):
     """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
 
     def after_process_boot(self, broker: Any) -> None:
-        lifeline.die_with_parent(os.getppid())
+        master = lifeline.die_with_master()
+        lifeline.stop_once()
         # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        cells.share(current.metrics_dir, os.getppid(), "worker")
+        cells.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
             database.bind(current)
-            migrations.check()
+            migrations.check_start()
             # Before the first consumer: what goes into another namespace later would not be fetched.
             broker.namespace = namespace.stored(current)
             database.database.close()
             self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
-        except (settings.SettingsError, migrations.WrongSchema, database.Unavailable) as error:
+        except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
             settings.cannot_start(error)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:

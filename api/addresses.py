@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import idna
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+from mailboxes import on_the_wire, unquoted
 
 # A network of one's own may well be called .local, and a test's .test.
 SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -17,18 +18,31 @@ _LABEL = r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}"
 _PLAIN = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,20}}\Z")
 
 
+# Mail providers gave out local parts such as `a..b` and `a.`, which RFC 5321 wants in quotes: theirs people write
+# without. Elsewhere two dots are a slip, unless quotes say that they are meant. Nothing else is in quotes for a reason.
+_DOTTED = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
+_ODD_DOTS = re.compile(rf"{_DOTTED}@(?:docomo\.ne\.jp|ezweb\.ne\.jp|au\.com)", re.ASCII | re.IGNORECASE)
+_QUOTED_DOTS = re.compile(rf'"{_DOTTED}"@.+')
+
+
 def address_fault(address: str) -> str | None:
     """Why this is no mail address, as a sentence, or None.
 
     Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are addresses too; domains need not be
     known to the public DNS.
     """
-    if _PLAIN.match(address):
+    if "=?" not in address and _PLAIN.match(address):
         return None
     try:
-        validate_email(address, check_deliverability=False, globally_deliverable=False)
-    except EmailNotValidError as error:
-        return f"{str(error).removesuffix('.')}."  # Most of its sentences have an end.
+        if _ODD_DOTS.fullmatch(address):
+            address = on_the_wire(address)
+        quoted = _QUOTED_DOTS.fullmatch(address) is not None
+        if quoted and unquoted(address) != address:
+            return "The local part needs no quotes: leave them out."
+        validate_email(address, check_deliverability=False, globally_deliverable=False, allow_quoted_local=quoted)
+        on_the_wire(address)
+    except (EmailNotValidError, ValueError) as error:
+        return f"{_sentence(str(error))}."
     return None
 
 
@@ -37,13 +51,23 @@ def normalised(address: str) -> str:
 
     The domain in ASCII (IDNA 2008) and lower case, the local part in lower case too: that a server tells
     Ann@ from ann@ is allowed (RFC 5321, 2.4), and so rare that nobody who unsubscribed should depend on it.
+    Characters that Unicode calls equivalent (NFC) are one. Quotes that a local part does not need are left out.
     """
-    if address.isascii():
-        return address.lower()
+    try:
+        address = unquoted(on_the_wire(address))
+    except ValueError:  # What is no address is the same only as itself.
+        return address.lower() if address.isascii() else address
     local, at, domain = address.rpartition("@")
-    if not domain.isascii():
-        try:
-            domain = idna.encode(domain, uts46=True).decode()
-        except idna.IDNAError:  # What is no domain is the same only as itself.
-            return address
     return unicodedata.normalize("NFC", local).lower() + at + domain.lower()
+
+
+def exact(address: str) -> str:
+    """The same for two addresses only where no mail server tells them apart, but for ASCII letter case.
+
+    For permissions: `str.lower` takes U+212A, the Kelvin sign, for a `k`, which no mail server does.
+    """
+    return unquoted(on_the_wire(address)).encode().lower().decode()
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].removesuffix(".")

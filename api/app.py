@@ -30,11 +30,12 @@ from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
 from api.redis_health import RedisHealth
 from api.rendering.pool import Pool
-from api.requests import Access, Lifespan, RequestId
+from api.requests import Access, Lifespan, NoStore, RequestId
 from api.scraping import Metrics
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
 from api.suppressions import Suppression, Suppressions
+from api.targets import Targets
 from api.templates import Preview, Template, Templates, Version, Versions
 from api.templating import Templating
 from api.unsubscribe import Unsubscribe
@@ -56,12 +57,16 @@ def create_app() -> Application:
     numbers = Metrics(gateway, redis)
     streams = Streams(current)
     authentication = Authentication(gateway)
+    targets = Targets(current)
     app = Application(
         current,
+        targets,
         middleware=[
             Measuring(),
             Access(),
             tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            NoStore(),
+            targets,
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),

@@ -12,6 +12,7 @@ import falcon.asgi
 
 from api.body_memory import Reservation
 from api.shares import Shares
+from api.targets import Targets
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
@@ -38,15 +39,17 @@ class Application(falcon.asgi.App[Any, Any]):
     What is in `on_stop` is called when the server is told to stop, before it waits for requests under way.
     """
 
-    def __init__(self, settings: Settings, **options: Any) -> None:
+    def __init__(self, settings: Settings, targets: Targets | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
+        self._targets = targets or Targets(settings)
         self._memory = Shares("bodies", settings.bodies_limit, divided=settings.auth != "off")
         self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             scope[BEGAN] = time.monotonic()
+            self._targets.normalize(scope)
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
             reservation = scope[RESERVATION] = Reservation(self._memory)

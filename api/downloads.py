@@ -40,7 +40,6 @@ class Attachment:
         # It is whatever somebody sent: a browser must neither guess what it is nor run it as a page of this origin.
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
-        resp.set_header("Cache-Control", "private")
         resp.stream = self._pieces(notification, place, found.beginning, found.told["size"])
 
     on_head = on_get

@@ -39,6 +39,7 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         mailboxes=_mailboxes(document),
         tags=_json(document.get("tags")),
         metadata=_json(_ordered(document["metadata"])) if "metadata" in document else None,
+        key_id=caller.key_id,
         contents=extras.contents,
     )
 

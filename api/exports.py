@@ -32,6 +32,7 @@ class Export:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
+        require(req, "read")  # What it gives out is all that this scope is for.
         given = pages.given(req.params, _PARSERS)
         wanted = Wanted(caller.client_id, given.get("recipient"), given.get("attachments", False))
         begun = await self._begun(given.get("after"), wanted)

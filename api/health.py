@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 
 from api.gateway import Gateway
 from api.redis_health import RedisHealth
-from db import migrations, reports
+from db import fitness, migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
 
@@ -57,7 +57,7 @@ class Ready:
             await self._gateway.read(migrations.check)
         except (Unavailable, Full):
             return "unknown"
-        except migrations.WrongSchema as error:
+        except fitness.Unfit as error:
             return str(error)
         return "ok"
 

@@ -1,12 +1,14 @@
 """Keys: /api/clients/{id}/keys and /api/keys/{id}. A secret is in the answer that makes it, and nowhere else.
 
 A key with the scope admin may do all of it, for every client. One with manage may do it for its own
-client, and makes no key that can do more than itself: neither by asking for scopes nor by rotation.
+client, and makes no key that can do more than itself: neither by asking for scopes nor by rotation. No key makes
+one that works longer than itself.
 A key for tests decides only about keys for tests, and, whatever its scopes, of its own client.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -52,10 +54,16 @@ class ClientKeys:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         grant = _grant(document)
         _check_power(caller, client, frozenset(grant.scopes), sandbox=grant.sandbox)
+        end = await _end(self._gateway, caller)
+        if end is not None and grant.expires_at is not None and grant.expires_at > end:
+            fault = {
+                "pointer": "/expiresAt",
+                "detail": f"must not be after {end:%Y-%m-%dT%H:%M:%SZ}, when this key ends",
+            }
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
         secret = secrets.new()
-        made = await self._gateway.read(
-            recorded(by(req), acts.key_created, keys.create), client, secrets.digest(secret), grant
-        )
+        doing = recorded(by(req), acts.key_created, keys.create)
+        made = await self._gateway.read(doing, client, secrets.digest(secret), grant, caller.key_id)
         if made is None:
             raise await self._why_not(client)
         log.info("key.created", id=made.id, of=client, scopes=made.scopes)
@@ -123,18 +131,39 @@ class KeyRotation:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
+        await self._check_end(caller, found)
         secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.key_overlap)
         successor = await self._gateway.read(
             recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate),
             found.id,
             secrets.digest(secret),
             overlap,
+            caller.key_id,
         )
         if successor is None:
             detail = "This key is revoked, has expired, or was rotated before: make a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)
         log.info("key.rotated", id=found.id, successor=successor.id, of=found.client_id)
         return successor, secret
+
+    async def _check_end(self, caller: Caller, found: Row) -> None:
+        """Raise a Problem where another key would get a successor that must end sooner than it should.
+
+        A key that rotates itself keeps its end.
+        """
+        end = await _end(self._gateway, caller)
+        if end is None or found.id == caller.key_id:
+            return
+        lasts = None if found.expires_at is None else datetime.now(UTC) + (found.expires_at - found.created_at)
+        if lasts is None or lasts > end:
+            when = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+            raise forbidden(f"This key ends at {when}, before the successor would: rotate with one that lasts longer.")
+
+
+async def _end(gateway: Gateway, caller: Caller) -> datetime | None:
+    """Return when the caller's own key expires, if it does."""
+    maker = None if caller.key_id is None else await gateway.read(keys.one, caller.key_id)
+    return maker and maker.expires_at
 
 
 def _client(req: Request, raw: str) -> tuple[int, Caller]:
@@ -183,6 +212,4 @@ def _grant(document: dict[str, Any]) -> Grant:
 def _write_new(resp: Response, key: Row, secret: str) -> None:
     resp.status = 201
     resp.set_header("Location", f"/api/keys/{key.id}")
-    # It is shown once, so nothing on the way may keep it.
-    resp.set_header("Cache-Control", "no-store")
     write(resp, {**shown(key._asdict()), "key": str(KeyText(key.id, key.sandbox, secret))})

@@ -22,6 +22,7 @@ from api.daily_bytes import DailyBytes
 from api.exceeded import Exceeded, headers, never, unchecked, use
 from api.gateway import Gateway
 from api.windows import DAILY, MANAGE, PENDING, RATE, Day, Policy, Window
+from db.backlogs import backlog_of
 from db.clients import Client
 from db.coalesce import Closed, Coalescer, Full
 
@@ -34,7 +35,7 @@ SENDING = frozenset({"/api/notifications", "/api/notifications/batch"})  # which
 class Bounds(NamedTuple):
     """The limits of a client, its own or else those of the settings; None: there is none."""
 
-    client_id: int
+    backlog: int  # whose notifications that wait count: see db/backlogs.py
     whose: Whose
     pending: int | None
 
@@ -58,7 +59,7 @@ class Limits:
         id = client.client_id if isinstance(client, Caller) else client.id
         rate, daily = client.rate_limit or s.rate_limit or None, client.daily_quota or s.daily_quota or None
         whose = Whose(f"{id}/sandbox" if sandbox else str(id), rate, daily)
-        return Bounds(id, whose, client.pending_limit or s.pending_limit or None)
+        return Bounds(backlog_of(id, sandbox=sandbox), whose, client.pending_limit or s.pending_limit or None)
 
     async def admit(self, caller: Caller, count: int, size: int) -> Admission:
         """Let in so many, of `size` bytes together, for a `with` block that stores them.
@@ -73,9 +74,9 @@ class Limits:
         if bounds.pending is not None:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
-            if not await self._backlogs.has_room(bounds.client_id, count, bounds.pending):
+            if not await self._backlogs.has_room(bounds.backlog, count, bounds.pending):
                 raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.backlog_interval)
-            self._backlogs.come(bounds.client_id, count)
+            self._backlogs.come(bounds.backlog, count)
         if not (count and bounds.whose.limited):
             return Admission(self, bounds, count, ())
         try:
@@ -92,7 +93,7 @@ class Limits:
         return {
             "rate": {**use(bounds.whose.rate, known.get(RATE)), "window": RATE.window},
             "daily": {**use(bounds.whose.daily, known.get(DAILY)), "window": DAILY.window},
-            "pending": use(bounds.pending, self._backlogs.waiting(bounds.client_id)),
+            "pending": use(bounds.pending, self._backlogs.waiting(bounds.backlog)),
         }
 
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: Any) -> None:
@@ -122,7 +123,7 @@ class Limits:
 
     def _came(self, bounds: Bounds, count: int, stored: int) -> None:
         if bounds.pending is not None:
-            self._backlogs.came(bounds.client_id, count, stored)
+            self._backlogs.came(bounds.backlog, count, stored)
 
     async def _counted(self, whose: Whose, count: int, rate: Policy = RATE) -> tuple[Window, ...]:
         for policy, limit in ((rate, whose.rate), (DAILY, whose.daily)):

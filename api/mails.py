@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from api import attachments
+from api.addresses import exact, normalised
 from api.schemas import Fault, escaped
-from mailboxes import mail_from, on_the_wire, split
-from settings import RESERVED_HEADERS, Settings, SettingsError
+from mailboxes import mail_from, split
+from settings import PROVIDER_HEADERS, RESERVED_HEADERS, Settings, SettingsError
 
 KEPT = ("from", "replyTo", "recipientName", "cc", "bcc", "headers", "unsubscribe")
 FIELDS = {*KEPT, "attachments"}
@@ -28,6 +29,7 @@ NONE: dict[str, Any] = {
 
 
 _MESSAGE_IDS = re.compile(r"<[!-;=?-~]{1,250}>(?: <[!-;=?-~]{1,250}>)*")
+_LIST_ID = re.compile(r"[^<>]*<[!-;=?-~]{1,250}>")
 
 
 class Extras(NamedTuple):
@@ -46,10 +48,10 @@ class Mails:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = settings.header_rules
+        self._headers, self._exact = settings.header_rules, settings.exact_headers
         self._attachments = attachments.Rules(settings)
         try:
-            self._own = _key(mail_from(settings.sender).address)
+            self._own = exact(mail_from(settings.sender).address)
         except SettingsError:  # An API that only accepts needs none of what workers need.
             self._own = ""
 
@@ -73,8 +75,8 @@ class Mails:
     def _from(self, document: Mapping[str, Any], senders: Collection[str]) -> Iterator[Fault]:
         if "from" not in document:
             return
-        key = _key(split(document["from"])[1])
-        allowed = {self._own, *(_key("x" + s)[1:] if s.startswith("@") else _key(s) for s in senders)} - {""}
+        key = exact(split(document["from"])[1])
+        allowed = {self._own, *map(_sender, senders)} - {""}
         if not allowed & {key, "@" + key.rpartition("@")[2]}:
             detail = "must be MAIL_FROM's own address or one that this client may send from"
             yield {"pointer": "/from", "detail": detail}
@@ -92,7 +94,7 @@ class Mails:
             return
         seen = set()
         for pointer, address in places:
-            key = _key(address)
+            key = normalised(address)
             if key in seen:
                 yield {"pointer": pointer, "detail": "is a recipient of this mail already"}
             seen.add(key)
@@ -112,18 +114,31 @@ class Mails:
         seen = set()
         for name, value in document.get("headers", {}).items():
             key = name.lower()
-            if key in RESERVED_HEADERS or key.startswith(("content-", "resent-", "arc-")):
-                detail = "is written by this system and cannot be given"
-            elif not self._headers.fullmatch(name):
-                detail = f"is not among the headers that may be given: {self._settings.allowed_headers}"
-            elif key in seen:
-                detail = "is given twice"
-            elif key in ("references", "in-reply-to") and not _MESSAGE_IDS.fullmatch(value):
-                detail = "must be message ids such as <id@example.com>, a space between each"
+            if detail := self._unnamed(name, key) or ("is given twice" if key in seen else _value_fault(key, value)):
+                yield {"pointer": f"/headers/{escaped(name)}", "detail": detail}
             else:
                 seen.add(key)
-                continue
-            yield {"pointer": f"/headers/{escaped(name)}", "detail": detail}
+
+    def _unnamed(self, name: str, key: str) -> str | None:
+        """Return why a header of this name may not be given."""
+        if key in RESERVED_HEADERS or key.startswith(("content-", "resent-", "arc-")):
+            return "is written by this system and cannot be given"
+        if not self._headers.fullmatch(name):
+            return f"is not among the headers that may be given: {self._settings.allowed_headers}"
+        if PROVIDER_HEADERS.fullmatch(key) and key not in self._exact:
+            return (
+                "gives orders to a mail provider, so X-* does not allow it: "
+                f"leave it out, or have the operator add {name} to ALLOWED_HEADERS"
+            )
+        return None
+
+
+def _value_fault(key: str, value: str) -> str | None:
+    if key in ("references", "in-reply-to") and not _MESSAGE_IDS.fullmatch(value):
+        return "must be message ids such as <id@example.com>, a space between each"
+    if key == "list-id" and not value.isascii() and not _LIST_ID.fullmatch(value):
+        return "must be a name and <list.example.com> behind it, the latter in ASCII"
+    return None
 
 
 def unshown(document: Mapping[str, Any]) -> list[Fault]:
@@ -140,9 +155,9 @@ def shown(mail: Mapping[str, Any] | None) -> dict[str, Any]:
     return NONE if mail is None else {**NONE, **mail}
 
 
-def _key(address: str) -> str:
-    """Equal for addresses that are one mailbox: letter case tells nobody apart, though it might (RFC 5321, 2.4)."""
+def _sender(text: str) -> str:
+    """An address or `@domain` that a client may send from, to compare with; empty for what is neither."""
     try:
-        return on_the_wire(address).casefold()
+        return exact(f"x{text}")[1:] if text.startswith("@") else exact(text)
     except ValueError:
-        return address.casefold()
+        return ""

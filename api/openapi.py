@@ -25,6 +25,8 @@ class OpenApi:
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parent / "openapi.json").read_text())
+        if settings.path_prefix:
+            document["servers"][0]["url"] = settings.path_prefix
         schemas = document["components"]["schemas"]
         for file in REQUESTS:
             schema = _of(Schema(file, settings))

@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
+import settings
 from api import mails
 from api.answers import shown
 from db.records import Accepted, Draft
 
 KIND = "notification"
-_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace")
+_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace", "key_id")
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,9 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
 def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
     """What its mail has; of each file also where its content is."""
     fields = mails.shown(mail)
-    place = f"/api/notifications/{id}/attachments"
+    if not fields["attachments"]:
+        return fields
+    place = f"{settings.load().path_prefix}/api/notifications/{id}/attachments"
     return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}
 
 

@@ -33,6 +33,14 @@ class RequestId:
         resp.set_header(HEADER, request_id)
 
 
+class NoStore:
+    """Keeps every cache on the way from storing what the API says of anybody's mail (RFC 9111, 5.2.2.5)."""
+
+    async def process_response(self, req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
+        if req.path.startswith("/api/") and resp.get_header("Cache-Control") is None:
+            resp.set_header("Cache-Control", "no-store")
+
+
 class Access:
     """One line for each request, when its answer begins. The first middleware, so that it sees every answer.
 

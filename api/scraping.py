@@ -88,6 +88,7 @@ class Truth:
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
             self._asking = loop.run_in_executor(self._thread, _ask, self._settings.worker_timeout)
+            self._asking.add_done_callback(_retrieve)
         try:
             return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.metrics_timeout)
         except (Unavailable, TimeoutError) as error:
@@ -162,6 +163,12 @@ def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: 
     for labelled, value in values.items():
         family.add_metric(labelled, value)
     return family
+
+
+def _retrieve(asking: asyncio.Future[tuple[pulse.Pulse, int]]) -> None:
+    """Take the exception of an answer that came after METRICS_TIMEOUT, or asyncio logs it as an error."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _ask(worker_timeout: float) -> tuple[pulse.Pulse, int]:

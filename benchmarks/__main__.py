@@ -10,28 +10,41 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import floors, load, plan, report, scenarios
+from benchmarks.existing import OWN_SERVERS, Existing, RefusedError
 from benchmarks.figures import Figures, faults, medians
 from benchmarks.plan import Plan
-from benchmarks.stack import Stack
+from benchmarks.stack import Ground, Stack
 from benchmarks.system import System
 from benchmarks.target import Target, ours, read
 
 FLOORS = "floors"
 
 
-def _options() -> argparse.Namespace:
+def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for; ends the program where that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="TARGET.json")
     parser.add_argument("--without-ours", action="store_true", help="only what --against names")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are reported (3)")
     every = (*scenarios.SCENARIOS, FLOORS)
-    parser.add_argument(
-        "--only", nargs="+", choices=every, default=every, help="of " + ", ".join(every), metavar="PART"
-    )
+    parser.add_argument("--only", nargs="+", choices=every, default=None, help="of " + ", ".join(every), metavar="PART")
+    lent = "measure servers that exist, together with the other one: an EMPTY "
+    parser.add_argument("--database-url", metavar="URL", help=f"{lent}database, which is emptied again")
+    parser.add_argument("--redis-url", metavar="URL", help=f"{lent}Redis database, which is emptied again")
     parser.add_argument("--threads", type=int, default=50, help="of each of our worker processes (32)")
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
     plan.add_options(parser)
-    return parser.parse_args()
+    options = parser.parse_args(words)
+    urls = (options.database_url, options.redis_url)
+    if urls != (None, None) and not all(urls):
+        parser.error("--database-url and --redis-url go together: give both, or none")
+    if options.database_url and options.against:
+        parser.error("--against races on servers of the benchmark's own: leave out --database-url and --redis-url")
+    barred = OWN_SERVERS if options.database_url else ()
+    if refused := [part for part in options.only or () if part in barred]:
+        parser.error(f"{refused[0]} wants servers of its own: leave out --database-url, or name other parts by --only")
+    options.only = options.only or [part for part in every if part not in barred]
+    return options
 
 
 def _race(systems: list[System], chosen: Plan, wanted: Sequence[str], runs: int) -> dict[str, Figures]:
@@ -44,16 +57,22 @@ def _race(systems: list[System], chosen: Plan, wanted: Sequence[str], runs: int)
     return {name: medians(figures) for name, figures in rounds.items()}
 
 
-def _report(stack: Stack, measured: dict[str, Figures], chosen: Plan, options: argparse.Namespace) -> str:
+def _report(stack: Ground, measured: dict[str, Figures], chosen: Plan, options: argparse.Namespace) -> str:
     wanted = [name for name in scenarios.SCENARIOS if name in options.only]
     parts = [report.table(measured, scenarios.rows(chosen, wanted)), report.verdict(measured)] if wanted else []
-    if FLOORS in options.only:
+    if FLOORS in options.only and isinstance(stack, Stack):
         parts.append(report.listing(floors.measure(stack, chosen.seconds)))
     parts.append(
         f"{report.machine()}; {stack.versions()}. Medians of {options.runs}; load by {load.tool()}; "
-        "everything on this machine.\n"
+        f"everything {'but maybe the servers ' if options.database_url else ''}on this machine.\n"
     )
     return "\n\n".join(parts)
+
+
+def _ground(options: argparse.Namespace, folder: Path) -> Ground:
+    if options.database_url:
+        return Existing(folder, options.database_url, options.redis_url)
+    return Stack(folder)
 
 
 def _targets(options: argparse.Namespace) -> list[Target]:
@@ -62,16 +81,20 @@ def _targets(options: argparse.Namespace) -> list[Target]:
 
 def main() -> int:
     """0 where every POST was accepted and every mail arrived once; speed decides nothing."""
-    options = _options()
+    options = options_of()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit("stopped"))  # in order
     chosen, wanted = plan.plan_of(options), [name for name in scenarios.SCENARIOS if name in options.only]
     with tempfile.TemporaryDirectory(prefix="nb-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)  # PostgreSQL may run as another user.
-        with Stack(Path(folder)) as stack:
-            systems = [System(target, stack, f"bench_{n}") for n, target in enumerate(_targets(options))]
-            measured = _race(systems, chosen, wanted, options.runs if wanted else 0)
-            text = _report(stack, measured, chosen, options)
+        try:
+            with _ground(options, Path(folder)) as stack:
+                systems = [System(target, stack, f"bench_{n}") for n, target in enumerate(_targets(options))]
+                measured = _race(systems, chosen, wanted, options.runs if wanted else 0)
+                text = _report(stack, measured, chosen, options)
+        except RefusedError as error:
+            print(error, file=sys.stderr)
+            return 2
     print(text)
     if options.out:
         options.out.write_text(text)

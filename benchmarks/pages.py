@@ -43,7 +43,7 @@ def main() -> None:
 
 def _measured(system: System, count: int) -> Iterator[tuple[str, list[float]]]:
     with system.prepared():
-        old_rows.insert(system.stack, system.database, count)
+        old_rows.insert(system.own_servers, system.database, count)
         with system.api():
             for page in PAGES:
                 yield page, [_milliseconds(system.url + page.format(id=count // 2)) for _ in range(TIMES)]

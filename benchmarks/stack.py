@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Self
 
 import psycopg2
 import redis
@@ -21,25 +23,22 @@ from benchmarks.target import ROOT, WORKERS
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
 
 
-class Stack:
-    """Started on entering, gone on leaving; `folder` (a short path) keeps data and logs."""
+class Ground(ABC):
+    """Servers that are there while it is entered, and a mail sink; `folder` (a short path) keeps the logs."""
+
+    home = ""  # the database for questions about the whole server
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.postgres = RacePostgres(folder / "data", folder)
-        self.valkey = RaceValkey(folder / "data", folder)
         self.ports = folder / "sink.json"
         sink = [sys.executable, "-m", "benchmarks.sink"]
         self.sink = Part(sink, os.environ, ROOT, self.ports, self._has_ports)
         self.undo = ExitStack()
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         with ExitStack() as undo:
-            for server in (self.postgres, self.valkey, self.sink):
-                undo.callback(server.stop)
-                server.start()
-            role, secret = sql.Identifier(self.postgres.user), sql.Literal(self.postgres.password)
-            self.execute("postgres", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
+            undo.callback(self.stop)
+            self.start()
             self.smtp_port, control = json.loads(self.ports.read_text()).values()
             self.mailbox = MailboxClient(control)
             undo.callback(self.mailbox.close)
@@ -48,6 +47,115 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.undo.close()
+
+    def start(self) -> None:
+        """Start what is ours."""
+        self.sink.start()
+
+    def stop(self) -> None:
+        """Stop what is ours."""
+        self.sink.stop()
+
+    @property
+    @abstractmethod
+    def pids(self) -> dict[str, int]:
+        """The roots of its process trees."""
+
+    @abstractmethod
+    def environment(self, database: str, port: int) -> Mapping[str, str]:
+        """What a target is told."""
+
+    @abstractmethod
+    def fresh(self, database: str, template: str = "") -> None:
+        """Make the database empty, or a copy of another one, and Redis empty."""
+
+    @abstractmethod
+    def checkpoint(self) -> None:
+        """Leave nothing to write of what was before."""
+
+    @abstractmethod
+    def url_of(self, database: str) -> str:
+        """How psycopg2 gets to a database."""
+
+    @abstractmethod
+    def name_of(self, database: str) -> str:
+        """What the server calls a database."""
+
+    @property
+    @abstractmethod
+    def redis_url(self) -> str:
+        """As the systems get it."""
+
+    @abstractmethod
+    def redis(self) -> redis.Redis:
+        """A client."""
+
+    def wal_bytes(self) -> float:
+        """How far the write-ahead log has come, over all databases."""
+        [(position,)] = self.execute(self.home, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        return float(str(position))
+
+    def transactions(self, database: str) -> float:
+        """How many were committed in a database; exact once the sessions that did so have ended."""
+        count = sql.SQL("SELECT xact_commit FROM pg_stat_database WHERE datname = {}").format(
+            sql.Literal(self.name_of(database))
+        )
+        return float(str(self.execute(self.home, count)[0][0]))
+
+    def execute(self, database: str, statement: str | sql.Composable) -> list[tuple[object, ...]]:
+        """Run one statement outside any transaction; its rows, if it has any."""
+        with closing(psycopg2.connect(self.url_of(database))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+
+    def versions(self) -> str:
+        """Server versions and the settings that durability hangs on, asked of the running servers."""
+        names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
+        version, fsync, commit, buffers = (self.execute(self.home, f"SHOW {n}")[0][0] for n in names)
+        info = self.redis().info("server")
+        server = next(key for key in ("valkey_version", "redis_version") if key in info)
+        return (
+            f"PostgreSQL {version} (fsync {fsync}, synchronous_commit {commit}, shared_buffers {buffers}), "
+            f"{server.partition('_')[0].title()} {info[server]}"
+        )
+
+    def _has_ports(self) -> bool:
+        return self.ports.read_text().endswith("\n")
+
+
+class Stack(Ground):
+    """Servers of its own, started on entering, gone on leaving; `folder` keeps their data too."""
+
+    home = "postgres"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.postgres = RacePostgres(folder / "data", folder)
+        self.valkey = RaceValkey(folder / "data", folder)
+
+    def start(self) -> None:
+        """Start the servers, then the sink."""
+        self.postgres.start()
+        self.valkey.start()
+        super().start()
+        role, secret = sql.Identifier(self.postgres.user), sql.Literal(self.postgres.password)
+        self.execute("postgres", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
+
+    def stop(self) -> None:
+        """In the other order."""
+        super().stop()
+        self.valkey.stop()
+        self.postgres.stop()
+
+    def url_of(self, database: str) -> str:
+        """Over its socket."""
+        return self.postgres.url_of(database)
+
+    def name_of(self, database: str) -> str:
+        """The same."""
+        return database
 
     @property
     def pids(self) -> dict[str, int]:
@@ -96,47 +204,15 @@ class Stack:
         known = sql.SQL("SELECT true FROM pg_database WHERE datname = {}").format(sql.Literal(database))
         return bool(self.execute("postgres", known))
 
-    def wal_bytes(self) -> float:
-        """How far the write-ahead log has come, over all databases."""
-        [(position,)] = self.execute("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
-        return float(str(position))
-
-    def transactions(self, database: str) -> float:
-        """How many were committed in a database; exact once the sessions that did so have ended."""
-        count = sql.SQL("SELECT xact_commit FROM pg_stat_database WHERE datname = {}").format(sql.Literal(database))
-        return float(str(self.execute("postgres", count)[0][0]))
-
     def checkpoint(self) -> None:
         """Leave nothing to write of what was before."""
         self.execute("postgres", "CHECKPOINT")
-
-    def execute(self, database: str, statement: str | sql.Composable) -> list[tuple[object, ...]]:
-        """Run one statement outside any transaction; its rows, if it has any."""
-        with closing(psycopg2.connect(self.postgres.url_of(database))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else []
 
     @property
     def redis_url(self) -> str:
         """Over TCP, as the systems get it."""
         return f"redis://127.0.0.1:{self.valkey.port}/0"
 
-    def versions(self) -> str:
-        """Server versions and the settings that durability hangs on, asked of the running servers."""
-        names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
-        version, fsync, commit, buffers = (self.execute("postgres", f"SHOW {n}")[0][0] for n in names)
-        info = self.redis().info("server")
-        server = next(key for key in ("valkey_version", "redis_version") if key in info)
-        return (
-            f"PostgreSQL {version} (fsync {fsync}, synchronous_commit {commit}, shared_buffers {buffers}), "
-            f"{server.partition('_')[0].title()} {info[server]}"
-        )
-
     def redis(self) -> redis.Redis:
         """A client."""
         return redis.Redis(port=self.valkey.port)
-
-    def _has_ports(self) -> bool:
-        return self.ports.read_text().endswith("\n")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part, busy_seconds, cpu_seconds, memory_mb
 from benchmarks.servers import free_port
-from benchmarks.stack import Stack
+from benchmarks.stack import Ground, Stack
 from benchmarks.target import WORKERS, Target, command
 from benchmarks.waits import Waits
 
@@ -20,7 +20,7 @@ from benchmarks.waits import Waits
 class System:
     """One target on the common ground. Each part is one process tree."""
 
-    def __init__(self, target: Target, stack: Stack, database: str) -> None:
+    def __init__(self, target: Target, stack: Ground, database: str) -> None:
         self.target, self.stack, self.database = target, stack, database
         self.name = target.name
         port = free_port()
@@ -86,7 +86,7 @@ class System:
 
     def waits(self) -> Waits:
         """A watch on what its database sessions wait for."""
-        return Waits(self.stack.postgres.url_of(self.database), self.database)
+        return Waits(self.stack.url_of(self.database), self.stack.name_of(self.database))
 
     def memory(self) -> dict[str, list[float]]:
         """PSS in MB of each process of its own parts, the one that was started first."""
@@ -94,7 +94,14 @@ class System:
 
     def keep_as(self, name: str) -> None:
         """Rename its database, which nobody uses now: the next part begins with a new one."""
-        self.stack.rename(self.database, name)
+        self.own_servers.rename(self.database, name)
+
+    @property
+    def own_servers(self) -> Stack:
+        """The servers, for what may make databases there."""
+        if not isinstance(self.stack, Stack):
+            raise TypeError("this part wants servers of its own")
+        return self.stack
 
     @contextmanager
     def _part(self, name: str, words: str, is_ready: Callable[[], bool], **more: str) -> Iterator[None]:

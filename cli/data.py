@@ -37,6 +37,11 @@ class DataRoot:
         """The caught mails, to read."""
         return Mailbox(self.mail)
 
+    @property
+    def runtime(self) -> Path:
+        """File that names the directory of the sockets while `notify up` runs."""
+        return self.path / "runtime"
+
     def log(self, name: str) -> Path:
         """The log of a server."""
         directory = self.path / "log"
@@ -68,20 +73,26 @@ def claimed(data: DataRoot) -> Iterator[None]:
 
 @contextmanager
 def runtime(data: DataRoot) -> Iterator[Path]:
-    """A short directory for sockets, the same for the same data; gone when done."""
+    """A short directory for sockets, the same for the same data; gone when done.
+
+    The data root names it, for commands that run with another TMPDIR.
+    """
     place = _place(data)
     try:
+        identity.enterable(data.path)
+        data.runtime.write_bytes(os.fsencode(place))
         yield place
     finally:
+        data.runtime.unlink(missing_ok=True)
         shutil.rmtree(place, ignore_errors=True)
 
 
 def runtime_of_another(data: DataRoot) -> Path | None:
     """Where the sockets are of a `notify up` that runs on these data; None where there is no directory of ours."""
-    place = _named(data)
     try:
-        return place if _ours(place) else None
-    except FileNotFoundError:
+        place = Path(os.fsdecode(data.runtime.read_bytes()))
+        return place if place.is_absolute() and _ours(place) else None
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
 
 

@@ -19,6 +19,7 @@ from settings import SettingsError
 
 COMMANDS = {
     "up": "cli.up:up",
+    "api": "cli.api:api",
     "migrate": "cli.migrate:migrate",
     "send": "cli.notifications:send",
     "status": "cli.notifications:status",

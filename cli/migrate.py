@@ -11,8 +11,8 @@ import click
 import logs
 import settings
 from cli import show
-from cli.failure import Refused, Unreachable
-from db import database, migrations
+from cli.failure import Misconfigured, Refused, Unreachable
+from db import database, fitness, migrations
 from db.migrations import Pending
 from db.migrations.insistence import Limits
 
@@ -47,8 +47,11 @@ def _told() -> Iterator[None]:
         yield
     except (database.Contended, database.Unacceptable, migrations.OlderRunning) as error:
         raise Refused(str(error)) from error
+    except fitness.Unfit as error:
+        raise Misconfigured(str(error)) from error
     except database.Unavailable as error:
-        raise Unreachable(f"The database at DATABASE_URL cannot be used: {error}") from error
+        said = fitness.advised(str(error))
+        raise Unreachable(f"The database at DATABASE_URL cannot be used: {said}") from error
 
 
 def _show_plan(pending: list[Pending], as_json: bool) -> None:

@@ -9,8 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import settings
-from cli import address
-from cli.servers import StartError
+from cli import address, api
 from cli.servers.program import Patience, Program
 from settings import Settings
 
@@ -33,7 +32,7 @@ class Part(Program):
         return self._environ
 
     def directory(self) -> Path:
-        """Where gunicorn.conf.py is."""
+        """Where the code is; the current directory may hold modules of the same names."""
         return Path(settings.__file__).parent
 
 
@@ -57,14 +56,9 @@ class Api(Part):
 
     name = "api"
 
-    def prepare(self) -> None:
-        """Say what is missing better than gunicorn would."""
-        if not (self.directory() / "gunicorn.conf.py").exists():
-            raise StartError(f"{self.directory()} has no gunicorn.conf.py: run `notify up` from a checkout (make run)")
-
     def command(self) -> list[str]:
         """gunicorn.conf.py says the rest."""
-        return [sys.executable, "-m", "gunicorn"]
+        return [sys.executable, "-m", "gunicorn", "--config", str(api.configuration())]
 
     def ready(self) -> bool:
         """Whether it answers."""

@@ -15,7 +15,7 @@ from api.answers import shown
 from api.schemas import Schema
 from cli import running
 from cli.failure import Refused, Unreachable
-from db import clients, database, migrations
+from db import clients, database, fitness, migrations
 from db.clients import Client
 
 PAGE = 1_000  # rows in one statement
@@ -33,7 +33,7 @@ def opened() -> Iterator[settings.Settings]:
             yield chosen
     except database.Unavailable as error:
         raise Unreachable(f"The database at DATABASE_URL cannot be used: {error}") from error
-    except migrations.WrongSchema as error:
+    except fitness.Unfit as error:
         raise Refused(str(error)) from error
     finally:
         if not database.database.is_closed():

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.audit import Act, mark
 from db.clients import Client
-from db.keys import Key
+from db.keys import Key, Live
 from db.pauses import Pause
 from db.policy import Step
 
@@ -33,6 +33,21 @@ def key_revoked(key: Key | None) -> Act | None:
 def key_rotated(old: int, key: Key | None) -> Act | None:
     """A key that has a successor."""
     return Act("key.rotated", key.client_id, f"key {old}", {"successor": key.id}) if key else None
+
+
+def session_began(client_id: int, key: int, _: None) -> Act:
+    """Somebody who logged in at the dashboard with a key."""
+    return Act("session.began", client_id, f"key {key}")
+
+
+def session_ended(ended: tuple[int, int] | None) -> Act | None:
+    """Somebody who logged out: the client and the key."""
+    return Act("session.ended", ended[0], f"key {ended[1]}") if ended else None
+
+
+def session_refused(key: Live | None) -> Act:
+    """An attempt to log in, with a key that may not or with none that there is."""
+    return Act("session.refused", key and key.client.id, f"key {key.id}" if key else None)
 
 
 def client_created(client: Client | None) -> Act | None:

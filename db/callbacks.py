@@ -14,6 +14,7 @@ from peewee import Tuple
 from db.database import database, rows
 from db.models import Notification
 from db.reports import Position, dicts
+from db.session import SCHEMA
 
 # Any constant will do, as long as no other advisory lock of two numbers has it.
 LOCK = 7_021
@@ -54,7 +55,7 @@ def create(new: New, most: int) -> Row | None:
     """A new endpoint, or None where the client has `most` already."""
     with database.atomic():
         # One at a time for each client, or several at once would each find room.
-        rows("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", LOCK, new.client_id)
+        rows(f"SELECT pg_advisory_xact_lock(%s # {SCHEMA}, hashint8(%s))", LOCK, new.client_id)
         return _one(
             f"""
             INSERT INTO callbacks (client_id, url, description, events, secret)

@@ -17,8 +17,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from db.database import rows
+from db.session import SCHEMA
 
-# Any constant will do, as long as no other advisory lock of one number has it.
+# Any constant will do, as long as no other advisory lock of a schema has it.
 LOCK = 7_021_971
 
 _OF_CHANGE = ("id", "client_id", "sandbox", "notification_id", "name", "status", "at")
@@ -89,8 +90,8 @@ def forget(age: float, most: int) -> int:
     Each client's `since` moves on with it, so that whoever comes back too late is told so.
     """
     [(count,)] = rows(
-        """
-        WITH alone AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s) AS mine
+        f"""
+        WITH alone AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%s, {SCHEMA}) AS mine
         ), old AS MATERIALIZED (
             SELECT id, at FROM changes WHERE (SELECT mine FROM alone) ORDER BY id LIMIT %s
         ), gone AS (

@@ -21,20 +21,24 @@ from peewee import (
     InterfaceError,
     InternalError,
     OperationalError,
-    PostgresqlDatabase,
 )
 from psycopg2 import OperationalError as NoAnswer
-from psycopg2 import ProgrammingError
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, parse_dsn, set_wait_callback
+from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
 
+import postgres_url
+from db.session import APPLICATION, TUNED, Database
 from settings import Settings, SettingsError
 
 MOMENT = 0.1  # seconds; what was used so lately is believed to live
 # The number of the last migration that this version knows.
 KNOWN = max(path.name[:4] for path in (Path(__file__).parent / "migrations").glob("[0-9]*.py"))
 
-database = PostgresqlDatabase(None, autoconnect=False)
+# Sent before a statement that asks for the first rows in the order of an index, in the same message and so in the same
+# transaction. With old statistics PostgreSQL believes that there are few rows, and would read and sort all of them.
+IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL jit = off; "
+
+database = Database(None, autoconnect=False)
 
 
 class _Use(threading.local):
@@ -70,30 +74,22 @@ class Unacceptable(Exception):
 def bind(settings: Settings) -> None:
     """Point `database` at DATABASE_URL. Connects to nothing yet."""
     settings.require("database_url")
-    url = settings.database_url.replace("postgres://", "postgresql://", 1)
     try:
-        parse_dsn(url)
-    except ProgrammingError:  # Its message quotes the URL, password and all.
-        raise SettingsError(
-            "DATABASE_URL is malformed: give postgresql://user:pass@host:5432/name "
-            "(in a password, % is written %25 and @ is %40)"
-        ) from None
-    set_wait_callback(_Patience(settings.db_connect_timeout, settings.db_statement_timeout + settings.db_lateness))
-    options = {
-        "statement_timeout": int(settings.db_statement_timeout * 1000),
-        "timezone": "UTC",
-        # A plan is made once for all values, and maybe while the table is empty: never one that reads all of it.
-        "plan_cache_mode": "force_generic_plan",
-        "enable_seqscan": "off",
-        # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
-        "constraint_exclusion": "off",
-    }
-    database.init(
-        url,
-        options=" ".join(f"-c {name}={value}" for name, value in options.items()),
-        # Tells `notify migrate --after` who would not survive it.
-        application_name=f"notification-system {KNOWN}",
+        target = postgres_url.parse(settings.database_url, os.environ)
+    except postgres_url.Malformed as error:
+        raise SettingsError(str(error)) from None
+    connecting = target.connect_timeout or settings.db_connect_timeout
+    connecting = min(connecting, settings.db_connect_timeout)
+    set_wait_callback(_Patience(connecting, settings.db_statement_timeout + settings.db_lateness))
+    at_once = ("client_encoding", postgres_url.CONFORMING)  # they are for the driver too: it is told as it connects
+    fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
+    timeout = {"statement_timeout": f"{round(settings.db_statement_timeout * 1000)}ms"}
+    # Tells `notify migrate --after` who would not survive it.
+    name = f"{APPLICATION} {KNOWN}"
+    database.session(
+        (name, target.application_name), {**fixed, **TUNED, **timeout, **target.session}, pooled=target.pooled
     )
+    database.init("DATABASE_URL", **target.parameters, client_encoding="UTF8", application_name=name)
 
 
 class _Patience:
@@ -123,7 +119,7 @@ def patiently() -> Iterator[None]:
     set_wait_callback(None)
     try:
         with connection():
-            rows("SET statement_timeout = 0")
+            database.without_timeouts()
         yield
     finally:
         set_wait_callback(impatient)
@@ -132,12 +128,10 @@ def patiently() -> Iterator[None]:
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
     """Let the statements of this thread alone take so long; within `connection()`, and outside of a transaction."""
-    [(before,)] = rows("SELECT current_setting('statement_timeout')")
-    rows("SELECT set_config('statement_timeout', %s, false)", f"{round(seconds * 1000)}ms")
     _lasting.seconds = seconds
     try:
-        yield
-        rows("SELECT set_config('statement_timeout', %s, false)", before)
+        with database.taking(f"{round(seconds * 1000)}ms"):
+            yield
     finally:
         del _lasting.seconds
 
@@ -192,6 +186,12 @@ def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     return cursor.fetchall() if cursor.description else []
 
 
+def qualified(name: str) -> str:
+    """The name with our schema before it: for statements outside of every transaction, which a pooler runs anywhere."""
+    [(schema,)] = rows("SELECT quote_ident(current_schema())")
+    return f"{schema}.{name}"
+
+
 def _hung_up(conn: Any) -> bool:
     """Whether the server has closed an idle connection: it has something to say though nobody asked."""
     poll = select.poll()
@@ -201,4 +201,7 @@ def _hung_up(conn: Any) -> bool:
 
 def _first_line(error: Exception) -> str:
     # The lines after the first may quote the row.
-    return (str(error).strip().splitlines() or ["connection lost"])[0]
+    lines = str(error).strip().splitlines() or ["connection lost"]
+    # Of several addresses (localhost has two), one that let us speak says more than one where nobody was.
+    refusals = (line for line in lines if line.startswith("connection to server") and "FATAL:" in line)
+    return next(refusals, lines[0])

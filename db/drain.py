@@ -7,8 +7,8 @@ from typing import NamedTuple
 from db import acts, pauses
 from db.audit import By, recorded
 from db.database import database, rows
-from db.migrations.phases import APPLICATION
 from db.models import CHANNELS
+from db.session import OURS
 
 COUNTED = 10_000  # what is in flight is counted no further
 
@@ -35,12 +35,10 @@ def unaware(transaction: int) -> int:
     Until there is none, a worker may claim in spite of the pause. Those of another database user are not seen.
     """
     [(count,)] = rows(
-        """
+        f"""
         SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name LIKE %s
-              AND pid <> pg_backend_pid() AND age(backend_xmin) >= age(%s::text::xid8::xid)
+        WHERE {OURS} AND pid <> pg_backend_pid() AND age(backend_xmin) >= age(%s::text::xid8::xid)
         """,
-        f"{APPLICATION}%",
         transaction,
     )
     return int(count)

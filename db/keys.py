@@ -55,19 +55,23 @@ class Live(NamedTuple):
 _COLUMNS = ", ".join(Key._fields)
 _CLIENT = ", ".join(f"c.{name}" for name in Client._fields)
 _LATEST = "timestamptz '9999-12-31 00:00:00Z'"  # Python knows none that is much later
+_END_OF_MAKER = "(SELECT maker.expires_at FROM keys AS maker WHERE maker.id = %s)"  # least() passes NULL over
 _LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
 
-def create(client_id: int, digest: bytes, grant: Grant) -> Key | None:
-    """A new key of a client; None where there is no such client, or where it would have expired already."""
+def create(client_id: int, digest: bytes, grant: Grant, maker: int | None = None) -> Key | None:
+    """A new key of a client, which expires no later than the key that makes it.
+
+    None where there is no such client, or where the key would have expired already.
+    """
     return _one(
         f"""
         INSERT INTO keys (client_id, name, digest, scopes, sandbox, expires_at)
-        SELECT id, %s, %s, %s::text[], %s, %s::timestamptz FROM clients
+        SELECT id, %s, %s, %s::text[], %s, least(%s::timestamptz, {_END_OF_MAKER}) FROM clients
         WHERE id = %s AND (%s::timestamptz IS NULL OR %s > now())
         RETURNING {_COLUMNS}
         """,
-        *(grant.name, digest, list(grant.scopes), grant.sandbox, grant.expires_at),
+        *(grant.name, digest, list(grant.scopes), grant.sandbox, grant.expires_at, maker),
         *(client_id, grant.expires_at, grant.expires_at),
     )
 
@@ -88,8 +92,10 @@ def revoke(id: int) -> Key | None:
     return _one(sql, id)
 
 
-def rotate(id: int, digest: bytes, overlap: float) -> Key | None:
+def rotate(id: int, digest: bytes, overlap: float, maker: int | None = None) -> Key | None:
     """A successor with the same name, scopes and lifetime; the old key works for `overlap` seconds more at most.
+
+    The successor expires no later than the key that rotates, as that was before.
 
     None where the old one is unknown, over, or has a successor already: of two who rotate at once one does.
     """
@@ -106,11 +112,12 @@ def rotate(id: int, digest: bytes, overlap: float) -> Key | None:
         )
         INSERT INTO keys (id, client_id, name, digest, scopes, sandbox, expires_at)
         SELECT successor, client_id, name, %s, scopes, sandbox,
-               CASE WHEN expires_at IS NOT NULL THEN least(now() + (expires_at - created_at), {_LATEST}) END
+               least(CASE WHEN expires_at IS NOT NULL THEN least(now() + (expires_at - created_at), {_LATEST}) END,
+                     {_END_OF_MAKER})
         FROM old
         RETURNING {_COLUMNS}
         """,
-        *(id, overlap, digest),
+        *(id, overlap, digest, maker),
     )
 
 

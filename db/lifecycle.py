@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from db import failures, workers
-from db.database import rows
+from db.database import IN_ORDER, rows
 from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
 from db.prepared import prepared
@@ -361,11 +361,15 @@ def expire(most: int) -> list[int]:
     """pending -> failed (expired), for what is too late to send."""
     return _ids(
         f"""
+        {IN_ORDER}
+        WITH late AS MATERIALIZED (
+            SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
+            ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+        )
         UPDATE notifications AS n
         SET status = 'failed', failure_reason = 'expired', finished_at = now(),
             next_attempt_at = NULL, dispatch_after = NULL
-        WHERE id IN (SELECT id FROM notifications WHERE status = 'pending' AND expires_at <= now()
-                     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+        WHERE n.id = ANY(ARRAY(SELECT id FROM late))
         RETURNING n.id, {TELL}, {note("'failed'")}
         """,
         most,
@@ -404,11 +408,13 @@ def cancel_all(client_id: int, most: int, key: int | None = None) -> list[int]:
     """As `cancel`, for up to `most` of a client's, oldest first; those that are moved just then are left."""
     return _ids(
         f"""
+        {IN_ORDER}
         WITH waiting AS MATERIALIZED (
             SELECT id FROM notifications
             WHERE client_id = %s AND status = 'pending' AND callback_id IS NULL ORDER BY created_at, id LIMIT %s
         ), held AS MATERIALIZED (
-            SELECT n.id, n.status FROM waiting JOIN notifications AS n USING (id) ORDER BY n.id FOR UPDATE OF n
+            SELECT n.id, n.status FROM notifications AS n
+            WHERE n.id = ANY(ARRAY(SELECT id FROM waiting)) ORDER BY n.id FOR UPDATE
         ), cancelled AS (
             UPDATE notifications AS n
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
@@ -523,13 +529,13 @@ def redrive_all(
     moved = rows(
         f"""
         WITH failed AS MATERIALIZED (
-            SELECT id, failure_reason, finished_at FROM notifications
+            SELECT id, status, failure_reason, finished_at FROM notifications
             WHERE {matching} AND {_NOTABLE.format(id="notifications.id")}
             ORDER BY created_at, id LIMIT %s FOR UPDATE
         ), redriven AS (
             UPDATE notifications AS n
             SET {_ANEW}, rung = false, dispatch_after = now()
-            FROM failed WHERE n.id = failed.id AND n.status = 'failed'
+            WHERE n.id = ANY(ARRAY(SELECT id FROM failed WHERE status = 'failed'))
             RETURNING n.created_at, n.id, {note("'retried'")}
         ), noted AS (
             {_NOTED_RETRY}

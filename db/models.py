@@ -67,6 +67,7 @@ class Notification(Table):
     callback_id = BigIntegerField(null=True)
     subject_id = BigIntegerField(null=True)
     erased_at = DateTimeTZField(null=True)
+    key_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "notifications"

@@ -1,7 +1,7 @@
 """Statements that PostgreSQL plans once for each connection: to plan one costs as much as to store ten rows.
 
-Their plan is made without values, and where it may be made while tables are empty no plan reads a whole
-one: see `bind`. PostgreSQL makes it anew when a table is analyzed.
+Their plan is made without values. PostgreSQL makes it anew when a table is analyzed, and at no other
+time: the plan of an empty table is still in use when a million rows are in it. SAFELY sees to that.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from db.database import database, rows
 
 _NUMBERS = frozenset({int, float, bool})
+# Sent before each of these statements, in the same message and so in the same transaction, as PostgreSQL may make the
+# plan at any execution. For an empty table it would choose to read the whole table, and keep that plan as it grows.
+# Before PostgreSQL 18 a plan that cannot avoid a sequential scan costs 10^10, which with JIT on compiles it at each
+# execution. So every part of these statements has an index to use, small tables by an ORDER BY of their key.
+SAFELY = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; "
 MOST = 64  # of a connection; what comes in more shapes is planned each time
 
 
@@ -53,21 +58,23 @@ def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
 
     `what` it does is how pg_stat_activity calls it.
     """
-    if database.in_transaction() or not _Plans.works:
+    if database.in_transaction():
         return rows(sql, *parameters)
+    if not _Plans.works:
+        return rows(SAFELY + sql, *parameters)
     conn = database.connection()
     plans = _plans.get(conn) or _plans.setdefault(conn, _Plans())
     try:
         execution = plans.execution(what, sql)
         if execution is None:
-            return rows(sql, *parameters)
-        return rows(execution, *(_array(p) if isinstance(p, (list, tuple)) else p for p in parameters))
+            return rows(SAFELY + sql, *parameters)
+        return rows(SAFELY + execution, *(_array(p) if isinstance(p, (list, tuple)) else p for p in parameters))
     except (OperationalError, ProgrammingError) as error:
         if not isinstance(getattr(error, "orig", None), (InvalidSqlStatementName, DuplicatePreparedStatement)):
             raise
         # A pooler gave us another session (PgBouncer, pool_mode = transaction): nothing happened, and it would again.
         _Plans.works = False
-        return rows(sql, *parameters)
+        return rows(SAFELY + sql, *parameters)
 
 
 def _array(values: Sequence[object]) -> str:

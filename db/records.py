@@ -31,6 +31,7 @@ class Draft(NamedTuple):
     tags: str | None = None  # a JSON array of strings
     metadata: str | None = None  # a JSON object of strings
     trace: str | None = None  # the context that it was accepted in: see migrations/0016_traces.py
+    key_id: int | None = None  # the key that it was posted with; None where AUTH is off
     # Of the attachments that `mail` lists, in the same order; in a table of their own.
     contents: tuple[bytes, ...] = ()
 
@@ -51,6 +52,7 @@ COLUMN_TYPES: defaultdict[str, str] = defaultdict(
     mailboxes="jsonb",
     tags="jsonb",
     metadata="jsonb",
+    key_id="bigint",
 )
 
 
@@ -93,6 +95,7 @@ class Claimed(NamedTuple):
     callback_id: int | None = None
     trace: str | None = None
     lane: str = "normal"
+    send_at: datetime | None = None
     late: float = 0.0
 
 

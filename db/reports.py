@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
 
-from db.database import database, rows
+from db.database import IN_ORDER, database, rows
 from db.models import FINAL, Attempt, Notification
 
 N = Notification
@@ -30,6 +30,7 @@ _ATTEMPT = (
 )
 
 Row = dict[str, Any]
+Run = Callable[[Any], list[Row]]
 # Notifications that one statement looks at for a filter that no index serves.
 FEW, LOOKED_AT = 500, 10_000
 
@@ -91,34 +92,35 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
+    # What is found by tags or metadata has no order yet.
+    run = dicts if filters.keys() & {"tags", "metadata"} else _in_order
     found = (
-        _among_first(owned, {name: filters[name] for name in wide}, limit + 1)
+        _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
         if wide
-        else dicts(owned.limit(limit + 1))
+        else run(owned.limit(limit + 1))
     )
     if len(found) > limit:
         return Page(found[:limit], Position(found[limit - 1]["created_at"], found[limit - 1]["id"]))
-    return Page(found, _last_looked_at(owned) if wide else None)
+    return Page(found, _last_looked_at(owned, run) if wide else None)
 
 
-def _among_first(owned: Any, filters: Mapping[str, Any], limit: int) -> list[Row]:
+def _among_first(owned: Any, filters: Mapping[str, Any], limit: int, run: Run) -> list[Row]:
     """Up to `limit` of the first LOOKED_AT rows that the filters are true of; most often a few are enough."""
-    found = _filtered(owned, filters, limit, FEW)
-    return found if len(found) == limit else _filtered(owned, filters, limit, LOOKED_AT)
+    found = run(_filtered(owned, filters, limit, FEW))
+    return found if len(found) == limit else run(_filtered(owned, filters, limit, LOOKED_AT))
 
 
-def _filtered(owned: Any, filters: Mapping[str, Any], limit: int, looked_at: int) -> list[Row]:
+def _filtered(owned: Any, filters: Mapping[str, Any], limit: int, looked_at: int) -> Any:
     first = owned.limit(looked_at).alias("first")
     columns = first.c
     query = Select([first], [SQL("*")])
     for name, value in filters.items():
         query = query.where(getattr(columns, name) == value)
-    query = query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)
-    return list(query.bind(database).dicts())
+    return query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit).bind(database)
 
 
-def _last_looked_at(owned: Any) -> Position | None:
-    found = dicts(owned.select(N.created_at, N.id).offset(LOOKED_AT - 1).limit(1))
+def _last_looked_at(owned: Any, run: Run) -> Position | None:
+    found = run(owned.select(N.created_at, N.id).offset(LOOKED_AT - 1).limit(1))
     return Position(found[0]["created_at"], found[0]["id"]) if found else None
 
 
@@ -138,6 +140,13 @@ def _attempts(owned: Any) -> list[Row]:
 def dicts(query: Any) -> list[Row]:
     """Run a query of Peewee's; each row by the names of its columns."""
     return list(query.dicts())
+
+
+def _in_order(query: Any) -> list[Row]:
+    sql, values = query.sql()
+    cursor = database.execute_sql(IN_ORDER + sql, values)
+    names = [column.name for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _holds(column: Field, value: object) -> Any:

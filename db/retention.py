@@ -9,15 +9,15 @@ Call within `connection()`, outside of a transaction.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 
 from db import blocks
 from db.blocks import TABLES, Block
-from db.database import Contended, database, hurrying, lasting, rows
+from db.database import Contended, database, hurrying, lasting, qualified, rows
+from db.exclusive import exclusive
 from db.models import FINAL
 from db.policy import Bounds, Policy, Step
 
-# Any constant will do, as long as no other advisory lock of one number has it.
+# Any constant will do, as long as no other advisory lock of a schema has it.
 LOCK = 7_021_970
 LEASE = 60.0  # seconds: then another worker takes over, if the one that took the turn has died
 
@@ -50,7 +50,7 @@ def sweep_due(every: float) -> bool:
 
 def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
     """Begin a block where it is time to, and drop those that are past their time; nothing while another is at it."""
-    with _alone() as alone:
+    with exclusive(LOCK) as alone:
         if not alone:
             return
         yield from _grown(bounds)
@@ -77,7 +77,7 @@ def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
         # Ids grow with time: those that come after are younger still.
         if not old:
             break
-        yield Step("deleted", _delete(after, last, policy))
+        yield Step("deleted", _delete(after, last, bounds.batch, policy))
         after = last
     rows("UPDATE retention_turns SET swept_at = %s", begun)
 
@@ -101,40 +101,33 @@ def _ages(policy: Policy, lateness: float = 0) -> tuple[float | None, ...]:
     return *(getattr(policy, state) for state in FINAL), lateness
 
 
-def _delete(after: int, last: int, policy: Policy) -> int:
-    """Those after `after`, up to `last`; what another transaction is moving is left for the next time."""
-    among = (after, last)
+def _delete(after: int, last: int, most: int, policy: Policy) -> int:
+    """Of the next `most` after `after`, up to `last`; what another transaction is moving is left for the next time."""
+    among, gone = (after, last), "ANY(ARRAY(SELECT id FROM old))"
     children = ", ".join(
-        f"{table}_gone AS (DELETE FROM {table} WHERE {key} > %s AND {key} <= %s AND {key} IN (SELECT id FROM old))"
+        f"{table}_gone AS (DELETE FROM {table} WHERE {key} > %s AND {key} <= %s AND {key} = {gone})"
         for table, key in TABLES.items()
         if table != "notifications"
     )
-    gone = rows(
+    deleted = rows(
         f"""
-        WITH old AS MATERIALIZED (
+        WITH next AS MATERIALIZED (
+            SELECT id FROM notifications WHERE id > %s AND id <= %s ORDER BY id LIMIT %s
+        ), old AS MATERIALIZED (
             SELECT id FROM notifications AS n
-            WHERE id > %s AND id <= %s AND status = ANY(%s) AND {past("n")} ORDER BY id FOR UPDATE SKIP LOCKED
+            WHERE id > %s AND id <= %s AND id = ANY(ARRAY(SELECT id FROM next))
+                  AND status = ANY(%s) AND {past("n")} ORDER BY id FOR UPDATE SKIP LOCKED
         ), {children}
-        DELETE FROM notifications AS n USING old
-        WHERE n.id > %s AND n.id <= %s AND n.id = old.id AND n.status = ANY(%s)
+        DELETE FROM notifications AS n
+        WHERE n.id > %s AND n.id <= %s AND n.id = {gone} AND n.status = ANY(%s)
         RETURNING n.id
         """,
+        *(*among, most),
         *(*among, list(FINAL), *_ages(policy, policy.lateness)),
         *among * (len(TABLES) - 1),
         *(*among, list(FINAL)),
     )
-    return len(gone)
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether nobody else looks after blocks, who is kept from it until the end."""
-    [(alone,)] = rows("SELECT pg_try_advisory_lock(%s)", LOCK)
-    try:
-        yield alone
-    finally:
-        if alone:
-            rows("SELECT pg_advisory_unlock(%s)", LOCK)
+    return len(deleted)
 
 
 def _grown(bounds: Bounds) -> Iterator[Step]:
@@ -180,7 +173,7 @@ def _index(block: Block) -> None:
     if valid:
         return
     rows(f"DROP INDEX IF EXISTS {name}")
-    rows(f"CREATE INDEX CONCURRENTLY {name} ON {_part(block)} USING brin (finished_at)")
+    rows(f"CREATE INDEX CONCURRENTLY {name} ON {qualified(_part(block))} USING brin (finished_at)")
 
 
 def _holds(block: Block, policy: Policy, seconds: float) -> bool:
@@ -191,7 +184,7 @@ def _holds(block: Block, policy: Policy, seconds: float) -> bool:
     conditions += [f"status = '{state}' AND finished_at >= now() - %s * interval '1 second'" for state in ages]
     with database.atomic():
         before = rows("SELECT current_setting('statement_timeout')")
-        rows("SELECT set_config('enable_seqscan', 'off', true)")
+        rows("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
         rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(seconds * 1000))}ms")
         [(holds,)] = rows(
             f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {part} WHERE {condition})' for condition in conditions)}",

@@ -45,6 +45,13 @@ def live(digests: Sequence[bytes]) -> dict[bytes, Live]:
     return {digest: known[key] for digest, key in held.items() if key in known}
 
 
-def end(digest: bytes) -> None:
-    """Whoever holds its token is a stranger from now on."""
-    rows("DELETE FROM sessions WHERE digest = %s", digest)
+def end(digest: bytes) -> tuple[int, int] | None:
+    """Whoever holds its token is a stranger from now on.
+
+    Returns the client and the key that it was begun with; None where there was no such session.
+    """
+    sql = (
+        "DELETE FROM sessions AS s USING keys AS k WHERE s.digest = %s AND k.id = s.key_id RETURNING k.client_id, k.id"
+    )
+    ended = rows(sql, digest)
+    return ended[0] if ended else None

@@ -49,7 +49,7 @@ def marks(ids: Iterable[int]) -> dict[int, str]:
 
 
 def _story(id: int, client_id: int) -> Story | None:
-    known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason)
+    known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason, N.key_id)
     found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
     if not found:
         return None
@@ -59,7 +59,8 @@ def _story(id: int, client_id: int) -> Story | None:
 
 def told(row: Row, attempted: Sequence[Row], acted: Sequence[Row]) -> list[Row]:
     """The events of a story from what is known already: the notification, its attempts and its `acts`."""
-    happened = [_event("accepted", row["created_at"]), *map(_attempted, attempted), *acted, *_ending(row)]
+    with_key = {} if row.get("key_id") is None else {"key_id": row["key_id"]}
+    happened = [_event("accepted", row["created_at"], **with_key), *map(_attempted, attempted), *acted, *_ending(row)]
     return sorted(happened, key=lambda event: event["at"])
 
 

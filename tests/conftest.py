@@ -20,6 +20,8 @@ from tests import embedded, environment
 from tests.processes import Group
 from tests.smtp import SmtpServer
 
+pytest_plugins = ["tests.skips"]
+
 _directory = pytest.StashKey[Path]()
 
 
@@ -32,13 +34,25 @@ def pytest_configure(config: pytest.Config) -> None:
     kept = environment.cleared()
     os.environ.clear()
     os.environ.update(kept)
-    # Whoever ends the run in order gets the same cleaning up as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _take_signals()
     lasting = ExitStack()
     config.stash[_directory] = lasting.enter_context(embedded.short_directory())
     config.add_cleanup(lasting.close)
     os.environ["REDIS_NAMESPACE"] = "dramatiq"
     os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url
+
+
+def _take_signals() -> None:
+    """End in order on SIGTERM, and hand down no signal that we were started to ignore.
+
+    A shell starts a background job with SIGINT ignored, nohup with SIGHUP; a program keeps that through exec,
+    and what a test then interrupts never ends. A handler is not kept.
+    """
+    # Whoever ends the run in order gets the same cleaning up as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from unittest import mock
 
 import settings
 
-STEERING = ("PG", "DRAMATIQ_", "GUNICORN_", "dramatiq_")
+# Of the caller's environment only what says where programs, files and words are. All else might steer the
+# product (DATABASE_URL), a library (PGHOST, OTEL_...), or a tool that a test runs (GIT_DIR, NO_COLOR, HTTP_PROXY).
+KEPT = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CI", "CHROMIUM"}
+)
+KEPT_PREFIXES = ("LC_", "PYTHON", "PYTEST_", "HYPOTHESIS_", "PLAYWRIGHT_")
 
 
 def cleared() -> dict[str, str]:
-    """The caller's environment without what would steer the product or its libraries."""
-    names = {field.name.upper() for field in fields(settings.Settings)}
-    return {k: v for k, v in os.environ.items() if k not in names and not k.startswith(STEERING)}
+    """The caller's environment without what would steer the product, its libraries or its tools."""
+    return {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import yaml
 from tests.processes import ROOT
 
 PROMTOOL = shutil.which("promtool")
-NO_PROMTOOL = "promtool is not here (Debian: apt-get install prometheus)"
+NO_PROMTOOL = "promtool is not installed: apt-get install prometheus"
 ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "docker" / "grafana" / "notify.json"
 ROW = re.compile(r"^\| `(notify_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", re.MULTILINE)

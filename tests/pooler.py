@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from tests import embedded
 from tests.eventually import eventually
 from tests.processes import Group
 from tests.system import free_port
@@ -22,28 +23,33 @@ def installed() -> str | None:
 
 
 @contextmanager
-def pooled(url: str, directory: Path, mode: str, connections: int = 20) -> Iterator[str]:
-    """DATABASE_URL of the same database behind a PgBouncer with this `pool_mode`."""
+def pooled(url: str, directory: Path, mode: str, connections: int = 20, **settings: object) -> Iterator[str]:
+    """DATABASE_URL of the same database behind a PgBouncer with this `pool_mode`; its log is in `directory`.
+
+    `settings` are more of PgBouncer's; what is not said is as its package has it.
+    """
     program = installed()
     assert program
     dsn, port = parse_dsn(url), free_port()
-    directory.chmod(0o755)
-    file = directory / "pgbouncer.ini"
-    file.write_text(
-        f"[databases]\n{dsn['dbname']} = host={dsn['host']} port={dsn['port']} user={dsn['user']}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-        f"pool_mode = {mode}\ndefault_pool_size = {connections}\nmax_client_conn = 500\n"
-        "ignore_startup_parameters = options,extra_float_digits\n"
-    )
-    # It refuses to be root.
-    command = [program, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(file)]
-    group = Group(command, {"PATH": os.environ["PATH"]}, directory / "pgbouncer.log")
-    through = f"postgresql://{dsn['user']}@127.0.0.1:{port}/{dsn['dbname']}"
-    try:
-        eventually(lambda: _answers(through), within=10, saying=group.log.read_text)
-        yield through
-    finally:
-        group.kill()
+    password = f" password='{dsn['password'].replace(chr(39), 2 * chr(39))}'" if "password" in dsn else ""
+    values = {"pool_mode": mode, "default_pool_size": connections, "max_client_conn": 500, **settings}
+    # It refuses to be root, and nobody else can enter a directory of root's.
+    with embedded.short_directory() as place:
+        place.chmod(0o755)
+        file = place / "pgbouncer.ini"
+        file.write_text(
+            f"[databases]\n{dsn['dbname']} = host={dsn['host']} port={dsn['port']} user={dsn['user']}{password}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+            + "".join(f"{name} = {value}\n" for name, value in values.items())
+        )
+        command = [program, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(file)]
+        group = Group(command, {"PATH": os.environ["PATH"]}, directory / "pgbouncer.log", place)
+        through = f"postgresql://{dsn['user']}@127.0.0.1:{port}/{dsn['dbname']}"
+        try:
+            eventually(lambda: _answers(through), within=10, saying=group.log.read_text)
+            yield through
+        finally:
+            group.kill()
 
 
 def _answers(url: str) -> bool:

@@ -75,7 +75,7 @@ class Group:
         eventually(lambda: not self.members, saying=f"{self.command} survives SIGKILL")
 
     def ask(self) -> None:
-        """SIGTERM to the leader, once: a second one makes a Dramatiq master drop its work."""
+        """SIGTERM to the leader, once."""
         if not self._asked:
             self._asked = True
             self.signal(signal.SIGTERM)

@@ -16,7 +16,7 @@ import logs
 from actors.channels import Deferred, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.post import Answer, Broken, Request, post
 from actors.channels.signature import headers
-from actors.channels.target import Lookup, Target, Unfit, resolve
+from actors.channels.target import Lookup, NotPublic, Target, Unfit, resolve
 from db import callbacks
 from db.callbacks import Signing
 from db.coalesce import Coalescer
@@ -28,6 +28,8 @@ log = logs.get("callback")
 
 LOOKED_UP_AT_ONCE = 64  # endpoints in one statement: as many as there may be threads
 GONE = 410
+# The same for both, or a client would learn which names there are in the network of the workers.
+_NOWHERE = "the URL leads to an address that is not public, or to none: its host may have no address in the DNS"
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "notification-system"}
 
 
@@ -90,12 +92,14 @@ class Callback:
         try:
             target = Target.parse(endpoint.url, self._networks)
             addresses = target.addresses(self._look_up, self._networks, until)
+        except NotPublic:
+            raise Deferred(_NOWHERE, phase="resolve") from None
         except Unfit as unfit:
             raise Deferred(f"the URL {unfit}", phase="resolve") from None
         except TimeoutError:
             raise Broken("resolve", "the name was not resolved in time", timed_out=True) from None
         except (OSError, UnicodeError):
-            raise Deferred("the name of the host cannot be resolved", phase="resolve") from None
+            raise Deferred(_NOWHERE, phase="resolve") from None
         if not begin():
             raise Deferred("another worker has taken this over", phase="request")
         body = notification.message.encode()

@@ -104,10 +104,18 @@ def _header(notification: Claimed, sender: Mailbox, to: str, mark: str) -> dict[
         "From": headers.mailbox(sender),
         "To": to,
         "Subject": headers.unstructured(notification.subject),
-        "Date": _date(int(notification.created_at.timestamp())),
+        "Date": _date(int(_written_at(notification).timestamp())),
         "Message-ID": f"<{mark}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
     }
+
+
+def _written_at(notification: Claimed) -> datetime:
+    """Return the time of the Date header: `sendAt` of a mail that was to wait, in every attempt the same.
+
+    RFC 5322, 3.6.1: the time at which its author put it into the mail system.
+    """
+    return max(notification.created_at, notification.send_at or notification.created_at)
 
 
 def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str, str]]:
@@ -119,7 +127,7 @@ def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str
         yield "List-Unsubscribe", f"<{given['unsubscribe']['url']}>"
         yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
     for name, value in given.get("headers", {}).items():
-        yield name, headers.custom(value)
+        yield name, headers.custom(name, value)
 
 
 def _lines(header: Mapping[str, str]) -> str:

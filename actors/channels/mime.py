@@ -71,7 +71,8 @@ def _part(subtype: str, text: str) -> bytes:
 
 def _file(file: Attached) -> bytes:
     kind = "attachment" if file.content_id is None else "inline"
-    header = f"Content-Type: {file.content_type}\r\nContent-Transfer-Encoding: base64\r\n"
+    header = f"Content-Type: {headers.content_type(file.content_type, file.filename)}\r\n"
+    header += "Content-Transfer-Encoding: base64\r\n"
     if file.content_id is not None:
         header += f"Content-ID: <{file.content_id}>\r\n"
     header += f"Content-Disposition: {headers.disposition(kind, file.filename)}\r\n\r\n"

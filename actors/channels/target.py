@@ -29,6 +29,10 @@ class Unfit(ValueError):
     """Why a URL can be no callback endpoint, or what it leads to no target; says what to do."""
 
 
+class NotPublic(Unfit):
+    """What it leads to is an address of some inner network."""
+
+
 class Target(NamedTuple):
     """Where to connect, what to call it, and what to ask for."""
 
@@ -76,7 +80,7 @@ class Target(NamedTuple):
         if is_own(address, allowed):
             return
         if not is_public(address):
-            raise Unfit("leads to an address that is not public")
+            raise NotPublic("leads to an address that is not public")
         if self.scheme != "https":
             raise Unfit("must begin with https:// outside CALLBACK_ALLOWED_NETWORKS")
 

@@ -49,7 +49,7 @@ def token(secret: str) -> str:
 
 async def read(req: Request, settings: Settings, secret: str) -> Form:
     """The fields of a form of ours; raises Problem for any other."""
-    if not _same_site(req):
+    if not _same_site(req, settings):
         raise Problem(HTTPStatus.FORBIDDEN, f"This form was sent from another site. {_AGAIN}")
     form = await _fields(req, settings)
     if not (secret and compare_digest(form.get(TOKEN, "").encode(), token(secret).encode())):
@@ -57,14 +57,15 @@ async def read(req: Request, settings: Settings, secret: str) -> Form:
     return form
 
 
-def _same_site(req: Request) -> bool:
+def _same_site(req: Request, settings: Settings) -> bool:
     """As far as the browser says it. Where it says nothing the token decides, and SameSite of the cookie."""
     site = req.get_header("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
     origin = req.get_header("Origin")
-    # A page that sends no referrer may have to say "null".
-    return origin in (None, "null") or urlsplit(origin or "").netloc == req.netloc
+    # A page that sends no referrer may have to say "null". A proxy may give us another Host than the browser's.
+    ours = {req.netloc, urlsplit(settings.public_url).netloc}
+    return origin in (None, "null") or urlsplit(origin or "").netloc in ours - {""}
 
 
 async def _fields(req: Request, settings: Settings) -> Form:

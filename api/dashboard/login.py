@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from functools import partial
 from http import HTTPStatus
 
 from falcon.asgi import Request, Response
 
 import logs
 from api import dashboard
+from api.acts import by
 from api.auth import Authentication
 from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
@@ -16,11 +19,14 @@ from api.exceeded import Exceeded
 from api.gateway import Gateway
 from api.limits import Limits
 from api.problems import Problem
-from db import sessions
+from db import acts, audit, sessions
+from db.audit import By, recorded
+from db.keys import Live
 
 log = logs.get("dashboard")
 
 LONGEST_KEY = 200  # characters
+REFUSALS_NOTED = 30  # refused logins a minute that each process records; LOGIN_RATE bounds those of one address
 # The same words for all that can be wrong, so that nobody finds out which keys there are.
 _WRONG = "This is no key that can be used: it is unknown, revoked or expired."
 _BLIND = "This key has not the scope “read”, which is needed to look at anything."
@@ -31,6 +37,7 @@ class Login:
 
     def __init__(self, gateway: Gateway, authentication: Authentication, limits: Limits) -> None:
         self._gateway, self._authentication, self._limits = gateway, authentication, limits
+        self._minute = self._refusals = 0
 
     async def on_get(self, req: Request, resp: Response) -> None:
         if req.context.visitor is not None:
@@ -47,15 +54,27 @@ class Login:
         live = await self._authentication.live(given) if len(given) <= LONGEST_KEY else None
         if live is None or "read" not in live.scopes:
             log.warning("login.refused", key=live and live.id)
+            await self._note_refusal(req, live)
             resp.status = HTTPStatus.FORBIDDEN.value
             show(req, resp, "login.html", next=to, error=_BLIND if live else _WRONG)
             return
         seconds = self._gateway.settings.session_ttl
         secret = visitor.begin(req, resp, seconds)
-        await self._gateway.read(sessions.begin, visitor.digest_of(secret), live.id, seconds)
-        self._authentication.caller(live)
+        req.context.caller = self._authentication.caller(live)
+        doing = recorded(by(req), partial(acts.session_began, live.client.id, live.id), sessions.begin)
+        await self._gateway.read(doing, visitor.digest_of(secret), live.id, seconds)
         log.info("login.accepted")
         done(req, resp, to, "logged-in")
+
+    async def _note_refusal(self, req: Request, live: Live | None) -> None:
+        """Record it in the audit log, unless so many were in this minute that they would fill it."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._refusals = minute, 0
+        self._refusals += 1
+        if self._refusals <= REFUSALS_NOTED:
+            stranger = By("anybody", None, None, req.remote_addr, logs.bound("request_id"))
+            await self._gateway.read(audit.note, stranger, acts.session_refused(live))
 
     async def _knock(self, req: Request) -> None:
         # An address is nobody's business in Redis.
@@ -77,7 +96,7 @@ class Logout:
     async def on_post(self, req: Request, resp: Response) -> None:
         digest = req.context.visitor.digest
         if digest is not None:
-            await self._gateway.read(sessions.end, digest)
+            await self._gateway.read(recorded(by(req), acts.session_ended, sessions.end), digest)
             log.info("logout")
         cookies.drop(req, resp, visitor.SESSION)
         cookies.drop(req, resp, visitor.CHOSEN)

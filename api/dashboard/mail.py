@@ -9,9 +9,9 @@ from falcon.asgi import Request, Response
 
 from actors.channels import Undelivered
 from actors.channels.mail import compose
-from actors.channels.unsubscribing import url
+from actors.channels.unsubscribing import PATH, url
 from api.answers import id_of, unknown
-from api.auth import require
+from api.auth import Caller, require
 from api.dashboard.framed import frame
 from api.gateway import Gateway
 from api.representation import KIND
@@ -48,8 +48,8 @@ class Source:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        owner = require(req, "read").client_id
-        source = await self._gateway.read(_source, id_of(id, KIND), owner, self._gateway.settings)
+        caller = require(req, "read")
+        source = await self._gateway.read(_source, id_of(id, KIND), caller, self._gateway.settings)
         if source is None:
             raise unknown(KIND)
         frame(resp, source, "text/plain; charset=utf-8")
@@ -89,19 +89,37 @@ def _in_place(html: str, images: list[Image]) -> str:
     return html
 
 
-_COMPOSED = ("id", "type", "recipient", "subject", "message", "html", "on_uncertain", "retry_count", "created_at")
+_COMPOSED = (
+    "id",
+    "type",
+    "recipient",
+    "subject",
+    "message",
+    "html",
+    "on_uncertain",
+    "retry_count",
+    "created_at",
+    "send_at",
+)
 
 
-def _source(id: int, owner: int, settings: Settings) -> bytes | None:
-    row = reports.notification(id, owner)
+def _source(id: int, caller: Caller, settings: Settings) -> bytes | None:
+    row = reports.notification(id, caller.client_id)
     if row is None:
         return None
     claimed = Claimed(claim=0, **{name: row[name] for name in (*_COMPOSED, "mail")})
-    leave = url(id, settings) if row["mail"] else None
+    leave = _leave(id, caller, settings) if row["mail"] else None
     try:
         return compose(claimed, _sender(settings), attachments.stored(id), leave).content
     except Undelivered as why:
         return f"This mail cannot be composed: {why}\n".encode()
+
+
+def _leave(id: int, caller: Caller, settings: Settings) -> str | None:
+    """The link by which the recipient unsubscribes, without its token for whoever may not do that for them."""
+    if "manage" in caller.scopes and not caller.sandbox:
+        return url(id, settings)
+    return f"{settings.public_url.rstrip('/')}{PATH}..." if settings.public_url else None
 
 
 def _sender(settings: Settings) -> Mailbox:

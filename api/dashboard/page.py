@@ -24,8 +24,13 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_pages.globals |= {"static": static, "is_at": nav.is_at, "choices": phrases.choices}
+_pages.globals |= {"root": "", "static": static, "is_at": nav.is_at, "choices": phrases.choices}
 _pages.filters |= phrases.FILTERS
+
+
+def begin_links_with(prefix: str) -> None:
+    """Have all links of pages begin with this path."""
+    _pages.globals |= {"root": prefix, "static": lambda name: prefix + static(name)}
 
 
 def warm() -> None:

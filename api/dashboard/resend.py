@@ -53,6 +53,7 @@ class Resend:
         if draft is None:
             raise unknown(KIND)
         self._check(draft, caller)
+        draft = draft._replace(key_id=caller.key_id)
         stored = await self._stored(draft, caller, key, resp)
         log.info("notification.resent", id=stored.accepted.id, of=number)
         done(req, resp, f"/notifications/{stored.accepted.id}", "resent", number)

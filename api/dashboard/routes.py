@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.asgi import Application
 from api.auth import Authentication
+from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
 from api.dashboard.clients import Client, Clients, Disabling
@@ -30,6 +31,7 @@ def install(
     app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
     """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
+    page.begin_links_with(gateway.settings.path_prefix)
     sampler = Sampler(gateway)
     app.on_stop.append(sampler.stop)
     app.add_route("/", Overview(sampler))

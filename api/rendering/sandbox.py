@@ -114,7 +114,17 @@ class Template:
             raise
         except Exception as error:  # noqa: BLE001 - it is the template's, and is told
             raise Faulty([_fault(part, error)]) from None
-        return "".join(taken)
+        return _storable(part, "".join(taken))
+
+
+def _storable(part: str, text: str) -> str:
+    """Return the text if UTF-8 can hold it; raises Faulty."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        detail = f"its {part}, rendered, holds half of a surrogate pair (U+D800 to U+DFFF), which is no character"
+        raise Faulty([Fault("/template", detail)]) from None
+    return text
 
 
 def _fault(part: str, error: Exception) -> Fault:

@@ -17,7 +17,7 @@ from api.addresses import address_fault
 from api.problems import MOST_FAULTS
 from api.schemas.verdict import Verdict
 from api.times import NoTime, moment
-from mailboxes import split
+from mailboxes import NotOne, holds_addresses, split
 from settings import Settings
 
 Fault = dict[str, str]
@@ -36,7 +36,7 @@ _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
 _QUOTED = r'"[A-Za-z0-9 !#-\[\]-~]{0,100}"'
 # RFC 2045, 5.1. The name of a file is `filename`, and no other.
 _CONTENT_TYPE = re.compile(
-    rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.IGNORECASE
+    rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.ASCII | re.IGNORECASE
 )
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,100}")
 
@@ -60,11 +60,31 @@ def _is_address(value: object) -> bool:
 def _is_mailbox(value: object) -> bool:
     if isinstance(value, str):
         _is_one_line(value)
-        _, address = split(value)
+        address = _address_of(value)
         if len(address) > LONGEST_ADDRESS:
             raise Wanting(f"has an address of more than {LONGEST_ADDRESS} characters")
         if fault := address_fault(address):
             raise Wanting(f"must be a mail address, or a name and <name@example.com> behind it: {fault}")
+    return True
+
+
+def _address_of(mailbox: str) -> str:
+    try:
+        return split(mailbox)[1]
+    except NotOne as error:
+        raise Wanting(str(error)) from None
+    except ValueError:
+        raise Wanting("must be a mail address, or a name and <name@example.com> behind it") from None
+
+
+@_formats.checks("display-name", raises=Wanting)
+def _is_display_name(value: object) -> bool:
+    if isinstance(value, str):
+        _is_one_line(value)
+        if holds_addresses(value):
+            raise Wanting(
+                "is the name of one recipient and holds another address: give further recipients in cc or bcc"
+            )
     return True
 
 

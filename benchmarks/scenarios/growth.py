@@ -32,10 +32,10 @@ def _beside(system: System, count: int) -> str:
     if not count:
         return ""
     name = f"old_{count}"
-    if not system.stack.has(name):
+    if not system.own_servers.has(name):
         print(f"# {system.name}: making {count:,} old rows", file=sys.stderr, flush=True)
         with system.prepared():
-            old_rows.insert(system.stack, system.database, count)
+            old_rows.insert(system.own_servers, system.database, count)
             system.keep_as(name)
     return name
 

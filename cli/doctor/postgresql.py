@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
-from cli.doctor import work
+import postgres_url
+from cli.doctor import planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
-from db import database, diagnosis, migrations
+from db import database, diagnosis, fitness, migrations
 from settings import Settings, SettingsError
 
 CHECK = "database"
-OLDEST, NEWEST = 14, 18  # versions that this project is tested with, or stands by
+NEWEST = 18  # version of PostgreSQL that this project is tested with, or stands by
 SLOW = 0.010  # seconds for a question; each notification costs several
 APART = 2.0  # seconds between two clocks that nobody need worry about
 LONG = 3_600.0  # seconds that a transaction may be open
@@ -40,10 +42,12 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     try:
         with database.connection():
             yield from _server()
+            yield from _options(chosen)
             yield from _dangers()
             yield from _room(chosen)
             yield from _schema()
             if not (lacking := list(_rights())):
+                yield from planning.findings()
                 yield from work.findings(chosen)
             yield from lacking
     except database.Unavailable as error:
@@ -56,8 +60,8 @@ def _server() -> Iterator[Finding]:
     server = diagnosis.server()
     took = min(_asked() for _ in range(ASKED))
     said = f"PostgreSQL {server.release} answers in {took * 1000:.1f} ms"
-    if server.version // 10_000 < OLDEST:
-        yield problem(CHECK, said, f"this version is too old: use {OLDEST} or newer")
+    if server.version // 10_000 < fitness.OLDEST:
+        yield problem(CHECK, said, f"this version is too old: use {fitness.OLDEST} or newer")
     elif server.version // 10_000 > NEWEST:
         yield warning(CHECK, said, f"nothing newer than {NEWEST} was tried: expect surprises")
     elif took > SLOW:
@@ -73,6 +77,14 @@ def _server() -> Iterator[Finding]:
     yield _clock()
     if diagnosis.on_this_machine() and (place := diagnosis.data_directory()):
         yield from free("the database's disk", place)
+
+
+def _options(chosen: Settings) -> Iterator[Finding]:
+    """What DATABASE_URL says that is not done, and what stands between."""
+    for name in postgres_url.parse(chosen.database_url, os.environ).ignored:
+        yield warning(CHECK, f"DATABASE_URL has {name}, which is ignored", f"remove it: {postgres_url.IGNORED[name]}")
+    if database.database.pooled():
+        yield ok(CHECK, "a pooler stands between: each transaction brings its settings with it")
 
 
 def _asked() -> float:
@@ -136,7 +148,7 @@ def _rights() -> Iterator[Finding]:
 def _schema() -> Iterator[Finding]:
     try:
         migrations.check()
-    except migrations.WrongSchema as error:
+    except fitness.Unfit as error:
         yield problem("schema", *_parted(str(error)))
     else:
         yield ok("schema", "the database is at this version")

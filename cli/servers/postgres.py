@@ -38,6 +38,9 @@ SMALL = {
     "max_worker_processes": "2",
     "max_parallel_workers_per_gather": "0",
     "log_checkpoints": "off",
+    # Statements that fail have messages and addresses in them.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -101,7 +101,7 @@ class Program:
             self.patience.pause(POLL)
 
     def ask(self) -> None:
-        """Send the stop signal, once, and do not wait: a second one makes a Dramatiq master drop its work."""
+        """Send the stop signal, once, and do not wait."""
         if self.alive and self._asked_at is None:
             self._asked_at = time.monotonic()
             self.signal(self.stop_signal)

@@ -6,24 +6,31 @@ programs in place of the old ones, `finish` (which takes away what only the old 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peewee import NotSupportedError, ProgrammingError
 from playhouse.migrations import Migration, Runner
 
 import logs
+from db import fitness
 from db.database import Unavailable, connection, database, patiently, rows
 from db.migrations import steps
 from db.migrations.insistence import Limits, briefly
 from db.migrations.lock import alone
-from db.migrations.phases import APPLICATION, is_after, known_to, number
+from db.migrations.phases import is_after, known_to, number
+from db.session import OURS
 
 DIRECTORY = Path(__file__).parent
 LIMITS = Limits()
+_NAME = re.compile(r"\d{4}_\w+")
 log = logs.get("migrate")
 
 
-class WrongSchema(Exception):
+class WrongSchema(fitness.Unfit):
     """The database's schema is not one that this version can work with; the message says what to do."""
 
 
@@ -45,9 +52,11 @@ def migrate(limits: Limits = LIMITS) -> list[str]:
     """Apply what is missing and disturbs no older version; return the names. Several at once wait for each other.
 
     A database that is empty has no older version: it gets everything.
+
+    Raises:
+        Unfit: the database is none that this system can work with, or refuses a step.
     """
-    with patiently(), connection(), alone():
-        runner = _runner()
+    with _migrating() as runner:
         fresh = not runner.applied()
         return _apply(runner, [m for m in _missing(runner) if fresh or not is_after(m.name)], limits)
 
@@ -58,10 +67,10 @@ def finish(limits: Limits = LIMITS) -> list[str]:
     Raises:
         OlderRunning: a version that needs what would be taken away is connected; nothing was applied.
     """
-    with patiently(), connection(), alone():
-        runner = _runner()
+    with _migrating() as runner:
         missing = _missing(runner)
-        if afters := [m.name for m in missing if is_after(m.name)]:
+        afters = [m.name for m in missing if is_after(m.name)]
+        if afters and runner.applied():
             _refuse_older(afters)
         return _apply(runner, missing, limits)
 
@@ -69,21 +78,37 @@ def finish(limits: Limits = LIMITS) -> list[str]:
 def pending() -> list[Pending]:
     """What has not run yet, in order."""
     with connection():
+        fitness.check(writing=False)
         return [_described(m) for m in _missing(_runner())]
+
+
+def check_start() -> None:
+    """Return if a program that serves can start: as `check`, and it may write.
+
+    Raises:
+        Unfit: it cannot.
+        Unavailable: it cannot be asked.
+    """
+    check()
+    with connection():
+        fitness.check()
+        fitness.check_may_write()
 
 
 def check() -> None:
     """Return if this version can work with the database's schema: it has all that is needed, and lost nothing of it.
 
     Raises:
-        WrongSchema: it cannot.
+        Unfit: it cannot.
         Unavailable: it cannot be asked.
     """
     try:
         with connection():
+            fitness.check(writing=False)
             status = _runner().status()
     except Unavailable as error:
-        raise Unavailable(f"DATABASE_URL leads to no database that answers us: {error}") from None
+        said = fitness.advised(str(error))
+        raise Unavailable(f"DATABASE_URL leads to no database that answers us: {said}") from None
     if names := [m.name for m in status if m.applied is None and not is_after(m.name)]:
         raise WrongSchema(f"the database lacks {', '.join(names)}: run `notify migrate`")
     if names := [m.name for m in status if m.path is None and is_after(m.name)]:
@@ -93,16 +118,31 @@ def check() -> None:
         )
 
 
+@contextmanager
+def _migrating() -> Iterator[Runner]:
+    with connection():
+        fitness.check()
+    with patiently(), connection():
+        try:
+            with alone():
+                yield _runner()
+        except (ProgrammingError, NotSupportedError) as error:
+            raise fitness.refused(error, "the database was not migrated") from None
+
+
 def _missing(runner: Runner) -> list[Migration]:
     return [m for m in runner.status() if m.applied is None]
 
 
 def _refuse_older(afters: list[str]) -> None:
+    if database.pooled():
+        raise OlderRunning(
+            f"{', '.join(afters)} would take away what older programs need, and a pooler hides who is connected: "
+            "run it again with a DATABASE_URL that leads to PostgreSQL itself"
+        )
     needed = number(afters[-1])
     connected = rows(
-        "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND application_name LIKE %s",
-        f"{APPLICATION}%",
+        f"SELECT application_name FROM pg_stat_activity WHERE {OURS} AND pid <> pg_backend_pid()",
     )
     older = [known for (name,) in connected if (known := known_to(name)) < needed]
     if older:
@@ -113,11 +153,17 @@ def _refuse_older(afters: list[str]) -> None:
 
 
 def _apply(runner: Runner, missing: list[Migration], limits: Limits) -> list[str]:
+    if not missing:
+        return []
+    fitness.check_may_create()
     # Before the first change: what cannot be read must not stop halfway.
     modules = [(migration.name, migration.load()) for migration in missing]
     runner.History.create_table()
     for name, module in modules:
-        _run(runner, name, module, limits)
+        try:
+            _run(runner, name, module, limits)
+        except (ProgrammingError, NotSupportedError) as error:
+            raise fitness.refused(error, f"the migration {name} was not done") from None
         log.debug("migration.applied", migration=name)
     return [name for name, _ in modules]
 
@@ -146,5 +192,35 @@ def _described(migration: Migration) -> Pending:
     return Pending(migration.name, phase, about, len(parts) or 1, len(already))
 
 
+def _refuse_hidden() -> None:
+    """An installation further along the search_path: what is made now would not be part of it."""
+    [(theirs, ours)] = rows(
+        "SELECT (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('schema_migration')),"
+        " quote_ident(current_schema())"
+    )
+    if theirs is not None and theirs != ours:
+        raise WrongSchema(
+            f"the schema {theirs} has the tables, but {ours} comes first in the search_path: write ?schema={theirs} "
+            f"in DATABASE_URL to go on with them, or ?schema={ours} to begin anew"
+        )
+
+
 def _runner() -> Runner:
-    return Runner(database, str(DIRECTORY))
+    """Runner whose table can be read, and lists no migrations but ours."""
+    runner = Runner(database, str(DIRECTORY))
+    try:
+        applied = runner.applied()
+    except ProgrammingError as error:
+        raise fitness.refused(error, "the table schema_migration cannot be read") from None
+    if not applied and not database.schema_chosen:
+        _refuse_hidden()
+    newest = max(known.idx for known in runner.migrations())
+    ours = {known.name for known in runner.migrations()}
+    foreign = [
+        name for name in sorted(applied) if name not in ours and not (_NAME.fullmatch(name) and number(name) > newest)
+    ]
+    if foreign:
+        raise WrongSchema(
+            f"the table schema_migration lists {foreign[0]}, which is no migration of this system: {fitness.ANOTHER}"
+        )
+    return runner

@@ -8,7 +8,7 @@ from peewee import OperationalError
 from psycopg2.errors import DeadlockDetected
 
 import logs
-from db.database import Contended, rows
+from db.database import Contended, qualified, rows
 from db.migrations.insistence import Limits, briefly, insist
 
 log = logs.get("migrate")
@@ -67,9 +67,9 @@ def _build(index: Index, name: str, table: str, limits: Limits) -> None:
             return
         if found:
             # Left by a build that was broken off: it is kept up at each write and used by nobody.
-            rows(f"DROP INDEX CONCURRENTLY {name}")
+            rows(f"DROP INDEX CONCURRENTLY {qualified(name)}")
         try:
-            rows(f"{_create(index)} CONCURRENTLY {name} ON {table} {index.columns}")
+            rows(f"{_create(index)} CONCURRENTLY {name} ON {qualified(table)} {index.columns}")
         except OperationalError as error:
             if isinstance(getattr(error, "orig", None), DeadlockDetected):
                 raise Contended("deadlock detected") from None

@@ -1,4 +1,4 @@
-"""One process migrates at a time."""
+"""One process migrates a schema at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import logs
-from db.database import database, rows
+from db.database import database
+from db.exclusive import exclusive
 
 # Any constant will do, as long as every version of this project uses the same.
 LOCK = 7_021_969
@@ -21,12 +22,15 @@ def alone() -> Iterator[None]:
     waiting = False
     # Asked for again and again: a statement that waits in PostgreSQL has a snapshot, and CREATE INDEX CONCURRENTLY
     # waits for all who have one.
-    while rows("SELECT pg_try_advisory_lock(%s)", LOCK) != [(True,)]:
+    while True:
+        with exclusive(LOCK) as mine:
+            if mine:
+                try:
+                    yield
+                finally:
+                    database.close()
+                return
         if not waiting:
             log.info("migration.waits", reason="another process is migrating")
         waiting = True
         time.sleep(POLL)
-    try:
-        yield
-    finally:
-        database.close()

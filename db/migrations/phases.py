@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
+from db.session import APPLICATION
+
 AFTER = "_after"
-# What every version calls its connections: with the number of the last migration it knows.
-APPLICATION = "notification-system"
 
 
 def is_after(name: str) -> bool:
@@ -25,5 +25,5 @@ def number(name: str) -> int:
 
 def known_to(application_name: str) -> int:
     """The number of the last migration that the program of a connection knows; 0 where it does not say."""
-    found = re.fullmatch(rf"{APPLICATION} (\d+)", application_name)
+    found = re.match(rf"{APPLICATION} (\d+)(?= |$)", application_name)
     return int(found[1]) if found else 0

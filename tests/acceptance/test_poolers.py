@@ -1,4 +1,4 @@
-"""A pooler between the system and PostgreSQL: sessions for everybody, or transactions for the API alone."""
+"""A pooler between the system and PostgreSQL, of sessions or of transactions, with its default settings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(pooler.installed() is None, reason="PgBouncer is
 
 
 @contextmanager
-def running(directory: Path, api_url: str, workers_url: str, redis: Valkey, mail_server: SmtpServer) -> Iterator[World]:
-    system = System(directory, database_url=workers_url, redis_url=redis.url, smtp_url=mail_server.url)
+def running(directory: Path, url: str, redis: Valkey, mail_server: SmtpServer) -> Iterator[World]:
+    system = System(directory, database_url=url, redis_url=redis.url, smtp_url=mail_server.url)
     try:
-        system.start_api(processes=2, database_url=api_url)
+        system.start_api(processes=2)
         system.start_workers()
         yield World(system, mail_server)
     finally:
@@ -42,21 +42,11 @@ def everything_works(world: World) -> None:
 
 
 @pytest.mark.parametrize("mode", ["session", "transaction"])
-def test_the_api_works_behind_a_pooler(
+def test_everything_works_behind_a_pooler(
     mode: str, database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path: Path
 ) -> None:
     with (
         pooler.pooled(database_url, tmp_path, mode) as through,
-        running(tmp_path, through, database_url, redis_server, mail_server) as world,
-    ):
-        everything_works(world)
-
-
-def test_workers_work_behind_a_pooler_of_sessions(
-    database_url: str, redis_server: Valkey, mail_server: SmtpServer, tmp_path: Path
-) -> None:
-    with (
-        pooler.pooled(database_url, tmp_path, "session") as through,
-        running(tmp_path, database_url, through, redis_server, mail_server) as world,
+        running(tmp_path, through, redis_server, mail_server) as world,
     ):
         everything_works(world)

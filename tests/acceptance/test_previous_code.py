@@ -31,7 +31,7 @@ def git(*arguments: str) -> bytes:
     except FileNotFoundError:
         pytest.skip("git is not installed")
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"not a clone with history: git {arguments[0]}: {error.stderr.decode().strip()}")
+        pytest.skip(f"git has no older code: git {arguments[0]}: {error.stderr.decode().strip()}")
 
 
 def names(commit: str) -> set[str]:
@@ -53,10 +53,12 @@ def last_without(newest: set[str]) -> str | None:
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it was before the last migration came in."""
     if git("rev-parse", "--is-shallow-repository").strip() != b"false":
-        pytest.skip("a shallow clone: git has no older code")
+        pytest.skip("git has no older code: this is a shallow clone")
     commit = last_without({m.name for m in Migration.load_directory(str(DIRECTORY))})
     if commit is None:
-        pytest.skip(f"git has no code that lacks a migration and has those up to {EXEMPT:04}, which the rules exempt")
+        pytest.skip(
+            f"git has no older code that lacks a migration and has those up to {EXEMPT:04}, which the rules exempt"
+        )
     directory = tmp_path_factory.mktemp("previous")
     with tarfile.open(fileobj=io.BytesIO(git("archive", commit))) as archive:
         archive.extractall(directory, filter="data")

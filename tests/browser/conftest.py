@@ -28,7 +28,7 @@ def chromium() -> Iterator[Browser]:
     """Skips where there is no Chromium; CHROMIUM may say where it is."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium, or set CHROMIUM to its path")
+        pytest.skip("Chromium is not installed: apt-get install chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:  # Each context has a user-data-dir of its own, made anew.
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser

@@ -62,7 +62,7 @@ def test_it_is_answered_as_a_download_of_its_type_and_nothing_else(asking: Check
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
-    assert answer.headers["cache-control"] == "private"
+    assert answer.headers["cache-control"] == "no-store"
     said = answer.headers["content-disposition"]
     assert said.startswith('attachment; filename="_ber _1___.html"; ')
     assert unquote(said.partition("filename*=UTF-8''")[2]) == 'Über "1";\u3042.html'

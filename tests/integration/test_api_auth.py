@@ -76,7 +76,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("DELETE", "/api/suppressions/{address}"): ({"manage"}, None),
     ("POST", "/api/erasures"): ({"manage"}, {"recipient": "gone@example.com"}),
     ("GET", "/api/erasures/{id}"): ({"manage"}, None),
-    ("GET", "/api/export"): ({"manage"}, None),
+    ("GET", "/api/export"): (set(), None),  # needs two scopes: see test_dashboard_audit.py
     ("GET", "/api/audit"): ({"admin", "manage"}, None),
 }
 # In a path, what stands for one thing; an address and a name are each client's own.
@@ -209,7 +209,7 @@ def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, pa
     assert answer.status in ((200, 201, 204) if scope in scopes else (403,))
     if scope not in scopes:
         named = answer.json["detail"].split("'")[1]
-        assert named in scopes
+        assert named in (scopes or {"manage", "read"})
         assert answer.headers["www-authenticate"].endswith(f'error="insufficient_scope", scope="{named}"')
 
 

@@ -142,7 +142,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
         # Its statement, or that statement as it was prepared.
         waits = (
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE 'EXECUTE accept_once%%')"
+            " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE '%%EXECUTE accept_once%%')"
         )
         eventually(lambda: api.ledger.rows(waits), within=WAIT)
         elsewhere.rollback()

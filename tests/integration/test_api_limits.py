@@ -26,10 +26,8 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    # A count of what waits comes in these tests only when they make it; nobody falls behind for the timeout.
-    with running(
-        module_database_url, redis_server.url, processes=2, auth="required", backlog_interval=0.1, limits_timeout=10
-    ) as api:
+    # A count of what waits comes in these tests only when they make it.
+    with running(module_database_url, redis_server.url, processes=2, auth="required", backlog_interval=0.1) as api:
         yield api
 
 
@@ -254,6 +252,6 @@ def test_where_keys_are_not_wanted_the_limits_of_the_settings_are_in_force(
 
 
 def test_a_clients_own_limits_come_before_those_of_the_settings(module_database_url: str, redis_url: str) -> None:
-    with running(module_database_url, redis_url, auth="required", rate_limit=2, limits_timeout=10) as api:
+    with running(module_database_url, redis_url, auth="required", rate_limit=2) as api:
         common, large, small = Limited(api), Limited(api, rate_limit=4), Limited(api, rate_limit=1)
         assert [sum(one.post().status == 201 for _ in range(5)) for one in (common, large, small)] == [2, 4, 1]

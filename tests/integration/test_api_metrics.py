@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +12,7 @@ import pytest
 
 from api import scraping
 from cli.servers.valkey import Valkey
+from db.database import Unavailable
 from settings import read
 from tests.client import NOTIFICATIONS, Client, Response
 from tests.integration.api import Api, running
@@ -111,6 +114,31 @@ def test_whatever_the_database_says_the_processes_are_heard(monkeypatch: pytest.
     assert asyncio.run(seen()) is None
     [up] = [m for m in scraping.Told(None).collect() if m.name == "notify_database_up"]
     assert [sample.value for sample in up.samples] == [0]
+
+
+def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = threading.Event()
+    unheard: list[dict[str, object]] = []
+
+    def fail_late(_worker_timeout: float) -> None:
+        assert late.wait(10)
+        raise Unavailable
+
+    async def seen() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
+        truth = scraping.Truth(read({"METRICS_TIMEOUT": "0.1"}))
+        assert await truth.seen() is None
+        late.set()
+        assert truth._asking is not None
+        await asyncio.wait([truth._asking])
+        truth._asking = None
+        gc.collect()
+
+    monkeypatch.setattr(scraping, "_ask", fail_late)
+    asyncio.run(seen())
+    assert not unheard
 
 
 def test_many_scrapes_ask_the_database_once(module_database_url: str, redis_server: Valkey) -> None:

@@ -324,3 +324,15 @@ def test_hostile_templates_end_and_others_are_served_meanwhile(api: Api, client:
 def test_more_versions_than_a_client_may_have_are_a_conflict(database_url: str, redis_server: Valkey) -> None:
     with running(database_url, redis_server.url, template_versions_limit=1) as api:
         assert [put(api.client, name, GREETING).status for name in ("a", "a", "b")] == [201, 200, 409]
+
+
+@pytest.mark.parametrize("part", ["subject", "text", "html"])
+def test_a_surrogate_out_of_a_template_is_told_of_the_template(client: CheckedClient, part: str) -> None:
+    put(client, f"half-{part}", {**GREETING, part: "{{ name }}{{ '\\ud800' }}"})
+
+    for _ in range(2):
+        refused = send(client, f"half-{part}", name="Ann")
+        assert refused.status == 422
+        assert "half of a surrogate pair" in faults(refused)["/template"]
+    shown = client.post(f"{TEMPLATES}/half-{part}/preview", {"variables": {"name": "Ann"}})
+    assert shown.status == 422

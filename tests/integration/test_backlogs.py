@@ -62,6 +62,17 @@ def test_nobody_is_counted_further_than_one_beyond_its_limit() -> None:
     assert counted(NONE) == {3: 3}
 
 
+def test_what_is_for_the_sandbox_is_counted_apart_and_up_to_the_same_limit() -> None:
+    waiting(1, 2)
+    waiting(2, 1)
+    for client, count in ((1, 9), (3, 9)):
+        lifecycle.accept([draft()._replace(client_id=client, sandbox=True)] * count, GRACE)
+
+    assert counted(5) == {1: 2, -1: 6, 2: 1, -3: 3}
+    waiting(3, 9)
+    assert counted(5) == {1: 2, -1: 6, 2: 1, 3: 3, -3: 3}
+
+
 def test_what_is_to_be_sent_later_waits_too() -> None:
     lifecycle.accept([draft()._replace(send_at=in_seconds(3_600))], GRACE)
 

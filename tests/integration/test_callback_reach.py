@@ -45,7 +45,23 @@ def test_no_name_leads_inside(make: Make, monkeypatch: pytest.MonkeyPatch, addre
     monkeypatch.setattr("actors.channels.post._connect", connect)
     undelivered = failure(make(answering(*addresses), callback_allowed_networks=""), to("https://example.com/"))
     assert isinstance(undelivered, Deferred)
-    assert undelivered.receipt.text == "the URL leads to an address that is not public"
+    assert "not public" in undelivered.receipt.text
+
+
+def test_a_name_that_leads_inside_reads_like_one_that_nobody_knows(make: Make) -> None:
+    """Or a client could ask the workers which names there are in their network."""
+
+    def unknown(_host: str, _port: int) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    def none(_host: str, _port: int) -> Any:
+        raise UnicodeError("label too long")
+
+    told = [
+        failure(make(look_up, callback_allowed_networks=""), to("https://redis.internal.example/"))
+        for look_up in (answering("10.0.0.1"), answering("93.184.215.14", "::1"), unknown, none)
+    ]
+    assert len({(one.outcome, one.receipt, str(one)) for one in told}) == 1
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "127.0.0.1."])

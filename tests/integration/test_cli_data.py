@@ -146,11 +146,14 @@ def test_follow_shows_what_comes(own_store: Settings) -> None:
     rows("INSERT INTO audit (act, outcome, actor) VALUES ('first', 'done', 'cli')")
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["act"] == "first"
-        with connection():
-            rows("INSERT INTO audit (act, outcome, actor) VALUES ('second', 'done', 'cli')")
-        assert json.loads(process.stdout.readline())["act"] == "second"
-        process.send_signal(signal.SIGINT)
-        eventually(lambda: process.poll() is not None)
-        assert b"Traceback" not in (process.stderr.read() if process.stderr else b"")
+        try:
+            assert json.loads(process.stdout.readline())["act"] == "first"
+            with connection():
+                rows("INSERT INTO audit (act, outcome, actor) VALUES ('second', 'done', 'cli')")
+            assert json.loads(process.stdout.readline())["act"] == "second"
+            process.send_signal(signal.SIGINT)
+            eventually(lambda: process.poll() is not None)
+            assert b"Traceback" not in (process.stderr.read() if process.stderr else b"")
+        finally:
+            process.kill()  # or the end of the block would wait for ever
     assert CLIENT == 1

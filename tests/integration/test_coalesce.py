@@ -255,13 +255,30 @@ def test_the_flusher_gives_its_connection_back_at_the_end(store: Settings) -> No
     assert not database.is_closed()
 
 
+REST = 3_600.0
+
+
+class Pauses(threading.Event):
+    """Ends a coalescer's pauses; records how long each may last. With `over` that time passes at once."""
+
+    def __init__(self, over: bool) -> None:
+        super().__init__()
+        self.bounds: list[float | None] = []
+        self._over = over
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.bounds.append(timeout)
+        return super().wait(0 if self._over else timeout)
+
+
 class Resting:
     """A coalescer that has just run for three, and what it was run for. Its runs take four at most."""
 
-    def __init__(self, rest: float) -> None:
+    def __init__(self, over: bool) -> None:
         self.runs: list[list[int]] = []
         self.going = threading.Event()
-        self.coalescer = Coalescer("rests", self._run, most=4, waiting=100, rest=rest)
+        self.coalescer = Coalescer("rests", self._run, most=4, waiting=100, rest=REST)
+        self.coalescer._enough = self.pauses = Pauses(over)
         waiting = [self.coalescer.submit(0)]
         eventually(self.coalescer._queue.empty)
         waiting += [self.coalescer.submit(number) for number in range(1, 4)]
@@ -275,11 +292,11 @@ class Resting:
 
 
 @pytest.fixture
-def resting() -> Iterator[Callable[[float], Resting]]:
+def resting() -> Iterator[Callable[[bool], Resting]]:
     made: list[Resting] = []
 
-    def make(rest: float) -> Resting:
-        made.append(Resting(rest))
+    def make(over: bool) -> Resting:
+        made.append(Resting(over))
         return made[-1]
 
     yield make
@@ -287,8 +304,8 @@ def resting() -> Iterator[Callable[[float], Resting]]:
     assert all(one.coalescer.close(10) for one in made)
 
 
-def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting: Callable[[float], Resting]) -> None:
-    one = resting(3_600)
+def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting: Callable[[bool], Resting]) -> None:
+    one = resting(False)
     again = [one.coalescer.submit(number) for number in (4, 5)]
     assert eventually(lambda: one.coalescer._awaited == 3)
     assert one.runs == [[0], [1, 2, 3]]
@@ -297,13 +314,15 @@ def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting:
     assert one.runs[2:] == [[4, 5, 6]]
 
 
-def test_it_does_not_rest_for_long_when_fewer_come_again(resting: Callable[[float], Resting]) -> None:
-    one = resting(0.05)
+def test_it_goes_on_after_the_rest_when_fewer_come_again(resting: Callable[[bool], Resting]) -> None:
+    one = resting(True)
     assert one.coalescer.submit(4).result(10) == 4
+    assert one.pauses.bounds == [REST]
+    assert one.runs[2:] == [[4]]
 
 
-def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[float], Resting]) -> None:
-    one = resting(3_600)
+def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[bool], Resting]) -> None:
+    one = resting(False)
     one.going.clear()
     again = [one.coalescer.submit(number) for number in (4, 5, 6)]
     eventually(one.coalescer._queue.empty)
@@ -313,8 +332,10 @@ def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[
     assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10], [11]]
 
 
-def test_who_comes_alone_is_never_made_to_wait(resting: Callable[[float], Resting]) -> None:
-    one = resting(0.01)
+def test_it_rests_after_a_run_for_several_only_and_after_none_for_one(resting: Callable[[bool], Resting]) -> None:
+    one = resting(True)
     for number in range(4, 7):
         assert one.coalescer.submit(number).result(10) == number
-    assert one.coalescer._awaited == 0
+    assert one.coalescer.close(10)
+    assert one.runs == [[0], [1, 2, 3], [4], [5], [6]]
+    assert one.pauses.bounds == [REST]

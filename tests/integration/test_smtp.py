@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-import time
 
 import pytest
 import trustme
@@ -97,9 +96,7 @@ def test_a_lost_connection_and_a_hang_are_judged_by_phase(
     smtp_server.on(phase, Drop())
     assert told(failure(channel(smtp_server.url))) == (error, told_phase, None, None)
     smtp_server.on(phase, Hang())
-    begun = time.monotonic()
     hung = failure(channel(smtp_server.url, **IMPATIENT))
-    assert time.monotonic() - begun < 5
     assert (told(hung), str(hung)) == ((error, told_phase, None, None), "no answer in time")
     assert smtp_server.mails == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import socket
 import threading
-import time
 
 import pytest
 
@@ -92,9 +91,8 @@ def test_a_server_that_answers_a_byte_at_a_time_has_one_time_out_for_all_of_it()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dripping = threading.Thread(target=drip, args=(listener,))
         dripping.start()
-        begun = time.monotonic()
         error = failure(channel(f"smtp://127.0.0.1:{listener.getsockname()[1]}", **IMPATIENT))
-        assert time.monotonic() - begun < 3
+        # It has dripped until the client hung up, which comes only once the time is over.
         dripping.join()
     assert (type(error), error.receipt.phase, str(error)) == (ProviderDown, "greeting", "no answer in time")
 
@@ -104,7 +102,7 @@ def drip(listener: socket.socket) -> None:
     client, _ = listener.accept()
     with client:
         client.settimeout(0.1)
-        for _ in range(100):
+        while True:
             try:
                 client.sendall(b"2")
                 if client.recv(1_000) == b"":

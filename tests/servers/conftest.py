@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests import embedded
 from tests.environment import configured
+from tests.servers.stock_postfix import StockPostfix
 from tests.servers.stock_postgres import StockPostgres
 from tests.servers.stock_redis import StockRedis
 
@@ -28,6 +30,18 @@ def stock_redis() -> Iterator[StockRedis]:
     """Redis with its default settings. Do not stop it: start one of your own for that."""
     with ExitStack() as lasting:
         server = StockRedis(lasting.enter_context(embedded.short_directory()))
+        lasting.callback(server.kill)
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stock_postfix() -> Iterator[StockPostfix]:
+    """Postfix with its default settings, whose mail for example.com one can read."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can run Postfix")
+    with ExitStack() as lasting:
+        server = StockPostfix(lasting.enter_context(embedded.short_directory()))
         lasting.callback(server.kill)
         server.start()
         yield server

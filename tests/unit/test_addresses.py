@@ -58,6 +58,7 @@ def test_nearly_all_addresses_take_the_fast_path(monkeypatch: pytest.MonkeyPatch
     [
         *("jörg@exämple.com", "用户@例え.jp", "a@xn--exmple-cua.com", "a@intern", "root@localhost", "a@host.local"),
         *(f"{'a' * 64}@example.com", f"a@{'b' * 63}.com"),
+        *('"a..b"@docomo.ne.jp', '"a."@b.c', "a..b@docomo.ne.jp", "a.@docomo.ne.jp"),
     ],
 )
 def test_unusual_addresses_are_addresses(address: str) -> None:
@@ -70,6 +71,8 @@ def test_unusual_addresses_are_addresses(address: str) -> None:
         *("", "a", "@", "a@", "@b.c", "a@b@c.d", "a b@c.d", "a@b c.d", ".a@b.c", "a.@b.c", "a..b@c.d", "a@b..c"),
         *("a@-b.c", "a@b-.c", "a@.b.c", "a@[127.0.0.1]", '"a"@b.c', "A <a@b.c>", "a@b.c,d@e.f", "a@b.c\n", "\ta@b.c"),
         *("a\0@b.c", "a@b.c\0", "a\r\n@b.c", "\u202ea@b.c", "a\u200b@b.c", "a@exa\u00admple.com\u2028", "a\uff20b.c"),
+        *('""@b.c', '"a b"@b.c', '"a\\"b"@b.c', '"<a@b.c>,"@b.c', '"a,b"@b.c'),
+        *("=?utf-8?q?a?=@b.c", '"=?utf-8?b?YQ==?="@b.c', '"a"b"@b.c', '"a@b.c', "a b@docomo.ne.jp"),
         *(f"{'a' * 251}@b.c", f"a@{'b' * 64}.com", f"a@{'b.' * 130}com"),
     ],
 )

@@ -58,6 +58,20 @@ def test_another_process_finds_the_sockets_while_they_are_there(tmp_path: Path) 
     assert data.runtime_of_another(root) is None
 
 
+def test_another_process_finds_the_sockets_with_another_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = DataRoot(tmp_path / "data")
+    with data.runtime(root) as place:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        assert data.runtime_of_another(root) == place
+
+
+@pytest.mark.parametrize("content", [b"", b"relative", b"/nowhere/at/all", b"/tmp", b"\xff\x00"])
+def test_a_data_root_that_names_no_directory_of_ours_is_not_believed(tmp_path: Path, content: bytes) -> None:
+    root = DataRoot(tmp_path)
+    root.runtime.write_bytes(content)
+    assert data.runtime_of_another(root) is None
+
+
 @pytest.mark.parametrize("foreign", ["link", "open"])
 def test_a_directory_that_is_not_ours_alone_is_never_used(
     tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch

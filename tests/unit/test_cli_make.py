@@ -1,46 +1,116 @@
-"""The Makefile, as far as it can be read without running it."""
+"""What the targets of the Makefile run, in a copy of it whose environment is made already."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CALLER = {"DATABASE_URL": "postgresql://theirs", "AUTH": "off", "NOTIFY_KEY": "theirs", "GIT_DIR": "/theirs"}
+STEERING = {"PYTHONOPTIMIZE": "2", "PYTHONPATH": "/theirs", "PYTHONWARNINGS": "error", "PYTEST_ADDOPTS": "--theirs"}
+# Stands for a program of the environment: tells how it was called, in a file of its own. By a shell, because
+# the path of a Python may have a space, which no first line with #! can.
+STUB = """#!/bin/sh
+exec "{python}" "{program}" "$@"
+"""
+PROGRAM = """import json, os, sys
+told = {{"words": sys.argv[1:], "environ": dict(os.environ), "parent": os.getppid(), "directory": os.getcwd()}}
+open({told!r}, "w").write(json.dumps(told))
+"""
+# Found by a real pytest; writes down that it ran, and fails.
+TEST = "from pathlib import Path\ndef test_it():\n    Path({ran!r}).touch()\n    assert False\n"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def _make(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", *words],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A directory with the Makefile, where everything is installed and the programs are stubs."""
+    root = tmp_path / "a project's (own) folder"
+    (root / ".venv" / "bin").mkdir(parents=True)
+    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    for stamp in (".made", ".installed-run", ".installed-test"):
+        (root / ".venv" / stamp).touch()
+    for name in ("notify", "pytest"):
+        stub = root / ".venv" / "bin" / name
+        stub.write_text(STUB.format(python=sys.executable, program=root / f"{name}.py"))
+        (root / f"{name}.py").write_text(PROGRAM.format(told=str(root / f"{name}.json")))
+        stub.chmod(0o755)
+    return root
 
 
-def test_make_alone_runs_the_system() -> None:
-    assert _make("-n").stdout == _make("-n", "run").stdout
+def make(directory: Path, *words: str, **environ: str) -> tuple[subprocess.CompletedProcess[str], int]:
+    """What make says, and its process id."""
+    command, given = ["make", *words], {"PATH": os.environ["PATH"], **environ}
+    with subprocess.Popen(
+        command, cwd=directory, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, err), process.pid
 
 
-def test_run_becomes_notify_up_on_data_beside_the_makefile() -> None:
-    *_, last = _make("-n", "run").stdout.splitlines()
+def told(project: Path, program: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((project / f"{program}.json").read_text())
+    return found
 
-    assert last == f'exec env DATA_DIR="${{DATA_DIR:-{ROOT}/.data}}" .venv/bin/notify up'
+
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_make_alone_and_make_run_run_the_system_on_data_beside_the_makefile(
+    project: Path, words: tuple[str, ...]
+) -> None:
+    done, pid = make(project, *words, DATABASE_URL="postgresql://mine")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    run = told(project, "notify")
+    assert run["words"] == ["up"]
+    assert run["parent"] == pid, "a shell stands between, and takes the signals"
+    environ = run["environ"]
+    assert isinstance(environ, dict)
+    assert environ["DATA_DIR"] == f"{project}/.data"
+    assert environ["DATABASE_URL"] == "postgresql://mine"
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_FROM", "AUTH", "BIND", "DATA_DIR"])
-def test_the_tests_do_not_see_the_servers_of_the_caller(name: str) -> None:
-    *_, last = _make("-n", "test").stdout.splitlines()
+def test_data_are_where_the_caller_says(project: Path) -> None:
+    make(project, "run", DATA_DIR="/else where")
+    environ = told(project, "notify")["environ"]
+    assert isinstance(environ, dict)
+    assert environ["DATA_DIR"] == "/else where"
 
-    assert f" -u {name} " in last
-    assert last.endswith(".venv/bin/pytest -n 4 --dist loadfile")
+
+@pytest.mark.parametrize("target", ["test", "test-servers", "test-all"])
+def test_the_tests_see_nothing_of_the_caller_that_would_steer_python(project: Path, target: str) -> None:
+    done, pid = make(project, target, **STEERING)
+
+    assert done.returncode == 0, done.stderr
+    run = told(project, "pytest")
+    assert run["parent"] == pid
+    environ = run["environ"]
+    assert isinstance(environ, dict)
+    assert not environ.keys() & STEERING.keys()
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [("test", {"unit"}), ("test-servers", {"servers"}), ("test-all", {"unit", "servers"})],
+)
+def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: str, found: set[str]) -> None:
+    for name in ("unit", "servers"):
+        (project / "tests" / name).mkdir(parents=True)
+        (project / "tests" / name / f"test_{name}.py").write_text(TEST.format(ran=str(project / f"{name}.ran")))
+    (project / ".venv/bin/pytest").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest "$@"\n')
+
+    done, _ = make(project, target, "WORKERS=1", **CALLER)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f" {len(found)} failed in " in done.stdout
+    assert {path.stem for path in project.glob("*.ran")} == found
 
 
 def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:
@@ -51,7 +121,7 @@ def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
 
-    done = _make("-C", str(tmp_path), "run", f"PYTHON={old}")
+    done, _ = make(tmp_path, "run", f"PYTHON={old}")
 
     assert done.returncode == 2
     assert f"Python 3.11 or newer is needed and {old} is not that" in done.stderr

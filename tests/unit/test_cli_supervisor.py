@@ -93,10 +93,7 @@ def test_what_dies_is_brought_back_each_time_later() -> None:
 def test_a_signal_ends_the_watch_at_once() -> None:
     with Signals() as signals:
         _after(0.05, signal.SIGINT)
-        began = time.monotonic()
-        Supervisor(signals).watch()
-
-    assert time.monotonic() - began < 5
+        Supervisor(signals).watch()  # without an end of its own
 
 
 def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() -> None:

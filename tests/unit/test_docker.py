@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -27,7 +28,12 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 MONITORING = ("prometheus", "grafana")
 # Read where the metrics are served; harmless where they are not.
 OF_METRICS = {"METRICS_BIND", "METRICS_TOKEN"}
-FILLED = {"POSTGRES_PASSWORD": "0a1b2c", "SMTP_URL": "smtp://u:p@mail.example:587", "MAIL_FROM": "Shop <a@example.com>"}
+FILLED = {
+    "POSTGRES_PASSWORD": "0a1b2c",
+    "REDIS_PASSWORD": "3d4e5f",
+    "SMTP_URL": "smtp://u:p@mail.example:587",
+    "MAIL_FROM": "Shop <a@example.com>",
+}
 
 
 @cache
@@ -136,7 +142,40 @@ def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
     read = settings.read(environment)
     read.require("database_url", "redis_url")
     assert read.auth == "required"
-    assert (read.smtp.host, read.sender) == ("mail.example", FILLED["MAIL_FROM"])
+    if service != "migrate":
+        assert read.sender == FILLED["MAIL_FROM"]
+
+
+def test_the_password_of_the_mail_server_is_for_workers_alone() -> None:
+    environments = {name: compose()["services"][name]["environment"] for name in OURS}
+    assert [name for name, given in environments.items() if "SMTP_URL" in given] == ["worker"]
+    assert settings.read(environments["worker"]).smtp.host == "mail.example"
+    for name in ("api", "migrate"):
+        assert not {"SMTP_URL", "EMAIL_USER", "EMAIL_PASS"} & environments[name].keys()
+    # What signs links and opens the metrics is nothing that the schema is changed with.
+    assert not [name for name in environments["migrate"] if re.search("SECRET|TOKEN|MAIL", name)]
+
+
+def test_every_service_is_bounded_in_memory_and_processes() -> None:
+    for name, service in compose()["services"].items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert 0 < service["pids_limit"] <= 512, name
+    usual = settings.Settings()
+    renderers = usual.web_concurrency * usual.render_processes * usual.render_memory
+    assert size(compose()["services"]["api"]["mem_limit"]) > renderers + usual.web_concurrency * usual.bodies_limit
+
+
+def size(text: str) -> int:
+    return int(text[:-1]) * {"m": 2**20, "g": 2**30}[text[-1]]
+
+
+def test_redis_wants_the_password_that_everybody_gives() -> None:
+    services = compose()["services"]
+    command = services["redis"]["command"]
+    password = command[command.index("--requirepass") + 1]
+    assert password == services["redis"]["environment"]["REDISCLI_AUTH"] == FILLED["REDIS_PASSWORD"]
+    for name in OURS:
+        assert urlsplit(services[name]["environment"]["REDIS_URL"]).password == password
 
 
 def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -103,12 +102,10 @@ def test_a_probe_that_hangs_is_a_problem_and_keeps_what_it_had_found() -> None:
 
     def hang() -> Iterator[Finding]:
         yield ok("slow", "so far so good")
-        hanging.wait(30)
+        hanging.wait()
 
-    begun = time.monotonic()
     found = findings({"slow": hang, "quick": lambda: [ok("quick", "yes")]}, 0.3)
     hanging.set()
-    assert time.monotonic() - begun < 10
     assert [(one.check, one.level) for one in found] == [("slow", OK), ("slow", PROBLEM), ("quick", OK)]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from actors.channels import Refused
 from actors.channels.mail import Mail, compose
 from db.records import Claimed
-from mailboxes import Mailbox, split
+from mailboxes import Mailbox, holds_addresses, split
 from tests.unit.test_mail import (
     SENDER,
     addresses,
@@ -36,12 +36,12 @@ lines = anything.map(on_one_line)
 names = lines.map(str.strip).filter(lambda name: not (len(name) > 1 and name[0] == name[-1] == '"'))
 # Python takes quotes and brackets off a name, also where they were encoded and so belong to it (RFC 2231).
 filenames = lines.map(str.strip).filter(lambda name: name and name[0] + name[-1] not in ('""', "<>"))
-# The API takes no quoted local parts.
 unquoted = addresses.filter(lambda address: not address.startswith('"'))
 mailboxes = st.builds(Mailbox, names, unquoted)
 contents = st.binary(max_size=300)
 types = st.sampled_from(["image/png", "text/csv; charset=utf-8", "application/octet-stream"])
 headers = st.dictionaries(st.from_regex(r"X-[A-Za-z0-9-]{1,60}", fullmatch=True), lines.filter(bool), max_size=5)
+QUOTED, BACKSLASHED = r'(["\\])', r"\\\1"
 HTML = '<img src="cid:logo">'
 TWO = [
     {"filename": "logo.gif", "contentType": "image/gif", "contentId": "logo", "size": 3},
@@ -50,8 +50,9 @@ TWO = [
 
 
 def written(one: Mailbox) -> str:
-    """As a client writes it."""
-    return f"{one.name} <{one.address}>" if one.name else one.address
+    """As a client writes it: in quotes where another address may be meant."""
+    name = f'"{re.sub(QUOTED, BACKSLASHED, one.name)}"' if holds_addresses(one.name) else one.name
+    return f"{name} <{one.address}>" if name else one.address
 
 
 def mail_of(given: dict[str, Any], files: list[bytes] | None = None, **values: Any) -> Mail:
@@ -201,7 +202,7 @@ def test_what_slipped_through_is_refused_or_put_on_one_line(field: str, address:
 @patient
 @given(names, unquoted)
 def test_the_api_and_the_worker_read_a_mailbox_alike(name: str, address: str) -> None:
-    text = f"{name} <{address}>" if name else address
+    text = written(Mailbox(name, address))
     assert split(text) == (name, address)
     assert Mailbox.parse(text) == (name, on_the_wire(address))
 

@@ -147,6 +147,39 @@ def test_a_header_that_is_not_allowed_is_pointed_at(name: str) -> None:
     assert detail.startswith("is not among the headers that may be given: X-*, ")
 
 
+PROVIDERS = [
+    *("X-SMTPAPI", "x-smtpapi", "X-MC-SendAt", "X-Mailgun-Drop-Message", "X-SES-SOURCE-ARN", "X-MSYS-API", "X-PM-Tag"),
+    *("X-Mailin-Tag", "X-Sib-Sandbox", "X-MJ-TemplateID", "X-Mailjet-Campaign", "X-SparkPost-Options", "X-Google-Id"),
+    *("X-PostmarkAttachments", "X-Resend-Tag", "Resend-Tag", "X-SendGrid-Category", "X-SG-EID", "X-ElasticEmail-Pool"),
+    *("X-Mandrill-Key", "X-Envelope-To", "X-EnvelopeTo", "X-MS-Exchange-Organization-SCL", "X-Originating-IP"),
+    *("X-SMTP2GO-Tag", "X-Virtual-MTA", "X-Postal-Tag", "X-MT-Category", "X-Microsoft-Antispam", "X-Gm-Message-State"),
+]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("allowed", ["X-*", "*", "X-*, Resend-*", "X-S*, X-M*"])
+def test_a_header_that_steers_a_provider_needs_its_exact_name(name: str, allowed: str) -> None:
+    [(pointer, detail)] = faults({"headers": {name: "x"}}, allowed_headers=allowed).items()
+    assert pointer == f"/headers/{name}"
+    assert allowed in ("X-*", "X-S*, X-M*") or f"add {name} to ALLOWED_HEADERS" in detail
+    assert faults({"headers": {name: "x"}}, allowed_headers=f"{allowed}, {name.upper()}") == {}
+
+
+@pytest.mark.parametrize("name", ["X-Mailer", "X-Entity-Ref-ID", "X-Priority", "X-Campaign", "X-PMX", "X-Message-Tag"])
+def test_other_headers_of_ones_own_are_allowed_as_before(name: str) -> None:
+    assert faults({"headers": {name: "x"}}) == {}
+
+
+@pytest.mark.parametrize("name", ["X-\u212aey", "X-\u017fign", "\u212aeep"])
+def test_the_name_of_a_header_is_ascii(name: str) -> None:
+    assert list(faults({"headers": {name: "x"}}, allowed_headers="*")) == [f"/headers/{name}"]
+
+
+@pytest.mark.parametrize("value", ["größe", "größe <l\u00efste.example.com>", "ü <a> <b>", "<a b> ü"])
+def test_a_list_id_with_letters_beyond_ascii_has_an_ascii_id(value: str) -> None:
+    assert list(faults({"headers": {"List-ID": value}})) == ["/headers/List-ID"]
+
+
 @pytest.mark.parametrize("value", ["", "a\r\nBcc: x", "a\nb", "\0", "\x1b", "x" * 2001, 5, None, ["x"], {"x": "y"}])
 def test_the_value_of_a_header_is_one_bounded_line(value: Any) -> None:
     assert list(faults({"headers": {"X-A": value}})) == ["/headers/X-A"]

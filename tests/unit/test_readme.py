@@ -58,23 +58,49 @@ def test_files_that_are_named_exist(page: str) -> None:
             assert name in ELSEWHERE or (ROOT / name).exists(), code
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_exist_and_know_their_options(page: str) -> None:
-    scripts = {script.name for script in entry_points(group="console_scripts")}
-    targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), flags=re.MULTILINE))
-    for code in code_in(page):
-        program, *words = code.partition("#")[0].split() or [""]
-        if program == "make":
-            assert words[0] in targets, code
-        if program in ("gunicorn", "dramatiq", "notify"):
-            assert program in scripts
-        if program.rpartition("/")[2] == "notify" and words:
-            command = lazy.attribute(COMMANDS[words[0]])
-            if isinstance(command, click.Group) and words[1:]:
-                command = command.commands[words[1]]
-            assert isinstance(command, click.Command)
-            known = {option for parameter in command.params for option in parameter.opts}
-            assert {word for word in words if word.startswith("--")} <= known, code
+def calls(program: str) -> list[tuple[str, list[str]]]:
+    """Each line of code that calls this program, in any page, with the words after it."""
+    lines = [code for page in PAGES for code in code_in(page)]
+    words = [(code, code.partition("#")[0].split()) for code in lines]
+    return [(code, rest) for code, (first, *rest) in ((c, w or [""]) for c, w in words) if _named(first) == program]
+
+
+def _named(word: str) -> str:
+    return word.rpartition("/")[2]
+
+
+@pytest.mark.parametrize("program", ["gunicorn", "dramatiq", "notify"])
+def test_programs_that_are_called_are_installed(program: str) -> None:
+    assert calls(program)
+    assert program in {script.name for script in entry_points(group="console_scripts")}
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), flags=re.MULTILINE))
+    called = {target for _, words in calls("make") for target in words if "=" not in target}
+    assert {"run", "test"} <= called
+    assert called <= targets
+
+
+def test_commands_exist_and_know_their_options() -> None:
+    called = [(code, words) for code, words in calls("notify") if words]
+    assert len(called) > len(COMMANDS) / 2
+    options = 0
+    for code, words in called:
+        command = command_of(words)
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= {option for parameter in command.params for option in parameter.opts}, code
+        options += len(given)
+    assert options
+
+
+def command_of(words: list[str]) -> click.Command:
+    """The command, or the command of a group, that these words call."""
+    command = lazy.attribute(COMMANDS[words[0]])
+    if isinstance(command, click.Group) and words[1:]:
+        command = command.commands[words[1]]
+    assert isinstance(command, click.Command)
+    return command
 
 
 def test_every_command_is_explained() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,3 +215,50 @@ def test_of_templates_only_so_many_are_kept() -> None:
     assert [renderer.answer({"key": key, "variables": {}}).get("unknown", False) for key in "abcd"] == [
         *(True, False, False, False)
     ]
+
+
+@pytest.mark.parametrize("part", ["subject", "text", "html"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        *(
+            "{{ '\\ud800' }}",
+            "{{ x ~ '\\udfff' }}",
+            "{{ '\\ude00\\ud83d' }}",
+            "{{ '%c'|format(55296) }}",
+            "a\\b{{ '\\udc80' }}",
+        ),
+        *("{{ ['\\ud800']|join }}", "{{ {'\\ud800': 1}|list|first }}", "{% set y = '\\ud800' %}{{ y|upper }}"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_a_fault_of_the_template(part: str, template: str) -> None:
+    said = faults({"x": "a"} if "x" in template else {}, **{part: template})
+    assert list(said) == ["/template"]
+    assert f"its {part}, rendered, holds half of a surrogate pair" in said["/template"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *(
+            "{{ {}['\\ud800'] }}",
+            "{{ '\\ud800'|nothing }}",
+            "{{ 1 / '\\ud800' }}",
+            "{{ '\\ud800'.x.y }}",
+            "{{ '\\ud800'() }}",
+        ),
+        *(
+            "{{ 1e999|int }}",
+            "{{ '%d'|format('\\ud800') }}",
+            "{{ 'a'.encode('\\ud800') }}",
+            "{{ '\\ud800'|urlencode }}",
+        ),
+        *("{{ '\\ud800'.encode() }}", "{% if %}\\ud800", "{{ dict(**{'\\ud800': 1}) }}", "{{ 9 ** 999|float }}"),
+    ],
+)
+def test_a_fault_can_always_be_told(template: str) -> None:
+    orjson.dumps(answer({}, text=template))
+
+
+def test_a_whole_pair_is_a_character() -> None:
+    assert answer({}, text="{{ '\\U0001f600' }}")["rendered"]["text"] == "\U0001f600"

@@ -45,8 +45,10 @@ def installed(tmp_path: Path) -> Path:
     """The units as they are once installed here, with an instance of the template."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
+    # The project may be in a directory whose name has spaces or specifiers.
+    programs = str(Path(sys.executable).parent).replace("%", "%%").replace(" ", "\\x20")
     for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.socket")):
-        text = unit.read_text().replace(PROGRAMS, str(Path(sys.executable).parent))
+        text = unit.read_text().replace(PROGRAMS, programs)
         (tmp_path / unit.name.replace("@", "@high")).write_text(text)
     return tmp_path
 

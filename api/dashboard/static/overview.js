@@ -1,6 +1,7 @@
 // Keeps the overview moving: /live tells how things are, uPlot draws it. Without this the page stands still.
 "use strict";
 (() => {
+  const here = document.currentScript.src; // below the path that a proxy may put before ours
   const KEPT = 150; // as many samples as the server keeps
   const SERIES = [["Accepted", "--blue"], ["Sent", "--green"], ["Retried", "--amber"], ["Failed", "--red"]];
   const FILLED = new Set(["Sent", "Oldest due"]);
@@ -61,7 +62,7 @@
     old.forEach((part, i) => { if (part.outerHTML !== next[i].outerHTML) part.replaceWith(next[i]); });
   }
 
-  const source = new EventSource("/live");
+  const source = new EventSource(new URL("../live", here));
   source.addEventListener("history", (event) => { points = JSON.parse(event.data); draw(); });
   source.addEventListener("sample", (event) => {
     const sample = JSON.parse(event.data);

@@ -1,0 +1,53 @@
+"""Locks for work that takes several transactions: one process at a time for each schema of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg2
+from peewee import __exception_wrapper__  # type: ignore[attr-defined]
+
+from db.database import database, rows
+from db.session import SCHEMA
+
+
+@contextmanager
+def exclusive(lock: int) -> Iterator[bool]:
+    """Whether the lock was free; it is held until the end. Within `connection()`, outside of a transaction.
+
+    A process that dies gives it back with its connection.
+    """
+    if database.pooled():
+        with _in_transaction(lock) as mine:
+            yield mine
+        return
+    [(mine,)] = rows(f"SELECT pg_try_advisory_lock(%s, {SCHEMA})", lock)
+    try:
+        yield mine
+    finally:
+        # Closed, it has no session, and so no lock.
+        if mine and not database.is_closed():
+            rows(f"SELECT pg_advisory_unlock(%s, {SCHEMA})", lock)
+
+
+@contextmanager
+def _in_transaction(lock: int) -> Iterator[bool]:
+    """Hold it by a transaction of another connection: behind a pooler, a session's lock would stay with the session.
+
+    Between two statements that transaction has no snapshot, so nothing waits for it.
+    """
+    conn = database.another()
+    try:
+        with __exception_wrapper__, conn.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            for name, value in {**conn.settings, "idle_in_transaction_session_timeout": "0"}.items():
+                cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
+            cursor.execute(f"SELECT pg_try_advisory_xact_lock(%s, {SCHEMA})", (lock,))
+            [(mine,)] = cursor.fetchall()
+        yield mine
+    finally:
+        # A pooler ends a session that was left in a transaction.
+        with suppress(psycopg2.Error):
+            conn.cursor().execute("COMMIT")
+        conn.close()

@@ -1,0 +1,116 @@
+"""What a database must be for this system to work with it, and why one cannot be used: sentences with the fix."""
+
+from __future__ import annotations
+
+import re
+
+from psycopg2 import errorcodes
+
+from db.database import database, rows
+
+OLDEST = 14  # version of PostgreSQL
+ANOTHER = "use another database, or a schema of its own (CREATE SCHEMA notify, and ?schema=notify in DATABASE_URL)"
+_EXISTS = (
+    *(errorcodes.DUPLICATE_TABLE, errorcodes.DUPLICATE_OBJECT, errorcodes.DUPLICATE_FUNCTION),
+    *(errorcodes.DUPLICATE_COLUMN, errorcodes.INVALID_FUNCTION_DEFINITION, errorcodes.WRONG_OBJECT_TYPE),
+    *(errorcodes.UNDEFINED_COLUMN, errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_OBJECT),
+    *(errorcodes.UNDEFINED_FUNCTION, errorcodes.DATATYPE_MISMATCH, errorcodes.INVALID_COLUMN_REFERENCE),
+    *(errorcodes.INVALID_OBJECT_DEFINITION, errorcodes.INVALID_TABLE_DEFINITION, errorcodes.SYNTAX_ERROR),
+)
+# What libpq and poolers say when they let nobody in, and what to do. The server may say it in another language.
+_ADVICE = {
+    r"database .* does not exist|no such database": "create it "
+    "(CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C'), or name another in DATABASE_URL",
+    r"password authentication failed|no password supplied|SASL authentication failed|role .* does not exist"
+    r"|no such user": "put user and password in DATABASE_URL right",
+    r"no pg_hba\.conf entry": "allow it in pg_hba.conf, or add ?sslmode=require to DATABASE_URL",
+    r"unsupported startup parameter": "leave out of options, in DATABASE_URL and PGOPTIONS, what is not -cNAME=VALUE; "
+    "where it is off, ALTER ROLE name SET standard_conforming_strings = on",
+    r"statement pooling mode": "set pool_mode to transaction or session, or give DATABASE_URL without the pooler",
+    r"permission denied for database": "GRANT CONNECT ON DATABASE to this role",
+}
+
+
+class Unfit(Exception):
+    """This database cannot be worked with as it is; the message says what to do."""
+
+
+def check(*, writing: bool = True) -> None:
+    """Return if this server, database and schema can hold our tables. Call within `connection()`.
+
+    Raises:
+        Unfit: they cannot. `writing`: nor if nothing may be written.
+    """
+    # A transaction, because some poolers have none.
+    with database.atomic():
+        [found] = rows(
+            "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'),"
+            " current_database(), current_user, current_schema(), current_setting('search_path'),"
+            " pg_is_in_recovery(), current_setting('transaction_read_only')::bool"
+        )
+    version, encoding, name, role, schema, path, replica, read_only = found
+    if version < OLDEST:
+        raise Unfit(f"the server is PostgreSQL {version}, which is too old: use {OLDEST} or newer")
+    if encoding != "UTF8":
+        raise Unfit(
+            f"the database {name} has the encoding {encoding}, which cannot hold every text: make one with "
+            f"CREATE DATABASE another ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C', and name it in DATABASE_URL"
+        )
+    if schema is None:
+        raise Unfit(
+            f"no schema of the search_path {path or 'that is empty'} exists and may be used by the role {role}: "
+            f"CREATE SCHEMA, GRANT USAGE, CREATE ON SCHEMA to it, or write ?schema=NAME in DATABASE_URL"
+        )
+    if writing and replica:
+        raise Unfit("the server is a replica, which takes no writes: give the primary in DATABASE_URL")
+    if writing and read_only:
+        raise Unfit(
+            "the server takes no writes: end default_transaction_read_only (for the role, the database, or in "
+            "DATABASE_URL), or give another server"
+        )
+
+
+def check_may_create() -> None:
+    """Return if this role may make tables in the schema that they go to. Raises Unfit."""
+    [(may, schema, role)] = rows(
+        "SELECT has_schema_privilege(current_schema(), 'CREATE'), quote_ident(current_schema()),"
+        " quote_ident(current_user)"
+    )
+    if not may:
+        raise Unfit(
+            f"the role {role} may not make tables in the schema {schema}: as its owner run "
+            f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"
+        )
+
+
+def check_may_write() -> None:
+    """Return if this role may do with notifications what programs do all the time. Raises Unfit."""
+    [(may, schema, role)] = rows(
+        "SELECT bool_and(has_table_privilege('notifications', privilege)), quote_ident(current_schema()),"
+        " quote_ident(current_user) FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS privilege"
+    )
+    if not may:
+        raise Unfit(
+            f"the role {role} may not read and write notifications: let it own the tables, or run "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
+        )
+
+
+def refused(error: Exception, doing: str) -> Unfit:
+    """A refusal of a statement of ours, as a sentence. `doing` says what was not done."""
+    orig = getattr(error, "orig", error)
+    code = getattr(orig, "pgcode", None)
+    said = (str(error).strip().splitlines() or ["refused"])[0]
+    if code == errorcodes.INSUFFICIENT_PRIVILEGE:
+        return Unfit(
+            f"{doing} ({said}): run it as the role that owns the schema and its tables, or grant that to this one"
+        )
+    if code in _EXISTS:
+        return Unfit(f"{doing} ({said}): something that is not of this system has a name that it needs: {ANOTHER}")
+    return Unfit(f"{doing} ({said}): see PostgreSQL's log")
+
+
+def advised(said: str) -> str:
+    """What was said when there was no way in, with what to do where that is known."""
+    advice = next((fix for pattern, fix in _ADVICE.items() if re.search(pattern, said)), None)
+    return f"{said}: {advice}" if advice else said

@@ -1,0 +1,194 @@
+"""Sessions: what each connection sets, whatever the server, the database, the role or a pooler has set before.
+
+A connection that leads straight to PostgreSQL sets it once. One that leads to a pooler may have another session
+for each transaction, so there each transaction sets it for itself: nothing is lost, and nothing is left behind for
+others. A pooler shows itself by the number of the session, which it makes up for its clients.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[attr-defined]
+
+from postgres_url import CONFORMING
+from settings import SettingsError
+
+# What every version calls its connections: with the number of the last migration it knows.
+APPLICATION = "notification-system"
+
+# For plans and waits; DATABASE_URL may set others.
+TUNED = {
+    # A plan that was prepared is made once for all values.
+    "plan_cache_mode": "force_generic_plan",
+    # Statements take milliseconds; to compile one takes a second, and PostgreSQL does so at each execution.
+    "jit": "off",
+    # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
+    "constraint_exclusion": "off",
+    # Waits for locks are bounded where they must be (`hurrying`), and elsewhere by the time for a statement.
+    "lock_timeout": "0",
+    # A thread that had nothing to do must find its connection again.
+    "idle_session_timeout": "0",
+}
+
+# A number for the schema of our tables, for advisory locks and names: two installations in one database share none.
+SCHEMA = "quote_ident(current_schema())::regnamespace::oid::int"
+# Our connections in pg_stat_activity, those of this schema: see `_set_up` for their names.
+OURS = f"""datname = current_database() AND application_name LIKE '{APPLICATION}%%'
+    AND coalesce(substring(application_name FROM '^\\S+ \\S+ in (-?\\d+)')::int, to_regnamespace('public')::oid::int)
+        = {SCHEMA}"""
+
+# These run outside of every transaction, and so cannot share one with settings.
+_ALONE = re.compile(r"\s*(CREATE (UNIQUE )?INDEX CONCURRENTLY|DROP INDEX CONCURRENTLY|VACUUM|REINDEX)\b", re.IGNORECASE)
+
+
+class Connection(psycopg2.extensions.connection):
+    """`pooled`: each transaction begins with `settings`."""
+
+    pooled = False
+    settings: Mapping[str, str]
+
+
+# Half of it has types, which fit half of what it does.
+_Postgresql: Any = PostgresqlDatabase
+
+
+class Database(_Postgresql):  # type: ignore[misc]
+    """PostgreSQL, with our settings in force in every session."""
+
+    def session(self, name: tuple[str, str], settings: Mapping[str, str], *, pooled: bool) -> None:
+        """Say what connections to come set. `name`: ours, and what DATABASE_URL calls them.
+
+        `pooled`: a pooler is between, even if none shows.
+        """
+        self._name, self._settings, self._pooled = name, dict(settings), pooled
+        self.connect_params: dict[str, Any] = {}  # or `init` would add to those of another DATABASE_URL
+
+    @property
+    def schema_chosen(self) -> bool:
+        """Whether DATABASE_URL says which schema our tables are in."""
+        return "search_path" in self._settings
+
+    def another(self) -> Connection:
+        """A new connection, set up as all are; the caller closes it."""
+        with __exception_wrapper__:
+            return self._connect()
+
+    def pooled(self) -> bool:
+        """Whether this thread's connection leads to a pooler."""
+        return bool(self.connection().pooled)
+
+    def _connect(self) -> Connection:
+        conn = self._opened(self.connect_params)
+        if conn.get_parameter_status(CONFORMING) != "on":
+            conn.close()
+            options = f"{self.connect_params.get('options', '')} -c{CONFORMING}=on"
+            conn = self._opened({**self.connect_params, "options": options})
+        try:
+            conn.autocommit = True
+            self._set_up(conn)
+        except (psycopg2.ProgrammingError, psycopg2.DataError) as error:
+            conn.close()
+            # What is ours every server takes.
+            said = str(error).splitlines()[0]
+            raise SettingsError(
+                f"DATABASE_URL sets what the server refuses ({said}): change it in options, or remove it"
+            ) from None
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _opened(self, parameters: Mapping[str, Any]) -> Connection:
+        conn: Connection = psycopg2.connect(connection_factory=Connection, **parameters)
+        return conn
+
+    def _set_up(self, conn: Connection) -> None:
+        """Set everything in one round trip: for the session, or where a pooler is, for this transaction alone."""
+        pooled = "true" if self._pooled else f"(pg_backend_pid() <> {conn.info.backend_pid})"
+        chosen = [f"set_config(%s, %s, {pooled})" for _ in self._settings]
+        if "search_path" not in self._settings:
+            # Of a pooler's session, others may have changed it: pg_dump empties it.
+            chosen.append(
+                f"CASE WHEN {pooled} THEN set_config('search_path',"
+                " (SELECT reset_val FROM pg_settings WHERE name = 'search_path'), true) END"
+            )
+        ours, theirs = self._name
+        with conn.cursor() as cursor:
+            cursor.execute(
+                # The time that the role gives a statement may be too short for what follows.
+                f"SELECT set_config('statement_timeout', '0', {pooled});"
+                f" SELECT {', '.join(chosen)}; SELECT {pooled}, current_setting('search_path'),"
+                f" set_config('application_name', %s || coalesce(' in ' || nullif({SCHEMA},"
+                f" to_regnamespace('public')::oid::int), '') || %s, {pooled})",
+                [*(word for pair in self._settings.items() for word in pair), ours, theirs and f" ({theirs})"],
+            )
+            [(conn.pooled, path, name)] = cursor.fetchall()
+        # Of its isolation a transaction is told before its first snapshot: see `begin` and `execute_sql`.
+        settings = {key: value for key, value in self._settings.items() if key != "default_transaction_isolation"}
+        conn.settings = {**settings, "search_path": path, "application_name": name}
+
+    @contextmanager
+    def taking(self, timeout: str) -> Iterator[None]:
+        """Give the statements of this thread's connection another statement_timeout; outside of a transaction.
+
+        After an exception a session keeps it.
+        """
+        conn = self.connection()
+        before = conn.settings
+        conn.settings = {**before, "statement_timeout": timeout}
+        try:
+            self._set(conn, timeout)
+            yield
+            self._set(conn, before["statement_timeout"])
+        finally:
+            conn.settings = before
+
+    def without_timeouts(self) -> None:
+        """From now on, end no statement and no transaction of this connection because of the time that it takes."""
+        conn = self.connection()
+        conn.settings = {**conn.settings, "statement_timeout": "0"}
+        if not conn.pooled:
+            # Some versions know fewer.
+            super().execute_sql(
+                "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
+                " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+            )
+
+    def _set(self, conn: Connection, timeout: str) -> None:
+        if not conn.pooled:
+            super().execute_sql("SELECT set_config('statement_timeout', %s, false)", (timeout,))
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """As peewee's; a statement that is a transaction of its own behind a pooler brings its settings."""
+        if not self.is_closed() and not self.in_transaction():
+            conn = self.connection()
+            if conn.pooled and not _ALONE.match(sql):
+                sql = f"SET LOCAL transaction_isolation = 'read committed'; {_local(conn)}; {sql}"
+        return super().execute_sql(sql, params)
+
+    def begin(self, isolation_level: int | None = None) -> None:
+        """As peewee's; a transaction behind a pooler begins with its settings."""
+        conn = self.connection()
+        if not conn.pooled:
+            super().begin(isolation_level)
+            return
+        level = self._adapter.isolation_level_str(isolation_level) if isolation_level else "READ COMMITTED"
+        with __exception_wrapper__:
+            # The empty tuple: as in each statement, %% is one %.
+            self.cursor().execute(f"BEGIN ISOLATION LEVEL {level}; {_local(conn)}", ())
+
+
+def _local(conn: Connection) -> str:
+    """Set everything for the transaction: in one SELECT, since SET reads '"a", b' as one schema."""
+    return f"SELECT {', '.join(f'set_config({_literal(n)}, {_literal(v)}, true)' for n, v in conn.settings.items())}"
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace("%", "%%")
+    return f"E'{escaped}'"

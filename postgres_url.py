@@ -1,0 +1,248 @@
+"""DATABASE_URL: what libpq is told, and what our sessions set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+EXAMPLE = "give postgresql://user:pass@host:5432/name"
+# SQLAlchemy names its driver after a plus sign.
+_SCHEME = re.compile(r"(?:postgresql|postgres)(?:\+[a-z0-9_]+)?")
+
+CONFORMING = "standard_conforming_strings"
+# This system reads and writes values as these settings have them, so nobody else may choose them.
+FIXED = {
+    "client_encoding": "UTF8",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    # The driver learns it with the connection, and quotes by it ever after.
+    CONFORMING: "on",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "default_transaction_isolation": "read committed",
+}
+
+_POOLS = "this system keeps one connection for each thread, and has no pool to set"
+# Options of other programs that mean nothing here, with the reason.
+IGNORED = {
+    **dict.fromkeys(
+        (
+            *("connection_limit", "pool_timeout", "pool_size", "max_overflow", "pool_recycle", "pool_pre_ping"),
+            *("max_connection_lifetime", "max_idle_connection_lifetime", "single_use_connections"),
+        ),
+        _POOLS,
+    ),
+    **dict.fromkeys(
+        ("statement_cache_size", "prepared_statement_cache_size"), "statements are prepared only where that works"
+    ),
+    "socket_timeout": "set DB_STATEMENT_TIMEOUT instead",
+    "fallback_application_name": "connections are called notification-system",
+}
+
+# Options that are refused, with what to write instead.
+_INSTEAD = {
+    "sslaccept": "write sslmode=verify-full&sslrootcert=/path/to/ca.pem, or sslmode=require to check no certificate",
+    "sslidentity": "write sslcert=/path/to/client.pem&sslkey=/path/to/client.key",
+    "ssl": "write sslmode=require, or sslmode=verify-full with sslrootcert=/path/to/ca.pem",
+    "currentSchema": "write schema=NAME",
+    "dbname": "write the database's name after the host, as in postgresql://user:pass@host:5432/name",
+    "replication": "remove it: this system sends queries, which a replication connection does not take",
+}
+_DEFAULT_ADVICE = "remove it, or see libpq's list of options (a setting of the server goes into options=-cNAME%3DVALUE)"
+
+
+class Malformed(Exception):
+    """DATABASE_URL, or PGOPTIONS, cannot be used; the message says why, and never quotes a password."""
+
+
+class Target(NamedTuple):
+    """`parameters` are libpq's, `session` settings of the server that the URL asks for.
+
+    `connect_timeout` in seconds, 0 where it says nothing. `pooled`: it says that a pooler is between. `ignored` are
+    options that mean nothing here.
+    """
+
+    parameters: dict[str, str]
+    connect_timeout: int
+    application_name: str
+    session: dict[str, str]
+    pooled: bool
+    ignored: tuple[str, ...]
+
+
+def parse(url: str, environ: Mapping[str, str]) -> Target:
+    """Read DATABASE_URL. What it leaves out libpq takes from PG* variables; PGOPTIONS is read here.
+
+    Raises:
+        Malformed: it is no URL of PostgreSQL, or has an option that is unknown or cannot be honoured.
+    """
+    base, given = _split(url)
+    known, session, ignored, pooled = _sorted(given)
+    source = "DATABASE_URL" if "options" in known else "PGOPTIONS"
+    asked, rest = _options(source, known.pop("options", environ.get("PGOPTIONS", "")))
+    _merge(session, asked)
+    _refuse_fixed(source, session)
+    if rest or environ.get("PGOPTIONS"):
+        known["options"] = rest  # Empty, it keeps libpq from reading PGOPTIONS again.
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in known.items())
+    parameters = _parameters(f"{base}?{query}" if query else base)
+    seconds, name = parameters.pop("connect_timeout", "0"), parameters.pop("application_name", "")
+    if not seconds.isdecimal():
+        raise Malformed(f"DATABASE_URL has connect_timeout={_shown(seconds)}: give whole seconds, or 0")
+    return Target(parameters, int(seconds), name, session, pooled, ignored)
+
+
+def _split(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return the URL up to its question mark, and its options, as libpq cuts them."""
+    scheme, found, rest = url.partition("://")
+    if scheme.startswith("jdbc:"):
+        raise Malformed(f"DATABASE_URL is in Java's form: remove `jdbc:`, and {EXAMPLE}")
+    if not found or not _SCHEME.fullmatch(scheme):
+        raise Malformed(f"DATABASE_URL does not start with postgresql://: {EXAMPLE}, or run `notify up`")
+    credentials, at, place = rest.partition("@")
+    if not at or "/" in credentials:
+        credentials, at, place = "", "", rest
+    place, _, query = place.partition("?")
+    _check_place(place)
+    return f"postgresql://{credentials}{at}{place}", [_pair(pair) for pair in query.split("&") if pair]
+
+
+def _check_place(place: str) -> None:
+    """Refuse what libpq would take for a host or a port, and quote in its errors, though it is of a password."""
+    hosts = place.partition("/")[0]
+    if "@" in place:
+        raise Malformed("DATABASE_URL has an @ too many: in a user or password write %40 for @, and %2F for /")
+    for host in hosts.split(","):
+        port = host.rpartition("]")[2] if "]" in host else host
+        _, colon, number = port.rpartition(":")
+        if colon and not (number == "" or (number.isdecimal() and 1 <= int(number) <= 65_535)):
+            raise Malformed(
+                "DATABASE_URL has a port that is no number from 1 to 65535: "
+                "give host:5432 (in a password, / is written %2F and : is %3A)"
+            )
+        if host.count(":") > 1 and "[" not in host:
+            raise Malformed("DATABASE_URL has an IPv6 address without brackets: give [::1]:5432")
+    if "#" in place:
+        raise Malformed("DATABASE_URL has a #: write it %23")
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise Malformed(f"DATABASE_URL has an option without a value, {_shown(name)}: write NAME=VALUE")
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00", pair):
+        raise Malformed(f"DATABASE_URL is malformed in the option {_shown(unquote(name))}: a % is written %25")
+    return unquote(name), unquote(value)
+
+
+def _sorted(given: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str], tuple[str, ...], bool]:
+    """Return what libpq knows, the settings of the session, what is ignored, and whether a pooler is between."""
+    known: dict[str, str] = {}
+    session: dict[str, str] = {}
+    ignored: list[str] = []
+    pooled = False
+    for name, value in given:
+        if name in known or name in ignored:
+            raise Malformed(f"DATABASE_URL has {name} twice: give it once")
+        if name == "schema":
+            _merge(session, {"search_path": quoted(value)})
+        elif name == "search_path":
+            _merge(session, {name: value})
+        elif name == "pgbouncer":
+            pooled = _boolean(name, value)
+        elif name == "ssl" and value == "true":  # libpq itself reads this one as JDBC does.
+            known["sslmode"] = "require"
+        elif name == "client_encoding":
+            _refuse_fixed("DATABASE_URL", {name: value})
+        elif name in IGNORED:
+            ignored.append(name)
+        elif name in _INSTEAD or not _is_libpqs(name):
+            raise Malformed(f"DATABASE_URL has an unknown option {_shown(name)}: {_INSTEAD.get(name, _DEFAULT_ADVICE)}")
+        else:
+            known[name] = value
+    return known, session, tuple(ignored), pooled
+
+
+def quoted(schema: str) -> str:
+    """A schema's name as search_path takes it."""
+    if not schema:
+        raise Malformed("DATABASE_URL has an empty schema: write schema=NAME, or remove it")
+    return '"' + schema.replace('"', '""') + '"'
+
+
+def _boolean(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise Malformed(f"DATABASE_URL has {name}={_shown(value)}: write {name}=true or {name}=false")
+    return value == "true"
+
+
+def _is_libpqs(name: str) -> bool:
+    if not re.fullmatch(r"[a-z_]+", name):
+        return False
+    return _libpq(f"{name}=''")[0] is not None
+
+
+def _options(source: str, text: str) -> tuple[dict[str, str], str]:
+    """Return the settings in libpq's `options` (-c name=value, --name=value), and the words that are none."""
+    session: dict[str, str] = {}
+    rest: list[str] = []
+    # As PostgreSQL cuts it: at spaces, unless a backslash is before.
+    words = iter(re.findall(r"(?:\\.|\S)+", text, re.DOTALL))
+    for word in words:
+        if word == "-c":
+            setting = next(words, "")
+        elif word.startswith(("-c", "--")):
+            setting = word[2:]
+        else:
+            rest.append(word)
+            continue
+        name, equals, value = re.sub(r"\\(.)", r"\1", setting).partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
+            raise Malformed(f"{source} has options with {_shown(word)} and no NAME=VALUE: write -cNAME=VALUE")
+        session[name.lower().replace("-", "_")] = value
+    return session, " ".join(rest)
+
+
+def _merge(session: dict[str, str], more: Mapping[str, str]) -> None:
+    if "search_path" in session and "search_path" in more:
+        raise Malformed("DATABASE_URL gives the search_path twice: write schema=NAME, or options, once")
+    session.update(more)
+
+
+def _refuse_fixed(source: str, session: dict[str, str]) -> None:
+    """Take out of it what this system sets itself; refuse another value for it."""
+    for name in [name for name in session if name in FIXED]:
+        value = session.pop(name)
+        if value.lower().replace("-", "") != FIXED[name].lower():
+            raise Malformed(f"{source} sets {name} to {_shown(value)}, and this system needs {FIXED[name]}: remove it")
+
+
+def _parameters(url: str) -> dict[str, str]:
+    found, said = _libpq(url)
+    if found is not None:
+        return {name: str(value) for name, value in found.items()}
+    # What libpq says quotes the URL, password and all.
+    if "percent-encoded" in said or "%00" in said:
+        raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE} (in a password, % is written %25 and @ is %40)")
+    if "IPv6" in said:
+        raise Malformed("DATABASE_URL has an IPv6 address that does not end: give [::1]:5432")
+    raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE}")
+
+
+def _libpq(dsn: str) -> tuple[dict[str, object] | None, str]:
+    """What libpq makes of it, or None and what it says is wrong."""
+    # Not at the top: most commands speak to the API alone, and start without the driver.
+    import psycopg2.extensions  # noqa: PLC0415
+
+    try:
+        return psycopg2.extensions.parse_dsn(dsn), ""
+    except psycopg2.ProgrammingError as error:
+        return None, str(error)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

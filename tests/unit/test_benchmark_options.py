@@ -1,0 +1,39 @@
+"""What `python -m benchmarks` may be asked for, above all where it is to use servers that exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.__main__ import options_of
+from benchmarks.existing import OWN_SERVERS
+from benchmarks.scenarios import SCENARIOS
+
+LENT = ["--database-url", "postgresql://a@b/c", "--redis-url", "redis://b/1"]
+
+
+def test_on_its_own_servers_everything_is_measured() -> None:
+    assert set(options_of([]).only) == {*SCENARIOS, "floors"}
+
+
+def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
+    assert set(options_of(LENT).only) == set(SCENARIOS) - set(OWN_SERVERS)
+    assert options_of([*LENT, "--only", "drain"]).only == ["drain"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (LENT[:2], "--database-url and --redis-url go together"),
+        (LENT[2:], "--database-url and --redis-url go together"),
+        ([*LENT[:2], "--redis-url", ""], "--database-url and --redis-url go together"),
+        (["--database-url", "", "--redis-url", ""], "--database-url and --redis-url go together"),
+        ([*LENT, "--against", "other.json"], "--against races on servers of the benchmark's own"),
+        *(([*LENT, "--only", part], f"{part} wants servers of its own") for part in OWN_SERVERS),
+    ],
+)
+def test_what_does_not_go_together_is_told_by_its_option(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        options_of(words)
+    assert said in capsys.readouterr().err
