@@ -20,6 +20,7 @@ STARTTLS = ("required", "optional", "off")
 SHORTEST_SECRET = 32  # characters
 SENTINEL = "+sentinel"  # in the scheme of REDIS_URL
 SENTINEL_PORT = 26379
+RECORDING = 30  # seconds of STUCK_AFTER that are left to record an outcome
 # What may stand in every key of Redis and on the command line of Dramatiq's tools without quoting.
 REDIS_NAMESPACE = re.compile(r"[A-Za-z0-9_{}.-]+(:[A-Za-z0-9_{}.-]+)*")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -97,7 +98,7 @@ class Settings:
     max_attempts: int = _between(1, 100, 5)
     retry_min_backoff: float = _between(0.001, 86_400, 30)
     retry_max_backoff: float = _between(0.001, 604_800, 3_600)
-    stuck_after: float = _between(1, 86_400, 600)
+    stuck_after: float = _between(1, 86_400, 3_600)
     worker_timeout: float = _between(1, 3_600, 30)
     upkeep_interval: float = _between(0.05, 60, 1)
     relay_grace: float = _between(0.1, 3_600, 10)
@@ -246,9 +247,10 @@ class Settings:
     redis_timeout: float = _between(0.2, 60, 3)
     redis_wait: float = _between(0.1, 30, 1)
     smtp_connect_timeout: float = _between(0.1, 300, 10)
-    smtp_timeout: float = _between(0.1, 300, 30)
-    smtp_data_timeout: float = _between(0.1, 600, 60)
+    smtp_timeout: float = _between(0.1, 600, 300)
+    smtp_data_timeout: float = _between(0.1, 3_600, 600)
     smtp_quit_timeout: float = _between(0.01, 60, 1)
+    smtp_ehlo_name: str = ""
     smtp_pipelining: str = _one_of("auto", "off")
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
@@ -290,6 +292,14 @@ class Settings:
             return f"{self.smtp.host}:{self.smtp.port}"
         except SettingsError:
             return ""
+
+    @property
+    def smtp_limit(self) -> float:
+        """Seconds in which a mail must be out; its answer has SMTP_DATA_TIMEOUT more.
+
+        STUCK_AFTER is counted from the claim of a list, whose last mail begins within LIST_BUDGET.
+        """
+        return self.stuck_after - self.list_budget - self.smtp_data_timeout - RECORDING
 
     @property
     def sender(self) -> str:
@@ -367,6 +377,8 @@ class Settings:
         return _is_loopback(self.address[0])
 
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN_NAME = re.compile(rf"(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 _HEADER_RULE = re.compile(r"[A-Za-z0-9-]{1,60}\*?|\*")
 # What the mail channel writes, or what only the mail systems on the way may.
 RESERVED_HEADERS = {
@@ -470,14 +482,39 @@ def _check_postgres(settings: Settings) -> None:
 
 
 def _check_slowest(settings: Settings) -> None:
-    # To invite all recipients, to send the content, to hear the answer to it.
-    data = max(settings.smtp_timeout, settings.smtp_data_timeout) + 2 * settings.smtp_data_timeout
-    slowest = 2 * settings.smtp_connect_timeout + 12 * settings.smtp_timeout + data
+    # To connect (two addresses), for the greeting and the answers to EHLO, MAIL, RCPT and DATA at their slowest.
+    least = 2 * settings.smtp_connect_timeout + 5 * settings.smtp_timeout
+    slowest = settings.stuck_after - settings.smtp_limit + least
     if slowest >= settings.stuck_after:
         raise SettingsError(
-            f"STUCK_AFTER must be above {slowest:g}, what one mail may take with these SMTP time-outs, "
-            "or rescue takes live work"
+            f"STUCK_AFTER must be above {slowest:g}, what a list and its last mail may take with LIST_BUDGET and these "
+            "SMTP time-outs, or rescue takes live work: raise it, or lower SMTP_TIMEOUT or SMTP_DATA_TIMEOUT"
         )
+
+
+def _check_ehlo_name(settings: Settings) -> None:
+    name = settings.smtp_ehlo_name
+    if name and not (is_domain_name(name) or _is_address_literal(name)):
+        raise SettingsError(
+            f"SMTP_EHLO_NAME is {name!r}: give a full domain name such as mail.example.com "
+            "(letters, digits, hyphens), or an address as [192.0.2.1] or [IPv6:2001:db8::1]"
+        )
+
+
+def is_domain_name(name: str) -> bool:
+    """Return whether mail servers take this for the full name of a host (RFC 5321, 2.3.5)."""
+    last = name.lower().rpartition(".")[2]
+    return len(name) <= 253 and bool(_DOMAIN_NAME.fullmatch(name)) and last not in ("localhost", "localdomain")
+
+
+def _is_address_literal(name: str) -> bool:
+    inner = name[1:-1] if name.startswith("[") and name.endswith("]") else ""
+    kind = ipaddress.IPv6Address if inner.lower().startswith("ipv6:") else ipaddress.IPv4Address
+    try:
+        kind(inner[5:] if kind is ipaddress.IPv6Address else inner)
+    except ValueError:
+        return False
+    return "%" not in inner
 
 
 def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> object:
@@ -676,6 +713,7 @@ def _is_loopback(host: str) -> bool:
 # Each raises a SettingsError of its own, so that all that is wrong can be said at once.
 _CHECKS: tuple[Callable[[Settings], object], ...] = (
     _check_slowest,
+    _check_ehlo_name,
     _check_postgres,
     _check_redis,
     _check_namespace,

@@ -224,7 +224,9 @@ class Delivery:
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
             return lifecycle.failed(notification, attempt, "outcome-unknown")
         if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
-            return lifecycle.failed(notification, attempt, "exhausted")
+            # Whoever tries it again should know that it may have arrived.
+            unknown = attempt.outcome == "uncertain"
+            return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
 

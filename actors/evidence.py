@@ -3,7 +3,8 @@
 A server is down where it cannot be reached, greeted, encrypted or logged in to, or closes before it knows whom
 the mail is for. What it does once it knows (421 or a closed connection at RCPT, DATA or the content) may concern
 one recipient or one client's mail: a greylist, a limit of the recipient's domain, a filter. Such failures count
-once for each client and recipient's domain.
+once for each client and recipient's domain. A reply that says that our account is limited, paused or not logged in
+is about the server's service for all mail, whenever it comes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def evidence(notification: Claimed, attempt: Attempt) -> Evidence:
     broke_off = attempt.outcome == "deferred" and attempt.reply_code in (None, CLOSING)
     if attempt.outcome != "provider-down" and not (broke_off and attempt.phase in _KNOWS_RECIPIENT):
         return Evidence(down=False)
-    if attempt.phase in _KNOWS_RECIPIENT:
+    if attempt.phase in _KNOWS_RECIPIENT and attempt.reply_code in (None, CLOSING):
         return Evidence(down=True, about=(notification.client_id, _domain(notification.recipient)))
     if attempt.phase == "mail" and (notification.mail or {}).get("from"):  # The client's own sender is refused.
         return Evidence(down=True, about=(notification.client_id, ""))

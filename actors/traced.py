@@ -15,11 +15,11 @@ from opentelemetry.trace import Span, SpanKind, get_current_span
 
 import telemetry
 from actors import hub
+from actors.channels.answers import Reply
 from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.mail import Mail
 from actors.channels.post import Answer
-from actors.channels.replies import Reply
 from actors.channels.smtp import Connection
 from actors.delivery import Delays, Delivery
 from actors.lanes import LANES
@@ -81,13 +81,13 @@ class TracedLedger(Ledger):
 class TracedEmail(Email):
     """A connection is opened by another thread, for whoever is about to send over it."""
 
-    def _open(self) -> Connection:
+    def _open(self, limit: float) -> Connection:
         sending = current.get_current()
 
         def opened() -> Connection:
             token = current.attach(sending)
             try:
-                return TracedConnection.open(self._settings)
+                return TracedConnection.open(self._settings, self._stop, limit)
             finally:
                 current.detach(token)
 

@@ -85,6 +85,7 @@ class WorkerProcess(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._ledger.stop()
+        self._email.stop()
         self._retention.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()

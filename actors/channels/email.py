@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
 from actors import hub
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
+from actors.channels.answers import Reply
 from actors.channels.mail import Mail, compose
-from actors.channels.replies import Reply
+from actors.channels.refusals import judge
+from actors.channels.replies import Stop
 from actors.channels.smtp import Connection, Dropped
 from actors.channels.unsubscribing import url
 from db.records import Claimed
 from mailboxes import mail_from
 from settings import Settings
+
+LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minutes, of which some are for the record
 
 
 class _Kept:
@@ -32,6 +37,7 @@ class Email:
         self.provider = f"{server.host}:{server.port}"
         self._settings = settings
         self._sender = mail_from(settings.sender)
+        self._stop = Stop()
         self._kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
     def send(
@@ -46,12 +52,13 @@ class Email:
         # Our own sender refused: no notification is to blame. One that a client chose must not open the
         # breaker for all the others.
         blamed = ProviderDown if mail.sender == self._sender.address else Refused
+        limit = time.monotonic() + self._settings.smtp_limit
         while True:
-            connection = self._connection(kept, mail)
+            connection = self._connection(kept, mail, limit)
             try:
                 _invite(connection, mail, begin, blamed)
                 reply = connection.content(mail.content, self._follower(kept, connection, following))
-                _expect(connection, "content", reply, 2)
+                _expect(connection, "content", reply, 2, blamed)
                 return Receipt("content", reply.code, reply.enhanced_code, reply.text)
             except Dropped as drop:
                 connection.close()
@@ -96,19 +103,26 @@ class Email:
         kept.introduced = following, mail
         return mail
 
-    def _connection(self, kept: _Kept, mail: Mail) -> Connection:
+    def stop(self) -> None:
+        """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
+        now = time.monotonic()
+        self._stop.sending, self._stop.answers = now + self._settings.shutdown_grace, now + LAST_ANSWER
+
+    def _connection(self, kept: _Kept, mail: Mail, limit: float) -> Connection:
         connection = kept.connection
+        if connection is not None:
+            connection.end_by(limit)
         if connection is not None and connection.introduced is not None:
             if connection.introduced is mail:
                 return connection
             connection.close()  # Another mail was introduced, and not sent.
         if connection is None or not connection.usable():
             self.hang_up()
-            connection = kept.connection = self._open()
+            connection = kept.connection = self._open(limit)
         return connection
 
-    def _open(self) -> Connection:
-        return hub.outside(lambda: Connection.open(self._settings))
+    def _open(self, limit: float) -> Connection:
+        return hub.outside(lambda: Connection.open(self._settings, self._stop, limit))
 
 
 def _invite(
@@ -124,14 +138,14 @@ def _invite(
     _expect(connection, "mail", hello, 2, blamed)
     for recipient in mail.recipients:
         reply = connection.rcpt(recipient)
-        if len(mail.recipients) > 1 and _refusal("rcpt", reply) is not ProviderDown:
+        if len(mail.recipients) > 1 and reply.code >= 400 and judge("rcpt", reply, blamed) is not ProviderDown:
             reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
         # One that is refused ends it for all, so that no other one ever gets it twice.
-        _expect(connection, "rcpt", reply, 2)
+        _expect(connection, "rcpt", reply, 2, blamed)
     if not begin():
         connection.close()
         raise Deferred("another worker has taken this over", phase="data")
-    _expect(connection, "data", connection.data(), 3)
+    _expect(connection, "data", connection.data(), 3, blamed)
 
 
 def _check(connection: Connection, mail: Mail) -> None:
@@ -156,17 +170,7 @@ def _expect(
         connection.close()
     elif phase != "content":  # After which a server has forgotten the mail (RFC 5321, 4.1.1.4).
         connection.reset()
-    raise _refusal(phase, reply, blamed)(
-        reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code
-    )
-
-
-def _refusal(phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown) -> type[Undelivered]:
-    if reply.code in (421, 530, 535):  # Closing; authentication required, or not accepted (RFC 4954).
-        return ProviderDown
-    if phase == "mail" and reply.code >= 500:
-        return blamed
-    return Refused if reply.code >= 500 else Deferred
+    raise judge(phase, reply, blamed)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
 
 
 def _undelivered(drop: Dropped) -> Undelivered:

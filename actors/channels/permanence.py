@@ -1,8 +1,9 @@
 """Which refusals say that a mailbox is not there, and never will be: its address goes on the suppression list.
 
-Only what the enhanced code (RFC 3463, and its IANA registry) says of the mailbox itself, in answer to
-RCPT. A mistake costs somebody every mail from now on, a refusal too many costs one SMTP dialogue;
-so in doubt it is no. Therefore not:
+Only in answer to RCPT, only where the enhanced code (RFC 3463, and its IANA registry) is about the mailbox
+itself, and only where the words agree with the code. Providers overload their codes: Gmail says 5.2.1 of a
+mailbox that gets much mail, others say 5.1.1 of a sender, a blocklist or a full mailbox. A mistake costs
+somebody every mail from now on, a refusal too many costs one SMTP dialogue; so in doubt it is no. Therefore not:
 - a 5xx without an enhanced code: 550 stands for policy as well (RFC 5321, 4.2.3);
 - 5.7.x, security and policy; 5.2.2 and 5.2.3, full or too large: they are of today or of this mail;
 - 5.1.0, which servers use for senders too; 5.1.4, ambiguous; 5.1.7 to 5.1.9, about the sender or a relay;
@@ -11,7 +12,10 @@ so in doubt it is no. Therefore not:
 
 from __future__ import annotations
 
+import re
+
 from actors.channels import printable
+from actors.channels.refusals import plain
 from db.records import Attempt, Claimed
 from mailboxes import on_the_wire
 
@@ -24,13 +28,62 @@ GONE = frozenset(
         "5.2.1",  # mailbox disabled; 4.2.1 where it may be enabled again
     }
 )
+_WHO = r"\b(?:user|recipient|mailbox|account|address|addressee|alias|person|customer|e-?mail)s?\b"
+_GONE = (
+    r"\b(?:unknown|not (?:be )?(?:found|known|valid|active|here|present)|non-?exist\w*|(?:no longer|not) exists?"
+    r"|does(?:n'?t| not) exist|in(?:valid|active)|no longer|moved|disabled|deactivated|closed|terminated|deleted"
+    r"|removed|discontinued|expired)\b"
+)
+_AGREES = re.compile(
+    "|".join(
+        (
+            rf"{_WHO}.{{0,60}}{_GONE}",
+            rf"\b(?:unknown|invalid|bad|illegal|non-?existent|inactive|no such|no) (?:\w+ ){{0,3}}{_WHO}",
+            r"\bno such\b|\bnobody\b|\bno ?one (?:here|at|by|with)|\bnot found\b|(?:could|can)(?:n'?t| ?not) be found",
+            rf"^[\d #:;,.-]*(?:{_GONE}|no\.?$)",
+            r"does(?:n'?t| not) have an? .{0,40}\baccount|not our customer|not listed in|is not a valid|syntax",
+            r"\bnull mx|(?:does(?:n'?t| not) accept|accepts? no|never accepts?) (?:any )?e?-?mail",
+            r"unbekannt|existiert nicht|inconnu|n'?existe|invalide|desconocid|no existe|sconosciut|inesistente",
+            r"nie istnieje|não existe|bestaat niet|не существует|не найден|不存在|存在しません",
+        )
+    )
+)
+_UNAVAILABLE = re.compile(r"\bmailbox (?:is )?unavailable\b")
+_DISAGREES = re.compile(
+    "|".join(
+        (
+            r"\brates?\b|too (?:many|much|fast|often)|excessive|limit|quota|\bfull\b|storage|exceed|\bover\b|size",
+            r"large|spam|junk|\bbulk\b|unsolicited|virus|content|polic|block|(?:black|deny)-?list|listed (?:by|at)",
+            r"\brbl\b|reputation|denied|prohibit|forbidden|not (?:allowed|permitted|authori[sz]ed|supported)|restrict",
+            r"moderat|authenti|\bspf\b|dkim|dmarc|sender|from (?:you|this)|client host|\b[he][eh]lo\b|gr[ea]y-?list",
+            r"\byour (?:ip|host|server|domain|e?mail|message)\b|temporar|later|again|retry|defer|busy|verif|validat",
+            r"time-?d? ?out|connect|unreachable|\bdns\b|call-?(?:out|back)|relay(?:ing)? (?:access|not|is|den)|loop",
+            r"suspen|suspicious|overload|maintenance|\btls\b|encrypt|receiving|fail|error|utf-?8|internationali",
+            r"catch-?all|not (?:yet|currently)",
+            r"domain (?:is )?(?:not found|does not exist|unknown|invalid)",
+            r"(?:no such|unknown|invalid|bad) (?:domain|host)",
+        )
+    )
+)
 
 
 def is_gone(notification: Claimed, attempt: Attempt) -> bool:
     """Whether this attempt found out that the recipient's mailbox does not exist; the sandbox finds out nothing."""
     refused = attempt.outcome == "refused" and attempt.phase == "rcpt" and not notification.sandbox
     gone = refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE
-    return gone and _is_about_recipient(notification, attempt.text or "")
+    text = attempt.text or ""
+    return gone and _agrees(attempt.enhanced_code or "", text) and _is_about_recipient(notification, text)
+
+
+def _agrees(code: str, text: str) -> bool:
+    """Return whether the words say what the code says. No words do too, but with 5.2.1, which has several meanings."""
+    words = plain(text)
+    if _DISAGREES.search(words):
+        return False
+    if _AGREES.search(words):
+        return True
+    silent = not any(c.isalpha() for c in words)
+    return code != "5.2.1" and (silent or bool(_UNAVAILABLE.search(words)))
 
 
 def _is_about_recipient(notification: Claimed, text: str) -> bool:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import ssl
 import time
-from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import inf
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import metrics
 from actors.channels import ProviderDown, printable
+from actors.channels.answers import Reply
+from actors.channels.ehlo_name import ehlo_name
+from actors.channels.login import censored, log_in
 from actors.channels.mail import Mail
-from actors.channels.replies import Client, Reply
+from actors.channels.replies import Client, Stop
 from settings import Settings, SmtpServer
 
 T = TypeVar("T")
@@ -42,8 +44,8 @@ class Dropped(Exception):
 class Connection:
     """A connection that is greeted, encrypted as asked, and logged in."""
 
-    def __init__(self, smtp: Client, settings: Settings) -> None:
-        self._smtp, self._settings = smtp, settings
+    def __init__(self, smtp: Client, settings: Settings, server: SmtpServer) -> None:
+        self._smtp, self._settings, self._server = smtp, settings, server
         self._opened = self._used = time.monotonic()
         self._mails = 0
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
@@ -54,13 +56,24 @@ class Connection:
         self.most = inf  # octets that a mail may have (RFC 1870); no fixed limit where the server tells none
 
     @classmethod
-    def open(cls, settings: Settings) -> Connection:
-        """Connect to SMTP_URL; raises ProviderDown, which names the phase."""
+    def open(cls, settings: Settings, stop: Stop | None = None, limit: float = inf) -> Self:
+        """Connect to SMTP_URL until `limit` (`time.monotonic()`); raises ProviderDown, which names the phase."""
         server = settings.smtp
-        connection = cls(Client(settings.smtp_connect_timeout), settings)
+        try:
+            return cls._ready(settings, server, Client(settings.smtp_connect_timeout, stop), limit)
+        except ProviderDown as down:
+            if down.receipt.phase != "starttls" or server.starttls != "optional" or server.user:
+                raise
+        # Encrypted where that works is all that was asked for (RFC 7435), and there is no password to protect.
+        in_clear = replace(server, starttls="off")
+        return cls._ready(settings, in_clear, Client(settings.smtp_connect_timeout, stop), limit)
+
+    @classmethod
+    def _ready(cls, settings: Settings, server: SmtpServer, client: Client, limit: float) -> Self:
+        client.limit = limit
+        connection = cls(client, settings, server)
         try:
             connection._connect(server)
-            connection._smtp.patience = settings.smtp_timeout
             connection._hello()
             if not server.tls and server.starttls != "off":
                 connection._encrypt(server)
@@ -69,15 +82,19 @@ class Connection:
         except Dropped as drop:
             metrics.connections["failed"].inc()
             connection.close()
-            raise ProviderDown(_censored(drop.text, server), phase=drop.phase) from None
+            raise ProviderDown(censored(drop.text, server), phase=drop.phase) from None
         except ProviderDown as down:
             metrics.connections["failed"].inc()
             connection.close()
             phase, code, enhanced_code, text = down.receipt
-            text = _censored(text, server)
+            text = censored(text, server)
             raise ProviderDown(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
         metrics.connections["opened"].inc()
         return connection
+
+    def end_by(self, limit: float) -> None:
+        """Have all that comes before the answer to a mail's content be over by then (`time.monotonic()`)."""
+        self._smtp.limit = limit
 
     @property
     def reused(self) -> bool:
@@ -149,15 +166,17 @@ class Connection:
         self.introduced = None
         stuffed = _LINE_DOT.sub(b"..", content) + b".\r\n"
         along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
-        self._smtp.patience = self._settings.smtp_data_timeout
         sent = False
         try:
-            self._smtp.say(stuffed + along, 1 + len(self._ahead), needed=len(stuffed))
-            sent = True
-            reply = self._smtp.hear()
+            sent = self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
+            self._smtp.patience = self._settings.smtp_data_timeout
+            self._smtp.limit += self._settings.smtp_data_timeout
+            reply = self._smtp.hear(final=sent)
         except _DROPS as error:
             raise Dropped("content", _why(error), content_sent=sent) from None
         self._smtp.patience = self._settings.smtp_timeout
+        if not sent:  # It was refused before it was out: whatever the server waits for now, it is not a command.
+            self.close()
         return reply
 
     def reset(self) -> None:
@@ -172,7 +191,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
-                self._smtp.patience = self._settings.smtp_quit_timeout
+                self._smtp.patience, self._smtp.limit = self._settings.smtp_quit_timeout, inf
                 self._say("quit", "QUIT")
         self.close()
 
@@ -203,21 +222,30 @@ class Connection:
     def _connect(self, server: SmtpServer) -> None:
         with _dropping("connect"):
             self._smtp.reach(server.host, server.port)
+        self._smtp.patience = self._settings.smtp_timeout
         if server.tls:
             with _dropping("tls"):
                 self._smtp.encrypt(_tls(server, verified=True), server.host)
         with _dropping("greeting"):
-            _demand("greeting", self._smtp.hear(), 220)
+            _demand("greeting", self._smtp.hear())
 
     def _hello(self) -> None:
-        # No HELO where EHLO is refused: every server must know EHLO (RFC 5321, 2.2.1), and without
-        # it there is no STARTTLS and no AUTH.
+        name = ehlo_name(self._settings.smtp_ehlo_name, self._smtp.sock)
         with _dropping("ehlo"):
-            hello = Reply.of(*self._smtp.ehlo(_own_name(self._smtp.sock)))
-        _demand("ehlo", hello, 250)
+            hello = Reply.of(*self._smtp.ehlo(name))
+        if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:  # RFC 5321, 3.2
+            with _dropping("ehlo"):
+                hello = Reply.of(*self._smtp.docmd("HELO", name))
+        _demand("ehlo", hello)
         self._pipelines = self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
         told = self._smtp.esmtp_features.get("size", "").strip()
         self.most = int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
+
+    @property
+    def _needs_extensions(self) -> bool:
+        """Whether nothing may be sent to this server without STARTTLS or AUTH, which come with EHLO alone."""
+        server = self._server
+        return bool(server.user) or (server.starttls == "required" and not server.tls)
 
     def _encrypt(self, server: SmtpServer) -> None:
         required = server.starttls == "required"
@@ -225,25 +253,16 @@ class Connection:
             if required:
                 raise ProviderDown("the mail server does not offer STARTTLS", phase="starttls")
             return
-        _demand("starttls", self._say("starttls", "STARTTLS"), 220)
+        _demand("starttls", self._say("starttls", "STARTTLS"))
         with _dropping("starttls"):
             self._smtp.encrypt(_tls(server, verified=required), server.host)
         self._hello()
 
     def _log_in(self, server: SmtpServer) -> None:
-        """AUTH PLAIN (RFC 4616) where it is offered, else AUTH LOGIN; once, or accounts get locked."""
         if server.starttls != "off" and not isinstance(self._smtp.sock, ssl.SSLSocket):
             raise ProviderDown("the password is not sent in clear unless starttls=off says so", phase="auth")
-        offered = self._smtp.esmtp_features.get("auth", "").upper().split()
-        if "PLAIN" in offered:
-            reply = self._say("auth", f"AUTH PLAIN {_base64(_plain(server))}")
-        elif "LOGIN" in offered:
-            reply = self._say("auth", "AUTH LOGIN")
-            for answer in (server.user, server.password):
-                reply = self._say("auth", _base64(answer)) if reply.code == 334 else reply
-        else:
-            raise ProviderDown("the mail server offers neither AUTH PLAIN nor AUTH LOGIN", phase="auth")
-        _demand("auth", reply, 235)
+        offered = self._smtp.esmtp_features.get("auth", "")
+        _demand("auth", log_in(lambda line: self._say("auth", line), server, offered))
 
     def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
         """The answer to a line of an envelope, which is said now unless it was said ahead."""
@@ -291,33 +310,8 @@ def _tls(server: SmtpServer, *, verified: bool) -> ssl.SSLContext:
     return context
 
 
-def _own_name(sock: socket.socket | None) -> str:
-    """The host's full name, or its address literal where it has none (RFC 5321, 4.1.4)."""
-    name = socket.gethostname()
-    if "." in name or sock is None:
-        return name
-    address = sock.getsockname()[0]
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-
-def _plain(server: SmtpServer) -> str:
-    return f"\0{server.user}\0{server.password}"
-
-
-def _base64(text: str) -> str:
-    return b64encode(text.encode()).decode()
-
-
-def _censored(text: str, server: SmtpServer) -> str:
-    """Without the password: some servers repeat the line that they refuse."""
-    if server.password:
-        for secret in (_base64(_plain(server)), _base64(server.password), server.password):
-            text = text.replace(secret, "***")
-    return text
-
-
-def _demand(phase: str, reply: Reply, code: int) -> None:
-    if reply.code != code:
+def _demand(phase: str, reply: Reply) -> None:
+    if reply.code // 100 != 2:
         raise ProviderDown(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
 
 

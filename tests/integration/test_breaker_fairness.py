@@ -209,6 +209,11 @@ def test_what_breaks_off_once_it_is_known_may_be_about_this_mail(phase: str, out
     assert evidence(mail_of(B), attempt(outcome, phase, code)) == told
 
 
+@pytest.mark.parametrize("phase", ["rcpt", "data", "content"])
+def test_a_limit_of_our_account_is_the_servers_word_on_all_mail(phase: str) -> None:
+    assert evidence(mail_of(A), attempt("provider-down", phase, 550)) == Evidence(down=True)
+
+
 def test_a_sender_of_the_clients_own_that_is_refused_is_about_this_client() -> None:
     told = evidence(mail_of(B, mail={"from": "b@example.com"}), attempt("provider-down", "mail", 421))
     assert told == Evidence(down=True, about=(B, ""))

@@ -63,7 +63,7 @@ def test_a_refusal_is_judged_by_phase_and_code(
     smtp_server: SmtpServer, phase: Phase, code: int, error: type[Undelivered], told_phase: str
 ) -> None:
     enhanced = f"{code // 100}.7.1"
-    smtp_server.on(phase, Reply(code, f"{enhanced} not like this"))
+    smtp_server.on(phase, Reply(code, f"{enhanced} not like this"), times=None)
     refused = failure(channel(smtp_server.url))
     assert told(refused) == (error, told_phase, code, enhanced)
     assert str(refused) == f"{code} {enhanced} not like this"
@@ -218,7 +218,7 @@ def test_a_failed_login_is_the_providers_fault_and_tells_no_password(
     action: Reply | Drop | Hang, code: int | None, enhanced: str | None
 ) -> None:
     with SmtpServer(users=USERS) as server:
-        server.on("auth", action)
+        server.on("auth", action, times=None)
         down = failure(channel(as_user(server, "starttls=off"), **IMPATIENT))
         assert told(down) == (ProviderDown, "auth", code, enhanced)
         assert not any(secret in repr(down) + repr(down.receipt) for secret in SECRETS)

@@ -14,11 +14,10 @@ from tests.smtp import Reply, SmtpServer
 
 PHASES = ("greeting", "ehlo", "mail", "rcpt", "data", "content")
 JUDGED = (ProviderDown, ProviderDown, Deferred, Deferred, Deferred, Uncertain)
-LONG = b"250 " + b"x" * 1_000_000 + b"\r\n"
+LONG = b"250 " + b"x" * 5_000_000 + b"\r\n"
 GARBAGE = {
     "no code": b"hello\r\n",
     "an empty line": b"\r\n",
-    "a code glued to text": b"250hello\r\n",
     "four digits": b"2500 ok\r\n",
     "a code of no kind": b"666 beast\r\n",
     "a code below 200": b"150 wait\r\n",
@@ -26,9 +25,8 @@ GARBAGE = {
     "eight bits": b"\xff\xfe\x80 \xe9\r\n",
     "control characters": b"\x00\x1b[2J\x07\r\n",
     "HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-    "a bad last line": b"250-first\r\nsecond\r\n",
-    "a megabyte without end": LONG[:-2],
-    "lines without end": b"250-again\r\n" * 100_000,
+    "a megabyte without a code": b"x" * 1_000_000,
+    "lines without a code": b"again\r\n" * 100_000,
 }
 
 
@@ -41,7 +39,7 @@ def said_at(place: int, answer: bytes) -> list[bytes]:
 @pytest.mark.parametrize("place", range(6), ids=PHASES)
 def test_an_answer_that_is_none_is_no_answer(place: int, answer: bytes) -> None:
     with saying(*said_at(place, answer)) as url:
-        error = failure(channel(url))
+        error = failure(channel(url, **IMPATIENT))
     assert (type(error), error.receipt.phase, error.receipt.reply_code) == (JUDGED[place], PHASES[place], None)
 
 
@@ -85,7 +83,8 @@ def test_what_a_server_says_is_told_in_one_printable_bounded_line(
 
 def test_a_longer_answer_than_any_server_has_is_cut_off() -> None:
     with saying(*said_at(3, LONG)) as url:
-        assert "without end" in str(failure(channel(url)))
+        refused = failure(channel(url))
+    assert (type(refused), refused.receipt.phase, str(refused)) == (Deferred, "rcpt", "a reply without end")
 
 
 def test_a_server_that_answers_a_byte_at_a_time_has_one_time_out_for_all_of_it() -> None:

@@ -175,7 +175,7 @@ def shown(ids: list[int]) -> None:
 
 
 def probed(_ids: list[int]) -> None:
-    assert relay.least_tried(MOVED)
+    assert relay.next_probe(MOVED)
 
 
 MOVES: tuple[Move, ...] = (

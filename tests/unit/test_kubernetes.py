@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 import settings
 from actors.channels import networks
+from actors.channels.email import LAST_ANSWER
 from actors.lanes import LANES
 from cli.main import COMMANDS
 from tests import kubernetes as k8s
@@ -163,10 +164,9 @@ def test_probes_ask_what_there_is() -> None:
 
 def test_nothing_is_killed_while_it_finishes_its_work() -> None:
     read = settings.read(given() | FILLED)
-    send = 2 * read.smtp_connect_timeout + 12 * read.smtp_timeout + 3 * read.smtp_data_timeout
     for name in WORKERS:
         spec = k8s.template(k8s.named("Deployment", f"notification-{name}"))["spec"]
-        assert spec["terminationGracePeriodSeconds"] > send + read.shutdown_grace
+        assert spec["terminationGracePeriodSeconds"] > LAST_ANSWER + read.shutdown_grace
     api = k8s.named("Deployment", "notification-api")
     pause = int(k8s.container(api)["lifecycle"]["preStop"]["exec"]["command"][1])
     grace = k8s.template(api)["spec"]["terminationGracePeriodSeconds"]
