@@ -104,6 +104,7 @@ def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: s
     for name in ("unit", "servers"):
         (project / "tests" / name).mkdir(parents=True)
         (project / "tests" / name / f"test_{name}.py").write_text(TEST.format(ran=str(project / f"{name}.ran")))
+    (project / "pytest.py").unlink()  # The stub would be imported in place of the real one.
     (project / ".venv/bin/pytest").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest "$@"\n')
 
     done, _ = make(project, target, "WORKERS=1", **CALLER)
