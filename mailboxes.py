@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -106,10 +107,15 @@ def on_the_wire(address: str) -> str:
     if not _QUOTED_STRING.fullmatch(local):
         local = _quoted_where_needed(local)
     if not domain.isascii():
-        domain = idna.encode(domain, uts46=True).decode()
+        domain = _in_ascii(domain)
     if not local or len(local.encode()) + 1 + len(domain) > ADDRESS_LIMIT:
         raise ValueError(f"the address has no local part or more than {ADDRESS_LIMIT} octets")
     return f"{local}@{domain}"
+
+
+@lru_cache(1_000)
+def _in_ascii(domain: str) -> str:
+    return idna.encode(domain, uts46=True).decode()
 
 
 def unquoted(address: str) -> str:
