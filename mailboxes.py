@@ -21,6 +21,8 @@ _ADDRESS = rf"((?:{_QUOTED}|[^{_SPECIAL}]+)@{_DOMAIN})"
 _MAILBOX = re.compile(rf"(?:(.*?)\s*<{_ADDRESS}>|{_ADDRESS})", re.DOTALL)
 _QUOTED_STRING = re.compile(_QUOTED, re.DOTALL)
 _DOT_ATOM = re.compile(rf"[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*")
+# Most addresses are on the wire as they were written.
+_ON_THE_WIRE = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 # A mail program may decode an encoded word (RFC 2047) in an address, and then shows another one.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?.*\?=", re.IGNORECASE | re.DOTALL)
 _ONE_TOKEN = re.compile(r'[^\s"<>(),;:]+')
@@ -99,6 +101,8 @@ def on_the_wire(address: str) -> str:
     `a..b@docomo.ne.jp` becomes `"a..b"@docomo.ne.jp`, which is the same mailbox and the only way to write it that
     RFC 5321, 4.1.2 allows. Raises ValueError where it can be no address.
     """
+    if _ON_THE_WIRE.fullmatch(address) and len(address) <= ADDRESS_LIMIT:
+        return address
     local, _, domain = address.rpartition("@")
     if CONTROL.search(address):
         raise ValueError("the address holds a control character")
