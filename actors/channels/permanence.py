@@ -41,7 +41,7 @@ _WHO_ABROAD = (
     r"|ящик|用户|收件|邮箱|信箱|[帐账][号户]|宛先|ユーザ|受信者|メールボックス|アカウント|user|recipient|mailbox|account"
 )
 _GONE_ABROAD = (
-    r"unbekannt|existiert nicht|nicht (?:vorhanden|gefunden)|inconnu|n['’]?existe|invalide|desconocid|desconhecid"
+    r"unbekannt|existiert nicht|nicht (?:vorhanden|gefunden)|inconnu|n.?existe|invalide|desconocid|desconhecid"
     r"|n[oã]o? existe|inexistent|sconosciut|inesistente|nie istnieje|nieznan|bestaat niet|onbekend|okänd|finns inte"
     r"|не существует|не найден|нет такого|不存在|不明|存在しません|見つかりません"
 )
