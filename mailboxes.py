@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ _DOT_ATOM = re.compile(rf"[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*")
 _ON_THE_WIRE = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 # A mail program may decode an encoded word (RFC 2047) in an address, and then shows another one.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?.*\?=", re.IGNORECASE | re.DOTALL)
-_ONE_TOKEN = re.compile(r'[^\s"<>(),;:]+')
+_LONE_ADDRESS = re.compile(r'[^\s"<>(),;:/|&@]+@[^\s"<>(),;:/|&@]+')
+_COMMAS = str.maketrans("、،؛", ",,;")  # Of other scripts; NFKC knows the full-width ones.
 
 
 class NotOne(ValueError):
@@ -89,10 +91,11 @@ def holds_addresses(name: str) -> bool:
 
     `Doe, John` is a name, and so is an address that stands alone, which many programs use as one.
     """
+    name = unicodedata.normalize("NFKC", name).translate(_COMMAS)
     if re.search(r"[<>]", name) and re.search(r"[,;]", name):
         return True
     between = r"\s*@\s*" if re.search(r"[,;]", name) else "@"
-    return bool(re.search(rf"[^{_SPECIAL}]{between}[^{_SPECIAL}]", name)) and not _ONE_TOKEN.fullmatch(name)
+    return bool(re.search(rf"[^{_SPECIAL}]{between}[^{_SPECIAL}]", name)) and not _LONE_ADDRESS.fullmatch(name)
 
 
 def on_the_wire(address: str) -> str:
