@@ -190,6 +190,49 @@ def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
     assert modest.post(NOTIFICATIONS, DRAFT).status == 201
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", NOTIFICATIONS),
+        ("POST", f"{NOTIFICATIONS}/batch"),
+        ("POST", f"{NOTIFICATIONS}/retry"),
+        ("POST", "/api/suppressions"),
+        ("POST", "/api/callbacks"),
+        ("POST", "/api/erasures"),
+        ("PUT", "/api/templates/a"),
+        ("POST", "/api/templates/a/preview"),
+    ],
+)
+def test_cpu_time_of_what_is_only_read_and_refused_is_charged(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient, method: str, path: str
+) -> None:
+    body = b"[" + (b"[" * 15 + b"]" * 15 + b",") * 33_000 + b"1]"  # takes a tenth of a second or more
+
+    def used_up() -> bool:
+        answer = greedy[0].request(method, path, body, {"Content-Type": "application/json"})
+        assert answer.status in (422, 429)
+        return answer.status == 429 and "CPU time" in answer.json["detail"]
+
+    try:
+        assert any(used_up() for _ in range(60 if path in (NOTIFICATIONS, f"{NOTIFICATIONS}/batch") else 20))
+    finally:
+        assert modest.post(NOTIFICATIONS, DRAFT).status == 201
+    # What only reads is not refused.
+    assert greedy[0].get(NOTIFICATIONS).status == 200
+
+
+@pytest.mark.parametrize("field", ["from", "replyTo", "recipientName", "cc", "bcc"])
+@pytest.mark.parametrize("hostile", [" ", '\\"', "a<", ", ", "a@"])
+def test_a_mailbox_of_a_million_characters_is_refused_at_once(
+    greedy: tuple[CheckedClient, str], field: str, hostile: str
+) -> None:
+    text = f'"{hostile * 300_000}'
+    wanted = {**DRAFT, field: [text] if field in ("cc", "bcc") else text}
+    refused = greedy[0].post(NOTIFICATIONS, wanted)
+    assert (refused.status, len(refused.json["errors"])) == (422, 1)
+    assert "characters" in refused.json["errors"][0]["detail"]
+
+
 def test_a_batch_whose_client_has_gone_is_checked_no_further(api: Api, greedy: tuple[CheckedClient, str]) -> None:
     body = json.dumps(costly(partial=True)).encode()
     head = (
