@@ -45,7 +45,7 @@ class Meter:
             self._budget.charge(self._client, owed)
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self  # type: ignore[return-value]
+        return self
 
     def __iter__(self) -> Meter:
         return self

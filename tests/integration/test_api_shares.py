@@ -39,6 +39,9 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         bodies_limit=8 * MIB,
         body_timeout=60,
         read_threads=2,
+        accept_batch=1,
+        accept_waiting=20,
+        batch_waiting=20,
         long_poll_waiting=PLACES,
         stream_listeners=PLACES,
         manage_rate=20,
@@ -135,6 +138,48 @@ def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
         assert asking.get("/api/stream").status == 503
         other = open_streams.enter_context(Reader(api.port, "/api/stream", modest))
         assert other.answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "headers"),
+    [
+        (NOTIFICATIONS, DRAFT, {}),
+        (NOTIFICATIONS, DRAFT, {"Idempotency-Key": "a"}),
+        (NOTIFICATIONS, large(4), {}),
+        (f"{NOTIFICATIONS}/batch", {"items": [DRAFT]}, {}),
+    ],
+    ids=["plain", "once", "attached", "batch"],
+)
+def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_them(
+    api: Api, path: str, document: dict[str, object], headers: dict[str, str]
+) -> None:
+    owners = [client(api.ledger, f"writing {next(_numbers)}") for _ in range(2)]
+    greedy, modest = (str(key(api.ledger, of=owner)) for owner in owners)
+
+    def write(secret: str) -> int:
+        asking = CheckedClient(api.port, api.contract)
+        asking.key = secret
+        own = {"Idempotency-Key": f"{next(_numbers)}"} if headers else {}
+        body = json.dumps(document).encode()
+        return asking.request("POST", path, body, {"Content-Type": "application/json", **own}).status
+
+    with ThreadPoolExecutor(60) as threads, closing(psycopg2.connect(api.environ["DATABASE_URL"])) as locking:
+        with locking.cursor() as cursor:
+            cursor.execute("LOCK TABLE notifications IN EXCLUSIVE MODE")
+        writes = {}
+        for secret in (greedy, modest):
+            writes[secret] = many = [threads.submit(write, secret) for _ in range(30)]
+            # As soon as its share waits, more of it is refused.
+            eventually(lambda many=many: sum(one.done() for one in many) >= 12, within=30, saying=api.logs)  # type: ignore[misc]
+            assert {one.result() for one in many if one.done()} == {503}
+        locking.rollback()
+        assert [{one.result() for one in many} for many in writes.values()] == [{201, 503}] * 2
+    [(before,)] = api.ledger.rows(
+        "SELECT count(*) FROM notifications AS n WHERE client_id = %s"
+        " AND id < (SELECT min(id) FROM notifications WHERE client_id = %s)",
+        *owners,
+    )
+    assert before <= 4
 
 
 def test_acts_of_management_have_a_rate_of_their_own(

@@ -102,7 +102,8 @@ def test_what_a_request_waits_for_is_not_charged() -> None:
 
 
 def test_a_request_that_is_cancelled_is_charged_and_hears_of_it() -> None:
-    budget, heard = spent_up(), []
+    budget = spent_up()
+    heard: list[bool] = []
 
     async def answering() -> None:
         meter.charge(budget, 1)
