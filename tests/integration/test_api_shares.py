@@ -200,6 +200,12 @@ def test_acts_of_management_have_a_rate_of_their_own(
     assert modest.request("POST", f"{NOTIFICATIONS}/{other}/cancel").status == 200
 
 
+def test_an_export_is_an_act_of_management_for_it_is_recorded(greedy: tuple[CheckedClient, str]) -> None:
+    answers = [greedy[0].get("/api/export") for _ in range(22)]
+    assert [answer.status for answer in answers] == [200] * 20 + [429] * 2
+    assert answers[-1].json["violated-policies"] == ["manage"]
+
+
 def costly(*, partial: bool) -> dict[str, object]:
     """A batch that is refused, and whose addresses take long to check: 0.6 ms each, 20 s together."""
     domain = ".".join(["xn--mnchen-3ya"] * 13) + ".de"
