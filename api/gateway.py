@@ -32,8 +32,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-# Large writes that are handed to their thread: one that runs, one that is next, and one of another client.
-IN_HAND = 3
 MOMENT = 0.02  # seconds: for a key that was waited for in vain already
 # The client whose request is being answered, None for nobody's: its reads are admitted in turns with others'.
 reading_for: ContextVar[int | None] = ContextVar("reading_for", default=None)
@@ -69,12 +67,12 @@ class Gateway:
             "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
         )
         # A client that sends much, or much at a time, waits here for its turn, and not before the others' items.
-        few, many = IN_HAND, 2 * settings.accept_batch
+        batch, waiting = settings.accept_batch, settings.accept_waiting
         self._gates: dict[object, FairGate] = {
-            self._accepting: self._gate_of("accept", many, settings.accept_waiting),
-            self._accepting_once: self._gate_of("accept-once", many, settings.accept_waiting),
-            self._attaching: self._gate_of("attach", few, settings.accept_waiting),
-            self._accepting_batches: self._gate_of("accept-batch", few, settings.batch_waiting),
+            self._accepting: self._turns("accept", batch, waiting),
+            self._accepting_once: self._turns("accept-once", batch, waiting),
+            self._attaching: self._turns("attach", 1, waiting),
+            self._accepting_batches: self._turns("accept-batch", 1, settings.batch_waiting),
         }
         # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
         self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
@@ -156,6 +154,11 @@ class Gateway:
             raise self._no_answer() from None
         finally:
             gate.leave(client)
+
+    def _turns(self, what: str, batch: int, waiting: int) -> FairGate:
+        """Turns for a coalescer: what runs, and of all that waits what comes next, one of another client at least."""
+        following = min(max(2, batch), waiting)
+        return self._gate_of(what, batch + following, max(1, waiting - following))
 
     def _gate_of(self, what: str, most: int, waiting: int) -> FairGate:
         return FairGate(what, most, waiting, divided=self.settings.auth != "off")
