@@ -389,7 +389,7 @@ RESERVED_HEADERS = {
 # Headers by which a mail provider takes orders (other recipients, templates, accounts, tracking), or which providers
 # and relays write to vouch for a mail. `X-*` does not allow them, their own name in ALLOWED_HEADERS does.
 PROVIDER_HEADERS = re.compile(
-    r"x-originating-ip|x-(?:mailin|mc|mailgun|ses|msys|pm|sib|brevo|mj|sg|mt|gm|ms-exchange|socketlabs|postal)-.*"
+    r"x-(?:originating-ip|job|envid|apiheader|xs.*)|x-(?:tm|mailin|mc|mailgun|ses|msys|pm|sib|brevo|mj|sg|mt|gm|ms-exchange|socketlabs|postal)-.*"
     r"|x-(?:smtp|mandrill|sparkpost|postmark|mailjet|mailersend|resend|sendgrid|elastic|greenarrow|virtual-?mta).*"
     r"|x-(?:envelope|google|microsoft|forefront).*|resend-.*"
 )

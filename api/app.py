@@ -25,6 +25,7 @@ from api.health import Alive, Ready
 from api.keys import ClientKeys, Key, KeyRotation
 from api.limits import Limits
 from api.measuring import Measuring
+from api.metering import Metering
 from api.notifications import Attempts, Notification, Notifications
 from api.openapi import OpenApi
 from api.pauses import ChannelPause, ClientPause, Pauses
@@ -70,6 +71,7 @@ def create_app() -> Application:
             Lifespan(gateway, renderers),
             authentication,
             Door(gateway, authentication),
+            Metering(gateway.cpu),
             limits,
             numbers,
             redis,

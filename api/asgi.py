@@ -11,6 +11,7 @@ from typing import Any
 import falcon.asgi
 
 from api.body_memory import Reservation
+from api.meter import METER, Meter
 from api.shares import Shares
 from api.targets import Targets
 from settings import Settings
@@ -53,11 +54,17 @@ class Application(falcon.asgi.App[Any, Any]):
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
             reservation = scope[RESERVATION] = Reservation(self._memory)
+            answering = super().__call__(scope, body, send)
+            if scope["method"] in BODILESS:
+                await answering
+                return
+            meter = scope[METER] = Meter(answering)
             try:
-                await super().__call__(scope, body, send)
+                await meter
             finally:
-                reservation.give_back()
-            if not body.over and scope["method"] not in BODILESS:
+                reservation.give_back()  # Without a body nothing is reserved.
+                meter.settle()
+            if not body.over:
                 await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
         elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
             await send({"type": "websocket.close"})

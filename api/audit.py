@@ -23,10 +23,9 @@ class Audit:
         caller: Caller = req.context.caller
         owner = None if "admin" in caller.scopes else require(req, "manage").client_id
         query = pages.parse(req.params, self._gateway.settings.page_limit, _PARSERS)
-        found = await self._gateway.read(audit.newest, owner, query.filters, query.after, query.limit + 1)
-        page, more = found[: query.limit], len(found) > query.limit
-        cursor = pages.encoded(str(page[-1]["id"])) if more else None
-        answers.write(resp, {"items": [documents.act(row) for row in page], "nextCursor": cursor})
+        page = await self._gateway.read(audit.page, owner, query.filters, query.after, query.limit)
+        cursor = pages.encoded(str(page.before)) if page.before else None
+        answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": cursor})
 
     on_head = on_get
 

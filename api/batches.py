@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
@@ -17,11 +17,13 @@ from api.answers import write
 from api.auth import Caller, require
 from api.bodies import body_size, read_json
 from api.checkpoints import Breather, Presence
+from api.cpu_budget import FREE_ITEM
 from api.drafts import draft, time_faults
 from api.exceeded import Exceeded
 from api.gateway import Gateway
 from api.limits import Limits
 from api.mails import Extras, Mails
+from api.meter import METER, Meter
 from api.problems import MOST_FAULTS, invalid
 from api.rendering.faults import Faulty
 from api.rendering.pool import NoRenderer
@@ -45,20 +47,21 @@ class Batches:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
+        meter: Meter = req.scope[METER]
         document = await read_json(req, self._gateway.settings, self._gateway.settings.batch_body_limit)
-        with self._gateway.cpu.checking(caller.client_id):
-            if faults := self._schema.faults(document):
-                raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         request = {"batch": document, "partial": partial}
         whole = await asyncio.to_thread(idempotency.keyed, key, request, sandbox=caller.sandbox)
         with Presence(req) as client:
-            items = await self._checked(document["items"], caller, client, partial=partial)
+            items = await self._checked(document["items"], caller, Checking(client, meter, Breather()), partial=partial)
         batch = Batch(caller.client_id, items, partial, whole)
         answer = await self._accepted(batch, caller, body_size(req), resp)
         if isinstance(answer, Refusal):
             raise idempotency.refused(answer, {"header": idempotency.HEADER})
         if answer.undone:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, _faults(answer.items))
+        meter.free = FREE_ITEM * sum(isinstance(item, Stored) for item in answer.items)
         _log(answer)
         if answer.replayed or all(isinstance(item, Stored) and item.replayed for item in answer.items):
             idempotency.say_replayed(resp)
@@ -89,13 +92,13 @@ class Batches:
         return await self._gateway.read(find_batch, batch.client_id, batch.key) if batch.key else None
 
     async def _checked(
-        self, items: list[Any], caller: Caller, client: Presence, *, partial: bool
+        self, items: list[Any], caller: Caller, checking: Checking, *, partial: bool
     ) -> list[Post | Outcome | Faults]:
         """What is to be stored, or was already, or what is wrong with it.
 
         A batch that is refused whole is checked only until there are more faults than an answer lists.
         """
-        breather, seen = Breather(), set[str]()
+        seen = set[str]()
         until = time.monotonic() + self._gateway.settings.batch_render_timeout
         checked: list[Post | Outcome | Faults] = []
         doubtful: dict[int, Key] = {}
@@ -103,8 +106,7 @@ class Batches:
         for place, item in enumerate(items):
             if found > MOST_FAULTS and not partial:
                 break
-            await breather.breathe()
-            client.require()
+            await checking.go_on(place)
             one, key = await self._one(item, caller, seen, until)
             checked.append(_placed(one, place) if isinstance(one, list) else one)
             if key:
@@ -120,8 +122,7 @@ class Batches:
     async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
         """What is to be stored, or what is wrong with it; then its key, if it may have been right at first."""
         try:
-            with self._gateway.cpu.checking(caller.client_id):
-                extras = self._read(item, caller, seen)
+            extras = self._read(item, caller, seen)
         except _Refused as refused:
             return refused.faults, None
         # Without the key, so that the same notification may be sent again on its own, with the header.
@@ -144,6 +145,20 @@ class Batches:
         if faults := faults + extras.faults or _repeated(item, seen):
             raise _Refused(faults)
         return extras
+
+
+class Checking(NamedTuple):
+    """What may end the checks of a batch before its last item: its client has gone, or its CPU time is used up."""
+
+    client: Presence
+    meter: Meter
+    breather: Breather
+
+    async def go_on(self, done: int) -> None:
+        """Let others have the event loop; raises Problem where the item after `done` ones is not to be checked."""
+        if await self.breather.breathe():
+            self.client.require()
+            self.meter.require(FREE_ITEM * done)
 
 
 class _Refused(Exception):

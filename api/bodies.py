@@ -115,10 +115,16 @@ def _is_utf8(parameters: str) -> bool:
 
 
 def _deeper_than(document: Any, levels: int) -> bool:
-    nested = [document]
-    for _ in range(levels + 1):
-        nested = [node for node in nested if isinstance(node, (dict, list))]
+    # What is empty holds nothing deeper; a level that is too deep may itself be empty.
+    nested = [document] if isinstance(document, (dict, list)) else []
+    for level in range(levels + 1):
         if not nested:
             return False
-        nested = [child for node in nested for child in (node.values() if isinstance(node, dict) else node)]
+        last = level == levels - 1
+        nested = [
+            child
+            for node in nested
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list)) and (child or last)
+        ]
     return True

@@ -21,11 +21,13 @@ class Breather:
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
-    async def breathe(self) -> None:
-        """Yield to the event loop, if this task has had it for SLICE."""
-        if time.perf_counter() - self._since > SLICE:
-            await asyncio.sleep(0)
-            self._since = time.perf_counter()
+    async def breathe(self) -> bool:
+        """Yield to the event loop, if this task has had it for SLICE; return whether it had."""
+        if time.perf_counter() - self._since <= SLICE:
+            return False
+        await asyncio.sleep(0)
+        self._since = time.perf_counter()
+        return True
 
 
 class Presence:

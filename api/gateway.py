@@ -66,10 +66,18 @@ class Gateway:
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
             "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
         )
+        # A client that sends much, or much at a time, waits here for its turn, and not before the others' items.
+        batch, waiting = settings.accept_batch, settings.accept_waiting
+        self._gates: dict[object, FairGate] = {
+            self._accepting: self._turns("accept", batch, waiting),
+            self._accepting_once: self._turns("accept-once", batch, waiting),
+            self._attaching: self._turns("attach", 1, waiting),
+            self._accepting_batches: self._turns("accept-batch", 1, settings.batch_waiting),
+        }
         # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
         self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
-        self._gate = FairGate("read", settings.read_threads, settings.read_waiting, divided=settings.auth != "off")
+        self._gate = self._gate_of("read", settings.read_threads, settings.read_waiting)
         self.watch = Watch(settings)
         self.cpu = CpuBudget(divided=settings.auth != "off")
 
@@ -79,16 +87,16 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self._asked(self._accepting, draft)
+        return await self._asked(self._accepting, draft, draft.client_id)
 
     async def accept_once(self, post: Post) -> Outcome:
         """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
-        return await self._asked(coalescer, post)
+        return await self._asked(coalescer, post, post.draft.client_id)
 
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
         """As `accept`, for many in one transaction."""
-        return await self._asked(self._accepting_batches, batch)
+        return await self._asked(self._accepting_batches, batch, batch.client_id)
 
     def ring(self, id: int, lane: str, client: int) -> None:
         """Ring the bell of a notification that became due; never raises."""
@@ -135,12 +143,25 @@ class Gateway:
         job.add_done_callback(lambda _: _call_soon(loop, leave))
         return await asyncio.wrap_future(job)
 
-    async def _asked(self, coalescer: Coalescer[Item, T], item: Item) -> T:
-        """The same, for the one thing that each POST waits for."""
+    async def _asked(self, coalescer: Coalescer[Item, T], item: Item, client: int) -> T:
+        """Wait for a place, and for the answer; raises Unavailable where either takes too long, Full, Closed."""
+        gate = self._gates[coalescer]
+        if not gate.enter_at_once(client):
+            await self.within_reason(gate.enter(client))
         try:
             return await self._patience[coalescer].bounds(coalescer.ask(item))
         except TimeoutError:
             raise self._no_answer() from None
+        finally:
+            gate.leave(client)
+
+    def _turns(self, what: str, batch: int, waiting: int) -> FairGate:
+        """Turns for a coalescer: what runs, and of all that waits what comes next, one of another client at least."""
+        following = min(max(2, batch), waiting)
+        return self._gate_of(what, batch + following, max(1, waiting - following))
+
+    def _gate_of(self, what: str, most: int, waiting: int) -> FairGate:
+        return FairGate(what, most, waiting, divided=self.settings.auth != "off")
 
     def _no_answer(self) -> Unavailable:
         return Unavailable(f"no answer within {self._limit:g} seconds")

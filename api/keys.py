@@ -34,6 +34,7 @@ log = logs.get("api")
 
 KIND = "key"
 ADMIN = "admin"
+NO_MORE = "urn:notification-system:problem:too-many-keys"
 
 
 class ClientKeys:
@@ -63,7 +64,10 @@ class ClientKeys:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
         secret = secrets.new()
         doing = recorded(by(req), acts.key_created, keys.create)
-        made = await self._gateway.read(doing, client, secrets.digest(secret), grant, caller.key_id)
+        try:
+            made = await self._gateway.read(doing, client, secrets.digest(secret), grant, caller.key_id)
+        except keys.TooMany:
+            raise _too_many("Revoke one that is no longer used first.") from None
         if made is None:
             raise await self._why_not(client)
         log.info("key.created", id=made.id, of=client, scopes=made.scopes)
@@ -133,13 +137,11 @@ class KeyRotation:
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         await self._check_end(caller, found)
         secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.key_overlap)
-        successor = await self._gateway.read(
-            recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate),
-            found.id,
-            secrets.digest(secret),
-            overlap,
-            caller.key_id,
-        )
+        doing = recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate)
+        try:
+            successor = await self._gateway.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)
+        except keys.TooMany:
+            raise _too_many('Revoke one that is no longer used first, or rotate with "overlap": 0.') from None
         if successor is None:
             detail = "This key is revoked, has expired, or was rotated before: make a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)
@@ -207,6 +209,11 @@ def _grant(document: dict[str, Any]) -> Grant:
     return Grant(
         document["name"], document["scopes"], document.get("sandbox", False), pages.time(expires) if expires else None
     )
+
+
+def _too_many(remedy: str) -> Problem:
+    detail = f"A client may have {keys.MOST_LIVE:,} keys that work, and this one has them. {remedy}"
+    return Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
 
 
 def _write_new(resp: Response, key: Row, secret: str) -> None:

@@ -29,6 +29,7 @@ from db.coalesce import Closed, Coalescer, Full
 log = logs.get("api")
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+RECORDED = frozenset({"/api/export"})  # which only reads, and writes to the audit log each time
 SENDING = frozenset({"/api/notifications", "/api/notifications/batch"})  # which count notifications instead
 
 
@@ -98,7 +99,8 @@ class Limits:
 
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: Any) -> None:
         """Count an act of management, whatever it changes; raises as `admit` does."""
-        if resource is None or req.method in READING or req.path in SENDING or self._settings.auth == "off":
+        reads = req.method in READING and req.path not in RECORDED
+        if resource is None or reads or req.path in SENDING or self._settings.auth == "off":
             return
         caller: Caller | None = getattr(req.context, "caller", None)
         if caller is None:  # A log-in has a limit of its own, a link to unsubscribe is good for one address.

@@ -44,11 +44,10 @@ class Notifications:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._gateway.settings)
-        with self._gateway.cpu.checking(caller.client_id):
-            faults = self._schema.faults(document)
-            extras = self._mails.read(document, caller.senders, faults)
-            if faults := faults + extras.faults:
-                raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        faults = self._schema.faults(document)
+        extras = self._mails.read(document, caller.senders, faults)
+        if faults := faults + extras.faults:
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
         wanted = await self._wanted(document, caller, extras, key)
         size = body_size(req)

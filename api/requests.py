@@ -34,10 +34,11 @@ class RequestId:
 
 
 class NoStore:
-    """Keeps every cache on the way from storing what the API says of anybody's mail (RFC 9111, 5.2.2.5)."""
+    """Forbid caches to store any answer that does not say otherwise (RFC 9111, 5.2.2.5): most are about somebody."""
 
-    async def process_response(self, req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
-        if req.path.startswith("/api/") and resp.get_header("Cache-Control") is None:
+    async def process_response(self, _req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
+        """Set Cache-Control."""
+        if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "no-store")
 
 

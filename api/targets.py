@@ -42,6 +42,10 @@ class Targets:
         path, prefix = scope["path"], self._stripped
         if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
             scope["path"] = path[len(prefix) :] or "/"
+        # Resources are found without regard to it, so it would lead past what goes by the beginning of a path.
+        if scope["path"].startswith("//"):
+            detail = "There is nothing at this address: its path begins with two slashes, leave one out."
+            scope[REFUSED] = HTTPStatus.NOT_FOUND, detail
 
     async def process_request(self, req: Request, resp: Response) -> None:
         """Answer for targets that stand for no resource."""

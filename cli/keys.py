@@ -64,7 +64,10 @@ def create(client: str, as_json: bool, expires_at: str | None, **given: Any) -> 
         # The scope admin is what the command line is for.
         store.checked("key", chosen, {"name": grant.name, "scopes": ["send"]})
         owner, secret = store.client(client), secrets.new()
-        made = recorded(operator.by(), acts.key_created, table.create)(owner.id, secrets.digest(secret), grant)
+        try:
+            made = recorded(operator.by(), acts.key_created, table.create)(owner.id, secrets.digest(secret), grant)
+        except table.TooMany:
+            raise _too_many("Revoke one first: see `notify keys list`") from None
     if made is None:
         raise Refused("expires-at: must be in the future")
     _say_new(made, secret, as_json, f"Key {made.id} of the client {owner.name!r}. It is shown this once; keep it safe.")
@@ -107,7 +110,11 @@ def rotate(id: int, overlap: int | None, as_json: bool) -> None:
     secret = secrets.new()
     with store.opened() as chosen:
         seconds = chosen.key_overlap if overlap is None else overlap
-        made = recorded(operator.by(), partial(acts.key_rotated, id), table.rotate)(id, secrets.digest(secret), seconds)
+        doing = recorded(operator.by(), partial(acts.key_rotated, id), table.rotate)
+        try:
+            made = doing(id, secrets.digest(secret), seconds)
+        except table.TooMany:
+            raise _too_many("Revoke one first, see `notify keys list`, or rotate with --overlap 0") from None
     if made is None:
         raise Refused(f"Key {id} is unknown, revoked, has expired, or was rotated before: see `notify keys list`")
     _say_new(made, secret, as_json, f"Key {made.id} takes the place of key {id}, which works for {seconds} s more.")
@@ -126,6 +133,10 @@ def revoke(id: int, as_json: bool) -> None:
         store.say(revoked._asdict())
     else:
         click.echo(f"Key {id} is revoked.")
+
+
+def _too_many(remedy: str) -> Refused:
+    return Refused(f"A client may have {table.MOST_LIVE:,} keys that work, and this one has them. {remedy}")
 
 
 def _say_new(key: Key, secret: str, as_json: bool, remark: str) -> None:

@@ -17,6 +17,7 @@ from db.database import database, rows
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = dict[str, Any]
+LOOKED_AT = 10_000  # records that one page looks at for a filter, which no index serves
 ACTORS = ("key", "cli", "worker", "anybody")
 
 _COLUMNS = (
@@ -89,6 +90,31 @@ def newest(client_id: int | None, filters: Mapping[str, Any], before: int | None
     conditions += [(_CONDITIONS[name], value) for name, value in filters.items()]
     where = f"WHERE {' AND '.join(sql for sql, _ in conditions)}" if conditions else ""
     return _rows(f"{where} ORDER BY id DESC LIMIT %s", *(value for _, value in conditions), limit)
+
+
+class Page(NamedTuple):
+    """Records, and the number before which the next page goes on; None: there is none."""
+
+    rows: list[Row]
+    before: int | None
+
+
+def page(client_id: int | None, filters: Mapping[str, Any], before: int | None, limit: int) -> Page:
+    """As `newest`, among the LOOKED_AT newest records only: a page may have few, or none, and still have a next one."""
+    whose, values = ("client_id = %s", [client_id]) if client_id is not None else ("true", [])
+    if before is not None:
+        whose, values = f"{whose} AND id < %s", [*values, before]
+    looked_at = f"(SELECT * FROM audit WHERE {whose} ORDER BY id DESC LIMIT {LOOKED_AT}) AS looked_at"
+    asked = "".join(f" AND {_CONDITIONS[name]}" for name in filters)
+    found = rows(
+        f"SELECT {', '.join(_COLUMNS)} FROM {looked_at} WHERE true{asked} ORDER BY id DESC LIMIT %s",
+        *(*values, *filters.values(), limit + 1),
+    )
+    shown = [dict(zip(_COLUMNS, row, strict=True)) for row in found[:limit]]
+    if len(found) > limit:
+        return Page(shown, shown[-1]["id"])
+    last = rows(f"SELECT id FROM audit WHERE {whose} ORDER BY id DESC OFFSET {LOOKED_AT - 1} LIMIT 1", *values)
+    return Page(shown, last[0][0] if last else None)
 
 
 def following(client_id: int | None, after: int, limit: int) -> list[Row]:

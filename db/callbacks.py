@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from peewee import Tuple
 
 from db.database import database, rows
+from db.exclusive import one_at_a_time
 from db.models import Notification
 from db.reports import Position, dicts
-from db.session import SCHEMA
 
-# Any constant will do, as long as no other advisory lock of two numbers has it.
+# Any constant will do, as long as no other lock of a client has it.
 LOCK = 7_021
 ENDPOINTS = 1_000  # the newest ones, of which it is asked whether they fail
 LATELY = 500  # callbacks of each
@@ -69,7 +69,7 @@ def create(new: New, most: int) -> Row | None:
     """A new endpoint, or None where the client has `most` already."""
     with database.atomic():
         # One at a time for each client, or several at once would each find room.
-        rows(f"SELECT pg_advisory_xact_lock(%s # {SCHEMA}, hashint8(%s))", LOCK, new.client_id)
+        one_at_a_time(LOCK, new.client_id)
         return _one(
             f"""
             INSERT INTO callbacks (client_id, url, description, events, secret)

@@ -1,4 +1,4 @@
-"""Locks for work that takes several transactions: one process at a time for each schema of ours."""
+"""Advisory locks, each for one schema of ours: other installations in the same database are not concerned."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from peewee import __exception_wrapper__  # type: ignore[attr-defined]
 
 from db.database import database, rows
 from db.session import SCHEMA
+
+
+def one_at_a_time(lock: int, client_id: int) -> None:
+    """Wait until no other transaction holds this lock of the client; hold it until this transaction ends."""
+    rows(f"SELECT pg_advisory_xact_lock(%s # {SCHEMA}, hashint8(%s))", lock, client_id)
 
 
 @contextmanager

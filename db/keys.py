@@ -10,9 +10,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from db.clients import Client
-from db.database import rows
+from db.database import database, rows
+from db.exclusive import one_at_a_time
 
 SCOPES = ("send", "read", "manage", "admin")
+MOST_LIVE = 1_000  # keys of one client that work at the same time
+# Any constant will do, as long as no other lock of a client has it.
+LOCK = 7_022
 USE_NOTED_EVERY = 60.0  # seconds; `last_used_at` is as exact as that
 
 
@@ -40,6 +44,10 @@ class Key(NamedTuple):
     replaced_by: int | None
 
 
+class TooMany(Exception):
+    """The client would have more than MOST_LIVE keys that work; nothing happened."""
+
+
 class Live(NamedTuple):
     """A key that may be used now, and for whom. `expires_in` is in seconds; `unnoted`: its use should be noted."""
 
@@ -63,8 +71,11 @@ def create(client_id: int, digest: bytes, grant: Grant, maker: int | None = None
     """A new key of a client, which expires no later than the key that makes it.
 
     None where there is no such client, or where the key would have expired already.
+
+    Raises:
+        TooMany: the client has MOST_LIVE keys that work.
     """
-    return _one(
+    return _bounded(
         f"""
         INSERT INTO keys (client_id, name, digest, scopes, sandbox, expires_at)
         SELECT id, %s, %s, %s::text[], %s, least(%s::timestamptz, {_END_OF_MAKER}) FROM clients
@@ -98,8 +109,11 @@ def rotate(id: int, digest: bytes, overlap: float, maker: int | None = None) -> 
     The successor expires no later than the key that rotates, as that was before.
 
     None where the old one is unknown, over, or has a successor already: of two who rotate at once one does.
+
+    Raises:
+        TooMany: the client has MOST_LIVE keys that work, and with an overlap the old one stays one of them.
     """
-    return _one(
+    return _bounded(
         f"""
         WITH old AS MATERIALIZED (
             SELECT *, nextval(pg_get_serial_sequence('keys', 'id')) AS successor FROM keys
@@ -150,6 +164,19 @@ def used(id: int) -> None:
         id,
         USE_NOTED_EVERY,
     )
+
+
+def _bounded(sql: str, *parameters: object) -> Key | None:
+    """Run a statement that makes a key; raises TooMany where the client then has more than MOST_LIVE that work."""
+    with database.atomic():
+        made = _one(sql, *parameters)
+        if made is not None:
+            one_at_a_time(LOCK, made.client_id)
+            # Another statement, so that it sees what was committed before the lock was free.
+            [(number,)] = rows(f"SELECT count(*) FROM keys WHERE client_id = %s AND {_LIVE}", made.client_id)
+            if number > MOST_LIVE:
+                raise TooMany
+    return made
 
 
 def _one(sql: str, *parameters: object) -> Key | None:

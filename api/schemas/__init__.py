@@ -6,15 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from math import inf
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.validators import extend
 
 from api.addresses import address_fault
 from api.problems import MOST_FAULTS
+from api.schemas.frugal import Validator
 from api.schemas.verdict import Verdict
 from api.times import NoTime, moment
 from mailboxes import NotOne, holds_addresses, split
@@ -24,6 +23,7 @@ Fault = dict[str, str]
 
 LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
+LONGEST_MAILBOX = 1_000  # characters: the most that MAILBOX_LIMIT can be
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
@@ -58,7 +58,8 @@ def _is_address(value: object) -> bool:
 
 @_formats.checks("mailbox", raises=Wanting)
 def _is_mailbox(value: object) -> bool:
-    if isinstance(value, str):
+    # The time that it takes grows with the square of the length.
+    if isinstance(value, str) and len(value) <= LONGEST_MAILBOX:
         _is_one_line(value)
         address = _address_of(value)
         if len(address) > LONGEST_ADDRESS:
@@ -79,7 +80,7 @@ def _address_of(mailbox: str) -> str:
 
 @_formats.checks("display-name", raises=Wanting)
 def _is_display_name(value: object) -> bool:
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= LONGEST_MAILBOX:
         _is_one_line(value)
         if holds_addresses(value):
             raise Wanting(
@@ -161,28 +162,6 @@ def _is_key(value: object) -> bool:
     return True
 
 
-def _if_few(keyword: str, most: str) -> Any:
-    """Look at what an array or object holds only where it holds no more than it may: else that is fault enough."""
-    check = Draft202012Validator.VALIDATORS[keyword]
-
-    def checked(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
-        if not isinstance(instance, (list, dict)) or len(instance) <= schema.get(most, inf):
-            yield from check(validator, value, instance, schema)
-
-    return checked
-
-
-_Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {
-        "items": _if_few("items", "maxItems"),
-        "uniqueItems": _if_few("uniqueItems", "maxItems"),
-        "propertyNames": _if_few("propertyNames", "maxProperties"),
-        "additionalProperties": _if_few("additionalProperties", "maxProperties"),
-    },
-)
-
-
 class Schema:
     """One schema file of this folder, ready to check documents. `more` are properties beside those in the file."""
 
@@ -192,7 +171,7 @@ class Schema:
         )
         self.document["properties"].update(more or {})
         Draft202012Validator.check_schema(self.document)
-        self._validator = _Validator(self.document, format_checker=_formats)
+        self._validator = Validator(self.document, format_checker=_formats)
         self._verdict = Verdict(self.document, _formats)
 
     def faults(self, document: object) -> list[Fault]:

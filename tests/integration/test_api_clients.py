@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
+from api.keys import NO_MORE
 from cli.servers.valkey import Valkey
+from db import keys
 from db.secrets import KeyText
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults
@@ -266,6 +268,25 @@ def test_a_fault_in_a_rotation_is_named(api: Api, admin: CheckedClient, overlap:
 @pytest.mark.parametrize("path", ["/api/clients/{}", "/api/clients/{}/keys", "/api/keys/{}"])
 def test_an_id_that_is_none_leads_nowhere(admin: CheckedClient, path: str, id: str) -> None:
     assert admin.get(path.format(quote(id, safe="%"))).status == 404
+
+
+def test_a_client_with_all_its_keys_is_told_what_to_do(api: Api) -> None:
+    owner = client(api.ledger, name())
+    mine = key(api.ledger, ["send", "manage"], of=owner)
+    api.ledger.rows(
+        "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
+        " SELECT client_id, 'old', digest, scopes, sandbox FROM keys, generate_series(2, %s) WHERE id = %s"
+        " RETURNING id",
+        *(keys.MOST_LIVE, mine.id),
+    )
+    asking = coming_in(api, mine)
+    refused = asking.post(f"/api/clients/{owner}/keys", {"name": "one more", "scopes": ["send"]})
+    assert (refused.status, refused.json["type"]) == (409, NO_MORE)
+    assert "1,000 keys that work" in refused.json["detail"]
+    refused = asking.post(f"/api/keys/{mine.id}/rotate", {"overlap": 60})
+    assert (refused.status, refused.json["type"]) == (409, NO_MORE)
+    assert '"overlap": 0' in refused.json["detail"]
+    assert asking.post(f"/api/keys/{mine.id}/rotate", {"overlap": 0}).status == 201
 
 
 def test_what_comes_in_with_a_key_for_tests_is_marked(api: Api) -> None:

@@ -39,9 +39,12 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         bodies_limit=8 * MIB,
         body_timeout=60,
         read_threads=2,
+        accept_batch=1,
+        accept_waiting=20,
+        batch_waiting=20,
         long_poll_waiting=PLACES,
         stream_listeners=PLACES,
-        manage_rate=20,
+        manage_rate=40,
         limits_timeout=10,
     ) as api:
         yield api
@@ -137,12 +140,54 @@ def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
         assert other.answer.status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "document", "headers"),
+    [
+        (NOTIFICATIONS, DRAFT, {}),
+        (NOTIFICATIONS, DRAFT, {"Idempotency-Key": "a"}),
+        (NOTIFICATIONS, large(4), {}),
+        (f"{NOTIFICATIONS}/batch", {"items": [DRAFT]}, {}),
+    ],
+    ids=["plain", "once", "attached", "batch"],
+)
+def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_them(
+    api: Api, path: str, document: dict[str, object], headers: dict[str, str]
+) -> None:
+    owners = [client(api.ledger, f"writing {next(_numbers)}") for _ in range(2)]
+    greedy, modest = (str(key(api.ledger, of=owner)) for owner in owners)
+
+    def write(secret: str) -> int:
+        asking = CheckedClient(api.port, api.contract)
+        asking.key = secret
+        own = {"Idempotency-Key": f"{next(_numbers)}"} if headers else {}
+        body = json.dumps(document).encode()
+        return asking.request("POST", path, body, {"Content-Type": "application/json", **own}).status
+
+    with ThreadPoolExecutor(60) as threads, closing(psycopg2.connect(api.environ["DATABASE_URL"])) as locking:
+        with locking.cursor() as cursor:
+            cursor.execute("LOCK TABLE notifications IN EXCLUSIVE MODE")
+        writes = {}
+        for secret in (greedy, modest):
+            writes[secret] = many = [threads.submit(write, secret) for _ in range(30)]
+            # As soon as its share waits, more of it is refused.
+            eventually(lambda many=many: sum(one.done() for one in many) >= 12, within=30, saying=api.logs)  # type: ignore[misc]
+            assert {one.result() for one in many if one.done()} == {503}
+        locking.rollback()
+        assert [{one.result() for one in many} for many in writes.values()] == [{201, 503}] * 2
+    [(before,)] = api.ledger.rows(
+        "SELECT count(*) FROM notifications AS n WHERE client_id = %s"
+        " AND id < (SELECT min(id) FROM notifications WHERE client_id = %s)",
+        *owners,
+    )
+    assert before <= 4
+
+
 def test_acts_of_management_have_a_rate_of_their_own(
     api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient
 ) -> None:
     id = greedy[0].post(NOTIFICATIONS, DRAFT).json["id"]
-    answers = [greedy[0].send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": DRAFT["sendAt"]}) for _ in range(22)]
-    assert [answer.status for answer in answers] == [200] * 20 + [429] * 2
+    answers = [greedy[0].send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": DRAFT["sendAt"]}) for _ in range(42)]
+    assert [answer.status for answer in answers] == [200] * 40 + [429] * 2
     assert answers[-1].json["violated-policies"] == ["manage"]
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert "ratelimit" not in answers[-1].headers
@@ -153,6 +198,12 @@ def test_acts_of_management_have_a_rate_of_their_own(
     assert greedy[0].get(NOTIFICATIONS).status == 200
     other = modest.post(NOTIFICATIONS, DRAFT).json["id"]
     assert modest.request("POST", f"{NOTIFICATIONS}/{other}/cancel").status == 200
+
+
+def test_an_export_is_an_act_of_management_for_it_is_recorded(greedy: tuple[CheckedClient, str]) -> None:
+    answers = [greedy[0].get("/api/export") for _ in range(42)]
+    assert [answer.status for answer in answers] == [200] * 40 + [429] * 2
+    assert answers[-1].json["violated-policies"] == ["manage"]
 
 
 def costly(*, partial: bool) -> dict[str, object]:
@@ -188,6 +239,49 @@ def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert cpu_seconds(api) - before < 8
     assert modest.post(NOTIFICATIONS, DRAFT).status == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", NOTIFICATIONS),
+        ("POST", f"{NOTIFICATIONS}/batch"),
+        ("POST", f"{NOTIFICATIONS}/retry"),
+        ("POST", "/api/suppressions"),
+        ("POST", "/api/callbacks"),
+        ("POST", "/api/erasures"),
+        ("PUT", "/api/templates/a"),
+        ("POST", "/api/templates/a/preview"),
+    ],
+)
+def test_cpu_time_of_what_is_only_read_and_refused_is_charged(
+    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient, method: str, path: str
+) -> None:
+    body = b"[" + (b"[" * 15 + b"]" * 15 + b",") * 33_000 + b"1]"  # takes a tenth of a second or more
+
+    def used_up() -> bool:
+        answer = greedy[0].request(method, path, body, {"Content-Type": "application/json"})
+        assert answer.status in (422, 429)
+        return answer.status == 429 and "CPU time" in answer.json["detail"]
+
+    try:
+        assert any(used_up() for _ in range(60 if path in (NOTIFICATIONS, f"{NOTIFICATIONS}/batch") else 40))
+    finally:
+        assert modest.post(NOTIFICATIONS, DRAFT).status == 201
+    # What only reads is not refused.
+    assert greedy[0].get(NOTIFICATIONS).status == 200
+
+
+@pytest.mark.parametrize("field", ["from", "replyTo", "recipientName", "cc", "bcc"])
+@pytest.mark.parametrize("hostile", [" ", '\\"', "a<", ", ", "a@"])
+def test_a_mailbox_of_a_million_characters_is_refused_at_once(
+    greedy: tuple[CheckedClient, str], field: str, hostile: str
+) -> None:
+    text = f'"{hostile * 300_000}'
+    wanted = {**DRAFT, field: [text] if field in ("cc", "bcc") else text}
+    refused = greedy[0].post(NOTIFICATIONS, wanted)
+    assert (refused.status, len(refused.json["errors"])) == (422, 1)
+    assert "characters" in refused.json["errors"][0]["detail"]
 
 
 def test_a_batch_whose_client_has_gone_is_checked_no_further(api: Api, greedy: tuple[CheckedClient, str]) -> None:

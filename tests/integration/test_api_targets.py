@@ -87,6 +87,25 @@ def test_a_target_that_names_no_host_of_http_is_refused(api: Api, target: str) -
     assert "secret" not in raw
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//login",
+        "//notifications",
+        "/%2fnotifications",
+        "//healthz",
+        f"/{NOTIFICATIONS}",
+        "http://a//login",
+        "///login",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_path_that_begins_with_two_slashes_leads_nowhere(api: Api, method: str, target: str) -> None:
+    # Not past the check of the host, nor past what forbids caches to store the answer.
+    status, raw = ask(api, f"{method} {target}", MAIL if method == "POST" else b"")
+    assert (status, "two slashes" in raw) == (404, True)
+
+
 @pytest.mark.parametrize("target", ["another.example:443", "another.example", "http://another.example/", "/healthz"])
 def test_connect_is_refused_and_nothing_is_taken_for_a_tunnel(api: Api, target: str) -> None:
     assert ask(api, f"CONNECT {target}")[0] in {400, 405, 501}

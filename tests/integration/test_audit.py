@@ -129,6 +129,29 @@ def test_records_are_found_by_whom_they_concern_and_by_what_they_say() -> None:
     assert (row["address"], row["request_id"], row["detail"]) == ("192.0.2.1", "r1", {"n": 1})
 
 
+def test_a_page_looks_at_a_bounded_number_of_records_and_leads_to_the_next_one() -> None:
+    noted("rare")
+    rows(
+        "INSERT INTO audit (act, client_id, detail, outcome, actor)"
+        " SELECT 'common', 1, '{}', 'done', 'cli' FROM generate_series(1, %s) RETURNING id",
+        audit.LOOKED_AT,
+    )
+    noted("rare", client=None)
+
+    first = audit.page(1, {"act": "rare"}, None, 5)
+    assert (first.rows, first.before is None) == ([], False)
+    second = audit.page(1, {"act": "rare"}, first.before, 5)
+    assert ([row["act"] for row in second.rows], second.before) == (["rare"], None)
+
+    page = audit.page(None, {"act": "rare"}, None, 5)
+    assert [row["client_id"] for row in page.rows] == [None]
+    assert [row["client_id"] for row in audit.page(None, {"act": "rare"}, page.before, 5).rows] == [1]
+
+    page = audit.page(1, {}, None, 2)
+    assert page.before == page.rows[-1]["id"]
+    assert audit.page(1, {}, page.rows[0]["id"], 1).rows == page.rows[1:]
+
+
 def test_a_mark_is_the_same_for_the_same_address_and_does_not_show_it() -> None:
     assert audit.mark("ann@example.com") == audit.mark("ann@example.com") != audit.mark("bob@example.com")
     assert "ann" not in audit.mark("ann@example.com")

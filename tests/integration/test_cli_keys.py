@@ -164,3 +164,21 @@ def test_a_database_that_is_away_is_exit_code_3() -> None:
 
     assert result.exit_code == 3
     assert "hunter2" not in result.output
+
+
+def test_a_client_with_all_its_keys_is_told_what_to_do(run: Run) -> None:
+    last = made(run, "--scope", "send")
+    with connection():
+        rows(
+            "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
+            " SELECT 1, 'old', digest, scopes, false FROM keys, generate_series(2, %s) WHERE id = %s",
+            *(keys.MOST_LIVE, last.id),
+        )
+    refused = run("keys", "create", "--name", "app", "--scope", "send")
+    assert refused.exit_code != 0
+    assert "1,000 keys that work" in refused.stderr
+    assert "notify keys list" in refused.stderr
+    refused = run("keys", "rotate", str(last.id), "--overlap", "60")
+    assert refused.exit_code != 0
+    assert "--overlap 0" in refused.stderr
+    assert run("keys", "rotate", str(last.id), "--overlap", "0").exit_code == 0

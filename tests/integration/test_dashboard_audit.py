@@ -140,6 +140,7 @@ def test_nothing_that_the_api_says_is_stored_on_the_way(api: Api) -> None:
         "/api/audit",
     ]
     paths += ["/api/export", "/api/pauses", "/api/limits", f"{NOTIFICATIONS}/999999", "/api/suppressions/a@example.com"]
+    paths += ["/u/unknown", f"/{NOTIFICATIONS}"]
     for path in paths:
         assert asker.get(path).headers["cache-control"] == "no-store", path
     assert asker.post(NOTIFICATIONS, {}).headers["cache-control"] == "no-store"

@@ -201,3 +201,56 @@ def test_the_list_of_a_client_has_its_own_keys_only() -> None:
     assert [key.id for key in keys.listed(1, 0, 100)] == mine
     assert [key.id for key in keys.listed(1, mine[0], 1)] == [mine[1]]
     assert [key.id for key in keys.listed(shop.id, 0, 100)] == [others]
+
+
+def fill(number: int, client: int = 1) -> None:
+    """So many keys of the client that work."""
+    rows(
+        "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
+        " SELECT %s, 'old', %s, '{send}', false FROM generate_series(1, %s)",
+        *(client, DIGEST, number),
+    )
+
+
+def test_a_client_has_a_bounded_number_of_keys_that_work() -> None:
+    fill(keys.MOST_LIVE - 3)
+    revoked, expired, last = made(), made(), made()
+    with pytest.raises(keys.TooMany):
+        made()
+    keys.revoke(revoked.id)
+    aged(expired.id, "created_at", DAY)
+    rows("UPDATE keys SET expires_at = now() WHERE id = %s", expired.id)
+    made()
+    assert keys.rotate(last.id, NEXT, DAY) is not None
+    with pytest.raises(keys.TooMany):
+        made()
+    assert clients.create("shop", {}) is not None
+    made(client=2)
+
+
+def test_with_all_its_keys_a_client_rotates_without_an_overlap_only() -> None:
+    fill(keys.MOST_LIVE - 1)
+    old = made()
+    with pytest.raises(keys.TooMany):
+        keys.rotate(old.id, NEXT, DAY)
+    assert live(old.id) is not None
+    assert keys.rotate(old.id, NEXT, 0) is not None
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+def test_of_ten_who_want_the_last_key_at_once_one_gets_it(rotating: bool) -> None:
+    old, barrier = [made() for _ in range(10)], Barrier(10)
+    fill(keys.MOST_LIVE - 11)
+
+    def make(number: int) -> Key | None:
+        barrier.wait()
+        try:
+            with connection():
+                return keys.rotate(old[number].id, NEXT, DAY) if rotating else made()
+        except keys.TooMany:
+            return None
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(10) as threads:
+        assert len([key for key in threads.map(make, range(10)) if key]) == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
 from api.cpu_budget import BURST, FREE, REFILL, CpuBudget
+from api.meter import Meter
 from api.problems import Problem
 
 
@@ -23,44 +25,127 @@ def burn(seconds: float) -> None:
         pass
 
 
-def test_what_is_accepted_and_cheap_costs_nothing() -> None:
-    budget = CpuBudget()
-    for _ in range(10_000):
-        with budget.checking(1):
-            pass
-    budget.charge(1, BURST - FREE)
-    with budget.checking(1):
-        pass
+def spent_up() -> CpuBudget:
+    """A budget of which client 1 has nothing left, and owes nothing, at a time that stands still."""
+    budget = CpuBudget(clock=Clock())
+    budget.charge(1, BURST)
+    budget.require(1)
+    return budget
+
+
+def answered(budget: CpuBudget, seconds: float, *, free: float = 0.0) -> None:
+    """A request of client 1 that takes this long on the CPU, and as long again after it has waited."""
+
+    async def answering() -> None:
+        meter.charge(budget, 1)
+        burn(seconds)
+        await asyncio.sleep(0)
+        burn(seconds)
+        meter.free = free
+
+    async def asked() -> None:
+        await meter
+        meter.settle()
+
+    meter = Meter(answering())
+    asyncio.run(asked())
 
 
 def test_who_has_used_up_the_budget_is_told_when_there_is_some_again() -> None:
     clock = Clock()
     budget = CpuBudget(clock=clock)
     budget.charge(1, BURST + 10 * REFILL)
-    with pytest.raises(Problem) as caught, budget.checking(1):
-        raise AssertionError("let in")
+    with pytest.raises(Problem) as caught:
+        budget.require(1)
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (429, "10")
-    with budget.checking(2):
-        pass
+    budget.require(2)
     clock.now = 10.001
-    with budget.checking(1):
-        pass
+    budget.require(1)
 
 
-def test_what_is_refused_or_takes_long_is_charged() -> None:
-    clock = Clock()
-    budget = CpuBudget(clock=clock)
-    budget.charge(1, BURST)
-    with budget.checking(1):  # Nothing is left, and nothing is owed.
-        burn(2 * FREE)
-    with pytest.raises(Problem), budget.checking(1):
-        raise AssertionError("let in")
+def test_what_is_accepted_and_cheap_costs_nothing() -> None:
+    budget = spent_up()
+    answered(budget, 0, free=FREE)
+    budget.require(1)
 
-    budget.charge(2, BURST)
-    with pytest.raises(ValueError, match="refused"), budget.checking(2):
-        raise ValueError("refused")
-    with pytest.raises(Problem), budget.checking(2):
-        raise AssertionError("let in")
+
+@pytest.mark.parametrize(("seconds", "free"), [(FREE, 0.0), (2 * FREE, FREE)])
+def test_what_is_refused_or_takes_long_is_charged(seconds: float, free: float) -> None:
+    budget = spent_up()
+    answered(budget, seconds, free=free)
+    with pytest.raises(Problem):
+        budget.require(1, 2 * seconds - free - 0.0001)
+
+
+def test_what_a_request_waits_for_is_not_charged() -> None:
+    budget = spent_up()
+
+    async def answering() -> None:
+        meter.charge(budget, 1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def asked() -> None:
+        busy = asyncio.get_running_loop().create_task(others())
+        await meter
+        busy.cancel()
+        meter.settle()
+
+    async def others() -> None:
+        while True:
+            burn(0.02)
+            await asyncio.sleep(0)
+
+    meter = Meter(answering())
+    asyncio.run(asked())
+    budget.require(1, 0.1)
+
+
+def test_a_request_that_is_cancelled_is_charged_and_hears_of_it() -> None:
+    budget = spent_up()
+    heard: list[bool] = []
+
+    async def answering() -> None:
+        meter.charge(budget, 1)
+        burn(FREE)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            heard.append(True)
+            raise
+
+    async def asked() -> None:
+        try:
+            async with asyncio.timeout(0.01):
+                await meter
+        except TimeoutError:
+            meter.settle()
+
+    meter = Meter(answering())
+    asyncio.run(asked())
+    assert heard
+    with pytest.raises(Problem):
+        budget.require(1)
+
+
+def test_what_a_request_may_have_for_nothing_is_settled_at_its_end() -> None:
+    budget = spent_up()
+
+    async def answering() -> None:
+        meter.charge(budget, 1)
+        burn(FREE)
+        meter.require(1.0)
+        with pytest.raises(Problem):
+            meter.require(FREE / 2)
+        meter.free = 1.0
+
+    async def asked() -> None:
+        await meter
+        meter.settle()
+
+    meter = Meter(answering())
+    asyncio.run(asked())
+    budget.require(1)
 
 
 def test_an_account_is_forgotten_when_it_is_full_again() -> None:
@@ -69,11 +154,10 @@ def test_an_account_is_forgotten_when_it_is_full_again() -> None:
     budget.charge(1, BURST)
     clock.now = BURST / REFILL
     budget.charge(2, 1.0)
-    assert list(budget._accounts) == [2]
+    assert list(budget._left) == [2]
 
 
 def test_the_only_client_of_an_installation_is_charged_nothing() -> None:
     budget = CpuBudget(divided=False)
     budget.charge(1, 100 * BURST)
-    with budget.checking(1):
-        pass
+    budget.require(1)

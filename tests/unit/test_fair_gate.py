@@ -81,3 +81,20 @@ def test_one_client_may_have_all_places_where_it_is_the_only_one() -> None:
         await asyncio.wait_for(gate.enter(1), 1)
 
     run(scene())
+
+
+def test_what_gives_up_waiting_keeps_nobody_out() -> None:
+    async def scene() -> None:
+        gate = FairGate("read", 3, 100)
+        assert [gate.enter_at_once(1) for _ in range(3)] == [True, True, False]
+        tasks = [asyncio.create_task(gate.enter(1)) for _ in range(3)]
+        await settled()
+        for task in tasks:
+            task.cancel()
+        await settled()
+        await asyncio.wait_for(gate.enter(2), 1)
+        for client in (1, 1, 2):
+            gate.leave(client)
+        assert gate.enter_at_once(3)
+
+    run(scene())

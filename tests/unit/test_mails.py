@@ -153,6 +153,7 @@ PROVIDERS = [
     *("X-PostmarkAttachments", "X-Resend-Tag", "Resend-Tag", "X-SendGrid-Category", "X-SG-EID", "X-ElasticEmail-Pool"),
     *("X-Mandrill-Key", "X-Envelope-To", "X-EnvelopeTo", "X-MS-Exchange-Organization-SCL", "X-Originating-IP"),
     *("X-SMTP2GO-Tag", "X-Virtual-MTA", "X-Postal-Tag", "X-MT-Category", "X-Microsoft-Antispam", "X-Gm-Message-State"),
+    *("X-Job", "x-envid", "X-APIHEADER", "X-xsMailingId", "X-TM-Tags"),
 ]
 
 

@@ -108,3 +108,37 @@ def test_a_very_long_address_is_refused_by_its_length_alone() -> None:
     assert SCHEMA.faults(GOOD | {"recipient": "ä" * 500_000 + "@example.com"}) == [
         {"pointer": "/recipient", "detail": "must have at most 254 characters, has 500012"}
     ]
+
+
+LARGE = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [LARGE],
+        {**GOOD, "message": LARGE},
+        {**GOOD, "type": LARGE},
+        {**GOOD, "priority": [LARGE]},
+        {**GOOD, "sendAt": f"2024{LARGE}"},
+        {**GOOD, "tags": [LARGE] * 21},
+        {**GOOD, "metadata": {f"{LARGE}{place}": LARGE for place in range(21)}},
+        {**GOOD, "headers": [LARGE]},
+        {**GOOD, "cc": [{"a": LARGE}]},
+        {**GOOD, "unsubscribe": {"url": LARGE}},
+        {**GOOD, "template": "welcome", "subject": LARGE},
+        {**GOOD, LARGE: 1},
+        {**GOOD, "variables": {"a": LARGE}},
+    ],
+)
+def test_no_value_is_copied_to_explain_a_fault(wrong: Any) -> None:
+    errors = list(SCHEMA._validator.iter_errors(wrong))
+    assert errors
+    assert max(len(error.message) for error in errors) < 1_000
+    assert SCHEMA.faults(wrong)
+
+
+@pytest.mark.parametrize("field", ["from", "replyTo", "recipientName"])
+def test_a_mailbox_that_is_too_long_is_not_read(field: str) -> None:
+    [fault] = SCHEMA.faults({**GOOD, field: '"' + '\\"' * 1_000_000})
+    assert "characters" in fault["detail"]
