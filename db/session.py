@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[attr-defined]
-from psycopg2.errors import QueryCanceled
+from psycopg2.errors import CantChangeRuntimeParam, QueryCanceled
 
 from db import hosts
 from postgres_url import CONFORMING
@@ -100,7 +100,7 @@ class Database(_Postgresql):  # type: ignore[misc]
         try:
             conn.autocommit = True
             self._set_up(conn)
-        except (psycopg2.ProgrammingError, psycopg2.DataError) as error:
+        except (psycopg2.ProgrammingError, psycopg2.DataError, CantChangeRuntimeParam) as error:
             conn.close()
             # What is ours every server takes.
             said = str(error).splitlines()[0]
