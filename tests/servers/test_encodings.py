@@ -66,6 +66,8 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
 
 
 def test_a_role_may_have_any_statement_timeout(stock_postgres: StockPostgres, stock_database_url: str) -> None:
+    from db import database  # noqa: PLC0415 - after REDIS_URL has been set
+
     with role_with(stock_postgres, {"statement_timeout": "1"}), configured(database_url=stock_database_url) as chosen:
         database.bind(chosen)
         for _ in range(200):
