@@ -15,7 +15,6 @@ from db import fitness, migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
 
-
 KEPT = 1.0  # seconds that an answer of /readyz is given again, because anybody may ask for it
 
 
