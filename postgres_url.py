@@ -210,9 +210,8 @@ def _options(source: str, text: str) -> tuple[dict[str, str], str]:
 
 def _merge(session: dict[str, str], more: Mapping[str, str], source: str = "DATABASE_URL") -> None:
     if "search_path" in session and "search_path" in more:
-        if source != "DATABASE_URL":
-            raise Malformed(f"DATABASE_URL and {source} both give the search_path: remove one of them")
-        raise Malformed("DATABASE_URL gives the search_path twice: write schema=NAME, or options, once")
+        twice = "gives the search_path twice" if source == "DATABASE_URL" else f"and {source} both give the search_path"
+        raise Malformed(f"DATABASE_URL {twice}: write schema=NAME, or options, once")
     session.update(more)
 
 

@@ -263,6 +263,22 @@ def test_a_search_path_of_the_environment_beside_the_url_s_is_refused(two: str) 
     assert (ran.code, "DATABASE_URL and PGOPTIONS both give the search_path" in ran.said) == (4, True), ran
 
 
+def test_a_role_that_owns_nothing_is_told_of_workers_too(stock_postgres: StockPostgres, two: str) -> None:
+    migrated(two)
+    name = two.rpartition("/")[2]
+    stock_postgres.run("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    try:
+        for what in ("TABLES", "SEQUENCES"):
+            stock_postgres.run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO guest", database=name)
+        ran = notify(stock_postgres.url_of(name, "guest", "guest"), "doctor", "--json")
+    finally:
+        stock_postgres.run("DROP OWNED BY guest", database=name)
+        stock_postgres.run("DROP ROLE guest")
+    found = json.loads(ran.said)["findings"]
+    assert any("this user does not own" in one["what"] for one in found)
+    assert {"plans", "workers", "backlog"} <= {one["check"] for one in found}
+
+
 def test_where_there_is_no_schema_doctor_says_only_that(two: str) -> None:
     found = [one for one in json.loads(notify(two, "doctor", "--json").said)["findings"] if one["level"] == "problem"]
     assert [one["fix"] for one in found if one["check"] in {"database", "schema"}] == ["run `notify migrate`"]
