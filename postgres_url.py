@@ -24,6 +24,7 @@ FIXED = {
     "extra_float_digits": "1",
     "array_nulls": "on",
     "default_transaction_isolation": "read committed",
+    "transform_null_equals": "off",
 }
 
 _POOLS = "this system keeps one connection for each thread, and has no pool to set"
@@ -84,7 +85,7 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
     known, session, ignored, pooled = _sorted(given)
     source = "DATABASE_URL" if "options" in known else "PGOPTIONS"
     asked, rest = _options(source, known.pop("options", environ.get("PGOPTIONS", "")))
-    _merge(session, asked)
+    _merge(session, asked, source)
     _refuse_fixed(source, session)
     if rest or environ.get("PGOPTIONS"):
         known["options"] = rest  # Empty, it keeps libpq from reading PGOPTIONS again.
@@ -207,9 +208,10 @@ def _options(source: str, text: str) -> tuple[dict[str, str], str]:
     return session, " ".join(rest)
 
 
-def _merge(session: dict[str, str], more: Mapping[str, str]) -> None:
+def _merge(session: dict[str, str], more: Mapping[str, str], source: str = "DATABASE_URL") -> None:
     if "search_path" in session and "search_path" in more:
-        raise Malformed("DATABASE_URL gives the search_path twice: write schema=NAME, or options, once")
+        twice = "gives the search_path twice" if source == "DATABASE_URL" else f"and {source} both give the search_path"
+        raise Malformed(f"DATABASE_URL {twice}: write schema=NAME, or options, once")
     session.update(more)
 
 

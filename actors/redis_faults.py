@@ -144,7 +144,8 @@ def of(error: Exception) -> Fault:
     if isinstance(error, NoPermissionError) or re.search(_RIGHTS, said):
         named = re.search(r"to run the '([^']+)' command", said)
         return forbidden(f"may not run {named[1].upper().replace('|', ' ')}" if named else "lacks a right")
-    if re.search(r"[Uu]nknown (Redis )?(command|subcommand)", said):
+    # A pipeline whose MULTI is unknown says only that EXEC came without it.
+    if re.search(r"[Uu]nknown (Redis )?(command|subcommand)|EXEC without MULTI", said):
         return unknown("a command that is needed")
     for pattern, kinds, fault in _ANSWERS:
         if isinstance(error, kinds) or re.search(pattern, said):

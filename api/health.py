@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from http import HTTPStatus
 
 import orjson
@@ -13,6 +14,8 @@ from api.redis_health import RedisHealth
 from db import fitness, migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
+
+KEPT = 1.0  # seconds that an answer of /readyz is given again, because anybody may ask for it
 
 
 class Alive:
@@ -34,16 +37,27 @@ class Ready:
 
     def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
         self._gateway, self._redis = gateway, redis
+        self._look: asyncio.Task[dict[str, str]] | None = None
+        self._at = 0.0
 
     async def on_get(self, _req: Request, resp: Response) -> None:
-        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._doorbell())
-        checks = {"database": database, "migrations": schema, "redis": doorbell}
+        checks = await self._kept_checks()
         ready = all(state == "ok" for state in checks.values())
         resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         resp.content_type = "application/json"
         resp.data = orjson.dumps({"status": "ok" if ready else "unavailable", "checks": checks})
 
     on_head = on_get
+
+    async def _kept_checks(self) -> dict[str, str]:
+        """Return what the newest look has found; however many ask, one look is begun in KEPT seconds."""
+        if self._look is None or (self._look.done() and time.monotonic() - self._at >= KEPT):
+            self._look, self._at = asyncio.create_task(self._checks()), time.monotonic()
+        return await asyncio.shield(self._look)
+
+    async def _checks(self) -> dict[str, str]:
+        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._doorbell())
+        return {"database": database, "migrations": schema, "redis": doorbell}
 
     async def _database(self) -> str:
         try:

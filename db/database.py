@@ -24,11 +24,11 @@ from peewee import (
     OperationalError,
 )
 from peewee import ProgrammingError as StatementRefused
-from psycopg2 import OperationalError as NoAnswer
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
 
 import postgres_url
+from db.hosts import NoAnswer
 from db.session import APPLICATION, TUNED, Database
 from settings import Settings, SettingsError
 
@@ -119,13 +119,16 @@ class _Patience:
 
     def __call__(self, conn: Any) -> None:
         answering = getattr(_lasting, "seconds", self._answering)
-        seconds = self._connecting if conn.status == STATUS_SETUP else answering
+        connecting = conn.status == STATUS_SETUP
+        seconds = self._connecting if connecting else answering
         deadline = time.monotonic() + seconds
         poll = select.poll()
         while (state := conn.poll()) != POLL_OK:
             poll.register(conn.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise NoAnswer(f"no answer within {seconds:g} seconds")
+                error = NoAnswer(f"no answer within {seconds:g} seconds")
+                error.place = (conn.info.host, str(conn.info.port)) if connecting else None
+                raise error
 
 
 @contextmanager

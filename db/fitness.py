@@ -24,6 +24,9 @@ _ADVICE = {
     r"password authentication failed|no password supplied|SASL authentication failed|role .* does not exist"
     r"|no such user": "put user and password in DATABASE_URL right",
     r"no pg_hba\.conf entry": "allow it in pg_hba.conf, or add ?sslmode=require to DATABASE_URL",
+    r"does not support SSL": "set ssl = on in postgresql.conf, or write sslmode=disable where the network is private",
+    r"invalid \w+ value|invalid \w+ value .* for connection option|definition of service": "put that option "
+    "right in DATABASE_URL",
     r"unsupported startup parameter": "leave out of options, in DATABASE_URL and PGOPTIONS, what is not -cNAME=VALUE; "
     "where it is off, ALTER ROLE name SET standard_conforming_strings = on",
     r"statement pooling mode": "set pool_mode to transaction or session, or give DATABASE_URL without the pooler",

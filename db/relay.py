@@ -85,8 +85,10 @@ def next_probe(among: int, provider: str = "") -> list[int]:
     Clients take turns, so that what fails for one of them is not every probe. Of a client's mail it is one that
     has failed least, and of those the one of the highest priority. `among`: how many are looked at in each lane.
     """
+    # Whatever a pooler has made of our settings: of a large backlog the estimate is high, and little is read.
     found = rows(
         f"""
+        SET LOCAL jit = off;
         WITH chosen AS MATERIALIZED (
             SELECT due.id, due.client_id
             FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS lane (name, rank) CROSS JOIN LATERAL (

@@ -15,7 +15,9 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[attr-defined]
+from psycopg2.errors import CantChangeRuntimeParam, QueryCanceled
 
+from db import hosts
 from postgres_url import CONFORMING
 from settings import SettingsError
 
@@ -84,15 +86,21 @@ class Database(_Postgresql):  # type: ignore[misc]
         return bool(self.connection().pooled)
 
     def _connect(self) -> Connection:
-        conn = self._opened(self.connect_params)
+        conn = self._opened()
         if conn.get_parameter_status(CONFORMING) != "on":
             conn.close()
-            options = f"{self.connect_params.get('options', '')} -c{CONFORMING}=on"
-            conn = self._opened({**self.connect_params, "options": options})
+            conn = self._opened(**{CONFORMING: "on"})
+        try:
+            return self._ready(conn)
+        except QueryCanceled:
+            # The role's statement_timeout is too short even for the statement that ends it.
+            return self._ready(self._opened(**{CONFORMING: "on", "statement_timeout": "0"}))
+
+    def _ready(self, conn: Connection) -> Connection:
         try:
             conn.autocommit = True
             self._set_up(conn)
-        except (psycopg2.ProgrammingError, psycopg2.DataError) as error:
+        except (psycopg2.ProgrammingError, psycopg2.DataError, CantChangeRuntimeParam) as error:
             conn.close()
             # What is ours every server takes.
             said = str(error).splitlines()[0]
@@ -104,8 +112,13 @@ class Database(_Postgresql):  # type: ignore[misc]
             raise
         return conn
 
-    def _opened(self, parameters: Mapping[str, Any]) -> Connection:
-        conn: Connection = psycopg2.connect(connection_factory=Connection, **parameters)
+    def _opened(self, **settings: str) -> Connection:
+        """A connection; `settings` of the server go out with its first packet, which not every pooler takes."""
+        parameters = self.connect_params
+        if settings:
+            more = (f"-c{name}={value}" for name, value in settings.items())
+            parameters = {**parameters, "options": " ".join([parameters.get("options", ""), *more])}
+        conn: Connection = hosts.connect(parameters, Connection)
         return conn
 
     def _set_up(self, conn: Connection) -> None:
@@ -121,8 +134,8 @@ class Database(_Postgresql):  # type: ignore[misc]
         ours, theirs = self._name
         with conn.cursor() as cursor:
             cursor.execute(
-                # The time that the role gives a statement may be too short for what follows.
-                f"SELECT set_config('statement_timeout', '0', {pooled});"
+                # The role's statement_timeout may be too short even for a SELECT that sets it.
+                "SET LOCAL statement_timeout = 0;"
                 f" SELECT {', '.join(chosen)}; SELECT {pooled}, current_setting('search_path'),"
                 f" set_config('application_name', %s || coalesce(' in ' || nullif({SCHEMA},"
                 f" to_regnamespace('public')::oid::int), '') || %s, {pooled})",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import postgres_url
 from cli.doctor import planning, work
 from cli.doctor.disk import free
-from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning
+from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning, worst
 from db import database, diagnosis, fitness, migrations, pulse
 from settings import Settings, SettingsError
 
@@ -45,13 +45,15 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             yield from _options(chosen)
             yield from _dangers()
             yield from _room(chosen)
-            yield from _schema()
-            if not (lacking := list(_rights())):
+            yield from (schema := list(_schema()))
+            yield from (rights := list(_rights()))
+            if worst(schema) == PROBLEM:
+                return
+            if worst(rights) != PROBLEM:
                 yield from planning.findings()
                 yield from work.findings(chosen)
             elif "workers" not in diagnosis.forbidden():
                 yield from work.unrecorded(pulse.workers(chosen.worker_timeout))
-            yield from lacking
     except database.Unavailable as error:
         yield problem(CHECK, f"cannot be used: {error}", "start it, or put DATABASE_URL right")
     finally:

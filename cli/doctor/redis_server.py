@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
 
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
@@ -27,24 +26,30 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     try:
         with redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, chosen.redis_timeout)) as client:
             took = min(_asked(client) for _ in range(ASKED))
-            known: Mapping[str, Any] = client.info()
-            keeps = bool(known.get("aof_enabled")) or _saves(client)
-    except NoPermissionError as error:
-        yield warning(
-            CHECK, f"it does not tell about itself: {error}", "let this user use INFO (ACL), or look yourself"
-        )
+            yield from _told(client, took)
     except (redis.RedisError, OSError) as error:
         fault = lazy.attribute("actors.redis_faults:of")(error)
         yield problem(CHECK, f"cannot be used: {fault.what}", fault.fix)
         return
-    else:
-        yield _version(known, took)
-        yield from _memory(known)
-        yield from _state(known)
-        if not keeps:
-            what = "it keeps nothing over a restart: rates and quotas are then counted anew; no notification is lost"
-            yield warning(CHECK, what, "set appendonly yes")
     yield from lazy.attribute("cli.doctor.redis_use:findings")(chosen)
+
+
+def _told(client: redis.Redis, took: float) -> Iterator[Finding]:
+    """What INFO says, which nothing but this needs."""
+    try:
+        known: Mapping[str, Any] = client.info()
+    except redis.ResponseError as error:
+        if not lazy.attribute("actors.redis_faults:of")(error).rights:
+            raise
+        fix = "let this user use INFO (ACL), rename it back, or look yourself"
+        yield warning(CHECK, f"it does not tell about itself: {error}", fix)
+        return
+    yield _version(known, took)
+    yield from _memory(known)
+    yield from _state(known)
+    if not known.get("aof_enabled") and not _saves(client):
+        what = "it keeps nothing over a restart: rates and quotas are then counted anew; no notification is lost"
+        yield warning(CHECK, what, "set appendonly yes")
 
 
 def _asked(client: redis.Redis) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -209,11 +211,11 @@ def test_sockets_several_hosts_and_unknown_options(stock_postgres: StockPostgres
     passfile = tmp_path / "passfile"
     passfile.write_text(f"127.0.0.1:{port}:*:{ROLE}:{PASSWORD}\n")
     passfile.chmod(0o600)
-    socket = quote(str(stock_postgres.directory / "postgres"), safe="")
+    place = quote(str(stock_postgres.directory / "postgres"), safe="")
     ways = (
         f"postgresql+psycopg2://{two.partition('://')[2]}",
-        f"postgresql://postgres@{socket}:{port}/{name}",
-        f"postgresql:///{name}?host={socket}&port={port}&user=postgres",
+        f"postgresql://postgres@{place}:{port}/{name}",
+        f"postgresql:///{name}?host={place}&port={port}&user=postgres",
         f"postgresql://{ROLE}@127.0.0.1:{port}/{name}?passfile={quote(str(passfile), safe='')}",
         f"{two.replace('@127.0.0.1', '@127.0.0.1:9,127.0.0.1')}?target_session_attrs=read-write&keepalives_idle=5",
     )
@@ -226,9 +228,60 @@ def test_sockets_several_hosts_and_unknown_options(stock_postgres: StockPostgres
     assert "PGOPTIONS sets timezone to 'Asia/Kolkata'" in " ".join(ran.said.split())
 
 
+@pytest.mark.parametrize("query", ["", "?target_session_attrs=read-write", "?load_balance_hosts=random"])
+def test_a_host_that_hangs_is_passed_over(two: str, query: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        url = two.replace("@127.0.0.1:", f"@127.0.0.1:{port},127.0.0.1:{port},127.0.0.1:")
+        with bound(f"{url}{query}", db_connect_timeout=1):
+            assert rows("SELECT 1") == [(1,)]
+        nowhere = f"{url.rpartition(',')[0]}/{two.rpartition('/')[2]}"
+        with pytest.raises(Unavailable, match="no answer within 1 seconds"), bound(nowhere, db_connect_timeout=1):
+            pass
+
+
 def test_sslmode_is_honoured(two: str) -> None:
     with pytest.raises(Unavailable, match="SSL"), bound(f"{two}?sslmode=require"):
         pass
+    ran = notify(f"{two}?sslmode=require", "migrate")
+    assert (ran.code, "set ssl = on in postgresql.conf, or write sslmode=disable" in ran.said) == (3, True), ran
+
+
+@pytest.mark.parametrize("option", ["sslmode=REQUIRE", "target_session_attrs=rw", "keepalives=abc", "service=none"])
+def test_a_value_that_libpq_refuses_is_to_be_put_right(two: str, option: str) -> None:
+    ran = notify(f"{two}?{option}", "migrate")
+    assert (ran.code, "put that option right in DATABASE_URL" in ran.said) == (3, True), ran
+
+
+def test_a_setting_that_only_a_restart_changes_is_refused(two: str) -> None:
+    ran = notify(f"{two}?options=-cmax_connections%3D5", "migrate")
+    assert (ran.code, 'DATABASE_URL sets what the server refuses (parameter "max_connections"' in ran.said) == (4, True)
+
+
+def test_a_search_path_of_the_environment_beside_the_url_s_is_refused(two: str) -> None:
+    ran = notify(f"{two}?schema=a", "migrate", PGOPTIONS="-c search_path=b")
+    assert (ran.code, "DATABASE_URL and PGOPTIONS both give the search_path" in ran.said) == (4, True), ran
+
+
+def test_a_role_that_owns_nothing_is_told_of_workers_too(stock_postgres: StockPostgres, two: str) -> None:
+    migrated(two)
+    name = two.rpartition("/")[2]
+    stock_postgres.run("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    try:
+        for what in ("TABLES", "SEQUENCES"):
+            stock_postgres.run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO guest", database=name)
+        ran = notify(stock_postgres.url_of(name, "guest", "guest"), "doctor", "--json")
+    finally:
+        stock_postgres.run("DROP OWNED BY guest", database=name)
+        stock_postgres.run("DROP ROLE guest")
+    found = json.loads(ran.said)["findings"]
+    assert any("this user does not own" in one["what"] for one in found)
+    assert {"plans", "workers", "backlog"} <= {one["check"] for one in found}
+
+
+def test_where_there_is_no_schema_doctor_says_only_that(two: str) -> None:
+    found = [one for one in json.loads(notify(two, "doctor", "--json").said)["findings"] if one["level"] == "problem"]
+    assert [one["fix"] for one in found if one["check"] in {"database", "schema"}] == ["run `notify migrate`"]
 
 
 def test_an_ignored_option_is_told_by_doctor(two: str) -> None:

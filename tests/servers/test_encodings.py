@@ -37,6 +37,7 @@ ROLE_SETTINGS = {
     "statement_timeout": "50",
     "idle_session_timeout": "100",
     "idle_in_transaction_session_timeout": "5000",
+    "transform_null_equals": "on",
 }
 TEXT = "Grüße: ¥ 東京 🙂 \\ ' \" %s"
 
@@ -62,6 +63,17 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
             told = CliRunner().invoke(command, ["doctor"])
         assert told.exit_code == 1
         assert f"has the encoding {encoding}" in " ".join(told.stdout.split())
+
+
+def test_a_role_may_have_any_statement_timeout(stock_postgres: StockPostgres, stock_database_url: str) -> None:
+    from db import database  # noqa: PLC0415 - after REDIS_URL has been set
+
+    with role_with(stock_postgres, {"statement_timeout": "1"}), configured(database_url=stock_database_url) as chosen:
+        database.bind(chosen)
+        for _ in range(200):
+            with database.connection():
+                assert database.rows("SHOW statement_timeout") == [("10s",)]
+            database.database.close()
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from tests.smtp import SmtpServer
 from tests.system import System
 
 MANY, THREADS, AHEAD = 40, 4, 2
-STUCK_AFTER = 12  # seconds; what a worker holds for longer others rescue
+STUCK_AFTER = 36  # seconds; what a worker holds for longer others rescue
 SHORT: dict[str, Any] = {
-    **{"stuck_after": STUCK_AFTER, "list_budget": 10, "callback_timeout": 1, "record_retry_max": 2},
+    **{"stuck_after": STUCK_AFTER, "list_budget": 1, "callback_timeout": 1, "record_retry_max": 2},
     **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
 }
 

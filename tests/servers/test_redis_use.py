@@ -46,6 +46,7 @@ CASES: dict[str, tuple[list[str], Prepare, str]] = {
     "too few replicas": (["--min-replicas-to-write", "1"], nothing, "too few replicas"),
     "too old": (["--rename-command", "BLMOVE", ""], nothing, "it does not know BLMOVE"),
     "a command renamed away": (["--rename-command", "KEYS", ""], nothing, "it does not know KEYS"),
+    "a transaction renamed away": (["--rename-command", "MULTI", ""], nothing, "it does not know MULTI"),
     "other data": ([], occupied, "other data under our keys"),
     "a password": (["--requirepass", "geheim"], nothing, "it refuses the user or the password"),
 }
@@ -91,6 +92,13 @@ def _told(running: System) -> str:
         return str(running.client.get("/readyz").json["checks"]["redis"])
     except ConnectionError:
         return ""
+
+
+def test_without_info_the_rest_is_tried(database_url: str) -> None:
+    with redis_server("--rename-command", "INFO", "") as server:
+        _, found = doctor(database_url, server.url, redis_namespace="mine")
+    assert [one["level"] for one in found] == ["warning", "ok"], found
+    assert "it does not tell about itself" in found[0]["what"]
 
 
 def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:
