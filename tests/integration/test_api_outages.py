@@ -160,10 +160,10 @@ def test_a_database_that_hangs_keeps_nobody_waiting(api: Api, postgres: Postgres
 
 
 def test_of_too_many_who_wait_the_last_are_turned_away_at_once(api: Api, postgres: Postgres) -> None:
-    with frozen(postgres), ThreadPoolExecutor(20) as threads:
-        reads = list(threads.map(lambda _: api.client.get(NOTIFICATIONS), range(WAITING + 1)))
-        # As many may be in the flusher's hands already.
-        posts = list(threads.map(lambda n: api.client.notify(f"a{n}@example.com"), range(2 * WAITING + 1)))
+    with frozen(postgres), ThreadPoolExecutor(40) as threads:
+        # Beside those that wait, each thread has one, and the flusher's hands hold as many as may wait.
+        reads = list(threads.map(lambda _: api.client.get(NOTIFICATIONS), range(2 * WAITING + 10)))
+        posts = list(threads.map(lambda n: api.client.notify(f"a{n}@example.com"), range(3 * WAITING + 10)))
 
     for answers in (reads, posts):
         assert all(unavailable(answer) for answer in answers)
