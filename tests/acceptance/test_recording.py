@@ -10,22 +10,17 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
+from tests.ledger import Tally, wait_past_stuck_after
 from tests.smtp import Hang
 
 THREADS = 4
-STUCK_AFTER = 12
-SHORT = {
-    **{"stuck_after": STUCK_AFTER, "list_budget": 10, "callback_timeout": 1},
-    **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
-}
 HASTY, PATIENT = 3, 30  # seconds: WORKER_TIMEOUT
 
 
 @pytest.fixture(scope="module")
 def world(new_world: NewWorld) -> World:
     """The API; each test starts its workers."""
-    world = new_world(**SHORT)
+    world = new_world()
     world.system.start_api()
     return world
 
@@ -52,7 +47,7 @@ def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(wor
     with refused(world, condition):
         accepted = world.post(60)
         eventually(lambda: len(world.mail_server.mails) > THREADS)
-        outlast(STUCK_AFTER + 3)
+        wait_past_stuck_after(world.system.ledger.rows)
         assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
         kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
         assert kept[0][0] == len(world.mail_server.mails)
@@ -74,9 +69,7 @@ def test_a_worker_that_is_killed_while_it_keeps_outcomes_loses_no_notification(w
 
 def test_a_worker_with_a_short_timeout_leaves_the_work_of_one_with_a_long_one_alone(world: World) -> None:
     world.system.only_workers(0)
-    world.system.start_workers(
-        worker_timeout=PATIENT, upkeep_interval=14, stuck_after=600, smtp_data_timeout=60, lane_reserve=0
-    )
+    world.system.start_workers(worker_timeout=PATIENT, upkeep_interval=14, lane_reserve=0)
     world.mail_server.on("dot", Hang(), times=THREADS)
     accepted = world.post(THREADS)
     eventually(lambda: world.mail_server.hanging == THREADS)
