@@ -75,9 +75,8 @@ def wait_past_stuck_after(run: Callable[..., list[tuple[Any, ...]]]) -> None:
 
     `run` asks the database. STUCK_AFTER is an hour, and rescue goes by the database's clock.
     """
-    run(
-        "UPDATE notifications SET claimed_at = claimed_at - interval '90 minutes' WHERE status = 'processing' RETURNING 1"
-    )
+    long_ago = "claimed_at = claimed_at - interval '90 minutes'"
+    run(f"UPDATE notifications SET {long_ago} WHERE status = 'processing' RETURNING 1")
     # A rescue judges once its own worker has been steady for WORKER_TIMEOUT, and the one that it judges seen since.
     steady = "SELECT bool_and(steady_since < now() - 2 * timeout * interval '1 second') FROM workers"
     eventually(lambda: run(steady) == [(True,)], within=60)
