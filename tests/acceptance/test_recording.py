@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +27,11 @@ def world(new_world: NewWorld) -> World:
     return world
 
 
+def received(world: World) -> set[str]:
+    """Whom the mail server has mails for."""
+    return {to for mail in world.mail_server.mails for to in mail.recipients}
+
+
 @contextmanager
 def refused(world: World, condition: str) -> Iterator[None]:
     """Each attempt's record is refused with this condition of PostgreSQL."""
@@ -46,7 +53,7 @@ def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(wor
     world.mail_server.delay = 0.02
     with refused(world, condition):
         accepted = world.post(60)
-        eventually(lambda: len(world.mail_server.mails) > THREADS)
+        eventually(lambda: len(world.mail_server.mails) > THREADS, within=30)
         wait_past_stuck_after(world.system.ledger.rows)
         assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
         kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
@@ -65,6 +72,27 @@ def test_a_worker_that_is_killed_while_it_keeps_outcomes_loses_no_notification(w
     world.system.only_workers(2)
     tally = world.tally(accepted, within=60)
     assert (tally.delivered, tally.recorded, tally.stuck) == (20, 20, 0)
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_worker_that_must_stop_says_which_outcomes_it_could_not_record(world: World, signals: int) -> None:
+    world.system.only_workers(0)
+    group = world.system.start_workers(threads=THREADS, shutdown_grace=2)
+    begun = group.log.stat().st_size
+    with refused(world, "insufficient_privilege"):
+        accepted = world.post(40)
+        eventually(lambda: len(world.mail_server.mails) > 1, within=30)
+        for _ in range(signals):
+            group.signal_all(signal.SIGTERM)
+        eventually(lambda: not group.members, within=30, saying=group.log.read_text)
+        sent = {id for id, to in accepted.items() if to in received(world)}
+        log = group.log.read_text()[begun:].splitlines()
+        lines = [json.loads(line) for line in log if "outcome.not_recorded" in line]
+        assert {id for line in lines for id in line["ids"]} == sent
+    world.system.start_workers()
+    tally = world.tally(accepted, within=60)
+    assert (tally.delivered, tally.recorded, tally.stuck) == (40, 40, 0)
+    assert tally.twice <= len(sent)
 
 
 def test_a_worker_with_a_short_timeout_leaves_the_work_of_one_with_a_long_one_alone(world: World) -> None:
