@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -20,9 +22,12 @@ _ADDRESS = rf"((?:{_QUOTED}|[^{_SPECIAL}]+)@{_DOMAIN})"
 _MAILBOX = re.compile(rf"(?:(.*?)\s*<{_ADDRESS}>|{_ADDRESS})", re.DOTALL)
 _QUOTED_STRING = re.compile(_QUOTED, re.DOTALL)
 _DOT_ATOM = re.compile(rf"[^{_SPECIAL}.]+(?:\.[^{_SPECIAL}.]+)*")
+# Most addresses are on the wire as they were written.
+_ON_THE_WIRE = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 # A mail program may decode an encoded word (RFC 2047) in an address, and then shows another one.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?.*\?=", re.IGNORECASE | re.DOTALL)
-_ONE_TOKEN = re.compile(r'[^\s"<>(),;:]+')
+_LONE_ADDRESS = re.compile(r'[^\s"<>(),;:/|&@]+@[^\s"<>(),;:/|&@]+')
+_COMMAS = str.maketrans("、،؛", ",,;")  # Of other scripts; NFKC knows the full-width ones.
 
 
 class NotOne(ValueError):
@@ -86,10 +91,11 @@ def holds_addresses(name: str) -> bool:
 
     `Doe, John` is a name, and so is an address that stands alone, which many programs use as one.
     """
+    name = unicodedata.normalize("NFKC", name).translate(_COMMAS)
     if re.search(r"[<>]", name) and re.search(r"[,;]", name):
         return True
     between = r"\s*@\s*" if re.search(r"[,;]", name) else "@"
-    return bool(re.search(rf"[^{_SPECIAL}]{between}[^{_SPECIAL}]", name)) and not _ONE_TOKEN.fullmatch(name)
+    return bool(re.search(rf"[^{_SPECIAL}]{between}[^{_SPECIAL}]", name)) and not _LONE_ADDRESS.fullmatch(name)
 
 
 def on_the_wire(address: str) -> str:
@@ -98,6 +104,8 @@ def on_the_wire(address: str) -> str:
     `a..b@docomo.ne.jp` becomes `"a..b"@docomo.ne.jp`, which is the same mailbox and the only way to write it that
     RFC 5321, 4.1.2 allows. Raises ValueError where it can be no address.
     """
+    if _ON_THE_WIRE.fullmatch(address) and len(address) <= ADDRESS_LIMIT:
+        return address
     local, _, domain = address.rpartition("@")
     if CONTROL.search(address):
         raise ValueError("the address holds a control character")
@@ -106,10 +114,15 @@ def on_the_wire(address: str) -> str:
     if not _QUOTED_STRING.fullmatch(local):
         local = _quoted_where_needed(local)
     if not domain.isascii():
-        domain = idna.encode(domain, uts46=True).decode()
+        domain = _in_ascii(domain)
     if not local or len(local.encode()) + 1 + len(domain) > ADDRESS_LIMIT:
         raise ValueError(f"the address has no local part or more than {ADDRESS_LIMIT} octets")
     return f"{local}@{domain}"
+
+
+@lru_cache(1_000)
+def _in_ascii(domain: str) -> str:
+    return idna.encode(domain, uts46=True).decode()
 
 
 def unquoted(address: str) -> str:

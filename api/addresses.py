@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
@@ -24,6 +25,8 @@ _DOTTED = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
 _ODD_DOTS = re.compile(rf"{_DOTTED}@(?:docomo\.ne\.jp|ezweb\.ne\.jp|au\.com)", re.ASCII | re.IGNORECASE)
 _QUOTED_DOTS = re.compile(rf'"{_DOTTED}"@.+')
 
+_DOMAIN = "a.aa"  # stands for any domain where only the rest of an address is looked at
+
 
 def address_fault(address: str) -> str | None:
     """Why this is no mail address, as a sentence, or None.
@@ -31,7 +34,7 @@ def address_fault(address: str) -> str | None:
     Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are addresses too; domains need not be
     known to the public DNS.
     """
-    if "=?" not in address and _PLAIN.match(address):
+    if _is_plain(address):
         return None
     try:
         if _ODD_DOTS.fullmatch(address):
@@ -39,11 +42,39 @@ def address_fault(address: str) -> str | None:
         quoted = _QUOTED_DOTS.fullmatch(address) is not None
         if quoted and unquoted(address) != address:
             return "The local part needs no quotes: leave them out."
-        validate_email(address, check_deliverability=False, globally_deliverable=False, allow_quoted_local=quoted)
+        local, at, domain = address.rpartition("@")
+        end = ">" if domain.endswith(">") else ""
+        stand_in = f"{local}{at}{_DOMAIN}{end}" if at else address
+        if not _is_plain(stand_in):
+            _validate(stand_in, quoted=quoted)
+        if fault := _domain_fault(domain, len(local.encode())):
+            return fault
         on_the_wire(address)
     except (EmailNotValidError, ValueError) as error:
-        return f"{_sentence(str(error))}."
+        return _sentence(str(error))
     return None
+
+
+def _is_plain(address: str) -> bool:
+    return "=?" not in address and _PLAIN.match(address) is not None
+
+
+@lru_cache(1_000)
+def _domain_fault(domain: str, local_octets: int) -> str | None:
+    """Return what is wrong with the domain, or with the length of an address that has it, or None.
+
+    The answer is kept, because looking at an internationalized domain takes up to a millisecond. Nothing of a
+    local part is kept but its length.
+    """
+    try:
+        _validate(f"{'a' * local_octets}@{domain}")
+    except (EmailNotValidError, ValueError) as error:
+        return _sentence(str(error))
+    return None
+
+
+def _validate(address: str, *, quoted: bool = False) -> None:
+    validate_email(address, check_deliverability=False, globally_deliverable=False, allow_quoted_local=quoted)
 
 
 def normalised(address: str) -> str:
@@ -70,4 +101,4 @@ def exact(address: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].removesuffix(".")
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

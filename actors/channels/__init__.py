@@ -84,4 +84,6 @@ class Channel(Protocol):
 
 def printable(text: str) -> str:
     """The other side's words, fit to be stored and shown: one line, no control characters, bounded."""
-    return "".join(c if c.isprintable() else " " for c in text)[:TEXT_LIMIT].strip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text[:TEXT_LIMIT].strip()

@@ -57,6 +57,8 @@ def understood(answer: bytes) -> Reply:
 
 def parted(answer: bytes) -> tuple[int, bytes]:
     """Return the code of the last line that has one, and the words of all lines that have one."""
+    if answer.count(b"\n") <= 1 and _CODE.match(answer):
+        return int(answer[:3]), _words(answer)
     lines = [line for line in answer.split(b"\n") if _CODE.match(line)]
     return int(lines[-1][:3]), b"\n".join(map(_words, lines))
 

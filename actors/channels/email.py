@@ -130,7 +130,7 @@ def _invite(
 ) -> None:
     """All that comes before the content."""
     if connection.introduced is None:
-        _check(connection, mail)
+        _check(connection, mail, blamed)
         connection.introduce(mail)
     hello = connection.mail(mail)
     if hello.code == 421 and connection.reused:
@@ -148,11 +148,12 @@ def _invite(
     _expect(connection, "data", connection.data(), 3, blamed)
 
 
-def _check(connection: Connection, mail: Mail) -> None:
+def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = ProviderDown) -> None:
     """Refuse what this server says it cannot take, before it has cost a transfer."""
     if mail.utf8 and not connection.offers("smtputf8"):
         told = [address for address in (mail.sender, *mail.recipients) if not address.isascii()] or ["an address"]
-        raise Refused(printable(f"{told[0]} needs SMTPUTF8, which the mail server does not offer"), phase="mail")
+        kind = Refused if mail.sender.isascii() else blamed
+        raise kind(printable(f"{told[0]} needs SMTPUTF8, which the mail server does not offer"), phase="mail")
     if len(mail.content) > connection.most:
         text = f"the mail has {len(mail.content)} octets, the mail server takes at most {connection.most}"
         raise Refused(text, phase="mail")

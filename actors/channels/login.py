@@ -25,6 +25,8 @@ def log_in(say: Callable[[str], Reply], server: SmtpServer, offered: str) -> Rep
     mechanisms = offered.upper().split()
     if "PLAIN" in mechanisms:
         reply = say(f"AUTH PLAIN {_base64(_plain(server))}")
+        if reply.code == 334:  # It has overlooked what came with the command (RFC 4954, 4), and asks for it.
+            reply = say(_base64(_plain(server)))
         if not ("LOGIN" in mechanisms and _is_about_mechanism(reply)):
             return reply
     elif "LOGIN" not in mechanisms:

@@ -34,6 +34,17 @@ _GONE = (
     r"|does(?:n'?t| not) exist|in(?:valid|active)|no longer|moved|disabled|deactivated|closed|terminated|deleted"
     r"|removed|discontinued|expired)\b"
 )
+# The same in German, French, Spanish, Portuguese, Italian, Polish, Dutch, Swedish, Russian, Chinese and Japanese.
+_WHO_ABROAD = (
+    r"empfänger|nutzer|postfach|konto|adress|destinat|utilisateur|bo[iî]te|usu[aá]rio|buz[oó]n|cuenta|conta\b|utente"
+    r"|casella|użytkownik|odbiorc|adresat|skrzynk|gebruiker|ontvanger|användare|mottagare|пользовател|получател|адрес"
+    r"|ящик|用户|收件|邮箱|信箱|[帐账][号户]|宛先|ユーザ|受信者|メールボックス|アカウント|user|recipient|mailbox|account"
+)
+_GONE_ABROAD = (
+    r"unbekannt|existiert nicht|nicht (?:vorhanden|gefunden)|inconnu|n.?existe|invalide|desconocid|desconhecid"
+    r"|n[oã]o? existe|inexistent|sconosciut|inesistente|nie istnieje|nieznan|bestaat niet|onbekend|okänd|finns inte"
+    r"|не существует|не найден|нет такого|不存在|不明|存在しません|見つかりません"
+)
 _AGREES = re.compile(
     "|".join(
         (
@@ -43,8 +54,7 @@ _AGREES = re.compile(
             rf"^[\d #:;,.-]*(?:{_GONE}|no\.?$)",
             r"does(?:n'?t| not) have an? .{0,40}\baccount|not our customer|not listed in|is not a valid|syntax",
             r"\bnull mx|(?:does(?:n'?t| not) accept|accepts? no|never accepts?) (?:any )?e?-?mail",
-            r"unbekannt|existiert nicht|inconnu|n'?existe|invalide|desconocid|no existe|sconosciut|inesistente",
-            r"nie istnieje|não existe|bestaat niet|не существует|не найден|不存在|存在しません",
+            rf"(?:{_WHO_ABROAD}).{{0,60}}(?:{_GONE_ABROAD})|(?:{_GONE_ABROAD}).{{0,30}}(?:{_WHO_ABROAD})",
         )
     )
 )
@@ -62,6 +72,12 @@ _DISAGREES = re.compile(
             r"catch-?all|not (?:yet|currently)",
             r"domain (?:is )?(?:not found|does not exist|unknown|invalid)",
             r"(?:no such|unknown|invalid|bad) (?:domain|host)",
+            # A sender, a domain, a server, a full or a blocked mailbox in the other languages.
+            r"absender|exp[eé]diteur|remitente|remetente|mittente|nadawc|afzender|avsändar|отправител",
+            r"发件|寄件|差出人|送信者|domän|domaine|dom[ií]nio|domeny?\b|домен|域名|ドメイン",
+            r"serv(?:eu|ido)r|\bh[oô]te\b|сервер|服务器|サーバ",
+            r"\bvoll|plein|llen[oa]|cheia|pien[ao]|pełn|переполнен|已满|いっぱい|gesperrt|blockier|bloqu|bloccat",
+            r"zablokowan|geblokkeerd|заблокирован|冻结|später|plus tard|más tarde|più tardi|désactiv|archiv",
         )
     )
 )

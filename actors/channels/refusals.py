@@ -82,9 +82,14 @@ def judge(phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown) ->
     if phase == "mail" and reply.code >= 500:
         return blamed
     # "Too many recipients" is 452, and was 552 once (RFC 5321, 4.5.3.1.10): the others cannot be sent it alone.
-    if phase == "rcpt" and reply.code == 552 and not _TOO_LARGE.search(words) and reply.enhanced_code != "5.2.2":
+    if phase == "rcpt" and reply.code == 552 and not (_TOO_LARGE.search(words) or _is_about_recipient(reply)):
         return Deferred
     return Refused if reply.code >= 500 else Deferred
+
+
+def _is_about_recipient(reply: Reply) -> bool:
+    """Return whether the code is about the address, the mailbox or a policy (RFC 3463, 3.2, 3.3 and 3.8)."""
+    return (reply.enhanced_code or "").startswith(("5.1.", "5.2.", "5.7."))
 
 
 def plain(text: str) -> str:

@@ -172,6 +172,8 @@ class Connection:
             self._smtp.patience = self._settings.smtp_data_timeout
             self._smtp.limit += self._settings.smtp_data_timeout
             reply = self._smtp.hear(final=sent)
+            while sent and reply.code // 100 == 3:  # "Go ahead" once more, and late: the mail's own answer follows.
+                reply = self._smtp.hear(final=True)
         except _DROPS as error:
             raise Dropped("content", _why(error), content_sent=sent) from None
         self._smtp.patience = self._settings.smtp_timeout

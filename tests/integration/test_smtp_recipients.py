@@ -148,3 +148,16 @@ def test_a_mail_that_is_larger_than_the_server_takes_is_refused_before_it_is_sen
         else:
             assert str(failure(email)).endswith("octets, the mail server takes at most 100")
         assert len(server.mails) == taken
+
+
+@pytest.mark.parametrize(("chosen", "error"), [(None, ProviderDown), ("jörg@example.com", Refused)])
+def test_a_sender_that_needs_smtputf8_is_the_fault_of_who_chose_it(
+    chosen: str | None, error: type[Undelivered]
+) -> None:
+    mail = {"from": chosen} if chosen else None
+    with SmtpServer(extensions=()) as server:
+        email = channel(server.url, mail_from="noreply@example.com" if chosen else "jörg@example.com")
+        failed = failure(email, mail=mail)
+
+    assert (type(failed), failed.receipt.phase) == (error, "mail")
+    assert "jörg@example.com needs SMTPUTF8" in str(failed)

@@ -210,3 +210,11 @@ def test_a_name_can_be_chosen(name: str) -> None:
 def test_a_name_that_servers_refuse_stops_the_start(name: str) -> None:
     with pytest.raises(SettingsError, match=r"^SMTP_EHLO_NAME is .*: give a full domain name such as mail.example.com"):
         read({"SMTP_EHLO_NAME": name})
+
+
+def test_a_server_that_overlooks_the_initial_response_of_plain_is_given_it_again() -> None:
+    again = {PLAIN.upper(): "235 welcome"}
+    with answering(**offering("PLAIN LOGIN", "334 "), **again) as (url, said):
+        assert failure(channel(url.replace("://", f"://{USER}") + "?starttls=off")).receipt.phase == "mail"
+
+    assert said[1:3] == [f"AUTH PLAIN {PLAIN}", PLAIN]

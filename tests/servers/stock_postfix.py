@@ -109,6 +109,18 @@ class StockPostfix:
             self._group.kill()
             self._group = None
 
+    def set(self, settings: str) -> None:
+        """Add lines to its main.cf, and have it read them."""
+        with (self.directory / "etc" / "main.cf").open("a") as main:
+            main.write(f"{settings}\n")
+        self.reload()
+
+    def reload(self) -> None:
+        """Have it read its settings, by new processes."""
+        environ = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        reload = [program("postfix", "postfix"), "-c", str(self.directory / "etc"), "reload"]
+        subprocess.run(reload, env=environ, capture_output=True, check=True)
+
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails that it has delivered to this recipient."""
         boxes = (self.directory / "boxes").glob("inbox/new/*")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import string
 
 import pytest
-from email_validator import validate_email
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from api import addresses
 from api.addresses import address_fault
+from mailboxes import on_the_wire, unquoted
 
 # What the fast path takes but for its lengths, and what is near to it.
 atom = st.text(string.ascii_letters + string.digits + "!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=30)
@@ -24,6 +25,22 @@ plain = st.builds(
 )
 atoms = st.text("abXY01!#$%&'*+/=?^_`{|}~-.\"(),:;<>@[\\] é", min_size=1, max_size=70)
 nearly = st.builds("{}@{}.{}".format, atoms, st.text("abXY01-_.", min_size=1, max_size=64), tops)
+odd = st.builds("{}{}@{}.com".format, atoms, st.sampled_from(["", "é", "日"]), st.text("abü日。xn--\u0301א.@<>[]"))
+
+
+def _library_accepts(address: str) -> bool:
+    """The library's verdict, and the rules that it does not have."""
+    try:
+        if addresses._ODD_DOTS.fullmatch(address):
+            address = on_the_wire(address)
+        quoted = addresses._QUOTED_DOTS.fullmatch(address) is not None
+        if quoted and unquoted(address) != address:
+            return False
+        validate_email(address, check_deliverability=False, globally_deliverable=False, allow_quoted_local=quoted)
+        on_the_wire(address)
+    except ValueError:
+        return False
+    return True
 
 
 @settings(max_examples=300, deadline=None)
@@ -78,3 +95,44 @@ def test_unusual_addresses_are_addresses(address: str) -> None:
 )
 def test_what_is_no_address_has_a_fault(address: str) -> None:
     assert address_fault(address)
+
+
+@given(address=nearly | st.text() | odd)
+@example(address=f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 63}")
+@example(address=f"é{'a' * 64}@{'ü' * 40}.{'ü' * 40}.{'ü' * 40}")
+@example(address="a@\u0338b.c")
+@example(address="a@")
+@example(address="A <a@b.c>")
+def test_a_kept_verdict_of_a_domain_is_the_verdict_of_the_whole_address(address: str) -> None:
+    address_fault(address)
+    kept = address_fault(address)
+    addresses._domain_fault.cache_clear()
+
+    assert kept == address_fault(address)
+    assert (kept is None) == _library_accepts(address)
+
+
+def test_the_domain_of_many_addresses_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    monkeypatch.setattr(addresses, "validate_email", lambda address, **_: looked_at.append(address))
+    addresses._domain_fault.cache_clear()
+    domain = "xn--exmple-cua.example"
+
+    for number in range(100, 200):
+        assert address_fault(f"person{number}@{domain}") is None
+
+    assert looked_at == [f"aaaaaaaaa@{domain}"]
+
+
+def test_a_refused_domain_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+
+    def refuse(address: str, **_: object) -> None:
+        looked_at.append(address)
+        raise EmailNotValidError("no such thing")
+
+    monkeypatch.setattr(addresses, "validate_email", refuse)
+    addresses._domain_fault.cache_clear()
+
+    assert {address_fault(f"a{number}@xn--a9.example") for number in range(10)} == {"No such thing."}
+    assert looked_at == ["aa@xn--a9.example"]

@@ -49,6 +49,14 @@ LISTS = [
     "Ann <a@example.com>\r\nBcc: b@example.com",
     "Ann <a@exämple.com>, Bob <b@example.com>",
     "用户 <用户@例え.jp>, Bob <b@example.com>",
+    "a@example.com，Bob <b@example.com>",  # noqa: RUF001 - a full-width comma
+    "a＠example.com，Bob <b@example.com>",  # noqa: RUF001 - and a full-width at
+    "a＠example.com, Bob <b@example.com>",  # noqa: RUF001
+    "a@example.com、Bob <b@example.com>",
+    "a@example.com،Bob <b@example.com>",
+    "a@example.com；Bob <b@example.com>",  # noqa: RUF001
+    "a@example.com/Bob <b@example.com>",
+    "a@example.com|c@example.com <b@example.com>",
     "=?utf-8?q?Ann?= <a@example.com>, =?utf-8?q?Bob?= <b@example.com>",
     "Ann <a@example.com,b@example.com>",
     "Ann <a@example.com;b@example.com>",

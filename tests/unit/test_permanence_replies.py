@@ -50,6 +50,21 @@ GONE = f"""
 550 5.1.1 This user doesn't have a yahoo.example account (ann@yahoo.example)
 550 5.1.1 Empfänger unbekannt
 550 5.1.1 收件人不存在
+550 5.1.1 Benutzer existiert nicht
+550 5.1.1 Postfach nicht vorhanden
+550 5.1.1 Utilisateur inconnu
+550 5.1.1 El usuario no existe
+550 5.1.1 Destinatário inexistente
+550 5.1.1 Utente sconosciuto
+550 5.1.1 Użytkownik nie istnieje
+550 5.1.1 Gebruiker onbekend
+550 5.1.1 Okänd användare
+550 5.1.1 Пользователь не найден
+550 5.1.1 Нет такого пользователя
+550 5.1.1 用户不存在
+550 5.1.1 宛先不明
+550 5.1.1 ユーザーが見つかりません
+552 5.1.1 User unknown
 550 5.1.1 Requested action not taken: mailbox unavailable
 550 5.1.1 bad destination mailbox address
 550 5.1.1 user no longer on server: ann@example.com
@@ -101,6 +116,28 @@ LIVE = f"""
 550 5.1.1 Relaying denied
 550 5.1.1 domain does not exist
 550 5.1.1 unknown host
+550 5.1.1 Absender unbekannt
+550 5.1.1 Domain unbekannt
+550 5.1.1 Domäne des Empfängers unbekannt
+550 5.1.1 Empfänger unbekannt: Ihre IP ist gesperrt
+550 5.1.1 expéditeur inconnu
+550 5.1.1 le domaine du destinataire n'existe pas
+550 5.1.1 Hôte inconnu
+550 5.1.1 Remitente desconocido
+550 5.1.1 el dominio no existe
+550 5.1.1 remetente não existe
+550 5.1.1 mittente sconosciuto
+550 5.1.1 Dominio inesistente
+550 5.1.1 nadawca nie istnieje
+550 5.1.1 afzender bestaat niet
+550 5.1.1 Отправитель не найден
+550 5.1.1 домен не существует
+550 5.1.1 发件人不存在
+550 5.1.1 域名不存在
+550 5.1.1 差出人が存在しません
+550 5.1.1 ドメインが存在しません
+550 5.1.1 用户邮箱已满
+550 5.1.1 Boîte du destinataire archivée
 550 5.1.1 Mailbox unavailable or access denied
 550 5.1.1 User unknown; rejecting because your IP is on our denylist
 550 5.1.1 User lookup failed: directory server error

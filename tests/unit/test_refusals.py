@@ -122,6 +122,8 @@ def test_what_is_about_the_recipient_or_the_mail_opens_no_breaker(said: str, pha
         ("552 5.5.3 recipients limit reached", Deferred),
         ("552 requested action aborted", Deferred),
         ("552 5.2.2 over quota", Refused),
+        ("552 5.1.1 user unknown", Refused),
+        ("552 5.7.0 not allowed", Refused),
         ("552 5.2.2 no", Refused),
         ("552 mailbox full", Refused),
         ("552 exceeded storage allocation", Refused),
