@@ -354,7 +354,7 @@ def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smt
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
         sending = thread.submit(delivery.deliver, ids)
-        eventually(lambda: status(ids[0]) == "processing")
+        eventually(lambda: smtp_server.connections)  # The first mail is begun.
         delivery.beaten(time.monotonic(), late=True)
         sending.result(30)
     assert [m.recipients[0] for m in smtp_server.mails] == ["0@example.com"]
@@ -369,7 +369,7 @@ def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
         sending = thread.submit(delivery.deliver, ids)
-        eventually(lambda: status(ids[0]) == "processing")
+        eventually(lambda: smtp_server.connections)  # The first mail is begun.
         # Another worker rescues all and claims it again.
         rows("UPDATE notifications SET claim = claim + 1 WHERE id = ANY(%s)", ids)
         sending.result(30)
