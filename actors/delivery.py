@@ -77,7 +77,21 @@ class Delivery:
         self._settings, self._worker, self._ledger, self._channels = current, worker, ledger, channels
         self.breaker = breaker
         self.stopping = threading.Event()
-        self.alive_at = time.monotonic()  # when the last heartbeat was recorded; upkeep sets it
+        self.alive_at = time.monotonic()  # of the last heartbeat that was recorded
+        self._doubtful_before = float("-inf")  # time.monotonic(): what was claimed earlier may be others' now
+
+    def beaten(self, at: float, *, late: bool) -> None:
+        """Note that the heartbeat of `at` (time.monotonic()) is recorded.
+
+        `late`: so long after the one before that other workers may have taken this one for dead.
+        """
+        if late:
+            self._doubtful_before = time.monotonic()
+        self.alive_at = at
+
+    def silent(self, seconds: float) -> bool:
+        """Return whether others may soon take a worker for dead whose heartbeats are so far apart."""
+        return seconds > self._settings.worker_timeout / 2
 
     def unrecorded(self) -> workers.Unrecorded:
         """Return the outcomes that the database has not taken yet."""
@@ -87,6 +101,7 @@ class Delivery:
         """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
         # The breaker is about the mail server; each callback goes to another one.
         admitted = ALL if lane.name == CALLBACK else self.breaker.admits()
+        asked_at = time.monotonic()
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
             # has no breaker.
@@ -98,7 +113,7 @@ class Delivery:
             if not isinstance(error, Unavailable):
                 log.exception("claim.failed")
             raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
-        retries = self._send_all(claimed, probe=admitted == ONE)
+        retries = self._send_all(claimed, asked_at, probe=admitted == ONE)
         if retries:
             first, *others = sorted(retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
@@ -108,16 +123,16 @@ class Delivery:
     def _probe(self) -> Sequence[int]:
         return hub.outside(lambda: self._ledger.candidate(self.breaker.provider))
 
-    def _send_all(self, claimed: Sequence[Claimed], *, probe: bool) -> dict[int, list[int]]:
-        """Returns the ids to be tried again by their delay in milliseconds."""
+    def _send_all(self, claimed: Sequence[Claimed], asked_at: float, *, probe: bool) -> dict[int, list[int]]:
+        """Returns the ids to be tried again by their delay in milliseconds. `asked_at`: just before the claim."""
         begun = time.monotonic()
         delays = Delays(self._settings)
         recording: deque[_Recording] = deque()
         retries: defaultdict[int, list[int]] = defaultdict(list)
-        probed = False
+        probed, owned = False, True
         waiting = deque(claimed)
         try:
-            while waiting := self._handed_back(waiting, begun, probe=probe):
+            while waiting := self._handed_back(waiting, asked_at, probe=probe, owned=owned):
                 notification = waiting.popleft()
                 following = waiting[0] if waiting and _by_mail(waiting[0]) else None
                 settlement = self._attempt(notification, following, delays)
@@ -129,7 +144,7 @@ class Delivery:
                 if len(recording) >= lifecycle.AHEAD:
                     # All of them, which most likely are recorded together: one wait for two mails.
                     while recording:
-                        _await(recording.popleft(), retries)
+                        owned &= _await(recording.popleft(), retries)
             for recorded in recording:
                 _await(recorded, retries)
         except Exception:
@@ -140,10 +155,13 @@ class Delivery:
                 self.breaker.unused()
         return retries
 
-    def _handed_back(self, waiting: deque[Claimed], begun: float, *, probe: bool) -> deque[Claimed]:
-        """What is still to be sent; the rest goes back: all of it, or what an open breaker holds up."""
+    def _handed_back(self, waiting: deque[Claimed], asked_at: float, *, probe: bool, owned: bool) -> deque[Claimed]:
+        """What is still to be sent; the rest goes back: all of it, or what an open breaker holds up.
+
+        `owned`: False where others have taken over what was sent last, and so perhaps the rest.
+        """
         going: deque[Claimed] = deque()
-        if not self._must_hand_back(begun):
+        if owned and not self._must_hand_back(asked_at):
             going = deque(n for n in waiting if not _by_mail(n)) if self.breaker.open and not probe else waiting
         if len(going) < len(waiting):
             self._hand_back([n for n in waiting if n not in going])
@@ -153,11 +171,12 @@ class Delivery:
         if untried:
             hub.outside(lambda: self._ledger.release(untried))
 
-    def _must_hand_back(self, begun: float) -> bool:
+    def _must_hand_back(self, asked_at: float) -> bool:
         now = time.monotonic()
-        # Others take over what a worker without heartbeats holds; it must have stopped sending by then.
-        silent = now - self.alive_at > self._settings.worker_timeout / 2
-        return self.stopping.is_set() or silent or now - begun > self._settings.list_budget
+        # Others take over what a worker without heartbeats holds; it must have stopped sending by then. Where it
+        # could not, because its process or its machine stood still, it must not go on with it.
+        doubtful = self.silent(now - self.alive_at) or asked_at < self._doubtful_before
+        return self.stopping.is_set() or doubtful or now - asked_at > self._settings.list_budget
 
     def _attempt(self, notification: Claimed, following: Claimed | None, delays: Delays) -> Settlement:
         channel = self._channels["sandbox" if notification.sandbox else notification.type]
@@ -259,7 +278,8 @@ def _by_mail(notification: Claimed) -> bool:
     return not notification.sandbox and notification.type != CALLBACK
 
 
-def _await(recording: _Recording, retries: defaultdict[int, list[int]]) -> None:
+def _await(recording: _Recording, retries: defaultdict[int, list[int]]) -> bool:
+    """Wait until an outcome is recorded; return whether its notification was still ours."""
     notification, settlement, claimed_at, recorded = recording
     owned = hub.wait(recorded)
     try:
@@ -269,6 +289,7 @@ def _await(recording: _Recording, retries: defaultdict[int, list[int]]) -> None:
     if owned and settlement.delay is not None:
         # Never before the row is due, or the claim refuses it: the row's clock started earlier.
         retries[round(settlement.delay * 1000)].append(settlement.id)
+    return owned
 
 
 class _Process:

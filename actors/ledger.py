@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain, count
+from operator import attrgetter, itemgetter
 from typing import TypeVar
 from uuid import UUID
 
@@ -48,7 +49,9 @@ class Ledger:
         self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
             "claim", self._claim, most=settings.claim_batch, waiting=waiting, rest=settings.coalesce_rest
         )
-        self._unsettled: Unrecorded[Settlement, bool] = Unrecorded("settle", self._settle, settings, reductions)
+        self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
+            "settle", self._settle, settings, attrgetter("id"), reductions
+        )
         self._settlements: Coalescer[Settlement, bool] = Coalescer(
             "settle",
             self._settle,
@@ -57,7 +60,7 @@ class Ledger:
             rest=settings.coalesce_rest,
             keep=self._unsettled.keep,
         )
-        self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings)
+        self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
             "doubt", self._doubt, most=settings.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
         )

@@ -30,7 +30,8 @@ class Unrecorded(Generic[Item, Answer]):
     Each round tries all items in one statement. If that fails for another reason than a lost connection,
     it tries each item alone, so that one that cannot be recorded does not delay the others. An item whose
     values are refused is tried in each of its `reductions`, most complete first. Rounds are RECORD_RETRY_MIN
-    to RECORD_RETRY_MAX seconds apart. After `stop` and SHUTDOWN_GRACE the callers get the error instead.
+    to RECORD_RETRY_MAX seconds apart. After `stop` and SHUTDOWN_GRACE the callers get the error instead, and
+    the log names the notifications (`id_of`).
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Unrecorded(Generic[Item, Answer]):
         name: str,
         run: Callable[[Sequence[Item]], Sequence[Answer]],
         settings: Settings,
+        id_of: Callable[[Item], int],
         reductions: Callable[[Item], Sequence[Item]] = lambda _: (),
     ) -> None:
-        self._name, self._run, self._settings, self._reductions = name, run, settings, reductions
+        self._name, self._run, self._settings = name, run, settings
+        self._id_of, self._reductions = id_of, reductions
         self._entries: list[_Entry[Item, Answer]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -135,7 +138,8 @@ class Unrecorded(Generic[Item, Answer]):
 
     def _give_up(self) -> None:
         entries = list(self._entries)
-        log.error("outcome.not_recorded", stage=self._name, count=len(entries), error=self.trouble)
+        ids = [self._id_of(entry.item) for entry in entries]
+        log.error("outcome.not_recorded", stage=self._name, ids=ids, error=self.trouble)
         lost = Unavailable(f"could not be recorded before the worker had to stop: {self.trouble}")
         self._end(entries, [lost] * len(entries))
 

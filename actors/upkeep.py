@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -59,6 +60,7 @@ class Upkeep(threading.Thread):
             shared | {workers.CAUGHT: str(bool(settings.caught_mail)).lower()},
         )
         self._redis = RedisWatch()
+        self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._ending = threading.Event()
 
     def run(self) -> None:
@@ -106,10 +108,14 @@ class Upkeep(threading.Thread):
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
-            broker.tell_time(workers.seen(beat, self._settings.worker_timeout))
+            seen_at = workers.seen(beat, self._settings.worker_timeout)
+            broker.tell_time(seen_at)
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
-        self._delivery.alive_at = now
+        # By the database's clock, as others judge it: this one's stands still while its machine is paused.
+        late = self._delivery.silent(seen_at - self._seen_at)
+        self._seen_at = seen_at
+        self._delivery.beaten(now, late=late)
 
     def _rescue(self) -> None:
         s = self._settings

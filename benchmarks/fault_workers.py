@@ -53,6 +53,20 @@ def hold(scene: Scene) -> None:
     scene.note = "all failed are outcome-unknown"
 
 
+@row("standstill", "a group of workers SIGSTOPped for 5 s (WORKER_TIMEOUT 3), 3 times", size=5_000,
+     doubled=IN_DOUBT * THREADS * 3)  # fmt: skip
+def standstill(scene: Scene) -> None:
+    """As a paused machine: others take over, and it must not go on with what they have sent."""
+    _drain(scene, 40)
+    for turn in range(3):
+        group = scene.system.workers[turn % GROUPS]
+        group.signal_all(signal.SIGSTOP)
+        time.sleep(5)
+        group.signal_all(signal.SIGCONT)
+    scene.healed()
+    scene.note = f"at most {IN_DOUBT * THREADS * 3} may double"
+
+
 @row("deploy", "workers replaced by SIGTERM, 5 times", size=5_000)
 def deploy(scene: Scene) -> None:
     """New ones start before the old ones stop."""

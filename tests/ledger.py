@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
+
+from tests.eventually import eventually
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,18 @@ class Ledger:
     def worker_pids(self) -> set[int]:
         """Pids of the worker processes that have reported."""
         return {pid for (pid,) in self.rows("SELECT pid FROM workers")}
+
+
+def wait_past_stuck_after(run: Callable[..., list[tuple[Any, ...]]]) -> None:
+    """Make all that is in workers' hands look claimed an hour and a half ago, and wait until rescues have judged it.
+
+    `run` asks the database. STUCK_AFTER is an hour, and rescue goes by the database's clock.
+    """
+    long_ago = "claimed_at = claimed_at - interval '90 minutes'"
+    run(f"UPDATE notifications SET {long_ago} WHERE status = 'processing' RETURNING 1")
+    # A rescue judges once its own worker has been steady for WORKER_TIMEOUT, and the one that it judges seen since.
+    steady = "SELECT bool_and(steady_since < now() - 2 * timeout * interval '1 second') FROM workers"
+    eventually(lambda: run(steady) == [(True,)], within=60)
+    [(since,)] = run("SELECT now()")
+    seen = "SELECT bool_and(seen_at > %s::timestamptz + interval '2 seconds') FROM workers"
+    eventually(lambda: run(seen, since) == [(True,)], within=60)

@@ -65,7 +65,7 @@ def unrecorded(workers: Iterable[Worker]) -> Iterator[Finding]:
         return
     count = sum(worker.unrecorded for worker in keeping)
     what = f"{count} outcomes of attempts cannot be recorded, and those workers send nothing new: {keeping[0].trouble}"
-    fix = "let the role of DATABASE_URL write every table again; do not restart workers, they record it by themselves"
+    fix = "put right what PostgreSQL says here; do not restart workers before: they record it by themselves"
     yield problem("workers", what, fix)
 
 

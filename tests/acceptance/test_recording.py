@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,24 +12,24 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
+from tests.ledger import Tally, wait_past_stuck_after
 from tests.smtp import Hang
 
 THREADS = 4
-STUCK_AFTER = 12
-SHORT = {
-    **{"stuck_after": STUCK_AFTER, "list_budget": 10, "callback_timeout": 1},
-    **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
-}
 HASTY, PATIENT = 3, 30  # seconds: WORKER_TIMEOUT
 
 
 @pytest.fixture(scope="module")
 def world(new_world: NewWorld) -> World:
     """The API; each test starts its workers."""
-    world = new_world(**SHORT)
+    world = new_world()
     world.system.start_api()
     return world
+
+
+def received(world: World) -> set[str]:
+    """Whom the mail server has mails for."""
+    return {to for mail in world.mail_server.mails for to in mail.recipients}
 
 
 @contextmanager
@@ -51,8 +53,8 @@ def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(wor
     world.mail_server.delay = 0.02
     with refused(world, condition):
         accepted = world.post(60)
-        eventually(lambda: len(world.mail_server.mails) > THREADS)
-        outlast(STUCK_AFTER + 3)
+        eventually(lambda: len(world.mail_server.mails) > THREADS, within=30)
+        wait_past_stuck_after(world.system.ledger.rows)
         assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
         kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
         assert kept[0][0] == len(world.mail_server.mails)
@@ -72,11 +74,30 @@ def test_a_worker_that_is_killed_while_it_keeps_outcomes_loses_no_notification(w
     assert (tally.delivered, tally.recorded, tally.stuck) == (20, 20, 0)
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_worker_that_must_stop_says_which_outcomes_it_could_not_record(world: World, signals: int) -> None:
+    world.system.only_workers(0)
+    group = world.system.start_workers(threads=THREADS, shutdown_grace=2)
+    begun = group.log.stat().st_size
+    with refused(world, "insufficient_privilege"):
+        accepted = world.post(40)
+        eventually(lambda: len(world.mail_server.mails) > 1, within=30)
+        for _ in range(signals):
+            group.signal_all(signal.SIGTERM)
+        eventually(lambda: not group.members, within=30, saying=group.log.read_text)
+        sent = {id for id, to in accepted.items() if to in received(world)}
+        log = group.log.read_text()[begun:].splitlines()
+        lines = [json.loads(line) for line in log if "outcome.not_recorded" in line]
+        assert {id for line in lines for id in line["ids"]} == sent
+    world.system.start_workers()
+    tally = world.tally(accepted, within=60)
+    assert (tally.delivered, tally.recorded, tally.stuck) == (40, 40, 0)
+    assert tally.twice <= len(sent)
+
+
 def test_a_worker_with_a_short_timeout_leaves_the_work_of_one_with_a_long_one_alone(world: World) -> None:
     world.system.only_workers(0)
-    world.system.start_workers(
-        worker_timeout=PATIENT, upkeep_interval=14, stuck_after=600, smtp_data_timeout=60, lane_reserve=0
-    )
+    world.system.start_workers(worker_timeout=PATIENT, upkeep_interval=14, lane_reserve=0)
     world.mail_server.on("dot", Hang(), times=THREADS)
     accepted = world.post(THREADS)
     eventually(lambda: world.mail_server.hanging == THREADS)

@@ -89,6 +89,26 @@ def test_after_a_sighup_all_workers_run_the_new_code_and_no_request_is_lost(worl
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()]
 
 
+def test_a_module_that_one_deploy_brings_is_loaded_anew_by_the_next(world: World) -> None:
+    api, root = world.system.api, world.system.root
+    assert api is not None
+    append(root / "settings.py", "\nfrom brought import NEWS as NEWS\n")
+    said = """
+import settings
+
+class Alive:
+    async def on_get(self, req, resp):
+        resp.text = settings.NEWS
+"""
+    append(root / "api" / "health.py", said)
+    for news in ("first", "second"):
+        (root / "brought.py").write_text(f"NEWS = {news!r}\n")
+        before = workers(api)
+        api.signal(signal.SIGHUP)
+        eventually(lambda: not before & workers(api), within=40, saying=world.system.logs)  # noqa: B023
+        assert {alive(world) for _ in range(10)} == {news}
+
+
 @pytest.mark.parametrize(
     ("module", "fault"),
     [

@@ -64,6 +64,14 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
     assert [name for name in inside if name.endswith("share/notification-system/gunicorn.conf.py")]
 
 
+def test_gunicorn_s_settings_know_all_modules_of_the_wheel_and_nobody_else_s(installed: Path, world: World) -> None:
+    [conf] = installed.parent.rglob("share/notification-system/gunicorn.conf.py")
+    printed = f"import runpy; print(*runpy.run_path({str(conf)!r})['OURS'])"
+    command = [str(installed / "python"), "-P", "-c", printed]
+    known = subprocess.check_output(command, env=world.system.environ, cwd=world.system.root, text=True)
+    assert set(known.split()) == {*PACKAGES, *(path.stem for path in ROOT.glob("*.py"))} - {"gunicorn.conf"}
+
+
 @pytest.fixture
 def world(new_world: NewWorld, installed: Path, tmp_path: Path) -> Iterator[World]:
     """The programs of the wheel at work, in a directory with nothing in it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -345,6 +346,35 @@ def test_a_worker_whose_heartbeat_fails_stops_sending_before_others_take_over(
     delivery.deliver(ids)
     assert smtp_server.mails == []
     assert [status(id) for id in ids] == ["pending", "pending"]
+
+
+def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(6)
+    delivery = make()
+    smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(delivery.deliver, ids)
+        eventually(lambda: smtp_server.connections)  # The first mail is begun.
+        delivery.beaten(time.monotonic(), late=True)
+        sending.result(30)
+    assert [m.recipients[0] for m in smtp_server.mails] == ["0@example.com"]
+    assert [status(id) for id in ids] == ["sent"] + ["pending"] * 5
+    delivery.deliver(ids)
+    assert [status(id) for id in ids] == ["sent"] * 6
+
+
+def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server: SmtpServer) -> None:
+    ids = many(6)
+    delivery = make()
+    smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(delivery.deliver, ids)
+        eventually(lambda: smtp_server.connections)  # The first mail is begun.
+        # Another worker rescues all and claims it again.
+        rows("UPDATE notifications SET claim = claim + 1 WHERE id = ANY(%s)", ids)
+        sending.result(30)
+    assert len(smtp_server.mails) == lifecycle.AHEAD
+    assert [status(id) for id in ids] == ["processing"] * 6
 
 
 def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_server: SmtpServer) -> None:

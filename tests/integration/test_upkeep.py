@@ -20,7 +20,7 @@ from actors.lanes import MAIN as QUEUE
 from actors.ledger import Ledger
 from actors.tallies import tallies
 from actors.upkeep import Upkeep
-from db import lifecycle, listeners
+from db import lifecycle, listeners, workers
 from db.database import connection, rows
 from settings import Settings
 from tests.environment import configured
@@ -44,6 +44,19 @@ def test_a_round_says_that_the_worker_lives() -> None:
     upkeep(worker).tick()
     [(id, threads)] = rows("SELECT id, threads FROM workers")
     assert (id, threads) == (worker, 8)
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(4.0, False), (6.0, True)])
+def test_a_round_finds_out_by_the_database_s_clock_that_its_machine_was_paused(seconds: float, late: bool) -> None:
+    one, seen, paused = upkeep(uuid4(), worker_timeout=10), workers.seen, 0.0
+    with (
+        mock.patch.object(workers, "seen", lambda *given: seen(*given) + paused),
+        mock.patch.object(Delivery, "beaten") as beaten,
+    ):
+        one.tick()
+        paused = seconds
+        one.tick()
+    assert [call.kwargs["late"] for call in beaten.call_args_list] == [False, late]
 
 
 def test_a_round_says_what_the_worker_has_done() -> None:

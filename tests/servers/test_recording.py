@@ -7,24 +7,20 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.eventually import eventually, outlast
+from tests.eventually import eventually
+from tests.ledger import wait_past_stuck_after
 from tests.processes import ROOT
 from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import SmtpServer
 from tests.system import System
 
 MANY, THREADS, AHEAD = 40, 4, 2
-STUCK_AFTER = 36  # seconds; what a worker holds for longer others rescue
-SHORT: dict[str, Any] = {
-    **{"stuck_after": STUCK_AFTER, "list_budget": 1, "callback_timeout": 1, "record_retry_max": 2},
-    **{"smtp_timeout": 0.5, "smtp_connect_timeout": 0.5, "smtp_data_timeout": 1},
-}
 
 
 @pytest.fixture
@@ -41,7 +37,7 @@ def system(
 ) -> Iterator[System]:
     """The API and two groups of workers."""
     urls = {"database_url": stock_database_url, "redis_url": stock_redis_url, "smtp_url": smtp_server.url}
-    running = System(tmp_path, **urls, **SHORT)
+    running = System(tmp_path, **urls)
     try:
         running.start_api()
         for _ in range(2):
@@ -60,7 +56,7 @@ def test_a_privilege_that_is_away_for_longer_than_stuck_after_doubles_nothing(
     eventually(lambda: len(smtp_server.mails) > 2, within=30, saying=system.logs)
     stock_postgres.run(f"REVOKE {privilege} FROM {ROLE}", database=database)
     begun = len(smtp_server.mails)
-    outlast(STUCK_AFTER + 4)
+    wait_past_stuck_after(partial(stock_postgres.run, database=database))
     assert len(smtp_server.mails) <= begun + 2 * THREADS * (AHEAD + 1)
     if privilege == "INSERT ON attempts":
         assert "outcomes of attempts cannot be recorded" in doctor(system)
