@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from dramatiq import Retry
+from peewee import OperationalError
 
 from actors import delivery as delivering
 from actors.channels import Receipt
@@ -52,7 +53,16 @@ def refusing(condition: str, when: str = "true", table: str = "attempts") -> Ite
     try:
         yield
     finally:
+        eventually(_obeying_again, within=60)
+
+
+def _obeying_again() -> bool:
+    """Drop what refuses; False where a settlement that is tried again was in the way (a deadlock has one victim)."""
+    try:
         rows("DROP FUNCTION IF EXISTS refuse CASCADE")
+    except OperationalError:
+        return False
+    return True
 
 
 @contextmanager
@@ -75,11 +85,13 @@ def test_whatever_the_database_says_an_outcome_is_kept_until_it_is_recorded(
 ) -> None:
     ids = many(5)
     process = make(record_retry_max=0.1)
-    with delivered(process, ids):
+    with ThreadPoolExecutor(1) as thread:
         with refusing(condition):
+            ending = thread.submit(process.deliver, ids)
             eventually(lambda: len(process.unrecorded().ids) == lifecycle.AHEAD)
             assert len(smtp_server.mails) == lifecycle.AHEAD  # nothing new is sent
         eventually(lambda: [status(id) for id in ids] == ["sent"] * 5)
+        ending.result(30)
     assert [history(id) for id in ids] == [["sent"]] * 5
     assert copies(smtp_server) == {1}
     assert process.unrecorded() == workers.Unrecorded()
