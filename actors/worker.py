@@ -118,6 +118,8 @@ def _begin_at_zero() -> None:
         _ = metrics.breaker[state]
     for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
+    for stage in ("settle", "doubt"):
+        _ = metrics.record_failures[stage]
     for result in ("opened", "failed"):
         _ = metrics.connections[result]
     for result in ("sent", "failed"):

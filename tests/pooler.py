@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from cli import leash
 from tests import embedded
 from tests.eventually import eventually
 from tests.processes import Group
@@ -42,14 +43,22 @@ def pooled(url: str, directory: Path, mode: str, connections: int = 20, **settin
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
             + "".join(f"{name} = {value}\n" for name, value in values.items())
         )
-        command = [program, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(file)]
-        group = Group(command, {"PATH": os.environ["PATH"]}, directory / "pgbouncer.log", place)
+        environ = {"PATH": os.environ["PATH"]}
+        group = Group([program, str(file)], environ, directory / "pgbouncer.log", place, _user(dsn["host"]))
         through = f"postgresql://{dsn['user']}@127.0.0.1:{port}/{dsn['dbname']}"
         try:
             eventually(lambda: _answers(through), within=10, saying=group.log.read_text)
             yield through
         finally:
             group.kill()
+
+
+def _user(host: str) -> str | None:
+    """Whom it runs as where we are root, which it refuses to be: whoever may enter the directory of the socket."""
+    if os.geteuid() != 0:
+        return None
+    owner = Path(host).stat().st_uid if host.startswith("/") else leash.NOBODY
+    return leash.NAMESPACE if owner == 0 else f"{owner}:{owner}"
 
 
 def _answers(url: str) -> bool:

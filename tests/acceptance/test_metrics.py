@@ -172,7 +172,8 @@ def test_no_counter_ever_falls_whoever_is_killed(world: World) -> None:
 
 
 def test_what_alerts_and_dashboard_ask_for_is_there(world: World) -> None:
-    world.system.ledger.rows("INSERT INTO providers (name) VALUES ('mail:25') RETURNING name")
+    provider = world.system.environ["SMTP_URL"].removeprefix("smtp://")
+    world.system.ledger.rows("INSERT INTO providers (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", provider)
     there = scrape(world).labels()
 
     for source in (alerts(), dashboard()):

@@ -41,10 +41,11 @@ def names(commit: str) -> set[str]:
 
 
 def last_without(newest: set[str]) -> str | None:
-    """The last commit that lacks some migrations of today, and has none that was renumbered since."""
+    """The last commit that lacks the last migrations of today, as releases do, and has none renumbered since."""
     for commit in git("log", "--format=%P", "--", str(MIGRATIONS)).decode().split():
         known = names(commit)
-        if known < newest and max(map(number, known)) >= EXEMPT:
+        last = max(map(number, known))
+        if known < newest and EXEMPT <= last < min(map(number, newest - known)):
             return commit
     return None
 

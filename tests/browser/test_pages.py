@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from cli.servers.valkey import Valkey
 from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.furnishing import HOSTILE, failed, pending, status
-from tests.integration.api import Api, running
+from tests.integration.api import NOWHERE, Api, running
 from tests.keys import key
 
 BODY = "<h1>Hello</h1><script>document.body.textContent = 'owned'</script><a href='https://example.com/'>away</a>"
@@ -25,7 +25,8 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         )
         started.ledger.rows(
             "INSERT INTO providers (name, opened_at, reason, probe_after, wait)"
-            " VALUES ('mail.example:25', now(), '421 busy', now(), 5) RETURNING 1"
+            " VALUES (%s, now(), '421 busy', now(), 5) RETURNING 1",
+            NOWHERE.removeprefix("smtp://"),
         )
         yield started
 

@@ -249,7 +249,7 @@ def test_supervisors_and_readers_of_the_contract_need_no_key(api: Api, path: str
     assert api.client.get(path).status == 200
 
 
-@pytest.mark.parametrize("path", ["/api", "/nowhere", "/healthz/", "/healthz/x", "//healthz", "/readyz%2f"])
+@pytest.mark.parametrize("path", ["/api", "/nowhere", "/healthz/", "/healthz/x", "/readyz%2f"])
 def test_what_is_not_public_by_name_needs_a_key(api: Api, path: str) -> None:
     assert api.client.get(path).status == 401
 
