@@ -119,7 +119,8 @@ class StockPostfix:
         """Have it read its settings, by new processes."""
         environ = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
         reload = [program("postfix", "postfix"), "-c", str(self.directory / "etc"), "reload"]
-        subprocess.run(reload, env=environ, capture_output=True, check=True)
+        # Without pipes: what it leaves in the background would hold them open.
+        subprocess.run(reload, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails that it has delivered to this recipient."""
