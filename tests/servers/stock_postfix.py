@@ -120,7 +120,8 @@ class StockPostfix:
         environ = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
         reload = [program("postfix", "postfix"), "-c", str(self.directory / "etc"), "reload"]
         # Without pipes: what it leaves in the background would hold them open.
-        subprocess.run(reload, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
+        quiet = subprocess.DEVNULL
+        subprocess.run(reload, env=environ, stdout=quiet, stderr=quiet, check=True, timeout=60)
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails that it has delivered to this recipient."""
