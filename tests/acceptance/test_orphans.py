@@ -90,7 +90,7 @@ import lifeline
 
 def work():
     assert lifeline.die_with_master() == multiprocessing.parent_process().pid
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # one write: print() makes two, and two children may interleave them
     time.sleep(60)
 
 if __name__ == "__main__":
