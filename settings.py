@@ -51,6 +51,7 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
+    connections: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ class Settings:
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
+    smtp_throttled_max: float = _between(0, 30 * 86_400, 86_400)
 
     metrics_dir: str = ""
     metrics_bind: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import logs
-from actors.channels import Deferred, Receipt, Refused, Uncertain, Undelivered, printable
+from actors.channels import AtMost, Deferred, Receipt, Refused, Uncertain, Undelivered, printable
 from actors.channels.post import Answer, Broken, Request, post
 from actors.channels.signature import headers
 from actors.channels.target import Lookup, NotPublic, Target, Unfit, resolve
@@ -37,6 +37,12 @@ class Callback:
     """Sends to the endpoint of each callback, as that is at this moment."""
 
     provider = "callback"
+
+    limits = AtMost(50)
+    idle = 5.0
+
+    def sender(self):
+        return self
 
     def __init__(self, settings: Settings, look_up: Lookup = resolve, context: ssl.SSLContext | None = None) -> None:
         self._settings, self._look_up = settings, look_up

@@ -106,3 +106,7 @@ def _is_about_us(reply: Reply, words: str) -> bool:
         return False
     limited = _SENDING.search(words) and _LIMIT.search(words) and _EXCEEDED.search(words)
     return bool(limited or _NO_MORE.search(words))
+
+
+def concerns_this_mail(refusal: Undelivered) -> bool:
+    return True
