@@ -272,7 +272,7 @@ class Connection:
         if not self._ahead:
             return await self._say(phase, line(about))
         self._ahead.popleft()
-        return await self._hear(phase)
+        return self._smtp.at_hand() or await self._hear(phase)
 
     async def _say(self, phase: str, line: str) -> Reply:
         with _dropping(phase):
