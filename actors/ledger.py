@@ -24,7 +24,7 @@ from settings import Settings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-# Ids to claim; ids to claim if they are for the sandbox; how many of the first may be begun as soon as they are claimed.
+# Ids to claim; ids to claim if they are for the sandbox; how many of the first may be begun as soon as claimed.
 Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("ledger")
 

@@ -68,8 +68,8 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
 
 def count() -> None:
     """Count what was reported and not counted yet. Upkeep calls it in each round, and the worker when it ends."""
-    global _counts  # noqa: PLW0603 - what comes meanwhile is counted the next time
-    with _lock:
+    global _counts
+    with _lock:  # What comes meanwhile is counted the next time.
         counts, _counts = _counts, _Counts()
     for (lane, channel, outcome, phase), number in counts.outcomes.items():
         metrics.attempts[lane, channel, outcome, phase].inc(number)

@@ -125,11 +125,19 @@ class AtMost:
 
 
 class Channel(Protocol):
-    """One way to reach a recipient, through one provider. `idle`: seconds after which a sender without work ends."""
+    """One way to reach a recipient, through one provider."""
 
-    provider: str
-    limits: Limits
-    idle: float
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+
+    @property
+    def limits(self) -> Limits:
+        """How many senders it may have."""
+
+    @property
+    def idle(self) -> float:
+        """Seconds after which a sender without work ends."""
 
     def sender(self) -> Sender:
         """Return a sender that is not connected yet."""
