@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.channels.capacity import GAP_AT_MOST, HOLD, HOLD_AT_MOST, KEPT, KEPT_AT_MOST, RECONNECT_AT_MOST, Capacity
+from actors.channels.capacity import RECONNECT_AT_MOST, Capacity
+from actors.channels.speed import GAP_AT_MOST, HOLD, HOLD_AT_MOST
+from actors.channels.trust import KEPT, KEPT_AT_MOST
 from tests.unit.simulated_mail import Pool, Server
 
 HOUR = 3_600.0
