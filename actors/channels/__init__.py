@@ -47,6 +47,12 @@ class Deferred(Undelivered):
     outcome = "deferred"
 
 
+class Throttled(Undelivered):
+    """Not now, because of how much we send: try again later and slower. It says nothing about the notification."""
+
+    outcome = "deferred"
+
+
 class ProviderDown(Undelivered):
     """Nothing about this notification: the provider cannot be reached, or does not let us in."""
 
