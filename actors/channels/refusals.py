@@ -95,13 +95,17 @@ def judge(phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown) ->
     return Refused if reply.code >= 500 else Deferred
 
 
-def concerns_this_mail(phase: str, reply: Reply) -> bool:
-    """Return whether a 4xx or 5xx is about the recipient, the sender or the content.
+def concerns_this_mail(refusal: Undelivered) -> bool:
+    """Return whether a refusal is about the recipient, the sender or the content.
 
     Such a refusal comes again over any connection. Others may be about the connection, which has carried
     many mails: 452, 451 or 554 without a reason, and all that `judge` takes for our account's or rate's.
+    What was refused without a reply of the server is about the mail too.
     """
-    words = plain(reply.text)
+    phase, code, enhanced_code, text = refusal.receipt
+    if code is None:
+        return True
+    reply, words = Reply(code, enhanced_code, text), plain(text)
     if _about_us(phase, reply, words) or TOO_MANY_ERRORS.search(words):
         return False
     _, subject, _ = (reply.enhanced_code or "0.0.0").split(".")

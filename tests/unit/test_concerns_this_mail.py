@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.channels import Deferred, Refused
 from actors.channels.answers import understood
-from actors.channels.refusals import concerns_this_mail
+from actors.channels.refusals import concerns_this_mail, judge
 
 PHASES = ("mail", "rcpt", "data", "content")
 AFTER_MAIL = PHASES[1:]
@@ -48,6 +49,10 @@ BY_THE_CODE_ALONE = """
 550 Administrative prohibition
 """
 NOT_ABOUT_THIS_MAIL = """
+432 4.3.2 Concurrent connections limit exceeded.
+454 Throttling failure: Maximum sending rate exceeded.
+421 4.7.0 mail.example.net Error: too many connections from unknown[192.0.2.1]
+451 4.7.0 Try again later
 452 Requested action not taken: insufficient system storage
 452 4.3.1 Insufficient system storage
 452 try later
@@ -81,7 +86,9 @@ NOT_ABOUT_THIS_MAIL = """
 
 
 def concerns(phase: str, said: str) -> bool:
-    return concerns_this_mail(phase, understood(said.encode()))
+    reply = understood(said.encode())
+    error = judge(phase, reply)
+    return concerns_this_mail(error(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code))
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -100,3 +107,14 @@ def test_a_mailbox_that_is_refused_without_a_reason_is_refused_anywhere(said: st
 @pytest.mark.parametrize("said", NOT_ABOUT_THIS_MAIL.strip().splitlines())
 def test_another_connection_may_not_repeat_the_rest(said: str, phase: str) -> None:
     assert not concerns(phase, said)
+
+
+@pytest.mark.parametrize("error", [Deferred, Refused])
+def test_what_was_refused_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
+    assert concerns_this_mail(error("the mail has 11000 octets, the mail server takes at most 5000", phase="mail"))
+
+
+def test_the_name_of_one_of_several_recipients_changes_nothing() -> None:
+    for text, about in (("ann@example.com: 550 5.1.1 unknown", True), ("ann@example.com: 452 try later", False)):
+        code = int(text.split()[1])
+        assert concerns_this_mail(Deferred(text, phase="rcpt", reply_code=code)) is about
