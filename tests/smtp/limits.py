@@ -10,7 +10,6 @@ from typing import Protocol
 from tests.smtp.records import Mail
 from tests.smtp.script import Action, Phase, Reply
 
-
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0 too many connections")
 NO_MORE_OF_YOU = Reply(452, "4.3.1 insufficient system storage")
 TOO_MUCH_AT_ONCE = Reply(432, "4.3.2 concurrent connections limit exceeded")
