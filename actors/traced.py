@@ -6,7 +6,7 @@ accepted the notification. What carries no context begins no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -18,8 +18,9 @@ from actors import hub
 from actors.channels.answers import Reply
 from actors.channels.callback import Callback
 from actors.channels.email import Email
+from actors.channels.guarded_connector import Begin
+from actors.channels.http_client import Answer
 from actors.channels.mail import Mail
-from actors.channels.post import Answer
 from actors.channels.smtp import Connection
 from actors.delivery import Delays, Delivery
 from actors.lanes import LANES
@@ -148,12 +149,12 @@ class TracedConnection(Connection):
 class TracedCallback(Callback):
     """The request carries the context on. Of its URL only the host is told: the rest may be a secret."""
 
-    def _post(self, notification: Claimed, endpoint: Signing, begin: Callable[[], bool]) -> Answer:
+    async def _post(self, notification: Claimed, endpoint: Signing, begin: Begin) -> Answer:
         about: dict[str, str | int] = {"http.request.method": "POST"}
         parts = urlsplit(endpoint.url)
         about |= {"server.address": parts.hostname or "", "server.port": parts.port or _PORTS.get(parts.scheme, 0)}
         with telemetry.inner("POST", SpanKind.CLIENT, about) as span:
-            answer = super()._post(notification, endpoint, begin)
+            answer = await super()._post(notification, endpoint, begin)
             span.set_attribute("http.response.status_code", answer.status)
             if answer.status >= 400:
                 telemetry.fail(span, str(answer.status))

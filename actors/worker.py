@@ -19,6 +19,7 @@ from actors import hub, namespace, outcomes, redises
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
+from actors.channels.blocking import Blocking
 from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
@@ -69,7 +70,7 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._ledger = tracing.chosen(current, Ledger, "actors.traced:TracedLedger")(current, identity)
         breaker = Breaker(current, self._email.provider, identity)
-        self._callback = tracing.chosen(current, Callback, "actors.traced:TracedCallback")(current)
+        self._callback = Blocking(tracing.chosen(current, Callback, "actors.traced:TracedCallback")(current))
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
         lifeline.collect_seldom()
         running.hub = hub.started(worker.worker_threads)

@@ -9,6 +9,7 @@ import pytest
 
 from actors.breaker import Breaker
 from actors.channels import Channel
+from actors.channels.blocking import Blocking
 from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
@@ -46,7 +47,7 @@ def make(store: Settings, smtp_server: SmtpServer, hooks: Hooks) -> Iterator[Mak
 
     def make(**more: object) -> Process:
         with configured(**{**values, **more}) as current:
-            ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Callback(current)
+            ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Blocking(Callback(current))
             made.append((ledger, callback))
             channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), "callback": callback}
             return Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 import telemetry
 from actors.breaker import Breaker
 from actors.channels import Channel
+from actors.channels.blocking import Blocking
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
 from actors.lanes import LANES, Lane
@@ -133,7 +134,7 @@ def worker(tracing: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": tracing.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
         ledger = TracedLedger(current, id := uuid4())
-        email, callback = TracedEmail(current), TracedCallback(current)
+        email, callback = TracedEmail(current), Blocking(TracedCallback(current))
         channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: callback}
         yield Process(current, id, ledger, channels, Breaker(current, email.provider, id))
         callback.close()

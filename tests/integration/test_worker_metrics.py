@@ -11,6 +11,7 @@ import scrape
 from actors import outcomes
 from actors.breaker import Breaker
 from actors.channels import Channel
+from actors.channels.blocking import Blocking
 from actors.channels.callback import Callback
 from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
@@ -49,7 +50,7 @@ def now() -> Scrape:
 def process(store: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
     with configured(**values, callback_allowed_networks="127.0.0.0/8", breaker_threshold=2) as current:
-        ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Callback(current)
+        ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Blocking(Callback(current))
         channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), "callback": callback}
         yield Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
     ledger.close()
