@@ -54,6 +54,11 @@ class SmtpServer:
     ca: str = ""
     connections: int = CONNECTIONS  # at most, of all worker processes together
 
+    @property
+    def name(self) -> str:
+        """How the provider is called in records, metrics and Redis."""
+        return f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:

@@ -21,6 +21,7 @@ from db.records import Claimed, Settlement
 log = logs.get("queue")
 
 SWEEP = 1.0  # seconds between two looks at what waits
+NO_CONNECTION = 1.0  # seconds before a process that has no share of the connections looks again
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
 POSTPONED = 30.0  # seconds that a mail is left alone which was refused for our rate and could not be sent since
 
@@ -99,6 +100,16 @@ class ProviderQueue:
         self._waiting[batch.rank] = deque(job for job in self._waiting[batch.rank] if job.batch is not batch)
         await self.hand_back(waiting)
 
+    async def withdraw_all(self) -> None:
+        """Hand back all that waits."""
+        for batch in {job.batch for jobs in self._waiting.values() for job in jobs}:
+            await self.withdraw(batch)
+
+    def blocked_for(self) -> float:
+        """Return the seconds before anything can be sent; 0.0 where something can."""
+        now = time.monotonic()
+        return self.limits.pause(now) if self.limits.limit(now) else NO_CONNECTION
+
     def holds(self, batch: Batch) -> bool:
         """Return whether something of a batch waits for a sender."""
         return any(job.batch is batch for job in self._waiting[batch.rank])
@@ -146,6 +157,7 @@ class ProviderQueue:
     def _rouse(self) -> None:
         """Wake senders or start some, one for every AHEAD jobs."""
         wanted = -(-self.waiting // AHEAD)
+        self.limits.want(self.senders, self.senders - len(self.resting) + wanted)
         while wanted and self.resting:
             wanted -= _wake(self.resting.popleft()[0], going_on=True)
         for _ in range(min(wanted, self.limits.limit(time.monotonic()) - self.senders)):
@@ -248,13 +260,18 @@ class SendingTask:
         queue, job = self._queue, self._jobs.popleft()
         following = self._jobs[0].notification if self._jobs else None
         self._since = time.monotonic()
+        queue.limits.began(self._since)
         try:
             settlement = await queue.work.attempt(job, self._sender, following)
         except (NoConnection, Throttled) as not_now:
             job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
             self._jobs.appendleft(job)
             self._give_back()
-            return isinstance(not_now, Throttled)
+            if isinstance(not_now, Throttled):
+                return True
+            if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+                await queue.withdraw_all()
+            return False
         finally:
             self._since = inf
         self._settle(job, settlement)

@@ -110,6 +110,12 @@ class Limits(Protocol):
     def pause(self, now: float) -> float:
         """Return the seconds until one may begin to send; 0.0 for at once."""
 
+    def began(self, now: float) -> None:
+        """Take note that one begins to send."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Take note that there are so many senders, and that there is work for `wanted`."""
+
 
 class AtMost:
     """Limits that nothing changes."""
@@ -122,6 +128,12 @@ class AtMost:
 
     def pause(self, now: float) -> float:
         return 0.0
+
+    def began(self, now: float) -> None:
+        """Nothing depends on it."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Nothing depends on it."""
 
 
 class Channel(Protocol):

@@ -164,7 +164,7 @@ class ConnectionLease:
         answer = self._share_out(
             keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times]
         )
-        granted, processes, elsewhere = map(int, answer)  # type: ignore[arg-type]
+        granted, processes, elsewhere = map(int, answer)
         return granted, processes, elsewhere
 
     def _do_without(self, bound: int, error: redis.RedisError) -> None:

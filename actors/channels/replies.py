@@ -148,6 +148,11 @@ class Client:
         self._wake()
 
     @property
+    def alive(self) -> bool:
+        """Whether the connection is open, as far as we know."""
+        return self.sock is not None and self._end is None
+
+    @property
     def _connected(self) -> socket.socket:
         if self.sock is None:
             raise Disconnected("not connected")
