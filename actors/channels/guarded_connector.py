@@ -21,6 +21,7 @@ from actors.channels.url_guard import Target
 from settings import Network
 
 ANSWER_LIMIT = 131_072  # bytes of an answer that are read at all: some servers have long heads
+LINES = 1_000  # of an answer that are read one by one; a head with so many is refused
 
 Begin = Callable[[], Awaitable[bool]]
 
@@ -119,7 +120,7 @@ class _BoundedProtocol(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.overflowed = transport, False
         self._inner: Any = transport.get_protocol()
-        self._room = ANSWER_LIMIT
+        self._room, self._lines = ANSWER_LIMIT, LINES
 
     @property
     def written(self) -> bool:
@@ -131,7 +132,13 @@ class _BoundedProtocol(asyncio.Protocol):
         if self._room < 0:
             self.overflowed = True
             self.transport.abort()
-        else:
+            return
+        # A line at a time: aiohttp drops a head that comes in one piece with a body that is wrong.
+        while (end := data.find(b"\n") + 1) and self._lines and not self.transport.is_closing():
+            self._lines -= 1
+            self._inner.data_received(data[:end])
+            data = data[end:]
+        if data and not self.transport.is_closing():
             self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
