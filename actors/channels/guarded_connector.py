@@ -57,7 +57,7 @@ class GuardedConnector(TCPConnector):
         """How far the request has come: resolve, connect, tls, request or answer."""
         if self._bounded:
             return "answer" if self.begun and self._bounded.written else "request"
-        if any(map(_is_connected, self._sockets)):
+        if self.target.scheme == "https" and any(map(_is_connected, self._sockets)):
             return "tls"
         return "connect" if self._sockets else "resolve"
 
@@ -134,12 +134,13 @@ class _BoundedProtocol(asyncio.Protocol):
             self.transport.abort()
             return
         # A line at a time: aiohttp drops a head that comes in one piece with a body that is wrong.
-        while (end := data.find(b"\n") + 1) and self._lines and not self.transport.is_closing():
+        start = 0
+        while self._lines and (end := data.find(b"\n", start) + 1) and not self.transport.is_closing():
             self._lines -= 1
-            self._inner.data_received(data[:end])
-            data = data[end:]
-        if data and not self.transport.is_closing():
-            self._inner.data_received(data)
+            self._inner.data_received(data[start:end])
+            start = end
+        if start < len(data) and not self.transport.is_closing():
+            self._inner.data_received(data[start:])
 
     def eof_received(self) -> bool | None:
         return bool(self._inner.eof_received())

@@ -33,7 +33,7 @@ from tests.eventually import eventually
 from tests.hooks import OK, Hooks, saying, status
 
 LOCAL = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-PATIENT, IMPATIENT = 20.0, 0.4  # seconds; the latter only for what hangs
+PATIENT, IMPATIENT = 20.0, 1.0  # seconds; the latter only for what hangs
 
 Begin = Callable[[], Coroutine[Any, Any, bool]]
 
@@ -88,6 +88,13 @@ def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
 def hooks() -> Iterator[Hooks]:
     with Hooks() as hooks:
         yield hooks
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Neither by us nor by a library: what a stranger's server does is in the answer or the error alone."""
+    yield
+    assert not caplog.records
 
 
 def reset(client: socket.socket) -> None:
