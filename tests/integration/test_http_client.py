@@ -103,6 +103,10 @@ def reset(client: socket.socket) -> None:
     client.close()
 
 
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would look at each, and they come and go
+
+
 def then_reset(*pieces: bytes) -> Callable[[socket.socket], None]:
     def answer(client: socket.socket) -> None:
         saying(*pieces)(client)
@@ -460,18 +464,34 @@ def test_a_server_that_hangs_is_hung_up_on(caller: Caller, scheme: str) -> None:
 
 
 def test_no_descriptor_is_left(caller: Caller, hooks: Hooks, tls_authority: TlsAuthority) -> None:
-    def count() -> int:
-        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would look at each, and they come and go
-
     caller.post(hooks.url)
-    before = count()
+    before = descriptors()
     with Hooks() as silent, Hooks(tls=tls_authority.context) as secured:
         silent.answer = silent.hang
         for _ in range(5):
             assert caller.failure(silent.url, timeout=IMPATIENT / 4).timed_out
             assert caller.failure(secured.url).phase == "tls"
             assert caller.failure("http://127.0.0.1:9999/").phase == "connect"
-    eventually(lambda: count() <= before, saying=lambda: (before, count()))
+    eventually(lambda: descriptors() <= before, saying=lambda: (before, descriptors()))
+
+
+def test_after_an_answer_no_polite_end_is_waited_for(caller: Caller, tls_authority: TlsAuthority) -> None:
+    """TLS has one, and a server that does not take part in it would hold a descriptor of ours for half a minute."""
+    trusting = ssl.create_default_context(cafile=str(tls_authority.ca))
+    with Hooks(tls=tls_authority.context) as hooks:
+
+        def answer(client: socket.socket) -> None:
+            client.sendall(OK)
+            hooks.hang(client)
+
+        hooks.answer = answer
+        url = f"https://localhost:{hooks.port}/"
+        assert caller.post(url, context=trusting).status == 200
+        before = descriptors()
+        for _ in range(5):
+            assert caller.post(url, context=trusting).status == 200
+        # What is left is the server's, which is in this process too.
+        eventually(lambda: descriptors() <= before + 5, saying=lambda: (before, descriptors()))
 
 
 # TLS
