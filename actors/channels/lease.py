@@ -69,8 +69,7 @@ for _, other in ipairs(ids) do
 end
 processes[id] = {seen = now, wanted = wanted, in_use = in_use, most = most}
 table.insert(ids, id)
-local live = #ids
-for unheard = live + 1, expected do
+for unheard = #ids + 1, expected do
     table.insert(ids, string.format('~%06d', unheard))
 end
 table.sort(ids)
@@ -113,7 +112,7 @@ if position <= left % #ids then target = target + 1 end
 local grant = math.max(0, math.min(target, math.max(bound - held, in_use)))
 processes[id].held = math.max(grant, in_use, granted)
 store()
-return {grant, live, elsewhere}
+return {grant, #ids, elsewhere}
 """
 
 
@@ -164,7 +163,7 @@ class ConnectionLease:
         answer = self._share_out(
             keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times]
         )
-        granted, processes, elsewhere = map(int, answer)  # type: ignore[arg-type]
+        granted, processes, elsewhere = map(int, answer)
         return granted, processes, elsewhere
 
     def _do_without(self, bound: int, error: redis.RedisError) -> None:

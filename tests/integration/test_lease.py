@@ -69,7 +69,7 @@ def turns(processes: list[Process], rounds: int = ROUNDS, bound: int | None = No
 
 
 def stored(client: redis.Redis) -> dict[str, dict[str, float]]:
-    return dict(json.loads(client.get(KEY) or "{}").get("processes", {}))  # type: ignore[arg-type]
+    return dict(json.loads(client.get(KEY) or "{}").get("processes", {}))
 
 
 def change(client: redis.Redis, changed: Callable[[dict[str, float]], None]) -> None:
@@ -192,7 +192,7 @@ def test_where_there_are_more_processes_than_connections_each_has_its_turn(
     client: redis.Redis, connections: int, count: int
 ) -> None:
     processes = [Process(client, connections, wanted=1 + n) for n in range(count)]
-    had = set()
+    had: set[int] = set()
     with mock.patch.object(lease, "TURN", 0.2):
 
         def all_had_one() -> bool:
@@ -248,6 +248,18 @@ def test_a_flushed_redis_grants_nobody_what_others_hold(client: redis.Redis) -> 
         client.flushall()
         client.script_flush()
         assert turns(processes, bound=20) == [5, 5, 5, 5]
+
+
+def test_a_redis_that_is_lost_right_after_a_flush_grants_nobody_what_others_hold(
+    client: redis.Redis, away: redis.Redis
+) -> None:
+    one, other = Process(client), Process(client)
+    turns([one, other])
+    client.flushall()
+    assert one.renew() == 10
+    with unreachable(one, away), mock.patch.object(lease, "EXPIRES", 0.0):
+        assert one.renew() == 10
+    assert other.open == 10
 
 
 def test_after_a_flush_the_share_of_who_has_gone_is_free_after_the_expiry(client: redis.Redis) -> None:
