@@ -135,7 +135,8 @@ class ConnectionLease:
         """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
 
         `wanted`: how many there is work for. `in_use`: how many are open or being opened. `most`: how many all
-        processes may open together as long as this process says so, where the server admits fewer than `connections`.
+        processes may open together as long as this process says so. A Capacity that is told of `elsewhere` too learns
+        it from the server's refusals; without it, who comes first keeps all that the server admits.
 
         While Redis is away it is the part that each of `processes` may have without asking, and at least one.
         """
