@@ -69,8 +69,7 @@ for _, other in ipairs(ids) do
 end
 processes[id] = {seen = now, wanted = wanted, in_use = in_use, most = most}
 table.insert(ids, id)
-local live = #ids
-for unheard = live + 1, expected do
+for unheard = #ids + 1, expected do
     table.insert(ids, string.format('~%06d', unheard))
 end
 table.sort(ids)
@@ -113,7 +112,7 @@ if position <= left % #ids then target = target + 1 end
 local grant = math.max(0, math.min(target, math.max(bound - held, in_use)))
 processes[id].held = math.max(grant, in_use, granted)
 store()
-return {grant, live, elsewhere}
+return {grant, #ids, elsewhere}
 """
 
 
@@ -136,7 +135,8 @@ class ConnectionLease:
         """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
 
         `wanted`: how many there is work for. `in_use`: how many are open or being opened. `most`: how many all
-        processes may open together as long as this process says so, where the server admits fewer than `connections`.
+        processes may open together as long as this process says so. A Capacity that is told of `elsewhere` too learns
+        it from the server's refusals; without it, who comes first keeps all that the server admits.
 
         While Redis is away it is the part that each of `processes` may have without asking, and at least one.
         """
