@@ -27,7 +27,7 @@ SEVERAL = 2  # The failures of one client's mail to one domain never open it.
 
 
 class Breaker:
-    """Called on the event loop, and `refresh` and `share` by upkeep; what it knows is at most one round of upkeep old."""
+    """Called on the event loop, but for `refresh` and `share`; it knows what upkeep knew a round ago."""
 
     def __init__(self, settings: Settings, provider: str, worker: UUID) -> None:
         self._settings, self.provider, self._worker = settings, provider, worker

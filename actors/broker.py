@@ -20,9 +20,9 @@ from dramatiq.message import Message
 from dramatiq.middleware import Middleware, Retries
 
 import settings
-from actors.event_loop import Uvloop
 from actors import namespace, redises
 from actors.consumer import WaitingConsumer
+from actors.event_loop import Uvloop
 from actors.lanes import LANES
 
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the

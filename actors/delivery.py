@@ -18,7 +18,7 @@ import logs
 import settings
 from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
-from actors.breaker import ALL, ONE, Breaker
+from actors.breaker import ALL, NONE, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
 from actors.channels import Channel, Sender
@@ -98,6 +98,9 @@ class Delivery:
         # The breaker is about the mail server; each callback goes to another one.
         admitted = ALL if lane.name == CALLBACK else await self.breaker.admits()
         queue = self.callbacks if lane.name == CALLBACK else self.mails
+        blocked = queue.blocked_for() if admitted == ALL else 0.0
+        if blocked:
+            admitted = NONE
         asked_at, promised = time.monotonic(), 0
         try:
             # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
@@ -122,6 +125,8 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
+        if blocked:
+            raise Again(ids, int(1000 * max(1.0, blocked)))
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:

@@ -17,14 +17,14 @@ import logs
 import metrics
 from actors.unrecorded import Unrecorded
 from db import attachments, lifecycle, relay, workers
-from db.coalesce import Coalescer
+from db.coalesce import Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Sending, Settlement
 from settings import Settings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-# Ids to claim; ids to claim if they are for the sandbox; how many of the first may be begun as soon as they are claimed.
+# Ids to claim; ids to claim if they are for the sandbox; how many of the first may be begun as soon as claimed.
 Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("ledger")
 
@@ -58,16 +58,14 @@ class Ledger:
         self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
             "settle", self._settle, settings, attrgetter("id"), reductions
         )
-        self._beginnings: Coalescer[None, None] = Coalescer(
-            "begin", self._begin, most=settings.settle_batch, waiting=UNBOUNDED
-        )
-        self._settlements: Coalescer[Settlement, bool] = Coalescer(
+        # None: only to record what may be begun.
+        self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
             "settle",
             self._settle,
             most=settings.settle_batch,
             waiting=UNBOUNDED,
             rest=settings.coalesce_rest,
-            keep=self._unsettled.keep,
+            keep=self._keep,
         )
         self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
@@ -107,7 +105,7 @@ class Ledger:
         """Record that these may be begun."""
         with self._holding:
             self._begun.update(one.id for one in claimed)
-        await self._beginnings.ask(None)
+        await self._settlements.ask(None)
 
     def may_begin(self, claimed: Claimed) -> bool:
         """Return whether it counts as begun already."""
@@ -153,7 +151,7 @@ class Ledger:
 
     def close(self) -> None:
         grace = self._settings.shutdown_grace
-        for coalescer in (self._claims, self._beginnings, self._contents, self._doubts, self._settlements):
+        for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(grace)
         for kept in (self._undoubted, self._unsettled):
             kept.close(grace)
@@ -191,22 +189,25 @@ class Ledger:
         lifecycle.release_unheld(self._worker, held)
         self._in_doubt = False
 
-    def _settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+    def _settle(self, asked: Sequence[Settlement | None]) -> list[bool]:
+        settlements = [settlement for settlement in asked if settlement is not None]
         with self._recording:
             sending = self._sending()
             with connection():
-                owned = lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic(), sending)
+                if settlements:
+                    owned = lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic(), sending)
+                elif sending:
+                    lifecycle.begin(sending)
             self._recorded = set(sending.ids) if sending else self._recorded
         self._drop([(s.id, s.claim) for s in settlements])
-        return [(s.id, s.claim) in owned for s in settlements]
+        return [s is None or (s.id, s.claim) in owned for s in asked]
 
-    def _begin(self, asked: Sequence[None]) -> Sequence[None]:
-        with self._recording:
-            if sending := self._sending():
-                with connection():
-                    lifecycle.begin(sending)
-                self._recorded = set(sending.ids)
-        return asked
+    def _keep(self, settlement: Settlement | None, recorded: Waiter[bool], error: Exception) -> None:
+        """Keep what could not be recorded; who only asked to begin something gets the error."""
+        if settlement is None:
+            answer([(recorded, error)])
+        else:
+            self._unsettled.keep(settlement, recorded, error)
 
     def _sending(self) -> Sending | None:
         """Return what has to be recorded as begun; None where it is. What was recorded and has ended does no harm."""

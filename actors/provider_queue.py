@@ -7,6 +7,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import Protocol
 
 import logs
@@ -19,7 +20,8 @@ from db.records import Claimed, Settlement
 
 log = logs.get("queue")
 
-AGAIN = 1.0  # seconds between two looks whether another connection may be opened
+SWEEP = 1.0  # seconds between two looks at what waits
+NO_CONNECTION = 1.0  # seconds before a process that has no share of the connections looks again
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
 POSTPONED = 30.0  # seconds that a mail is left alone which was refused for our rate and could not be sent since
 
@@ -50,11 +52,12 @@ class ProviderQueue:
 
     def __init__(self, work: Work, ledger: Ledger, channel: Channel) -> None:
         self.work, self.ledger, self.limits, self.idle = work, ledger, channel.limits, channel.idle
-        self.resting: deque[asyncio.Future[None]] = deque()  # of senders without work
+        self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # senders without work, and since when
         self.closing = False
         self._new_sender = channel.sender
         self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)  # by rank
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], SendingTask] = {}
+        self._sweep: asyncio.TimerHandle | None = None
         self.senders = 0
         self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
 
@@ -97,6 +100,16 @@ class ProviderQueue:
         self._waiting[batch.rank] = deque(job for job in self._waiting[batch.rank] if job.batch is not batch)
         await self.hand_back(waiting)
 
+    async def withdraw_all(self) -> None:
+        """Hand back all that waits."""
+        for batch in {job.batch for jobs in self._waiting.values() for job in jobs}:
+            await self.withdraw(batch)
+
+    def blocked_for(self) -> float:
+        """Return the seconds before anything can be sent; 0.0 where something can."""
+        now = time.monotonic()
+        return self.limits.pause(now) if self.limits.limit(now) else NO_CONNECTION
+
     def holds(self, batch: Batch) -> bool:
         """Return whether something of a batch waits for a sender."""
         return any(job.batch is batch for job in self._waiting[batch.rank])
@@ -115,8 +128,8 @@ class ProviderQueue:
     async def close(self) -> None:
         """End the senders, as soon as what they have begun is recorded."""
         self.closing = True
-        for woken in self.resting:
-            _wake(woken)
+        for woken, _ in self.resting:
+            _wake(woken, going_on=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
@@ -144,23 +157,37 @@ class ProviderQueue:
     def _rouse(self) -> None:
         """Wake senders or start some, one for every AHEAD jobs."""
         wanted = -(-self.waiting // AHEAD)
+        self.limits.want(self.senders, self.senders - len(self.resting) + wanted)
         while wanted and self.resting:
-            wanted -= _wake(self.resting.popleft())
+            wanted -= _wake(self.resting.popleft()[0], going_on=True)
         for _ in range(min(wanted, self.limits.limit(time.monotonic()) - self.senders)):
             self.senders += 1
-            task = asyncio.get_running_loop().create_task(SendingTask(self, self._new_sender()).run())
-            self._tasks.add(task)
+            sending = SendingTask(self, self._new_sender())
+            task = asyncio.get_running_loop().create_task(sending.run())
+            self._tasks[task] = sending
             task.add_done_callback(self._ended)
+        if self._sweep is None and self._tasks:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
+
+    def _look(self) -> None:
+        """End the senders that have rested for too long, and have others send what waits behind a slow mail."""
+        self._sweep = None
+        now = time.monotonic()
+        for woken, since in self.resting:
+            if now - since >= self.idle:
+                _wake(woken, going_on=False)
+        self.resting = deque(resting for resting in self.resting if not resting[0].done())
+        for sending in list(self._tasks.values()):
+            sending.look(now)
+        self._rouse()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if error := task.exception():
             tell = log.warning if isinstance(error, Unavailable) else log.error
             tell(
                 "sender.failed", error=type(error).__name__, exc_info=None if isinstance(error, Unavailable) else error
             )
-        if self.waiting:  # It may have been the last one, and its connection be free soon.
-            asyncio.get_running_loop().call_later(AGAIN, self._rouse)
 
 
 class SendingTask:
@@ -171,6 +198,7 @@ class SendingTask:
         self._jobs: deque[Job] = deque()  # taken and not begun
         self._unrecorded = 0
         self._all_recorded: asyncio.Future[None] | None = None
+        self._since = inf  # time.monotonic() at which the notification under way was begun
 
     async def run(self) -> None:
         try:
@@ -223,30 +251,29 @@ class SendingTask:
 
     async def _rest(self) -> bool:
         """Wait for work; return False where there was none for too long."""
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.resting.append(woken)
-        try:
-            async with asyncio.timeout(self._queue.idle):
-                await woken
-        except TimeoutError:
-            if woken in self._queue.resting:
-                self._queue.resting.remove(woken)
-        return not woken.cancelled()
+        woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.resting.append((woken, time.monotonic()))
+        return await woken
 
     async def _send(self) -> bool:
         """Send one; return False where this sender is to end."""
         queue, job = self._queue, self._jobs.popleft()
         following = self._jobs[0].notification if self._jobs else None
-        slow = asyncio.get_running_loop().call_later(SLOW, self._give_back)
+        self._since = time.monotonic()
+        queue.limits.began(self._since)
         try:
             settlement = await queue.work.attempt(job, self._sender, following)
         except (NoConnection, Throttled) as not_now:
             job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
             self._jobs.appendleft(job)
             self._give_back()
-            return isinstance(not_now, Throttled)
+            if isinstance(not_now, Throttled):
+                return True
+            if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+                await queue.withdraw_all()
+            return False
         finally:
-            slow.cancel()
+            self._since = inf
         self._settle(job, settlement)
         await queue.work.settled(job, settlement)
         if self._unrecorded >= AHEAD:
@@ -254,8 +281,12 @@ class SendingTask:
             await self._recorded()
         return True
 
+    def look(self, now: float) -> None:
+        """Where the mail under way is slow, it may take minutes: let others send what waits behind it."""
+        if now - self._since > SLOW:
+            self._give_back()
+
     def _give_back(self) -> None:
-        """Let others send what would wait here: this one may take minutes."""
         jobs = list(self._jobs)
         self._jobs.clear()
         self._queue.put_back(jobs)
@@ -292,9 +323,9 @@ class SendingTask:
             await self._all_recorded
 
 
-def _wake(resting: asyncio.Future[None]) -> bool:
+def _wake(resting: asyncio.Future[bool], *, going_on: bool) -> bool:
     """Return whether it was still waiting."""
     if resting.done():
         return False
-    resting.set_result(None)
+    resting.set_result(going_on)
     return True

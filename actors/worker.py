@@ -21,6 +21,7 @@ from actors.broker import broker
 from actors.channels import Channel
 from actors.channels.callback import Callback
 from actors.channels.email import Email
+from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
 from actors.exporter import Exporter
@@ -68,7 +69,6 @@ class WorkerProcess(Middleware):
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        self._email = Email(current)
         lifeline.collect_seldom()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
@@ -97,6 +97,10 @@ class WorkerProcess(Middleware):
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Make it on the event loop, whose objects some channels hold."""
+        server = self._settings.smtp
+        lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
+        self._email = Email(self._settings, lease)
+        await self._email.start()
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
         breaker = Breaker(self._settings, self._email.provider, identity)
         return Delivery(self._settings, identity, self._ledger, channels, breaker)

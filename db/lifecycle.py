@@ -347,9 +347,9 @@ def rescue(  # noqa: PLR0913, PLR0917
     outcome and cannot record it. Only an `observer` who was itself seen all that time may say so: after an outage
     of the database every heartbeat is old, and nobody died.
     What such a worker may have begun, its row or `sending` says: that attempt is recorded as lost, because
-    it may have been made. The others go back at no cost. What is lost a second time may be what kills the workers, or only its neighbour: from then on they come
-    back apart, each at a moment drawn from a span that doubles, so that the one does not take the
-    others with it again.
+    it may have been made. The others go back at no cost. What is lost a second time may be what kills the
+    workers, or only its neighbour: from then on they come back apart, each at a moment drawn from a span that
+    doubles, so that the one does not take the others with it again.
     """
     return _ids(
         f"""

@@ -110,6 +110,12 @@ class Limits(Protocol):
     def pause(self, now: float) -> float:
         """Return the seconds until one may begin to send; 0.0 for at once."""
 
+    def began(self, now: float) -> None:
+        """Take note that one begins to send."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Take note that there are so many senders, and that there is work for `wanted`."""
+
 
 class AtMost:
     """Limits that nothing changes."""
@@ -123,13 +129,27 @@ class AtMost:
     def pause(self, now: float) -> float:
         return 0.0
 
+    def began(self, now: float) -> None:
+        """Nothing depends on it."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Nothing depends on it."""
+
 
 class Channel(Protocol):
-    """One way to reach a recipient, through one provider. `idle`: seconds after which a sender without work ends."""
+    """One way to reach a recipient, through one provider."""
 
-    provider: str
-    limits: Limits
-    idle: float
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+
+    @property
+    def limits(self) -> Limits:
+        """How many senders it may have."""
+
+    @property
+    def idle(self) -> float:
+        """Seconds after which a sender without work ends."""
 
     def sender(self) -> Sender:
         """Return a sender that is not connected yet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from actors.channels import (
     Begin,
@@ -22,6 +21,8 @@ from actors.channels import (
 )
 from actors.channels.answers import Reply
 from actors.channels.capacity import Capacity
+from actors.channels.connections import Connections
+from actors.channels.lease import ConnectionLease
 from actors.channels.mail import Mail, compose
 from actors.channels.refusals import concerns_this_mail, judge
 from actors.channels.replies import Stop
@@ -31,21 +32,25 @@ from db.records import Claimed
 from mailboxes import mail_from
 from settings import Settings
 
+# After so many new connections in a row that took a mail no better than the old one, no others for so many seconds.
+IN_VAIN, IN_VAIN_FOR = 3, 60.0
 LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minutes, of which some are for the record
 
 
 class Email:
     """The mail server of SMTP_URL, and what this process has learned of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lease: ConnectionLease | None = None) -> None:
         server = settings.smtp
-        self.provider = f"{server.host}:{server.port}"
+        self.provider = server.name
         self.settings = settings
-        self.limits = self.capacity = Capacity(server.connections)
+        self.capacity = Capacity(server.connections)
+        self.limits = Connections(self.capacity, lease)
         self.idle = settings.smtp_connection_idle
         self.own_sender = mail_from(settings.sender)
         self.stopping = Stop()
-        self.open: set[Connection] = set()
+        self._open: set[Connection] = set()
+        self._in_vain, self._in_vain_since = 0, 0.0
 
     def sender(self) -> SmtpSender:
         return SmtpSender(self)
@@ -55,8 +60,37 @@ class Email:
         now = time.monotonic()
         self.stopping.sending, self.stopping.answers = now + self.settings.shutdown_grace, now + LAST_ANSWER
 
+    async def start(self) -> None:
+        """Take this process's share of the connections."""
+        await self.limits.start()
+
     async def close(self) -> None:
-        """Nothing is shared but connections, and each sender has closed its own."""
+        await self.limits.stop()
+
+    def opened(self, connection: Connection) -> None:
+        """Take note of a connection that is ready."""
+        self._open.add(connection)
+        self.limits.open = self.alive()
+        self.capacity.opened(self.limits.open, time.monotonic())
+
+    def closed(self, connection: Connection) -> None:
+        """Take note of a connection that is not used any more."""
+        self._open.discard(connection)
+        self.limits.open = self.alive()
+
+    def tried_anew(self, *, in_vain: bool) -> None:
+        """Take note of what a new connection made of a mail that was refused over an old one."""
+        self._in_vain = self._in_vain + 1 if in_vain else 0
+        self._in_vain_since = time.monotonic()
+
+    @property
+    def try_anew(self) -> bool:
+        """Whether a mail that was refused over an old connection is to be tried over a new one."""
+        return self._in_vain < IN_VAIN or time.monotonic() - self._in_vain_since > IN_VAIN_FOR
+
+    def alive(self) -> int:
+        """Return how many connections are open."""
+        return sum(connection.alive for connection in self._open)
 
     async def composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         """Return the mail; one with attachments takes a while, so a thread composes it."""
@@ -96,7 +130,8 @@ class SmtpSender:
             mail = self._introduced[1]
         else:
             mail = await self._email.composed(notification, contents)
-        limit = time.monotonic() + self._email.settings.smtp_limit
+        begun = time.monotonic()
+        limit = begun + self._email.settings.smtp_limit
         carried = 0  # mails that a connection had carried when it took no more
         while True:
             connection = await self._ready(mail, limit)
@@ -109,16 +144,19 @@ class SmtpSender:
                 if not (connection.reused and drop.phase == "mail"):
                     raise _undelivered(drop) from None
             except Throttled:
-                self._email.capacity.throttled(len(self._email.open), time.monotonic())
+                self._email.capacity.throttled(self._email.alive(), begun, time.monotonic())
                 raise
             except Undelivered as refusal:
-                if carried or not connection.reused or concerns_this_mail(refusal):
+                if carried:
+                    self._email.tried_anew(in_vain=True)
+                if carried or not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
                     raise
                 # Perhaps it takes no more mails over one connection: a new one will tell.
                 carried = connection.mails - 1
                 await self._drop(connection)
             else:
                 if carried:
+                    self._email.tried_anew(in_vain=False)
                     self._email.capacity.spent(carried, time.monotonic())
                 self._email.capacity.took(time.monotonic())
                 return receipt
@@ -163,14 +201,14 @@ class SmtpSender:
     async def _open(self, limit: float) -> Connection:
         email = self._email
         try:
-            opened = Connection.open(email.settings, email.stopping, limit, email.capacity.messages())
-            connection = self._connection = await opened
+            messages = email.capacity.messages(time.monotonic())
+            connection = self._connection = await Connection.open(email.settings, email.stopping, limit, messages)
         except ProviderDown as down:
-            if working := sum(other.works for other in email.open):
-                email.capacity.refused(working, time.monotonic())
+            email.capacity.refused(email.alive(), time.monotonic())
+            if email.alive() or email.limits.working:
                 raise NoConnection(str(down)) from None
             raise
-        email.open.add(connection)
+        email.opened(connection)
         return connection
 
     async def _drop(self, connection: Connection) -> None:
@@ -178,7 +216,7 @@ class SmtpSender:
         await connection.quit()
 
     def _forget(self, connection: Connection) -> None:
-        self._email.open.discard(connection)
+        self._email.closed(connection)
         self._connection = None
 
 

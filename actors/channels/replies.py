@@ -121,6 +121,17 @@ class Client:
         self._due -= 1
         return answers.understood(await self._answer(final))
 
+    def at_hand(self) -> Reply | None:
+        """Return the next reply, if all of it has come: most do, of what was said ahead."""
+        if self._inbox:
+            self._rest += self._heard()
+        end = answers.end(self._rest)
+        if not end or len(self._rest) > REPLY_LIMIT:
+            return None
+        answer, self._rest = self._rest[:end], self._rest[end:]
+        self._due -= 1
+        return answers.understood(answer)
+
     async def hear_lines(self) -> tuple[Reply, list[str]]:
         """Return one reply and its lines without their codes, as for EHLO; raises as `hear`."""
         self._due -= 1
@@ -135,6 +146,11 @@ class Client:
             self.sock.close()
             self.sock = None
         self._wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection is open, as far as we know."""
+        return self.sock is not None and self._end is None
 
     @property
     def _connected(self) -> socket.socket:

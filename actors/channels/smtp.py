@@ -48,7 +48,6 @@ class Connection:
         self._smtp, self._settings, self._server = smtp, settings, server
         self._opened = self._used = time.monotonic()
         self.mails = 0  # begun on it
-        self.works = False  # whether one was taken
         self._messages = settings.smtp_connection_messages
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
         self.introduced: Mail | None = None  # whose envelope they are
@@ -117,12 +116,17 @@ class Connection:
         """The socket, where it is encrypted."""
         return self._smtp.sock if isinstance(self._smtp.sock, ssl.SSLSocket) else None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is open as far as we know."""
+        return self._smtp.alive
+
     def offers(self, extension: str) -> bool:
         return extension in self._extensions
 
     def usable(self) -> bool:
         """Whether it may carry one more mail: open as far as we know, not too many, not too old."""
-        return self._smtp.sock is not None and self._has_room()
+        return self._smtp.alive and self._has_room()
 
     def may_go_on(self) -> bool:
         """Whether the next mail's envelope may go with the end of this one (RFC 2920, 3.1)."""
@@ -176,7 +180,6 @@ class Connection:
         except _DROPS as error:
             raise Dropped("content", _why(error), content_sent=sent) from None
         self._smtp.patience = self._settings.smtp_timeout
-        self.works |= reply.code // 100 == 2
         if not sent:  # It was refused before it was out: whatever the server waits for now, it is not a command.
             self.close()
         return reply
@@ -272,7 +275,7 @@ class Connection:
         if not self._ahead:
             return await self._say(phase, line(about))
         self._ahead.popleft()
-        return await self._hear(phase)
+        return self._smtp.at_hand() or await self._hear(phase)
 
     async def _say(self, phase: str, line: str) -> Reply:
         with _dropping(phase):
