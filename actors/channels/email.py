@@ -139,6 +139,7 @@ class SmtpSender:
                 receipt = await self._converse(connection, mail, begin, following)
             except Dropped as drop:
                 self._forget(connection)
+                connection.close()  # The event loop would keep it, as long as the server does not end it.
                 # The server may hang up on a connection that idled; this mail has nothing to do with it
                 # and goes over a new one, of which that cannot be said again.
                 if not (connection.reused and drop.phase == "mail"):
