@@ -22,7 +22,7 @@ def api(tmp_path: Path, database_url: str, redis_server: Valkey) -> Api:
     api = Api(tmp_path, database_url=database_url, redis_url=redis_server.url, smtp_url=NOWHERE, shutdown_grace=GRACE)
     api.start_api(processes=2)
     # gunicorn does not pass a signal on to a worker that is still booting.
-    eventually(lambda: api.log.count("ASGI server listening") == 2)
+    eventually(lambda: api.log.count("Application startup complete") == 2)
     return api
 
 
@@ -47,7 +47,7 @@ def test_an_idle_connection_does_not_hold_up_a_stop(api: Api) -> None:
         half_sent.sendall(b"GET /healthz HTTP/1.1\r\nHost: h")
 
         assert api.api.stop(within=GRACE + 5) == 0
-    assert "Forcing close" not in api.log
+    assert "timeout graceful shutdown" not in api.log
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
@@ -67,7 +67,7 @@ def test_who_had_just_connected_is_answered_by_a_process_that_stops(api: Api) ->
     assert api.api is not None
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connected:
         api.api.ask()
-        eventually(lambda: "Worker shutting down" in api.log)
+        eventually(lambda: "Shutting down" in api.log)
         connected.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert connected.recv(100).startswith(b"HTTP/1.1 200 ")
     assert api.api.stop(within=GRACE + 5) == 0

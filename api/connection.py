@@ -1,0 +1,163 @@
+"""Connection of a client: uvicorn's protocol, with limits for what comes before a request and an orderly stop.
+
+States of a connection, by what the client owes:
+
+    head      from the connection, or the first byte after an answer, to the end of a request's head:
+              HEAD_TIMEOUT and HEAD_LIMIT bytes
+    request   from there to the end of the answer: the application bounds the body (bodies.py)
+    idle      after an answer: uvicorn's keep-alive timer
+    refused   the head was too large or no HTTP: the answer is out, what still comes is dropped for LINGER_TIMEOUT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from http import HTTPStatus
+from random import getrandbits
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+import logs
+import settings
+from api import heads
+from api.asgi import CUT, ON_STOP, WHOLE
+from api.targets import REFUSED, TARGET
+
+CUT_GRACE = 5.0  # seconds
+# Seconds that a connection without a request has at a stop: its first request may be on the way.
+STOP_LINGER = 1.0
+STOPPING = "notification-system.stopping"  # in the state that all connections share: whether the server stops
+
+
+_HEAD = (
+    b"HTTP/1.1 %d %b\r\nContent-Type: application/problem+json\r\nX-Request-ID: %b\r\n"
+    b"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+)
+
+log = logs.get("api")
+
+
+class Connection(HttpToolsProtocol):
+    """Protocol of one connection; used on the event loop only."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time of the first head."""
+        super().connection_made(transport)
+        self._settings = settings.load()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._pending = 0  # bytes that came since the last head or the last body was whole
+        self._in_body = self._refused = False
+        allowed = tuple(self.config.forwarded_allow_ips)
+        self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
+        self._allow(self._settings.head_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
+        super().connection_lost(exc)
+        self._disarm()
+
+    def data_received(self, data: bytes) -> None:
+        """Bound what comes while no request is being answered, and what comes ahead of its turn."""
+        self._pending += len(data)
+        if self._refused:
+            if self._pending > self._settings.linger_limit:
+                self.transport.close()
+            return
+        super().data_received(data)
+        if (self._answering and (self._in_body or self._pending <= heads.HEAD_LIMIT)) or self.transport.is_closing():
+            return
+        if self._pending > heads.HEAD_LIMIT:
+            self._refuse_head()
+        elif self._deadline is None:
+            self._allow(self._settings.head_timeout)
+
+    def on_headers_complete(self) -> None:
+        """Judge a head that is whole, and have the application answer it."""
+        self._disarm()
+        target, fields, large = self.url, self.headers, self._pending > heads.HEAD_LIMIT
+        self._pending, self._in_body = 0, True
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        if found := heads.fault(self.parser.get_http_version(), target, fields, large=large):
+            scope[REFUSED] = found
+            self.url = b"/"
+        elif not heads.PLAIN_TARGET.fullmatch(target):
+            scope[TARGET], self.url = target, b"/"
+        if self._behind_proxy and heads.is_https(fields):
+            scope["scheme"] = "https"
+        scope[CUT] = self.cut
+        super().on_headers_complete()
+        if STOPPING in self.app_state:  # This answer is the last one here.
+            super().shutdown()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole."""
+        super().on_message_complete()
+        self._pending, self._in_body = 0, False
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, unless an answer is on the way: that one is then the last here."""
+        if self._answering and (self.pipeline or not self._in_body or self.cycle.response_started):
+            super().shutdown()
+        elif "Content-Length overflow" in str(sys.exception()):
+            self._refuse(heads.Fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content-Length is too large."))
+        else:
+            self._refuse(heads.Fault(HTTPStatus.BAD_REQUEST, msg))
+
+    def cut(self, last: bytes) -> None:
+        """End a streamed answer whose client takes nothing: write `last`, and hang up after CUT_GRACE."""
+        if self.transport.is_closing():
+            return
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
+        self.transport.close()
+        self.loop.call_later(CUT_GRACE, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Tell the application that the server stops, and close unless a request is, or may be, under way."""
+        if STOPPING not in self.app_state:
+            self.app_state[STOPPING] = True
+            for stop in self.app_state.get(ON_STOP, ()):
+                stop()
+        if self.cycle is None and not self._refused:
+            self._allow(STOP_LINGER)
+        else:
+            super().shutdown()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse_head(self) -> None:
+        if self._answering:
+            super().shutdown()
+            self.flow.pause_reading()
+        elif self._in_body:  # What was left of a body when its request was answered.
+            self.transport.close()
+        else:
+            self._refuse(heads.HEAD_TOO_LARGE if self.headers else heads.TARGET_TOO_LONG)
+
+    def _refuse(self, fault: heads.Fault) -> None:
+        """Answer in place of the application, and let the client read the answer before the connection closes."""
+        status = fault.status
+        body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail})
+        request_id = f"{getrandbits(128):032x}"
+        log.info("request.malformed", request_id=request_id, status=status, reason=fault.detail)
+        self.transport.write(_HEAD % (status, status.phrase.encode(), request_id.encode(), len(body)) + body)
+        if self._answering:  # The application waits for a body that was broken: it hears that there is none.
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._refused, self._pending = True, 0
+        self._allow(self._settings.linger_timeout)
+
+    def _allow(self, seconds: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(seconds, self.transport.close)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
