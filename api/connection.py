@@ -12,11 +12,10 @@ States of a connection, by what the client owes:
 from __future__ import annotations
 
 import asyncio
-import sys
-from http import HTTPStatus
 from random import getrandbits
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,6 +25,7 @@ from api import heads
 from api.asgi import CUT, ON_STOP, WHOLE
 from api.targets import REFUSED, TARGET
 
+VERSIONS = ("1.1", "1.0")
 CUT_GRACE = 5.0  # seconds
 # Seconds that a connection without a request has at a stop: its first request may be on the way.
 STOP_LINGER = 1.0
@@ -66,7 +66,10 @@ class Connection(HttpToolsProtocol):
             if self._pending > self._settings.linger_limit:
                 self.transport.close()
             return
-        super().data_received(data)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        self._parse(data)
         if (self._answering and (self._in_body or self._pending <= heads.HEAD_LIMIT)) or self.transport.is_closing():
             return
         if self._pending > heads.HEAD_LIMIT:
@@ -76,11 +79,15 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Judge a head that is whole, and have the application answer it."""
+        if self.parser.should_upgrade():  # The parser stops behind the head, and _parse goes on.
+            return
+        if self.parser.get_http_version() not in VERSIONS:
+            raise ValueError
         self._disarm()
         target, fields, large = self.url, self.headers, self._pending > heads.HEAD_LIMIT
         self._pending, self._in_body = 0, True
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        if found := heads.fault(self.parser.get_http_version(), target, fields, large=large):
+        if found := heads.fault(target, fields, large=large):
             scope[REFUSED] = found
             self.url = b"/"
         elif not heads.PLAIN_TARGET.fullmatch(target):
@@ -94,18 +101,11 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request is whole."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._pending, self._in_body = 0, False
         self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, unless an answer is on the way: that one is then the last here."""
-        if self._answering and (self.pipeline or not self._in_body or self.cycle.response_started):
-            super().shutdown()
-        elif "Content-Length overflow" in str(sys.exception()):
-            self._refuse(heads.Fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content-Length is too large."))
-        else:
-            self._refuse(heads.Fault(HTTPStatus.BAD_REQUEST, msg))
 
     def cut(self, last: bytes) -> None:
         """End a streamed answer whose client takes nothing: write `last`, and hang up after CUT_GRACE."""
@@ -130,6 +130,27 @@ class Connection(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._pass_over_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            too_large = "Content-Length overflow" in str(error)
+            self._refuse(heads.BODY_TOO_LARGE if too_large else heads.MALFORMED)
+
+    def _pass_over_upgrade(self, rest: bytes) -> None:
+        """Take the request for one without its Upgrade field: the parser would take its body for another protocol."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(heads.MALFORMED if self.url.startswith(b"/") else heads.NO_TUNNEL)
+        elif any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers):
+            self._refuse(heads.NO_WEBSOCKET)
+        else:
+            head = heads.without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
+            self.parser = httptools.HttpRequestParser(self)
+            self._parse(head + rest)
+
     def _refuse_head(self) -> None:
         if self._answering:
             super().shutdown()
@@ -140,7 +161,13 @@ class Connection(HttpToolsProtocol):
             self._refuse(heads.HEAD_TOO_LARGE if self.headers else heads.TARGET_TOO_LONG)
 
     def _refuse(self, fault: heads.Fault) -> None:
-        """Answer in place of the application, and let the client read the answer before the connection closes."""
+        """Answer in place of the application, and let the client read the answer before the connection closes.
+
+        If an answer to a whole request is on the way, or one has begun, it is the last here instead.
+        """
+        if self._answering and (self.pipeline or not self._in_body or self.cycle.response_started):
+            super().shutdown()
+            return
         status = fault.status
         body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail})
         request_id = f"{getrandbits(128):032x}"

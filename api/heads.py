@@ -28,20 +28,19 @@ class Fault(NamedTuple):
     detail: str
 
 
-TARGET_TOO_LONG = Fault(
-    HTTPStatus.REQUEST_URI_TOO_LONG, f"The request target may have at most {TARGET_LIMIT} bytes."
-)
+TARGET_TOO_LONG = Fault(HTTPStatus.REQUEST_URI_TOO_LONG, f"The request target may have at most {TARGET_LIMIT} bytes.")
 HEAD_TOO_LARGE = Fault(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     f"A request may have at most {FIELDS_LIMIT} header fields, and {HEAD_LIMIT} bytes of them.",
 )
-UNKNOWN_VERSION = Fault(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Send the request as HTTP/1.1.")
+MALFORMED = Fault(HTTPStatus.BAD_REQUEST, "What came is no request of HTTP/1.1 (RFC 9112).")
+BODY_TOO_LARGE = Fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content-Length is larger than any limit.")
+NO_WEBSOCKET = Fault(HTTPStatus.FORBIDDEN, "There are no WebSockets here; /api/stream has server-sent events.")
+NO_TUNNEL = Fault(HTTPStatus.NOT_IMPLEMENTED, "This server is no proxy: it opens no connection to others.")
 
 
-def fault(version: str, target: bytes, fields: Fields, *, large: bool) -> Fault | None:
+def fault(target: bytes, fields: Fields, *, large: bool) -> Fault | None:
     """Return why this head is refused; `large` says that it may have more than HEAD_LIMIT bytes."""
-    if version not in ("1.1", "1.0"):
-        return UNKNOWN_VERSION
     if len(target) > TARGET_LIMIT:
         return TARGET_TOO_LONG
     if len(fields) > FIELDS_LIMIT or (large and size(target, fields) > HEAD_LIMIT):
@@ -57,6 +56,13 @@ def fault(version: str, target: bytes, fields: Fields, *, large: bool) -> Fault 
 def size(target: bytes, fields: Fields) -> int:
     """Return the bytes of a head, without its delimiters."""
     return len(target) + sum(len(name) + len(value) for name, value in fields)
+
+
+def without_upgrade(method: bytes, target: bytes, version: str, fields: Fields) -> bytes:
+    """Return the head of this request as it would be without its Upgrade field."""
+    lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+    lines += [b"%b: %b" % field for field in fields if field[0] != b"upgrade"]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def is_https(fields: Fields) -> bool:

@@ -66,9 +66,7 @@ class Targets:
 
 def _to_origin_form(scope: dict[str, Any], target: bytes) -> None:
     """Take apart a target that is no plain path; in absolute form its authority replaces Host (RFC 9112, 3.2.2)."""
-    if scope["method"] == "CONNECT":
-        scope[REFUSED] = HTTPStatus.NOT_IMPLEMENTED, "This server is no proxy: it opens no connection to others."
-    elif not _VISIBLE.fullmatch(target):
+    if not _VISIBLE.fullmatch(target):
         scope[REFUSED] = HTTPStatus.BAD_REQUEST, "Percent-encode what is not printable ASCII in the target."
     elif target == b"*" and scope["method"] == "OPTIONS":
         scope["path"] = "*"

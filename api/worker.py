@@ -12,7 +12,6 @@ from uvicorn_worker import UvicornWorker
 import logs
 import settings
 from api.connection import Connection
-from api.upgrades import UpgradeRefusal
 
 # uvicorn gives up the requests that are left before gunicorn kills the process.
 KILL_MARGIN = 1  # seconds
@@ -33,7 +32,7 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {  # noqa: RUF012 - declared so by the base class
         "loop": "uvloop",
         "http": Connection,
-        "ws": UpgradeRefusal,
+        "ws": "none",
         "lifespan": "on",
         # The application logs requests, and Connection decides which proxy is believed.
         "access_log": False,
