@@ -72,8 +72,8 @@ class Application(falcon.asgi.App[Any, Any]):
     async def _answer(self, send: Any, body: Body, reservation: Reservation, event: dict[str, Any]) -> None:
         """Send a part of the answer; before its end, drop what is left of the body.
 
-        The server takes no more of a body once its answer is complete, and closes a connection that is not kept. A client
-        that is still sending then would not get to read the answer.
+        Once an answer is complete the server takes no more of the body, and closes a connection that is not kept. A
+        client that is still sending then would not get to read the answer.
         """
         if not body.over and event["type"] == "http.response.body" and not event.get("more_body"):
             reservation.give_back()
