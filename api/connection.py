@@ -17,7 +17,7 @@ from typing import Any
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 import logs
 import settings
@@ -73,7 +73,9 @@ class Connection(HttpToolsProtocol):
         if (self._answering and (self._in_body or self._pending <= heads.HEAD_LIMIT)) or self.transport.is_closing():
             return
         if self._pending > heads.HEAD_LIMIT:
-            self._refuse_head()
+            self._refuse(heads.HEAD_TOO_LARGE if self.headers else heads.TARGET_TOO_LONG)
+            if self._answering:
+                self.flow.pause_reading()
         elif self._deadline is None:
             self._allow(self._settings.head_timeout)
 
@@ -105,7 +107,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._pending, self._in_body = 0, False
-        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]
+        self.scope[WHOLE] = True  # type: ignore[literal-required]
 
     def cut(self, last: bytes) -> None:
         """End a streamed answer whose client takes nothing: write `last`, and hang up after CUT_GRACE."""
@@ -128,7 +130,8 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -151,15 +154,6 @@ class Connection(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)
             self._parse(head + rest)
 
-    def _refuse_head(self) -> None:
-        if self._answering:
-            super().shutdown()
-            self.flow.pause_reading()
-        elif self._in_body:  # What was left of a body when its request was answered.
-            self.transport.close()
-        else:
-            self._refuse(heads.HEAD_TOO_LARGE if self.headers else heads.TARGET_TOO_LONG)
-
     def _refuse(self, fault: heads.Fault) -> None:
         """Answer in place of the application, and let the client read the answer before the connection closes.
 
@@ -167,6 +161,9 @@ class Connection(HttpToolsProtocol):
         """
         if self._answering and (self.pipeline or not self._in_body or self.cycle.response_started):
             super().shutdown()
+            return
+        if self._in_body and not self._answering:  # What is left of a body whose request was answered.
+            self.transport.close()
             return
         status = fault.status
         body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail})

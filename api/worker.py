@@ -26,7 +26,7 @@ class Logger(GunicornLogger):  # type: ignore[misc]
         logs.configure(settings.load(), "gunicorn")
 
 
-class Worker(UvicornWorker):
+class Worker(UvicornWorker):  # type: ignore[misc]
     """Process that serves the API."""
 
     CONFIG_KWARGS = {  # noqa: RUF012 - declared so by the base class

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,12 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    limits = {"head_timeout": HEAD_TIMEOUT, "body_timeout": 5, "linger_timeout": 0.5, "linger_limit": 1_000_000}
+    limits: dict[str, Any] = {
+        "head_timeout": HEAD_TIMEOUT,
+        "body_timeout": 5,
+        "linger_timeout": 0.5,
+        "linger_limit": 1_000_000,
+    }
     with running(module_database_url, redis_server.url, **limits) as api:
         yield api
 
