@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from random import getrandbits
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import orjson
@@ -123,15 +123,18 @@ class Connection(HttpToolsProtocol):
             self.app_state[STOPPING] = True
             for stop in self.app_state.get(ON_STOP, ()):
                 stop()
-        if self.cycle is None and not self._refused:
+        if self._last_request is None and not self._refused:
             self._allow(STOP_LINGER)
         else:
             super().shutdown()
 
     @property
     def _answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return self._last_request is not None and not self._last_request.response_complete
+
+    @property
+    def _last_request(self) -> RequestResponseCycle | None:
+        return self.cycle  # None at first; uvicorn does not declare it so
 
     def _parse(self, data: bytes) -> None:
         try:
