@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from random import getrandbits
-from typing import Any, cast
+from typing import Any
 
 import httptools
 import orjson
