@@ -52,7 +52,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = self._refused = False
         allowed = tuple(self.config.forwarded_allow_ips)
         self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
-        self._allow(self._settings.head_timeout)
+        self._allow(STOP_LINGER if STOPPING in self.app_state else self._settings.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -108,6 +108,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._pending, self._in_body = 0, False
         self.scope[WHOLE] = True  # type: ignore[literal-required]
+        if not self._answering:  # It was answered before its body had come.
+            self._allow(self.timeout_keep_alive)
 
     def cut(self, last: bytes) -> None:
         """End a streamed answer whose client takes nothing: write `last`, and hang up after CUT_GRACE."""

@@ -12,7 +12,7 @@ import pytest
 
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
-from tests.eventually import eventually
+from tests.eventually import eventually, outlast
 from tests.integration.api import Api, running
 from tests.raw_http import JSON, exchange, read, request
 
@@ -191,6 +191,16 @@ def test_a_body_without_end_that_no_get_needs_is_cut_off(api: Api) -> None:
         connection.sendall(request(b"Content-Length: 1000000000\r\n", method=b"GET", path=b"/healthz"))
         assert answers(connection, 1) == [200]
         sent_until_closed(connection, b"x" * 1000)
+
+
+def test_a_body_that_comes_behind_its_answer_leaves_the_connection_open(api: Api) -> None:
+    with connected(api) as connection:
+        connection.sendall(request(b"Content-Length: 5\r\n", method=b"GET", path=b"/healthz"))
+        assert answers(connection, 1) == [200]
+        connection.sendall(b"x" * 5)
+        outlast(2 * HEAD_TIMEOUT)
+        connection.sendall(HEALTH)
+        assert answers(connection, 1) == [200]
 
 
 def test_what_comes_ahead_of_its_turn_is_bounded(api: Api) -> None:
