@@ -59,7 +59,7 @@ worker_class = "api.worker.Worker"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
-# The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and not at all once it stops.
+# The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and no more once it stops.
 timeout = max(30, 2 * (graceful_timeout + 5))
 # Its default is one socket in the home directory, over which two instances would fight.
 control_socket_disable = True
