@@ -55,16 +55,17 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "api.server.Worker"
-asgi_lifespan = "on"
+worker_class = "api.worker.Worker"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
+# The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and no more once it stops.
+timeout = max(30, 2 * (graceful_timeout + 5))
 # Its default is one socket in the home directory, over which two instances would fight.
 control_socket_disable = True
 # Our own lines tell of each event and each request.
 accesslog = None
-logger_class = "api.server.Logger"
+logger_class = "api.worker.Logger"
 
 
 def on_starting(_server: Any) -> None:
@@ -92,12 +93,14 @@ def post_fork(_server: Any, worker: Any) -> None:
     cells.share(_current.metrics_dir, worker.ppid, "api")
 
 
-def post_worker_init(worker: Any) -> None:
-    """From here on its event loop hears signals; uvloop would forget one that came before the loop runs."""
+def post_worker_init(_worker: Any) -> None:
+    """From here on the worker hears signals: until uvicorn serves, and once it has stopped, a stop ends the process."""
     lifeline.collect_seldom()
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _check_database() -> None:

@@ -210,9 +210,9 @@ def configure(settings: Settings, process: str = "notify") -> None:
     _out.name = process
     _out.name_process()
     logging.basicConfig(level=max(_out.level, logging.INFO), handlers=[_Libraries()], force=True)
-    gunicorn = logging.getLogger("gunicorn.error")  # It brings a handler of its own.
-    gunicorn.handlers.clear()
-    gunicorn.propagate = True
+    for server in ("gunicorn.error", "uvicorn.error"):  # They bring a handler of their own.
+        logging.getLogger(server).handlers.clear()
+        logging.getLogger(server).propagate = True
     # A retry has its own line, with the notification's id.
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)
 
