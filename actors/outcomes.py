@@ -6,7 +6,7 @@ of them would cost a mail a tenth of its CPU.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
@@ -76,16 +76,11 @@ def count() -> None:
     for (lane, channel), number in Counter(told[:2] for told in some if told.outcome == "uncertain").items():
         metrics.uncertain[lane, channel].inc(number)
         tallies.count("uncertain", number)
-    seconds, lags = defaultdict(list), defaultdict(list)
     for told in some:
         if told.event == "sent":
-            seconds[told[:2]].append(told.seconds)
+            metrics.due_to_sent[told[:2]].observe(told.seconds)
         if told.lane == CALLBACK and told.event in ("sent", "failed"):
-            lags[told.event].append(told.lag)
-    for kind, values in seconds.items():
-        metrics.observe_all(metrics.due_to_sent[kind], values)
-    for event, values in lags.items():
-        metrics.observe_all(metrics.callback_lags[event], values)
+            metrics.callback_lags[told.event].observe(told.lag)
 
 
 def _taken() -> Iterator[_Told]:

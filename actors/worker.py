@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from dramatiq.middleware import Middleware
 
-import cells
 import lifeline
 import logs
 import metrics
@@ -31,6 +30,7 @@ from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
+from metrics import multiprocess
 
 log = logs.get("worker")
 
@@ -47,7 +47,7 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        cells.share(current.metrics_dir, master or os.getppid(), "worker")
+        multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
