@@ -148,7 +148,7 @@ def _processes(directory: Path) -> set[int]:
 
 
 def _lives(directory: Path, process: int) -> bool:
-    """Return whether a process holds the lock of its mark; up to version 0.1.0 there were none."""
+    """Return whether a process holds the lock of its mark; older versions have no marks."""
     try:
         mark = os.open(directory / MARK.format(process), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -63,11 +63,11 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.rglob("*"))
 
 
-def test_a_thousand_restarts_leave_one_file_that_does_not_grow(tmp_path: Path) -> None:
+def test_hundreds_of_restarts_leave_one_file_that_does_not_grow(tmp_path: Path) -> None:
     written(tmp_path, 1, 2)
     merge.merge_dead(tmp_path)
     names_first, size = names(tmp_path), (tmp_path / "counter_0.db").stat().st_size
-    for _ in range(1_000):
+    for _ in range(300):
         process = next(DEAD)
         written(tmp_path, 1, 2, process=process)
         gauge(tmp_path, process)
@@ -76,14 +76,14 @@ def test_a_thousand_restarts_leave_one_file_that_does_not_grow(tmp_path: Path) -
 
     assert names(tmp_path) == names_first == ["counter_0.db", "merging"]
     assert (tmp_path / "counter_0.db").stat().st_size == size
-    assert sums(tmp_path) == [1_001, 2_002]
+    assert sums(tmp_path) == [301, 602]
 
 
 def test_hundreds_of_files_that_an_outage_has_left_are_merged_together(tmp_path: Path) -> None:
-    for _ in range(500):
+    for _ in range(200):
         written(tmp_path, 1, 2)
 
-    assert sums(tmp_path) == [500, 1_000]
+    assert sums(tmp_path) == [200, 400]
     assert names(tmp_path) == ["counter_0.db", "merging"]
 
 
