@@ -42,10 +42,10 @@ def share(chosen: str, master: int, program: str) -> None:
     master, which names the command's own directory; `program` is api or worker.
     """
     try:
-        directory = (Path(chosen) if chosen else own(master)).absolute()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with locked(directory, within=WITHIN):
-            _begin(directory)
+        path = (Path(chosen) if chosen else own(master)).absolute()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(path, within=WITHIN):
+            _begin(path)
     except (OSError, RuntimeError) as error:
         log.warning(
             "metrics.not_shared",
@@ -54,10 +54,10 @@ def share(chosen: str, master: int, program: str) -> None:
             fix="set METRICS_DIR to a directory that this user may write to, with 1.4 MB for each process",
         )
     else:
-        _Shared.directory = directory
+        _Shared.directory = path
     # Opens the file of histograms, as the thread opens the others: later the directory may be gone.
     _ = metrics.batches["ring"]
-    ProcessStats(program, directory_of=lambda: _Shared.directory).start()
+    ProcessStats(program, _Shared.directory).start()
 
 
 def _begin(directory: Path) -> None:

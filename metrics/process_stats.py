@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +16,9 @@ EVERY = 5.0  # seconds
 class ProcessStats(threading.Thread):
     """Thread that keeps the metrics of this process up to date."""
 
-    def __init__(self, program: str, directory_of: Callable[[], Path | None]) -> None:
+    def __init__(self, program: str, directory: Path | None) -> None:
         super().__init__(name="process-stats", daemon=True)
-        self._program, self._directory_of, self._used = program, directory_of, 0.0
+        self._program, self._directory, self._used = program, directory, 0.0
         self._tell()
 
     def run(self) -> None:
@@ -37,8 +36,7 @@ class ProcessStats(threading.Thread):
             metrics.memory[self._program].set(pages * os.sysconf("SC_PAGE_SIZE"))
             with os.scandir("/proc/self/fd") as files:
                 metrics.files[self._program].set(sum(1 for _ in files))
-        directory = self._directory_of()
-        if directory is not None:
+        if self._directory is not None:
             with suppress(OSError):
-                for path in directory.iterdir():  # What cleans temporary directories would take them for old.
+                for path in self._directory.iterdir():  # What cleans temporary directories would take them for old.
                     os.utime(path)
