@@ -41,7 +41,7 @@ def locked(directory: Path, name: str = "lock", within: float | None = None) -> 
         TimeoutError: another process has held it for `within` seconds.
         OSError: the directory is gone or may not be used.
     """
-    handle = os.open(directory / name, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if within is None:
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -150,7 +150,7 @@ def _processes(directory: Path) -> set[int]:
 def _lives(directory: Path, process: int) -> bool:
     """Return whether a process holds the lock of its mark; older versions have no marks."""
     try:
-        mark = os.open(directory / MARK.format(process), os.O_RDONLY | os.O_CLOEXEC)
+        mark = os.open(directory / MARK.format(process), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return _runs(process)
     try:
