@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-import scrape
 from actors import outcomes
 from actors.breaker import Breaker
 from actors.channels import Channel
@@ -21,6 +20,7 @@ from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
 from db.records import Draft
+from metrics import exposition
 from settings import Settings
 from tests.environment import configured
 from tests.hooks import Hooks
@@ -42,7 +42,7 @@ def grown() -> Grown:
 def now() -> Scrape:
     """With what upkeep would count in its next round."""
     outcomes.count()
-    return Scrape(scrape.page(False, False).body.decode())
+    return Scrape(exposition.page(False, False).body.decode())
 
 
 @pytest.fixture
