@@ -203,7 +203,6 @@ class Hub(threading.Thread):
     def run(self) -> None:
         self._main = getcurrent()
         self._swept_at = time.monotonic()
-        logs.bundle(self._calls.append)
         while self._going:
             try:
                 self._turn()
@@ -211,7 +210,6 @@ class Hub(threading.Thread):
                 # Whatever it is, a worker without its hub would go on claiming and send nothing.
                 log.exception("hub.failed")
                 time.sleep(SWEEP)
-        logs.unbundle()
         self._poll.close()
         os.close(self._bell)
 
