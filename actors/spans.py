@@ -93,6 +93,8 @@ def claimed(lists: Sequence[Sequence[Claimed]], began: int) -> list[list[Claimed
 
 def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
     """Return the span of a phase: from what we say, or said ahead, until its answer is there."""
+    if not tracing.is_on():
+        return tracing.NO_SPAN
     about: dict[str, str | int] = {
         "server.address": server.host,
         "server.port": server.port,
@@ -126,9 +128,10 @@ def responded(span: Span, status: int) -> None:
 
 
 def _answered(span: Span, attribute: str, code: int) -> None:
-    span.set_attribute(attribute, code)
-    if code >= 400:
-        tracing.fail(span, str(code))
+    if span.is_recording():
+        span.set_attribute(attribute, code)
+        if code >= 400:
+            tracing.fail(span, str(code))
 
 
 def _of_subjects(callbacks: Sequence[int]) -> dict[int, str]:
