@@ -103,6 +103,8 @@ class _GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._names.addresses(host, port)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
         for *_, where in found:
             self._target.check(where[0], self._allowed)
         return [
