@@ -54,7 +54,7 @@ class GuardedConnector(TCPConnector):
 
     @property
     def phase(self) -> str:
-        """How far the request has come: resolve, connect, tls, request or answer."""
+        """Return how far the request has come: resolve, connect, tls, request or answer."""
         if self._bounded:
             return "answer" if self.begun and self._bounded.written else "request"
         if self.target.scheme == "https" and any(map(_is_connected, self._sockets)):
@@ -63,7 +63,7 @@ class GuardedConnector(TCPConnector):
 
     @property
     def overflowed(self) -> bool:
-        """Whether the answer was cut off because it is longer than ANSWER_LIMIT."""
+        """Return True if the answer was cut off because it is longer than ANSWER_LIMIT."""
         return self._bounded is not None and self._bounded.overflowed
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
@@ -126,7 +126,7 @@ class _BoundedProtocol(asyncio.Protocol):
 
     @property
     def written(self) -> bool:
-        """Whether the system has taken all that was to be sent."""
+        """Return True if the system has taken all that was to be sent."""
         return not self.transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:
