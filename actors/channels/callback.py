@@ -98,7 +98,7 @@ class Callback:
         return await self._http.post(Request(endpoint.url, self._headers() | signed, body), begin)
 
     def _headers(self) -> dict[str, str]:
-        """What each request has, beside its signature."""
+        """Return the headers that each request has besides its signature."""
         return _HEADERS
 
     async def _judge(self, id: int, answer: Answer) -> Receipt:
