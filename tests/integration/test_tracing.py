@@ -12,6 +12,7 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
+from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
 from falcon import testing
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,7 +25,6 @@ from actors.channels import Channel
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
 from actors.lanes import LANES, Lane
-from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
 from api.app import create_app
 from api.traced import TracedGateway
 from db import callbacks, lifecycle
