@@ -204,7 +204,7 @@ def test_any_outcome_ends_it(outcome: str) -> None:
 
 def test_a_retry_by_an_operator_begins_anew() -> None:
     held = throttled()
-    lifecycle.begin(Sending(UUID(row(held.id)["claimed_by"]), [held.id]))
+    lifecycle.begin(Sending(row(held.id)["claimed_by"], [held.id]))
     assert rescue(max_attempts=1) == [held.id]
     assert status(held.id) == "failed"
     assert lifecycle.redrive(held.id, CLIENT, GRACE)
@@ -214,21 +214,18 @@ def test_a_retry_by_an_operator_begins_anew() -> None:
 # rescue, of workers of versions before the record
 
 
-def of_an_older_version(ids: list[int], worker: UUID, list_of: dict[int, int]) -> None:
+def of_an_older_version(ids: list[int], worker: UUID, list_of: dict[int, int]) -> list[Claimed]:
     """Claimed as a worker of a version before did it: each row tells the list that it was claimed with, from 0 on."""
-    lifecycle.claim(ids, worker, at_once=())
+    held = lifecycle.claim(ids, worker, at_once=())
     for id in ids:
         rows("UPDATE notifications SET claimed_list = %s WHERE id = %s", list_of[id], id)
+    return held
 
 
 def test_of_an_older_workers_lists_the_first_two_may_have_been_begun() -> None:
     ids, worker = accepted(10), uuid4()
-    of_an_older_version(ids, worker, {id: place // 5 for place, id in enumerate(ids)})
-    rows(
-        "UPDATE notifications SET status = 'pending', claimed_by = NULL, claimed_at = NULL, claimed_list = NULL,"
-        " next_attempt_at = now() WHERE id = %s",
-        ids[0],
-    )
+    held = of_an_older_version(ids, worker, {id: place // 5 for place, id in enumerate(ids)})
+    settle(lifecycle.sent(held[0], attempt()))
     assert sorted(rescue()) == ids[1:]
     assert lost(ids) == [*ids[1:3], *ids[5:7]]
 
