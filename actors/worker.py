@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from dramatiq.middleware import Middleware
 
-import cells
 import lifeline
 import logs
 import metrics
@@ -32,6 +31,7 @@ from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
+from metrics import multiprocess
 
 log = logs.get("worker")
 
@@ -48,7 +48,7 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        cells.share(current.metrics_dir, master or os.getppid(), "worker")
+        multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
@@ -100,8 +100,9 @@ class WorkerProcess(Middleware):
         server = self._settings.smtp
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
-        await self._email.start()
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
+        for channel in channels.values():
+            await channel.start()
         breaker = Breaker(self._settings, self._email.provider, identity)
         return Delivery(self._settings, identity, self._ledger, channels, breaker)
 

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
-import scrape
 from actors.bell import messages
 from actors.broker import broker
 from actors.delivery import Delivery
@@ -19,6 +18,7 @@ from actors.tallies import tallies
 from actors.upkeep import Upkeep
 from db import lifecycle, listeners, workers
 from db.database import connection, rows
+from metrics import exposition
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
@@ -71,7 +71,7 @@ def test_a_round_says_what_the_worker_has_done() -> None:
 
 def test_what_a_round_moves_is_counted() -> None:
     def counted() -> dict[str, float]:
-        seen = Scrape(scrape.page(False, False).body.decode())
+        seen = Scrape(exposition.page(False, False).body.decode())
         return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
 
     actions = ("rescued", "expired", "relayed")

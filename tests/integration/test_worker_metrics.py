@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-import scrape
 from actors import outcomes
 from actors.delivery import Again
 from actors.lanes import LANES
@@ -15,6 +14,7 @@ from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
 from db.records import Draft
+from metrics import exposition
 from settings import Settings
 from tests import loops
 from tests.environment import configured
@@ -37,7 +37,7 @@ def grown() -> Grown:
 def now() -> Scrape:
     """With what upkeep would count in its next round."""
     outcomes.count()
-    return Scrape(scrape.page(False, False).body.decode())
+    return Scrape(exposition.page(False, False).body.decode())
 
 
 @pytest.fixture
