@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -16,23 +15,19 @@ import redis
 from falcon import testing
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
-from actors.lanes import LANES, Lane
-from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
+from actors.lanes import LANES
 from api.app import create_app
 from api.gateway import Gateway
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import database, rows
-from db.models import CALLBACK
 from settings import Settings
 from tests.client import NOTIFICATIONS
 from tests.environment import configured
 from tests.hooks import Hooks, status
 from tests.integration.calling import SECRET
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, draft
 from tests.smtp import Reply, SmtpServer
 from tests.spans import Spans, child, id_of, recorded, trace_of
@@ -75,27 +70,13 @@ def post(on: Settings, spans: Spans) -> Post:
     return post
 
 
-class Process(TracedDelivery):
-    """A worker process of which each call is a thread, with connections of its own."""
-
-    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                thread.submit(super().deliver, ids, lane).result(30)
-            finally:
-                thread.submit(self._channels["email"].hang_up).result(10)
-
-
 @pytest.fixture
-def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
-    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database_url}
+def worker(tracing: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
+    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": tracing.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
-        ledger = TracedLedger(current, id := uuid4())
-        email, callback = TracedEmail(current), TracedCallback(current)
-        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: callback}
-        yield Process(current, id, ledger, channels, Breaker(current, email.provider, id))
-        callback.close()
-        ledger.close()
+        process = Process(current, uuid4())
+    yield process
+    process.close()
 
 
 def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
