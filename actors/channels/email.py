@@ -167,6 +167,8 @@ class SmtpSender:
                     raise _undelivered(drop) from None
             except Throttled:
                 self._email.capacity.throttled(self._email.limits.working, begun, time.monotonic())
+                if connection.reused:  # Perhaps it is only this connection that takes no more.
+                    await self._drop(connection)
                 raise
             except Undelivered as refusal:
                 if carried:
