@@ -64,11 +64,14 @@ class Reader:
             return self._commands(block)
         if block.language in JAVASCRIPT:
             return self._javascript(block, text)
+        if block.language == "python":
+            return self._python(block, text)
+        if block.language == "sql":
+            return self._sql(text)
+        return self._data(block, text)
+
+    def _data(self, block: Block, text: str) -> list[str]:
         match block.language:
-            case "python":
-                return self._python(block, text)
-            case "sql":
-                return self._sql(text)
             case "json":
                 return invalid(text, block.schema)
             case "yaml":

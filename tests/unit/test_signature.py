@@ -38,7 +38,9 @@ def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
 
 
 def test_the_code_in_the_documents_believes_what_is_signed_and_nothing_else() -> None:
-    [code] = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "callbacks.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    [code] = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "callbacks.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     defined: dict[str, object] = {}
     exec(code, defined)
     verified = defined["verified"]
