@@ -30,12 +30,12 @@ for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
 
-import cells
 import lifeline
 import logs
 import settings
 import tracing
 from db import database, fitness, migrations
+from metrics import multiprocess
 
 # A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
@@ -90,7 +90,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     lifeline.die_with_parent(worker.ppid)
-    cells.share(_current.metrics_dir, worker.ppid, "api")
+    multiprocess.share(_current.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(_worker: Any) -> None:

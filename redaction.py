@@ -7,9 +7,10 @@ reply echoes an address, a library's error quotes what it was given.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -98,6 +99,21 @@ def traced(error: BaseException, *, whole: bool) -> str:
         parts.append(f"Traceback (most recent call last):\n{frames}{told(link, whole=whole)}")
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return "\n\nThe above followed this:\n\n".join(parts)
+
+
+def said(record: logging.LogRecord, *, whole: bool) -> str:
+    """Return a library's message, with what `told` says in the place of each exception. Never raises."""
+
+    def fit(value: object) -> object:
+        return told(value, whole=whole) if isinstance(value, BaseException) else value
+
+    args = record.args
+    try:
+        if isinstance(args, Mapping):
+            return str(record.msg) % {name: fit(value) for name, value in args.items()}
+        return str(fit(record.msg)) % tuple(map(fit, args)) if args else str(fit(record.msg))
+    except Exception:  # noqa: BLE001 - its arguments do not fit its message, and are not told
+        return str(fit(record.msg))
 
 
 def _passwords(url: str) -> Iterator[str]:

@@ -9,13 +9,16 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import redis
 from dramatiq.message import Message
+from opentelemetry.trace import SpanKind
 
 import logs
 import metrics
+import tracing
 from actors.broker import Depth, broker
 from actors.delivery import ACTORS
 from actors.lanes import BY_QUEUE, LANES
@@ -33,12 +36,14 @@ class Ring(NamedTuple):
     """Whom to ring: notifications of one client in one lane.
 
     `at`: when their rows say that they are rung, as the database's seconds since 1970.
+    `traces`: the contexts that they carry, of those that carry one.
     """
 
     ids: Sequence[int]
     at: float
     lane: str = "normal"
     client: int = 1
+    traces: Sequence[str] = ()
 
 
 class Bell:
@@ -81,12 +86,13 @@ class Bell:
         for ring in rings:
             self._turns.count(ring.lane, ring.client, len(ring.ids))
         try:
-            self._make_sure_of_depths({ring.lane for ring in rings})
-            lanes = [self._lane(ring) for ring in rings]
-            self._send(rings, lanes)
-            # Who went to the end of a crowd that only then was seen gets a bell that passes it.
-            late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
-            self._send(late, [self._lane(ring) for ring in late])
+            with _span(rings):
+                self._make_sure_of_depths({ring.lane for ring in rings})
+                lanes = [self._lane(ring) for ring in rings]
+                self._send(rings, lanes)
+                # Who went to the end of a crowd that only then was seen gets a bell that passes it.
+                late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
+                self._send(late, [self._lane(ring) for ring in late])
         except redis.RedisError as error:
             metrics.bells["failed"].inc(sum(len(ring.ids) for ring in rings))
             log.warning("bell.failed", count=sum(len(ring.ids) for ring in rings), error=type(error).__name__)
@@ -124,6 +130,13 @@ class Bell:
         great = min(self._settings.relay_watermark, self._settings.fair_depth)
         crowd = max(self._depths[lane].unfinished for lane in lanes)
         return crowd >= great and time.monotonic() - self._asked_at > crowd * TAKEN_WITHIN
+
+
+def _span(rings: Sequence[Ring]) -> AbstractContextManager[None]:
+    queue = LANES[rings[0].lane].queue
+    about = tracing.messages("send", queue, sum(len(ring.ids) for ring in rings))
+    traces = [trace for ring in rings for trace in ring.traces]
+    return tracing.shared(f"send {queue}", SpanKind.PRODUCER, about, traces)
 
 
 def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:

@@ -33,6 +33,7 @@ from api.redis_health import RedisHealth
 from api.rendering.pool import Pool
 from api.requests import Access, Lifespan, NoStore, RequestId
 from api.scraping import Metrics
+from api.server_span import ServerSpan
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
 from api.suppressions import Suppression, Suppressions
@@ -50,7 +51,7 @@ def create_app() -> Application:
     logs.configure(current, "api")
     database.bind(current)
     tracing.start(current, "api")
-    gateway = tracing.chosen(current, Gateway, "api.traced:TracedGateway")(current)
+    gateway = Gateway(current)
     limits = Limits(gateway)
     renderers = Pool(current)
     templating = Templating(gateway, renderers)
@@ -65,7 +66,8 @@ def create_app() -> Application:
         middleware=[
             Measuring(),
             Access(),
-            tracing.chosen(current, RequestId, "api.traced:TracedRequest")(),
+            RequestId(),
+            *([ServerSpan(current)] if current.tracing == "on" else []),
             NoStore(),
             targets,
             Lifespan(gateway, renderers),

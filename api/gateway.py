@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,9 +15,11 @@ from typing import ParamSpec, TypeVar
 import metrics
 from actors.bell import Bell, Ring
 from actors.broker import broker
+from api import spans
 from api.cpu_budget import CpuBudget
 from api.fair_gate import FairGate
 from api.patience import Patience
+from api.wake_ups import enqueue, enqueue_stored
 from api.watch import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
@@ -87,16 +89,26 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as can be known.
         """
-        return await self._asked(self._accepting, draft, draft.client_id)
+        with spans.creation(draft.lane) as span:
+            accepted = await self._asked(self._accepting, spans.carrying(draft, span), draft.client_id)
+            spans.identify(span, accepted.id)
+            return accepted
 
     async def accept_once(self, post: Post) -> Outcome:
         """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
-        return await self._asked(coalescer, post, post.draft.client_id)
+        with spans.creation(post.draft.lane) as span:
+            carrying = post._replace(draft=spans.carrying(post.draft, span))
+            outcome = await self._asked(coalescer, carrying, post.draft.client_id)
+            if isinstance(outcome, Stored):
+                spans.identify(span, outcome.accepted.id)
+            return outcome
 
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
         """As `accept`, for many in one transaction."""
-        return await self._asked(self._accepting_batches, batch, batch.client_id)
+        drafts = batch.drafts()
+        with spans.creation(drafts[0].lane if drafts else "normal", len(drafts)) as span:
+            return await self._asked(self._accepting_batches, spans.carrying_all(batch, span), batch.client_id)
 
     def ring(self, id: int, lane: str, client: int) -> None:
         """Ring the bell of a notification that became due; never raises."""
@@ -168,10 +180,10 @@ class Gateway:
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
         left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
-        with connection():
+        with spans.insertion(drafts), connection():
             accepted = lifecycle.accept(drafts, self.settings.relay_grace, left)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
-        self._ring(accepted, drafts, left)
+        enqueue(self._bell, accepted, drafts, left)
         return accepted
 
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
@@ -181,7 +193,7 @@ class Gateway:
         except Contended:
             # One at a time, so that only those wait on whose key is being written elsewhere.
             outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
-        self._ring_stored(outcomes, left)
+        enqueue_stored(self._bell, outcomes, left)
         return outcomes
 
     def _alone(self, post: Post, left: Set[Group]) -> list[Outcome]:
@@ -191,7 +203,7 @@ class Gateway:
             return [Refusal.BUSY]
 
     def _stored_once(self, posts: Sequence[Post], wait: float, left: Set[Group]) -> list[Outcome]:
-        with connection():
+        with spans.insertion([post.draft for post in posts]), connection():
             return accept_once(posts, self.settings.relay_grace, wait, left)
 
     def _accept_batches(self, batches: Sequence[Batch]) -> list[Answer | Refusal]:
@@ -199,33 +211,16 @@ class Gateway:
 
     def _accept_batch(self, batch: Batch) -> Answer | Refusal:
         s = self.settings
-        posts = [item for item in batch.items if isinstance(item, Post)]
-        left = self._bell.left((post.draft.lane, post.draft.client_id) for post in posts)
+        drafts = batch.drafts()
+        left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
         try:
-            with connection():
+            with spans.insertion(drafts), connection():
                 answer = accept_batch(batch, s.relay_grace, s.idempotency_wait, left)
         except Contended:
             return Refusal.BUSY
         if isinstance(answer, Answer) and not answer.undone and not answer.replayed:
-            self._ring_stored(answer.items, left)
+            enqueue_stored(self._bell, answer.items, left)
         return answer
-
-    def _ring_stored(self, outcomes: Sequence[object], left: Set[Group]) -> None:
-        stored = [o for o in outcomes if isinstance(o, Stored) and not o.replayed]
-        if stored:
-            self._ring([o.accepted for o in stored], [o.draft for o in stored], left)
-
-    def _ring(self, accepted: Sequence[Accepted], drafts: Sequence[Draft], left: Set[Group]) -> None:
-        _count(accepted, drafts)
-        at = accepted[0].created_at.timestamp()
-        broker.tell_time(at)
-        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for draft, stored in zip(drafts, accepted, strict=True):
-            if stored.failure_reason is None and not draft.waits(stored.created_at):
-                groups[draft.lane, draft.client_id].append(stored.id)
-        for (lane, client), ids in groups.items():
-            if (lane, client) not in left:
-                self._bell.ring(Ring(ids, at, lane, client))
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
@@ -237,14 +232,3 @@ def _begun(wanted_at: float, report: Callable[[], T]) -> T:
     metrics.waits["read"].observe(time.monotonic() - wanted_at)
     with connection():
         return report()
-
-
-def _count(accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
-    """One increment for each kind that came together, not for each of them."""
-    results = ("pending" if stored.failure_reason is None else "suppressed" for stored in accepted)
-    kinds = Counter(
-        (draft.lane, "sandbox" if draft.sandbox else draft.type, result)
-        for draft, result in zip(drafts, results, strict=True)
-    )
-    for kind, number in kinds.items():
-        metrics.accepted[kind].inc(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from random import getrandbits
@@ -69,18 +68,11 @@ def _new() -> str:
 
 
 class Lifespan:
-    """Closes the gateway and the renderers when the server stops, after the last request was answered.
-
-    From its start on the log is written once in a turn of the event loop.
-    """
+    """Closes the gateway and the renderers when the server stops, after the last request was answered."""
 
     def __init__(self, gateway: Gateway, renderers: Pool) -> None:
         self._gateway, self._renderers = gateway, renderers
 
-    async def process_startup(self, _scope: Any, _event: Any) -> None:
-        logs.bundle(asyncio.get_running_loop().call_soon)
-
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         await self._renderers.close()
         self._gateway.close()
-        logs.unbundle()

@@ -22,6 +22,7 @@ from db.idempotency import (
     as_accepted,
     milliseconds,
 )
+from db.records import Draft
 
 # What the caller has found wrong with an item; kept as it is for a replay.
 Faults = list[dict[str, str]]
@@ -37,6 +38,10 @@ class Batch(NamedTuple):
     items: Sequence[Post | Outcome | Faults]
     partial: bool = False
     key: Key | None = None
+
+    def drafts(self) -> list[Draft]:
+        """Return what is to be stored."""
+        return [item.draft for item in self.items if isinstance(item, Post)]
 
 
 class Answer(NamedTuple):

@@ -1,4 +1,4 @@
-"""Which trace a callback belongs to: that of the notification it tells of. Call within `connection()`."""
+"""What the database knows of traces, and what traces tell of the database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from db.database import rows
 
 
 def of_subjects(callbacks: Collection[int]) -> dict[int, str]:
-    """The traces of what these callbacks tell of, by the callbacks' ids; without those that have none."""
+    """Return the traces of what these callbacks tell of, by the callbacks' ids. Call it within `connection()`.
+
+    A callback belongs to the trace of the notification that it tells of; those without one are left out.
+    """
     found = rows(
         """
         SELECT c.id, n.trace FROM notifications AS c JOIN notifications AS n ON n.id = c.subject_id
@@ -17,3 +20,9 @@ def of_subjects(callbacks: Collection[int]) -> dict[int, str]:
         list(callbacks),
     )
     return dict(found)
+
+
+def statement(operation: str, table: str, count: int) -> dict[str, str | int | bool]:
+    """Return the attributes of the span of a statement for so many notifications."""
+    size = {"db.operation.batch.size": count} if count > 1 else {}
+    return {"db.system.name": "postgresql", "db.operation.name": operation, "db.collection.name": table, **size}

@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.load import Load
 from tests.processes import ROOT, Group
 
-CODE = ("actors", "api", "cli", "db")
+CODE = ("actors", "api", "cli", "db", "metrics")
 NEW = "new"
 
 

@@ -5,40 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 from uuid import uuid4
 
 import pytest
+import redis
 from falcon import testing
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-import telemetry
-from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
-from actors.lanes import LANES, Lane
-from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
+from actors.lanes import LANES
 from api.app import create_app
-from api.traced import TracedGateway
+from api.gateway import Gateway
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import database, rows
-from db.models import CALLBACK
 from settings import Settings
 from tests.client import NOTIFICATIONS
 from tests.environment import configured
-from tests.eventually import eventually
 from tests.hooks import Hooks, status
 from tests.integration.calling import SECRET
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, draft
 from tests.smtp import Reply, SmtpServer
+from tests.spans import Spans, child, id_of, recorded, trace_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ASKED = f"00-{TRACE}-{SPAN}-01"
@@ -47,63 +39,24 @@ PRIVATE = {"recipient": "jane.private@example.com", "subject": "private-subject"
 Post = Callable[..., Any]
 
 
-class Spans:
-    """What was made since the test began."""
-
-    def __init__(self, exporter: InMemorySpanExporter) -> None:
-        self._exporter = exporter
-
-    @property
-    def all(self) -> tuple[ReadableSpan, ...]:
-        return tuple(self._exporter.get_finished_spans())
-
-    def named(self, name: str) -> list[ReadableSpan]:
-        return [span for span in self.all if span.name == name]
-
-    def one(self, name: str) -> ReadableSpan:
-        """The only one of this name."""
-        eventually(lambda: self.named(name), saying=lambda: [span.name for span in self.all])
-        [span] = self.named(name)
-        return span
-
-    def children(self, parent: ReadableSpan) -> list[str]:
-        return [s.name for s in self.all if s.parent and s.parent.span_id == _id(parent)]
-
-
-def _id(span: ReadableSpan) -> int:
-    return span.get_span_context().span_id  # type: ignore[union-attr]
-
-
-def _trace(span: ReadableSpan) -> str:
-    return f"{span.get_span_context().trace_id:032x}"  # type: ignore[union-attr]
-
-
-def child(of: ReadableSpan, span: ReadableSpan) -> bool:
-    return span.parent is not None and span.parent.span_id == _id(of) and _trace(span) == _trace(of)
-
-
 @pytest.fixture
 def spans() -> Iterator[Spans]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    telemetry.use(provider)
-    yield Spans(exporter)
-    provider.shutdown()
+    with recorded() as spans:
+        yield spans
 
 
 @pytest.fixture
-def tracing(bound: Settings, store: Settings, redis_url: str) -> Iterator[Settings]:
+def on(bound: Settings, store: Settings, redis_url: str) -> Iterator[Settings]:
     with configured(tracing="on", auth="off", database_url=bound.database_url) as settings:
         yield settings
 
 
 @pytest.fixture
-def post(tracing: Settings, spans: Spans) -> Post:
+def post(on: Settings, spans: Spans) -> Post:
     """POSTs to an API in this process; returns the answer."""
 
     async def exchange(document: Any, path: str, headers: dict[str, str]) -> Any:
-        with mock.patch("telemetry.start"), mock.patch("telemetry.stop"):
+        with mock.patch("tracing.start"), mock.patch("tracing.stop"):
             async with testing.ASGIConductor(create_app()) as api:
                 return await api.simulate_post(path, json=document, headers=headers)
 
@@ -117,34 +70,20 @@ def post(tracing: Settings, spans: Spans) -> Post:
     return post
 
 
-class Process(TracedDelivery):
-    """A worker process of which each call is a thread, with connections of its own."""
-
-    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                thread.submit(super().deliver, ids, lane).result(30)
-            finally:
-                thread.submit(self._channels["email"].hang_up).result(10)
-
-
 @pytest.fixture
 def worker(tracing: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": tracing.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
-        ledger = TracedLedger(current, id := uuid4())
-        email, callback = TracedEmail(current), TracedCallback(current)
-        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: callback}
-        yield Process(current, id, ledger, channels, Breaker(current, email.provider, id))
-        callback.close()
-        ledger.close()
+        process = Process(current, uuid4())
+    yield process
+    process.close()
 
 
 def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
     post(traceparent=ASKED, tracestate="vendor=a,other=b")
 
     server, create = spans.one("POST /api/notifications"), spans.one("create notifications")
-    assert _trace(server) == TRACE
+    assert trace_of(server) == TRACE
     assert server.parent is not None
     assert f"{server.parent.span_id:016x}" == SPAN
     assert server.attributes == {
@@ -165,7 +104,7 @@ def test_the_row_carries_the_context_on(post: Post, spans: Spans) -> None:
     assert create.attributes is not None
     assert create.attributes["messaging.message.id"] == str(id)
     [(carried,)] = rows("SELECT trace FROM notifications WHERE id = %s", id)
-    assert carried == f"00-{TRACE}-{_id(create):016x}-01 vendor=a,other=b"
+    assert carried == f"00-{TRACE}-{id_of(create):016x}-01 vendor=a,other=b"
 
 
 def test_an_attempt_is_a_child_of_what_accepted_it_with_every_phase_of_its_mail(
@@ -183,7 +122,7 @@ def test_an_attempt_is_a_child_of_what_accepted_it_with_every_phase_of_its_mail(
     assert attempt.attributes is not None
     assert attempt.attributes["notification.outcome"] == "sent"
     assert attempt.attributes["messaging.message.id"] == str(id)
-    assert {_trace(span) for span in spans.all} == {_trace(create)}
+    assert {trace_of(span) for span in spans.all} == {trace_of(create)}
 
 
 def test_each_attempt_of_a_retried_one_has_the_same_parent(
@@ -220,8 +159,8 @@ def test_the_callback_is_in_the_same_trace_and_carries_it_on(post: Post, worker:
     [request] = hooks.posts
     sent = spans.one("POST")
     assert child(spans.one("process notifications.callback"), sent)
-    assert _trace(sent) == TRACE
-    assert request.headers["traceparent"] == f"00-{TRACE}-{_id(sent):016x}-01"
+    assert trace_of(sent) == TRACE
+    assert request.headers["traceparent"] == f"00-{TRACE}-{id_of(sent):016x}-01"
     assert request.headers["tracestate"] == "vendor=a"
     assert sent.attributes == {
         "http.request.method": "POST",
@@ -242,12 +181,12 @@ def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker
     assert [child(create, attempt) for attempt in spans.named("process notifications")] == [True, True]
     first, again = (post(idempotency_key="k")["id"] for _ in range(2))
     assert first == again
-    assert len({_trace(s) for s in spans.named("INSERT notifications")}) == 3
+    assert len({trace_of(s) for s in spans.named("INSERT notifications")}) == 3
 
 
-def test_one_statement_for_several_is_one_span_with_links_to_the_others(tracing: Settings, spans: Spans) -> None:
+def test_one_statement_for_several_is_one_span_with_links_to_the_others(on: Settings, spans: Spans) -> None:
     traces = [f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 3)] + [f"00-{4:032x}-{4:016x}-00", None]
-    gateway = TracedGateway(tracing)
+    gateway = Gateway(on)
     gateway._accept([draft()._replace(trace=trace) for trace in traces])
 
     insert = spans.one("INSERT notifications")
@@ -260,40 +199,35 @@ def test_one_statement_for_several_is_one_span_with_links_to_the_others(tracing:
     gateway.close()
 
 
-def test_claims_and_settlements_for_several_are_linked_too(tracing: Settings, worker: Process, spans: Spans) -> None:
+def test_claims_and_settlements_for_several_are_linked_too(on: Settings, worker: Process, spans: Spans) -> None:
     ids = [lifecycle.accept([draft()._replace(trace=f"00-{n:032x}-{n:016x}-01")], GRACE)[0].id for n in (1, 2)]
     worker.deliver(ids)
 
     claim = spans.one("UPDATE notifications")
     assert [link.context.trace_id for link in claim.links] == [2]
-    assert {_trace(span) for span in spans.named("process notifications")} == {f"{n:032x}" for n in (1, 2)}
+    assert {trace_of(span) for span in spans.named("process notifications")} == {f"{n:032x}" for n in (1, 2)}
 
 
 def test_what_nobody_records_is_carried_only_where_a_client_asked(post: Post, worker: Process) -> None:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    telemetry.use(provider)
-
-    asked = post(traceparent=f"00-{TRACE}-{SPAN}-00")["id"]
-    unasked = post()["id"]
-    worker.deliver([asked, unasked])
+    with recorded(ParentBased(ALWAYS_OFF)) as spans:
+        asked = post(traceparent=f"00-{TRACE}-{SPAN}-00")["id"]
+        unasked = post()["id"]
+        worker.deliver([asked, unasked])
 
     traces = dict(rows("SELECT id, trace FROM notifications"))
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-00", traces[asked])
     assert traces[unasked] is None
-    assert exporter.get_finished_spans() == ()
-    provider.shutdown()
+    assert spans.all == ()
 
 
-def test_what_carries_no_context_begins_no_trace(worker: Process, spans: Spans) -> None:
+def test_what_carries_no_context_begins_notrace_of(worker: Process, spans: Spans) -> None:
     [stored] = lifecycle.accept([draft()], GRACE)
     worker.deliver([stored.id])
 
     assert spans.all == ()
 
 
-def test_what_another_worker_had_taken_is_attempted_in_the_same_trace(
+def test_what_another_worker_had_taken_is_attempted_in_the_sametrace_of(
     post: Post, worker: Process, spans: Spans
 ) -> None:
     id = post()["id"]
@@ -324,3 +258,31 @@ def test_neither_span_nor_line_tells_who_gets_what(
     assert "private" not in logged
     assert "ValueError" in told
     assert "ValueError" in logged
+
+
+def test_where_it_is_off_a_client_s_context_is_not_carried(bound: Settings, store: Settings, redis_url: str) -> None:
+    async def exchange() -> Any:
+        async with testing.ASGIConductor(create_app()) as api:
+            return await api.simulate_post(
+                NOTIFICATIONS, json={"type": "email", **PRIVATE}, headers={"traceparent": ASKED, "tracestate": "a=b"}
+            )
+
+    with configured(auth="off", database_url=bound.database_url):
+        answer = asyncio.run(exchange())
+    database.connect(reuse_if_open=True)
+
+    assert answer.status_code == 201
+    assert rows("SELECT trace FROM notifications") == [(None,)]
+
+
+def test_wake_up_messages_that_redis_does_not_take_are_a_failed_span(on: Settings, spans: Spans) -> None:
+    gateway = Gateway(on)
+    with mock.patch("actors.bell.broker.ring", side_effect=redis.ConnectionError(PRIVATE["recipient"])):
+        gateway._accept([draft()._replace(trace=ASKED)])
+        sent = spans.one("send notifications")
+    gateway.close()
+
+    assert spans.one("INSERT notifications").status.is_ok
+    assert not sent.status.is_ok
+    assert dict(sent.attributes or {})["error.type"] == "ConnectionError"
+    assert sent.events == ()

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
+import logging
 import os
 import re
 import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
 import logs
 from settings import read
 from tests.processes import ROOT
+
+JSON = {"LOG_FORMAT": "json"}
 
 LINES = """
 import logging, sys
@@ -186,7 +191,10 @@ def events_of(path: Path) -> set[str]:
 def test_every_event_above_debug_stands_in_the_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
-        event for name in ("api", "actors", "cli") for path in (ROOT / name).rglob("*.py") for event in events_of(path)
+        event
+        for name in ("api", "actors", "cli", "metrics")
+        for path in (ROOT / name).rglob("*.py")
+        for event in events_of(path)
     }
     assert len(events) > 30
 
@@ -198,7 +206,7 @@ def broken(_fd: int, _data: bytes) -> int:
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What is written to stderr, call by call, by a process that logs JSON."""
     calls: list[bytes] = []
 
@@ -207,61 +215,148 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         calls.append(data)
         return len(data)
 
+    logs.configure(read({"LOG_FORMAT": "json"}))
     monkeypatch.setattr(os, "write", write)
-    monkeypatch.setattr(logs._out, "console", None)
-    yield calls
-    logs.unbundle()
+    return calls
 
 
 def named(data: bytes) -> list[str]:
     return [json.loads(line)["event"] for line in data.splitlines()]
 
 
-def test_the_lines_of_one_turn_of_a_loop_are_written_together(written: list[bytes]) -> None:
-    soon: list[Callable[[], object]] = []
-    logs.bundle(soon.append)
-    log = logs.get("part")
-    for name in ("first", "second", "third"):
-        log.info(name)
-    assert (written, len(soon)) == ([], 1)
-    soon.pop()()
-    assert [named(data) for data in written] == [["first", "second", "third"]]
-    log.info("fourth")
-    assert len(soon) == 1
+def exits(code: str) -> list[str]:
+    """Names the lines of a process that runs the code and ends."""
+    code = f"import asyncio, logs, os, settings; logs.configure(settings.load()); log = logs.get('part')\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
+    return named(done.stderr)
 
 
-def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: list[bytes]) -> None:
-    soon: list[Callable[[], object]] = []
-    logs.bundle(soon.append)
-    logs.get("part").info("before")
-    logs.get("part").warning("wrong")
-    assert [named(data) for data in written] == [["before", "wrong"]]
-    soon.pop()()
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_the_lines_of_one_turn_of_a_loop_are_written_together(
+    written: list[bytes], loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def turns() -> None:
+        for name in ("first", "second", "third"):
+            logs.get("part").info(name)
+        assert written == []
+        await asyncio.sleep(0)
+        assert [named(data) for data in written] == [["first", "second", "third"]]
+        logs.get("part").info("fourth")
+        await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(turns())
+    assert [named(data) for data in written[1:]] == [["fourth"]]
+
+
+@pytest.mark.parametrize("level", ["warning", "error", "exception"])
+def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: list[bytes], level: str) -> None:
+    async def turn() -> None:
+        logs.get("part").info("before")
+        getattr(logs.get("part"), level)("wrong")
+        assert [named(data) for data in written] == [["before", "wrong"]]
+
+    asyncio.run(turn())
     assert len(written) == 1
 
 
-def test_other_threads_write_their_lines_at_once(written: list[bytes]) -> None:
-    logs.bundle(lambda _: None)
-    thread = threading.Thread(target=lambda: logs.get("part").info("other"))
-    thread.start()
-    thread.join(10)
-    assert [named(data) for data in written] == [["other"]]
+def test_what_a_library_says_is_written_at_once_too(written: list[bytes]) -> None:
+    async def turn() -> None:
+        logging.getLogger("library").info("said")
+        assert [named(data) for data in written] == [["said"]]
+
+    asyncio.run(turn())
+
+
+def test_a_thread_without_a_loop_writes_its_line_at_once(written: list[bytes]) -> None:
+    async def turn() -> None:
+        logs.get("part").info("before")
+        thread = threading.Thread(target=lambda: logs.get("part").info("other"))
+        thread.start()
+        thread.join(10)
+        assert [named(data) for data in written] == [["before", "other"]]
+
+    asyncio.run(turn())
+
+
+def test_a_second_loop_writes_its_lines_though_the_first_has_stopped_before_its_own(written: list[bytes]) -> None:
+    first = asyncio.new_event_loop()
+    first.call_soon(lambda: logs.get("part").info("left"))
+    first.call_soon(first.stop)
+    first.run_forever()
+    first.close()
+    assert written == []
+
+    async def turn() -> None:
+        logs.get("part").info("later")
+        await asyncio.sleep(0)
+        assert [named(data) for data in written] == [["left", "later"]]
+
+    asyncio.run(turn())
+
+
+def test_a_line_that_a_signal_handler_writes_in_the_middle_of_another_is_whole(
+    monkeypatch: pytest.MonkeyPatch, written: list[bytes]
+) -> None:
+    write = os.write
+
+    def interrupted(fd: int, data: bytes) -> int:
+        if not written:
+            write(fd, data)
+            logs.get("part").warning("interrupting")
+            return len(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", interrupted)
+    logs.get("part").warning("interrupted")
+    assert [named(data) for data in written] == [["interrupted"], ["interrupting"]]
 
 
 def test_no_piece_is_larger_than_a_pipe_takes_whole(written: list[bytes]) -> None:
-    logs.bundle(lambda _: None)
-    for number in range(100):
-        logs.get("part").info(f"line-{number}", text="x" * (number * 7))
-    logs.unbundle()
+    async def turn() -> None:
+        for number in range(100):
+            logs.get("part").info(f"line-{number}", text="x" * (number * 7))
+
+    asyncio.run(turn())
     assert len(written) > 1
     assert all(len(data) <= select.PIPE_BUF and data.endswith(b"\n") for data in written)
     assert [name for data in written for name in named(data)] == [f"line-{number}" for number in range(100)]
 
 
-def test_the_end_of_a_process_writes_what_is_left_and_a_child_does_not() -> None:
-    code = "import logs, os, settings; logs.configure(settings.load(), 'test'); logs.bundle(lambda _: None); "
-    code += "logs.get('part').info('left'); pid = os.fork(); pid and os.waitpid(pid, 0)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"LOG_FORMAT": "json"}, cwd=ROOT, capture_output=True, check=True
+def test_a_process_that_ends_writes_what_its_loop_had_not_written_yet() -> None:
+    assert exits(
+        "loop = asyncio.new_event_loop()\n"
+        "loop.call_soon(log.info, 'left')\n"
+        "loop.call_soon(loop.stop)\n"
+        "loop.run_forever()"
+    ) == ["left"]
+
+
+def test_a_child_leaves_to_its_parent_what_that_one_had_not_written_yet() -> None:
+    assert exits(
+        "async def turn():\n"
+        "    log.info('parent')\n"
+        "    if pid := os.fork(): os.waitpid(pid, 0)\n"
+        "    else: log.warning('child'); os._exit(0)\n"
+        "asyncio.run(turn())"
+    ) == ["child", "parent"]
+
+
+def test_processes_that_share_a_pipe_divide_no_line_of_each_other() -> None:
+    said = exits(
+        "async def turns():\n"
+        "    for turn in range(40):\n"
+        "        for number in range(40): log.info(f'{child}-{turn}-{number}', text='x' * (number * 11))\n"
+        "        await asyncio.sleep(0)\n"
+        "for child in range(4):\n"
+        "    if not os.fork(): asyncio.run(turns()); os._exit(0)\n"
+        "for child in range(4): os.wait()"
     )
-    assert named(done.stderr) == ["left"]
+    assert sorted(said) == sorted(f"{c}-{t}-{n}" for c in range(4) for t in range(40) for n in range(40))
+
+
+def test_a_forked_process_writes_its_own_id() -> None:
+    code = "import logs, os, settings; logs.configure(settings.load(), 'test'); pid = os.fork(); "
+    code += "print(pid) if pid and os.waitpid(pid, 0) else pid or logs.get('part').info('child')"
+    done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
+    assert json.loads(done.stderr)["process"] == f"test/{int(done.stdout)}"

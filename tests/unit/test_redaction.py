@@ -165,3 +165,25 @@ def test_a_library_that_quotes_an_exception_quotes_its_type(capfd: pytest.Captur
     warned, broken = map(json.loads, capfd.readouterr().err.splitlines())
     assert warned["event"] == f"on {masked('jane@example.com')}: ValueError: text withheld"
     assert "Dear Jane" not in broken["exception"]
+
+
+@pytest.mark.parametrize(
+    ("words", "args", "event"),
+    [
+        ("on %(what)s", {"what": ValueError("Dear Jane")}, "on ValueError: text withheld"),
+        (ValueError("Dear Jane"), (), "ValueError: text withheld"),
+        (ValueError("Dear %s"), ("Jane",), "ValueError: text withheld"),
+        ("%d of %s", ("Jane", "Jane"), "%d of %s"),
+        ("%s", ("Dear", "Jane"), "%s"),
+        ("100%", ("Jane",), "100%"),
+        ("100%", (), "100%"),
+    ],
+)
+def test_however_a_library_quotes_what_it_must_not_its_line_is_written_without_it(
+    words: object, args: tuple[object, ...] | dict[str, object], event: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(read({"LOG_FORMAT": "json"}))
+
+    logging.getLogger("lib").warning(words, *([args] if isinstance(args, dict) else args))
+
+    assert json.loads(capfd.readouterr().err)["event"] == event

@@ -13,7 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-import telemetry
+import tracing
+from settings import read
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 ASKED = f"00-{TRACE}-{SPAN}-01"
@@ -23,9 +24,9 @@ ASKED = f"00-{TRACE}-{SPAN}-01"
 def spans() -> Iterator[None]:
     """Spans are made, and told nobody."""
     provider = TracerProvider(shutdown_on_exit=False)
-    telemetry.use(provider)
+    tracing.use(provider)
     yield
-    provider.shutdown()
+    tracing.stop(read({}))
 
 
 @pytest.mark.parametrize(
@@ -47,44 +48,46 @@ def spans() -> Iterator[None]:
     ],
 )
 def test_a_malformed_traceparent_begins_a_new_trace(given: str) -> None:
-    assert telemetry.given(given, "a=b") == {}
+    assert tracing.given(given, "a=b") == {}
 
 
 @pytest.mark.usefixtures("spans")
 @pytest.mark.parametrize("given", [ASKED, f"cc-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-brings"])
 def test_a_later_version_of_the_header_is_understood_as_far_as_it_is_known(given: str) -> None:
-    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(given, None))
+    span = tracing.begin("x", SpanKind.SERVER, {}, tracing.given(given, None))
 
-    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", telemetry.carried(span))
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", tracing.carried(span))
     span.end()
 
 
 @pytest.mark.usefixtures("spans")
 @pytest.mark.parametrize("state", ["no pairs at all", "a=b,a=c", "A=b", ",".join(f"k{n}=v" for n in range(33))])
 def test_a_malformed_tracestate_is_dropped_and_the_trace_goes_on(state: str) -> None:
-    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(ASKED, state))
+    span = tracing.begin("x", SpanKind.SERVER, {}, tracing.given(ASKED, state))
 
-    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", telemetry.carried(span))
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", tracing.carried(span))
     span.end()
 
 
 @pytest.mark.usefixtures("spans")
 def test_a_long_tracestate_is_shortened_by_whole_members() -> None:
     state = ",".join(["long=" + "x" * 200, *(f"k{n:02}={'v' * 26}" for n in range(20))])
-    span = telemetry.begin("x", SpanKind.SERVER, {}, telemetry.given(ASKED, state))
+    span = tracing.begin("x", SpanKind.SERVER, {}, tracing.given(ASKED, state))
 
-    kept = telemetry.carried(span)[56:].split(",")
+    kept = tracing.carried(span)[56:].split(",")
     span.end()
     assert kept == state.split(",")[1:17]
     assert len(",".join(kept)) <= 512
 
 
 def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with mock.patch("telemetry.OTLPSpanExporter", return_value=InMemorySpanExporter()):
-        telemetry.start("test")
-    telemetry.given(ASKED, "leak and no pair")
-    telemetry.given("leak" * 200, None)
-    telemetry.stop(1)
+    with mock.patch(
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", return_value=InMemorySpanExporter()
+    ):
+        tracing.start(read({"TRACING": "on"}), "test")
+    tracing.given(ASKED, "leak and no pair")
+    tracing.given("leak" * 200, None)
+    tracing.stop(read({}))
 
     assert caplog.text == ""
 
@@ -107,9 +110,9 @@ def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
     hanging = Hanging()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(hanging))
-    telemetry.use(provider)
+    tracing.use(provider)
 
-    telemetry.stop(0.01)
+    tracing.stop(read({"TRACING_FLUSH": "0.01"}))
 
     assert not hanging.let_go.is_set()
     hanging.let_go.set()

@@ -1,0 +1,145 @@
+"""The spans of a worker: one for each attempt, and for what it is made of.
+
+Each attempt, first or repeated, of this worker or of one that took over from another, is a child of what accepted
+the notification. What carries no context begins no trace. Blocks may await: a span is current in its task alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import Span, SpanKind
+
+import tracing
+from actors.lanes import LANES
+from db import traces
+from db.database import connection
+from db.models import CALLBACK
+from db.records import Claimed, Settlement
+from settings import SmtpServer
+
+_PORTS = {"http": 80, "https": 443}
+# Attempts that are made and not recorded yet, by notification and claim.
+_unrecorded: dict[tuple[int, int], Span] = {}
+
+
+def attempt(notification: Claimed) -> AbstractContextManager[Span]:
+    """Return the span of an attempt. It ends with its block if that raises, else after `made`, with `recording`."""
+    if notification.trace is None or not tracing.is_on():
+        return tracing.NO_SPAN
+    queue = LANES[CALLBACK if notification.type == CALLBACK else "normal"].queue
+    about = tracing.messages("process", queue)
+    about |= {
+        "messaging.message.id": str(notification.id),
+        "notification.type": notification.type,
+        "notification.sandbox": notification.sandbox,
+        "notification.retry_count": notification.retry_count,
+        # Above the number of retries by more than one: it was claimed, and lost or handed back.
+        "notification.claim": notification.claim,
+    }
+    span = tracing.begin(f"process {queue}", SpanKind.CONSUMER, about, tracing.carrying(notification.trace))
+    return tracing.within(span, ends=False)
+
+
+def made(span: Span, settlement: Settlement) -> None:
+    """Describe the attempt, and keep its span open until the settlement is recorded."""
+    if not span.is_recording():
+        return
+    outcome, phase, code = settlement.attempt.outcome, settlement.attempt.phase, settlement.attempt.reply_code
+    span.set_attribute("notification.outcome", outcome)
+    if phase:
+        span.set_attribute("notification.phase", phase)
+    if code:
+        span.set_attribute("notification.reply_code", code)
+    if outcome != "sent":
+        tracing.fail(span, outcome)
+    _unrecorded[settlement.id, settlement.claim] = span
+
+
+def recording(settlements: Sequence[Settlement]) -> AbstractContextManager[object]:
+    """Return the span of the statement that records these; with it end those of their attempts, also if it fails."""
+    spans = [_unrecorded.pop((s.id, s.claim), None) for s in settlements] if _unrecorded else []
+    made = [span for span in spans if span is not None]
+    return _recording(made, len(settlements)) if made else tracing.NO_SPAN
+
+
+@contextmanager
+def _recording(spans: Sequence[Span], count: int) -> Iterator[None]:
+    about = traces.statement("INSERT", "attempts", count)
+    try:
+        with tracing.shared("INSERT attempts", SpanKind.CLIENT, about, map(tracing.carried, spans)):
+            yield
+    finally:
+        for span in spans:
+            span.end()
+
+
+def claimed(lists: Sequence[Sequence[Claimed]], began: int) -> list[list[Claimed]]:
+    """Make the span of the statement that has claimed these, and give callbacks the trace of what they tell of.
+
+    Call it after the statement's `connection()`. `began`: of `time.time_ns()`, before the statement.
+    """
+    if not tracing.is_on():
+        return [list(some) for some in lists]
+    found = _of_subjects([one.id for some in lists for one in some if one.callback_id is not None])
+    traced = [[one._replace(trace=found.get(one.id, one.trace)) for one in some] for some in lists]
+    carried = [one.trace for some in traced for one in some]
+    about = traces.statement("UPDATE", "notifications", len(carried))
+    tracing.made_for(carried, "UPDATE notifications", SpanKind.CLIENT, about, began)
+    return traced
+
+
+def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
+    """Return the span of a phase: from what we say, or said ahead, until its answer is there."""
+    if not tracing.is_on():
+        return tracing.NO_SPAN
+    about: dict[str, str | int] = {
+        "server.address": server.host,
+        "server.port": server.port,
+        "network.protocol.name": "smtp",
+    }
+    return tracing.inner(f"SMTP {phase}", SpanKind.CLIENT, about)
+
+
+def replied(span: Span, code: int) -> None:
+    """Add the mail server's code."""
+    _answered(span, "smtp.reply_code", code)
+
+
+def post(url: str) -> AbstractContextManager[Span]:
+    """Return the span of a callback's request, whose context `tracing.headers` carries on.
+
+    Of its URL only the host is told: the rest may be a secret.
+    """
+    parts = urlsplit(url)
+    about: dict[str, str | int] = {
+        "http.request.method": "POST",
+        "server.address": parts.hostname or "",
+        "server.port": parts.port or _PORTS.get(parts.scheme, 0),
+    }
+    return tracing.inner("POST", SpanKind.CLIENT, about)
+
+
+def responded(span: Span, status: int) -> None:
+    """Add the status of the response."""
+    _answered(span, "http.response.status_code", status)
+
+
+def _answered(span: Span, attribute: str, code: int) -> None:
+    if span.is_recording():
+        span.set_attribute(attribute, code)
+        if code >= 400:
+            tracing.fail(span, str(code))
+
+
+def _of_subjects(callbacks: Sequence[int]) -> dict[int, str]:
+    """Return the traces of what the callbacks tell of: the database writes callbacks, without a context."""
+    if not callbacks:
+        return {}
+    try:
+        with connection():
+            return traces.of_subjects(callbacks)
+    except Exception:  # noqa: BLE001 - they are claimed, and go out all the same
+        return {}
