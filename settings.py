@@ -17,6 +17,7 @@ import redis_address
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
+CONNECTIONS, MOST_CONNECTIONS = 20, 1_000  # to the mail server, of all worker processes: the default and the bound
 SHORTEST_SECRET = 32  # characters
 SENTINEL = "+sentinel"  # in the scheme of REDIS_URL
 SENTINEL_PORT = 26379
@@ -51,6 +52,12 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
+    connections: int = CONNECTIONS  # at most, of all worker processes together
+
+    @property
+    def name(self) -> str:
+        """How the provider is called in records, metrics and Redis."""
+        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +262,7 @@ class Settings:
     smtp_connection_messages: int = _between(1, 1_000_000, 100)
     smtp_connection_age: float = _between(1, 86_400, 300)
     smtp_connection_idle: float = _between(0, 3_600, 5)
+    smtp_throttled_max: float = _between(0, 30 * 86_400, 86_400)
 
     metrics_dir: str = ""
     metrics_bind: str = ""
@@ -536,11 +544,11 @@ def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> ob
 
 def _smtp_server(url: str) -> SmtpServer:
     parts = _split("SMTP_URL", url)
-    options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    options = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/"):
         raise SettingsError("SMTP_URL must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
-    if unknown := set(options) - {"starttls", "ca"}:
-        raise SettingsError(f"SMTP_URL has an unknown option {min(unknown)!r}: use starttls or ca")
+    if unknown := set(options) - {"starttls", "ca", "connections"}:
+        raise SettingsError(f"SMTP_URL has an unknown option {min(unknown)!r}: use starttls, ca or connections")
     # A password never crosses the network in clear unless starttls=off says so in so many words.
     starttls = options.get("starttls", "required" if parts.password else "optional")
     if starttls not in STARTTLS:
@@ -553,7 +561,15 @@ def _smtp_server(url: str) -> SmtpServer:
         tls=parts.scheme == "smtps",
         starttls=starttls,
         ca=options.get("ca", ""),
+        connections=_connections(options.get("connections", str(CONNECTIONS))),
     )
+
+
+def _connections(given: str) -> int:
+    count = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else 0
+    if not 1 <= count <= MOST_CONNECTIONS:
+        raise SettingsError(f"SMTP_URL has connections={given}: give a number from 1 to {MOST_CONNECTIONS}")
+    return count
 
 
 def _split(name: str, url: str) -> SplitResult:

@@ -7,6 +7,7 @@ degrees, so that the provider is not struck down by what has piled up.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -14,7 +15,6 @@ from uuid import UUID
 
 import logs
 import metrics
-from actors import hub
 from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, connection, database
@@ -27,7 +27,7 @@ SEVERAL = 2  # The failures of one client's mail to one domain never open it.
 
 
 class Breaker:
-    """Called by sending threads and by upkeep; what it knows is at most one round of upkeep old."""
+    """Called on the event loop, but for `refresh` and `share`; it knows what upkeep knew a round ago."""
 
     def __init__(self, settings: Settings, provider: str, worker: UUID) -> None:
         self._settings, self.provider, self._worker = settings, provider, worker
@@ -49,15 +49,15 @@ class Breaker:
             self._failures = 0
             self._failing.clear()
 
-    def admits(self) -> int:
+    async def admits(self) -> int:
         """How many notifications may be sent now: all, one as a probe, or none."""
         if not self.open:
             return ALL
         if not self._probe_is_due():
             return NONE
-        return ONE if self._ask(self._take_probe) else NONE
+        return ONE if await self._ask(self._take_probe) else NONE
 
-    def heard(self, *, down: bool, probe: bool, reason: str, about: About | None = None) -> None:
+    async def heard(self, *, down: bool, probe: bool, reason: str, about: About | None = None) -> None:
         """An attempt was made. `down`: it failed as one does where the provider is at fault.
 
         `about`: the failure may concern only this client's mail to this domain. The breaker opens after
@@ -67,33 +67,33 @@ class Breaker:
             self._failures = 0
             self._failing.clear()
             if probe:
-                self._close()
+                await self._close()
         elif about is None:
             self._failures += 1
             if probe:
-                self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
+                await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
             elif self._failures >= self._settings.breaker_threshold and not self.open:
-                self._trip(reason)
+                await self._trip(reason)
         else:
-            self._heard_of_mail(about, probe=probe, reason=reason)
+            await self._heard_of_mail(about, probe=probe, reason=reason)
 
-    def _heard_of_mail(self, about: About, *, probe: bool, reason: str) -> None:
+    async def _heard_of_mail(self, about: About, *, probe: bool, reason: str) -> None:
         if probe and self._state.by_mails:  # Not further and further apart: another client's mail may be taken.
-            self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait))
+            await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait))
         elif probe:  # It can be reached again.
-            self._close()
+            await self._close()
         self._failing.add(about)
         if len(self._failing) >= max(SEVERAL, self._settings.breaker_threshold) and not self.open:
-            self._trip(reason, by_mails=True)
+            await self._trip(reason, by_mails=True)
 
-    def _close(self) -> None:
-        if self._ask(lambda: breaker.close(self.provider)):
+    async def _close(self) -> None:
+        if await self._ask(lambda: breaker.close(self.provider)):
             metrics.breaker["closed"].inc()
             log.warning("breaker.closed", provider=self.provider)
 
-    def unused(self) -> None:
+    async def unused(self) -> None:
         """The probe that `admits` gave found nothing to send."""
-        self._ask(lambda: breaker.return_probe(self.provider))
+        await self._ask(lambda: breaker.return_probe(self.provider))
 
     def share(self, most: int, part: float) -> int:
         """How much of the backlog upkeep may ring in this round; `part` is this process's part of all threads."""
@@ -109,18 +109,18 @@ class Breaker:
     def _probe_is_due(self) -> bool:
         return time.monotonic() >= self._asked_at + self._state.probe_in
 
-    def _trip(self, reason: str, *, by_mails: bool = False) -> None:
+    async def _trip(self, reason: str, *, by_mails: bool = False) -> None:
         # Known here at once, whether or not the others can be told.
         self._state = breaker.State(open=True, probe_in=self._settings.probe_wait, by_mails=by_mails)
         self._asked_at = time.monotonic()
         wait = self._settings.probe_wait
-        if self._ask(lambda: breaker.trip(self.provider, reason, wait, by_mails=by_mails)):
+        if await self._ask(lambda: breaker.trip(self.provider, reason, wait, by_mails=by_mails)):
             metrics.breaker["open"].inc()
             log.error("breaker.opened", provider=self.provider, reason=reason)
 
-    def _ask(self, question: Callable[[], bool | None]) -> bool:
+    async def _ask(self, question: Callable[[], bool | None]) -> bool:
         """Put a question to the database from a thread that keeps no connection to it."""
-        return hub.outside(lambda: self._answer(question))
+        return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: Callable[[], bool | None]) -> bool:
         try:

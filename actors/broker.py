@@ -22,6 +22,7 @@ from dramatiq.middleware import Middleware, Retries
 import settings
 from actors import namespace, redises
 from actors.consumer import WaitingConsumer
+from actors.event_loop import Uvloop
 from actors.lanes import LANES
 
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
@@ -204,7 +205,7 @@ def connect(current: settings.Settings) -> Doorbell:
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
         # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
-        middleware=[Begun(), Retries()],
+        middleware=[Begun(), Retries(), Uvloop()],
     )
 
 

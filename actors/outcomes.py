@@ -6,10 +6,9 @@ of them would cost a mail a tenth of its CPU.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+import threading
+from collections import defaultdict
 from functools import partial
-from typing import NamedTuple
 
 import logs
 import metrics
@@ -24,36 +23,37 @@ REASONS = ("rejected", "exhausted", "outcome-unknown")
 AT_ONCE = 200  # attempts
 
 
-class _Told(NamedTuple):
-    """What is counted of an attempt. `seconds`: since it was due; `lag`: of a callback, since what it tells of."""
+class _Counts:
+    """What was reported and not counted yet. Times are seconds since a notification was due, by its kind."""
 
-    lane: str
-    channel: str
-    outcome: str
-    phase: str
-    event: str
-    reason: str
-    seconds: float
-    lag: float
+    def __init__(self) -> None:
+        self.reported = 0
+        self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, outcome, phase
+        self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, event, reason
+        self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        self.lags: defaultdict[str, list[float]] = defaultdict(list)  # of callbacks, since what they tell of
 
 
-_told: deque[_Told] = deque()
+_lock = threading.Lock()
+_counts = _Counts()
 
 
 def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, owned: bool) -> None:
     """Call it when the settlement is recorded, or was not `owned` any more. `claimed_at`: of `time.monotonic()`."""
     attempt, lane = settlement.attempt, notification.lane
     event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
-    _told.append(
-        _Told(
-            *(lane, "sandbox" if notification.sandbox else notification.type),
-            *(attempt.outcome, attempt.phase or "none", event, settlement.reason or "none"),
-            notification.late + attempt.finished - claimed_at,
+    channel = "sandbox" if notification.sandbox else notification.type
+    with _lock:
+        counts = _counts
+        counts.reported += 1
+        counts.outcomes[lane, channel, attempt.outcome, attempt.phase or "none"] += 1
+        counts.ends[lane, channel, event, settlement.reason or "none"] += 1
+        if event == "sent":
+            counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
+        if lane == CALLBACK and event in ("sent", "failed"):
             # Its row was made by the statement that ended what it tells of.
-            max(0.0, broker.now() - notification.created_at.timestamp()) if lane == CALLBACK else 0.0,
-        )
-    )
-    if len(_told) >= AT_ONCE:
+            counts.lags[event].append(max(0.0, broker.now() - notification.created_at.timestamp()))
+    if counts.reported >= AT_ONCE:
         count()
     tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
     tell(
@@ -68,33 +68,20 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
 
 def count() -> None:
     """Count what was reported and not counted yet. Upkeep calls it in each round, and the worker when it ends."""
-    some = list(_taken())
-    for (lane, channel, outcome, phase), number in Counter(told[:4] for told in some).items():
+    global _counts
+    with _lock:  # What comes meanwhile is counted the next time.
+        counts, _counts = _counts, _Counts()
+    for (lane, channel, outcome, phase), number in counts.outcomes.items():
         metrics.attempts[lane, channel, outcome, phase].inc(number)
-    for (lane, channel, event, reason), number in Counter((*told[:2], *told[4:6]) for told in some).items():
+        if outcome == "uncertain":
+            metrics.uncertain[lane, channel].inc(number)
+            tallies.count("uncertain", number)
+    for (lane, channel, event, reason), number in counts.ends.items():
         _count_end((lane, channel), event, reason, number)
-    for (lane, channel), number in Counter(told[:2] for told in some if told.outcome == "uncertain").items():
-        metrics.uncertain[lane, channel].inc(number)
-        tallies.count("uncertain", number)
-    seconds, lags = defaultdict(list), defaultdict(list)
-    for told in some:
-        if told.event == "sent":
-            seconds[told[:2]].append(told.seconds)
-        if told.lane == CALLBACK and told.event in ("sent", "failed"):
-            lags[told.event].append(told.lag)
-    for kind, values in seconds.items():
+    for kind, values in counts.times.items():
         metrics.observe_all(metrics.due_to_sent[kind], values)
-    for event, values in lags.items():
+    for event, values in counts.lags.items():
         metrics.observe_all(metrics.callback_lags[event], values)
-
-
-def _taken() -> Iterator[_Told]:
-    """All that there is, each for one of those who ask."""
-    try:
-        while True:
-            yield _told.popleft()
-    except IndexError:
-        return
 
 
 def _count_end(kind: tuple[str, str], event: str, reason: str, number: int) -> None:

@@ -46,6 +46,8 @@ NEEDED: tuple[tuple[str, ...], ...] = (
     ("ZCARD", _ALIVE),
     ("ZREMRANGEBYSCORE", _ALIVE, "0", "0"),
     ("PING",),
+    # The shares of the connections to the mail server.
+    ("TIME",),
     # Rates and quotas.
     ("GET", _COUNTER),
     ("SET", _COUNTER, "0", "PX", "1"),

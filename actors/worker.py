@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from dramatiq.middleware import Middleware
 
@@ -15,12 +15,13 @@ import logs
 import metrics
 import settings
 import tracing
-from actors import hub, namespace, outcomes, redises
+from actors import event_loop, namespace, outcomes, redises
 from actors.breaker import Breaker
 from actors.broker import broker
 from actors.channels import Channel
 from actors.channels.callback import Callback
 from actors.channels.email import Email
+from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox import Sandbox
 from actors.delivery import Delivery, running
 from actors.exporter import Exporter
@@ -56,25 +57,20 @@ class WorkerProcess(Middleware):
             # Before the first consumer: what goes into another namespace later would not be fetched.
             broker.namespace = namespace.stored(current)
             database.database.close()
-            self._email = tracing.chosen(current, Email, "actors.traced:TracedEmail")(current)
+            self._settings = current
         except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
             settings.cannot_start(error)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        current = settings.load()
+        current = self._settings
         redises.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
         # One for each thread to begin with while the next ones are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
-        self._ledger = tracing.chosen(current, Ledger, "actors.traced:TracedLedger")(current, identity)
-        breaker = Breaker(current, self._email.provider, identity)
-        self._callback = tracing.chosen(current, Callback, "actors.traced:TracedCallback")(current)
-        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: self._callback}
+        self._ledger = Ledger(current, identity)
         lifeline.collect_seldom()
-        running.hub = hub.started(worker.worker_threads)
-        deliver = tracing.chosen(current, Delivery, "actors.traced:TracedDelivery")
-        running.delivery = deliver(current, identity, self._ledger, channels, breaker)
+        running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
         self._retention = Retention(current)
@@ -90,21 +86,24 @@ class WorkerProcess(Middleware):
         if running.delivery is not None:
             running.delivery.stopping.set()
 
-    def before_worker_thread_shutdown(self, broker: Any, thread: Any) -> None:
-        if running.hub is None:
-            self._email.hang_up()
-        else:
-            running.hub.have_done(self._email.hang_up)
-
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        if running.hub is not None:
-            running.hub.stop()
-        self._callback.close()
+        if running.delivery is not None:
+            event_loop.run(running.delivery.close())
         self._ledger.close()
         outcomes.count()
-        self._upkeep.stop(settings.load().shutdown_grace)
-        tracing.stop(settings.load())
+        self._upkeep.stop(self._settings.shutdown_grace)
+        tracing.stop(self._settings)
         log.info("worker.stopped")
+
+    async def _delivery(self, identity: UUID) -> Delivery:
+        """Make it on the event loop, whose objects some channels hold."""
+        server = self._settings.smtp
+        lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
+        self._email = Email(self._settings, lease)
+        await self._email.start()
+        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
+        breaker = Breaker(self._settings, self._email.provider, identity)
+        return Delivery(self._settings, identity, self._ledger, channels, breaker)
 
 
 def _begin_at_zero() -> None:

@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 
 import logs
 from actors.channels.signature import new_secret
-from actors.channels.target import Target, Unfit
+from actors.channels.url_guard import Target, UrlRejected
 from api.acts import by
 from api.answers import id_of, unknown, write
 from api.auth import require, with_live_key
@@ -130,8 +130,8 @@ async def _checked(req: Request, schema: Schema, settings: Settings) -> dict[str
     if isinstance(url, str):
         try:
             Target.parse(url, settings.callback_networks)
-        except Unfit as unfit:
-            faults.append({"pointer": "/url", "detail": str(unfit)})
+        except UrlRejected as rejected:
+            faults.append({"pointer": "/url", "detail": str(rejected)})
     if faults:
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
     wanted: dict[str, Any] = document

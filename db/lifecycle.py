@@ -5,7 +5,7 @@
            |              ^ | ^ |              | | |
            |      redrive | | | +-- cancel     | | +-- failed: rejected, exhausted, outcome-unknown
            |              | | |  -> cancelled  | |
-                          | | +----------------+ |   retry; release; rescue (its worker died)
+                          | | +----------------+ |   retry; release, postpone; rescue (its worker died)
            |              | +-- expire, suppress +-- rescue, its attempts spent
            |              |         |            |
            +--------------+-> failed <-----------+
@@ -32,7 +32,7 @@ from db.database import IN_ORDER, rows
 from db.drafts import FATE_COLUMNS, Group, fate, source
 from db.pauses import paused
 from db.prepared import prepared
-from db.records import CLAIMED_COLUMNS, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Settlement, Times
+from db.records import CLAIMED_COLUMNS, DRAFT_COLUMNS, Accepted, Attempt, Claimed, Draft, Sending, Settlement, Times
 from db.reports import Position
 from db.suppressions import listed, recipient
 from db.telling import TELL, note
@@ -43,12 +43,13 @@ DRAFTED = ", ".join(DRAFT_COLUMNS)
 ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END,
                {note("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'accepted' END")}"""
 _CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
+_THROTTLED_FOR = "coalesce(extract(epoch FROM clock_timestamp() - n.throttled_since), 0)::float8"
 _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
 # Acts of operators on one notification: each leaves an event, and whoever reads its story reads them all.
 MOST_ACTS = 1_000
 
-# Mails that a thread may be ahead of what is recorded: so many of a list can have been begun when it is killed.
+# Notifications that a connection may be ahead of what is recorded: so many of each can be in doubt after a kill.
 AHEAD = 2
 
 _UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
@@ -59,7 +60,7 @@ _HANDED_BACK = f"""status = 'pending', {_UNCLAIMED},
 _NOTABLE = f"NOT EXISTS (SELECT FROM events WHERE notification_id = {{id}} ORDER BY at, id OFFSET {MOST_ACTS - 1})"
 
 _ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
-            {_UNCLAIMED}, next_attempt_at = now()"""
+            {_UNCLAIMED}, throttled_since = NULL, next_attempt_at = now()"""
 
 # The failure that a retry ends stands only there from then on. Parameter: the key that the operator came with.
 _NOTED_RETRY = """INSERT INTO events (notification_id, name, detail)
@@ -74,6 +75,9 @@ _HELD = """held AS MATERIALIZED (
             SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
         )"""
 
+
+_SENDING = """INSERT INTO sending AS s (worker, ids) VALUES (%s, %s::bigint[])
+            ON CONFLICT (worker) DO UPDATE SET ids = excluded.ids, at = now()"""
 
 # In the order of the key, after all rows are held: two such statements never wait for each other.
 _BOUNCED = """, bounced AS (
@@ -112,16 +116,21 @@ def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) 
 
 
 def claim(
-    ids: Iterable[int], worker: UUID, lists: Mapping[int, int] | None = None, if_sandbox: Iterable[int] = ()
+    ids: Iterable[int],
+    worker: UUID,
+    at_once: Collection[int] | None = None,
+    if_sandbox: Iterable[int] = (),
 ) -> list[Claimed]:
     """pending -> processing, for those that are due, not too late, not paused and not suppressed, in the order of ids.
 
-    `lists` says for each id by the number of which of the worker's lists it is sent; a list is sent
-    in the order of ids. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
+    `at_once` are those that may be begun as soon as they are claimed, by default all. The others must stand in
+    `sending` before they are begun. Of `if_sandbox` only what is for the sandbox, which no breaker keeps from
     being sent. A row that another transaction is moving is left alone: whoever moves it takes care of it.
     What was asked for and not claimed is for `suppress` to look at.
     """
-    numbers = lists or dict.fromkeys(ids, 0)
+    asked = list(dict.fromkeys(ids))
+    begun = asked if at_once is None else at_once
+    marks = [-id if id in begun else None for id in asked]
     claimed = prepared(
         "claim",
         f"""
@@ -131,22 +140,22 @@ def claim(
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.list, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            claimed_list = given.mark, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
             -- Of what is retried at this moment PostgreSQL checks the row as it failed before it finds the new one.
             failure_reason = NULL, finished_at = NULL
-        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, list) USING (id)
+        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, mark) USING (id)
              LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND {_WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
-        RETURNING {_CLAIMED}, {_LATE}, {note("'claimed'")}
+        RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {note("'claimed'")}
         """,
-        list(numbers),
+        asked,
         list(if_sandbox),
         str(worker),
-        list(numbers),
-        list(numbers.values()),
-        *_span(numbers),
+        asked,
+        marks,
+        *_span(asked),
     )
     return sorted(Claimed(*row) for *row, _ in claimed)
 
@@ -196,10 +205,13 @@ def bounced(claimed: Claimed, attempt: Attempt) -> Settlement:
     return Settlement(claimed.id, claimed.claim, "failed", attempt, reason="rejected", suppress=True)
 
 
-def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[tuple[int, int]]:
+def settle(
+    settlements: Sequence[Settlement], grace: float, now: float, sending: Sending | None = None
+) -> set[tuple[int, int]]:
     """Record each outcome and its attempt in one statement; returns (id, claim) of those still owned.
 
-    `now` is this process's `time.monotonic()`, against which the attempts' times are measured.
+    `now` is this process's `time.monotonic()`, against which the attempts' times are measured. `sending` is
+    recorded with them: its notifications may be begun afterwards.
     """
     given, bounces = verdicts(settlements, now), any(s.suppress for s in settlements)
     recorded = prepared(
@@ -214,12 +226,13 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
                 failure_reason = v.reason,
                 next_attempt_at = now() + v.delay * interval '1 second',
                 dispatch_after = now() + (v.delay + %s) * interval '1 second',
+                throttled_since = NULL,
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
             RETURNING n.id, n.claim, n.attempt_count{_WHOSE if bounces else ""}, {TELL},
                       {note("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
-        ){_BOUNCED if bounces else ""}
+        ){_BOUNCED if bounces else ""}{f", begun AS ({_SENDING})" if sending else ""}
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)
         SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,
@@ -232,9 +245,15 @@ def settle(settlements: Sequence[Settlement], grace: float, now: float) -> set[t
         [s.id for s in settlements],
         grace,
         *_span(s.id for s in settlements),
+        *_sending(sending),
     )
     owned = {row[0] for row in recorded}
     return {(s.id, s.claim) for s in settlements if s.id in owned}
+
+
+def begin(sending: Sending) -> None:
+    """Record what a worker may begin now; it replaces what was recorded of this worker before."""
+    prepared("begin", _SENDING, *_sending(sending))
 
 
 def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -267,6 +286,30 @@ def release(claims: Sequence[tuple[int, int]]) -> list[int]:
         RETURNING n.id, {note("'released'")}
         """,
         *_by_claim(claims),
+    )
+
+
+def postpone(claims: Sequence[tuple[int, int]], delay: float, text: str) -> list[int]:
+    """processing -> pending, due again in `delay` seconds, for (id, claim) pairs that were refused for our rate alone.
+
+    Costs no attempt; since when this has gone on is kept. Returns the ids.
+    """
+    return _ids(
+        f"""
+        WITH {_HELD}
+        UPDATE notifications AS n
+        SET status = 'pending', {_UNCLAIMED}, rung = false, last_error = %s,
+            throttled_since = coalesce(n.throttled_since, now()),
+            next_attempt_at = now() + %s * interval '1 second', dispatch_after = now() + %s * interval '1 second'
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        WHERE n.id = held.id AND {_WITHIN} AND held.status = 'processing'
+        RETURNING n.id, {note("'released'")}
+        """,
+        [id for id, _ in claims],
+        text,
+        delay,
+        delay,
+        *_by_claim(claims)[1:],
     )
 
 
@@ -303,17 +346,20 @@ def rescue(  # noqa: PLR0913, PLR0917
     none), and it hangs where it has held a row for its own STUCK_AFTER (likewise) and does not say that it has the
     outcome and cannot record it. Only an `observer` who was itself seen all that time may say so: after an outage
     of the database every heartbeat is old, and nobody died.
-    Of each list only the first AHEAD can have been begun: their attempt is recorded as lost, because
-    it may have been made. The others go first, so that those stay the first, and at no cost. What is
-    lost a second time may be what kills the workers, or only its neighbour: from then on they come
-    back apart, each at a moment drawn from a span that doubles, so that the one does not take the
-    others with it again.
+    What such a worker may have begun, its row or `sending` says: that attempt is recorded as lost, because
+    it may have been made. The others go back at no cost. What is lost a second time may be what kills the
+    workers, or only its neighbour: from then on they come back apart, each at a moment drawn from a span that
+    doubles, so that the one does not take the others with it again.
     """
     return _ids(
         f"""
         WITH dead AS MATERIALIZED (
-            SELECT id, claim, in_doubt_since IS NOT NULL
-                              OR rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD} AS begun
+            SELECT id, claim, in_doubt_since IS NOT NULL OR claimed_list < 0
+                              OR EXISTS (SELECT FROM sending AS s WHERE s.worker = n.claimed_by AND n.id = ANY(s.ids))
+                              -- Of a worker of a version before 0027_sending: see there.
+                              OR (claimed_list >= 0
+                                  AND rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD})
+                              AS begun
             FROM notifications AS n
             WHERE status = 'processing'
               AND ({workers.stuck("n.id", "n.claimed_by", "n.claimed_at")}
@@ -547,6 +593,10 @@ def redrive_all(
         key,
     )
     return sorted(Position(*row) for row in moved)
+
+
+def _sending(sending: Sending | None) -> tuple[object, ...]:
+    return (str(sending.worker), list(sending.ids)) if sending else ()
 
 
 def _by_claim(claims: Sequence[tuple[int, int]]) -> tuple[object, ...]:

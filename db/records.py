@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -77,7 +78,8 @@ class Times(NamedTuple):
 class Claimed(NamedTuple):
     """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns.
 
-    But `late`: for how many seconds it had been due when it was claimed, on the database's clock.
+    But `throttled_for`: for how many seconds the provider has refused it only because of our rate; and `late`: for
+    how many seconds it had been due when it was claimed, on the database's clock.
     """
 
     id: int
@@ -97,10 +99,11 @@ class Claimed(NamedTuple):
     lane: str = "normal"
     send_at: datetime | None = None
     client_id: int = 1
+    throttled_for: float = 0.0
     late: float = 0.0
 
 
-CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name != "late")
+CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name not in {"throttled_for", "late"})
 
 
 class Attempt(NamedTuple):
@@ -127,3 +130,10 @@ class Settlement(NamedTuple):
     reason: str | None = None
     delay: float | None = None
     suppress: bool = False
+
+
+class Sending(NamedTuple):
+    """What a worker may have begun to send and has not recorded yet."""
+
+    worker: UUID
+    ids: Sequence[int]

@@ -123,6 +123,13 @@ def gone(worker: UUID) -> None:
 def forget(age: float) -> None:
     """Drop workers that were not seen for `age` seconds, and not for their own timeout."""
     rows("DELETE FROM workers WHERE seen_at < now() - greatest(%s, timeout) * interval '1 second'", age)
+    # What a worker may have begun is of use as long as it holds something.
+    rows(
+        "DELETE FROM sending AS s WHERE at < now() - %s * interval '1 second'"
+        " AND NOT EXISTS (SELECT FROM workers AS w WHERE w.id = s.worker)"
+        " AND NOT EXISTS (SELECT FROM notifications AS n WHERE n.status = 'processing' AND n.claimed_by = s.worker)",
+        age,
+    )
 
 
 def crew(worker_timeout: float) -> Crew:

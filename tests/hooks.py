@@ -101,6 +101,8 @@ class Hooks:
                 client = self._tls.wrap_socket(client, server_side=True)
             with client, client.makefile("rb") as stream:
                 line = stream.readline().decode().strip()
+                if not line:  # It has left without a request.
+                    return
                 headers = {}
                 while header := stream.readline().decode().strip():
                     name, _, value = header.partition(": ")

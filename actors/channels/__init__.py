@@ -6,10 +6,12 @@ phase of the conversation it happened in and what the other side said, word for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 from db.records import Claimed
+
+Begin = Callable[[], Awaitable[bool]]
 
 TEXT_LIMIT = 500  # characters of the other side's words that are kept
 
@@ -47,10 +49,20 @@ class Deferred(Undelivered):
     outcome = "deferred"
 
 
+class Throttled(Undelivered):
+    """Not now, because we send too fast: it says nothing of this notification."""
+
+    outcome = "deferred"
+
+
 class ProviderDown(Undelivered):
     """Nothing about this notification: the provider cannot be reached, or does not let us in."""
 
     outcome = "provider-down"
+
+
+class NoConnection(Exception):
+    """The provider takes no further connection, while others work: use fewer. Nothing was sent."""
 
 
 class Uncertain(Undelivered):
@@ -59,27 +71,91 @@ class Uncertain(Undelivered):
     outcome = "uncertain"
 
 
-class Channel(Protocol):
-    """One way to reach a recipient. Used by many threads; what a connection is, is its own business."""
+async def always() -> bool:
+    """Begin: nobody else can have taken the notification over."""
+    return True
 
-    provider: str
 
-    def send(
+class Sender(Protocol):
+    """One connection to a provider, or what stands for one. One task uses it, for one notification at a time."""
+
+    async def send(
         self,
         notification: Claimed,
-        begin: Callable[[], bool] = lambda: True,
+        begin: Begin = always,
         contents: Sequence[bytes] = (),
         following: Claimed | None = None,
     ) -> Receipt:
-        """Send one notification, within bounded time; raises Undelivered.
+        """Send one notification, within bounded time.
 
         `begin` is asked once, just before the content goes out; where it says no, nothing goes out.
-        `contents` are those of its attachments. `following` is what this thread sends next, most likely:
+        `contents` are those of its attachments. `following` is most likely sent next over this connection:
         the other side may be told of it already.
+
+        Raises:
+            Undelivered: it was not taken, or nobody knows.
+            NoConnection: the provider takes no further connection, and others work.
         """
 
-    def hang_up(self) -> None:
-        """The calling thread stops: close what is kept for it."""
+    async def hang_up(self) -> None:
+        """Close the connection."""
+
+
+class Limits(Protocol):
+    """How many senders may be at work, and how fast. Times are `time.monotonic()`."""
+
+    def limit(self, now: float) -> int:
+        """Return how many senders there may be now."""
+
+    def pause(self, now: float) -> float:
+        """Return the seconds until one may begin to send; 0.0 for at once."""
+
+    def began(self, now: float) -> None:
+        """Take note that one begins to send."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Take note that there are so many senders, and that there is work for `wanted`."""
+
+
+class AtMost:
+    """Limits that nothing changes."""
+
+    def __init__(self, senders: int) -> None:
+        self._senders = senders
+
+    def limit(self, now: float) -> int:
+        return self._senders
+
+    def pause(self, now: float) -> float:
+        return 0.0
+
+    def began(self, now: float) -> None:
+        """Nothing depends on it."""
+
+    def want(self, senders: int, wanted: int) -> None:
+        """Nothing depends on it."""
+
+
+class Channel(Protocol):
+    """One way to reach a recipient, through one provider."""
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+
+    @property
+    def limits(self) -> Limits:
+        """How many senders it may have."""
+
+    @property
+    def idle(self) -> float:
+        """Seconds after which a sender without work ends."""
+
+    def sender(self) -> Sender:
+        """Return a sender that is not connected yet."""
+
+    async def close(self) -> None:
+        """Close what all senders share; they have ended."""
 
 
 def printable(text: str) -> str:

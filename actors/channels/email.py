@@ -1,16 +1,30 @@
-"""The mail channel: each thread, or its double in the hub, keeps a connection and reuses it from mail to mail."""
+"""The e-mail channel: mails to one SMTP server, each sender with a connection that it keeps from mail to mail."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 
-from actors import hub
-from actors.channels import Deferred, ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
+from actors.channels import (
+    Begin,
+    Deferred,
+    NoConnection,
+    ProviderDown,
+    Receipt,
+    Refused,
+    Throttled,
+    Uncertain,
+    Undelivered,
+    always,
+    printable,
+)
 from actors.channels.answers import Reply
+from actors.channels.capacity import Capacity
+from actors.channels.connections import Connections
+from actors.channels.lease import ConnectionLease
 from actors.channels.mail import Mail, compose
-from actors.channels.refusals import judge
+from actors.channels.refusals import concerns_this_mail, judge
 from actors.channels.replies import Stop
 from actors.channels.smtp import Connection, Dropped
 from actors.channels.unsubscribing import url
@@ -18,134 +32,213 @@ from db.records import Claimed
 from mailboxes import mail_from
 from settings import Settings
 
+# After so many new connections in a row that took a mail no better than the old one, no others for so many seconds.
+IN_VAIN, IN_VAIN_FOR = 3, 60.0
 LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minutes, of which some are for the record
 
 
-class _Kept:
-    """From mail to mail. `introduced`: whom the other side was told of already."""
-
-    def __init__(self) -> None:
-        self.connection: Connection | None = None
-        self.introduced: tuple[Claimed, Mail] | None = None
-
-
 class Email:
-    """Sends to SMTP_URL; every error is classified by phase and code, never by guess."""
+    """The mail server of SMTP_URL, and what this process has learned of it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lease: ConnectionLease | None = None) -> None:
         server = settings.smtp
-        self.provider = f"{server.host}:{server.port}"
-        self._settings = settings
-        self._sender = mail_from(settings.sender)
-        self._stop = Stop()
-        self._kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+        self.provider = server.name
+        self.settings = settings
+        self.capacity = Capacity(server.connections)
+        self.limits = Connections(self.capacity, lease)
+        self.idle = settings.smtp_connection_idle
+        self.own_sender = mail_from(settings.sender)
+        self.stopping = Stop()
+        self._open: set[Connection] = set()
+        self._in_vain, self._in_vain_since = 0, 0.0
 
-    def send(
-        self,
-        notification: Claimed,
-        begin: Callable[[], bool] = lambda: True,
-        contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
-    ) -> Receipt:
-        kept = self._mine()
-        mail = self._mail(kept, notification, contents)
-        # Our own sender refused: no notification is to blame. One that a client chose must not open the
-        # breaker for all the others.
-        blamed = ProviderDown if mail.sender == self._sender.address else Refused
-        limit = time.monotonic() + self._settings.smtp_limit
-        while True:
-            connection = self._connection(kept, mail, limit)
-            try:
-                _invite(connection, mail, begin, blamed)
-                reply = connection.content(mail.content, self._follower(kept, connection, following))
-                _expect(connection, "content", reply, 2, blamed)
-                return Receipt("content", reply.code, reply.enhanced_code, reply.text)
-            except Dropped as drop:
-                connection.close()
-                # The server may hang up on a connection that idled; this mail has nothing to do with it
-                # and goes over a new one, of which that cannot be said again.
-                if not (connection.reused and drop.phase == "mail"):
-                    raise _undelivered(drop) from None
-
-    def hang_up(self) -> None:
-        kept = self._mine()
-        if kept.connection is not None:
-            kept.connection.quit()
-            kept.connection = None
-
-    def _mine(self) -> _Kept:
-        kept = self._kept.get()
-        if kept is None:
-            self._kept.set(kept := _Kept())
-        return kept
-
-    def _mail(self, kept: _Kept, notification: Claimed, contents: Sequence[bytes]) -> Mail:
-        if kept.introduced is not None and kept.introduced[0] is notification:
-            return kept.introduced[1]
-        if contents:  # It takes its time.
-            return hub.outside(lambda: self._composed(notification, contents))
-        return self._composed(notification)
-
-    def _composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
-        leave = url(notification.id, self._settings) if notification.mail else None
-        return compose(notification, self._sender, contents, leave)
-
-    def _follower(self, kept: _Kept, connection: Connection, following: Claimed | None) -> Mail | None:
-        """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
-        kept.introduced = None
-        if following is None or not connection.may_go_on():
-            return None
-        try:
-            mail = self._composed(following)
-            _check(connection, mail)
-        except Exception:  # noqa: BLE001 - of whatever kind
-            return None
-        kept.introduced = following, mail
-        return mail
+    def sender(self) -> SmtpSender:
+        return SmtpSender(self)
 
     def stop(self) -> None:
         """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
         now = time.monotonic()
-        self._stop.sending, self._stop.answers = now + self._settings.shutdown_grace, now + LAST_ANSWER
+        self.stopping.sending, self.stopping.answers = now + self.settings.shutdown_grace, now + LAST_ANSWER
 
-    def _connection(self, kept: _Kept, mail: Mail, limit: float) -> Connection:
-        connection = kept.connection
+    async def start(self) -> None:
+        """Take this process's share of the connections."""
+        await self.limits.start()
+
+    async def close(self) -> None:
+        await self.limits.stop()
+
+    def opened(self, connection: Connection) -> None:
+        """Take note of a connection that is ready."""
+        self._open.add(connection)
+        self.limits.open = self.alive()
+        self.capacity.opened(self.limits.open, time.monotonic())
+
+    def closed(self, connection: Connection) -> None:
+        """Take note of a connection that is not used any more."""
+        self._open.discard(connection)
+        self.limits.open = self.alive()
+
+    def tried_anew(self, *, in_vain: bool) -> None:
+        """Take note of what a new connection made of a mail that was refused over an old one."""
+        self._in_vain = self._in_vain + 1 if in_vain else 0
+        self._in_vain_since = time.monotonic()
+
+    @property
+    def try_anew(self) -> bool:
+        """Whether a mail that was refused over an old connection is to be tried over a new one."""
+        return self._in_vain < IN_VAIN or time.monotonic() - self._in_vain_since > IN_VAIN_FOR
+
+    def alive(self) -> int:
+        """Return how many connections are open."""
+        return sum(connection.alive for connection in self._open)
+
+    async def composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
+        """Return the mail; one with attachments takes a while, so a thread composes it."""
+        if contents:
+            return await asyncio.to_thread(self.compose, notification, contents)
+        return self.compose(notification)
+
+    def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
+        leave = url(notification.id, self.settings) if notification.mail else None
+        return compose(notification, self.own_sender, contents, leave)
+
+    def blamed(self, mail: Mail) -> type[Undelivered]:
+        """Return what a refusal of the mail's sender means.
+
+        Our own sender refused: no notification is to blame. One that a client chose must not open the breaker for
+        all the others.
+        """
+        return ProviderDown if mail.sender == self.own_sender.address else Refused
+
+
+class SmtpSender:
+    """Sends over one connection at a time, and opens a new one when the old one is used up or broken."""
+
+    def __init__(self, email: Email) -> None:
+        self._email = email
+        self._connection: Connection | None = None
+        self._introduced: tuple[Claimed, Mail] | None = None  # whose envelope has gone out with the mail before
+
+    async def send(
+        self,
+        notification: Claimed,
+        begin: Begin = always,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
+    ) -> Receipt:
+        if self._introduced is not None and self._introduced[0] is notification:
+            mail = self._introduced[1]
+        else:
+            mail = await self._email.composed(notification, contents)
+        begun = time.monotonic()
+        limit = begun + self._email.settings.smtp_limit
+        carried = 0  # mails that a connection had carried when it took no more
+        while True:
+            connection = await self._ready(mail, limit)
+            try:
+                receipt = await self._converse(connection, mail, begin, following)
+            except Dropped as drop:
+                self._forget(connection)
+                # The server may hang up on a connection that idled; this mail has nothing to do with it
+                # and goes over a new one, of which that cannot be said again.
+                if not (connection.reused and drop.phase == "mail"):
+                    raise _undelivered(drop) from None
+            except Throttled:
+                self._email.capacity.throttled(self._email.alive(), begun, time.monotonic())
+                raise
+            except Undelivered as refusal:
+                if carried:
+                    self._email.tried_anew(in_vain=True)
+                if carried or not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
+                    raise
+                # Perhaps it takes no more mails over one connection: a new one will tell.
+                carried = connection.mails - 1
+                await self._drop(connection)
+            else:
+                if carried:
+                    self._email.tried_anew(in_vain=False)
+                    self._email.capacity.spent(carried, time.monotonic())
+                self._email.capacity.took(time.monotonic())
+                return receipt
+
+    async def hang_up(self) -> None:
+        if self._connection is not None:
+            await self._drop(self._connection)
+
+    async def _converse(self, connection: Connection, mail: Mail, begin: Begin, following: Claimed | None) -> Receipt:
+        blamed = self._email.blamed(mail)
+        await _invite(connection, mail, begin, blamed)
+        reply = await connection.content(mail.content, self._follower(connection, following))
+        await _expect(connection, "content", reply, 2, blamed)
+        return Receipt("content", reply.code, reply.enhanced_code, reply.text)
+
+    def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:
+        """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
+        self._introduced = None
+        if following is None or not connection.may_go_on():
+            return None
+        try:
+            mail = self._email.compose(following)
+            _check(connection, mail)
+        except Exception:  # noqa: BLE001 - of whatever kind
+            return None
+        self._introduced = following, mail
+        return mail
+
+    async def _ready(self, mail: Mail, limit: float) -> Connection:
+        connection = self._connection
         if connection is not None:
             connection.end_by(limit)
-        if connection is not None and connection.introduced is not None:
             if connection.introduced is mail:
                 return connection
-            connection.close()  # Another mail was introduced, and not sent.
-        if connection is None or not connection.usable():
-            self.hang_up()
-            connection = kept.connection = self._open(limit)
+            if connection.introduced is not None:  # Another mail was introduced, and not sent.
+                connection.close()
+            if connection.usable():
+                return connection
+            await self._drop(connection)
+        return await self._open(limit)
+
+    async def _open(self, limit: float) -> Connection:
+        email = self._email
+        try:
+            messages = email.capacity.messages(time.monotonic())
+            connection = self._connection = await Connection.open(email.settings, email.stopping, limit, messages)
+        except ProviderDown as down:
+            email.capacity.refused(email.alive(), time.monotonic())
+            if email.alive() or email.limits.working:
+                raise NoConnection(str(down)) from None
+            raise
+        email.opened(connection)
         return connection
 
-    def _open(self, limit: float) -> Connection:
-        return hub.outside(lambda: Connection.open(self._settings, self._stop, limit))
+    async def _drop(self, connection: Connection) -> None:
+        self._forget(connection)
+        await connection.quit()
+
+    def _forget(self, connection: Connection) -> None:
+        self._email.closed(connection)
+        self._connection = None
 
 
-def _invite(
-    connection: Connection, mail: Mail, begin: Callable[[], bool], blamed: type[Undelivered] = ProviderDown
-) -> None:
+async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type[Undelivered] = ProviderDown) -> None:
     """All that comes before the content."""
     if connection.introduced is None:
         _check(connection, mail, blamed)
-        connection.introduce(mail)
-    hello = connection.mail(mail)
+        await connection.introduce(mail)
+    hello = await connection.mail(mail)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
-    _expect(connection, "mail", hello, 2, blamed)
+    await _expect(connection, "mail", hello, 2, blamed)
     for recipient in mail.recipients:
-        reply = connection.rcpt(recipient)
+        reply = await connection.rcpt(recipient)
         if len(mail.recipients) > 1 and reply.code >= 400 and judge("rcpt", reply, blamed) is not ProviderDown:
             reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
         # One that is refused ends it for all, so that no other one ever gets it twice.
-        _expect(connection, "rcpt", reply, 2, blamed)
-    if not begin():
+        await _expect(connection, "rcpt", reply, 2, blamed)
+    if not await begin():
         connection.close()
         raise Deferred("another worker has taken this over", phase="data")
-    _expect(connection, "data", connection.data(), 3, blamed)
+    await _expect(connection, "data", await connection.data(), 3, blamed)
 
 
 def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = ProviderDown) -> None:
@@ -159,7 +252,7 @@ def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = Provi
         raise Refused(text, phase="mail")
 
 
-def _expect(
+async def _expect(
     connection: Connection, phase: str, reply: Reply, kind: int, blamed: type[Undelivered] = ProviderDown
 ) -> None:
     """Judge a reply by its first digit: that decides also where the code is not one we know (RFC 5321, 4.2.1)."""
@@ -170,7 +263,7 @@ def _expect(
     if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
         connection.close()
     elif phase != "content":  # After which a server has forgotten the mail (RFC 5321, 4.1.1.4).
-        connection.reset()
+        await connection.reset()
     raise judge(phase, reply, blamed)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
 
 

@@ -6,7 +6,7 @@ CRAM-MD5 and the like are left out: over TLS, which a password requires here, th
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from actors.channels import ProviderDown
 from actors.channels.answers import Reply
@@ -15,7 +15,7 @@ from settings import SmtpServer
 _NOT_UNDERSTOOD = (500, 501, 502, 503, 504)
 
 
-def log_in(say: Callable[[str], Reply], server: SmtpServer, offered: str) -> Reply:
+async def log_in(say: Callable[[str], Awaitable[Reply]], server: SmtpServer, offered: str) -> Reply:
     """Return the answer of the server, whose EHLO `offered` these mechanisms. A password is tried once, or accounts
     get locked: LOGIN follows PLAIN only where the server has not looked at the password.
 
@@ -24,17 +24,17 @@ def log_in(say: Callable[[str], Reply], server: SmtpServer, offered: str) -> Rep
     """
     mechanisms = offered.upper().split()
     if "PLAIN" in mechanisms:
-        reply = say(f"AUTH PLAIN {_base64(_plain(server))}")
+        reply = await say(f"AUTH PLAIN {_base64(_plain(server))}")
         if reply.code == 334:  # It has overlooked what came with the command (RFC 4954, 4), and asks for it.
-            reply = say(_base64(_plain(server)))
+            reply = await say(_base64(_plain(server)))
         if not ("LOGIN" in mechanisms and _is_about_mechanism(reply)):
             return reply
     elif "LOGIN" not in mechanisms:
         told = f"AUTH {' '.join(mechanisms)}" if mechanisms else "no AUTH"
         raise ProviderDown(f"the mail server offers {told}: neither AUTH PLAIN nor AUTH LOGIN", phase="auth")
-    reply = say("AUTH LOGIN")
+    reply = await say("AUTH LOGIN")
     for answer in (server.user, server.password):
-        reply = say(_base64(answer)) if reply.code == 334 else reply
+        reply = await say(_base64(answer)) if reply.code == 334 else reply
     return reply
 
 

@@ -5,9 +5,9 @@ The local part of the recipient says how it ends, at any domain; `refused+7@exam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from actors.channels import Deferred, Receipt, Refused, Uncertain, Undelivered
+from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, always
 from db.records import Claimed
 
 # What a mail server's answers would look like: RFC 5321, RFC 3463.
@@ -27,24 +27,33 @@ class Sandbox:
     """A channel without a provider that could be down, so without a breaker."""
 
     provider = "sandbox"
+    limits = AtMost(1)
+    idle = 0.0
 
-    def send(
+    def sender(self) -> Sandbox:
+        """Return itself: it keeps nothing from one notification to the next."""
+        return self
+
+    async def send(
         self,
         notification: Claimed,
-        begin: Callable[[], bool] = lambda: True,
+        begin: Begin = always,
         contents: Sequence[bytes] = (),
         following: Claimed | None = None,
     ) -> Receipt:
         ending = _ending(notification)
         if ending and ending[1].phase == "rcpt":
             raise _undelivered(*ending)
-        if not begin():
+        if not await begin():
             raise Deferred("another worker has taken this over", phase="data")
         if ending:
             raise _undelivered(*ending)
         return _DELIVERED
 
-    def hang_up(self) -> None:
+    async def hang_up(self) -> None:
+        """There is nothing to close."""
+
+    async def close(self) -> None:
         """There is nothing to close."""
 
 

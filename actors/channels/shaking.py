@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 
@@ -12,8 +13,12 @@ from settings import Settings
 
 def shake(settings: Settings) -> Handshake:
     """Connect to SMTP_URL, encrypt as asked, log in, and say goodbye; raises ProviderDown, which names the phase."""
+    return asyncio.run(_shake(settings))
+
+
+async def _shake(settings: Settings) -> Handshake:
     begun = time.monotonic()
-    connection = Connection.open(settings)
+    connection = await Connection.open(settings)
     seconds = time.monotonic() - begun
     try:
         tls = connection.tls
@@ -26,4 +31,4 @@ def shake(settings: Settings) -> Handshake:
             connection.most,
         )
     finally:
-        connection.quit()
+        await connection.quit()

@@ -1,7 +1,7 @@
 """One SMTP connection (RFC 5321), phase by phase.
 
-smtplib's own `sendmail` cannot tell in which phase it failed, and that decides whether a mail may
-have been taken; so the phases are spoken here, each with its own timeout.
+The phase in which a conversation fails decides whether a mail may have been taken, so the phases are spoken here,
+each with its own time-out. smtplib and aiosmtplib do not tell it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Self, TypeVar
@@ -27,7 +27,7 @@ from settings import Settings, SmtpServer
 
 T = TypeVar("T")
 
-_DROPS = (OSError, UnicodeError)  # smtplib's errors are OSErrors; UnicodeError is a host name that is none
+_DROPS = (OSError, UnicodeError)  # UnicodeError is a host name that is none
 _LINE_DOT = re.compile(rb"(?m)^\.")
 _DATA = "DATA"
 ALONG = 65_536  # octets of a mail behind which the next one's envelope may go: what is larger may wait to be read
@@ -47,38 +47,48 @@ class Connection:
     def __init__(self, smtp: Client, settings: Settings, server: SmtpServer) -> None:
         self._smtp, self._settings, self._server = smtp, settings, server
         self._opened = self._used = time.monotonic()
-        self._mails = 0
+        self.mails = 0  # begun on it
+        self._messages = settings.smtp_connection_messages
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
         self.introduced: Mail | None = None  # whose envelope they are
         self._invited_by = self._opened
         # What the server has said in its answer to EHLO.
+        self._extensions: dict[str, str] = {}  # by name in lower case
         self._pipelines = False
         self.most = inf  # octets that a mail may have (RFC 1870); no fixed limit where the server tells none
 
     @classmethod
-    def open(cls, settings: Settings, stop: Stop | None = None, limit: float = inf) -> Self:
-        """Connect to SMTP_URL until `limit` (`time.monotonic()`); raises ProviderDown, which names the phase."""
+    async def open(
+        cls, settings: Settings, stop: Stop | None = None, limit: float = inf, messages: int | None = None
+    ) -> Self:
+        """Connect to SMTP_URL until `limit` (`time.monotonic()`), for at most `messages` mails.
+
+        Raises:
+            ProviderDown: it names the phase.
+        """
         server = settings.smtp
         try:
-            return cls._ready(settings, server, Client(settings.smtp_connect_timeout, stop), limit)
+            connection = await cls._ready(settings, server, Client(settings.smtp_connect_timeout, stop), limit)
         except ProviderDown as down:
             if down.receipt.phase != "starttls" or server.starttls != "optional" or server.user:
                 raise
-        # Encrypted where that works is all that was asked for (RFC 7435), and there is no password to protect.
-        in_clear = replace(server, starttls="off")
-        return cls._ready(settings, in_clear, Client(settings.smtp_connect_timeout, stop), limit)
+            # Encrypted where that works is all that was asked for (RFC 7435), and there is no password to protect.
+            in_clear = replace(server, starttls="off")
+            connection = await cls._ready(settings, in_clear, Client(settings.smtp_connect_timeout, stop), limit)
+        connection._messages = min(connection._messages, messages or connection._messages)
+        return connection
 
     @classmethod
-    def _ready(cls, settings: Settings, server: SmtpServer, client: Client, limit: float) -> Self:
+    async def _ready(cls, settings: Settings, server: SmtpServer, client: Client, limit: float) -> Self:
         client.limit = limit
         connection = cls(client, settings, server)
         try:
-            connection._connect(server)
-            connection._hello()
+            await connection._connect(server)
+            await connection._hello()
             if not server.tls and server.starttls != "off":
-                connection._encrypt(server)
+                await connection._encrypt(server)
             if server.user:
-                connection._log_in(server)
+                await connection._log_in(server)
         except Dropped as drop:
             metrics.connections["failed"].inc()
             connection.close()
@@ -99,66 +109,59 @@ class Connection:
     @property
     def reused(self) -> bool:
         """Whether a mail was begun on it before this one."""
-        return self._mails > 1
+        return self.mails > 1
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
         """The socket, where it is encrypted."""
         return self._smtp.sock if isinstance(self._smtp.sock, ssl.SSLSocket) else None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is open as far as we know."""
+        return self._smtp.alive
+
     def offers(self, extension: str) -> bool:
-        return bool(self._smtp.has_extn(extension))
+        return extension in self._extensions
 
     def usable(self) -> bool:
-        """Whether it may carry one more mail: not too many, not too old, and alive after a pause."""
-        now = time.monotonic()
-        if (
-            self._smtp.sock is None
-            or self._mails >= self._settings.smtp_connection_messages
-            or now - self._opened > self._settings.smtp_connection_age
-        ):
-            return False
-        if now - self._used <= self._settings.smtp_connection_idle:
-            return True
-        try:
-            return self._say("noop", "NOOP").code == 250
-        except Dropped:
-            return False
+        """Whether it may carry one more mail: open as far as we know, not too many, not too old."""
+        return self._smtp.alive and self._has_room()
 
     def may_go_on(self) -> bool:
         """Whether the next mail's envelope may go with the end of this one (RFC 2920, 3.1)."""
-        return (
-            self._pipelines
-            and self._mails < self._settings.smtp_connection_messages
-            and time.monotonic() - self._opened <= self._settings.smtp_connection_age
-        )
+        return self._pipelines and self._has_room()
 
-    def introduce(self, mail: Mail) -> None:
+    def _has_room(self) -> bool:
+        age = time.monotonic() - self._opened
+        return self.mails < self._messages and age <= self._settings.smtp_connection_age
+
+    async def introduce(self, mail: Mail) -> None:
         """Say its whole envelope at once where the server allows that; the answers are heard one by one."""
         if self._pipelines:
             said = self._go_ahead(mail)
             with contextlib.suppress(OSError):  # There will be no answers then.
-                self._smtp.say(said, len(self._ahead))
+                await self._smtp.say(said, len(self._ahead))
 
-    def mail(self, mail: Mail) -> Reply:
-        self._smtp.command_encoding = "utf-8" if mail.utf8 else "ascii"
-        self._mails += 1
-        reply = self._next("mail", _mail_line, mail)
+    async def mail(self, mail: Mail) -> Reply:
+        self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
+        self.mails += 1
+        reply = await self._next("mail", _mail_line, mail)
         self._used = time.monotonic()
         within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
         self._invited_by = self._used + within
         return reply
 
-    def rcpt(self, recipient: str) -> Reply:
+    async def rcpt(self, recipient: str) -> Reply:
         """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return self._next("rcpt", _rcpt_line, recipient)
+        return await self._next("rcpt", _rcpt_line, recipient)
 
-    def data(self) -> Reply:
-        return self._next("data", str, _DATA)
+    async def data(self) -> Reply:
+        return await self._next("data", str, _DATA)
 
-    def content(self, content: bytes, following: Mail | None = None) -> Reply:
+    async def content(self, content: bytes, following: Mail | None = None) -> Reply:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown.
 
         The envelope of the `following` one goes with it.
@@ -168,12 +171,12 @@ class Connection:
         along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
         sent = False
         try:
-            sent = self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
+            sent = await self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
             self._smtp.patience = self._settings.smtp_data_timeout
             self._smtp.limit += self._settings.smtp_data_timeout
-            reply = self._smtp.hear(final=sent)
+            reply = await self._smtp.hear(final=sent)
             while sent and reply.code // 100 == 3:  # "Go ahead" once more, and late: the mail's own answer follows.
-                reply = self._smtp.hear(final=True)
+                reply = await self._smtp.hear(final=True)
         except _DROPS as error:
             raise Dropped("content", _why(error), content_sent=sent) from None
         self._smtp.patience = self._settings.smtp_timeout
@@ -181,20 +184,20 @@ class Connection:
             self.close()
         return reply
 
-    def reset(self) -> None:
+    async def reset(self) -> None:
         """Forget the mail under way; a connection that cannot is closed."""
         with contextlib.suppress(Dropped):
-            self._catch_up()
-            if self._say("rset", "RSET").code == 250:
+            await self._catch_up()
+            if (await self._say("rset", "RSET")).code == 250:
                 return
         self.close()
 
-    def quit(self) -> None:
+    async def quit(self) -> None:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
                 self._smtp.patience, self._smtp.limit = self._settings.smtp_quit_timeout, inf
-                self._say("quit", "QUIT")
+                await self._say("quit", "QUIT")
         self.close()
 
     def close(self) -> None:
@@ -208,39 +211,40 @@ class Connection:
         self.introduced = mail
         return ("\r\n".join(self._ahead) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 
-    def _catch_up(self) -> None:
+    async def _catch_up(self) -> None:
         """Hear the answers to what was said ahead. A mail that the server waits for is ended with nothing in it."""
         while self._ahead:
             line = self._ahead[0]
-            kind = self._next("rset", str, line).code // 100
+            kind = (await self._next("rset", str, line)).code // 100
             if kind == 2 and _DATA in self._ahead:  # It has a recipient after all, who must not get what is empty.
                 raise Dropped("rset", "out of step")
             if kind == 3:
                 with _dropping("rset"):
-                    self._smtp.say(b".\r\n", 1)
-                    self._smtp.hear()
+                    await self._smtp.say(b".\r\n", 1)
+                    await self._smtp.hear()
         self.introduced = None
 
-    def _connect(self, server: SmtpServer) -> None:
+    async def _connect(self, server: SmtpServer) -> None:
         with _dropping("connect"):
-            self._smtp.reach(server.host, server.port)
+            await self._smtp.reach(server.host, server.port)
         self._smtp.patience = self._settings.smtp_timeout
         if server.tls:
             with _dropping("tls"):
-                self._smtp.encrypt(_tls(server, verified=True), server.host)
+                await self._smtp.encrypt(_tls(server, verified=True), server.host)
         with _dropping("greeting"):
-            _demand("greeting", self._smtp.hear())
+            _demand("greeting", await self._smtp.hear())
 
-    def _hello(self) -> None:
+    async def _hello(self) -> None:
         name = ehlo_name(self._settings.smtp_ehlo_name, self._smtp.sock)
         with _dropping("ehlo"):
-            hello = Reply.of(*self._smtp.ehlo(name))
-        if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:  # RFC 5321, 3.2
-            with _dropping("ehlo"):
-                hello = Reply.of(*self._smtp.docmd("HELO", name))
+            await self._smtp.say(f"EHLO {name}\r\n".encode("ascii"), 1)
+            hello, (_, *lines) = await self._smtp.hear_lines()
+            self._extensions = _extensions(lines) if hello.code // 100 == 2 else {}
+            if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:  # RFC 5321, 3.2
+                hello = await self._smtp.command(f"HELO {name}")
         _demand("ehlo", hello)
         self._pipelines = self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
-        told = self._smtp.esmtp_features.get("size", "").strip()
+        told = self._extensions.get("size", "")
         self.most = int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 
     @property
@@ -249,40 +253,53 @@ class Connection:
         server = self._server
         return bool(server.user) or (server.starttls == "required" and not server.tls)
 
-    def _encrypt(self, server: SmtpServer) -> None:
+    async def _encrypt(self, server: SmtpServer) -> None:
         required = server.starttls == "required"
         if not self.offers("starttls"):
             if required:
                 raise ProviderDown("the mail server does not offer STARTTLS", phase="starttls")
             return
-        _demand("starttls", self._say("starttls", "STARTTLS"))
+        _demand("starttls", await self._say("starttls", "STARTTLS"))
         with _dropping("starttls"):
-            self._smtp.encrypt(_tls(server, verified=required), server.host)
-        self._hello()
+            await self._smtp.encrypt(_tls(server, verified=required), server.host)
+        await self._hello()
 
-    def _log_in(self, server: SmtpServer) -> None:
+    async def _log_in(self, server: SmtpServer) -> None:
         if server.starttls != "off" and not isinstance(self._smtp.sock, ssl.SSLSocket):
             raise ProviderDown("the password is not sent in clear unless starttls=off says so", phase="auth")
-        offered = self._smtp.esmtp_features.get("auth", "")
-        _demand("auth", log_in(lambda line: self._say("auth", line), server, offered))
+        offered = self._extensions.get("auth", "")
+        _demand("auth", await log_in(lambda line: self._say("auth", line), server, offered))
 
-    def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
+    async def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
         """The answer to a line of an envelope, which is said now unless it was said ahead."""
         if not self._ahead:
-            return self._say(phase, line(about))
+            return await self._say(phase, line(about))
         self._ahead.popleft()
-        return self._hear(phase)
+        return self._smtp.at_hand() or await self._hear(phase)
 
-    def _say(self, phase: str, line: str) -> Reply:
+    async def _say(self, phase: str, line: str) -> Reply:
         with _dropping(phase):
-            self._smtp.putcmd(line)
-        return self._hear(phase)
+            await self._smtp.say(f"{line}\r\n".encode(self._smtp.encoding), 1)
+        return await self._hear(phase)
 
-    def _hear(self, phase: str) -> Reply:
+    async def _hear(self, phase: str) -> Reply:
         try:
-            return self._smtp.hear()
+            return await self._smtp.hear()
         except _DROPS as error:
             raise Dropped(phase, _why(error)) from None
+
+
+def _extensions(lines: Sequence[str]) -> dict[str, str]:
+    """Return what a server offers (RFC 5321, 4.1.1.1): the parameters by the keyword in lower case.
+
+    Some servers write "AUTH=PLAIN LOGIN", with the right form or without.
+    """
+    offered: dict[str, str] = {}
+    for line in lines:
+        keyword, _, parameters = line.strip().replace("=", " ", 1).partition(" ")
+        key = keyword.lower()
+        offered[key] = f"{offered.get(key, '')} {parameters}".strip() if key == "auth" else parameters.strip()
+    return offered
 
 
 def _envelope(mail: Mail) -> Iterator[str]:

@@ -44,7 +44,7 @@ def test_a_thousand_notifications_are_each_delivered_exactly_once(world: World) 
 
 def test_a_deferred_notification_is_retried_with_growing_delays_until_it_is_sent(world: World) -> None:
     recipient = world.recipient()
-    world.mail_server.on("rcpt", Reply(451, "4.3.0 come back later"), to=recipient, times=3)
+    world.mail_server.on("rcpt", Reply(450, "4.2.1 mailbox busy, come back later"), to=recipient, times=3)
     id = world.post_one(recipient)
     notification = world.ended(id)
     assert (notification["status"], notification["retryCount"]) == ("sent", 3)

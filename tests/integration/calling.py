@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import pytest
+import uvloop
 
-from actors.channels import Undelivered
+from actors.channels import Receipt, Undelivered
 from actors.channels.callback import Callback
-from actors.channels.target import Lookup, resolve
+from actors.channels.name_resolver import Lookup, look_up
 from db import callbacks
 from db.callbacks import New
-from db.database import database
 from db.records import Claimed
 from settings import Settings
 from tests.environment import configured
@@ -25,22 +27,51 @@ SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 LOCAL = "127.0.0.0/8"
 IMPATIENT = 0.4  # seconds; only for what hangs
 
-Make = Callable[..., Callback]
+T = TypeVar("T")
+
+
+async def begin() -> bool:
+    """Nobody has taken the notification over."""
+    return True
+
+
+class Sender:
+    """A channel, with the event loop that it belongs to."""
+
+    def __init__(self, channel: Callback) -> None:
+        self.channel = channel
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something on the channel's event loop."""
+        return self._runner.run(coroutine)
+
+    def send(self, callback: Claimed, begin: Callable[[], Coroutine[Any, Any, bool]] = begin) -> Receipt:
+        """Send one callback."""
+        return self.run(self.channel.send(callback, begin))
+
+    def close(self) -> None:
+        """End as a worker does."""
+        self.run(self.channel.close())
+        self._runner.close()
+
+
+Make = Callable[..., Sender]
 
 
 @pytest.fixture
 def make(store: Settings) -> Iterator[Make]:
     """Makes a channel; what is on this machine is allowed unless said otherwise."""
-    made: list[Callback] = []
+    made: list[Sender] = []
 
-    def make(look_up: Lookup = resolve, context: ssl.SSLContext | None = None, **values: object) -> Callback:
+    def make(look_up: Lookup = look_up, context: ssl.SSLContext | None = None, **values: object) -> Sender:
         with configured(**{"callback_allowed_networks": LOCAL, "callback_rest": 0, **values}) as current:
-            made.append(Callback(current, look_up, context))
+            made.append(Sender(Callback(current, look_up, context)))
             return made[-1]
 
     yield make
-    for channel in made:
-        channel.close()
+    for sender in made:
+        sender.close()
 
 
 @pytest.fixture
@@ -57,11 +88,10 @@ def to(url: str) -> Claimed:
     return Claimed(7, 1, "callback", "", "notification.sent", BODY, None, "resend", 0, at, callback_id=made["id"])
 
 
-def failure(channel: Callback, callback: Claimed) -> Undelivered:
-    """How it fails; the calling thread is one that sends, so it keeps no connection."""
+def failure(sender: Sender, callback: Claimed) -> Undelivered:
+    """How it fails."""
     with pytest.raises(Undelivered) as caught:
-        channel.send(callback)
-    database.connect(reuse_if_open=True)
+        sender.send(callback)
     text = caught.value.receipt.text
     assert text.isprintable()
     assert 0 < len(text) <= 500

@@ -80,8 +80,11 @@ def test_an_endpoint_that_moved_or_was_enabled_again_is_found(make: Make, hooks:
 
 
 def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, hooks: Hooks) -> None:
-    with pytest.raises(Deferred):
-        make().send(to(hooks.url), lambda: False)
+    async def refuse() -> bool:
+        return False
+
+    with pytest.raises(Deferred, match="another worker"):
+        make().send(to(hooks.url), refuse)
     assert not hooks.posts
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from typing import Any
 
 import pytest
 
-from actors.channels import Deferred, Refused
-from actors.channels.target import Lookup
-from db.database import database
+from actors.channels import Deferred
+from actors.channels.name_resolver import Lookup
 from tests.conftest import TlsAuthority
 from tests.hooks import Hooks, status
 from tests.integration.calling import IMPATIENT, SECRET, Make, failure, hooks, make, to
@@ -39,10 +37,7 @@ def answering(*addresses: str) -> Lookup:
     ids=str,
 )
 def test_no_name_leads_inside(make: Make, monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
-    def connect(*_: Any) -> None:
-        raise AssertionError("connected")
-
-    monkeypatch.setattr("actors.channels.post._connect", connect)
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", None)
     undelivered = failure(make(answering(*addresses), callback_allowed_networks=""), to("https://example.com/"))
     assert isinstance(undelivered, Deferred)
     assert "not public" in undelivered.receipt.text
@@ -90,7 +85,7 @@ def test_a_name_that_changes_between_two_questions_is_asked_once(make: Make, hoo
 
 
 def test_http_is_only_for_what_is_allowed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.channels.post._connect", None)
+    monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", None)
     undelivered = failure(make(answering("93.184.215.14")), to("http://example.com/"))
     assert "must begin with https://" in str(undelivered)
 
@@ -138,19 +133,3 @@ def test_the_secret_is_in_no_log_and_no_error(
     undelivered = failure(make(), to(hooks.url))
     captured = capfd.readouterr()
     assert SECRET not in f"{undelivered!r} {undelivered.receipt} {captured.out} {captured.err} {caplog.text}"
-
-
-def test_a_thread_that_sends_keeps_no_connection(make: Make, hooks: Hooks) -> None:
-    hooks.answer = status(410)
-    channel, callback = make(), to(hooks.url)
-    open_afterwards: list[bool] = []
-
-    def send() -> None:
-        with pytest.raises(Refused):
-            channel.send(callback)
-        open_afterwards.append(not database.is_closed())
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    thread.join(10)
-    assert open_afterwards == [False]

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import smtplib
 import subprocess
+from collections import Counter
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -109,10 +110,14 @@ class StockPostfix:
             self._group.kill()
             self._group = None
 
-    def set(self, settings: str) -> None:
-        """Add lines to its main.cf, and have it read them."""
+    def add(self, settings: str) -> None:
+        """Add lines to its main.cf, which it reads when it starts or reloads."""
         with (self.directory / "etc" / "main.cf").open("a") as main:
             main.write(f"{settings}\n")
+
+    def set(self, settings: str) -> None:
+        """Add lines to its main.cf, and have it read them."""
+        self.add(settings)
         self.reload()
 
     def reload(self) -> None:
@@ -125,9 +130,15 @@ class StockPostfix:
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails that it has delivered to this recipient."""
+        return [mail for mail in self._delivered() if mail["X-Original-To"] == recipient]
+
+    def copies(self) -> Counter[str]:
+        """How many mails it has delivered to each recipient."""
+        return Counter(str(mail["X-Original-To"]) for mail in self._delivered())
+
+    def _delivered(self) -> list[EmailMessage]:
         boxes = (self.directory / "boxes").glob("inbox/new/*")
-        found = [email.message_from_bytes(path.read_bytes(), policy=default) for path in boxes]
-        return [mail for mail in found if mail["X-Original-To"] == recipient]
+        return [email.message_from_bytes(path.read_bytes(), policy=default) for path in boxes]
 
     def _answers(self) -> bool:
         try:

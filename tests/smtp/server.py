@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+from tests.smtp.limits import Limits
 from tests.smtp.records import Mail, Refusal
 from tests.smtp.script import Action, Phase, Script
 from tests.smtp.session import Session
@@ -44,9 +45,12 @@ class SmtpServer:
         self.users = dict(users or {})
         self.delay = delay
         self.script = Script()
+        self.limits = Limits()
+        self.peak = 0  # connections that were greeted with 220 and open at once
         self.connections = 0
         self.hanging = 0
         self._released = threading.Event()
+        self._open: set[Session] = set()
         self._mails: list[Mail] = []
         self._refusals: list[Refusal] = []
         self._wires: list[Wire] = []
@@ -57,6 +61,11 @@ class SmtpServer:
     def url(self) -> str:
         """SMTP_URL for a client that need not log in."""
         return f"{'smtps' if self.implicit_tls else 'smtp'}://127.0.0.1:{self.port}"
+
+    @property
+    def admitted(self) -> int:
+        """Connections that are open now and were greeted with 220."""
+        return len(self._open)
 
     @property
     def mails(self) -> list[Mail]:
@@ -88,8 +97,9 @@ class SmtpServer:
         self.script.add(phase, action, to, times)
 
     def clear(self) -> None:
-        """Forget the script and the records, and let go of who hangs."""
+        """Forget the script, the limits and the records, and let go of who hangs."""
         self.script.clear()
+        self.limits, self.peak = Limits(), 0
         self._mails.clear()
         self._refusals.clear()
         self.release()
@@ -134,6 +144,7 @@ class SmtpServer:
     def accepted(self, session: Session, raw: bytes) -> None:
         """Record a mail. For the session."""
         now = time.monotonic()
+        session.taken += 1
         sender, recipients = session.sender or "", tuple(session.recipients)
         self._mails.append(
             Mail(sender, recipients, raw, now, session.connection, session.tls, session.user, session.options)
@@ -143,6 +154,18 @@ class SmtpServer:
         """Record an interference. For the session."""
         now = time.monotonic()
         self._refusals.append(Refusal(phase, action, session.sender, tuple(recipients), now, session.connection))
+
+    def action(self, phase: Phase, session: Session, recipients: Sequence[str]) -> Action | None:
+        """What the script, or else the limits, want at this phase. For the session."""
+        action = self.script.take(phase, recipients) or self.limits.action(phase, session, self._open, self._mails)
+        if phase == "connect" and action is None:
+            self._open.add(session)
+            self.peak = max(self.peak, len(self._open))
+        return action
+
+    def ended(self, session: Session) -> None:
+        """Count a connection no more. For the session."""
+        self._open.discard(session)
 
     @contextmanager
     def one_hanging(self) -> Iterator[threading.Event]:

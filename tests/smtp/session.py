@@ -24,6 +24,7 @@ class Session:
         self._server = server
         self._wire = wire
         self.connection = connection
+        self.taken = 0  # mails
         self.tls = server.implicit_tls
         self.user: str | None = None
         self._commands = {
@@ -42,7 +43,18 @@ class Session:
 
     async def run(self) -> None:
         """Greet, then answer until the client leaves."""
-        await self._answer("connect", 220, "test server ready")
+        try:
+            await self._answer("connect", 220, "test server ready")
+            await self._converse()
+        finally:
+            self._server.ended(self)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a mail was begun and not ended."""
+        return self.sender is not None
+
+    async def _converse(self) -> None:
         while True:
             line = (await self._wire.line()).decode("utf-8", "surrogateescape").rstrip("\r\n")
             command = self._commands.get(line.split(" ")[0].upper())
@@ -68,7 +80,7 @@ class Session:
     async def _scripted(self, phase: Phase, to: str = "") -> Reply | None:
         """What the script wants said here, after the hang or drop that it may want."""
         recipients = [to] if to else self.recipients
-        action = self._server.script.take(phase, recipients)
+        action = self._server.action(phase, self, recipients)
         if action is None:
             return None
         if not (isinstance(action, Reply) and action.code < 400):

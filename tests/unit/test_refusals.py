@@ -13,18 +13,8 @@ ABOUT_US = """
 550 5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits go to https://support.google.com/a/answer/166852 a1-gsmtp
 550-5.4.5 Daily SMTP relay sending limit exceeded for customer. For more information on SMTP relay sending limits please contact 550 5.4.5 your administrator.
 550 5.4.5 Daily sending quota exceeded - gsmtp
-452 4.2.2 Daily sending quota exceeded, try again tomorrow
-454 4.7.0 Too many login attempts, please try again later.
-421 4.7.0 Try again later, closing connection.
-421 4.7.28 Our system has detected an unusual rate of unsolicited mail originating from your IP address.
-450 4.7.1 Error: too much mail from 192.0.2.1
-454 Throttling failure: Maximum sending rate exceeded.
-454 Throttling failure: Daily message quota exceeded.
 554 Sending paused for this account. For more information, please check the inbox of the email address associated with your AWS account.
 554 Message rejected: Sending suspended for this account.
-432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded; [Hostname=EXAMPLE]
-432 4.3.2 Concurrent connections limit exceeded.
-421 4.4.2 Message submission rate for this client has exceeded the configured limit
 550 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients
 550 5.7.501 Access denied, spam abuse detected
 550 5.7.705 Access denied, tenant has exceeded threshold
@@ -39,20 +29,26 @@ ABOUT_US = """
 550 5.7.1 Authentication required
 553 5.7.1 authentication is required to send mail
 550 Unauthenticated senders not allowed
-550 5.4.6 mail rate exceeded limit
 550 5.4.6 Unusual sending activity detected. Please try after sometime
 550 Domain shop.example has exceeded the max emails per hour (250/250 (100%)) allowed. Message discarded.
 550 Domain shop.example has exceeded the max defers and failures per hour (5/5 (100%)) allowed. Message discarded.
-451 You've exceeded your messaging limits
 451 Authentication failed: Maximum credits exceeded
 550 Exceed sending limit, please retry tomorrow
-450 4.7.1 Hourly sending limit reached for user shop
 550 5.7.1 You have reached your hourly sending limit
 554 5.7.1 Number of messages per hour exceeded: sender limit is 100
 502 5.7.0 Please activate your SMTP account first
 525 5.7.1 Unauthorized IP address
 550 5.7.0 Your account has been suspended, contact support
-421 Too many concurrent SMTP connections from this IP address
+421 Service not available, closing transmission channel
+421 4.3.2 Service not available, closing transmission channel
+421 4.3.2 Service shutting down
+421 4.3.0 the system is going down for maintenance
+421 4.4.2 Timeout while waiting for command
+421 4.7.0 mail.example.net Error: too many errors
+421 4.7.0 Too many errors on this connection, closing transmission channel
+421 mail.example.net: too many messages in this connection
+450 4.7.1 Too many messages received on this connection
+550 You have sent too many messages in this session
 """.strip().splitlines()  # noqa: E501
 # The provider's trouble where the sender is ours; Refused where a client chose it.
 ABOUT_SENDER = """
@@ -80,7 +76,6 @@ ABOUT_THEM = """
 554 5.7.1 Message rejected: spam score exceeds threshold for this sender
 450 4.7.1 Ratelimit exceeded for mailbox ann@mail.example. Try again later.
 451 4.7.1 Greylisting in action, please come back later
-452 4.5.3 Too many recipients
 550 5.7.26 Unauthenticated email from example.com is not accepted due to domain's DMARC policy.
 550-5.7.26 This mail has been blocked because the sender is unauthenticated. Gmail requires all senders to authenticate with either SPF or DKIM.
 554 5.7.1 <ann@example.com>: Relay access denied

@@ -7,8 +7,9 @@ import ipaddress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
-from actors.channels.target import Target, Unfit
+from actors.channels.url_guard import Target, UrlRejected
 from settings import Network
 
 HOME = (ipaddress.ip_network("10.0.0.0/8"),)
@@ -16,9 +17,9 @@ HOME = (ipaddress.ip_network("10.0.0.0/8"),)
 
 def why(url: str, allowed: tuple[Network, ...] = ()) -> str:
     """The sentence with which it is refused."""
-    with pytest.raises(Unfit) as unfit:
+    with pytest.raises(UrlRejected) as rejected:
         Target.parse(url, allowed)
-    return str(unfit.value)
+    return str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -71,19 +72,40 @@ def test_http_is_for_what_is_allowed() -> None:
         *((f"https://{ip}/", "not public") for ip in ("127.0.0.1", "10.1.1.1", "[::1]", "[::ffff:8.8.8.8]", "0.0.0.0")),
         ("https://169.254.169.254/latest/meta-data/", "not public"),
         ("https://a.com:0/", "must have port"),
+        *((f"https://{ip}/", "not public") for ip in ("[64:ff9b::7f00:1]", "[::ffff:7f00:1]", "[fe80::1]", "[::]")),
+        *((f"https://{host}/", "ASCII") for host in ("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1")),
     ],
 )
 def test_what_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
     assert reason in why(url)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.1", "2130706433", "0x7f000001", "0X7F.1", "0177.0.0.1", "8.8.8.08", "8.8.8", "8.8.8.8.8"),
+        *("127.0.0.1.", "8.8.8.8.", "a.0x", "a.1", "256.0.0.1"),
+    ],
+)
+def test_an_ipv4_address_is_written_in_one_way(host: str) -> None:
+    """Resolvers know many more, and programs do not agree which address they mean."""
+    assert "four decimal numbers" in why(f"https://{host}/")
+    assert "four decimal numbers" in why(f"http://{host}:8080/", HOME)
+
+
 @given(url=st.text() | st.text().map("https://{}".format) | st.from_regex(r"https://[!-~]{1,40}", fullmatch=True))
 def test_any_text_is_taken_apart_or_refused(url: str) -> None:
     try:
         target = Target.parse(url, ())
-    except Unfit:
+    except UrlRejected:
         return
     assert target.scheme == "https"
     assert not set("\r\n #\\") & set(target.authority + target.path)
     assert "@" not in target.authority  # In a path it is a letter like any other (RFC 3986, 3.3).
+    assert str(URL(f"{target.scheme}://{target.authority}{target.path}", encoded=True).host) == target.host
     assert target.port in (80, 443) or 1_024 <= target.port < 65_536
+
+
+@pytest.mark.parametrize("host", ["1.com", "0x7f.example.com", "a.b1", "1-1", "x0x1"])
+def test_a_name_that_only_looks_like_a_number_is_a_name(host: str) -> None:
+    assert Target.parse(f"https://{host}/", ()).host == host

@@ -1,0 +1,116 @@
+"""One attempt: send a notification over a connection, and decide what its outcome means for its row."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from dramatiq.common import compute_backoff
+
+import logs
+from actors.budgets import Budget
+from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
+from actors.channels.permanence import is_gone
+from actors.ledger import Ledger
+from db import lifecycle
+from db.records import Attempt, Claimed, Settlement
+from settings import Settings
+
+log = logs.get("delivery")
+
+
+class Delays(dict[tuple[str, int], int]):
+    """Milliseconds before the next attempt, by type and retries so far; drawn once a batch: it stays together."""
+
+    def __init__(self, current: Settings) -> None:
+        super().__init__()
+        self._settings = current
+
+    def __missing__(self, key: tuple[str, int]) -> int:
+        type, retry_count = key
+        budget = Budget.of(type, self._settings)
+        least, most = int(budget.least * 1000), int(budget.most * 1000)
+        _, delay = compute_backoff(retry_count, factor=least, max_backoff=most)
+        self[key] = delay
+        return delay
+
+
+class Attempts:
+    """Makes the attempts of this worker process."""
+
+    def __init__(self, settings: Settings, worker: UUID, ledger: Ledger) -> None:
+        self._settings, self._worker, self._ledger = settings, worker, ledger
+
+    async def make(
+        self, notification: Claimed, provider: str, sender: Sender, following: Claimed | None, delays: Delays
+    ) -> Settlement:
+        """Send a notification and return what its row becomes. `following`: see `Sender.send`.
+
+        Raises:
+            NoConnection, Throttled: it was not sent, for a reason that has nothing to do with it.
+        """
+        started, begun = time.monotonic(), False
+        error: Undelivered | None = None
+
+        async def begin() -> bool:
+            nonlocal begun
+            begun = await self._begin(notification)
+            return begun
+
+        try:
+            contents = await self._contents(notification)
+            receipt = await sender.send(notification, begin, contents, following)
+        except NoConnection:
+            raise
+        except Undelivered as undelivered:
+            if isinstance(undelivered, Throttled) and notification.throttled_for < self._settings.smtp_throttled_max:
+                raise
+            error, receipt = undelivered, undelivered.receipt
+        except Exception as bug:
+            log.exception("notification.broken", id=notification.id)
+            text = f"internal error: {type(bug).__name__}"
+            # Once it was begun, all of it may have gone out.
+            error = Uncertain(text, phase="content") if begun else Deferred(text, phase="compose")
+            receipt = error.receipt
+            with contextlib.suppress(Exception):
+                await sender.hang_up()  # Nobody knows what the other side waits for now.
+        outcome = error.outcome if error else "sent"
+        attempt = Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
+        return self._judge(notification, attempt, delays)
+
+    async def _contents(self, notification: Claimed) -> Sequence[bytes]:
+        """Return those of its attachments, which few have."""
+        if not (notification.mail and notification.mail.get("attachments")):
+            return ()
+        contents = await self._ledger.contents(notification)
+        if contents is None:  # The database was away, and we were taken for dead.
+            raise Deferred("another worker has taken this over", phase="compose")
+        return contents
+
+    async def _begin(self, notification: Claimed) -> bool:
+        return notification.on_uncertain == "resend" or await self._ledger.doubt(notification)
+
+    def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
+        if attempt.outcome == "sent":
+            return lifecycle.sent(notification, attempt)
+        if _is_gone(notification, attempt):
+            return lifecycle.bounced(notification, attempt)
+        if attempt.outcome == "refused":
+            return lifecycle.failed(notification, attempt, "rejected")
+        if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
+            return lifecycle.failed(notification, attempt, "outcome-unknown")
+        if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
+            # Whoever tries it again should know that it may have arrived.
+            unknown = attempt.outcome == "uncertain"
+            return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
+        return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
+
+
+def _is_gone(notification: Claimed, attempt: Attempt) -> bool:
+    try:
+        return is_gone(notification, attempt)
+    except Exception:  # The attempt was made and must be recorded.
+        log.exception("attempt.not_judged", id=notification.id)
+        return False

@@ -1,0 +1,177 @@
+"""The connections to a mail server that all worker processes may open together, shared out in Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from math import inf
+from uuid import uuid4
+
+import redis
+
+import logs
+
+log = logs.get("lease")
+
+RENEW_EVERY = 1.0  # seconds
+EXPIRES = 10.0  # seconds after which the share of a process that has not renewed it is free
+# Seconds that a process keeps its connections, where there are more processes than connections.
+TURN = 20.0
+
+# KEYS: the shares of one mail server. ARGV: who asks, the most connections in all, wanted, in use, granted so far,
+# processes as far as known, EXPIRES and TURN in milliseconds. A negative `wanted` leaves.
+#
+# `held` is what a process may have open until it renews: no less than it has in use, nor than it was granted before,
+# because it opens connections until it has read the answer. New grants come out of what nobody holds.
+_SHARE_OUT = """
+local id, most, wanted, in_use = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local granted, known, expires, turn = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local ok, stored = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '')
+if not ok or type(stored) ~= 'table' or type(stored.processes) ~= 'table' then
+    stored = {processes = {}}
+end
+local ids, processes = {}, {}
+for other, process in pairs(stored.processes) do
+    process.seen = math.min(process.seen, now) -- The clock may have been set back.
+    if other ~= id and now - process.seen < expires then
+        processes[other] = process
+        table.insert(ids, other)
+    end
+end
+-- When all was lost, who comes first must not take what others hold: they are expected until they had expired.
+local mine = stored.processes[id]
+local is_new = not mine or now - mine.seen >= expires
+local since, expected = math.min(stored.since or now, now), stored.expected or 1
+if is_new and #ids == 0 then since, expected = now, 1 end
+if is_new then expected = math.max(expected, known) end
+if now - since >= expires then expected = 1 end
+
+local function store()
+    local all = cjson.encode({since = since, expected = expected, processes = processes})
+    redis.call('SET', KEYS[1], all, 'PX', string.format('%d', expires))
+end
+
+if wanted < 0 then
+    expected = expected - (is_new and 0 or 1)
+    if #ids == 0 then redis.call('DEL', KEYS[1]) else store() end
+    return {0, #ids, 0}
+end
+
+local elsewhere, held, bound = 0, 0, most
+for _, other in ipairs(ids) do
+    elsewhere = elsewhere + processes[other].in_use
+    held = held + processes[other].held
+    bound = math.min(bound, processes[other].most)
+end
+processes[id] = {seen = now, wanted = wanted, in_use = in_use, most = most}
+table.insert(ids, id)
+local live = #ids
+for unheard = live + 1, expected do
+    table.insert(ids, string.format('~%06d', unheard))
+end
+table.sort(ids)
+
+local wanting = 0
+for _, one in ipairs(ids) do
+    if not processes[one] or processes[one].wanted > 0 then wanting = wanting + 1 end
+end
+local demands, ranks, place = {}, {}, 0
+for _, one in ipairs(ids) do
+    local demand = processes[one] and processes[one].wanted or bound
+    ranks[one] = place
+    if wanting > bound then -- One each, in turns.
+        demand = math.min(demand, 1)
+        if demand > 0 then
+            ranks[one] = (place + math.floor(now / turn) * bound) % wanting
+            place = place + 1
+        end
+    else
+        if #ids <= bound then demand = math.max(demand, 1) end -- Who needs none has one at hand.
+        place = place + 1
+    end
+    demands[one] = math.min(demand, bound)
+end
+table.sort(ids, function(a, b)
+    if demands[a] ~= demands[b] then return demands[a] < demands[b] end
+    return ranks[a] < ranks[b]
+end)
+
+-- The least demands first: what they leave is shared by the rest.
+local left, target, position = bound, 0, 0
+for index, one in ipairs(ids) do
+    local share = math.min(demands[one], math.floor(left / (#ids - index + 1)))
+    left = left - share
+    if one == id then target, position = share, index end
+end
+target = target + math.floor(left / #ids)
+if position <= left % #ids then target = target + 1 end
+
+local grant = math.max(0, math.min(target, math.max(bound - held, in_use)))
+processes[id].held = math.max(grant, in_use, granted)
+store()
+return {grant, live, elsewhere}
+"""
+
+
+class ConnectionLease:
+    """This process's share of the connections to one mail server.
+
+    `granted`: how many it may have open; those above it are to be closed after their mails.
+    `processes`: how many processes share them, as last known. `elsewhere`: connections that the others have open.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
+        self._client, self._namespace, self._provider, self._connections = client, namespace, provider, connections
+        self._share_out = client.register_script(_SHARE_OUT)
+        self._id = str(uuid4())
+        self._renewed_at = -inf
+        self._away = False
+        self.granted, self.processes, self.elsewhere = 0, 1, 0
+
+    def renew(self, wanted: int, in_use: int, most: int | None = None) -> int:
+        """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
+
+        `wanted`: how many there is work for. `in_use`: how many are open or being opened. `most`: how many all
+        processes may open together as long as this process says so, where the server admits fewer than `connections`.
+
+        While Redis is away it is the part that each of `processes` may have without asking, and at least one.
+        """
+        bound = max(1, self._connections if most is None else min(most, self._connections))
+        try:
+            self.granted, self.processes, self.elsewhere = self._ask(bound, max(0, wanted), max(0, in_use))
+        except redis.RedisError as error:
+            self._do_without(bound, error)
+        else:
+            self._renewed_at = time.monotonic()
+            if self._away:
+                log.info("lease.renewed", provider=self._provider, granted=self.granted)
+            self._away = False
+        return self.granted
+
+    def give_back(self) -> None:
+        """Free this process's share, when its connections are closed. Where Redis is away it expires by itself."""
+        self.granted = 0
+        with contextlib.suppress(redis.RedisError):
+            self._ask(1, -1, 0)
+
+    def _ask(self, bound: int, wanted: int, in_use: int) -> tuple[int, int, int]:
+        key = f"{self._namespace()}:connections:{self._provider}"
+        times = (int(EXPIRES * 1000), int(TURN * 1000))
+        answer = self._share_out(
+            keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times]
+        )
+        granted, processes, elsewhere = map(int, answer)
+        return granted, processes, elsewhere
+
+    def _do_without(self, bound: int, error: redis.RedisError) -> None:
+        share = max(1, bound // max(1, self.processes))
+        if not self._away:
+            log.warning("lease.redis_away", provider=self._provider, share=share, error=type(error).__name__)
+        self._away = True
+        # Others may hold what they were granted until it expires.
+        expired = time.monotonic() >= self._renewed_at + EXPIRES
+        self.granted = share if expired else min(self.granted, share)

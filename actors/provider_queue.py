@@ -1,0 +1,331 @@
+"""The notifications that wait for one provider, and the tasks that send them, each over a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from functools import partial
+from math import inf
+from typing import Protocol
+
+import logs
+from actors.batches import Batch, Job
+from actors.channels import Channel, NoConnection, Sender, Throttled
+from actors.ledger import Ledger
+from db.database import Unavailable
+from db.lifecycle import AHEAD
+from db.records import Claimed, Settlement
+
+log = logs.get("queue")
+
+SWEEP = 1.0  # seconds between two looks at what waits
+NO_CONNECTION = 1.0  # seconds before a process that has no share of the connections looks again
+SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
+POSTPONED = 30.0  # seconds that a mail is left alone which was refused for our rate and could not be sent since
+
+
+class Work(Protocol):
+    """What is done with a job."""
+
+    def may_send(self, job: Job) -> bool:
+        """Return whether it may still be begun."""
+
+    async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
+        """Send it. Raises Throttled and NoConnection, which cost no attempt."""
+
+    async def settled(self, job: Job, settlement: Settlement) -> None:
+        """Take note of the outcome before it is recorded."""
+
+    def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
+        """Take note that it is recorded, or that another worker had taken the notification over."""
+
+
+class ProviderQueue:
+    """Called on the event loop.
+
+    A sender takes the most urgent notification that waits, sends it, and has its outcome recorded while it sends
+    the next one. It is at most AHEAD of what is recorded, and begins nothing that is not recorded as begun: a
+    process that is killed leaves no more than that in doubt.
+    """
+
+    def __init__(self, work: Work, ledger: Ledger, channel: Channel) -> None:
+        self.work, self.ledger, self.limits, self.idle = work, ledger, channel.limits, channel.idle
+        self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # senders without work, and since when
+        self.closing = False
+        self._new_sender = channel.sender
+        self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)  # by rank
+        self._tasks: dict[asyncio.Task[None], SendingTask] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self.senders = 0
+        self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
+
+    def promise(self, most: int) -> int:
+        """Return how many notifications more may be begun as soon as they are claimed, at most `most`.
+
+        Their places are kept until `add`.
+        """
+        promised = max(0, min(most, AHEAD * self.limits.limit(time.monotonic()) - self._places))
+        self._places += promised
+        return promised
+
+    def add(self, jobs: Sequence[Job], promised: int) -> None:
+        """Queue what was claimed, and give back the places that were promised and are not taken."""
+        for job in jobs:
+            job.may_begin = job.placed = self.ledger.may_begin(job.notification)
+            self._waiting[job.batch.rank].append(job)
+        self._places += sum(job.placed for job in jobs) - promised
+        self._rouse()
+
+    def place(self, jobs: Iterable[Job]) -> list[Claimed]:
+        """Give places to these, which are to be recorded as begun."""
+        given = [job for job in jobs if not job.placed]
+        for job in given:
+            job.placed = True
+        self._places += len(given)
+        return [job.notification for job in given]
+
+    def end(self, jobs: Sequence[Job]) -> None:
+        """Note that these have ended, or were handed back: their places are free."""
+        for job in jobs:
+            self._places -= job.placed
+            job.placed = False
+            job.batch.finish()
+
+    async def withdraw(self, batch: Batch) -> None:
+        """Hand back what of a batch waits."""
+        batch.withdrawn = True
+        waiting = [job for jobs in self._waiting.values() for job in jobs if job.batch is batch]
+        self._waiting[batch.rank] = deque(job for job in self._waiting[batch.rank] if job.batch is not batch)
+        await self.hand_back(waiting)
+
+    async def withdraw_all(self) -> None:
+        """Hand back all that waits."""
+        for batch in {job.batch for jobs in self._waiting.values() for job in jobs}:
+            await self.withdraw(batch)
+
+    def blocked_for(self) -> float:
+        """Return the seconds before anything can be sent; 0.0 where something can."""
+        now = time.monotonic()
+        return self.limits.pause(now) if self.limits.limit(now) else NO_CONNECTION
+
+    def holds(self, batch: Batch) -> bool:
+        """Return whether something of a batch waits for a sender."""
+        return any(job.batch is batch for job in self._waiting[batch.rank])
+
+    async def hand_back(self, jobs: Sequence[Job]) -> None:
+        """Have these pending again. What was refused for our rate alone is due later."""
+        try:
+            if untried := [job.notification for job in jobs if not job.throttled]:
+                await self.ledger.release(untried)
+            for job in jobs:
+                if job.throttled:
+                    await self.ledger.postpone(job.notification, POSTPONED, job.throttled)
+        finally:
+            self.end(jobs)
+
+    async def close(self) -> None:
+        """End the senders, as soon as what they have begun is recorded."""
+        self.closing = True
+        for woken, _ in self.resting:
+            _wake(woken, going_on=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many notifications no sender has taken yet."""
+        return sum(map(len, self._waiting.values()))
+
+    def left(self) -> None:
+        """Note that a sender ends."""
+        self.senders -= 1
+
+    def take(self) -> Job | None:
+        """Return the most urgent job that waits."""
+        for rank in sorted(self._waiting):
+            if self._waiting[rank]:
+                return self._waiting[rank].popleft()
+        return None
+
+    def put_back(self, jobs: Sequence[Job]) -> None:
+        """Let others send these, before anything else of their rank."""
+        for job in reversed(jobs):
+            self._waiting[job.batch.rank].appendleft(job)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """Wake senders or start some, one for every AHEAD jobs."""
+        wanted = -(-self.waiting // AHEAD)
+        self.limits.want(self.senders, self.senders - len(self.resting) + wanted)
+        while wanted and self.resting:
+            wanted -= _wake(self.resting.popleft()[0], going_on=True)
+        for _ in range(min(wanted, self.limits.limit(time.monotonic()) - self.senders)):
+            self.senders += 1
+            sending = SendingTask(self, self._new_sender())
+            task = asyncio.get_running_loop().create_task(sending.run())
+            self._tasks[task] = sending
+            task.add_done_callback(self._ended)
+        if self._sweep is None and self._tasks:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
+
+    def _look(self) -> None:
+        """End the senders that have rested for too long, and have others send what waits behind a slow mail."""
+        self._sweep = None
+        now = time.monotonic()
+        for woken, since in self.resting:
+            if now - since >= self.idle:
+                _wake(woken, going_on=False)
+        self.resting = deque(resting for resting in self.resting if not resting[0].done())
+        for sending in list(self._tasks.values()):
+            sending.look(now)
+        self._rouse()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if error := task.exception():
+            tell = log.warning if isinstance(error, Unavailable) else log.error
+            tell(
+                "sender.failed", error=type(error).__name__, exc_info=None if isinstance(error, Unavailable) else error
+            )
+
+
+class SendingTask:
+    """One sender at work."""
+
+    def __init__(self, queue: ProviderQueue, sender: Sender) -> None:
+        self._queue, self._sender = queue, sender
+        self._jobs: deque[Job] = deque()  # taken and not begun
+        self._unrecorded = 0
+        self._all_recorded: asyncio.Future[None] | None = None
+        self._since = inf  # time.monotonic() at which the notification under way was begun
+
+    async def run(self) -> None:
+        try:
+            while await self._has_job():
+                if not await self._send():
+                    break
+        finally:
+            self._queue.left()
+            self._give_back()
+            await self._sender.hang_up()
+
+    async def _has_job(self) -> bool:
+        """Wait for something to send, and until it may be begun. Return False where this sender is to end."""
+        queue = self._queue
+        while True:
+            now = time.monotonic()
+            if queue.senders > queue.limits.limit(now):
+                return False
+            if pause := queue.limits.pause(now):
+                await asyncio.sleep(pause)
+                continue
+            await self._take()
+            if self._jobs:
+                break
+            if queue.closing or not await self._rest():
+                await self._recorded()
+                return False
+        if not self._jobs[0].may_begin:
+            await self._recorded()
+        if not self._jobs[0].may_begin:
+            await self._begin()
+        return True
+
+    async def _take(self) -> None:
+        """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
+        queue = self._queue
+        most = min(AHEAD + 1, max(1, -(-queue.waiting // max(1, queue.senders))))
+        while len(self._jobs) < most and (job := queue.take()):
+            self._jobs.append(job)
+        while self._jobs and not queue.work.may_send(self._jobs[0]):
+            job = self._jobs.popleft()
+            await queue.hand_back([job])
+            await queue.withdraw(job.batch)
+
+    async def _begin(self) -> None:
+        jobs = [job for job in self._jobs if not job.may_begin][:AHEAD]
+        await self._queue.ledger.begin(self._queue.place(jobs))
+        for job in jobs:
+            job.may_begin = True
+
+    async def _rest(self) -> bool:
+        """Wait for work; return False where there was none for too long."""
+        woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.resting.append((woken, time.monotonic()))
+        return await woken
+
+    async def _send(self) -> bool:
+        """Send one; return False where this sender is to end."""
+        queue, job = self._queue, self._jobs.popleft()
+        following = self._jobs[0].notification if self._jobs else None
+        self._since = time.monotonic()
+        queue.limits.began(self._since)
+        try:
+            settlement = await queue.work.attempt(job, self._sender, following)
+        except (NoConnection, Throttled) as not_now:
+            job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
+            self._jobs.appendleft(job)
+            self._give_back()
+            if isinstance(not_now, Throttled):
+                return True
+            if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+                await queue.withdraw_all()
+            return False
+        finally:
+            self._since = inf
+        self._settle(job, settlement)
+        await queue.work.settled(job, settlement)
+        if self._unrecorded >= AHEAD:
+            # All of them, which most likely are recorded together: one wait for two.
+            await self._recorded()
+        return True
+
+    def look(self, now: float) -> None:
+        """Where the mail under way is slow, it may take minutes: let others send what waits behind it."""
+        if now - self._since > SLOW:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        self._queue.put_back(jobs)
+
+    def _settle(self, job: Job, settlement: Settlement) -> None:
+        """Have the outcome recorded, and with it, if that was the last that may be begun, what comes next."""
+        queue = self._queue
+        beginning: list[Job] = []
+        if not any(other.may_begin for other in self._jobs):
+            while len(self._jobs) <= AHEAD and (another := queue.take()):
+                self._jobs.append(another)
+            if not any(other.may_begin for other in self._jobs):
+                beginning = list(self._jobs)[:AHEAD]
+        recorded = queue.ledger.settle(settlement, queue.place(beginning))
+        self._unrecorded += 1
+        recorded.add_done_callback(partial(self._note, job, settlement, beginning))
+
+    def _note(self, job: Job, settlement: Settlement, beginning: Sequence[Job], recorded: asyncio.Future[bool]) -> None:
+        for other in beginning:
+            other.may_begin = True
+        self._unrecorded -= 1
+        if error := recorded.exception():
+            job.batch.error = error
+        else:
+            self._queue.work.recorded(job, settlement, owned=recorded.result())
+        self._queue.end([job])
+        if not self._unrecorded and self._all_recorded is not None and not self._all_recorded.done():
+            self._all_recorded.set_result(None)
+
+    async def _recorded(self) -> None:
+        """Wait until all that this sender has sent is recorded."""
+        if self._unrecorded:
+            self._all_recorded = asyncio.get_running_loop().create_future()
+            await self._all_recorded
+
+
+def _wake(resting: asyncio.Future[bool], *, going_on: bool) -> bool:
+    """Return whether it was still waiting."""
+    if resting.done():
+        return False
+    resting.set_result(going_on)
+    return True
