@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -18,10 +17,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 from actors.breaker import Breaker
 from actors.channels import Channel
+from actors.channels.callback import Callback
+from actors.channels.email import Email
 from actors.channels.sandbox import Sandbox
-from actors.delivery import Again
+from actors.delivery import Again, Delivery
 from actors.lanes import LANES, Lane
-from actors.traced import TracedCallback, TracedDelivery, TracedEmail, TracedLedger
+from actors.ledger import Ledger
 from api.app import create_app
 from api.gateway import Gateway
 from db import callbacks, lifecycle
@@ -75,27 +76,32 @@ def post(on: Settings, spans: Spans) -> Post:
     return post
 
 
-class Process(TracedDelivery):
-    """A worker process of which each call is a thread, with connections of its own."""
+class Process:
+    """A worker process that has an event loop, and connections to the mail server, for one list at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
     def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                thread.submit(super().deliver, ids, lane).result(30)
-            finally:
-                thread.submit(self._channels["email"].hang_up).result(10)
+        asyncio.run(self._deliver(ids, lane))
+
+    async def _deliver(self, ids: Sequence[int], lane: Lane) -> None:
+        ledger = Ledger(self._settings, id := uuid4())
+        email = Email(self._settings)
+        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
+        delivery = Delivery(self._settings, id, ledger, channels, Breaker(self._settings, email.provider, id))
+        try:
+            await delivery.deliver(ids, lane)
+        finally:
+            await delivery.close()
+            await asyncio.to_thread(ledger.close)
 
 
 @pytest.fixture
 def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
-        ledger = TracedLedger(current, id := uuid4())
-        email, callback = TracedEmail(current), TracedCallback(current)
-        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: callback}
-        yield Process(current, id, ledger, channels, Breaker(current, email.provider, id))
-        callback.close()
-        ledger.close()
+        yield Process(current)
 
 
 def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
