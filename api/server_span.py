@@ -31,9 +31,8 @@ class ServerSpan:
         if req.path in QUIET:
             return
         came = tracing.given(req.get_header("traceparent"), req.get_header("tracestate"))
-        method = req.method if req.method in METHODS else "_OTHER"
-        about = {"http.request.method": method, "url.scheme": req.scheme}
-        req.context.span = span = tracing.begin(method, SpanKind.SERVER, about, came)
+        about = {"http.request.method": req.method if req.method in METHODS else "_OTHER", "url.scheme": req.scheme}
+        req.context.span = span = tracing.begin(_name(req), SpanKind.SERVER, about, came)
         asked = get_current_span(came).get_span_context().is_valid
         req.context.outer = current.attach(current.set_value(CAME, asked, set_span_in_context(span)))
         logs.bind(trace_id=format_trace_id(span.get_span_context().trace_id))
@@ -43,7 +42,7 @@ class ServerSpan:
         if span is None:
             return
         if req.uri_template:
-            span.update_name(f"{req.method} {req.uri_template}")
+            span.update_name(f"{_name(req)} {req.uri_template}")
             span.set_attribute("http.route", req.uri_template)
         span.set_attribute("http.response.status_code", resp.status_code)
         if resp.status_code >= 500:
@@ -54,3 +53,8 @@ class ServerSpan:
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         """Export what is left, after what the other middleware does at its end."""
         await asyncio.to_thread(tracing.stop, self._settings)
+
+
+def _name(req: Request) -> str:
+    """Return what the span's name begins with; a method that a client has made up is not in it."""
+    return req.method if req.method in METHODS else "HTTP"
