@@ -100,8 +100,9 @@ class WorkerProcess(Middleware):
         server = self._settings.smtp
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
-        await self._email.start()
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
+        for channel in channels.values():
+            await channel.start()
         breaker = Breaker(self._settings, self._email.provider, identity)
         return Delivery(self._settings, identity, self._ledger, channels, breaker)
 

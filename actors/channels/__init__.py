@@ -154,6 +154,9 @@ class Channel(Protocol):
     def sender(self) -> Sender:
         """Return a sender that is not connected yet."""
 
+    async def start(self) -> None:
+        """Prepare what all senders share, before the first of them."""
+
     async def close(self) -> None:
         """Close what all senders share; they have ended."""
 

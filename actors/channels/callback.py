@@ -75,6 +75,9 @@ class Callback:
     async def hang_up(self) -> None:
         """Nothing is kept from one callback to the next."""
 
+    async def start(self) -> None:
+        """There is nothing to prepare."""
+
     async def close(self) -> None:
         """The process stops."""
         await self._http.close()

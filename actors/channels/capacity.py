@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import inf
 
+from actors.channels.backoff import KEPT_AT_MOST, Backoff
 from actors.channels.speed import Speed
-from actors.channels.trust import KEPT_AT_MOST, Trust
 
 MESSAGES_KEPT_AT_MOST = 3_600.0  # seconds
 # How long to wait before the next connection where none works: the first time, and at most.
@@ -22,24 +22,24 @@ class Capacity:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._admission, self._speed, self._messages = Admission(), Speed(), MessageLimit()
+        self._connections, self._speed, self._messages = ConnectionLimit(), Speed(), MessageLimit()
 
     def limit(self, now: float) -> int:
         """Return how many connections may be open; those above it are to be closed after their mails."""
-        allowed = min(self._admission.limit(now), self._speed.connections(now))
+        allowed = min(self._connections.limit(now), self._speed.connections(now))
         return min(self.most, max(1, int(min(self.most, allowed))))
 
     def reconnect(self, now: float) -> float:
         """Return the seconds before the next connection may be tried; 0 unless none works."""
-        return self._admission.reconnect(now)
+        return self._connections.reconnect(now)
 
     def opened(self, working: int, now: float) -> None:
         """A new connection is ready; now `working` connections work."""
-        self._admission.opened(working)
+        self._connections.opened(working)
 
     def refused(self, working: int, now: float) -> None:
         """A new connection was refused while `working` others worked."""
-        self._admission.refused(working, now)
+        self._connections.refused(working, now)
 
     def pause(self, now: float) -> float:
         """Return the seconds before the next mail may begin; call `began` when it does."""
@@ -66,16 +66,16 @@ class Capacity:
         self._messages.spent(mails, now)
 
 
-class Admission:
+class ConnectionLimit:
     """How many connections the server admits."""
 
     def __init__(self) -> None:
         self._admitted = inf
-        self._trust = Trust(KEPT_AT_MOST)
+        self._backoff = Backoff(KEPT_AT_MOST)
         self._wait, self._next_at = 0.0, -inf
 
     def limit(self, now: float) -> float:
-        return self._admitted if self._trust.holds(now) else self._admitted + 1
+        return self._admitted if self._backoff.holds(now) else self._admitted + 1
 
     def reconnect(self, now: float) -> float:
         return max(0.0, self._next_at - now)
@@ -84,21 +84,21 @@ class Admission:
         self._wait, self._next_at = 0.0, -inf
         if working > self._admitted:
             self._admitted = working
-            self._trust.shorten()
+            self._backoff.shorten()
 
     def refused(self, working: int, now: float) -> None:
         if working == 0:
             self._refused_all(now)
-        elif not self._trust.holds(now):
-            self._trust.confirm(now)
+        elif not self._backoff.holds(now):
+            self._backoff.confirm(now)
         elif working < self._admitted:
             # The server may not yet have noticed that an earlier connection was closed.
-            self._trust.hasten(now)
+            self._backoff.hasten(now)
         self._admitted = working
 
     def _refused_all(self, now: float) -> None:
         """The server is down, or others have all its connections: that says nothing about how many it admits."""
-        self._trust.end()
+        self._backoff.end()
         if now >= self._next_at:
             self._wait = min(RECONNECT_AT_MOST, max(RECONNECT, 2 * self._wait))
             self._next_at = now + self._wait
@@ -109,18 +109,18 @@ class MessageLimit:
 
     def __init__(self) -> None:
         self._most = 0
-        self._trust = Trust(MESSAGES_KEPT_AT_MOST)
+        self._backoff = Backoff(MESSAGES_KEPT_AT_MOST)
 
     def limit(self, now: float) -> int | None:
-        return self._most if self._trust.holds(now) else None
+        return self._most if self._backoff.holds(now) else None
 
     def spent(self, mails: int, now: float) -> None:
         if mails < 1:  # A new connection's refusal has another reason.
             return
-        if self._trust.holds(now):
+        if self._backoff.holds(now):
             mails = min(self._most, mails)
         elif abs(mails - self._most) <= max(2, self._most // 4):
-            self._trust.confirm(now)
+            self._backoff.confirm(now)
         else:
-            self._trust.restart(now)
+            self._backoff.restart(now)
         self._most = mails

@@ -8,6 +8,7 @@ import time
 import logs
 from actors.channels.capacity import Capacity
 from actors.channels.lease import RENEW_EVERY, ConnectionLease
+from actors.channels.smtp import Connection
 
 log = logs.get("connections")
 
@@ -15,17 +16,24 @@ AT_ONCE = 0.05  # seconds before the lease is renewed where more connections are
 
 
 class Connections:
-    """The limits of the senders of one mail server. Without a lease all of its connections are for this process."""
+    """The limits of the senders of one mail server. Without a lease all of its connections are for this process.
 
-    def __init__(self, capacity: Capacity, lease: ConnectionLease | None = None) -> None:
-        self.capacity, self._lease = capacity, lease
-        self.open = 0  # greeted, and not closed as far as we know
+    `capacity` is about the connections of all processes together, as far as the lease knows of them.
+    """
+
+    def __init__(self, connections: int, lease: ConnectionLease | None = None) -> None:
+        self.capacity, self._lease = Capacity(connections), lease
+        self._open: set[Connection] = set()
         self._wanted = self._senders = 0
         self._more = asyncio.Event()
+        self._renewing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
 
     def limit(self, now: float) -> int:
-        return self.capacity.limit(now) if self._lease is None else min(self._lease.granted, self.capacity.limit(now))
+        if self._lease is None:
+            return self.capacity.limit(now)
+        # Others learn at their next renewal that the server admits fewer; until then this process does with less.
+        return max(0, min(self._lease.granted, self.capacity.limit(now) - self._lease.elsewhere))
 
     def pause(self, now: float) -> float:
         wait = self.capacity.pause(now)
@@ -40,9 +48,35 @@ class Connections:
             self._more.set()
 
     @property
+    def open(self) -> int:
+        """How many connections of this process work."""
+        return sum(connection.alive for connection in self._open)
+
+    @property
     def working(self) -> int:
-        """How many connections work: of this process, or of others where this one has none."""
-        return self.open or (self._lease.elsewhere if self._lease is not None else 0)
+        """How many connections of all processes work, as far as this one knows."""
+        return self.open + (self._lease.elsewhere if self._lease is not None else 0)
+
+    def opened(self, connection: Connection) -> None:
+        """Take note of a connection that is ready."""
+        self._open.add(connection)
+        self.capacity.opened(self.working, time.monotonic())
+
+    def closed(self, connection: Connection) -> None:
+        """Take note of a connection that is not used any more."""
+        self._open.discard(connection)
+
+    async def refused(self, *, reached: bool) -> bool:
+        """Take note that a new connection was refused; return whether others work.
+
+        `reached`: the server answered. Where no other connection is known, another process may have one since the
+        last look.
+        """
+        if reached and not self.working and self._lease is not None:
+            await asyncio.sleep(RENEW_EVERY + AT_ONCE)
+            await self._renew(self._lease)
+        self.capacity.refused(self.working, time.monotonic())
+        return self.working > 0
 
     async def start(self) -> None:
         """Take a share of the connections, and keep it until `stop`."""
@@ -54,7 +88,8 @@ class Connections:
         """Give the share back; the connections are closed."""
         if self._keeper is not None and self._lease is not None:
             self._keeper.cancel()
-            await asyncio.to_thread(self._lease.give_back)
+            async with self._renewing:
+                await asyncio.to_thread(self._lease.give_back)
 
     async def _keep(self, lease: ConnectionLease) -> None:
         while True:
@@ -67,10 +102,10 @@ class Connections:
             self._more.clear()
             try:
                 await self._renew(lease)
-            except Exception as error:  # Whatever it is, the share that we have goes on.
+            except Exception as error:
                 log.error("lease.failed", exc_info=error)
 
     async def _renew(self, lease: ConnectionLease) -> None:
-        admitted = self.capacity.limit(time.monotonic())
-        most = admitted + lease.elsewhere if admitted < lease.granted else None
-        await asyncio.to_thread(lease.renew, max(self._wanted, self._senders), self._senders, most)
+        async with self._renewing:
+            wanted, open, most = max(self._wanted, self._senders), self.open, self.capacity.limit(time.monotonic())
+            await asyncio.to_thread(lease.renew, wanted, max(self._senders, open), most, open)

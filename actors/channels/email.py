@@ -20,7 +20,6 @@ from actors.channels import (
     printable,
 )
 from actors.channels.answers import Reply
-from actors.channels.capacity import Capacity
 from actors.channels.connections import Connections
 from actors.channels.lease import ConnectionLease
 from actors.channels.mail import Mail, compose
@@ -44,12 +43,12 @@ class Email:
         server = settings.smtp
         self.provider = server.name
         self.settings = settings
-        self.capacity = Capacity(server.connections)
-        self.limits = Connections(self.capacity, lease)
+        self.limits = Connections(server.connections, lease)
+        self.capacity = self.limits.capacity
+        self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp_connection_idle
         self.own_sender = mail_from(settings.sender)
         self.stopping = Stop()
-        self._open: set[Connection] = set()
         self._in_vain, self._in_vain_since = 0, 0.0
 
     def sender(self) -> SmtpSender:
@@ -67,16 +66,42 @@ class Email:
     async def close(self) -> None:
         await self.limits.stop()
 
-    def opened(self, connection: Connection) -> None:
-        """Take note of a connection that is ready."""
-        self._open.add(connection)
-        self.limits.open = self.alive()
-        self.capacity.opened(self.limits.open, time.monotonic())
+    async def connect(self, limit: float) -> Connection:
+        """Open a connection until `limit` (`time.monotonic()`). While none is open, one is tried at a time.
 
-    def closed(self, connection: Connection) -> None:
-        """Take note of a connection that is not used any more."""
-        self._open.discard(connection)
-        self.limits.open = self.alive()
+        Raises:
+            NoConnection: it was refused, and others work.
+            ProviderDown: it was refused, and no other works.
+        """
+        while self._first is not None and not self.limits.open:
+            await asyncio.shield(self._first)
+        if self.limits.open:
+            return await self._connect(limit)
+        self._first = asyncio.get_running_loop().create_future()
+        try:
+            connection = await self._connect(limit)
+        except ProviderDown as down:
+            self._first.set_exception(down)
+            self._first.exception()  # Perhaps nobody else waits for it.
+            raise
+        else:
+            self._first.set_result(None)
+            return connection
+        finally:
+            if not self._first.done():
+                self._first.set_result(None)
+            self._first = None
+
+    async def _connect(self, limit: float) -> Connection:
+        messages = self.capacity.messages(time.monotonic())
+        try:
+            connection = await Connection.open(self.settings, self.stopping, limit, messages)
+        except ProviderDown as down:
+            if await self.limits.refused(reached=down.receipt.phase != "connect"):
+                raise NoConnection(str(down)) from None
+            raise
+        self.limits.opened(connection)
+        return connection
 
     def tried_anew(self, *, in_vain: bool) -> None:
         """Take note of what a new connection made of a mail that was refused over an old one."""
@@ -87,10 +112,6 @@ class Email:
     def try_anew(self) -> bool:
         """Whether a mail that was refused over an old connection is to be tried over a new one."""
         return self._in_vain < IN_VAIN or time.monotonic() - self._in_vain_since > IN_VAIN_FOR
-
-    def alive(self) -> int:
-        """Return how many connections are open."""
-        return sum(connection.alive for connection in self._open)
 
     async def composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         """Return the mail; one with attachments takes a while, so a thread composes it."""
@@ -139,12 +160,13 @@ class SmtpSender:
                 receipt = await self._converse(connection, mail, begin, following)
             except Dropped as drop:
                 self._forget(connection)
+                connection.close()  # The event loop would keep it, as long as the server does not end it.
                 # The server may hang up on a connection that idled; this mail has nothing to do with it
                 # and goes over a new one, of which that cannot be said again.
                 if not (connection.reused and drop.phase == "mail"):
                     raise _undelivered(drop) from None
             except Throttled:
-                self._email.capacity.throttled(self._email.alive(), begun, time.monotonic())
+                self._email.capacity.throttled(self._email.limits.working, begun, time.monotonic())
                 raise
             except Undelivered as refusal:
                 if carried:
@@ -196,27 +218,15 @@ class SmtpSender:
             if connection.usable():
                 return connection
             await self._drop(connection)
-        return await self._open(limit)
-
-    async def _open(self, limit: float) -> Connection:
-        email = self._email
-        try:
-            messages = email.capacity.messages(time.monotonic())
-            connection = self._connection = await Connection.open(email.settings, email.stopping, limit, messages)
-        except ProviderDown as down:
-            email.capacity.refused(email.alive(), time.monotonic())
-            if email.alive() or email.limits.working:
-                raise NoConnection(str(down)) from None
-            raise
-        email.opened(connection)
-        return connection
+        self._connection = await self._email.connect(limit)
+        return self._connection
 
     async def _drop(self, connection: Connection) -> None:
         self._forget(connection)
         await connection.quit()
 
     def _forget(self, connection: Connection) -> None:
-        self._email.closed(connection)
+        self._email.limits.closed(connection)
         self._connection = None
 
 

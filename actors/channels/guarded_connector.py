@@ -22,6 +22,7 @@ from actors.channels.url_guard import Target
 from settings import Network
 
 ANSWER_LIMIT = 131_072  # bytes of an answer that are read at all: some servers have long heads
+LINES = 1_000  # of an answer that are read one by one; a head with so many is refused
 
 
 class TakenOver(Exception):
@@ -55,7 +56,7 @@ class GuardedConnector(TCPConnector):
         """How far the request has come: resolve, connect, tls, request or answer."""
         if self._bounded:
             return "answer" if self.begun and self._bounded.written else "request"
-        if any(map(_is_connected, self._sockets)):
+        if self.target.scheme == "https" and any(map(_is_connected, self._sockets)):
             return "tls"
         return "connect" if self._sockets else "resolve"
 
@@ -118,7 +119,7 @@ class _BoundedProtocol(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.overflowed = transport, False
         self._inner: Any = transport.get_protocol()
-        self._room = ANSWER_LIMIT
+        self._room, self._lines = ANSWER_LIMIT, LINES
 
     @property
     def written(self) -> bool:
@@ -130,8 +131,15 @@ class _BoundedProtocol(asyncio.Protocol):
         if self._room < 0:
             self.overflowed = True
             self.transport.abort()
-        else:
-            self._inner.data_received(data)
+            return
+        # A line at a time: aiohttp drops a head that comes in one piece with a body that is wrong.
+        start = 0
+        while self._lines and (end := data.find(b"\n", start) + 1) and not self.transport.is_closing():
+            self._lines -= 1
+            self._inner.data_received(data[start:end])
+            start = end
+        if start < len(data) and not self.transport.is_closing():
+            self._inner.data_received(data[start:])
 
     def eof_received(self) -> bool | None:
         return bool(self._inner.eof_received())

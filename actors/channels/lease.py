@@ -20,7 +20,8 @@ EXPIRES = 10.0  # seconds after which the share of a process that has not renewe
 TURN = 20.0
 
 # KEYS: the shares of one mail server. ARGV: who asks, the most connections in all, wanted, in use, granted so far,
-# processes as far as known, EXPIRES and TURN in milliseconds. A negative `wanted` leaves.
+# processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A negative `wanted`
+# leaves.
 #
 # `held` is what a process may have open until it renews: no less than it has in use, nor than it was granted before,
 # because it opens connections until it has read the answer. New grants come out of what nobody holds.
@@ -61,16 +62,15 @@ if wanted < 0 then
     return {0, #ids, 0}
 end
 
-local elsewhere, held, bound = 0, 0, most
+local elsewhere, held, bound, working = 0, 0, most, tonumber(ARGV[9])
 for _, other in ipairs(ids) do
-    elsewhere = elsewhere + processes[other].in_use
+    elsewhere = elsewhere + processes[other].working
     held = held + processes[other].held
     bound = math.min(bound, processes[other].most)
 end
-processes[id] = {seen = now, wanted = wanted, in_use = in_use, most = most}
+processes[id] = {seen = now, wanted = wanted, in_use = in_use, working = working, most = most}
 table.insert(ids, id)
-local live = #ids
-for unheard = live + 1, expected do
+for unheard = #ids + 1, expected do
     table.insert(ids, string.format('~%06d', unheard))
 end
 table.sort(ids)
@@ -113,7 +113,7 @@ if position <= left % #ids then target = target + 1 end
 local grant = math.max(0, math.min(target, math.max(bound - held, in_use)))
 processes[id].held = math.max(grant, in_use, granted)
 store()
-return {grant, live, elsewhere}
+return {grant, #ids, elsewhere}
 """
 
 
@@ -121,7 +121,7 @@ class ConnectionLease:
     """This process's share of the connections to one mail server.
 
     `granted`: how many it may have open; those above it are to be closed after their mails.
-    `processes`: how many processes share them, as last known. `elsewhere`: connections that the others have open.
+    `processes`: how many processes share them, as last known. `elsewhere`: connections of the others that work.
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
@@ -132,17 +132,21 @@ class ConnectionLease:
         self._away = False
         self.granted, self.processes, self.elsewhere = 0, 1, 0
 
-    def renew(self, wanted: int, in_use: int, most: int | None = None) -> int:
+    def renew(self, wanted: int, in_use: int, most: int | None = None, working: int | None = None) -> int:
         """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
 
-        `wanted`: how many there is work for. `in_use`: how many are open or being opened. `most`: how many all
-        processes may open together as long as this process says so, where the server admits fewer than `connections`.
+        `wanted`: how many there is work for. `in_use`: how many are open or being opened. `working`: how many work, by
+        default all of those. `most`: how many all processes may open together as long as this process says so. A
+        Capacity that is told of `elsewhere` too learns it from the server's refusals; without it, who comes first
+        keeps all that the server admits.
 
         While Redis is away it is the part that each of `processes` may have without asking, and at least one.
         """
         bound = max(1, self._connections if most is None else min(most, self._connections))
         try:
-            self.granted, self.processes, self.elsewhere = self._ask(bound, max(0, wanted), max(0, in_use))
+            self.granted, self.processes, self.elsewhere = self._ask(
+                bound, max(0, wanted), max(0, in_use), in_use if working is None else working
+            )
         except redis.RedisError as error:
             self._do_without(bound, error)
         else:
@@ -158,11 +162,11 @@ class ConnectionLease:
         with contextlib.suppress(redis.RedisError):
             self._ask(1, -1, 0)
 
-    def _ask(self, bound: int, wanted: int, in_use: int) -> tuple[int, int, int]:
+    def _ask(self, bound: int, wanted: int, in_use: int, working: int = 0) -> tuple[int, int, int]:
         key = f"{self._namespace()}:connections:{self._provider}"
         times = (int(EXPIRES * 1000), int(TURN * 1000))
         answer = self._share_out(
-            keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times]
+            keys=[key], args=[self._id, bound, wanted, in_use, self.granted, self.processes, *times, working]
         )
         granted, processes, elsewhere = map(int, answer)
         return granted, processes, elsewhere

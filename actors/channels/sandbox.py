@@ -53,6 +53,9 @@ class Sandbox:
     async def hang_up(self) -> None:
         """There is nothing to close."""
 
+    async def start(self) -> None:
+        """There is nothing to prepare."""
+
     async def close(self) -> None:
         """There is nothing to close."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from actors.channels.trust import KEPT_AT_MOST, Trust
+from actors.channels.backoff import KEPT_AT_MOST, Backoff
 
 # How long no mail begins after "not now": the first time, and at most while nothing is taken.
 HOLD, HOLD_AT_MOST = 1.0, 60.0
@@ -25,7 +25,7 @@ class Speed:
     """
 
     def __init__(self) -> None:
-        self._trust = Trust(KEPT_AT_MOST)
+        self._backoff = Backoff(KEPT_AT_MOST)
         self._taken = 0  # mails, since the server began to throttle the last time
         self._throttled_at = -inf  # when that was
         self._speed = self._too_fast = inf
@@ -52,7 +52,7 @@ class Speed:
         if speed > 1 or self._hold == 0:
             self._slow_down(speed, now)
         else:
-            self._trust.restart(now)
+            self._backoff.restart(now)
         self._hold = min(HOLD_AT_MOST, max(HOLD, 2 * self._hold))
         self._held_until = now + self._hold
         self._rise_at = self._held_until + RISE_EVERY
@@ -66,10 +66,10 @@ class Speed:
             self._rise(most, now)
 
     def _slow_down(self, speed: float, now: float) -> None:
-        if not self._trust.holds(now):
-            self._trust.confirm(now)
+        if not self._backoff.holds(now):
+            self._backoff.confirm(now)
         elif speed < ANOTHER * self._too_fast:
-            self._trust.restart(now)
+            self._backoff.restart(now)
         self._too_fast = min(self._too_fast, speed)
         self._speed = speed / 2
         since = now - self._throttled_at
@@ -82,7 +82,7 @@ class Speed:
 
     def _rise(self, most: int, now: float) -> None:
         bound = inf
-        if self._trust.holds(now):
+        if self._backoff.holds(now):
             bound = NEAR * self._too_fast
         elif self._speed >= self._too_fast:  # The server takes what was too fast before.
             self._too_fast = inf
@@ -91,7 +91,7 @@ class Speed:
             self._forget()
 
     def _forget_what_is_old(self, now: float) -> None:
-        if self._speed < inf and self._trust.is_old(now):
+        if self._speed < inf and self._backoff.is_old(now):
             self._forget()
 
     def _forget(self) -> None:

@@ -34,7 +34,7 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "look into its log"))
         return
-    yield ok(CHECK, _said(place, shaken))
+    yield ok(CHECK, _said(place, shaken, chosen.smtp.connections))
     yield from _certificate(shaken)
     if shaken.tls is None and shaken.logged_in:
         yield warning(CHECK, "the password crosses the network in clear", "leave starttls=off out of SMTP_URL")
@@ -45,8 +45,9 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
         yield warning(CHECK, what, "lower ATTACHMENTS_SIZE: attachments grow by a third on the way")
 
 
-def _said(place: str, shaken: Handshake) -> str:
-    words = [f"{place} greets in {shaken.seconds * 1000:.0f} ms", shaken.tls or "in clear"]
+def _said(place: str, shaken: Handshake, connections: int) -> str:
+    words = [f"{place} greets in {shaken.seconds * 1000:.0f} ms", f"at most {connections} connections"]
+    words.append(shaken.tls or "in clear")
     return ", ".join([*words, "logged in"] if shaken.logged_in else words)
 
 

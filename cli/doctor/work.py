@@ -26,6 +26,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _breakers(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
+    yield from _turns(now, chosen)
     yield from _held(chosen)
     if chosen.auth == "off" and not chosen.local:
         yield problem("keys", "AUTH is off and the API listens to strangers", "set AUTH=required, or BIND to loopback")
@@ -112,6 +113,16 @@ def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
     else:
         what = f"live workers send through {used}, which was not looked at"
         yield warning("mail", what, "give this command the SMTP_URL that the workers have")
+
+
+def _turns(now: Pulse, chosen: Settings) -> Iterator[Finding]:
+    """More worker processes than connections to the mail server that they may open together."""
+    sharing = sum(worker.alive and worker.provider == chosen.provider for worker in now.workers)
+    if chosen.provider and sharing > chosen.smtp.connections:
+        what = (
+            f"{sharing} worker processes share {chosen.smtp.connections} connections, so that some wait for their turn"
+        )
+        yield warning("mail", what, f"set connections={sharing} or more in SMTP_URL, or start fewer processes")
 
 
 def _breakers(now: Pulse) -> Iterator[Finding]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from actors.channels import Undelivered
-from actors.channels.email import Email
+from actors.channels import Begin, Receipt, Undelivered, always
+from actors.channels.email import Email, SmtpSender
+from actors.channels.smtp import Connection
 from db.records import Claimed
+from settings import Settings
+from tests import loops
 from tests.environment import configured
 
 # Only for what hangs: all else ends by itself, on a busy machine too.
@@ -21,17 +24,56 @@ IMPATIENT = {"smtp_connect_timeout": 0.3, "smtp_timeout": 0.3, "smtp_data_timeou
 PLAIN = Claimed(5, 1, "email", "a@example.com", "Hi", "Hello", None, "resend", 0, datetime(2024, 1, 1, tzinfo=UTC))
 
 
-def channel(url: str, **settings: object) -> Email:
-    """A channel to this server, for the calling thread."""
+class Mailer:
+    """A sender of the mail channel, for tests that are no coroutines. Use it from one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.channel = Email(settings)
+        self._sender = self.channel.sender()
+
+    @property
+    def connection(self) -> Connection | None:
+        """Return the connection that it keeps."""
+        assert isinstance(self._sender, SmtpSender)
+        return self._sender._connection
+
+    def send(
+        self,
+        notification: Claimed,
+        begin: Callable[[], bool] | None = None,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
+    ) -> Receipt:
+        """Send a notification."""
+        return loops.run(self._sender.send(notification, _begin(begin), contents, following))
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        loops.run(self._sender.hang_up())
+
+    def stop(self) -> None:
+        """The process stops."""
+        self.channel.stop()
+
+
+def _begin(begin: Callable[[], bool] | None) -> Begin:
+    async def begun() -> bool:
+        return begin is None or begin()
+
+    return begun if begin else always
+
+
+def channel(url: str, **settings: object) -> Mailer:
+    """A sender of mails to this server."""
     with configured(smtp_url=url, **{"mail_from": "noreply@example.com", **settings}) as current:
-        return Email(current)
+        return Mailer(current)
 
 
 def notification(**values: Any) -> Claimed:
     return PLAIN._replace(**values)
 
 
-def failure(email: Email, **values: Any) -> Undelivered:
+def failure(email: Mailer, **values: Any) -> Undelivered:
     """How sending fails; what it raised has been checked for what holds of each."""
     with pytest.raises(Undelivered) as caught:
         email.send(notification(**values))

@@ -161,6 +161,28 @@ def test_what_is_no_answer_leaves_its_fate_unknown(make: Make, hooks: Hooks, ans
     assert undelivered.receipt.phase == "answer"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        saying(b"HTTP/1.1 500 \x1b[2Jred\x07\r\n\r\n"),
+        saying(b"HTTP/1.1 500 \xff\xfe\xed\xa0\x80\r\n\r\n"),
+        saying(b"HTTP/1.1 500 No\r\n\r\n\x1b]0;title\x07\n2026-01-01 level=error event=forged\x00\x85\xe2\x80\xa8"),
+        saying(b"HTTP/1.1 200 \x1b[2JOK\nX: y\x00z\r\n\r\n"),
+        saying(b"\x1b[2J\nevent=forged\r\x85\xe2\x80\xa8forged\r\n\r\n"),
+        saying(b"HTTP/1.1 200 OK\r\nevent=forged\x1b[2J\r\n\r\n"),
+    ],
+    ids=["reason", "no UTF-8", "body", "header", "no HTTP", "no header"],
+)
+def test_what_an_endpoint_says_forges_no_line(
+    make: Make, hooks: Hooks, answer: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks.answer = answer
+    text = failure(make(), to(hooks.url)).receipt.text  # which sees that it is one printable line
+    rows("SELECT %s::text", text)  # and the database takes it
+    captured = capfd.readouterr()
+    assert "forged" not in captured.out + captured.err + caplog.text
+
+
 def test_of_a_huge_answer_little_is_read(make: Make, hooks: Hooks) -> None:
     refused = threading.Event()
 

@@ -14,37 +14,22 @@ import pytest
 from dramatiq import Retry
 
 from actors import outcomes
-from actors.breaker import Breaker
-from actors.channels import Channel, mail
-from actors.channels.email import Email
+from actors.channels import mail
 from actors.channels.mail import Mail
-from actors.channels.sandbox import Sandbox
 from actors.channels.unsubscribing import notification_of
-from actors.delivery import Again, Delivery
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
+from actors.delivery import Again
 from actors.tallies import tallies
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
 from mailboxes import Mailbox
 from settings import Settings, read
+from tests import loops
 from tests.environment import configured
 from tests.eventually import eventually
+from tests.integration.delivering import Process
 from tests.integration.rows import CLIENT, GRACE, draft, history, passed, row, status
 from tests.smtp import Drop, Reply, SmtpServer
-
-
-class Process(Delivery):
-    """A worker process of which each call is a thread, with connections of its own."""
-
-    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                thread.submit(super().deliver, ids, lane).result(30)
-            finally:
-                for channel in self._channels.values():
-                    thread.submit(channel.hang_up).result(10)
 
 
 Make = Callable[..., Process]
@@ -53,19 +38,16 @@ Make = Callable[..., Process]
 @pytest.fixture
 def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
     """Makes a worker process with these settings."""
-    ledgers = []
+    made: list[Process] = []
 
     def make(**values: object) -> Process:
         with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
-            ledger = Ledger(current, worker := uuid4())
-            ledgers.append(ledger)
-            email = Email(current)
-            channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox()}
-            return Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
+            made.append(process := Process(current, uuid4()))
+        return process
 
     yield make
-    for ledger in ledgers:
-        ledger.close()
+    for process in made:
+        process.close()
 
 
 def accept(*recipients: str) -> list[int]:
@@ -126,12 +108,12 @@ def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
 def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("data", Reply(451, "4.3.0 later"), times=None)
     [id] = accept("a@example.com")
-    delivery = make(max_attempts=3)
+    process = make(max_attempts=3)
     for _ in range(2):
         with pytest.raises(Again):
-            delivery.deliver([id])
+            process.deliver([id])
         passed(10_000, id)
-    delivery.deliver([id])
+    process.deliver([id])
     stored = row(id)
     assert (stored["status"], stored["failure_reason"], stored["last_error"]) == (
         "failed",
@@ -160,12 +142,12 @@ def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server:
 def test_a_lost_answer_after_the_mail_went_out_is_uncertain_and_sent_again(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=1)
     [id] = accept("a@example.com")
-    delivery = make()
+    process = make()
     with pytest.raises(Again):
-        delivery.deliver([id])
+        process.deliver([id])
     assert history(id) == ["uncertain"]
     passed(10_000, id)
-    delivery.deliver([id])
+    process.deliver([id])
     assert history(id) == ["uncertain", "sent"]
 
 
@@ -207,27 +189,27 @@ def test_who_asked_to_be_held_is_not_sent_by_a_worker_that_lost_it(make: Make, s
 def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(50)
     smtp_server.stop()
-    delivery = make()
+    process = make()
     with pytest.raises(Again) as again:
-        delivery.deliver(ids)
+        process.deliver(ids)
     assert len(again.value.ids) == 5
     assert [row(id)["attempt_count"] for id in ids] == [1] * 5 + [0] * 45
     assert {status(id) for id in ids} == {"pending"}
-    delivery.deliver(ids)
+    process.deliver(ids)
     assert sum(row(id)["attempt_count"] for id in ids) == 5
 
 
 def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(20)
     smtp_server.stop()
-    delivery = make(probe_wait=0.1)
+    process = make(probe_wait=0.1)
     with pytest.raises(Again):
-        delivery.deliver(ids)
+        process.deliver(ids)
     smtp_server.start()
-    eventually(delivery.breaker._probe_is_due)
-    delivery.deliver(ids[5:])
+    eventually(process.breaker._probe_is_due)
+    process.deliver(ids[5:])
     assert len(smtp_server.mails) == 1
-    delivery.deliver(ids[5:])
+    process.deliver(ids[5:])
     assert len(smtp_server.mails) == 15
 
 
@@ -253,25 +235,25 @@ def test_what_is_for_the_sandbox_never_reaches_the_mail_server(make: Make, smtp_
 def test_in_the_sandbox_an_unknown_outcome_is_held_or_sent_again(make: Make) -> None:
     [held] = for_tests("unknown@example.com", on_uncertain="hold")
     [again] = for_tests("unknown@example.com")
-    delivery = make()
-    delivery.deliver([held])
+    process = make()
+    process.deliver([held])
     assert (row(held)["failure_reason"], history(held)) == ("outcome-unknown", ["uncertain"])
     with pytest.raises(Again):
-        delivery.deliver([again])
+        process.deliver([again])
     passed(10_000, again)
-    delivery.deliver([again])
+    process.deliver([again])
     assert history(again) == ["uncertain", "sent"]
 
 
 def test_an_outage_of_the_mail_server_does_not_park_the_sandbox(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
-    delivery = make()
+    process = make()
     with pytest.raises(Again):
-        delivery.deliver(mails := many(10))
-    assert delivery.breaker.open
+        process.deliver(mails := many(10))
+    assert process.breaker.open
     spent = [row(id)["attempt_count"] for id in mails]
     toys = for_tests("a@example.com", "b@example.com")
-    delivery.deliver([*mails, *toys])
+    process.deliver([*mails, *toys])
     assert [status(id) for id in toys] == ["sent", "sent"]
     assert [row(id)["attempt_count"] for id in mails] == spent
 
@@ -288,32 +270,32 @@ def test_an_outage_that_is_found_out_in_a_list_does_not_park_what_is_for_the_san
 
 def test_the_sandbox_is_no_probe_and_tells_the_breaker_nothing(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
-    delivery = make(probe_wait=0.1)
+    process = make(probe_wait=0.1)
     with pytest.raises(Again):
-        delivery.deliver(many(5))
-    eventually(delivery.breaker._probe_is_due)
-    delivery.deliver(for_tests("a@example.com"))
-    assert delivery.breaker.open
-    eventually(delivery.breaker._probe_is_due)
-    assert delivery.breaker.admits() == 1
+        process.deliver(many(5))
+    eventually(process.breaker._probe_is_due)
+    process.deliver(for_tests("a@example.com"))
+    assert process.breaker.open
+    eventually(process.breaker._probe_is_due)
+    assert loops.run(process.breaker.admits()) == 1
 
 
 def test_failures_in_the_sandbox_open_no_breaker(make: Make, smtp_server: SmtpServer) -> None:
-    delivery = make(breaker_threshold=1)
+    process = make(breaker_threshold=1)
     with pytest.raises(Again):
-        delivery.deliver(for_tests(*(f"timeout+{n}@example.com" for n in range(10))))
-    assert not delivery.breaker.open
+        process.deliver(for_tests(*(f"timeout+{n}@example.com" for n in range(10))))
+    assert not process.breaker.open
 
 
 def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
     [id] = many(1)
-    delivery = make()
+    process = make()
     for _ in range(4):
         with pytest.raises(Again):
-            delivery.deliver([id])
+            process.deliver([id])
         passed(10_000, id)
-    delivery.deliver([id])
+    process.deliver([id])
     assert (row(id)["failure_reason"], history(id)) == ("exhausted", ["provider-down"] * 5)
 
 
@@ -321,18 +303,18 @@ def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     ids = many(5)
-    delivery = make()
-    delivery.stopping.set()
-    delivery.deliver(ids)
+    process = make()
+    process.stopping.set()
+    process.deliver(ids)
     assert smtp_server.mails == []
     assert [(status(id), row(id)["attempt_count"]) for id in ids] == [("pending", 0)] * 5
 
 
 def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(5)
-    delivery = make(list_budget=1)
+    process = make(list_budget=1)
     smtp_server.on("mail", Reply(250, "slowly", delay=0.6), times=None)
-    delivery.deliver(ids)
+    process.deliver(ids)
     assert 1 <= len(smtp_server.mails) < 5
     assert {status(id) for id in ids} == {"sent", "pending"}
 
@@ -341,34 +323,34 @@ def test_a_worker_whose_heartbeat_fails_stops_sending_before_others_take_over(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     ids = many(2)
-    delivery = make(worker_timeout=10)
-    delivery.alive_at -= 6
-    delivery.deliver(ids)
+    process = make(worker_timeout=10)
+    process.delivery.alive_at -= 6
+    process.deliver(ids)
     assert smtp_server.mails == []
     assert [status(id) for id in ids] == ["pending", "pending"]
 
 
 def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
-    delivery = make()
+    process = make()
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
-        sending = thread.submit(delivery.deliver, ids)
+        sending = thread.submit(process.deliver, ids)
         eventually(lambda: smtp_server.connections)  # The first mail is begun.
-        delivery.beaten(time.monotonic(), late=True)
+        process.beaten(time.monotonic(), late=True)
         sending.result(30)
     assert [m.recipients[0] for m in smtp_server.mails] == ["0@example.com"]
     assert [status(id) for id in ids] == ["sent"] + ["pending"] * 5
-    delivery.deliver(ids)
+    process.deliver(ids)
     assert [status(id) for id in ids] == ["sent"] * 6
 
 
 def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
-    delivery = make()
+    process = make()
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
-        sending = thread.submit(delivery.deliver, ids)
+        sending = thread.submit(process.deliver, ids)
         eventually(lambda: smtp_server.connections)  # The first mail is begun.
         # Another worker rescues all and claims it again.
         rows("UPDATE notifications SET claim = claim + 1 WHERE id = ANY(%s)", ids)
@@ -379,7 +361,7 @@ def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server
 
 def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
-    delivery = make()
+    process = make()
     blocking = threading.Event()
     real = lifecycle.settle
 
@@ -388,7 +370,7 @@ def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_ser
         return real(*arguments)  # type: ignore[arg-type]
 
     with mock.patch.object(lifecycle, "settle", settle):
-        thread = threading.Thread(target=delivery.deliver, args=(ids,))
+        thread = threading.Thread(target=process.deliver, args=(ids,))
         thread.start()
         eventually(lambda: len(smtp_server.mails) == lifecycle.AHEAD)
         thread.join(0.2)
@@ -416,7 +398,7 @@ def test_an_outcome_outlives_an_outage_of_the_database(make: Make, smtp_server: 
 
 def test_a_claim_whose_answer_was_lost_is_handed_back_with_the_next_one(make: Make, smtp_server: SmtpServer) -> None:
     lost, later = many(2)
-    delivery = make()
+    process = make()
     real = lifecycle.claim
 
     def claim(*arguments: object) -> object:
@@ -424,11 +406,11 @@ def test_a_claim_whose_answer_was_lost_is_handed_back_with_the_next_one(make: Ma
         raise Unavailable("the answer never came")
 
     with mock.patch.object(lifecycle, "claim", claim), pytest.raises(Retry):
-        delivery.deliver([lost])
+        process.deliver([lost])
     assert status(lost) == "processing"
-    delivery.deliver([later])
+    process.deliver([later])
     assert (status(lost), row(lost)["attempt_count"]) == ("pending", 0)
-    delivery.deliver([lost])
+    process.deliver([lost])
     assert [status(id) for id in (lost, later)] == ["sent", "sent"]
 
 
@@ -446,13 +428,13 @@ def test_when_the_database_cannot_be_asked_the_bell_rings_again_and_nothing_secr
 
 def test_twenty_bells_on_eight_threads_deliver_once(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(10)
-    delivery = make()
+    process = make()
     barrier = threading.Barrier(8)
 
     def ring() -> None:
         barrier.wait(10)
         for _ in range(3):
-            delivery.deliver(ids)
+            process.deliver(ids)
 
     threads = [threading.Thread(target=ring) for _ in range(8)]
     for thread in threads:

@@ -216,7 +216,7 @@ def mails(well: Doctor, level: str, **values: object) -> list[str]:
 def test_a_mail_server_is_greeted_and_gets_no_mail(well: Doctor, smtp_server: SmtpServer) -> None:
     [told] = mails(well, "ok")
     assert f"127.0.0.1:{smtp_server.port} greets in" in told
-    assert told.endswith(", in clear")
+    assert told.endswith(", at most 20 connections, in clear")
     assert (smtp_server.mails, smtp_server.connections) == ([], 1)
 
 
@@ -311,6 +311,15 @@ def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_told(we
     crew({"CAUGHT_MAIL": "false"}, provider="other:587")
     [told] = well.said("warning")
     assert told.startswith("mail: live workers send through other:587, and SMTP_URL here says 127.0.0.1:")
+
+
+def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp_server: SmtpServer) -> None:
+    provider = f"127.0.0.1:{smtp_server.port}"
+    crew({}, {}, {}, provider=provider)
+    url = f"{smtp_server.url}?connections="
+    [told] = mails(well, "warning", smtp_url=f"{url}2")
+    assert told == "mail: 3 worker processes share 2 connections, so that some wait for their turn"
+    assert mails(well, "warning", smtp_url=f"{url}3") == []
 
 
 @pytest.mark.usefixtures("staffed")

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from actors.channels import lease
+from actors.channels.capacity import Capacity
 from actors.channels.lease import ConnectionLease
 from actors.namespace import NamespaceUnknown
 from tests.eventually import eventually
@@ -69,7 +70,7 @@ def turns(processes: list[Process], rounds: int = ROUNDS, bound: int | None = No
 
 
 def stored(client: redis.Redis) -> dict[str, dict[str, float]]:
-    return dict(json.loads(client.get(KEY) or "{}").get("processes", {}))  # type: ignore[arg-type]
+    return dict(json.loads(client.get(KEY) or "{}").get("processes", {}))
 
 
 def change(client: redis.Redis, changed: Callable[[dict[str, float]], None]) -> None:
@@ -192,7 +193,7 @@ def test_where_there_are_more_processes_than_connections_each_has_its_turn(
     client: redis.Redis, connections: int, count: int
 ) -> None:
     processes = [Process(client, connections, wanted=1 + n) for n in range(count)]
-    had = set()
+    had: set[int] = set()
     with mock.patch.object(lease, "TURN", 0.2):
 
         def all_had_one() -> bool:
@@ -248,6 +249,18 @@ def test_a_flushed_redis_grants_nobody_what_others_hold(client: redis.Redis) -> 
         client.flushall()
         client.script_flush()
         assert turns(processes, bound=20) == [5, 5, 5, 5]
+
+
+def test_a_redis_that_is_lost_right_after_a_flush_grants_nobody_what_others_hold(
+    client: redis.Redis, away: redis.Redis
+) -> None:
+    one, other = Process(client), Process(client)
+    turns([one, other])
+    client.flushall()
+    assert one.renew() == 10
+    with unreachable(one, away), mock.patch.object(lease, "EXPIRES", 0.0):
+        assert one.renew() == 10
+    assert other.open == 10
 
 
 def test_after_a_flush_the_share_of_who_has_gone_is_free_after_the_expiry(client: redis.Redis) -> None:
@@ -385,3 +398,45 @@ def test_a_renewal_is_one_round_trip(client: redis.Redis) -> None:
     process.renew()
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
     assert process.lease._renewed_at >= began
+
+
+class Learning(Process):
+    """A process that learns from refusals how many connections the server admits: of its own, and of all."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client)
+        self.own, self.all = Capacity(20), Capacity(20)
+        self.refusals = 0
+
+    def work(self, now: float, admits: int, others: int) -> None:
+        """Renew the lease, close what is too many, and open what is allowed until one is refused."""
+        granted = self.lease.renew(self.wanted, self.open, self.all.limit(now))
+        self.open = min(self.open, granted)
+        while self.open < min(granted, self.own.limit(now)) and self.own.reconnect(now) == 0:
+            if self.open + others >= admits:
+                self.refusals += 1
+                self.own.refused(self.open, now)
+                self.all.refused(self.open + self.lease.elsewhere, now)
+                return
+            self.open += 1
+            self.own.opened(self.open, now)
+            self.all.opened(self.open + self.lease.elsewhere, now)
+
+
+@pytest.mark.parametrize(("admits", "shares"), [(3, [1, 1, 1]), (7, [2, 2, 3]), (12, [4, 4, 4])])
+def test_processes_share_what_the_server_admits_also_where_one_had_it_all(
+    client: redis.Redis, admits: int, shares: list[int]
+) -> None:
+    processes = [Learning(client) for _ in range(3)]
+    history = []
+    for second in range(900):
+        # The first is alone for a minute.
+        for process in processes[: 3 if second > 60 else 1]:
+            others = sum(other.open for other in processes) - process.open
+            process.work(1_000.0 + second, admits, others)
+        history.append(sorted(process.open for process in processes))
+    assert history[60] == [0, 0, admits]
+    fair = [found for found in history[120:] if found == shares]
+    assert len(fair) >= 0.8 * len(history[120:])
+    assert all(sum(found) >= admits - 1 for found in history[180:])
+    assert sum(process.refusals for process in processes) <= 12

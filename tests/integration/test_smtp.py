@@ -33,7 +33,7 @@ def test_a_mail_is_taken_with_the_servers_words(smtp_server: SmtpServer) -> None
     email.hang_up()
     [mail] = smtp_server.mails
     assert (mail.sender, mail.recipients, mail.options) == ("noreply@example.com", ("a@example.com",), ())
-    assert email.provider == f"127.0.0.1:{smtp_server.port}"
+    assert email.channel.provider == f"127.0.0.1:{smtp_server.port}"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from actors.channels import Deferred, Receipt, Refused, Uncertain, replies
-from actors.channels.email import Email
 from db.records import Claimed
-from tests.integration.mailing import channel, notification
+from tests.integration.mailing import Mailer, channel, notification
 from tests.smtp import Action, Drop, Reply, SmtpServer
 
 HELLO = b"250-hello\r\n250 PIPELINING\r\n"
@@ -48,7 +47,7 @@ def _talk(listener: socket.socket, steps: Sequence[tuple[bytes, bytes]], heard: 
             client.sendall(answer)
 
 
-def send(email: Email, *notifications: Claimed) -> list[Receipt]:
+def send(email: Mailer, *notifications: Claimed) -> list[Receipt]:
     """All of them, each telling whom it is followed by."""
     following = [*notifications[1:], None]
     return [email.send(one, following=next) for one, next in zip(notifications, following, strict=True)]
@@ -59,7 +58,7 @@ def recipients(server: SmtpServer) -> list[str]:
 
 
 @pytest.fixture
-def email(smtp_server: SmtpServer) -> Iterator[Email]:
+def email(smtp_server: SmtpServer) -> Iterator[Mailer]:
     channel_ = channel(smtp_server.url)
     yield channel_
     channel_.hang_up()
@@ -110,7 +109,7 @@ def test_it_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("code", [450, 550])
 def test_a_refused_recipient_gets_an_empty_mail_that_the_server_refuses_and_the_next_one_its_own(
-    email: Email, smtp_server: SmtpServer, code: int
+    email: Mailer, smtp_server: SmtpServer, code: int
 ) -> None:
     smtp_server.on("rcpt", Reply(code), to="2@example.com")
     send(email, FIRST, SECOND._replace(recipient="1@example.com"))
@@ -156,7 +155,7 @@ def test_of_several_recipients_all_must_be_accepted_before_data_is_said(smtp_ser
 
 @pytest.mark.parametrize("code", [450, 550])
 def test_a_mail_whose_content_is_refused_does_not_take_the_next_one_with_it(
-    email: Email, smtp_server: SmtpServer, code: int
+    email: Mailer, smtp_server: SmtpServer, code: int
 ) -> None:
     smtp_server.on("dot", Reply(code), to="1@example.com")
     with pytest.raises((Deferred, Refused)):
@@ -168,7 +167,7 @@ def test_a_mail_whose_content_is_refused_does_not_take_the_next_one_with_it(
 
 @pytest.mark.parametrize("action", [Drop(), Reply(421, "4.7.0 enough")], ids=["drop", "421"])
 def test_a_next_one_whose_envelope_found_no_ear_goes_over_a_new_connection(
-    email: Email, smtp_server: SmtpServer, action: Action
+    email: Mailer, smtp_server: SmtpServer, action: Action
 ) -> None:
     smtp_server.on("mail", Reply(250))
     smtp_server.on("mail", action)
@@ -178,7 +177,7 @@ def test_a_next_one_whose_envelope_found_no_ear_goes_over_a_new_connection(
 
 
 def test_a_connection_lost_after_the_dot_leaves_one_mail_in_doubt_and_not_the_next(
-    email: Email, smtp_server: SmtpServer
+    email: Mailer, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("dot", Drop())
     with pytest.raises(Uncertain):
@@ -187,14 +186,14 @@ def test_a_connection_lost_after_the_dot_leaves_one_mail_in_doubt_and_not_the_ne
     assert recipients(smtp_server) == ["2@example.com"]
 
 
-def test_who_was_announced_and_then_not_sent_gets_nothing(email: Email, smtp_server: SmtpServer) -> None:
+def test_who_was_announced_and_then_not_sent_gets_nothing(email: Mailer, smtp_server: SmtpServer) -> None:
     email.send(FIRST, following=SECOND)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "3@example.com"]
     assert smtp_server.connections == 2
 
 
-def test_who_was_announced_and_is_claimed_anew_is_another_mail(email: Email, smtp_server: SmtpServer) -> None:
+def test_who_was_announced_and_is_claimed_anew_is_another_mail(email: Mailer, smtp_server: SmtpServer) -> None:
     email.send(FIRST, following=SECOND)
     send(email, SECOND._replace(claim=2))
     assert recipients(smtp_server) == ["1@example.com", "2@example.com"]
@@ -216,7 +215,7 @@ def test_a_connection_carries_no_more_with_announcements_than_without(smtp_serve
 
 
 def test_a_next_one_that_cannot_be_composed_is_told_when_it_is_sent_itself(
-    email: Email, smtp_server: SmtpServer
+    email: Mailer, smtp_server: SmtpServer
 ) -> None:
     broken = SECOND._replace(recipient="no address")
     email.send(FIRST, following=broken)
@@ -228,7 +227,7 @@ def test_a_next_one_that_cannot_be_composed_is_told_when_it_is_sent_itself(
 
 
 def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
-    email: Email, smtp_server: SmtpServer
+    email: Mailer, smtp_server: SmtpServer
 ) -> None:
     with pytest.raises(Deferred, match="another worker"):
         email.send(FIRST, begin=lambda: False, following=SECOND)
@@ -239,7 +238,7 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
 
 @pytest.mark.skipif(replies.QUICKACK is None, reason="Linux has it")
 def test_what_comes_while_more_is_due_is_acknowledged_at_once(
-    email: Email, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+    email: Mailer, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that sends each reply by itself (RFC 896) would else wait 40 ms with the next, for every mail."""
     said, say = list[tuple[object, ...]](), socket.socket.setsockopt

@@ -9,21 +9,20 @@ from unittest import mock
 import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Undelivered
-from actors.channels.email import Email
 from actors.channels.smtp import Connection
 from tests.eventually import eventually
-from tests.integration.mailing import IMPATIENT, TALK, channel, notification, saying
+from tests.integration.mailing import IMPATIENT, TALK, Mailer, channel, notification, saying
 from tests.smtp import Action, Drop, Hang, Phase, Reply, SmtpServer
 
 
 @pytest.fixture
-def email(smtp_server: SmtpServer) -> Iterator[Email]:
+def email(smtp_server: SmtpServer) -> Iterator[Mailer]:
     channel_ = channel(smtp_server.url)
     yield channel_
     channel_.hang_up()
 
 
-def send(email: Email, count: int = 1) -> None:
+def send(email: Mailer, count: int = 1) -> None:
     for _ in range(count):
         email.send(notification())
 
@@ -33,7 +32,7 @@ def connections(server: SmtpServer) -> list[int]:
     return [mail.connection for mail in server.mails]
 
 
-def test_a_connection_is_kept_from_mail_to_mail(email: Email, smtp_server: SmtpServer) -> None:
+def test_a_connection_is_kept_from_mail_to_mail(email: Mailer, smtp_server: SmtpServer) -> None:
     send(email, 5)
     assert connections(smtp_server) == [1] * 5
 
@@ -114,7 +113,7 @@ def test_a_kept_connection_that_ends_at_mail_is_replaced_at_once(smtp_server: Sm
     assert connections(smtp_server) == [1, 2]
 
 
-def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Email, smtp_server: SmtpServer) -> None:
+def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Mailer, smtp_server: SmtpServer) -> None:
     send(email)
     smtp_server.on("mail", Drop(), times=2)
     with pytest.raises(Deferred):
@@ -125,7 +124,7 @@ def test_a_new_connection_that_ends_at_mail_too_is_an_attempt(email: Email, smtp
 
 
 def test_a_kept_connection_that_ends_and_cannot_be_replaced_is_the_providers_fault(
-    email: Email, smtp_server: SmtpServer
+    email: Mailer, smtp_server: SmtpServer
 ) -> None:
     send(email)
     smtp_server.stop()
@@ -134,7 +133,7 @@ def test_a_kept_connection_that_ends_and_cannot_be_replaced_is_the_providers_fau
 
 
 @pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
-def test_a_kept_connection_that_ends_later_is_an_attempt(email: Email, smtp_server: SmtpServer, phase: Phase) -> None:
+def test_a_kept_connection_that_ends_later_is_an_attempt(email: Mailer, smtp_server: SmtpServer, phase: Phase) -> None:
     send(email)
     smtp_server.on(phase, Drop())
     with pytest.raises(Undelivered):
@@ -146,7 +145,7 @@ def test_a_kept_connection_that_ends_later_is_an_attempt(email: Email, smtp_serv
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
 @pytest.mark.parametrize(("code", "error"), [(450, Deferred), (550, Refused)])
 def test_after_a_refusal_the_connection_is_reset_and_kept(
-    email: Email, smtp_server: SmtpServer, phase: Phase, code: int, error: type[Undelivered]
+    email: Mailer, smtp_server: SmtpServer, phase: Phase, code: int, error: type[Undelivered]
 ) -> None:
     if (phase, code) == ("mail", 550):  # Our own sender is refused, which is about no notification.
         error = ProviderDown
@@ -161,7 +160,7 @@ def test_after_a_refusal_the_connection_is_reset_and_kept(
 
 
 def test_a_connection_on_which_only_a_mail_was_refused_may_end_unnoticed_too(
-    email: Email, smtp_server: SmtpServer
+    email: Mailer, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("mail", Reply(450))
     with pytest.raises(Deferred):
@@ -181,7 +180,7 @@ def test_a_connection_that_cannot_be_reset_is_not_kept() -> None:
         email.hang_up()
 
 
-def test_after_a_421_the_connection_is_not_kept(email: Email, smtp_server: SmtpServer) -> None:
+def test_after_a_421_the_connection_is_not_kept(email: Mailer, smtp_server: SmtpServer) -> None:
     phases: list[Phase] = ["rcpt", "data", "dot"]
     for phase in phases:
         smtp_server.on(phase, Reply(421, "4.3.2 closing"))

@@ -68,7 +68,7 @@ def test_a_server_that_refuses_ehlo_is_asked_by_helo(code: int) -> None:
     named = mock.patch("socket.gethostname", return_value="notify.example.com")
     with answering(ehlo=f"{code} 5.5.1 what?", mail="450 enough") as (url, said), named:
         assert failure(channel(url)).receipt.phase == "mail"
-    assert said[:3] == ["ehlo notify.example.com", "HELO notify.example.com", "MAIL FROM:<noreply@example.com>"]
+    assert said[:3] == ["EHLO notify.example.com", "HELO notify.example.com", "MAIL FROM:<noreply@example.com>"]
 
 
 def test_a_mail_goes_over_a_connection_that_began_with_helo(smtp_server: SmtpServer) -> None:
@@ -181,14 +181,14 @@ def test_a_password_is_never_sent_in_clear_because_tls_was_refused(option: str, 
 def test_the_name_is_the_hosts_own_where_servers_take_it_else_its_address(host: str, name: str) -> None:
     with answering(ehlo="450 enough") as (url, said), mock.patch("socket.gethostname", return_value=host):
         failure(channel(url))
-    assert said == [f"ehlo {name}"]
+    assert said == [f"EHLO {name}"]
 
 
 @pytest.mark.parametrize("name", ["mail.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"])
 def test_a_name_can_be_chosen(name: str) -> None:
     with answering(ehlo="450 enough") as (url, said):
         failure(channel(url, smtp_ehlo_name=name))
-    assert said == [f"ehlo {name}"]
+    assert said == [f"EHLO {name}"]
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ class CountingServer:
             for key, _ in self._selector.select(0):
                 if key.fileobj in self._open:
                     self._selector.unregister(key.fileobj)
-                    self._open.discard(key.fileobj)  # type: ignore[arg-type]
-                    key.fileobj.close()  # type: ignore[union-attr]
+                    self._open.discard(key.fileobj)
+                    key.fileobj.close()
             if self._listener in ready:
                 one, _ = self._listener.accept()
                 self._open.add(one)

@@ -42,7 +42,7 @@ class Server:
 
 
 @dataclass(eq=False)
-class Line:
+class Connection:
     """One connection."""
 
     carried: int = 0
@@ -55,7 +55,7 @@ class Pool:
         self.server, self.capacity, self.now = server, Capacity(most), start
         self.taken = self.throttled = self.refused = self.spent = 0
         self.fewest = most  # connections that Capacity has allowed
-        self.lines: set[Line] = set()
+        self.connections: set[Connection] = set()
         self._opening = 0
         self._numbers = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -80,52 +80,52 @@ class Pool:
     def _fill(self) -> None:
         limit = self.capacity.limit(self.now)
         self.fewest = min(self.fewest, limit)
-        while len(self.lines) + self._opening < limit and self.capacity.reconnect(self.now) == 0:
+        while len(self.connections) + self._opening < limit and self.capacity.reconnect(self.now) == 0:
             self._opening += 1
             self._later(self.server.latency, self._greeted)
 
     def _greeted(self) -> None:
         self._opening -= 1
-        if len(self.lines) >= self.server.admits:
+        if len(self.connections) >= self.server.admits:
             self.refused += 1
-            self.capacity.refused(len(self.lines), self.now)
+            self.capacity.refused(len(self.connections), self.now)
             return
-        line = Line()
-        self.lines.add(line)
-        self.capacity.opened(len(self.lines), self.now)
-        self._next(line)
+        connection = Connection()
+        self.connections.add(connection)
+        self.capacity.opened(len(self.connections), self.now)
+        self._next(connection)
         self._fill()
 
-    def _next(self, line: Line) -> None:
+    def _next(self, connection: Connection) -> None:
         most = self.capacity.messages(self.now)
-        if len(self.lines) > min(self.capacity.limit(self.now), self.server.admits) or (
-            most is not None and line.carried >= most
+        if len(self.connections) > min(self.capacity.limit(self.now), self.server.admits) or (
+            most is not None and connection.carried >= most
         ):
-            self.lines.remove(line)
+            self.connections.remove(connection)
             self._fill()
         elif pause := self.capacity.pause(self.now):
-            self._later(pause, lambda: self._next(line))
+            self._later(pause, lambda: self._next(connection))
         else:
             begun = self.now
             self.capacity.began(begun)
             self.server.begun += 1
-            self._later(self.server.latency, lambda: self._answered(line, begun))
+            self._later(self.server.latency, lambda: self._answered(connection, begun))
 
-    def _answered(self, line: Line, begun: float) -> None:
-        answer = self.server.answer(line.carried, self.now)
+    def _answered(self, connection: Connection, begun: float) -> None:
+        answer = self.server.answer(connection.carried, self.now)
         self.server.begun -= 1
         if answer == "taken":
-            line.carried += 1
+            connection.carried += 1
             self.taken += 1
             self.capacity.took(self.now)
         elif answer == "throttled":
             self.throttled += 1
-            self.capacity.throttled(len(self.lines), begun, self.now)
+            self.capacity.throttled(len(self.connections), begun, self.now)
         else:
             self.spent += 1
-            self.capacity.spent(line.carried, self.now)
-            line.carried = 1_000_000_000  # Not used again.
-            self.lines.remove(line)
+            self.capacity.spent(connection.carried, self.now)
+            connection.carried = 1_000_000_000  # Not used again.
+            self.connections.remove(connection)
             self._fill()
             return
-        self._next(line)
+        self._next(connection)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.channels.backoff import KEPT, KEPT_AT_MOST
 from actors.channels.capacity import RECONNECT_AT_MOST, Capacity
 from actors.channels.speed import GAP_AT_MOST, HOLD, HOLD_AT_MOST
-from actors.channels.trust import KEPT, KEPT_AT_MOST
 from tests.unit.simulated_mail import Pool, Server
 
 HOUR = 3_600.0
@@ -128,7 +128,7 @@ def test_after_an_outage_all_connections_are_back_at_once() -> None:
     pool.run(60)
     server.admits = 0
     pool.run(600)
-    assert not pool.lines
+    assert not pool.connections
     assert pool.refused <= 600 / RECONNECT_AT_MOST + 40
     server.admits = inf
     pool.run(RECONNECT_AT_MOST + 20)

@@ -38,6 +38,29 @@ def test_an_smtp_url_that_cannot_be_parsed_is_refused_by_name(url: str) -> None:
     assert said(url).startswith("SMTP_URL ")
 
 
+@pytest.mark.parametrize("given", ["0", "1001", "-1", "+5", "2.5", "1e2", "x", "", "%20", "٣", "9" * 5_000, "5,6"])
+def test_a_number_of_connections_that_is_none_is_refused_with_what_may_be_given(given: str) -> None:
+    sentence = said(f"smtp://u:hunter2@h?connections={given}")
+
+    assert sentence.startswith("SMTP_URL has connections=")
+    assert sentence.endswith(": give a number from 1 to 1000")
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("option", ["connection=5", "Connections=5", "starttls=off&pool=5", "tls"])
+def test_an_unknown_option_is_refused_with_those_that_there_are(option: str) -> None:
+    assert said(f"smtp://h?{option}").endswith(": use starttls, ca or connections")
+
+
+def test_an_option_without_a_value_is_refused() -> None:
+    assert said("smtp://h?starttls=") == "SMTP_URL has starttls=: give one of required, optional, off"
+
+
+def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
+    assert read({"SMTP_URL": "smtp://h"}).smtp.connections == 20
+    assert read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"}).smtp.connections == 20
+
+
 @pytest.mark.parametrize(
     ("url", "server"),
     [
@@ -51,6 +74,8 @@ def test_an_smtp_url_that_cannot_be_parsed_is_refused_by_name(url: str) -> None:
         ("smtp://h?starttls=required", SmtpServer("h", 587, starttls="required")),
         ("smtp://h?ca=/etc/ca.pem", SmtpServer("h", 587, ca="/etc/ca.pem")),
         ("smtp://h/?ca=%2Fmy%20ca.pem", SmtpServer("h", 587, ca="/my ca.pem")),
+        ("smtp://h?connections=1", SmtpServer("h", 587, connections=1)),
+        ("smtp://h?connections=1000&ca=a.pem", SmtpServer("h", 587, ca="a.pem", connections=1_000)),
         (
             "smtp://a%40b.c:p%40%3A%2F%3F%23%25w%C3%A9@h",
             SmtpServer("h", 587, "a@b.c", "p@:/?#%wé", starttls="required"),

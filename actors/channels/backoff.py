@@ -8,7 +8,7 @@ from math import inf
 KEPT, KEPT_AT_MOST = 60.0, 600.0  # seconds
 
 
-class Trust:
+class Backoff:
     """The time for which a learned limit is kept; it doubles each time the limit is confirmed."""
 
     def __init__(self, longest: float) -> None:

@@ -1,0 +1,53 @@
+"""A worker process for tests that are no coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.breaker import Breaker
+from actors.channels import Channel
+from actors.channels.callback import Callback
+from actors.channels.email import Email
+from actors.channels.sandbox import Sandbox
+from actors.delivery import Delivery
+from actors.lanes import LANES, Lane
+from actors.ledger import Ledger
+from db import workers
+from db.models import CALLBACK
+from settings import Settings
+from tests import loops
+
+
+class Process:
+    """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
+
+    def __init__(self, settings: Settings, worker: Any) -> None:
+        self.ledger, self.email, self.callback = Ledger(settings, worker), Email(settings), Callback(settings)
+        self.delivery = loops.run(self._delivery(settings, worker))
+        self.breaker, self.stopping = self.delivery.breaker, self.delivery.stopping
+
+    async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
+        channels: dict[str, Channel] = {"email": self.email, "sandbox": Sandbox(), CALLBACK: self.callback}
+        return Delivery(settings, worker, self.ledger, channels, Breaker(settings, self.email.provider, worker))
+
+    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
+        """As Dramatiq has it done for a message."""
+        loops.run(self.delivery.deliver(list(ids), lane))
+
+    def beaten(self, at: float, *, late: bool) -> None:
+        """As upkeep says it."""
+        self.delivery.beaten(at, late=late)
+
+    def unrecorded(self) -> workers.Unrecorded:
+        """As the heartbeat tells it."""
+        return self.delivery.unrecorded()
+
+    def claim(self, ids: Sequence[int]) -> list[Any]:
+        """Claim without sending."""
+        return loops.run(self.ledger.claim(ids))
+
+    def close(self) -> None:
+        """End as a worker that stops: nothing is lost."""
+        loops.run(self.delivery.close())
+        self.ledger.close()

@@ -1,0 +1,25 @@
+"""An event loop for tests that are no coroutines: one of uvloop's in a thread, as workers have it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from functools import cache
+from typing import Any, TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = uvloop.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="loop of tests", daemon=True).start()
+    return loop
+
+
+def run(coroutine: Coroutine[Any, Any, T], within: float = 60.0) -> T:
+    """Run a coroutine on the loop of all tests, from any other thread, and return what it returns."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result(within)
