@@ -30,12 +30,12 @@ for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
 
-import cells
 import lifeline
 import logs
 import settings
 import tracing
 from db import database, fitness, migrations
+from metrics import multiprocess
 
 # A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
@@ -55,16 +55,17 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "api.server.Worker"
-asgi_lifespan = "on"
+worker_class = "api.worker.Worker"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
+# The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and no more once it stops.
+timeout = max(30, 2 * (graceful_timeout + 5))
 # Its default is one socket in the home directory, over which two instances would fight.
 control_socket_disable = True
 # Our own lines tell of each event and each request.
 accesslog = None
-logger_class = "api.server.Logger"
+logger_class = "api.worker.Logger"
 
 
 def on_starting(_server: Any) -> None:
@@ -89,15 +90,17 @@ def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     lifeline.die_with_parent(worker.ppid)
-    cells.share(_current.metrics_dir, worker.ppid, "api")
+    multiprocess.share(_current.metrics_dir, worker.ppid, "api")
 
 
-def post_worker_init(worker: Any) -> None:
-    """From here on its event loop hears signals; uvloop would forget one that came before the loop runs."""
+def post_worker_init(_worker: Any) -> None:
+    """From here on the worker hears signals: until uvicorn serves, and once it has stopped, a stop ends the process."""
     lifeline.collect_seldom()
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, SIGNALS)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _check_database() -> None:

@@ -150,8 +150,8 @@ def configure(settings: Settings, process: str = "notify") -> None:
     _render.console = None if as_json else structlog.dev.ConsoleRenderer(colors=os.isatty(STDERR))
     _render.scrubber = redaction.Scrubber(redaction.secrets(settings))
     logging.basicConfig(level=max(_Process.level, logging.INFO), handlers=[_Libraries()], force=True)
-    gunicorn = logging.getLogger("gunicorn.error")  # It brings a handler of its own.
-    gunicorn.handlers.clear()
-    gunicorn.propagate = True
+    for server in ("gunicorn.error", "uvicorn.error"):  # They bring a handler of their own.
+        logging.getLogger(server).handlers.clear()
+        logging.getLogger(server).propagate = True
     # A retry has its own line, with the notification's id.
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)

@@ -9,9 +9,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
-import cells
 import logs
-import scrape
+from metrics import multiprocess
+from metrics.directory import locked
+from metrics.tokens import is_token
 from settings import Settings
 
 log = logs.get("metrics")
@@ -29,11 +30,11 @@ class Exporter(threading.Thread):
         self._token = settings.metrics_token
 
     def run(self) -> None:
-        directory = cells.directory()
+        directory = multiprocess.directory()
         if directory is None:
             self._serve()
         else:
-            with cells.locked(directory, f"exporter-{self._address[1]}"):
+            with locked(directory, f"exporter-{self._address[1]}"):
                 self._serve()
 
     def _serve(self) -> None:
@@ -71,15 +72,17 @@ class _Answering(BaseHTTPRequestHandler):
         elif not self._may():
             self._say(HTTPStatus.UNAUTHORIZED, b"Send METRICS_TOKEN.\n", {"WWW-Authenticate": "Bearer"})
         else:
-            page = scrape.page(*scrape.kind(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")))
-            encoding = {"Content-Encoding": page.encoding} if page.encoding else {}
-            self._say(HTTPStatus.OK, page.body, {"Content-Type": page.type, "Vary": "Accept-Encoding", **encoding})
+            from metrics.exposition import kind, page  # noqa: PLC0415 - imports prometheus_client
+
+            answer = page(*kind(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")))
+            encoding = {"Content-Encoding": answer.encoding} if answer.encoding else {}
+            self._say(HTTPStatus.OK, answer.body, {"Content-Type": answer.type, "Vary": "Accept-Encoding", **encoding})
 
     def log_message(self, format: str, *args: Any) -> None:
         """No line for each scrape."""
 
     def _may(self) -> bool:
-        return not self.token or scrape.is_token(self.headers.get("Authorization", ""), self.token)
+        return not self.token or is_token(self.headers.get("Authorization", ""), self.token)
 
     def _say(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

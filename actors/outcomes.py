@@ -79,9 +79,11 @@ def count() -> None:
     for (lane, channel, event, reason), number in counts.ends.items():
         _count_end((lane, channel), event, reason, number)
     for kind, values in counts.times.items():
-        metrics.observe_all(metrics.due_to_sent[kind], values)
+        for seconds in values:
+            metrics.due_to_sent[kind].observe(seconds)
     for event, values in counts.lags.items():
-        metrics.observe_all(metrics.callback_lags[event], values)
+        for lag in values:
+            metrics.callback_lags[event].observe(lag)
 
 
 def _count_end(kind: tuple[str, str], event: str, reason: str, number: int) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 from dramatiq.middleware import Middleware
 
-import cells
 import lifeline
 import logs
 import metrics
@@ -32,6 +31,7 @@ from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
+from metrics import multiprocess
 
 log = logs.get("worker")
 
@@ -48,7 +48,7 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        cells.share(current.metrics_dir, master or os.getppid(), "worker")
+        multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
             tracing.start(current, "worker")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import falcon.asgi
@@ -17,11 +18,12 @@ from api.targets import Targets
 from settings import Settings
 
 LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
-CUT = "notification-system.cut"  # in the scope, if the server can: writes what is given and hangs up, soon
+CUT = "notification-system.cut"  # in the scope: writes what is given and hangs up, soon
+ON_STOP = "notification-system.on-stop"  # in the state of the lifespan: called when the server is told to stop
 BODY = "notification-system.body"  # in the scope: the body of the request, piece by piece
 BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
-WHOLE = "notification-system.whole"  # in the scope, if the server says so: whether the whole body is here already
-BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, gunicorn drops it or the connection
+WHOLE = "notification-system.whole"  # in the scope: whether the whole body is here already
+BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, the connection drops it
 RESERVATION = "notification-system.reservation"  # in the scope: the memory that the body takes
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
@@ -34,8 +36,7 @@ class Application(falcon.asgi.App[Any, Any]):
     """Asks for the body of a request when a responder does, and drops after the answer what is left of it.
 
     By itself Falcon waits for the first piece of a body before it looks at the request, however
-    long that takes, and takes a body that broke off for a whole one. A body that is not taken at
-    all costs the client its connection, and the answer with it if it is still sending.
+    long that takes, and takes a body that broke off for a whole one.
 
     What is in `on_stop` is called when the server is told to stop, before it waits for requests under way.
     """
@@ -54,22 +55,32 @@ class Application(falcon.asgi.App[Any, Any]):
             body = Body(receive)
             scope[LEFT], scope[BODY] = body.left, body
             reservation = scope[RESERVATION] = Reservation(self._memory)
-            answering = super().__call__(scope, body, send)
             if scope["method"] in BODILESS:
-                await answering
+                await super().__call__(scope, body, send)
                 return
-            meter = scope[METER] = Meter(answering)
+            answer = partial(self._answer, send, body, reservation)
+            meter = scope[METER] = Meter(super().__call__(scope, body, answer))
             try:
                 await meter
             finally:
                 reservation.give_back()  # Without a body nothing is reserved.
                 meter.settle()
-            if not body.over:
-                await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
-        elif scope["type"] == "websocket":  # There are none here; gunicorn answers this with 403.
-            await send({"type": "websocket.close"})
         else:
+            scope.setdefault("state", {})[ON_STOP] = self.on_stop
             await super().__call__(scope, receive, send)
+
+    async def _answer(self, send: Any, body: Body, reservation: Reservation, event: dict[str, Any]) -> None:
+        """Send a part of the answer; before its end, drop what is left of the body.
+
+        Once an answer is complete the server takes no more of the body, and closes a connection that is not kept. A
+        client that is still sending then would not get to read the answer.
+        """
+        if not body.over and event["type"] == "http.response.body" and not event.get("more_body"):
+            reservation.give_back()
+            await send({**event, "more_body": True})
+            await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
+            event = {"type": "http.response.body"}
+        await send(event)
 
 
 class Body:

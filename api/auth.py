@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from falcon.asgi import Request, Response
 
 import logs
-import scrape
 from api import dashboard
 from api.asgi import RESERVATION
 from api.gateway import Gateway, reading_for
@@ -24,6 +23,7 @@ from db.coalesce import Full
 from db.database import Unavailable
 from db.keys import SCOPES, Live
 from db.secrets import KeyText
+from metrics.tokens import is_token
 
 # What needs no key; all else does, what is not there too.
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
@@ -119,7 +119,7 @@ class Authentication:
         if dashboard.serves(req.path):  # Whoever comes there comes with a session.
             return
         given = req.get_header("Authorization") or ""
-        if req.path == METRICS and self._token and scrape.is_token(given, self._token):
+        if req.path == METRICS and self._token and is_token(given, self._token):
             req.context.caller = SCRAPER
             return
         scheme, _, token = given.partition(" ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from http import HTTPStatus
 from typing import Any
 
@@ -71,10 +70,10 @@ async def read(req: Request, settings: Settings, limit: int) -> bytes:
     reservation.need(req.content_length or 0)
     try:
         if req.scope.get(WHOLE):  # There is nothing to wait for.
-            body = await _joined(req, limit, math.inf)
+            body = await _joined(req, limit)
         else:
-            async with asyncio.timeout(settings.body_timeout) as within:
-                body = await _joined(req, limit, within.when() or math.inf)
+            async with asyncio.timeout(settings.body_timeout):
+                body = await _joined(req, limit)
     except (TimeoutError, Truncated):
         detail = f"The whole body did not arrive within {settings.body_timeout:g} seconds."
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail, headers=_LAST) from None
@@ -90,7 +89,7 @@ def body_size(req: Request) -> int:
     return size
 
 
-async def _joined(req: Request, limit: int, deadline: float) -> bytes:
+async def _joined(req: Request, limit: int) -> bytes:
     """The body, up to a piece more than `limit`."""
     coming: Body = req.scope[BODY]
     pieces, length = [], 0
@@ -99,9 +98,6 @@ async def _joined(req: Request, limit: int, deadline: float) -> bytes:
         length += len(piece)
         if length > SMALL:
             req.scope[RESERVATION].need(req.content_length or limit)  # One that comes in chunks does not say.
-        # gunicorn's wait for a piece may swallow the end of our time, if both come at the same moment.
-        if deadline < math.inf and asyncio.get_running_loop().time() > deadline:
-            raise TimeoutError
     return b"".join(pieces)
 
 

@@ -16,13 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 import logs
-import scrape
 from api.auth import SCRAPER, require
 from api.gateway import Gateway
 from api.redis_health import RedisHealth
 from db import backlogs, pulse
 from db.database import Unavailable, connection, database
 from db.models import CALLBACK, PRIORITIES
+from metrics import exposition
 from settings import Settings
 
 log = logs.get("metrics")
@@ -37,7 +37,7 @@ class Metrics:
         self._settings, self._redis = gateway.settings, redis
         self._truth = Truth(gateway.settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
-        self._pages: dict[tuple[bool, bool], tuple[float, scrape.Page]] = {}
+        self._pages: dict[tuple[bool, bool], tuple[float, exposition.Page]] = {}
         self._reading = asyncio.Lock()
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -52,14 +52,14 @@ class Metrics:
 
     on_head = on_get
 
-    async def _page(self, accept: str, encodings: str) -> scrape.Page:
-        kind = scrape.kind(accept, encodings)
+    async def _page(self, accept: str, encodings: str) -> exposition.Page:
+        kind = exposition.kind(accept, encodings)
         async with self._reading:
             at, page = self._pages.get(kind, (-math.inf, None))
             if page is None or time.monotonic() - at >= self._settings.metrics_cache:
                 seen, usable = await asyncio.gather(self._truth.seen(), self._redis_usable())
                 loop = asyncio.get_running_loop()
-                page = await loop.run_in_executor(self._thread, scrape.page, *kind, Told(seen, usable))
+                page = await loop.run_in_executor(self._thread, exposition.page, *kind, Told(seen, usable))
                 self._pages[kind] = time.monotonic(), page
         return page
 

@@ -13,13 +13,15 @@ from api import dashboard
 from api.problems import Problem
 from settings import Settings
 
-REFUSED = "notification-system.refused"  # in the scope: why no resource can be found for the target
+REFUSED = "notification-system.refused"  # in the scope: the status and the reason for which no resource is looked for
+TARGET = "notification-system.target"  # in the scope, unless it is a path: the target as it was sent
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 # First segments of our own paths: a prefix that begins like one of them cannot be told from it.
 SEGMENTS = dashboard.SECTIONS | {"api", "u", "healthz", "readyz", "metrics", "openapi.json"}
 
 _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
-_ABSOLUTE = re.compile(rb"(?:http|https)://(%b)(/.*)?\Z" % _HOST, re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"(?:http|https)://(%b)(/[^?]*)?(?:\?(.*))?\Z" % _HOST, re.IGNORECASE)
+_VISIBLE = re.compile(rb"[\x21-\x7e]+")
 
 
 class Targets:
@@ -37,8 +39,8 @@ class Targets:
 
     def normalize(self, scope: dict[str, Any]) -> None:
         """Change the scope of a request before it is looked at."""
-        if not scope["path"].startswith("/"):
-            _to_origin_form(scope)
+        if target := scope.get(TARGET):
+            _to_origin_form(scope, target)
         path, prefix = scope["path"], self._stripped
         if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
             scope["path"] = path[len(prefix) :] or "/"
@@ -51,7 +53,7 @@ class Targets:
         """Answer for targets that stand for no resource."""
         if refused := req.scope.get(REFUSED):
             raise Problem(*refused)
-        if req.path == "*":  # Of the server as a whole (RFC 9110, 9.3.7); gunicorn takes it with OPTIONS only.
+        if req.path == "*":  # Of the server as a whole (RFC 9110, 9.3.7).
             resp.status = HTTPStatus.NO_CONTENT.value
             resp.set_header("Allow", METHODS)
             resp.complete = True
@@ -62,19 +64,22 @@ class Targets:
             resp.set_header("Location", self._prefix + location)
 
 
-def _to_origin_form(scope: dict[str, Any]) -> None:
-    """Take an absolute-form target apart: its authority replaces the Host field (RFC 9112, 3.2.2)."""
-    if scope["method"] == "CONNECT":
-        scope[REFUSED] = HTTPStatus.NOT_IMPLEMENTED, "This server is no proxy: it opens no connection to others."
-        return
-    target = scope["raw_path"]
-    if target == b"*":
-        return
-    found = _ABSOLUTE.match(target)
-    if found is None:
+def _to_origin_form(scope: dict[str, Any], target: bytes) -> None:
+    """Take apart a target that is no plain path; in absolute form its authority replaces Host (RFC 9112, 3.2.2)."""
+    if not _VISIBLE.fullmatch(target):
+        scope[REFUSED] = HTTPStatus.BAD_REQUEST, "Percent-encode what is not printable ASCII in the target."
+    elif target == b"*" and scope["method"] == "OPTIONS":
+        scope["path"] = "*"
+    elif target.startswith(b"/"):
+        _set_target(scope, *target.partition(b"?")[::2])
+    elif found := _ABSOLUTE.match(target):
+        scope["headers"] = [(b"host", found[1]), *(field for field in scope["headers"] if field[0] != b"host")]
+        _set_target(scope, found[2] or b"/", found[3] or b"")
+    else:
         detail = "The target is no path and no http:// or https:// URL with a host, and without a user."
         scope[REFUSED] = HTTPStatus.BAD_REQUEST, detail
-        return
-    host, path = found[1], found[2] or b"/"
+
+
+def _set_target(scope: dict[str, Any], path: bytes, query: bytes) -> None:
     scope["raw_path"], scope["path"] = path, unquote_to_bytes(path).decode("utf-8", "replace")
-    scope["headers"] = [(b"host", host), *(field for field in scope["headers"] if field[0] != b"host")]
+    scope["query_string"] = query

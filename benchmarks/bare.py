@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 workers = 2
-worker_class = "asgi"
+worker_class = "uvicorn_worker.UvicornWorker"
 keepalive = 75
 control_socket_disable = True
 

@@ -78,7 +78,9 @@ def api(folder: Path, url: str, redis_url: str, load: Load) -> Iterator[tuple[Pa
         "PATH": f"{Path(sys.executable).parent}",
     }
     environ |= {"STREAM_LISTENERS": str(load.listeners)}
-    part = Part(["gunicorn"], environ, ROOT, log, lambda: log.read_text().count("server listening") == PROCESSES)
+    part = Part(
+        ["gunicorn"], environ, ROOT, log, lambda: log.read_text().count("Application startup complete") == PROCESSES
+    )
     part.start()
     try:
         yield part, port

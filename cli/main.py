@@ -48,7 +48,6 @@ COMMANDS = {
     "clients": "cli.clients:clients",
     "keys": "cli.keys:keys",
     "completion": "cli.completion:completion",
-    "man": "cli.manual.command:man",
 }
 
 

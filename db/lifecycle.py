@@ -354,10 +354,10 @@ def rescue(  # noqa: PLR0913, PLR0917
     return _ids(
         f"""
         WITH dead AS MATERIALIZED (
-            SELECT id, claim, in_doubt_since IS NOT NULL OR claimed_list < 0
+            SELECT id, claim, in_doubt_since IS NOT NULL OR coalesce(claimed_list < 0, false)
                               OR EXISTS (SELECT FROM sending AS s WHERE s.worker = n.claimed_by AND n.id = ANY(s.ids))
                               -- Of a worker of a version before 0027_sending: see there.
-                              OR (claimed_list >= 0
+                              OR (coalesce(claimed_list >= 0, false)
                                   AND rank() OVER (PARTITION BY claimed_by, claimed_list ORDER BY id) <= {AHEAD})
                               AS begun
             FROM notifications AS n

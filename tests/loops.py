@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,4 +23,9 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 def run(coroutine: Coroutine[Any, Any, T], within: float = 60.0) -> T:
     """Run a coroutine on the loop of all tests, from any other thread, and return what it returns."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result(within)
+    return submit(coroutine).result(within)
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """As `run`, for those who do something else before they wait."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop())

@@ -10,7 +10,7 @@ from cli.manual.pages import Option, Page
 HEAD = """# The command line
 
 Made of the commands themselves by `python docs/command_line.py > docs/cli.md`; do not edit. The same is in
-`notify COMMAND --help` and, as man pages, in `notify man`.
+`notify COMMAND --help`.
 
 ## Exit codes
 

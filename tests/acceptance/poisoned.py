@@ -9,19 +9,19 @@ from unittest import mock
 
 from actors import broker
 from actors.channels import Receipt
-from actors.channels.email import Email
+from actors.channels.email import SmtpSender
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 
 __all__ = ["broker"]  # Where Dramatiq looks for it.
-_send = Email.send
+_send = SmtpSender.send
 
 
-def send(self: Email, notification: Claimed, *others: Any) -> Receipt:
+async def send(self: SmtpSender, notification: Claimed, *others: Any) -> Receipt:
     """What a bug in a C library does."""
     if notification.recipient == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    return _send(self, notification, *others)
+    return await _send(self, notification, *others)
 
 
-mock.patch.object(Email, "send", send).start()
+mock.patch.object(SmtpSender, "send", send).start()

@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.load import Load
 from tests.processes import ROOT, Group
 
-CODE = ("actors", "api", "cli", "db")
+CODE = ("actors", "api", "cli", "db", "metrics")
 NEW = "new"
 
 
@@ -45,11 +45,11 @@ def deploy(root: Path) -> None:
     append(root / "logs.py", f"\nNEWS = {NEW!r}\n")
     (root / "db" / "news.py").write_text("from settings import NEWS as NEWS\n")
     append(root / "db" / "database.py", "\nfrom db.news import NEWS as NEWS\n")
-    append(root / "api" / "parsing.py", f"\nNEWS = {NEW!r}\n")
-    append(root / "api" / "server.py", "\nfrom api.parsing import NEWS as NEWS\n")
+    append(root / "api" / "heads.py", f"\nNEWS = {NEW!r}\n")
+    append(root / "api" / "worker.py", "\nfrom api.heads import NEWS as NEWS\n")
     news = """
 import logs
-from api.server import NEWS as SERVED
+from api.worker import NEWS as SERVED
 from db.database import NEWS as STORED
 
 class Alive:
@@ -114,7 +114,7 @@ class Alive:
     [
         ("settings.py", "import nothing_of_this_name\n"),
         ("api/app.py", "def broken(:\n"),
-        ("api/server.py", "raise RuntimeError('half a deploy')\n"),
+        ("api/worker.py", "raise RuntimeError('half a deploy')\n"),
         ("db/database.py", "from db.nowhere import nothing\n"),
     ],
     ids=["a module that is missing", "no Python", "an error", "a name that is missing"],

@@ -17,7 +17,7 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.processes import ROOT, Group
 
-PACKAGES = ("actors", "api", "cli", "db")
+PACKAGES = ("actors", "api", "cli", "db", "metrics")
 SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 

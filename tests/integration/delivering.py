@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from actors.breaker import Breaker
@@ -15,6 +16,7 @@ from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
 from db import workers
 from db.models import CALLBACK
+from db.records import Claimed, Settlement
 from settings import Settings
 from tests import loops
 
@@ -43,9 +45,17 @@ class Process:
         """As the heartbeat tells it."""
         return self.delivery.unrecorded()
 
-    def claim(self, ids: Sequence[int]) -> list[Any]:
+    def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """Claim without sending."""
         return loops.run(self.ledger.claim(ids))
+
+    def settle(self, settlement: Settlement) -> Future[bool]:
+        """Have an outcome recorded."""
+
+        async def recorded() -> bool:
+            return await self.ledger.settle(settlement)
+
+        return loops.submit(recorded())
 
     def close(self) -> None:
         """End as a worker that stops: nothing is lost."""

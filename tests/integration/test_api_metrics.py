@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from settings import read
 from tests.client import NOTIFICATIONS, Client, Response
 from tests.integration.api import Api, running
 from tests.keys import key
-from tests.scrapes import Scrape
+from tests.scrapes import Scrape, scraped
 
 TOKEN = "0123456789abcdef" * 2
 ROUTE = "notify_http_request_duration_seconds_count"
@@ -91,6 +92,32 @@ def test_whatever_clients_send_there_are_no_more_series(api: Api) -> None:
     assert len(after.values) < AT_MOST
     said = {value for series in after.values for _, value in series.labels}
     assert not [value for value in said if "recipient" in value or "example" in value or value.startswith("FETCH")]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xff\x00\x00 what is this", bytes(3), b"\x40" + bytes(63)])
+def test_a_damaged_file_in_the_directory_is_no_error_of_the_api(
+    module_database_url: str, redis_server: Valkey, tmp_path: Path, damage: bytes
+) -> None:
+    with running(module_database_url, redis_server.url, metrics_dir=tmp_path, metrics_cache=0) as api:
+        for name in ("counter_1.db", "histogram_4194305.db", "counter_0.db", "histogram_x.db", "gauge_livesum_1.db"):
+            (tmp_path / name).write_bytes(damage)
+        first, second = (scraped(api.client) for _ in range(2))
+
+    assert first.sum(ROUTE) < second.sum(ROUTE)
+    assert second.sum("notify_processes", program="api") == 1
+
+
+def test_without_a_usable_directory_the_api_says_so_once_and_serves_its_own_numbers(
+    module_database_url: str, redis_server: Valkey, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with running(module_database_url, redis_server.url, metrics_dir=tmp_path / "file", metrics_cache=0) as api:
+        for _ in range(3):
+            assert scraped(api.client).sum("notify_processes", program="api") == 1
+        [told] = [event for event in api.events if '"event":"metrics.' in event]
+
+    assert "set METRICS_DIR to a directory that this user may write to" in told
+    assert str(tmp_path / "file") in told
 
 
 def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:

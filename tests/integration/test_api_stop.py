@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,9 +15,11 @@ from cli.servers.valkey import Valkey
 from tests.eventually import eventually
 from tests.integration.api import NOWHERE, Api
 from tests.load import Load
+from tests.raw_http import JSON, read, request
 
 CONNECTIONS = 8
 GRACE = 2
+BODY = json.dumps({"type": "email", "recipient": "test@example.com", "message": "Hello"}).encode()
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def api(tmp_path: Path, database_url: str, redis_server: Valkey) -> Api:
     api = Api(tmp_path, database_url=database_url, redis_url=redis_server.url, smtp_url=NOWHERE, shutdown_grace=GRACE)
     api.start_api(processes=2)
     # gunicorn does not pass a signal on to a worker that is still booting.
-    eventually(lambda: api.log.count("ASGI server listening") == 2)
+    eventually(lambda: api.log.count("Application startup complete") == 2)
     return api
 
 
@@ -47,7 +52,7 @@ def test_an_idle_connection_does_not_hold_up_a_stop(api: Api) -> None:
         half_sent.sendall(b"GET /healthz HTTP/1.1\r\nHost: h")
 
         assert api.api.stop(within=GRACE + 5) == 0
-    assert "Forcing close" not in api.log
+    assert "timeout graceful shutdown" not in api.log
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
@@ -67,7 +72,71 @@ def test_who_had_just_connected_is_answered_by_a_process_that_stops(api: Api) ->
     assert api.api is not None
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connected:
         api.api.ask()
-        eventually(lambda: "Worker shutting down" in api.log)
+        eventually(lambda: "Shutting down" in api.log)
         connected.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert connected.recv(100).startswith(b"HTTP/1.1 200 ")
     assert api.api.stop(within=GRACE + 5) == 0
+
+
+@pytest.fixture
+def half_posted(api: Api) -> Iterator[socket.socket]:
+    """A POST of which all but the last byte has come."""
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(request(JSON + b"Content-Length: %d\r\n" % len(BODY) + b"Expect: 100-continue\r\n"))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY[:-1])
+        yield connection
+
+
+def test_a_request_whose_body_is_under_way_is_answered_and_its_connection_closed(
+    api: Api, half_posted: socket.socket
+) -> None:
+    assert api.api is not None
+    api.api.ask()
+    eventually(lambda: "Shutting down" in api.log)
+    half_posted.sendall(BODY[-1:])
+    answer = read(half_posted)
+    assert answer is not None
+    assert (answer.status, answer.headers["connection"]) == (201, "close")
+    assert half_posted.recv(1) == b""
+    assert api.api.stop(within=GRACE + 5) == 0
+    assert api.ledger.rows("SELECT count(*) FROM notifications") == [(1,)]
+    assert "was sent" not in api.log, "a process was ended by a signal"
+
+
+def test_a_body_that_does_not_end_is_not_waited_for_beyond_the_grace(api: Api, half_posted: socket.socket) -> None:
+    assert api.api is not None
+    assert api.api.stop(within=GRACE + 5) == 0
+    assert "was sent SIGKILL" not in api.log
+    assert api.ledger.rows("SELECT count(*) FROM notifications") == [(0,)]
+    assert b" 201 " not in half_posted.recv(100)
+
+
+def test_sigint_drops_what_is_under_way(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+    servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
+    api = Api(tmp_path, **servers, shutdown_grace=60, body_timeout=60)
+    group = api.start_api(processes=2)
+    eventually(lambda: api.log.count("Application startup complete") == 2)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(request(JSON + b"Content-Length: %d\r\n" % len(BODY), BODY[:-1]))
+        group.signal(signal.SIGINT)
+        eventually(lambda: not group.members, within=30, saying=api.logs)
+    assert group.stop() == 0
+
+
+@pytest.mark.parametrize("path", ["/api/stream", "/api/notifications/1?wait=30"])
+def test_who_waits_for_something_to_happen_is_answered_at_a_stop(api: Api, path: str) -> None:
+    assert api.api is not None
+    assert api.client.notify("a@example.com").json["id"] == 1
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(request(b"", method=b"GET", path=path.encode()))
+        if path == "/api/stream":
+            assert connection.recv(9000).startswith(b"HTTP/1.1 200 ")
+        api.api.ask()
+        connection.settimeout(GRACE + 5)
+        received = b""
+        while more := connection.recv(9000):
+            received += more
+    assert received.endswith(b"0\r\n\r\n" if path == "/api/stream" else b"}")
+    assert api.api.stop(within=GRACE + 5) == 0
+    assert "timeout graceful shutdown" not in api.log

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from unittest import mock
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from actors.breaker import ALL, NONE, ONE, Breaker
+from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, rows
 from settings import Settings
+from tests import loops
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.rows import alive
@@ -26,27 +27,34 @@ def process(store: Settings) -> Process:
     return Process()
 
 
-class Process(Breaker):
-    """The breaker as one worker process sees it, called from a thread of its own as in life."""
+class Process:
+    """The breaker as one worker process sees it, for tests that are no coroutines."""
 
     def __init__(self, **values: object) -> None:
+        self.worker = alive(uuid4(), steady_for=100)
         with configured(**{"probe_wait": 5, "probe_wait_max": 20, **values}) as current:
-            super().__init__(current, MAIL, alive(uuid4(), steady_for=100))
+            self.breaker = Breaker(current, MAIL, self.worker)
+        self.refresh, self.share = self.breaker.refresh, self.breaker.share
 
     @property
-    def worker(self) -> UUID:
-        return self._worker
+    def open(self) -> bool:
+        return self.breaker.open
 
-    def _ask(self, question: object) -> bool:
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(super()._ask, question).result(10)  # type: ignore[arg-type]
+    def admits(self) -> int:
+        return loops.run(self.breaker.admits())
+
+    def unused(self) -> None:
+        loops.run(self.breaker.unused())
+
+    def heard(self, *, down: bool, probe: bool, reason: str = "", about: About | None = None) -> None:
+        loops.run(self.breaker.heard(down=down, probe=probe, reason=reason, about=about))
 
     def down(self, times: int = 1, *, probe: bool = False) -> None:
         for _ in range(times):
             self.heard(down=True, probe=probe, reason="connect: refused")
 
     def well(self, *, probe: bool = False) -> None:
-        self.heard(down=False, probe=probe, reason="")
+        self.heard(down=False, probe=probe)
 
 
 def passed(seconds: float) -> None:

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from unittest import mock
 from uuid import uuid4
 
@@ -14,7 +16,7 @@ import pytest
 from dramatiq import Retry
 
 from actors import outcomes
-from actors.channels import mail
+from actors.channels import capacity, mail
 from actors.channels.mail import Mail
 from actors.channels.unsubscribing import notification_of
 from actors.delivery import Again
@@ -31,7 +33,6 @@ from tests.integration.delivering import Process
 from tests.integration.rows import CLIENT, GRACE, draft, history, passed, row, status
 from tests.smtp import Drop, Reply, SmtpServer
 
-
 Make = Callable[..., Process]
 
 
@@ -40,8 +41,9 @@ def make(store: Settings, smtp_server: SmtpServer) -> Iterator[Make]:
     """Makes a worker process with these settings."""
     made: list[Process] = []
 
-    def make(**values: object) -> Process:
-        with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
+    def make(connections: int = 20, **values: object) -> Process:
+        url = f"{smtp_server.url}?connections={connections}"
+        with configured(smtp_url=url, mail_from="noreply@example.com", **values) as current:
             made.append(process := Process(current, uuid4()))
         return process
 
@@ -58,12 +60,21 @@ def many(count: int) -> list[int]:
     return accept(*(f"{n}@example.com" for n in range(count)))
 
 
-def test_a_list_is_sent_over_one_connection_and_recorded(make: Make, smtp_server: SmtpServer) -> None:
+def test_over_one_connection_a_list_is_sent_in_order_and_recorded(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(10)
-    make().deliver(ids)
+    make(connections=1).deliver(ids)
     assert [m.recipients[0] for m in smtp_server.mails] == [f"{n}@example.com" for n in range(10)]
     assert [status(id) for id in ids] == ["sent"] * 10
     assert smtp_server.connections == 1
+
+
+def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server: SmtpServer) -> None:
+    smtp_server.on("dot", Reply(250, "slowly", delay=1.0), times=None)
+    ids = many(10)
+    make(connections=5).deliver(ids)
+    assert smtp_server.copies() == {f"{n}@example.com": 1 for n in range(10)}
+    assert [status(id) for id in ids] == ["sent"] * 10
+    assert smtp_server.connections == 5
 
 
 def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> None:
@@ -92,7 +103,7 @@ def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
     ids = many(5)
     with pytest.raises(Again) as again:
         make(retry_min_backoff=10).deliver(ids)
-    assert again.value.ids == [ids[1], ids[3]]
+    assert sorted(again.value.ids) == [ids[1], ids[3]]
     assert again.value.delay is not None
     assert 10_000 <= again.value.delay <= 20_000
     assert [status(id) for id in ids] == ["sent", "pending", "sent", "pending", "failed"]
@@ -189,11 +200,11 @@ def test_who_asked_to_be_held_is_not_sent_by_a_worker_that_lost_it(make: Make, s
 def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(50)
     smtp_server.stop()
-    process = make()
+    process = make(connections=5)
     with pytest.raises(Again) as again:
         process.deliver(ids)
     assert len(again.value.ids) == 5
-    assert [row(id)["attempt_count"] for id in ids] == [1] * 5 + [0] * 45
+    assert sorted(row(id)["attempt_count"] for id in ids) == [0] * 45 + [1] * 5
     assert {status(id) for id in ids} == {"pending"}
     process.deliver(ids)
     assert sum(row(id)["attempt_count"] for id in ids) == 5
@@ -202,14 +213,15 @@ def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_se
 def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(20)
     smtp_server.stop()
-    process = make(probe_wait=0.1)
-    with pytest.raises(Again):
+    process = make(connections=5, probe_wait=0.1)
+    with pytest.raises(Again) as again:
         process.deliver(ids)
+    rest = sorted(set(ids) - set(again.value.ids))
     smtp_server.start()
     eventually(process.breaker._probe_is_due)
-    process.deliver(ids[5:])
+    process.deliver(rest)
     assert len(smtp_server.mails) == 1
-    process.deliver(ids[5:])
+    process.deliver(rest)
     assert len(smtp_server.mails) == 15
 
 
@@ -291,11 +303,17 @@ def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Mak
     smtp_server.stop()
     [id] = many(1)
     process = make()
-    for _ in range(4):
-        with pytest.raises(Again):
-            process.deliver([id])
+
+    def tried(times: int) -> bool:
+        """It is not tried before the server may be connected to again."""
         passed(10_000, id)
-    process.deliver([id])
+        with suppress(Again):
+            process.deliver([id])
+        return len(history(id)) == times
+
+    with mock.patch.multiple(capacity, RECONNECT=0.1, RECONNECT_AT_MOST=0.1):
+        for times in range(1, 6):
+            eventually(partial(tried, times))
     assert (row(id)["failure_reason"], history(id)) == ("exhausted", ["provider-down"] * 5)
 
 
@@ -312,7 +330,7 @@ def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
 
 def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(5)
-    process = make(list_budget=1)
+    process = make(connections=1, list_budget=1)
     smtp_server.on("mail", Reply(250, "slowly", delay=0.6), times=None)
     process.deliver(ids)
     assert 1 <= len(smtp_server.mails) < 5
@@ -332,7 +350,7 @@ def test_a_worker_whose_heartbeat_fails_stops_sending_before_others_take_over(
 
 def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
-    process = make()
+    process = make(connections=1)
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
         sending = thread.submit(process.deliver, ids)
@@ -347,7 +365,7 @@ def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smt
 
 def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
-    process = make()
+    process = make(connections=1)
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
     with ThreadPoolExecutor(1) as thread:
         sending = thread.submit(process.deliver, ids)
@@ -359,9 +377,13 @@ def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server
     assert [status(id) for id in ids] == ["processing"] * 6
 
 
-def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
-    ids = many(6)
-    process = make()
+@pytest.mark.parametrize("connections", [1, 3])
+def test_no_connection_runs_further_ahead_than_what_is_recorded(
+    make: Make, smtp_server: SmtpServer, connections: int
+) -> None:
+    most = lifecycle.AHEAD * connections
+    ids = many(3 * most)
+    process = make(connections=connections)
     blocking = threading.Event()
     real = lifecycle.settle
 
@@ -372,12 +394,12 @@ def test_no_thread_runs_further_ahead_than_what_is_recorded(make: Make, smtp_ser
     with mock.patch.object(lifecycle, "settle", settle):
         thread = threading.Thread(target=process.deliver, args=(ids,))
         thread.start()
-        eventually(lambda: len(smtp_server.mails) == lifecycle.AHEAD)
+        eventually(lambda: len(smtp_server.mails) == most)
         thread.join(0.2)
-        assert len(smtp_server.mails) == lifecycle.AHEAD
+        assert len(smtp_server.mails) == most
         blocking.set()
         thread.join(10)
-    assert len(smtp_server.mails) == 6
+    assert len(smtp_server.mails) == 3 * most
 
 
 def test_an_outcome_outlives_an_outage_of_the_database(make: Make, smtp_server: SmtpServer) -> None:

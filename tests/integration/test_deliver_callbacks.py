@@ -7,14 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
-from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
 from actors.lanes import LANES
-from actors.ledger import Ledger
 from db import breaker, callbacks, lifecycle, relay, reports
 from db.callbacks import New
 from db.database import rows
@@ -22,8 +16,8 @@ from settings import Settings
 from tests.environment import configured
 from tests.hooks import Hooks, status
 from tests.integration import rows as words
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, accepted, draft, passed
-from tests.integration.test_deliver import Process
 from tests.smtp import Reply, SmtpServer
 
 Make = Callable[..., Process]
@@ -39,22 +33,19 @@ def hooks() -> Iterator[Hooks]:
 @pytest.fixture
 def make(store: Settings, smtp_server: SmtpServer, hooks: Hooks) -> Iterator[Make]:
     """Makes a worker process; whatever ends is told to `hooks`."""
-    made = []
+    made: list[Process] = []
     callbacks.create(New(1, hooks.url, "", ["sent", "failed"], "whsec_AAAA"), 1)
     values = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
     values["callback_allowed_networks"] = "127.0.0.0/8"
 
     def make(**more: object) -> Process:
         with configured(**{**values, **more}) as current:
-            ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Callback(current)
-            made.append((ledger, callback))
-            channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), "callback": callback}
-            return Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
+            made.append(process := Process(current, uuid4()))
+        return process
 
     yield make
-    for ledger, callback in made:
-        ledger.close()
-        callback.close()
+    for process in made:
+        process.close()
 
 
 def callback_ids() -> list[int]:

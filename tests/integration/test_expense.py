@@ -16,21 +16,21 @@ from uuid import uuid4
 import pytest
 import redis
 
-from actors import hub
 from actors.bell import messages
 from actors.broker import broker
 from actors.lanes import MAIN as QUEUE
-from actors.ledger import Ledger
 from api.gateway import Gateway
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 from db import lifecycle
 from settings import Settings
-from tests import keys
+from tests import keys, loops
 from tests.client import NOTIFICATIONS, Client
+from tests.environment import configured
 from tests.eventually import eventually
 from tests.expense import Expense, Spending, log_statements, statements, transactions, unlogged
 from tests.integration.api import Api, running
+from tests.integration.delivering import Process
 from tests.integration.rows import attempt, draft
 
 TABLE = {
@@ -194,25 +194,29 @@ def test_200_posts_that_come_while_one_is_being_stored(
 def test_a_list_of_50_claimed_and_settled(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    ledger = Ledger(store, uuid4())
+    with configured(
+        smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", database_url=store.database_url
+    ) as current:
+        process = Process(current, uuid4())
     ids = [stored.id for stored in lifecycle.accept([draft() for _ in range(51 + WARM)], 10)]
     # What a flusher's new connection says is said now.
     for id in ids[51:]:
-        [early] = ledger.claim([id])
-        assert hub.wait(ledger.settle(lifecycle.sent(early, attempt())))
+        [early] = process.claim([id])
+        assert process.settle(lifecycle.sent(early, attempt())).result(30)
     claiming = spend()
-    [first, *others] = ledger.claim(ids[:51])
+    [first, *others] = process.claim(ids[:51])
     assert len(others) == 50
     assert claiming.total() == TABLE["the claim of 50"]
 
     with held(module_database_url, "SELECT 1 FROM notifications WHERE id = %s FOR UPDATE", first.id) as lock:
-        settling = ledger.settle(lifecycle.sent(first, attempt()))
+        settling = process.settle(lifecycle.sent(first, attempt()))
         eventually(lock.waits)
         spent = spend()
-        recording = [ledger.settle(lifecycle.sent(claimed, attempt())) for claimed in others]
+        recording = [process.settle(lifecycle.sent(claimed, attempt())) for claimed in others]
+        loops.run(asyncio.sleep(0))  # Each of them has been asked for now.
         lock.let_go()
-        assert all(hub.wait(recorded) for recorded in [settling, *recording])
-    ledger.close()
+        assert all(recorded.result(30) for recorded in [settling, *recording])
+    process.close()
 
     assert spent.total() == TABLE["the settlement of 50"]
 

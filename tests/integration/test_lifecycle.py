@@ -303,7 +303,7 @@ def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
     held = [claimed(uuid4()) for _ in range(8)]
     ids = [c.id for c in held]
     assert rescue() == ids
-    assert len(lifecycle.claim(ids, uuid4(), {id: id for id in ids})) == 8
+    assert len(lifecycle.claim(ids, uuid4())) == 8
     assert rescue() == ids
     waits = rows(
         "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM notifications WHERE id = ANY(%s)", ids
@@ -319,7 +319,7 @@ def lost(ids: list[int]) -> list[int]:
 
 def test_of_a_list_only_what_may_have_been_begun_costs_an_attempt() -> None:
     ids, worker = accepted(10), uuid4()
-    held = lifecycle.claim(ids, worker, {id: place // 5 for place, id in enumerate(ids)})
+    held = lifecycle.claim(ids, worker, at_once=[*ids[:3], *ids[5:7]])
     settle(lifecycle.sent(held[0], attempt()))
     assert sorted(rescue()) == ids[1:]
     assert lost(ids) == [*ids[1:3], *ids[5:7]]
@@ -330,7 +330,7 @@ def test_of_a_list_only_what_may_have_been_begun_costs_an_attempt() -> None:
 
 def test_a_list_that_is_rescued_in_parts_costs_no_more() -> None:
     ids, observer = accepted(10), alive(uuid4(), steady_for=31)
-    lifecycle.claim(ids, uuid4())
+    lifecycle.claim(ids, uuid4(), at_once=ids[:2])
     parts = [lifecycle.rescue(observer, 30, 600, 5, 3) for _ in range(4)]
     assert sorted(id for part in parts for id in part) == ids
     assert lost(ids) == ids[:2]
@@ -338,7 +338,7 @@ def test_a_list_that_is_rescued_in_parts_costs_no_more() -> None:
 
 def test_what_is_in_doubt_is_never_taken_for_not_begun() -> None:
     ids = [a.id for a in lifecycle.accept([draft()._replace(on_uncertain="hold") for _ in range(4)], GRACE)]
-    held = lifecycle.claim(ids, uuid4())
+    held = lifecycle.claim(ids, uuid4(), at_once=())
     lifecycle.doubt([(held[3].id, held[3].claim)])
     rescue()
     assert [status(id) for id in ids] == ["pending", "pending", "pending", "failed"]

@@ -9,7 +9,6 @@ from unittest import mock
 import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Undelivered
-from actors.channels.smtp import Connection
 from tests.eventually import eventually
 from tests.integration.mailing import IMPATIENT, TALK, Mailer, channel, notification, saying
 from tests.smtp import Action, Drop, Hang, Phase, Reply, SmtpServer
@@ -56,19 +55,8 @@ def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
     assert connections(smtp_server) == [1, 1, 1, 2]
 
 
-def test_a_connection_that_idled_is_asked_first_whether_it_lives(smtp_server: SmtpServer) -> None:
-    email = channel(smtp_server.url, smtp_connection_idle=0)
-    with mock.patch.object(Connection, "_hear", autospec=True, side_effect=Connection._hear) as hear:
-        send(email, 2)
-        email.hang_up()
-    heard = [call.args[1] for call in hear.call_args_list]
-    assert heard == ["mail", "rcpt", "data", "noop", "mail", "rcpt", "data", "quit"]
-    assert connections(smtp_server) == [1, 1]
-
-
-@pytest.mark.parametrize("idle", [0, 3_600], ids=["asked first", "found out by MAIL"])
-def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: SmtpServer, idle: int) -> None:
-    email = channel(smtp_server.url, smtp_connection_idle=idle)
+def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url)
     send(email)
     smtp_server.stop()
     smtp_server.start()
@@ -77,14 +65,13 @@ def test_a_connection_that_was_closed_while_it_idled_costs_nothing(smtp_server: 
     assert connections(smtp_server) == [1, 2]
 
 
-@pytest.mark.parametrize("idle", [0, 3_600], ids=["asked first", "found out by MAIL"])
-def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_server: SmtpServer, idle: int) -> None:
-    email = channel(smtp_server.url, smtp_connection_idle=idle)
+def test_a_goodbye_that_came_while_the_connection_idled_costs_nothing(smtp_server: SmtpServer) -> None:
+    email = channel(smtp_server.url)
     send(email)
     [wire] = smtp_server._wires
     smtp_server._loop.call_soon_threadsafe(wire.write, b"421 4.4.2 idle for too long\r\n")
     smtp_server._loop.call_soon_threadsafe(wire.close)
-    connection = email._mine().connection
+    connection = email.connection
     assert connection
     kept = connection._smtp.sock
     assert kept

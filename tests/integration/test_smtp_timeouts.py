@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from actors import hub
 from actors.channels import Deferred, ProviderDown, Uncertain
 from settings import Settings
 from tests.environment import configured
@@ -56,22 +55,12 @@ def _read(listener: socket.socket, stall_after: float, answer: bytes, ended: thr
         client.recv(1_000)
 
 
-@pytest.mark.parametrize("in_a_hub", [False, True], ids=["by a thread", "in the event loop"])
-def test_a_large_mail_over_a_slow_line_takes_as_long_as_it_takes(*, in_a_hub: bool) -> None:
+def test_a_large_mail_over_a_slow_line_takes_as_long_as_it_takes() -> None:
     """All of it takes some seconds here; no piece takes as long as a time-out."""
-    loop = hub.started(1) if in_a_hub else None
     with reading() as url:
         email = channel(url, smtp_timeout=2, smtp_data_timeout=2)
-
-        def send() -> int | None:
-            try:
-                return email.send(notification(message=LARGE)).reply_code
-            finally:
-                email.hang_up()
-
-        assert (loop.have_done(send) if loop else send()) == 250
-    if loop:
-        loop.stop()
+        assert email.send(notification(message=LARGE)).reply_code == 250
+        email.hang_up()
 
 
 def test_a_line_that_stalls_ends_the_mail() -> None:

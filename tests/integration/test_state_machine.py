@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from db import lifecycle, listeners, pauses, relay
 from db.database import rows
-from db.records import Claimed, Times
+from db.records import Claimed, Sending, Times
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 
 MAX_ATTEMPTS = 3
@@ -28,12 +28,15 @@ class Expected:
     retries: int = 0
     worker: int | None = None
     ends: int = 0
+    at_once: bool = False
+    throttled: bool = False
     changes: list[str] = field(default_factory=lambda: ["accepted"])
 
     def end_attempt(self, status: str, change: str = "") -> None:
         self.changes.append(change or {"pending": "retry"}.get(status, status))
         self.status, self.worker = status, None
         self.ends += status != "pending"
+        self.throttled = False
         self.attempts += 1
         self.retries += status == "pending"
 
@@ -45,13 +48,13 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         rows(
-            "TRUNCATE notifications, attempts, workers, pauses, callbacks, events, suppressions, changes, listeners"
-            " RESTART IDENTITY"
+            "TRUNCATE notifications, attempts, workers, sending, pauses, callbacks, events, suppressions, changes,"
+            " listeners RESTART IDENTITY"
         )
         listeners.hold([CLIENT], 3_600)
         rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, '', '', %s, '')", ENDS)
         self.model: dict[int, Expected] = {}
-        self.lists = 0
+        self.sending: dict[int, int] = {}  # by worker, the one that it may have begun
         self.workers = [uuid4() for _ in range(3)]
         self.observer = alive(uuid4(), steady_for=100)
         for worker in self.workers:
@@ -91,15 +94,13 @@ class Life(RuleBasedStateMachine):
         if owned:
             self.model[id].end_attempt("failed")
 
-    @rule(target=claims, id=ids, worker=st.integers(0, 2))
-    def claim(self, id: int, worker: int) -> tuple[int, Claimed]:
-        # A list of its own each: what a list of several means for rescue is test_lifecycle's.
-        self.lists += 1
-        taken = lifecycle.claim([id], self.workers[worker], {id: self.lists})
+    @rule(target=claims, id=ids, worker=st.integers(0, 2), at_once=st.booleans())
+    def claim(self, id: int, worker: int, *, at_once: bool) -> tuple[int, Claimed]:
+        taken = lifecycle.claim([id], self.workers[worker], [id] if at_once else [])
         expected = self.model[id]
         assert bool(taken) == (expected.status == "pending")
         if taken:
-            expected.status, expected.worker = "processing", worker
+            expected.status, expected.worker, expected.at_once = "processing", worker, at_once
             expected.claim += 1
             expected.changes.append("claimed")
             assert taken[0].claim == expected.claim
@@ -133,6 +134,21 @@ class Life(RuleBasedStateMachine):
             self.model[id].status, self.model[id].worker = "pending", None
             self.model[id].changes.append("released")
 
+    @rule(id=ids, worker=st.integers(0, 2))
+    def begin(self, id: int, worker: int) -> None:
+        lifecycle.begin(Sending(self.workers[worker], [id]))
+        self.sending[worker] = id
+
+    @rule(held=claims)
+    def postpone(self, held: tuple[int, Claimed]) -> None:
+        id, claimed = held
+        owned = self.owns(id, claimed)
+        assert bool(lifecycle.postpone([(id, claimed.claim)], 0, "later")) == owned
+        if owned:
+            self.model[id].status, self.model[id].worker = "pending", None
+            self.model[id].throttled = True
+            self.model[id].changes.append("released")
+
     @rule(worker=st.integers(0, 2))
     def rescue(self, worker: int) -> None:
         alive(self.workers[worker], steady_for=100, seen_ago=31)
@@ -140,9 +156,15 @@ class Life(RuleBasedStateMachine):
         assert set(lifecycle.rescue(self.observer, 30, 600, MAX_ATTEMPTS, 100)) == abandoned
         alive(self.workers[worker], steady_for=100)
         for id in abandoned:
+            if not (self.model[id].at_once or self.sending.get(worker) == id):
+                self.model[id].status, self.model[id].worker = "pending", None
+                self.model[id].changes.append("rescued")
+                continue
             passed(1000, id)  # From the second loss on they come back at different times.
+            throttled = self.model[id].throttled
             lost = self.model[id].retries + 1 >= MAX_ATTEMPTS
             self.model[id].end_attempt(*(("failed",) if lost else ("pending", "rescued")))
+            self.model[id].throttled = throttled
 
     @rule(id=ids)
     def cancel(self, id: int) -> None:
@@ -167,7 +189,7 @@ class Life(RuleBasedStateMachine):
         expected = self.model[id]
         assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
         if expected.status == "failed":
-            expected.status, expected.retries = "pending", 0
+            expected.status, expected.retries, expected.throttled = "pending", 0, False
             expected.changes.append("retried")
 
     @rule()
@@ -175,7 +197,7 @@ class Life(RuleBasedStateMachine):
         failed = {id for id, e in self.model.items() if e.status == "failed"}
         assert {place.id for place in lifecycle.redrive_all(CLIENT, {}, None, 100)} == failed
         for id in failed:
-            self.model[id].status, self.model[id].retries = "pending", 0
+            self.model[id].status, self.model[id].retries, self.model[id].throttled = "pending", 0, False
             self.model[id].changes.append("retried")
 
     @rule(id=ids)
@@ -217,6 +239,7 @@ class Life(RuleBasedStateMachine):
             found = row(id)
             assert (found["status"], found["claim"]) == (expected.status, expected.claim)
             assert (found["attempt_count"], found["retry_count"]) == (expected.attempts, expected.retries)
+            assert (found["throttled_since"] is not None) == expected.throttled
             assert len(history(id)) == expected.attempts
         told = dict(rows("SELECT subject_id, count(*) FROM notifications WHERE type = 'callback' GROUP BY subject_id"))
         assert told == {id: expected.ends for id, expected in self.model.items() if expected.ends}

@@ -18,6 +18,7 @@ from db.database import database, rows
 from db.idempotency import Post, Stored
 from db.suppressions import Entry
 from settings import Settings
+from tests import loops
 from tests.integration.rows import (
     CLIENT,
     GRACE,
@@ -179,7 +180,7 @@ def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -
     ledger = Ledger(store, uuid4())
     try:
         with suppressed("b@example.com"):
-            assert [c.id for c in ledger.claim([first, second])] == [first]
+            assert [c.id for c in loops.run(ledger.claim([first, second]))] == [first]
     finally:
         ledger.close()
 

@@ -16,18 +16,20 @@ import pytest
 from dramatiq import Retry
 from peewee import OperationalError
 
+from actors import attempts
 from actors import delivery as delivering
 from actors.channels import Receipt
-from actors.channels.email import Email
+from actors.channels.email import SmtpSender
 from actors.delivery import Again
-from actors.ledger import Ledger, reductions
+from actors.ledger import reductions
 from db import breaker, lifecycle, workers
 from db.database import rows
 from db.records import Attempt, Claimed
 from settings import Settings
 from tests.eventually import eventually
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, accepted, alive, draft, history, passed, row, status
-from tests.integration.test_deliver import Make, Process, accept, make, many
+from tests.integration.test_deliver import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture
@@ -84,7 +86,7 @@ def test_whatever_the_database_says_an_outcome_is_kept_until_it_is_recorded(
     make: Make, smtp_server: SmtpServer, condition: str
 ) -> None:
     ids = many(5)
-    process = make(record_retry_max=0.1)
+    process = make(connections=1, record_retry_max=0.1)
     with ThreadPoolExecutor(1) as thread:
         with refusing(condition):
             ending = thread.submit(process.deliver, ids)
@@ -169,27 +171,26 @@ def test_what_is_refused_in_any_words_is_recorded_without_them(make: Make, smtp_
 def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Make, text: str) -> None:
     [id] = many(1)
     process = make(record_retry_max=0.1)
-    ledger: Ledger = process._ledger
-    [claimed] = ledger.claim([id])
+    [claimed] = process.claim([id])
     now = time.monotonic()
     told = Attempt("sent", uuid4(), "mail:25", now, now, "content", 250, None, text)
-    assert ledger.settle(lifecycle.sent(claimed, told)).result() is True
+    assert process.settle(lifecycle.sent(claimed, told)).result(30) is True
     assert status(id) == "sent"
 
 
 def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, bound: Settings) -> None:
     held, *others = many(3)
     process = make(record_retry_max=0.1, db_statement_timeout=1)
-    [mine, *_] = process._ledger.claim([held])
+    [mine, *_] = process.claim([held])
     with closing(psycopg2.connect(bound.database_url)) as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM notifications WHERE id = %s FOR UPDATE", (held,))
         now = time.monotonic()
         with mock.patch.object(lifecycle, "settle", hurried(lifecycle.settle)):
-            late = process._ledger.settle(lifecycle.sent(mine, Attempt("sent", uuid4(), "mail:25", now, now)))
+            late = process.settle(lifecycle.sent(mine, Attempt("sent", uuid4(), "mail:25", now, now)))
             process.deliver(others)
             assert [status(id) for id in others] == ["sent"] * 2
             other.rollback()
-            assert late.result() is True
+            assert late.result(30) is True
 
 
 def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
@@ -225,7 +226,7 @@ def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_s
     with ThreadPoolExecutor(1) as thread, refusing("insufficient_privilege"):
         ending = thread.submit(process.deliver, ids)
         eventually(lambda: len(process.unrecorded().ids) == 2)
-        process._ledger.stop()
+        process.ledger.stop()
         with pytest.raises(Exception, match="before the worker had to stop"):
             ending.result(20)
 
@@ -235,7 +236,7 @@ def test_for_hold_nothing_goes_out_before_the_doubt_is_recorded(make: Make, smtp
     process = make(record_retry_max=0.1)
     with delivered(process, [id]):
         with refusing("insufficient_privilege", "new.in_doubt_since IS NOT NULL", "notifications"):
-            eventually(process._ledger._undoubted.items)
+            eventually(process.ledger._undoubted.items)
             assert smtp_server.mails == []
         eventually(lambda: status(id) == "sent")
     assert copies(smtp_server) == {1}
@@ -267,22 +268,22 @@ def test_what_was_claimed_when_the_rest_of_the_claim_failed_is_given_back(make: 
 
 
 def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make, smtp_server: SmtpServer) -> None:
-    real = Email.send
+    real = SmtpSender.send
 
-    def send(self: Email, *of: Any) -> Receipt:
-        real(self, *of)
+    async def send(self: SmtpSender, *of: Any) -> Receipt:
+        await real(self, *of)
         raise ZeroDivisionError
 
     [id] = accept("a@example.com")
     held = lifecycle.accept([draft("b@example.com")._replace(on_uncertain="hold")], GRACE)[0].id
-    with mock.patch.object(Email, "send", send), pytest.raises(Again):
+    with mock.patch.object(SmtpSender, "send", send), pytest.raises(Again):
         make().deliver([id, held])
     assert (history(id), history(held)) == (["uncertain"], ["uncertain"])
     assert row(held)["failure_reason"] == "outcome-unknown"
 
 
 @pytest.mark.parametrize(
-    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (delivering, "is_gone"), (breaker, "close")]
+    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (attempts, "is_gone"), (breaker, "close")]
 )
 def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
     make: Make, smtp_server: SmtpServer, where: Any, what: str

@@ -10,21 +10,19 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
-import scrape
 from actors.bell import messages
-from actors.breaker import Breaker
 from actors.broker import broker
-from actors.channels.email import Email
 from actors.delivery import Delivery
 from actors.lanes import MAIN as QUEUE
-from actors.ledger import Ledger
 from actors.tallies import tallies
 from actors.upkeep import Upkeep
 from db import lifecycle, listeners, workers
 from db.database import connection, rows
+from metrics import exposition
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
+from tests.integration.delivering import Process
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, row, status
 from tests.integration.test_bell import lists, waiting
 from tests.scrapes import Scrape
@@ -34,9 +32,7 @@ pytestmark = pytest.mark.usefixtures("store", "redis_url")
 
 def upkeep(worker: UUID, **values: object) -> Upkeep:
     with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
-        email, ledger = Email(current), Ledger(current, worker)
-        delivery = Delivery(current, worker, ledger, {"email": email}, Breaker(current, email.provider, worker))
-        return Upkeep(current, worker, 8, delivery)
+        return Upkeep(current, worker, 8, Process(current, worker).delivery)
 
 
 def test_a_round_says_that_the_worker_lives() -> None:
@@ -75,7 +71,7 @@ def test_a_round_says_what_the_worker_has_done() -> None:
 
 def test_what_a_round_moves_is_counted() -> None:
     def counted() -> dict[str, float]:
-        seen = Scrape(scrape.page(False, False).body.decode())
+        seen = Scrape(exposition.page(False, False).body.decode())
         return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
 
     actions = ("rescued", "expired", "relayed")

@@ -7,25 +7,20 @@ from uuid import uuid4
 
 import pytest
 
-import scrape
 from actors import outcomes
-from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
-from actors.channels.sandbox import Sandbox
 from actors.delivery import Again
 from actors.lanes import LANES
-from actors.ledger import Ledger
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
 from db.records import Draft
+from metrics import exposition
 from settings import Settings
+from tests import loops
 from tests.environment import configured
 from tests.hooks import Hooks
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, attempt, claimed, draft, passed
-from tests.integration.test_deliver import Process
 from tests.scrapes import Scrape
 from tests.smtp import Drop, Reply, SmtpServer
 
@@ -42,18 +37,16 @@ def grown() -> Grown:
 def now() -> Scrape:
     """With what upkeep would count in its next round."""
     outcomes.count()
-    return Scrape(scrape.page(False, False).body.decode())
+    return Scrape(exposition.page(False, False).body.decode())
 
 
 @pytest.fixture
 def process(store: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
     with configured(**values, callback_allowed_networks="127.0.0.0/8", breaker_threshold=2) as current:
-        ledger, email, callback = Ledger(current, worker := uuid4()), Email(current), Callback(current)
-        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), "callback": callback}
-        yield Process(current, worker, ledger, channels, Breaker(current, email.provider, worker))
-    ledger.close()
-    callback.close()
+        process = Process(current, uuid4())
+    yield process
+    process.close()
 
 
 def accept(*drafts: Draft) -> list[int]:
@@ -119,8 +112,8 @@ def test_what_goes_to_the_sandbox_is_no_mail(process: Process, grown: Grown) -> 
 
 def test_a_breaker_that_opens_and_closes_is_counted_once(process: Process, grown: Grown) -> None:
     for _ in range(5):
-        process.breaker.heard(down=True, probe=False, reason="connect: refused")
-    process.breaker.heard(down=False, probe=True, reason="")
+        loops.run(process.breaker.heard(down=True, probe=False, reason="connect: refused"))
+    loops.run(process.breaker.heard(down=False, probe=True, reason=""))
 
     assert grown("breaker_transitions_total", to="open") == grown("breaker_transitions_total", to="closed") == 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,8 @@ from cli import failure
 from cli.completion import SHELLS
 from cli.failure import CODES
 from cli.main import COMMANDS, notify
-from cli.manual import roff
 from cli.manual.markdown import document
-from cli.manual.pages import ENVIRONMENT, Page, pages, summary
+from cli.manual.pages import ENVIRONMENT, pages, summary
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.path: page for page in pages(notify)}
@@ -89,51 +87,6 @@ def test_help_of_a_command_of_a_group_has_them_too() -> None:
 def test_what_a_command_reads_in_the_environment_is_known() -> None:
     assert PAGES["send"].environment.keys() == ENVIRONMENT["api"].keys()
     assert "REDIS_URL" in PAGES["top"].environment
-
-
-def test_man_prints_the_page_of_a_command_of_a_group() -> None:
-    shown = CliRunner().invoke(notify, ["man", "keys", "rotate"])
-    assert shown.exit_code == 0
-    assert shown.stdout.startswith('.TH "NOTIFY-KEYS-ROTATE" "1"')
-    assert ".SH EXIT STATUS" in shown.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "code"), [(["fly"], 1), (["keys", "fly"], 1), (["send", "--directory", "x"], 2)], ids=str
-)
-def test_man_of_what_is_not_there_is_refused(words: list[str], code: int) -> None:
-    assert CliRunner().invoke(notify, ["man", *words]).exit_code == code
-
-
-def test_man_writes_a_page_for_each_command(tmp_path: Path) -> None:
-    result = CliRunner().invoke(notify, ["man", "--directory", str(tmp_path / "man1")])
-    assert result.exit_code == 0
-    assert {file.name for file in (tmp_path / "man1").iterdir()} == {roff.file_name(page) for page in PAGES.values()}
-
-
-LINTS = (["groff", "-man", "-Tascii", "-ww", "-z"], ["mandoc", "-T", "lint", "-W", "warning"])
-
-
-@pytest.mark.parametrize("lint", LINTS, ids=lambda lint: str(lint[0]))
-def test_a_page_has_nothing_that_a_formatter_warns_of(lint: list[str], tmp_path: Path) -> None:
-    if shutil.which(lint[0]) is None:
-        pytest.skip(f"{lint[0]} is not installed")
-    for page in PAGES.values():
-        (tmp_path / roff.file_name(page)).write_text(roff.roff(page, "1.0", "2026-01-02"))
-    checked = subprocess.run([*lint, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-
-
-def test_a_page_has_the_day_that_the_build_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767312000")
-    assert '"1" "2026-01-02"' in CliRunner().invoke(notify, ["man", "send"]).stdout
-
-
-def test_what_roff_would_obey_is_written_out() -> None:
-    page = Page("x", "Say - it.", "notify x", [".PP is no macro", "a\\b 'c' `d`"], [], [], [], {}, {})
-    written = roff.roff(page, "", "2026-01-02")
-    assert "\n\\&.PP is no macro\n" in written
-    assert "\na\\eb \\(aqc\\(aq \\(gad\\(ga\n" in written
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -13,7 +13,7 @@ import pytest
 from tests.sql_writes import statements, writers, writes
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"db", "actors", "api", "cli"}
+PACKAGES = {"metrics", "db", "actors", "api", "cli"}
 
 
 def imported(path: Path) -> set[str]:

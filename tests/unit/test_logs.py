@@ -191,7 +191,10 @@ def events_of(path: Path) -> set[str]:
 def test_every_event_above_debug_stands_in_the_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
-        event for name in ("api", "actors", "cli") for path in (ROOT / name).rglob("*.py") for event in events_of(path)
+        event
+        for name in ("api", "actors", "cli", "metrics")
+        for path in (ROOT / name).rglob("*.py")
+        for event in events_of(path)
     }
     assert len(events) > 30
 

@@ -1,4 +1,4 @@
-"""What processes count: bounded in series, kept together in files, and not lost when one of them dies."""
+"""What processes count: bounded in series, made at first use, and in a directory of the command's own."""
 
 from __future__ import annotations
 
@@ -9,41 +9,25 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import Counter, Histogram
 
-import cells
 import metrics
-import scrape
+from metrics import directory, families
+from metrics.tokens import is_token
 from tests.processes import ROOT
-from tests.scrapes import Scrape
-
-COUNTS = """
-import sys, os, shutil, cells, logs, metrics, scrape, settings
-logs.configure(settings.read({}))
-cells.VITALS_EVERY = 3600
-cells.share(sys.argv[1], os.getppid(), "worker")
-if len(sys.argv) == 2 and os.environ.get("GONE"):
-    metrics.retries["high", "email"].inc()
-    shutil.rmtree(sys.argv[1])
-for number in sys.argv[2:]:
-    metrics.retries["normal", "email"].inc()
-    metrics.waits["claim"].observe(float(number))
-sys.stdout.buffer.write(scrape.page(False, False).body)
-"""
-
-
-def run(directory: str | Path, *numbers: float, **environ: str) -> Scrape:
-    """A process that counts so, and what it then reads; it has ended when this returns."""
-    command = [sys.executable, "-c", COUNTS, str(directory), *map(str, numbers)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={"PATH": os.environ["PATH"]} | environ, capture_output=True, check=True
-    )
-    return Scrape(done.stdout.decode())
 
 
 @pytest.fixture
-def family() -> metrics.Family[Counter]:
-    return metrics.Family(Counter("seen", "Seen.", ["what", "how"], registry=CollectorRegistry()))
+def family(monkeypatch: pytest.MonkeyPatch) -> metrics.Family[Counter]:
+    monkeypatch.setattr(families._Process, "registry", None)
+    return metrics.Family("Counter", "seen", "Seen.", ("what", "how"))
+
+
+def python(program: str, **environ: str) -> str:
+    """What a Python program prints."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True, text=True)
+    return done.stdout
 
 
 def test_a_series_is_made_once(family: metrics.Family[Counter]) -> None:
@@ -51,13 +35,13 @@ def test_a_series_is_made_once(family: metrics.Family[Counter]) -> None:
     family["a", "b"].inc(2)
 
     assert len(family) == 1
-    assert [s.value for m in family.metric.collect() for s in m.samples if s.name == "seen_total"] == [3]
+    assert [s.value for m in family.metric.collect() for s in m.samples if s.name == "notify_seen_total"] == [3]
 
 
 def test_labels_that_run_away_are_counted_together(family: metrics.Family[Counter]) -> None:
     for n in range(metrics.MOST + 50):
         family[f"{n}", "b"].inc()
-    samples = [s for m in family.metric.collect() for s in m.samples if s.name == "seen_total"]
+    samples = [s for m in family.metric.collect() for s in m.samples if s.name == "notify_seen_total"]
 
     assert len(family) == metrics.MOST
     assert len(samples) == metrics.MOST + 1
@@ -66,10 +50,26 @@ def test_labels_that_run_away_are_counted_together(family: metrics.Family[Counte
 
 
 def test_nothing_is_counted_at_import() -> None:
-    program = "import metrics, scrape; print(sum(len(m.samples) for m in metrics.registry.collect()))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={}, capture_output=True, check=True)
+    program = "from metrics import families; print(sum(len(m.samples) for m in families.registry().collect()))"
 
-    assert done.stdout == b"0\n"
+    assert python(program) == "0\n"
+
+
+@pytest.mark.parametrize("modules", ["cli.main", "actors", "api.server, db.migrations, metrics.multiprocess"])
+def test_prometheus_client_is_not_imported_before_the_directory_is_known(modules: str) -> None:
+    program = f"import sys, {modules}; print('prometheus_client' in sys.modules)"
+    servers = {"DATABASE_URL": "postgresql://localhost/nothing", "REDIS_URL": "redis://localhost"}
+
+    assert python(program, **servers) == "False\n"
+
+
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+def test_a_command_counts_without_a_directory_and_not_in_that_of_another_program(tmp_path: Path, variable: str) -> None:
+    program = "import metrics; c = metrics.retries['bulk', 'email']; c.inc(); print(len(metrics.retries))"
+
+    assert python(program, **{variable: str(tmp_path)}) == "1\n"
+    assert python(program, **{variable: str(tmp_path / "missing")}) == "1\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_are_as_prometheus_wants_them() -> None:
@@ -82,70 +82,29 @@ def test_names_are_as_prometheus_wants_them() -> None:
             assert metric._name.endswith(("_seconds", "_size"))
 
 
-def test_what_dead_processes_counted_stays_counted(tmp_path: Path) -> None:
-    assert run(tmp_path, 0.002).sum("notify_retries_total") == 1
-    assert run(tmp_path, 0.002, 100).sum("notify_retries_total") == 3
-    seen = run(tmp_path)
-
-    assert seen.sum("notify_retries_total") == 3
-    assert seen.sum("notify_wait_seconds_count", stage="claim") == 3
-    assert seen.sum("notify_wait_seconds_bucket", stage="claim", le="10.0") == 2
-    assert seen.sum("notify_wait_seconds_sum") == pytest.approx(100.004)
-
-
-def test_the_gauges_of_the_dead_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
-    for _ in range(3):
-        seen = run(tmp_path, 1)
-        assert seen.sum("notify_processes") == 1
-        assert len(list(tmp_path.glob("*.db"))) <= 2 + 3  # nobody's, and its own
-
-
-def test_a_broken_file_of_a_dead_process_stops_nobody(tmp_path: Path) -> None:
-    (tmp_path / "counter_4194305.db").write_bytes(b"\xff\xff\x00\x00 what is this")
-    (tmp_path / "histogram_4194305.db").write_bytes(b"")
-
-    assert run(tmp_path, 1).sum("notify_retries_total") == 1
-
-
-def test_without_a_directory_a_process_counts_for_itself(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-
-    assert run(file, 1).sum("notify_retries_total") == 1
-
-
-def test_without_its_directory_any_more_a_process_tells_what_it_has_counted(tmp_path: Path) -> None:
-    assert run(tmp_path / "shared", GONE="yes").sum("notify_retries_total", lane="high") == 1
-
-
-def test_the_processes_of_one_command_find_each_other(tmp_path: Path) -> None:
-    assert run("", 1, TMPDIR=str(tmp_path)).sum("notify_retries_total") == 1
-    assert run("", 1, TMPDIR=str(tmp_path)).sum("notify_retries_total") == 2
-    [directory] = tmp_path.iterdir()
-    assert directory.stat().st_mode & 0o777 == 0o700
-
-
 def test_what_a_command_that_has_ended_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = tmp_path / f"{cells.PREFIX}{os.geteuid()}-4194305-1"
+    left = tmp_path / f"{directory.PREFIX}{os.geteuid()}-4194305-1"
     left.mkdir()
     (left / "counter_1.db").touch()
-    others = tmp_path / f"{cells.PREFIX}something-else"
+    (left / "merging").mkdir()
+    (left / "merging" / "counter_1_1.db").touch()
+    others = tmp_path / f"{directory.PREFIX}something-else"
     others.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    mine = cells.own(os.getpid())
+    mine = directory.own(os.getpid())
 
     assert sorted(tmp_path.iterdir()) == sorted([mine, others])
 
 
 def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    mine = cells.own(os.getpid())
+    mine = directory.own(os.getpid())
     mine.rmdir()
     (tmp_path / "elsewhere").mkdir()
     mine.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(PermissionError, match="belongs to somebody else"):
-        cells.own(os.getpid())
+        directory.own(os.getpid())
 
 
 @pytest.mark.parametrize(
@@ -162,4 +121,4 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, mo
     ],
 )
 def test_the_token_is_the_token(authorization: str, is_it: bool) -> None:
-    assert scrape.is_token(authorization, "secret") is is_it
+    assert is_token(authorization, "secret") is is_it

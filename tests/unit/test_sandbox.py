@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from actors.channels import Deferred, Refused, Uncertain, Undelivered
@@ -12,7 +14,7 @@ from tests.integration.mailing import notification
 def outcome(recipient: str, retry_count: int = 0) -> str:
     """What an attempt's record would say."""
     try:
-        Sandbox().send(notification(recipient=recipient, retry_count=retry_count, sandbox=True))
+        asyncio.run(Sandbox().send(notification(recipient=recipient, retry_count=retry_count, sandbox=True)))
     except Undelivered as undelivered:
         return undelivered.outcome
     return "sent"
@@ -39,34 +41,37 @@ def test_the_local_part_says_how_it_ends(recipient: str, first: str, second: str
 
 def test_an_attempt_reads_like_that_of_a_mail_server() -> None:
     with pytest.raises(Refused) as refused:
-        Sandbox().send(notification(recipient="refused@example.com"))
+        asyncio.run(Sandbox().send(notification(recipient="refused@example.com")))
 
     assert refused.value.receipt[:3] == ("rcpt", 550, "5.1.1")
 
 
 @pytest.mark.parametrize("recipient", ["delivered@example.com", "unknown@example.com"])
 def test_what_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
+    async def begin() -> bool:
+        return False
+
     with pytest.raises(Deferred, match="another worker"):
-        Sandbox().send(notification(recipient=recipient), begin=lambda: False)
+        asyncio.run(Sandbox().send(notification(recipient=recipient), begin))
 
 
 def test_the_content_is_begun_before_nobody_can_know() -> None:
     begun: list[bool] = []
 
-    def begin() -> bool:
+    async def begin() -> bool:
         begun.append(True)
         return True
 
     with pytest.raises(Uncertain):
-        Sandbox().send(notification(recipient="unknown@example.com"), begin)
+        asyncio.run(Sandbox().send(notification(recipient="unknown@example.com"), begin))
 
     assert begun == [True]
 
 
 @pytest.mark.parametrize("recipient", ["refused@example.com", "timeout@example.com"])
 def test_what_is_refused_before_its_content_leaves_no_doubt(recipient: str) -> None:
-    def begin() -> bool:
+    async def begin() -> bool:
         raise AssertionError("the content was begun")
 
     with pytest.raises(Undelivered):
-        Sandbox().send(notification(recipient=recipient), begin)
+        asyncio.run(Sandbox().send(notification(recipient=recipient), begin))

@@ -1,0 +1,76 @@
+"""Rules for the head of a request that the HTTP parser leaves to the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+TARGET_LIMIT = 8_190  # bytes
+FIELDS_LIMIT = 100
+HEAD_LIMIT = 32_768  # bytes of the target and all fields
+
+# What uvicorn takes apart as we do: a path that does not begin with two slashes, and a query.
+PLAIN_TARGET = re.compile(rb"/(?!/)[\x21-\x7e]*")
+# Fields of which a second one leaves the meaning of a request open (RFC 9110, 5.3).
+SINGLE = (b"host", b"content-type")
+
+
+class Fault(NamedTuple):
+    """Why a head is refused."""
+
+    status: HTTPStatus
+    detail: str
+
+
+TARGET_TOO_LONG = Fault(HTTPStatus.REQUEST_URI_TOO_LONG, f"The request target may have at most {TARGET_LIMIT} bytes.")
+HEAD_TOO_LARGE = Fault(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"A request may have at most {FIELDS_LIMIT} header fields, and {HEAD_LIMIT} bytes of them.",
+)
+MALFORMED = Fault(HTTPStatus.BAD_REQUEST, "What came is no request of HTTP/1.1 (RFC 9112).")
+BODY_TOO_LARGE = Fault(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content-Length is larger than any limit.")
+NO_WEBSOCKET = Fault(HTTPStatus.FORBIDDEN, "There are no WebSockets here; /api/stream has server-sent events.")
+NO_TUNNEL = Fault(HTTPStatus.NOT_IMPLEMENTED, "This server is no proxy: it opens no connection to others.")
+
+
+def fault(target: bytes, fields: Fields, *, large: bool) -> Fault | None:
+    """Return why this head is refused; `large` says that it may have more than HEAD_LIMIT bytes."""
+    if len(target) > TARGET_LIMIT:
+        return TARGET_TOO_LONG
+    if len(fields) > FIELDS_LIMIT or (large and size(target, fields) > HEAD_LIMIT):
+        return HEAD_TOO_LARGE
+    names = [name for name, _ in fields]
+    if len(set(names)) < len(names):
+        for name in SINGLE:
+            if names.count(name) > 1:
+                return Fault(HTTPStatus.BAD_REQUEST, f"Send one {name.decode().title()} field, not several.")
+    return None
+
+
+def size(target: bytes, fields: Fields) -> int:
+    """Return the bytes of a head, without its delimiters."""
+    return len(target) + sum(len(name) + len(value) for name, value in fields)
+
+
+def without_upgrade(method: bytes, target: bytes, version: str, fields: Fields) -> bytes:
+    """Return the head of this request as it would be without its Upgrade field."""
+    lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+    lines += [b"%b: %b" % field for field in fields if field[0] != b"upgrade"]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def is_https(fields: Fields) -> bool:
+    """Return whether a proxy says that its client came over HTTPS."""
+    return any(name == b"x-forwarded-proto" and value.lower() == b"https" for name, value in fields)
+
+
+@lru_cache(maxsize=1024)
+def is_trusted(peer: str, allowed: tuple[str, ...]) -> bool:
+    """Return whether the address `peer` is one of the addresses and networks of gunicorn's `forwarded_allow_ips`."""
+    return "*" in allowed or any(ip_address(peer) in ip_network(one) for one in allowed)
