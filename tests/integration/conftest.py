@@ -26,8 +26,8 @@ def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
         database.rows(
-            "TRUNCATE notifications, attachments, attempts, workers, sending, providers, idempotency_keys, pauses, events,"
-            " callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
+            "TRUNCATE notifications, attachments, attempts, workers, sending, providers, idempotency_keys, pauses,"
+            " events, callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
             " changes, listeners, sessions RESTART IDENTITY"
         )
         # What refuses it is a trigger.

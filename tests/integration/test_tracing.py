@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -15,25 +15,19 @@ import redis
 from falcon import testing
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
-from actors.channels.sandbox import Sandbox
-from actors.delivery import Again, Delivery
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
+from actors.delivery import Again
+from actors.lanes import LANES
 from api.app import create_app
 from api.gateway import Gateway
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import database, rows
-from db.models import CALLBACK
 from settings import Settings
 from tests.client import NOTIFICATIONS
 from tests.environment import configured
 from tests.hooks import Hooks, status
 from tests.integration.calling import SECRET
+from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, draft
 from tests.smtp import Reply, SmtpServer
 from tests.spans import Spans, child, id_of, recorded, trace_of
@@ -76,32 +70,13 @@ def post(on: Settings, spans: Spans) -> Post:
     return post
 
 
-class Process:
-    """A worker process that has an event loop, and connections to the mail server, for one list at a time."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        asyncio.run(self._deliver(ids, lane))
-
-    async def _deliver(self, ids: Sequence[int], lane: Lane) -> None:
-        ledger = Ledger(self._settings, id := uuid4())
-        email = Email(self._settings)
-        channels: dict[str, Channel] = {"email": email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
-        delivery = Delivery(self._settings, id, ledger, channels, Breaker(self._settings, email.provider, id))
-        try:
-            await delivery.deliver(ids, lane)
-        finally:
-            await delivery.close()
-            await asyncio.to_thread(ledger.close)
-
-
 @pytest.fixture
 def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
-        yield Process(current)
+        process = Process(current, uuid4())
+    yield process
+    process.close()
 
 
 def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
