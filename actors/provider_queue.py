@@ -222,7 +222,10 @@ class SendingTask:
             if queue.senders > queue.limits.limit(now):
                 return False
             if pause := queue.limits.pause(now):
-                await asyncio.sleep(pause)
+                if queue.closing:
+                    await self._recorded()
+                    return False
+                await asyncio.sleep(min(pause, SWEEP))
                 continue
             await self._take()
             if self._jobs:

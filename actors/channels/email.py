@@ -161,6 +161,8 @@ class SmtpSender:
         try:
             receipt = await self._converse(connection, mail, limit, begin, following)
         except Throttled:
+            if connection.reused:  # Perhaps it is only this connection that takes no more.
+                await self._drop(connection)
             raise
         except Undelivered as refusal:
             if not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
