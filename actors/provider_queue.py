@@ -54,7 +54,8 @@ class ProviderQueue:
         self.work, self.ledger, self.limits, self.idle = work, ledger, channel.limits, channel.idle
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # senders without work, and since when
         self.closing = False
-        self._new_sender = channel.sender
+        self._new_sender, self._ready = channel.sender, channel.ready
+        self.at_hand = AHEAD + 1 if channel.pipelines else 1  # jobs that a sender takes at most
         self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)  # by rank
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -152,8 +153,11 @@ class ProviderQueue:
     def take(self) -> Job | None:
         """Return the most urgent job that waits."""
         for rank in sorted(self._waiting):
-            if self._waiting[rank]:
-                return self._waiting[rank].popleft()
+            jobs = self._waiting[rank]
+            for place, job in enumerate(jobs):
+                if self._ready(job.notification):
+                    del jobs[place]
+                    return job
         return None
 
     def put_back(self, jobs: Sequence[Job]) -> None:
@@ -254,7 +258,7 @@ class SendingTask:
     async def _take(self) -> None:
         """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
         queue = self._queue
-        most = min(AHEAD + 1, max(1, -(-queue.waiting // max(1, queue.senders))))
+        most = min(queue.at_hand, max(1, -(-queue.waiting // max(1, queue.senders))))
         while len(self._jobs) < most and (job := queue.take()):
             self._jobs.append(job)
         while self._jobs and not queue.work.may_send(self._jobs[0]):
@@ -321,7 +325,7 @@ class SendingTask:
         queue = self._queue
         beginning: list[Job] = []
         if not any(other.may_begin for other in self._jobs):
-            while len(self._jobs) <= AHEAD and (another := queue.take()):
+            while len(self._jobs) < queue.at_hand and (another := queue.take()):
                 self._jobs.append(another)
             if not any(other.may_begin for other in self._jobs):
                 beginning = list(self._jobs)[:AHEAD]

@@ -88,13 +88,14 @@ class Connection(HttpToolsProtocol):
         self._disarm()
         target, fields, large = self.url, self.headers, self._pending > heads.HEAD_LIMIT
         self._pending, self._in_body = 0, True
+        names = {name for name, _ in fields}
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        if found := heads.fault(target, fields, large=large):
+        if found := heads.fault(target, fields, names, large=large):
             scope[REFUSED] = found
             self.url = b"/"
         elif not heads.PLAIN_TARGET.fullmatch(target):
             scope[TARGET], self.url = target, b"/"
-        if self._behind_proxy and heads.is_https(fields):
+        if heads.PROXY_SCHEME in names and self._behind_proxy and heads.is_https(fields):
             scope["scheme"] = "https"
         scope[CUT] = self.cut
         super().on_headers_complete()
@@ -108,7 +109,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._pending, self._in_body = 0, False
         self.scope[WHOLE] = True  # type: ignore[literal-required]
-        if not self._answering:  # It was answered before its body had come.
+        if self.cycle.response_complete:  # It was answered before its body had come.
             self._allow(self.timeout_keep_alive)
 
     def cut(self, last: bytes) -> None:
@@ -132,7 +133,8 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        return self._last_request is not None and not self._last_request.response_complete
+        last = self._last_request
+        return last is not None and not last.response_complete
 
     @property
     def _last_request(self) -> RequestResponseCycle | None:

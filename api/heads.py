@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
@@ -19,6 +19,7 @@ HEAD_LIMIT = 32_768  # bytes of the target and all fields
 PLAIN_TARGET = re.compile(rb"/(?!/)[\x21-\x7e]*")
 # Fields of which a second one leaves the meaning of a request open (RFC 9110, 5.3).
 SINGLE = (b"host", b"content-type")
+PROXY_SCHEME = b"x-forwarded-proto"
 
 
 class Fault(NamedTuple):
@@ -39,16 +40,15 @@ NO_WEBSOCKET = Fault(HTTPStatus.FORBIDDEN, "There are no WebSockets here; /api/s
 NO_TUNNEL = Fault(HTTPStatus.NOT_IMPLEMENTED, "This server is no proxy: it opens no connection to others.")
 
 
-def fault(target: bytes, fields: Fields, *, large: bool) -> Fault | None:
-    """Return why this head is refused; `large` says that it may have more than HEAD_LIMIT bytes."""
+def fault(target: bytes, fields: Fields, names: Set[bytes], *, large: bool) -> Fault | None:
+    """Return why a head is refused; `names` are those of its fields, `large` says that it may be above HEAD_LIMIT."""
     if len(target) > TARGET_LIMIT:
         return TARGET_TOO_LONG
     if len(fields) > FIELDS_LIMIT or (large and size(target, fields) > HEAD_LIMIT):
         return HEAD_TOO_LARGE
-    names = [name for name, _ in fields]
-    if len(set(names)) < len(names):
+    if len(names) < len(fields):
         for name in SINGLE:
-            if names.count(name) > 1:
+            if sum(field == name for field, _ in fields) > 1:
                 return Fault(HTTPStatus.BAD_REQUEST, f"Send one {name.decode().title()} field, not several.")
     return None
 
@@ -67,7 +67,7 @@ def without_upgrade(method: bytes, target: bytes, version: str, fields: Fields) 
 
 def is_https(fields: Fields) -> bool:
     """Return whether a proxy says that its client came over HTTPS."""
-    return any(name == b"x-forwarded-proto" and value.lower() == b"https" for name, value in fields)
+    return any(name == PROXY_SCHEME and value.lower() == b"https" for name, value in fields)
 
 
 @lru_cache(maxsize=1024)

@@ -154,6 +154,13 @@ class Channel(Protocol):
     def sender(self) -> Sender:
         """Return a sender that is not connected yet."""
 
+    @property
+    def pipelines(self) -> bool:
+        """Whether a sender is of more use when it knows what it sends next; see `Sender.send`."""
+
+    def ready(self, notification: Claimed) -> bool:
+        """Return whether it may be begun now; False where it must wait for others."""
+
     async def start(self) -> None:
         """Prepare what all senders share, before the first of them."""
 

@@ -37,6 +37,7 @@ class Callback:
     provider = "callback"
     limits = AtMost(AT_A_TIME)
     idle = 5.0  # seconds
+    pipelines = False
 
     def __init__(self, settings: Settings, look_up: Lookup = look_up, context: ssl.SSLContext | None = None) -> None:
         self._settings = settings
@@ -73,6 +74,10 @@ class Callback:
     async def hang_up(self) -> None:
         """Nothing is kept from one callback to the next."""
 
+    def ready(self, notification: Claimed) -> bool:
+        """Not where its endpoint has as many requests as it gets at a time: a slow one keeps no others from theirs."""
+        return self._turns.is_free(notification.callback_id or 0)
+
     async def start(self) -> None:
         """There is nothing to prepare."""
 
@@ -98,7 +103,7 @@ class Callback:
         return await self._http.post(Request(endpoint.url, self._headers() | signed, body), begin)
 
     def _headers(self) -> dict[str, str]:
-        """What each request has, beside its signature."""
+        """Return the headers that each request has besides its signature."""
         return _HEADERS
 
     async def _judge(self, id: int, answer: Answer) -> Receipt:

@@ -18,11 +18,12 @@ AT_ONCE = 0.05  # seconds before the lease is renewed where more connections are
 class Connections:
     """The limits of the senders of one mail server. Without a lease all of its connections are for this process.
 
-    `capacity` is about the connections of all processes together, as far as the lease knows of them.
+    What the server admits is learned twice: of this process's own connections, which this process keeps to at once,
+    and of those of all processes, which the lease then shares out among them.
     """
 
     def __init__(self, connections: int, lease: ConnectionLease | None = None) -> None:
-        self.capacity, self._lease = Capacity(connections), lease
+        self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
         self._open: set[Connection] = set()
         self._wanted = self._senders = 0
         self._more = asyncio.Event()
@@ -30,17 +31,28 @@ class Connections:
         self._keeper: asyncio.Task[None] | None = None
 
     def limit(self, now: float) -> int:
-        if self._lease is None:
-            return self.capacity.limit(now)
-        # Others learn at their next renewal that the server admits fewer; until then this process does with less.
-        return max(0, min(self._lease.granted, self.capacity.limit(now) - self._lease.elsewhere))
+        limit = self.own.limit(now)
+        return limit if self._lease is None else min(self._lease.granted, limit)
 
     def pause(self, now: float) -> float:
-        wait = self.capacity.pause(now)
-        return wait if self.open else max(wait, self.capacity.reconnect(now))
+        wait = self.own.pause(now)
+        return wait if self.open else max(wait, self.own.reconnect(now))
 
     def began(self, now: float) -> None:
-        self.capacity.began(now)
+        self.own.began(now)
+        self._all.began(now)
+
+    def took(self) -> None:
+        """Take note that the server took a mail."""
+        now = time.monotonic()
+        self.own.took(now)
+        self._all.took(now)
+
+    def throttled(self, begun: float) -> None:
+        """Take note that the server said "not now" to a mail that was begun at `begun` (`time.monotonic()`)."""
+        now = time.monotonic()
+        self.own.throttled(self.open, begun, now)
+        self._all.throttled(self.working, begun, now)
 
     def want(self, senders: int, wanted: int) -> None:
         self._senders, self._wanted = senders, wanted
@@ -60,7 +72,9 @@ class Connections:
     def opened(self, connection: Connection) -> None:
         """Take note of a connection that is ready."""
         self._open.add(connection)
-        self.capacity.opened(self.working, time.monotonic())
+        now = time.monotonic()
+        self.own.opened(self.open, now)
+        self._all.opened(self.working, now)
 
     def closed(self, connection: Connection) -> None:
         """Take note of a connection that is not used any more."""
@@ -75,7 +89,9 @@ class Connections:
         if reached and not self.working and self._lease is not None:
             await asyncio.sleep(RENEW_EVERY + AT_ONCE)
             await self._renew(self._lease)
-        self.capacity.refused(self.working, time.monotonic())
+        now = time.monotonic()
+        self.own.refused(self.open, now)
+        self._all.refused(self.working, now)
         return self.working > 0
 
     async def start(self) -> None:
@@ -107,5 +123,5 @@ class Connections:
 
     async def _renew(self, lease: ConnectionLease) -> None:
         async with self._renewing:
-            wanted, open, most = max(self._wanted, self._senders), self.open, self.capacity.limit(time.monotonic())
+            wanted, open, most = max(self._wanted, self._senders), self.open, self._all.limit(time.monotonic())
             await asyncio.to_thread(lease.renew, wanted, max(self._senders, open), most, open)

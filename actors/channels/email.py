@@ -39,12 +39,13 @@ LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minu
 class Email:
     """The mail server of SMTP_URL, and what this process has learned of it."""
 
+    pipelines = True
+
     def __init__(self, settings: Settings, lease: ConnectionLease | None = None) -> None:
         server = settings.smtp
         self.provider = server.name
         self.settings = settings
         self.limits = Connections(server.connections, lease)
-        self.capacity = self.limits.capacity
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp_connection_idle
         self.own_sender = mail_from(settings.sender)
@@ -58,6 +59,10 @@ class Email:
         """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
         now = time.monotonic()
         self.stopping.sending, self.stopping.answers = now + self.settings.shutdown_grace, now + LAST_ANSWER
+
+    def ready(self, notification: Claimed) -> bool:
+        """All go to the same server."""
+        return True
 
     async def start(self) -> None:
         """Take this process's share of the connections."""
@@ -93,7 +98,7 @@ class Email:
             self._first = None
 
     async def _connect(self, limit: float) -> Connection:
-        messages = self.capacity.messages(time.monotonic())
+        messages = self.limits.own.messages(time.monotonic())
         try:
             connection = await Connection.open(self.settings, self.stopping, limit, messages)
         except ProviderDown as down:
@@ -151,47 +156,59 @@ class SmtpSender:
             mail = self._introduced[1]
         else:
             mail = await self._email.composed(notification, contents)
-        begun = time.monotonic()
-        limit = begun + self._email.settings.smtp_limit
-        carried = 0  # mails that a connection had carried when it took no more
-        while True:
-            connection = await self._ready(mail, limit)
-            try:
-                receipt = await self._converse(connection, mail, begin, following)
-            except Dropped as drop:
-                self._forget(connection)
-                connection.close()  # The event loop would keep it, as long as the server does not end it.
-                # The server may hang up on a connection that idled; this mail has nothing to do with it
-                # and goes over a new one, of which that cannot be said again.
-                if not (connection.reused and drop.phase == "mail"):
-                    raise _undelivered(drop) from None
-            except Throttled:
-                self._email.capacity.throttled(self._email.limits.working, begun, time.monotonic())
-                raise
-            except Undelivered as refusal:
-                if carried:
-                    self._email.tried_anew(in_vain=True)
-                if carried or not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
-                    raise
-                # Perhaps it takes no more mails over one connection: a new one will tell.
-                carried = connection.mails - 1
+        limit = time.monotonic() + self._email.settings.smtp_limit
+        connection = await self._ready(mail, limit)
+        try:
+            receipt = await self._converse(connection, mail, limit, begin, following)
+        except Throttled:
+            if connection.reused:  # Perhaps it is only this connection that takes no more.
                 await self._drop(connection)
-            else:
-                if carried:
-                    self._email.tried_anew(in_vain=False)
-                    self._email.capacity.spent(carried, time.monotonic())
-                self._email.capacity.took(time.monotonic())
-                return receipt
+            raise
+        except Undelivered as refusal:
+            if not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
+                raise
+            # Perhaps it takes no more mails over one connection: a new one will tell.
+            await self._drop(connection)
+            receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, following)
+        self._email.limits.took()
+        return receipt
 
     async def hang_up(self) -> None:
         if self._connection is not None:
             await self._drop(self._connection)
 
-    async def _converse(self, connection: Connection, mail: Mail, begin: Begin, following: Claimed | None) -> Receipt:
-        blamed = self._email.blamed(mail)
-        await _invite(connection, mail, begin, blamed)
-        reply = await connection.content(mail.content, self._follower(connection, following))
-        await _expect(connection, "content", reply, 2, blamed)
+    async def _send_anew(
+        self, carried: int, mail: Mail, limit: float, begin: Begin, following: Claimed | None
+    ) -> Receipt:
+        """Send over a new connection what one that had `carried` so many mails did not take."""
+        try:
+            receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
+        except Undelivered:
+            self._email.tried_anew(in_vain=True)
+            raise
+        self._email.tried_anew(in_vain=False)
+        self._email.limits.own.spent(carried, time.monotonic())
+        return receipt
+
+    async def _converse(
+        self, connection: Connection, mail: Mail, limit: float, begin: Begin, following: Claimed | None
+    ) -> Receipt:
+        blamed, begun = self._email.blamed(mail), time.monotonic()
+        try:
+            await _invite(connection, mail, begin, blamed)
+            reply = await connection.content(mail.content, self._follower(connection, following))
+            await _expect(connection, "content", reply, 2, blamed)
+        except Dropped as drop:
+            self._forget(connection)
+            connection.close()  # The event loop would keep it, as long as the server does not end it.
+            # The server may hang up on a connection that idled; this mail has nothing to do with it
+            # and goes over a new one, of which that cannot be said again.
+            if not (connection.reused and drop.phase == "mail"):
+                raise _undelivered(drop) from None
+            return await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
+        except Throttled:
+            self._email.limits.throttled(begun)
+            raise
         return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
     def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:

@@ -52,6 +52,11 @@ class EndpointTurns:
             if not turns.wanted:
                 del self._turns[id]
 
+    def is_free(self, id: int) -> bool:
+        """Return whether a request to endpoint `id` need not wait for others: it has a turn, or is not tried."""
+        turns = self._turns.get(id)
+        return turns is None or turns.wanted < AT_ONCE or time.monotonic() < self._resting.get(id, 0.0)
+
     def record(self, id: int, *, timed_out: bool) -> None:
         """Record how a request to endpoint `id` has ended."""
         if timed_out:

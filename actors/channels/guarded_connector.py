@@ -53,7 +53,7 @@ class GuardedConnector(TCPConnector):
 
     @property
     def phase(self) -> str:
-        """How far the request has come: resolve, connect, tls, request or answer."""
+        """Return how far the request has come: resolve, connect, tls, request or answer."""
         if self._bounded:
             return "answer" if self.begun and self._bounded.written else "request"
         if self.target.scheme == "https" and any(map(_is_connected, self._sockets)):
@@ -62,7 +62,7 @@ class GuardedConnector(TCPConnector):
 
     @property
     def overflowed(self) -> bool:
-        """Whether the answer was cut off because it is longer than ANSWER_LIMIT."""
+        """Return True if the answer was cut off because it is longer than ANSWER_LIMIT."""
         return self._bounded is not None and self._bounded.overflowed
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
@@ -102,6 +102,8 @@ class _GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._names.addresses(host, port)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
         for *_, where in found:
             self._target.check(where[0], self._allowed)
         return [
@@ -123,7 +125,7 @@ class _BoundedProtocol(asyncio.Protocol):
 
     @property
     def written(self) -> bool:
-        """Whether the system has taken all that was to be sent."""
+        """Return True if the system has taken all that was to be sent."""
         return not self.transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:

@@ -125,7 +125,7 @@ class ConnectionLease:
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
-        self._client, self._namespace, self._provider, self._connections = client, namespace, provider, connections
+        self._namespace, self._provider, self._connections = namespace, provider, connections
         self._share_out = client.register_script(_SHARE_OUT)
         self._id = str(uuid4())
         self._renewed_at = -inf

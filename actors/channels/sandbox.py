@@ -29,6 +29,7 @@ class Sandbox:
     provider = "sandbox"
     limits = AtMost(1)
     idle = 0.0
+    pipelines = False
 
     def sender(self) -> Sandbox:
         """Return itself: it keeps nothing from one notification to the next."""
@@ -52,6 +53,10 @@ class Sandbox:
 
     async def hang_up(self) -> None:
         """There is nothing to close."""
+
+    def ready(self, notification: Claimed) -> bool:
+        """Nothing waits."""
+        return True
 
     async def start(self) -> None:
         """There is nothing to prepare."""

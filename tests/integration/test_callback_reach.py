@@ -54,7 +54,7 @@ def test_a_name_that_leads_inside_reads_like_one_that_nobody_knows(make: Make) -
 
     told = [
         failure(make(look_up, callback_allowed_networks=""), to("https://redis.internal.example/"))
-        for look_up in (answering("10.0.0.1"), answering("93.184.215.14", "::1"), unknown, none)
+        for look_up in (answering("10.0.0.1"), answering("93.184.215.14", "::1"), answering(), unknown, none)
     ]
     assert len({(one.outcome, one.receipt, str(one)) for one in told}) == 1
 
