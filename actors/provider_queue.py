@@ -170,7 +170,7 @@ class ProviderQueue:
             task = asyncio.get_running_loop().create_task(sending.run())
             self._tasks[task] = sending
             task.add_done_callback(self._ended)
-        if self._sweep is None and self._tasks:
+        if self._sweep is None and (self._tasks or self.waiting):
             self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
 
     def _look(self) -> None:
