@@ -43,11 +43,6 @@ def test_the_lowest_modules_know_nothing_of_the_packages(module: str) -> None:
     assert not {name.partition(".")[0] for name in imported(ROOT / f"{module}.py")} & PACKAGES
 
 
-def test_no_module_speaks_smtp_by_a_library_that_tells_no_phases() -> None:
-    users = {p.name for p in (ROOT / "actors").rglob("*.py") if imported(p) & {"smtplib", "aiosmtplib"}}
-    assert users == set()
-
-
 def test_a_status_is_written_by_the_lifecycle_alone() -> None:
     sources = (path for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
