@@ -103,7 +103,7 @@ def test_while_it_is_open_for_one_clients_recipients_the_next_probe_is_another_c
 
     def closed() -> bool:
         """By A's turn, at worst, then B's; each is heard of soon after its record."""
-        rows("UPDATE providers SET probe_after = now()")
+        rows("UPDATE providers SET probe_after = now() WHERE opened_at IS NOT NULL")
         delivery.breaker.refresh()
         with suppress(Again):
             delivery.deliver(bad[:1])
