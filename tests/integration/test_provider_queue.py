@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -56,7 +56,7 @@ def free(process: Process) -> int:
     return loops.run(promised())
 
 
-def states(ids: Sequence[int]) -> set[str]:
+def states(ids: Iterable[int]) -> set[str]:
     return {status(id) for id in ids}
 
 
