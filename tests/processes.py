@@ -58,6 +58,10 @@ class Group:
         """Pids of all its live processes, the leader's included; Linux only."""
         return [pid for pid in _pids() if _is_live_in_group(pid, self.pid)]
 
+    def has(self, pid: int) -> bool:
+        """Whether this is one of its live processes."""
+        return _is_live_in_group(pid, self.pid)
+
     def signal(self, number: int) -> None:
         """Signal the leader alone, as a supervisor would."""
         if self.running:
