@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -46,6 +48,14 @@ def test_the_lowest_modules_know_nothing_of_the_packages(module: str) -> None:
 def test_only_one_module_speaks_smtp() -> None:
     users = {p.relative_to(ROOT).as_posix() for p in (ROOT / "actors").rglob("*.py") if "smtplib" in imported(p)}
     assert users == {"actors/channels/replies.py"}
+
+
+def test_the_api_starts_without_what_delivers() -> None:
+    program = "import sys, api.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "actors.broker" in loaded
+    assert not loaded & {"actors.worker", "actors.upkeep", "actors.channels.email", "aiohttp", "smtplib"}
 
 
 def test_a_status_is_written_by_the_lifecycle_alone() -> None:
