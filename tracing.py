@@ -16,9 +16,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -248,9 +247,3 @@ def _is_there(module: str) -> bool:
         return find_spec(f"opentelemetry.{module}") is not None
     except ModuleNotFoundError:
         return False
-
-
-def chosen(settings: Settings, plain: Any, traced: str) -> Any:
-    """`plain`, or where TRACING is on the subclass of it that `traced` names as `module:Class`."""
-    module, _, name = traced.partition(":")
-    return plain if settings.tracing == "off" else getattr(import_module(module), name)

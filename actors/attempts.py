@@ -10,6 +10,7 @@ from uuid import UUID
 from dramatiq.common import compute_backoff
 
 import logs
+from actors import spans
 from actors.budgets import Budget
 from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
 from actors.channels.permanence import is_gone
@@ -51,6 +52,14 @@ class Attempts:
         Raises:
             NoConnection, Throttled: it was not sent, for a reason that has nothing to do with it.
         """
+        with spans.attempt(notification) as span:
+            settlement = await self._make(notification, provider, sender, following, delays)
+            spans.made(span, settlement)
+            return settlement
+
+    async def _make(
+        self, notification: Claimed, provider: str, sender: Sender, following: Claimed | None, delays: Delays
+    ) -> Settlement:
         started, begun = time.monotonic(), False
         error: Undelivered | None = None
 

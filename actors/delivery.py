@@ -21,7 +21,7 @@ from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
 from actors.broker import broker
 from actors.budgets import Budget
-from actors.channels import Channel, Sender
+from actors.channels import Channel, Sender, Throttled
 from actors.evidence import evidence
 from actors.lanes import LANES, Lane
 from actors.ledger import Ledger
@@ -146,9 +146,16 @@ class Delivery:
         return not (batch.withdrawn or held_up or self._must_hand_back(batch))
 
     async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
-        job.batch.tried = True
         provider = self._channels[job.notification.type].provider
-        return await self._attempts.make(job.notification, provider, sender, following, job.batch.delays)
+        try:
+            settlement = await self._attempts.make(job.notification, provider, sender, following, job.batch.delays)
+        except Throttled:  # Who says so is not down.
+            job.batch.tried = True
+            if job.notification.type != CALLBACK:
+                await self.breaker.heard(down=False, probe=job.batch.probe, reason="")
+            raise
+        job.batch.tried = True
+        return settlement
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Tell the breaker how it went."""

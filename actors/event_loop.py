@@ -19,6 +19,7 @@ class Uvloop(AsyncIO):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         thread = EventLoopThread(self.logger)
+        thread.daemon = True  # A worker that fails at its start ends.
         thread.loop.close()
         thread.loop = uvloop.new_event_loop()
         thread.start(timeout=STARTS_WITHIN)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import logs
 import metrics
+from actors import spans
 from actors.unrecorded import Unrecorded
 from db import attachments, lifecycle, relay, workers
 from db.coalesce import Coalescer, Waiter, answer
@@ -160,6 +161,7 @@ class Ledger:
         wanted = list(dict.fromkeys(id for ids, if_sandbox, _ in lists for id in chain(ids, if_sandbox)))
         if_sandbox = {id for _, ids, _ in lists for id in ids} - {id for ids, _, _ in lists for id in ids}
         at_once = {id for ids, _, most in lists for id in ids[:most]}
+        began = time.time_ns()
         try:
             with connection():
                 if self._in_doubt:
@@ -175,7 +177,8 @@ class Ledger:
         with self._holding:
             self._held.update((c.id, c.claim) for c in claimed.values())
             self._at_once.update(at_once & claimed.keys())
-        return [sorted(claimed.pop(id) for id in chain(ids, more) if id in claimed) for ids, more, _ in lists]
+        found = [sorted(claimed.pop(id) for id in chain(ids, more) if id in claimed) for ids, more, _ in lists]
+        return spans.claimed(found, began)
 
     def _suppress(self, refused: Iterable[int]) -> None:
         """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
@@ -193,7 +196,7 @@ class Ledger:
         settlements = [settlement for settlement in asked if settlement is not None]
         with self._recording:
             sending = self._sending()
-            with connection():
+            with spans.recording(settlements), connection():
                 if settlements:
                     owned = lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic(), sending)
                 elif sending:

@@ -59,7 +59,8 @@ class ProviderQueue:
         self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)  # by rank
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self.senders = 0
+        self._start_at = -inf  # time.monotonic() before which no further sender is started
+        self.senders = 0  # without those that are to end
         self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
 
     def promise(self, most: int) -> int:
@@ -131,16 +132,23 @@ class ProviderQueue:
         self.closing = True
         for woken, _ in self.resting:
             _wake(woken, going_on=True)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+        try:
+            await self.withdraw_all()
+        except Exception as error:  # Others rescue it.
+            log.error("queue.not_handed_back", exc_info=error)
 
     @property
     def waiting(self) -> int:
         """How many notifications no sender has taken yet."""
         return sum(map(len, self._waiting.values()))
 
-    def left(self) -> None:
-        """Note that a sender ends."""
+    def left(self, *, failed: bool) -> None:
+        """Note that a sender ends. Where it failed, another one most likely would, too, if it began at once."""
         self.senders -= 1
+        if failed:
+            self._start_at = time.monotonic() + SWEEP
 
     def take(self) -> Job | None:
         """Return the most urgent job that waits."""
@@ -160,17 +168,19 @@ class ProviderQueue:
 
     def _rouse(self) -> None:
         """Wake senders or start some, one for every AHEAD jobs."""
-        wanted = -(-self.waiting // AHEAD)
+        wanted, now = -(-self.waiting // AHEAD), time.monotonic()
         self.limits.want(self.senders, self.senders - len(self.resting) + wanted)
         while wanted and self.resting:
             wanted -= _wake(self.resting.popleft()[0], going_on=True)
-        for _ in range(min(wanted, self.limits.limit(time.monotonic()) - self.senders)):
+        # One that ends counts until its connection is closed and what it has sent is recorded.
+        free = 0 if self.closing or now < self._start_at else self.limits.limit(now) - len(self._tasks)
+        for _ in range(min(wanted, free)):
             self.senders += 1
             sending = SendingTask(self, self._new_sender())
             task = asyncio.get_running_loop().create_task(sending.run())
             self._tasks[task] = sending
             task.add_done_callback(self._ended)
-        if self._sweep is None and self._tasks:
+        if self._sweep is None and (self._tasks or self.waiting):
             self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
 
     def _look(self) -> None:
@@ -187,6 +197,8 @@ class ProviderQueue:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
+        if self.waiting:
+            self._rouse()
         if error := task.exception():
             tell = log.warning if isinstance(error, Unavailable) else log.error
             tell(
@@ -203,16 +215,21 @@ class SendingTask:
         self._unrecorded = 0
         self._all_recorded: asyncio.Future[None] | None = None
         self._since = inf  # time.monotonic() at which the notification under way was begun
+        self._refused = False  # whether the provider takes no further connection
 
     async def run(self) -> None:
+        failed = True
         try:
-            while await self._has_job():
-                if not await self._send():
-                    break
+            while await self._has_job() and await self._send():
+                pass
+            failed = self._refused
         finally:
-            self._queue.left()
+            self._queue.left(failed=failed)
             self._give_back()
-            await self._sender.hang_up()
+            try:
+                await self._sender.hang_up()
+            finally:
+                await self._recorded()
 
     async def _has_job(self) -> bool:
         """Wait for something to send, and until it may be begun. Return False where this sender is to end."""
@@ -223,21 +240,20 @@ class SendingTask:
                 return False
             if pause := queue.limits.pause(now):
                 if queue.closing:
-                    await self._recorded()
                     return False
                 await asyncio.sleep(min(pause, SWEEP))
                 continue
             await self._take()
-            if self._jobs:
-                break
-            if queue.closing or not await self._rest():
+            if self._jobs and self._jobs[0].may_begin:
+                return True
+            # After each wait, which lasts as long as the database is away, look anew whether it may be sent.
+            if not self._jobs:
+                if queue.closing or not await self._rest():
+                    return False
+            elif self._unrecorded:
                 await self._recorded()
-                return False
-        if not self._jobs[0].may_begin:
-            await self._recorded()
-        if not self._jobs[0].may_begin:
-            await self._begin()
-        return True
+            else:
+                await self._begin()
 
     async def _take(self) -> None:
         """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
@@ -273,12 +289,18 @@ class SendingTask:
         except (NoConnection, Throttled) as not_now:
             job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
             self._jobs.appendleft(job)
-            self._give_back()
             if isinstance(not_now, Throttled):
+                self._give_back()
                 return True
+            self._refused = True
             if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+                self._give_back()
                 await queue.withdraw_all()
             return False
+        except BaseException as error:  # Nobody knows what it would become. It is rescued, as what a dead worker held.
+            job.batch.error = error
+            queue.end([job])
+            raise
         finally:
             self._since = inf
         self._settle(job, settlement)
@@ -312,14 +334,19 @@ class SendingTask:
         recorded.add_done_callback(partial(self._note, job, settlement, beginning))
 
     def _note(self, job: Job, settlement: Settlement, beginning: Sequence[Job], recorded: asyncio.Future[bool]) -> None:
-        for other in beginning:
-            other.may_begin = True
         self._unrecorded -= 1
-        if error := recorded.exception():
-            job.batch.error = error
-        else:
-            self._queue.work.recorded(job, settlement, owned=recorded.result())
-        self._queue.end([job])
+        try:
+            if error := recorded.exception():
+                job.batch.error = error
+            else:
+                for other in beginning:
+                    other.may_begin = True
+                self._queue.work.recorded(job, settlement, owned=recorded.result())
+        finally:
+            self._queue.end([job])
+            self._tell_recorded()
+
+    def _tell_recorded(self) -> None:
         if not self._unrecorded and self._all_recorded is not None and not self._all_recorded.done():
             self._all_recorded.set_result(None)
 

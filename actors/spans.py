@@ -6,13 +6,14 @@ the notification. What carries no context begins no trace. Blocks may await: a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
 
 import tracing
+from actors.channels.answers import Reply
 from actors.lanes import LANES
 from db import traces
 from db.database import connection
@@ -92,7 +93,7 @@ def claimed(lists: Sequence[Sequence[Claimed]], began: int) -> list[list[Claimed
 
 
 def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
-    """Return the span of a phase: from what we say, or said ahead, until its answer is there."""
+    """Return the span of a phase in which a connection is made."""
     if not tracing.is_on():
         return tracing.NO_SPAN
     about: dict[str, str | int] = {
@@ -103,9 +104,19 @@ def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
     return tracing.inner(f"SMTP {phase}", SpanKind.CLIENT, about)
 
 
-def replied(span: Span, code: int) -> None:
-    """Add the mail server's code."""
-    _answered(span, "smtp.reply_code", code)
+async def phase(name: str, server: SmtpServer, reply: Awaitable[Reply], size: int = 0) -> Reply:
+    """Await the reply of a phase of a mail, within its span: from what we say, or said ahead, until it is there.
+
+    `size`: of a mail's content, in octets.
+    """
+    if not tracing.is_on():
+        return await reply
+    with smtp(name, server) as span:
+        if size:
+            span.set_attribute("messaging.message.body.size", size)
+        answer = await reply
+        _answered(span, "smtp.reply_code", answer.code)
+    return answer
 
 
 def post(url: str) -> AbstractContextManager[Span]:

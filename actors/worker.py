@@ -31,6 +31,7 @@ from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
+from mailboxes import mail_from
 from metrics import multiprocess
 
 log = logs.get("worker")
@@ -51,6 +52,7 @@ class WorkerProcess(Middleware):
         multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
+            _ = current.smtp, mail_from(current.sender)  # What cannot send says so before it takes anything.
             tracing.start(current, "worker")
             database.bind(current)
             migrations.check_start()

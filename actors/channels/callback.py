@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import closing
 
 import logs
+import tracing
+from actors import spans
 from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, always, printable
 from actors.channels.endpoint_turns import EndpointTurns
 from actors.channels.http_client import Answer, HttpClient, HttpError, Request
@@ -100,11 +102,11 @@ class Callback:
     async def _post(self, notification: Claimed, endpoint: Signing, begin: Begin) -> Answer:
         body = notification.message.encode()
         signed = headers(f"msg_{notification.id}", endpoint.now, body, endpoint.secrets)
-        return await self._http.post(Request(endpoint.url, self._headers() | signed, body), begin)
-
-    def _headers(self) -> dict[str, str]:
-        """Return the headers that each request has besides its signature."""
-        return _HEADERS
+        with spans.post(endpoint.url) as span:
+            request = Request(endpoint.url, _HEADERS | tracing.headers(span) | signed, body)
+            answer = await self._http.post(request, begin)
+            spans.responded(span, answer.status)
+            return answer
 
     async def _judge(self, id: int, answer: Answer) -> Receipt:
         text = printable(f"{answer.status} {answer.reason} {answer.body.decode('utf-8', 'replace')}")

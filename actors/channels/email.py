@@ -23,7 +23,7 @@ from actors.channels.answers import Reply
 from actors.channels.connections import Connections
 from actors.channels.lease import ConnectionLease
 from actors.channels.mail import Mail, compose
-from actors.channels.refusals import concerns_this_mail, judge
+from actors.channels.refusals import concerns_this_mail, judge, says_too_many
 from actors.channels.replies import Stop
 from actors.channels.smtp import Connection, Dropped
 from actors.channels.unsubscribing import url
@@ -76,6 +76,7 @@ class Email:
 
         Raises:
             NoConnection: it was refused, and others work.
+            Throttled: it was refused because there are too many, and none of ours works.
             ProviderDown: it was refused, and no other works.
         """
         while self._first is not None and not self.limits.open:
@@ -85,8 +86,8 @@ class Email:
         self._first = asyncio.get_running_loop().create_future()
         try:
             connection = await self._connect(limit)
-        except ProviderDown as down:
-            self._first.set_exception(down)
+        except (ProviderDown, Throttled) as refusal:
+            self._first.set_exception(refusal)
             self._first.exception()  # Perhaps nobody else waits for it.
             raise
         else:
@@ -104,6 +105,9 @@ class Email:
         except ProviderDown as down:
             if await self.limits.refused(reached=down.receipt.phase != "connect"):
                 raise NoConnection(str(down)) from None
+            if says_too_many(down):  # It is up; others have its connections, or we have opened too many lately.
+                phase, code, enhanced_code, text = down.receipt
+                raise Throttled(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
             raise
         self.limits.opened(connection)
         return connection

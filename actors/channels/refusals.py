@@ -13,7 +13,14 @@ import re
 
 from actors.channels import Deferred, ProviderDown, Refused, Throttled, Undelivered
 from actors.channels.answers import Reply
-from actors.channels.throttling import GREYLISTED, PER_CONNECTION, TOO_MANY_ERRORS, any_of, says_slow_down
+from actors.channels.throttling import (
+    GREYLISTED,
+    PER_CONNECTION,
+    TOO_MANY_ERRORS,
+    any_of,
+    names_too_many,
+    says_slow_down,
+)
 
 CLOSING = 421  # RFC 5321, 3.8
 # Authentication required, too weak, not accepted, or only encrypted (RFC 4954).
@@ -116,6 +123,12 @@ def concerns_this_mail(refusal: Undelivered) -> bool:
     if reply.code < 500 or phase == "mail":
         return False
     return (subject == "7" or reply.code in _MAILBOX) and not _ABOUT_CLIENT.search(words)
+
+
+def says_too_many(refusal: Undelivered) -> bool:
+    """Return whether a reply says in words, and not by its code alone, that we send too much at once."""
+    code, text = refusal.receipt.reply_code, plain(refusal.receipt.text)
+    return code is not None and code not in _NO_ENTRY and names_too_many(text)
 
 
 def _is_about_recipient(reply: Reply) -> bool:

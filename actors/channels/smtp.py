@@ -17,6 +17,7 @@ from math import inf
 from typing import Self, TypeVar
 
 import metrics
+from actors import spans
 from actors.channels import ProviderDown, printable
 from actors.channels.answers import Reply
 from actors.channels.ehlo_name import ehlo_name
@@ -83,12 +84,15 @@ class Connection:
         client.limit = limit
         connection = cls(client, settings, server)
         try:
-            await connection._connect(server)
-            await connection._hello()
+            with spans.smtp("connect", server):
+                await connection._connect(server)
+            with spans.smtp("EHLO", server):
+                await connection._hello()
             if not server.tls and server.starttls != "off":
                 await connection._encrypt(server)
             if server.user:
-                await connection._log_in(server)
+                with spans.smtp("AUTH", server):
+                    await connection._log_in(server)
         except Dropped as drop:
             metrics.connections["failed"].inc()
             connection.close()
@@ -146,7 +150,7 @@ class Connection:
     async def mail(self, mail: Mail) -> Reply:
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
-        reply = await self._next("mail", _mail_line, mail)
+        reply = await spans.phase("MAIL", self._server, self._next("mail", _mail_line, mail))
         self._used = time.monotonic()
         within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
         self._invited_by = self._used + within
@@ -156,16 +160,19 @@ class Connection:
         """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return await self._next("rcpt", _rcpt_line, recipient)
+        return await spans.phase("RCPT", self._server, self._next("rcpt", _rcpt_line, recipient))
 
     async def data(self) -> Reply:
-        return await self._next("data", str, _DATA)
+        return await spans.phase("DATA", self._server, self._next("data", str, _DATA))
 
     async def content(self, content: bytes, following: Mail | None = None) -> Reply:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown.
 
         The envelope of the `following` one goes with it.
         """
+        return await spans.phase("content", self._server, self._content(content, following), len(content))
+
+    async def _content(self, content: bytes, following: Mail | None) -> Reply:
         self.introduced = None
         stuffed = _LINE_DOT.sub(b"..", content) + b".\r\n"
         along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
@@ -259,10 +266,12 @@ class Connection:
             if required:
                 raise ProviderDown("the mail server does not offer STARTTLS", phase="starttls")
             return
-        _demand("starttls", await self._say("starttls", "STARTTLS"))
-        with _dropping("starttls"):
-            await self._smtp.encrypt(_tls(server, verified=required), server.host)
-        await self._hello()
+        with spans.smtp("STARTTLS", server):
+            _demand("starttls", await self._say("starttls", "STARTTLS"))
+            with _dropping("starttls"):
+                await self._smtp.encrypt(_tls(server, verified=required), server.host)
+        with spans.smtp("EHLO", server):
+            await self._hello()
 
     async def _log_in(self, server: SmtpServer) -> None:
         if server.starttls != "off" and not isinstance(self._smtp.sock, ssl.SSLSocket):

@@ -69,9 +69,7 @@ _GOING_DOWN = any_of(r"shut(?:ting)?[- ]?down|going down|maintenance|restart|\bc
 
 def says_slow_down(phase: str, reply: Reply, words: str) -> bool:
     """Return whether this 4xx or 5xx is about how much we send. `words`: the reply without addresses, in lower case."""
-    if any(other.search(words) for other in (TOO_MANY_ERRORS, GREYLISTED, _OF_RECIPIENT)):
-        return False
-    if PER_CONNECTION.search(words) and not _RATE.search(words):
+    if _is_another_matter(words):
         return False
     if _AT_ONCE.search(words):
         return True
@@ -80,6 +78,17 @@ def says_slow_down(phase: str, reply: Reply, words: str) -> bool:
     if reply.enhanced_code == TOO_MANY_RECIPIENTS:
         return phase == "content"
     return bool(_WEAK.search(words)) or (phase not in _UNENCRYPTED and _has_code(reply, words))
+
+
+def names_too_many(words: str) -> bool:
+    """Return whether the words alone say that we send too much at once."""
+    return bool(_AT_ONCE.search(words)) and not _is_another_matter(words)
+
+
+def _is_another_matter(words: str) -> bool:
+    if any(other.search(words) for other in (TOO_MANY_ERRORS, GREYLISTED, _OF_RECIPIENT)):
+        return True
+    return bool(PER_CONNECTION.search(words) and not _RATE.search(words))
 
 
 def _has_code(reply: Reply, words: str) -> bool:

@@ -13,7 +13,7 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.processes import Group
 
-THREADS, AHEAD = 4, 2
+CONNECTIONS, AHEAD = 4, 2
 MANY = 600
 
 
@@ -41,10 +41,11 @@ def test_a_worker_that_stood_still_sends_nothing_more_of_what_others_took_over(w
     with redis.Redis.from_url(world.system.environ["REDIS_URL"]) as client:
         client.flushall()  # The relay wakes workers for lists that are longer than those of the API.
     world.mail_server.delay = 0.05
-    stopped = world.system.start_workers(threads=THREADS)
-    other = world.system.start_workers(threads=THREADS)
+    server = f"{world.mail_server.url}?connections={CONNECTIONS}"
+    stopped = world.system.start_workers(smtp_url=server)
+    other = world.system.start_workers(smtp_url=server)
     for _ in range(times):
-        eventually(lambda: held(world, stopped) > 2 * THREADS * AHEAD, within=30, saying=world.system.logs)
+        eventually(lambda: held(world, stopped) > 2 * CONNECTIONS * AHEAD, within=30, saying=world.system.logs)
         stopped.signal_all(signal.SIGSTOP)
         eventually(lambda: held(world, stopped) == 0, within=30, saying=world.system.logs)
         stopped.signal_all(signal.SIGCONT)
@@ -52,5 +53,5 @@ def test_a_worker_that_stood_still_sends_nothing_more_of_what_others_took_over(w
     tally = world.tally(accepted, within=60)
     assert (tally.delivered, tally.recorded, tally.stuck) == (MANY, MANY, 0)
     copies = Counter(to for mail in world.mail_server.mails for to in mail.recipients)
-    assert sum(number - 1 for number in copies.values()) <= times * THREADS * AHEAD
+    assert sum(number - 1 for number in copies.values()) <= times * CONNECTIONS * AHEAD
     assert other.running

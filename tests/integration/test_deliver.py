@@ -72,7 +72,7 @@ def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server
     smtp_server.on("dot", Reply(250, "slowly", delay=1.0), times=None)
     ids = many(10)
     make(connections=5).deliver(ids)
-    assert smtp_server.copies() == {f"{n}@example.com": 1 for n in range(10)}
+    assert sorted(m.recipients[0] for m in smtp_server.mails) == [f"{n}@example.com" for n in range(10)]
     assert [status(id) for id in ids] == ["sent"] * 10
     assert smtp_server.connections == 5
 
@@ -221,6 +221,7 @@ def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_serv
     eventually(process.breaker._probe_is_due)
     process.deliver(rest)
     assert len(smtp_server.mails) == 1
+    eventually(lambda: not process.breaker.open)
     process.deliver(rest)
     assert len(smtp_server.mails) == 15
 

@@ -14,6 +14,7 @@ from db.callbacks import New
 from db.database import rows
 from settings import Settings
 from tests.environment import configured
+from tests.eventually import eventually
 from tests.hooks import Hooks, status
 from tests.integration import rows as words
 from tests.integration.delivering import Process
@@ -104,8 +105,7 @@ def test_a_callback_is_no_probe_of_the_mail_server(make: Make, hooks: Hooks) -> 
     assert process.breaker.open
     # It has not taken the probe: that is there for a mail.
     process.deliver(accepted(1))
-    process.breaker.refresh()
-    assert not process.breaker.open
+    eventually(lambda: not process.breaker.open)
 
 
 def test_while_the_mail_server_is_down_the_whole_list_is_told(make: Make, hooks: Hooks) -> None:

@@ -111,13 +111,13 @@ def test_it_can_be_switched_off() -> None:
 def test_a_refused_recipient_gets_an_empty_mail_that_the_server_refuses_and_the_next_one_its_own(
     email: Mailer, smtp_server: SmtpServer, code: int
 ) -> None:
-    smtp_server.on("rcpt", Reply(code), to="2@example.com")
+    smtp_server.on("rcpt", Reply(code), to="2@example.com", times=None)
     send(email, FIRST, SECOND._replace(recipient="1@example.com"))
     with pytest.raises((Deferred, Refused)):
         email.send(SECOND, following=THIRD)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "1@example.com", "3@example.com"]
-    assert smtp_server.connections == 1
+    assert smtp_server.connections == (2 if code == 450 else 1)  # It may be the connection that takes no more.
 
 
 def test_a_server_that_wants_content_for_a_refused_recipient_gets_none() -> None:

@@ -136,14 +136,44 @@ def test_after_a_refusal_the_connection_is_reset_and_kept(
 ) -> None:
     if (phase, code) == ("mail", 550):  # Our own sender is refused, which is about no notification.
         error = ProviderDown
-    smtp_server.on(phase, Reply(code), times=2)
-    for _ in range(2):
-        with pytest.raises(error):
-            send(email)
+    smtp_server.on(phase, Reply(code))
+    with pytest.raises(error):
+        send(email)
     send(email)
     assert connections(smtp_server) == [1]
     [mail] = smtp_server.mails
     assert mail.recipients == ("a@example.com",)
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
+def test_what_may_be_about_a_connection_that_has_carried_others_is_tried_over_a_new_one(
+    email: Mailer, smtp_server: SmtpServer, phase: Phase
+) -> None:
+    send(email)
+    smtp_server.on(phase, Reply(450))
+    send(email)
+    assert connections(smtp_server) == [1, 2]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
+def test_what_a_new_connection_is_refused_too_is_an_attempt_and_the_connection_is_kept(
+    email: Mailer, smtp_server: SmtpServer, phase: Phase
+) -> None:
+    send(email)
+    smtp_server.on(phase, Reply(450), times=2)
+    with pytest.raises(Deferred):
+        send(email)
+    send(email)
+    assert connections(smtp_server) == [1, 2]
+
+
+def test_what_is_about_the_recipient_is_not_tried_over_a_new_connection(email: Mailer, smtp_server: SmtpServer) -> None:
+    send(email)
+    smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"))
+    with pytest.raises(Refused):
+        send(email)
+    send(email)
+    assert connections(smtp_server) == [1, 1]
 
 
 def test_a_connection_on_which_only_a_mail_was_refused_may_end_unnoticed_too(

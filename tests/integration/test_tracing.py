@@ -71,8 +71,8 @@ def post(on: Settings, spans: Spans) -> Post:
 
 
 @pytest.fixture
-def worker(tracing: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
-    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": tracing.database_url}
+def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
+    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database_url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
         process = Process(current, uuid4())
     yield process

@@ -45,17 +45,12 @@ def test_the_lowest_modules_know_nothing_of_the_packages(module: str) -> None:
     assert not {name.partition(".")[0] for name in imported(ROOT / f"{module}.py")} & PACKAGES
 
 
-def test_only_one_module_speaks_smtp() -> None:
-    users = {p.relative_to(ROOT).as_posix() for p in (ROOT / "actors").rglob("*.py") if "smtplib" in imported(p)}
-    assert users == {"actors/channels/replies.py"}
-
-
 def test_the_api_starts_without_what_delivers() -> None:
     program = "import sys, api.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "actors.broker" in loaded
-    assert not loaded & {"actors.worker", "actors.upkeep", "actors.channels.email", "aiohttp", "smtplib"}
+    assert not loaded & {"actors.worker", "actors.upkeep", "actors.channels.email", "aiohttp"}
 
 
 def test_a_status_is_written_by_the_lifecycle_alone() -> None:

@@ -55,7 +55,7 @@ def test_nothing_is_counted_at_import() -> None:
     assert python(program) == "0\n"
 
 
-@pytest.mark.parametrize("modules", ["cli.main", "actors", "api.server, db.migrations, metrics.multiprocess"])
+@pytest.mark.parametrize("modules", ["cli.main", "actors", "api.worker, db.migrations, metrics.multiprocess"])
 def test_prometheus_client_is_not_imported_before_the_directory_is_known(modules: str) -> None:
     program = f"import sys, {modules}; print('prometheus_client' in sys.modules)"
     servers = {"DATABASE_URL": "postgresql://localhost/nothing", "REDIS_URL": "redis://localhost"}

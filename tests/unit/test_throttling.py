@@ -6,7 +6,7 @@ import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Throttled, Undelivered
 from actors.channels.answers import understood
-from actors.channels.refusals import judge
+from actors.channels.refusals import judge, says_too_many
 
 # In answer to anything: Postfix, Exim, Sendmail, Exchange, Gmail, Yahoo, Outlook, SES and others.
 SLOW_DOWN = """
@@ -184,3 +184,28 @@ def test_a_refusal_for_good_that_is_not_about_our_rate_stays_one(said: str, phas
 )
 def test_a_quota_with_a_5xx_is_for_the_breaker(said: str, phase: str) -> None:
     assert judged(phase, said) is ProviderDown
+
+
+@pytest.mark.parametrize(
+    ("said", "too_many"),
+    [
+        ("421 4.7.0 mail.example.net Error: too many connections from 127.0.0.1", True),
+        ("421 Too many concurrent SMTP connections; please try again later", True),
+        ("554 Too many concurrent sessions", True),
+        ("454 4.7.0 Too many login attempts, please try again later.", True),
+        ("421 4.3.2 not now", False),
+        ("421 4.7.0 try again later", False),
+        ("421 Service not available", False),
+        ("421 4.7.0 Too many failed login attempts", False),
+        ("535 5.7.8 too many logins", False),
+        ("554 no", False),
+    ],
+)
+def test_a_refused_connection_is_our_rate_only_by_its_words(said: str, too_many: bool) -> None:
+    reply = understood(said.encode())
+    down = ProviderDown(reply.text, phase="greeting", reply_code=reply.code, enhanced_code=reply.enhanced_code)
+    assert says_too_many(down) is too_many
+
+
+def test_a_connection_that_was_not_answered_says_nothing_of_our_rate() -> None:
+    assert not says_too_many(ProviderDown("too many connections", phase="connect"))

@@ -16,6 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 
 import tracing
 from actors import spans
+from actors.channels.answers import Reply
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 from settings import read
@@ -49,13 +50,16 @@ def told(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
+async def said(code: int) -> Reply:
+    await asyncio.sleep(0)
+    return Reply(code, None, PRIVATE)
+
+
 async def attempted(of: Claimed, outcome: str = "sent", code: int | None = 250) -> Settlement:
     """Attempts it with a phase of its own, and lets others run in the midst of both."""
     with spans.attempt(of) as span:
         await asyncio.sleep(0)
-        with spans.smtp("RCPT", SERVER) as phase:
-            await asyncio.sleep(0)
-            spans.replied(phase, code or 250)
+        await spans.phase("RCPT", SERVER, said(code or 250))
         result = settlement(of, outcome, code)
         spans.made(span, result)
     return result
@@ -216,8 +220,8 @@ def test_a_callback_carries_its_context_on_and_tells_the_host_alone(made: Spans)
 
 
 def current_within(of: Claimed) -> tuple[Span, Span, Span, dict[str, str]]:
-    with spans.attempt(of) as attempt, spans.smtp("MAIL", SERVER) as phase, spans.post("http://h/") as post:
-        spans.replied(phase, 550)
+    with spans.attempt(of) as attempt, spans.smtp("EHLO", SERVER) as phase, spans.post("http://h/") as post:
+        asyncio.run(spans.phase("MAIL", SERVER, said(550)))
         spans.responded(post, 500)
         spans.made(attempt, settlement(of))
         current = get_current_span()
