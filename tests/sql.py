@@ -54,9 +54,7 @@ class Sql:
         return _run(connection, sql, parameters)
 
 
-def _run(
-    connection: psycopg2.extensions.connection, sql: str, parameters: tuple[object, ...]
-) -> list[tuple[Any, ...]]:
+def _run(connection: psycopg2.extensions.connection, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall() if cursor.description else []

@@ -196,8 +196,8 @@ def test_of_a_huge_answer_little_is_read(make: Make, hooks: Hooks) -> None:
     assert refused.wait(10), "all of it was read"
 
 
-@pytest.mark.parametrize("pieces", [list(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n") * 20, list(b"HTTP/1.1 200 O" + b"K" * 500)])
-def test_an_answer_that_drips_is_not_waited_for(make: Make, hooks: Hooks, pieces: list[int]) -> None:
+@pytest.mark.parametrize("pieces", [b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n" * 20, b"HTTP/1.1 200 O" + b"K" * 500])
+def test_an_answer_that_drips_is_not_waited_for(make: Make, hooks: Hooks, pieces: bytes) -> None:
     said_all = threading.Event()
 
     def drip(client: socket.socket) -> None:
