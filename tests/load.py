@@ -21,6 +21,7 @@ class Load:
         self.accepted: dict[int, str] = {}
         self.refused: list[str] = []
         self.replayed: list[int] = []
+        self.slowest = 0.0
         self._port, self._recipients, self._fields = port, recipients, fields
         self._taking = threading.Lock()
         self._stopping = threading.Event()
@@ -61,6 +62,7 @@ class Load:
         self._post(client, recipient)
 
     def _post(self, client: Client, recipient: str, **headers: str) -> Response | None:
+        began = time.monotonic()
         document = {"type": "email", "recipient": recipient, "message": "Hello", **self._fields}
         try:
             answer = client.post(NOTIFICATIONS, document, **headers)
@@ -69,6 +71,7 @@ class Load:
             # Nobody listens: in a tight loop the load would starve what it waits for.
             time.sleep(0.05)
             return None
+        self.slowest = max(self.slowest, time.monotonic() - began)
         if answer.status == 201:
             self.accepted[answer.json["id"]] = recipient
         else:
