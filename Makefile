@@ -10,10 +10,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What steers Python itself; of the rest of the caller's environment tests/environment.py keeps what is needed.
-FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTEST_ADDOPTS PYTEST_PLUGINS
+# Without byte code each process of pytest would compile all tests again.
+FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTEST_ADDOPTS PYTEST_PLUGINS
 # How many processes share the tests: most of what these do is wait.
 WORKERS ?= 4
-PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile
+# In the order of the paths, tests/acceptance first: pytest-xdist's own order is by the number of tests, and the
+# files that take longest have few.
+PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-
-import psycopg2
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 from db import database
 from db.migrations import migrate
 from tests.environment import configured
+from tests.sql import Sql
 
 # What is committed must survive the death of the server, but not that of the machine.
 CARELESS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -39,8 +38,9 @@ class Databases:
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
+        self._sql = Sql(postgres.url_of("postgres"))
         self._numbers = count(1)
-        self._admin(f"CREATE DATABASE {TEMPLATE}")
+        self._sql.rows(f"CREATE DATABASE {TEMPLATE}")
         with configured(database_url=postgres.url_of(TEMPLATE)) as settings:
             database.bind(settings)
             migrate()
@@ -50,17 +50,11 @@ class Databases:
     def new(self) -> Iterator[str]:
         """DATABASE_URL of a migrated, empty database that lives as long as the block."""
         name = f"test_{next(self._numbers)}"
-        self._admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        self._sql.rows(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         try:
             yield self._postgres.url_of(name)
         finally:
-            self._admin(f"DROP DATABASE {name} WITH (FORCE)")
-
-    def _admin(self, statement: str) -> None:
-        with closing(psycopg2.connect(self._postgres.url_of("postgres"))) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
+            self._sql.rows(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

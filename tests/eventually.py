@@ -7,20 +7,23 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+SELDOM = 0.1  # seconds between polls, at most: what is waited for needs the processors more than its test
 
 
 def eventually(
     condition: Callable[[], T],
     within: float = 10.0,
     saying: Callable[[], object] | str = "",
-    every: float = 0.02,
+    every: float | None = None,
 ) -> T:
     """Poll `condition` until it is true and return what it returned.
+
+    The longer it has waited, the longer it sleeps between polls: a tenth of that, 0.02 to 0.1 s; or always `every`.
 
     Fails after `within` seconds with the last value, or the AssertionError it last raised, and with
     `saying`, which is called only then: the place to show counts or a server's log.
     """
-    deadline = time.monotonic() + within
+    began = time.monotonic()
     while True:
         last: object
         try:
@@ -31,10 +34,11 @@ def eventually(
             if value:
                 return value
             last = value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > within:
             detail = saying() if callable(saying) else saying
             raise AssertionError(f"not within {within:g} s; last: {last!r}; {detail}")
-        time.sleep(every)
+        time.sleep(min(max(0.02, waited / 10), SELDOM) if every is None else every)
 
 
 def outlast(seconds: float) -> None:

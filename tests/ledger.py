@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg2
-
 from tests.eventually import eventually
+from tests.sql import Sql
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,14 @@ class Tally:
 
 
 class Ledger:
-    """Reads one database with a connection of its own for each question."""
+    """Queries to one database, in autocommit mode."""
 
     def __init__(self, database_url: str) -> None:
-        self._url = database_url
+        self._sql = Sql(database_url)
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Run a query."""
-        with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cursor:
-            connection.autocommit = True
-            cursor.execute(sql, parameters)
-            return cursor.fetchall()
+        """Run a query and return its rows."""
+        return self._sql.rows(sql, *parameters)
 
     def statuses(self, ids: list[int]) -> Counter[str]:
         """How many of these notifications are in each status."""

@@ -58,6 +58,10 @@ class Group:
         """Pids of all its live processes, the leader's included; Linux only."""
         return [pid for pid in _pids() if _is_live_in_group(pid, self.pid)]
 
+    def has(self, pid: int) -> bool:
+        """Whether this is one of its live processes."""
+        return _is_live_in_group(pid, self.pid)
+
     def signal(self, number: int) -> None:
         """Signal the leader alone, as a supervisor would."""
         if self.running:
@@ -92,12 +96,15 @@ class Group:
 
 
 def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - as often as every 5 ms
 
 
 def _is_live_in_group(pid: int, group: int) -> bool:
     try:
-        state, _parent, pgrp = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+        # One system call, where to read what the kernel says of a process takes twenty times as long.
+        if os.getpgid(pid) != group:
+            return False
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return int(pgrp) == group and state not in "ZX"
+    return state not in "ZX"

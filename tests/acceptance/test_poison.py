@@ -17,7 +17,7 @@ from tests.smtp import Hang, Reply, SmtpServer
 from tests.system import System
 
 # A lost worker is missed after a second: here many are lost.
-SOON = {"worker_timeout": 1.0, "upkeep_interval": 0.2}
+SOON = {"worker_timeout": 1.0, "upkeep_interval": 0.2, "retry_max_backoff": 0.6}
 
 
 @pytest.fixture

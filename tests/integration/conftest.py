@@ -11,6 +11,12 @@ from settings import Settings
 from tests.environment import configured
 from tests.integration.operating import Operator
 
+EMPTIED = (
+    *("notifications", "attachments", "attempts", "workers", "sending", "providers", "idempotency_keys", "pauses"),
+    *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
+    *("erasures", "changes", "listeners", "sessions", "audit"),
+)
+
 
 @pytest.fixture(scope="module")
 def bound(module_database_url: str) -> Iterator[Settings]:
@@ -25,18 +31,27 @@ def bound(module_database_url: str) -> Iterator[Settings]:
 def store(bound: Settings) -> Iterator[Settings]:
     """Empty tables, and this thread's connection open."""
     with database.connection():
-        database.rows(
-            "TRUNCATE notifications, attachments, attempts, workers, sending, providers, idempotency_keys, pauses,"
-            " events, callbacks, backlogs, templates, template_names, suppressions, suppression_counts, erasures,"
-            " changes, listeners, sessions RESTART IDENTITY"
-        )
-        # What refuses it is a trigger.
-        database.rows("SET session_replication_role = replica")
-        database.rows("TRUNCATE audit RESTART IDENTITY")
-        database.rows("RESET session_replication_role")
-        database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
-        database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
+        _empty()
         yield bound
+
+
+def _empty() -> None:
+    """Delete all rows but those that a migration made, and start the ids at 1 again.
+
+    TRUNCATE makes new files for each table and index, at a hundred times the cost of DELETE while there are few rows.
+    """
+    # Triggers would refuse it (audit), or leave rows that tell of it.
+    database.rows("SET session_replication_role = replica")
+    database.rows("; ".join(f"DELETE FROM {table}" for table in EMPTIED))
+    database.rows("RESET session_replication_role")
+    database.rows(
+        "SELECT setval(s.oid::regclass, 1, false) FROM pg_class AS s"
+        " JOIN pg_depend AS d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
+        " WHERE s.relkind = 'S' AND d.refobjid = ANY(%s::regclass[])",
+        list(EMPTIED),
+    )
+    database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
+    database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
 
 
 @pytest.fixture

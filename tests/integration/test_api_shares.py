@@ -67,6 +67,12 @@ def modest(api: Api) -> CheckedClient:
     return newcomer(api)[0]
 
 
+@pytest.fixture(scope="module")
+def spent(api: Api) -> CheckedClient:
+    """A client that its first test leaves without CPU time: each later one takes what has come back, and no more."""
+    return newcomer(api)[0]
+
+
 def large(size: int) -> dict[str, object]:
     file = {"filename": "a.txt", "contentType": "text/plain", "content": "QUFB" * (size // 4)}
     return {**DRAFT, "attachments": [file]}
@@ -255,21 +261,22 @@ def test_cpu_time_that_a_client_takes_is_bounded_and_charged(
     ],
 )
 def test_cpu_time_of_what_is_only_read_and_refused_is_charged(
-    api: Api, greedy: tuple[CheckedClient, str], modest: CheckedClient, method: str, path: str
+    spent: CheckedClient, modest: CheckedClient, method: str, path: str
 ) -> None:
     body = b"[" + (b"[" * 15 + b"]" * 15 + b",") * 33_000 + b"1]"  # takes a tenth of a second or more
 
     def used_up() -> bool:
-        answer = greedy[0].request(method, path, body, {"Content-Type": "application/json"})
+        answer = spent.request(method, path, body, {"Content-Type": "application/json"})
         assert answer.status in (422, 429)
         return answer.status == 429 and "CPU time" in answer.json["detail"]
 
+    eventually(lambda: not used_up(), within=60)
     try:
         assert any(used_up() for _ in range(60 if path in (NOTIFICATIONS, f"{NOTIFICATIONS}/batch") else 40))
     finally:
         assert modest.post(NOTIFICATIONS, DRAFT).status == 201
     # What only reads is not refused.
-    assert greedy[0].get(NOTIFICATIONS).status == 200
+    assert spent.get(NOTIFICATIONS).status == 200
 
 
 @pytest.mark.parametrize("field", ["from", "replyTo", "recipientName", "cc", "bcc"])

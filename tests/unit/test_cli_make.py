@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CALLER = {"DATABASE_URL": "postgresql://theirs", "AUTH": "off", "NOTIFY_KEY": "theirs", "GIT_DIR": "/theirs"}
 STEERING = {"PYTHONOPTIMIZE": "2", "PYTHONPATH": "/theirs", "PYTHONWARNINGS": "error", "PYTEST_ADDOPTS": "--theirs"}
+STEERING |= {"PYTHONDONTWRITEBYTECODE": "1"}
 # Stands for a program of the environment: tells how it was called, in a file of its own. By a shell, because
 # the path of a Python may have a space, which no first line with #! can.
 STUB = """#!/bin/sh
@@ -25,6 +26,14 @@ open({told!r}, "w").write(json.dumps(told))
 """
 # Found by a real pytest; writes down that it ran, and fails.
 TEST = "from pathlib import Path\ndef test_it():\n    Path({ran!r}).touch()\n    assert False\n"
+# Adds the name of its file to a list.
+LISTED = """import pytest
+
+@pytest.mark.parametrize("number", range({tests}))
+def test_it(number):
+    with open({order!r}, "a") as order:
+        print({name!r}, file=order)
+"""
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -104,14 +113,33 @@ def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: s
     for name in ("unit", "servers"):
         (project / "tests" / name).mkdir(parents=True)
         (project / "tests" / name / f"test_{name}.py").write_text(TEST.format(ran=str(project / f"{name}.ran")))
-    (project / "pytest.py").unlink()  # The stub would be imported in place of the real one.
-    (project / ".venv/bin/pytest").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest "$@"\n')
+    really(project)
 
     done, _ = make(project, target, "WORKERS=1", **CALLER)
 
     assert done.returncode == 2, done.stdout + done.stderr
     assert f" {len(found)} failed in " in done.stdout
     assert {path.stem for path in project.glob("*.ran")} == found
+
+
+def test_the_long_tests_of_few_cases_do_not_wait_for_the_short_ones(project: Path) -> None:
+    order = project / "order.txt"
+    for name, tests in (("acceptance", 1), ("integration", 2), ("unit", 3)):
+        (project / "tests" / name).mkdir(parents=True)
+        text = LISTED.format(tests=tests, order=str(order), name=name)
+        (project / "tests" / name / f"test_{name}.py").write_text(text)
+    really(project)
+
+    done, _ = make(project, "test", "WORKERS=1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert order.read_text().split() == ["acceptance", *["integration"] * 2, *["unit"] * 3]
+
+
+def really(project: Path) -> None:
+    """Put pytest itself in the place of its stub."""
+    (project / "pytest.py").unlink()  # It would be imported.
+    (project / ".venv/bin/pytest").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest "$@"\n')
 
 
 def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -41,6 +43,14 @@ def test_every_module_of_the_root_is_installed_and_checked() -> None:
 @pytest.mark.parametrize("module", LOWEST)
 def test_the_lowest_modules_know_nothing_of_the_packages(module: str) -> None:
     assert not {name.partition(".")[0] for name in imported(ROOT / f"{module}.py")} & PACKAGES
+
+
+def test_the_api_starts_without_what_delivers() -> None:
+    program = "import sys, api.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "actors.broker" in loaded
+    assert not loaded & {"actors.worker", "actors.upkeep", "actors.channels.email", "aiohttp"}
 
 
 def test_a_status_is_written_by_the_lifecycle_alone() -> None:
