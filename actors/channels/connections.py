@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 
 import logs
 from actors.channels.capacity import Capacity
@@ -26,6 +27,7 @@ class Connections:
         self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
         self._open: set[Connection] = set()
         self._wanted = self._senders = 0
+        self._worked_at = -inf  # when a connection of whatever process was last known to work
         self._more = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
@@ -44,7 +46,7 @@ class Connections:
 
     def took(self) -> None:
         """Take note that the server took a mail."""
-        now = time.monotonic()
+        now = self._worked_at = time.monotonic()
         self.own.took(now)
         self._all.took(now)
 
@@ -72,7 +74,7 @@ class Connections:
     def opened(self, connection: Connection) -> None:
         """Take note of a connection that is ready."""
         self._open.add(connection)
-        now = time.monotonic()
+        now = self._worked_at = time.monotonic()
         self.own.opened(self.open, now)
         self._all.opened(self.working, now)
 
@@ -80,8 +82,8 @@ class Connections:
         """Take note of a connection that is not used any more."""
         self._open.discard(connection)
 
-    async def refused(self, *, reached: bool) -> bool:
-        """Take note that a new connection was refused; return whether others work.
+    async def refused(self, since: float, *, reached: bool) -> bool:
+        """Take note that a new connection, tried `since`, was refused; return whether others worked meanwhile.
 
         `reached`: the server answered. Where no other connection is known, another process may have one since the
         last look.
@@ -92,7 +94,7 @@ class Connections:
         now = time.monotonic()
         self.own.refused(self.open, now)
         self._all.refused(self.working, now)
-        return self.working > 0
+        return self.working > 0 or self._worked_at > since
 
     async def start(self) -> None:
         """Take a share of the connections, and keep it until `stop`."""
@@ -125,3 +127,5 @@ class Connections:
         async with self._renewing:
             wanted, open, most = max(self._wanted, self._senders), self.open, self._all.limit(time.monotonic())
             await asyncio.to_thread(lease.renew, wanted, max(self._senders, open), most, open)
+            if lease.elsewhere:
+                self._worked_at = time.monotonic()

@@ -99,11 +99,12 @@ class Email:
             self._first = None
 
     async def _connect(self, limit: float) -> Connection:
-        messages = self.limits.own.messages(time.monotonic())
+        begun = time.monotonic()
+        messages = self.limits.own.messages(begun)
         try:
             connection = await Connection.open(self.settings, self.stopping, limit, messages)
         except ProviderDown as down:
-            if await self.limits.refused(reached=down.receipt.phase != "connect"):
+            if await self.limits.refused(begun, reached=down.receipt.phase != "connect"):
                 raise NoConnection(str(down)) from None
             if says_too_many(down):  # It is up; others have its connections, or we have opened too many lately.
                 phase, code, enhanced_code, text = down.receipt

@@ -97,7 +97,8 @@ class Run:
         # Of two domains: what one of them has against a mail opens no breaker.
         for domain in ("recipient.example", "other.example"):
             answer = Reply(421, f"4.3.0 <{deferred}> too much, {WORDS['smtp']}")
-            self.mail_server.on("rcpt", answer, to=f"{WORDS['deferred']}@{domain}")
+            # Twice, because a refusal over a connection that has carried mails is tried over a new one.
+            self.mail_server.on("rcpt", answer, to=f"{WORDS['deferred']}@{domain}", times=2)
         self.hooks.answer = status(500, body=WORDS["message"])
         ids = [self.post("refused"), self.post("deferred"), self.post("deferred", domain="other.example")]
         for id in ids:

@@ -48,7 +48,9 @@ def test_a_killed_worker_leaves_no_more_in_doubt_than_its_connections_allow(worl
         taken = [mail.recipients[0] for mail in world.mail_server.mails[before:]]
         unrecorded = {ids_by_recipient[to] for to in taken if to in ids_by_recipient} & held
         assert unrecorded <= begun.keys()
-        assert max(Counter(begun.values()).values(), default=0) <= AHEAD * CONNECTIONS
+        assert len(unrecorded) <= AHEAD * CONNECTIONS
+        # A sender may begin two more while others hold what they took and have not begun.
+        assert max(Counter(begun.values()).values(), default=0) <= 2 * AHEAD * CONNECTIONS
         doubtful += len(unrecorded)
     world.mail_server.delay = 0.0
     world.system.start_workers(smtp_url=server)

@@ -82,7 +82,7 @@ def test_a_worker_with_a_wrong_clock_sends_nothing_early_and_leaves_nothing_behi
     world.system.start_workers()
     recipients = list(world.recipients(10))
     for recipient in recipients:
-        world.mail_server.on("rcpt", Reply(451, "4.3.0 come back later"), to=recipient)
+        world.mail_server.on("rcpt", Reply(451, "4.2.1 come back later"), to=recipient)
     deferred = {world.post_one(recipient): recipient for recipient in recipients}
     tally = world.tally(deferred | world.post(100))
     assert tally == Tally(accepted=110, delivered=110, twice=0, recorded=110, stuck=0, attempts=120)
