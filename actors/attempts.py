@@ -65,11 +65,11 @@ class Attempts:
 
         async def begin() -> bool:
             nonlocal begun
-            begun = await self._begin(notification)
+            begun = notification.on_uncertain == "resend" or await self._ledger.doubt(notification)
             return begun
 
         try:
-            contents = await self._contents(notification)
+            contents = await self._contents(notification) if notification.mail else ()
             receipt = await sender.send(notification, begin, contents, following)
         except NoConnection:
             raise
@@ -97,9 +97,6 @@ class Attempts:
         if contents is None:  # The database was away, and we were taken for dead.
             raise Deferred("another worker has taken this over", phase="compose")
         return contents
-
-    async def _begin(self, notification: Claimed) -> bool:
-        return notification.on_uncertain == "resend" or await self._ledger.doubt(notification)
 
     def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
         if attempt.outcome == "sent":

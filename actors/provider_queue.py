@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from math import inf
@@ -13,6 +13,7 @@ from typing import Protocol
 import logs
 from actors.batches import Batch, Job
 from actors.channels import Channel, NoConnection, Sender, Throttled
+from actors.lanes import LANES
 from actors.ledger import Ledger
 from db.database import Unavailable
 from db.lifecycle import AHEAD
@@ -56,7 +57,7 @@ class ProviderQueue:
         self.closing = False
         self._new_sender, self._ready = channel.sender, channel.ready
         self.at_hand = AHEAD + 1 if channel.pipelines else 1  # jobs that a sender takes at most
-        self._waiting: defaultdict[int, deque[Job]] = defaultdict(deque)  # by rank
+        self._waiting: list[deque[Job]] = [deque() for _ in LANES]  # by rank, the most urgent first
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
@@ -98,13 +99,13 @@ class ProviderQueue:
     async def withdraw(self, batch: Batch) -> None:
         """Hand back what of a batch waits."""
         batch.withdrawn = True
-        waiting = [job for jobs in self._waiting.values() for job in jobs if job.batch is batch]
+        waiting = [job for jobs in self._waiting for job in jobs if job.batch is batch]
         self._waiting[batch.rank] = deque(job for job in self._waiting[batch.rank] if job.batch is not batch)
         await self.hand_back(waiting)
 
     async def withdraw_all(self) -> None:
         """Hand back all that waits."""
-        for batch in {job.batch for jobs in self._waiting.values() for job in jobs}:
+        for batch in {job.batch for jobs in self._waiting for job in jobs}:
             await self.withdraw(batch)
 
     def blocked_for(self) -> float:
@@ -142,7 +143,7 @@ class ProviderQueue:
     @property
     def waiting(self) -> int:
         """How many notifications no sender has taken yet."""
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, self._waiting))
 
     def left(self, *, failed: bool) -> None:
         """Note that a sender ends. Where it failed, another one most likely would, too, if it began at once."""
@@ -152,8 +153,7 @@ class ProviderQueue:
 
     def take(self) -> Job | None:
         """Return the most urgent job that waits."""
-        for rank in sorted(self._waiting):
-            jobs = self._waiting[rank]
+        for jobs in self._waiting:
             for place, job in enumerate(jobs):
                 if self._ready(job.notification):
                     del jobs[place]

@@ -26,7 +26,9 @@ class Connections:
     def __init__(self, connections: int, lease: ConnectionLease | None = None) -> None:
         self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
         self._open: set[Connection] = set()
+        self._connections = connections
         self._wanted = self._senders = 0
+        self._asked = 0  # how many were wanted when the lease was renewed last
         self._down = False  # whether no process had a connection that worked when one was refused last
         self._worked_at = -inf  # when a connection of whatever process was last known to work
         self._more = asyncio.Event()
@@ -39,7 +41,7 @@ class Connections:
 
     def pause(self, now: float) -> float:
         wait = self.own.pause(now)
-        return wait if self.open else max(wait, self.own.reconnect(now))
+        return wait if self._open else max(wait, self.own.reconnect(now))
 
     def began(self, now: float) -> None:
         self.own.began(now)
@@ -58,8 +60,8 @@ class Connections:
         self._all.throttled(self.working, begun, now)
 
     def want(self, senders: int, wanted: int) -> None:
-        self._senders, self._wanted = senders, wanted
-        if self._lease is not None and wanted > self._lease.granted:
+        self._senders, self._wanted = senders, min(wanted, self._connections)
+        if self._lease is not None and self._wanted > max(self._asked, self._lease.granted):
             self._more.set()
 
     @property
@@ -132,6 +134,7 @@ class Connections:
     async def _renew(self, lease: ConnectionLease) -> None:
         async with self._renewing:
             wanted, open, most = max(self._wanted, self._senders), self.open, self._all.limit(time.monotonic())
+            self._asked = wanted
             await asyncio.to_thread(lease.renew, wanted, max(self._senders, open), most, open)
             if lease.elsewhere:
                 self._worked_at = time.monotonic()

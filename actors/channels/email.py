@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from actors.channels import (
     Begin,
@@ -124,11 +125,9 @@ class Email:
         """Whether a mail that was refused over an old connection is to be tried over a new one."""
         return self._in_vain < IN_VAIN or time.monotonic() - self._in_vain_since > IN_VAIN_FOR
 
-    async def composed(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
-        """Return the mail; one with attachments takes a while, so a thread composes it."""
-        if contents:
-            return await asyncio.to_thread(self.compose, notification, contents)
-        return self.compose(notification)
+    async def composed(self, notification: Claimed, contents: Sequence[bytes]) -> Mail:
+        """Compose a mail with attachments in a thread: it takes a while."""
+        return await asyncio.to_thread(self.compose, notification, contents)
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         leave = url(notification.id, self.settings) if notification.mail else None
@@ -161,7 +160,7 @@ class SmtpSender:
         if self._introduced is not None and self._introduced[0] is notification:
             mail = self._introduced[1]
         else:
-            mail = await self._email.composed(notification, contents)
+            mail = await self._email.composed(notification, contents) if contents else self._email.compose(notification)
         limit = time.monotonic() + self._email.settings.smtp_limit
         connection = await self._ready(mail, limit)
         try:
@@ -203,7 +202,8 @@ class SmtpSender:
         try:
             await _invite(connection, mail, begin, blamed)
             reply = await connection.content(mail.content, self._follower(connection, following))
-            await _expect(connection, "content", reply, 2, blamed)
+            if reply.code // 100 != 2:
+                await _refuse(connection, "content", reply, blamed)
         except Dropped as drop:
             self._forget(connection)
             connection.close()  # The event loop would keep it, as long as the server does not end it.
@@ -261,17 +261,21 @@ async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type
     hello = await connection.mail(mail)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)
-    await _expect(connection, "mail", hello, 2, blamed)
+    if hello.code // 100 != 2:
+        await _refuse(connection, "mail", hello, blamed)
     for recipient in mail.recipients:
         reply = await connection.rcpt(recipient)
         if len(mail.recipients) > 1 and reply.code >= 400 and judge("rcpt", reply, blamed) is not ProviderDown:
             reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
         # One that is refused ends it for all, so that no other one ever gets it twice.
-        await _expect(connection, "rcpt", reply, 2, blamed)
+        if reply.code // 100 != 2:
+            await _refuse(connection, "rcpt", reply, blamed)
     if not await begin():
         connection.close()
         raise Deferred("another worker has taken this over", phase="data")
-    await _expect(connection, "data", await connection.data(), 3, blamed)
+    ready = await connection.data()
+    if ready.code // 100 != 3:
+        await _refuse(connection, "data", ready, blamed)
 
 
 def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = ProviderDown) -> None:
@@ -285,12 +289,10 @@ def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = Provi
         raise Refused(text, phase="mail")
 
 
-async def _expect(
-    connection: Connection, phase: str, reply: Reply, kind: int, blamed: type[Undelivered] = ProviderDown
-) -> None:
-    """Judge a reply by its first digit: that decides also where the code is not one we know (RFC 5321, 4.2.1)."""
-    if reply.code // 100 == kind:
-        return
+async def _refuse(
+    connection: Connection, phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown
+) -> NoReturn:
+    """Raise what a reply means of which the first digit is not the one that was hoped for (RFC 5321, 4.2.1)."""
     if reply.code < 400:  # Neither yes nor no to what we said.
         raise Dropped(phase, reply.text, content_sent=phase == "content")
     if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).

@@ -276,7 +276,11 @@ class Client:
         while not end:
             deadline = deadline or time.monotonic() + self.patience
             try:
-                piece = await self._receive(deadline)
+                while not self._inbox:
+                    if self._end is not None:
+                        raise self._end
+                    await self._wait(deadline)
+                piece = self._heard()
                 heard, octets = heard + piece, octets + len(piece)
                 if len(heard) > REPLY_LIMIT:
                     heard = answers.shortened(heard)
@@ -306,13 +310,6 @@ class Client:
         if said or b"\n" not in heard or not heard.strip():
             raise error
         raise Disconnected(f"no SMTP reply: {heard[:1_000].decode('utf-8', 'replace')}") from error
-
-    async def _receive(self, deadline: float) -> bytes:
-        while not self._inbox:
-            if self._end is not None:
-                raise self._end
-            await self._wait(deadline)
-        return self._heard()
 
     def _still_leaves(self) -> bool:
         """Return whether the answer is late because the mail has only just gone out of the kernel's buffer."""

@@ -17,6 +17,7 @@ from math import inf
 from typing import Self, TypeVar
 
 import metrics
+import tracing
 from actors import spans
 from actors.channels import ProviderDown, printable
 from actors.channels.answers import Reply
@@ -50,6 +51,7 @@ class Connection:
         self._opened = self._used = time.monotonic()
         self.mails = 0  # begun on it
         self._messages = settings.smtp_connection_messages
+        self._traced = tracing.is_on()
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
         self.introduced: Mail | None = None  # whose envelope they are
         self._invited_by = self._opened
@@ -150,7 +152,7 @@ class Connection:
     async def mail(self, mail: Mail) -> Reply:
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
-        reply = await spans.phase("MAIL", self._server, self._next("mail", _mail_line, mail))
+        reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", _mail_line, mail))
         self._used = time.monotonic()
         within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
         self._invited_by = self._used + within
@@ -160,17 +162,18 @@ class Connection:
         """Each has its time-out, and none is said later than SMTP_DATA_TIMEOUT: there may be many."""
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return await spans.phase("RCPT", self._server, self._next("rcpt", _rcpt_line, recipient))
+        return self._at_hand() or await spans.phase("RCPT", self._server, self._next("rcpt", _rcpt_line, recipient))
 
     async def data(self) -> Reply:
-        return await spans.phase("DATA", self._server, self._next("data", str, _DATA))
+        return self._at_hand() or await spans.phase("DATA", self._server, self._next("data", str, _DATA))
 
     async def content(self, content: bytes, following: Mail | None = None) -> Reply:
         """The mail itself, dot-stuffed (RFC 5321, 4.5.2). Only silence after its end leaves its fate unknown.
 
         The envelope of the `following` one goes with it.
         """
-        return await spans.phase("content", self._server, self._content(content, following), len(content))
+        sending = self._content(content, following)
+        return await (spans.phase("content", self._server, sending, len(content)) if self._traced else sending)
 
     async def _content(self, content: bytes, following: Mail | None) -> Reply:
         self.introduced = None
@@ -279,12 +282,21 @@ class Connection:
         offered = self._extensions.get("auth", "")
         _demand("auth", await log_in(lambda line: self._say("auth", line), server, offered))
 
+    def _at_hand(self) -> Reply | None:
+        """Return the answer to the next line that was said ahead, if it has come: the way that nearly all mails go."""
+        if self._traced or not self._ahead:
+            return None
+        reply = self._smtp.at_hand()
+        if reply is not None:
+            self._ahead.popleft()
+        return reply
+
     async def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
         """The answer to a line of an envelope, which is said now unless it was said ahead."""
         if not self._ahead:
             return await self._say(phase, line(about))
         self._ahead.popleft()
-        return self._smtp.at_hand() or await self._hear(phase)
+        return await self._hear(phase)
 
     async def _say(self, phase: str, line: str) -> Reply:
         with _dropping(phase):

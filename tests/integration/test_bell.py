@@ -12,7 +12,7 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-from actors.bell import Bell, Ring, messages
+from actors.bell import SEVERAL, Bell, Ring, messages
 from actors.broker import broker
 from actors.consumer import WaitingConsumer
 from actors.delivery import ACTORS
@@ -229,3 +229,41 @@ def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> No
     assert waiting_by_lane() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
     for bell in (crowding, other):
         bell.close(5)
+
+
+def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.bell.REST", 60.0)
+    with configured(ring_spread=1) as current:
+        bell = Bell(current)
+    resting = mock.patch.object(bell._closing, "wait", wraps=bell._closing.wait)
+    with mock.patch.object(broker, "ring", wraps=broker.ring) as trips, resting as rests:
+        bell.ring(Ring(range(SEVERAL), 0.0))
+        eventually(lambda: rests.called)
+        bell.ring(Ring([10, 11], 0.0))
+        bell.ring(Ring([12], 0.0))
+        bell.close(10)
+    assert lists() == [list(range(SEVERAL)), [10, 11, 12]]
+    assert trips.call_count == 2
+
+
+def test_nothing_waits_after_a_trip_for_few() -> None:
+    with configured(ring_spread=1) as current:
+        bell = Bell(current)
+    with mock.patch.object(bell._closing, "wait") as rests:
+        bell._ringing.submit(Ring(range(SEVERAL - 1), 0.0)).result(10)
+        bell.close(10)
+    assert not rests.called
+
+
+def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with configured(fair_depth=1, ring_spread=1) as current:
+        bell = Bell(current)
+    with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
+        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
+        for id in (1, 2, 3):
+            bell._ringing.submit(Ring([id], 0.0)).result(10)
+        assert asked.call_count == 0
+        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 0.0)
+        bell._ringing.submit(Ring([4], 0.0)).result(10)
+        assert asked.call_count == 1
+    bell.close(10)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from unittest import mock
 
 import pytest
+from falcon.testing import create_scope
 
+from api.asgi import Application
 from api.cpu_budget import BURST, FREE, REFILL, CpuBudget
 from api.meter import Meter
 from api.problems import Problem
+from settings import read
 
 
 class Clock:
@@ -161,3 +165,21 @@ def test_the_only_client_of_an_installation_is_charged_nothing() -> None:
     budget = CpuBudget(divided=False)
     budget.charge(1, 100 * BURST)
     budget.require(1)
+
+
+@pytest.mark.parametrize(("auth", "reads"), [("required", True), ("off", False)])
+def test_the_clock_of_the_thread_is_read_only_where_somebody_is_charged(auth: str, reads: bool) -> None:
+    app = Application(read({"AUTH": auth}))
+    scope = create_scope(method="POST", path="/nowhere")
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(event: dict[str, object]) -> None:
+        answer.append(event)
+
+    answer: list[dict[str, object]] = []
+    with mock.patch("api.meter.time.thread_time", return_value=0.0) as clock:
+        asyncio.run(app(scope, receive, send))
+    assert answer[0]["status"] == 404
+    assert clock.called == reads
