@@ -98,7 +98,7 @@ class Delivery:
         # The breaker is about the mail server; each callback goes to another one.
         admitted = ALL if lane.name == CALLBACK else await self.breaker.admits()
         queue = self.callbacks if lane.name == CALLBACK else self.mails
-        blocked = queue.blocked_for() if admitted == ALL else 0.0
+        blocked = await queue.blocked_for(len(ids)) if admitted == ALL else 0.0
         if blocked:
             admitted = NONE
         asked_at, promised = time.monotonic(), 0

@@ -22,6 +22,7 @@ from db.records import Claimed, Settlement
 log = logs.get("queue")
 
 SWEEP = 1.0  # seconds between two looks at what waits
+MOMENT, LOOK = 2.0, 0.05  # seconds to wait for a connection before a message is put off, and between two looks
 NO_CONNECTION = 1.0  # seconds before a process that has no share of the connections looks again
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
 POSTPONED = 30.0  # seconds that a mail is left alone which was refused for our rate and could not be sent since
@@ -108,10 +109,22 @@ class ProviderQueue:
         for batch in {job.batch for jobs in self._waiting for job in jobs}:
             await self.withdraw(batch)
 
-    def blocked_for(self) -> float:
-        """Return the seconds before anything can be sent; 0.0 where something can."""
+    async def blocked_for(self, count: int) -> float:
+        """Return the seconds before any of `count` notifications can be sent; 0.0 where one can.
+
+        Waits a moment for that: a process gets its share of the connections when others have given them up.
+        """
+        until = time.monotonic() + MOMENT
+        while (wait := self._blocked(count)) and time.monotonic() < until and not self.closing:
+            await asyncio.sleep(LOOK)
+        return wait
+
+    def _blocked(self, count: int) -> float:
         now = time.monotonic()
-        return self.limits.pause(now) if self.limits.limit(now) else NO_CONNECTION
+        if self.limits.limit(now):
+            return self.limits.pause(now)
+        self.limits.want(self.senders, -(-count // AHEAD))
+        return NO_CONNECTION
 
     def holds(self, batch: Batch) -> bool:
         """Return whether something of a batch waits for a sender."""

@@ -13,6 +13,7 @@ from actors.channels.smtp import Connection
 
 log = logs.get("connections")
 
+ALONE = 3.0  # seconds after its start in which a process asks for half of the connections at most
 AT_ONCE = 0.05  # seconds before the lease is renewed where more connections are wanted than it grants
 
 
@@ -28,6 +29,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._connections = connections
         self._wanted = self._senders = 0
+        self._greedy_at = time.monotonic() + ALONE
         self._asked = 0  # how many were wanted when the lease was renewed last
         self._down = False  # whether no process had a connection that worked when one was refused last
         self._worked_at = -inf  # when a connection of whatever process was last known to work
@@ -60,7 +62,9 @@ class Connections:
         self._all.throttled(self.working, begun, now)
 
     def want(self, senders: int, wanted: int) -> None:
-        self._senders, self._wanted = senders, min(wanted, self._connections)
+        # The processes of a group start one after the other, and none should find all connections taken.
+        most = self._connections if time.monotonic() > self._greedy_at else -(-self._connections // 2)
+        self._senders, self._wanted = senders, min(wanted, most)
         if self._lease is not None and self._wanted > max(self._asked, self._lease.granted):
             self._more.set()
 
