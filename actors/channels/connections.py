@@ -27,6 +27,7 @@ class Connections:
         self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
         self._open: set[Connection] = set()
         self._wanted = self._senders = 0
+        self._down = False  # whether no process had a connection that worked when one was refused last
         self._worked_at = -inf  # when a connection of whatever process was last known to work
         self._more = asyncio.Event()
         self._renewing = asyncio.Lock()
@@ -74,6 +75,7 @@ class Connections:
     def opened(self, connection: Connection) -> None:
         """Take note of a connection that is ready."""
         self._open.add(connection)
+        self._down = False
         now = self._worked_at = time.monotonic()
         self.own.opened(self.open, now)
         self._all.opened(self.working, now)
@@ -82,19 +84,23 @@ class Connections:
         """Take note of a connection that is not used any more."""
         self._open.discard(connection)
 
-    async def refused(self, since: float, *, reached: bool) -> bool:
+    async def refused(self, since: float, *, reached: bool, full: bool) -> bool:
         """Take note that a new connection, tried `since`, was refused; return whether others worked meanwhile.
 
-        `reached`: the server answered. Where no other connection is known, another process may have one since the
-        last look.
+        `reached`: the server answered. `full`: it said that there are too many. Where none works it is down, which
+        is for the breaker to deal with.
         """
-        if reached and not self.working and self._lease is not None:
+        if reached and self._lease is not None and not (self.working or self._down):
+            # Another process may have opened one since the last look.
             await asyncio.sleep(RENEW_EVERY + AT_ONCE)
             await self._renew(self._lease)
-        now = time.monotonic()
-        self.own.refused(self.open, now)
-        self._all.refused(self.working, now)
-        return self.working > 0 or self._worked_at > since
+        others = self.working > 0 or self._worked_at > since
+        self._down = not others
+        if others or full:
+            now = time.monotonic()
+            self.own.refused(self.open, now)
+            self._all.refused(self.working, now)
+        return others
 
     async def start(self) -> None:
         """Take a share of the connections, and keep it until `stop`."""

@@ -104,9 +104,10 @@ class Email:
         try:
             connection = await Connection.open(self.settings, self.stopping, limit, messages)
         except ProviderDown as down:
-            if await self.limits.refused(begun, reached=down.receipt.phase != "connect"):
+            full = says_too_many(down)
+            if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):
                 raise NoConnection(str(down)) from None
-            if says_too_many(down):  # It is up; others have its connections, or we have opened too many lately.
+            if full:  # It is up; others have its connections, or we have opened too many lately.
                 phase, code, enhanced_code, text = down.receipt
                 raise Throttled(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
             raise

@@ -12,6 +12,11 @@ HEAD = """# The command line
 Made of the commands themselves by `python docs/command_line.py > docs/cli.md`; do not edit. The same is in
 `notify COMMAND --help`.
 
+Most commands talk to the API at `--url` or `NOTIFY_URL`, with the key in `NOTIFY_KEY`. Commands for operators
+(`clients`, `keys`, `retention`, `erase`, `export`, `audit`, `doctor`, `top`, `drain` and the like) talk to PostgreSQL
+and Redis themselves: to DATABASE_URL and REDIS_URL, or to the servers of the `notify up` that runs on DATA_DIR.
+`--json` is for scripts.
+
 ## Exit codes
 
 They are the same for every command. Scripts can rely on them.

@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 SHELL = {"sh", "bash", "console"}
+JAVASCRIPT = {"javascript", "js"}
 OUTPUT = {"", "text", "http"}
 MARKER = re.compile(r"<!--\s*(not run|file|schema|aside): *(.*?)\s*-->", re.DOTALL)
 # Made by a program, whose own test holds them: what they show is how a command is called, with no system around it.

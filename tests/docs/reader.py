@@ -12,15 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import playwright
 import psycopg2
 import yaml
 
-from tests.docs.blocks import SHELL, Block
+from tests.docs.blocks import JAVASCRIPT, SHELL, Block
 from tests.docs.documented import Documented
 from tests.docs.likeness import missing
 from tests.docs.schemas import invalid
 from tests.docs.shell import Done, Shell
 
+# Playwright brings a Node.js of its own.
+NODE = Path(playwright.__file__).parent / "driver" / "node"
 PATIENCE = 10.0  # seconds for what a worker has to do first
 # What changes nothing may be typed again until it shows what the page shows, as a person would.
 CHANGES = re.compile(r"curl[^\n]*(?: -d| --data| -X)|notify (?!status|list|timeline|inbox|limits|\w+ (?:list|show))|>")
@@ -59,11 +62,16 @@ class Reader:
         text = self._system.addressed(block.text)
         if block.language in SHELL:
             return self._commands(block)
+        if block.language in JAVASCRIPT:
+            return self._javascript(block, text)
+        if block.language == "python":
+            return self._python(block, text)
+        if block.language == "sql":
+            return self._sql(text)
+        return self._data(block, text)
+
+    def _data(self, block: Block, text: str) -> list[str]:
         match block.language:
-            case "python":
-                return self._python(block, text)
-            case "sql":
-                return self._sql(text)
             case "json":
                 return invalid(text, block.schema)
             case "yaml":
@@ -100,6 +108,11 @@ class Reader:
         program = f"block-{block.line}.py"
         (self._place / program).write_text(text)
         return self._checked(f"python -W error {program}")
+
+    def _javascript(self, block: Block, text: str) -> list[str]:
+        program = block.file or f"block-{block.line}.mjs"
+        (self._place / program).write_text(text)
+        return self._checked(f"'{NODE}' {'--check ' if block.file else ''}'{program}'")
 
     def _checked(self, command: str) -> list[str]:
         done = self._shell.run(command + "\n")

@@ -51,6 +51,16 @@ python hello.py
 Hello
 ```
 
+```javascript
+const answer = await fetch("http://127.0.0.1:8000/healthz");
+if (!answer.ok) throw new Error(`the status is ${{answer.status}}`);
+```
+
+<!-- file: hello.mjs -->
+```javascript
+console.log("Hello");
+```
+
 ```sql
 SELECT count(*) FROM notifications WHERE status = 'pending';
 ```
@@ -100,6 +110,8 @@ MISTAKES = {
     "an error that does not come": ("# 404: there", "# 409: there", "no request was answered with 409"),
     "an output that is another": ("Hello Ann\n", "Hello Bob\n", "does not print 'HelloBob'"),
     "a program that does not compile": ('print("Hello")', 'print("Hello"', "SyntaxError"),
+    "a script that fails": ("8000/healthz", "8000/health", "the status is 404"),
+    "a script that does not compile": ('console.log("Hello")', 'console.log("Hello"', "SyntaxError: missing )"),
     "a column that is not there": ("WHERE status =", "WHERE state =", "UndefinedColumn"),
     "what is no JSON": ('"status": 404}', '"status": 404,}', "JSONDecodeError"),
     "what the schema does not know": (

@@ -16,7 +16,7 @@ from tests.integration.calling import IMPATIENT, Make, Sender, begin, hooks, mak
 
 __all__ = ["hooks", "make"]
 
-AT_ONCE = 4  # as the README says
+AT_ONCE = 4  # as docs/callbacks.md says
 
 
 class Slow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -28,27 +29,64 @@ TOGETHER |= {
     "CALLBACK_MAX_BACKOFF": "604800",
 }
 NEVER = {("STUCK_AFTER", "low")}  # nothing is below it
-ROW = re.compile(r"^\|\s*`?([A-Z][A-Z0-9_]+)`?\s*\|\s*(.*?)\s*\|", re.MULTILINE)
-NOTHING = {"", "-", "–", "—", "none", "not set", "required"}  # noqa: RUF001 - as people write it
+DOCUMENTS = ("docs/configuration.md", "docs/tuning.md")
+COLUMNS = 4  # name, default, unit, and when to change it or what it does
+NOTHING = "-"
+OFTEN_CHANGED = 40  # settings in docs/configuration.md, at most
+TEXTS = {"text", "names", "networks", "directory", "host:port"}  # units of settings that are no numbers
 
 
-@pytest.fixture(scope="module")
-def documented() -> dict[str, str]:
-    """The defaults that the README's table of settings gives."""
-    found = ROW.findall((ROOT / "README.md").read_text())
-    return {name: default.strip("`") for name, default in found}
+class Row(NamedTuple):
+    """One setting as a page documents it."""
+
+    page: str
+    default: str
+    unit: str
+    about: str
+
+
+def rows(page: str) -> list[tuple[str, Row]]:
+    """Return the settings in the tables of a page, in its order."""
+    lines = [line for line in (ROOT / page).read_text().splitlines() if re.match(r"\| *`?[A-Z][A-Z0-9_]+`? *\|", line)]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert all(len(row) == COLUMNS for row in cells), page
+    return [(name.strip("`"), Row(page, default.strip("`"), unit, about)) for name, default, unit, about in cells]
+
+
+DOCUMENTED = [row for page in DOCUMENTS for row in rows(page)]
+
+
+def test_the_pages_list_each_setting_once_and_nothing_else() -> None:
+    assert sorted(name for name, _ in DOCUMENTED) == sorted(FIELDS)
+
+
+def test_the_page_of_common_settings_stays_short() -> None:
+    assert 0 < len(rows("docs/configuration.md")) <= OFTEN_CHANGED
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_a_setting_stands_in_the_readme_with_its_default(documented: dict[str, str], name: str) -> None:
-    assert name in documented, f"README.md has no row | `{name}` | default | ... |"
-    default = FIELDS[name].default
-    if default == "":
-        assert documented[name].lower() in NOTHING
-    elif isinstance(default, str):
-        assert documented[name] == default
+def test_a_setting_is_documented_with_its_default_and_unit(name: str) -> None:
+    row, field = dict(DOCUMENTED)[name], FIELDS[name]
+    if name in NUMBERS:
+        assert float(re.sub(r"[_, ]", "", row.default)) == field.default
+        assert row.unit not in {"", "choice", *TEXTS}
     else:
-        assert float(re.sub(r"[_, ]", "", documented[name])) == default
+        assert row.default == (field.default or NOTHING)
+        assert row.unit == "choice" if name in CHOICES else row.unit in TEXTS
+    assert len(row.about.split()) >= 3
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_the_choices_of_a_setting_are_documented(name: str) -> None:
+    row = dict(DOCUMENTED)[name]
+    assert set(FIELDS[name].metadata["choices"]) <= {row.default, *re.findall(r"`(\w+)`", row.about)}
+
+
+def test_the_readme_repeats_the_defaults_of_these_pages() -> None:
+    found = re.findall(r"^\| `([A-Z][A-Z0-9_]+)` *\| *(.*?) *\|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    documented = dict(DOCUMENTED)
+    assert len(found) >= 7
+    assert {name: default or NOTHING for name, default in found} == {n: documented[n].default for n, _ in found}
 
 
 def said(**environ: str) -> str:

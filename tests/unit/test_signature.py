@@ -37,8 +37,10 @@ def test_a_secret_is_new_each_time_and_as_long_as_the_standard_asks() -> None:
     assert 24 <= len(base64.b64decode(first[6:], validate=True)) <= 64
 
 
-def test_the_code_in_the_readme_believes_what_is_signed_and_nothing_else() -> None:
-    [code] = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+def test_the_code_in_the_documents_believes_what_is_signed_and_nothing_else() -> None:
+    [code] = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "callbacks.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     defined: dict[str, object] = {}
     exec(code, defined)
     verified = defined["verified"]
