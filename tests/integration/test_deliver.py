@@ -203,11 +203,13 @@ def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_se
     process = make(connections=5)
     with pytest.raises(Again) as again:
         process.deliver(ids)
-    assert len(again.value.ids) == 5
-    assert sorted(row(id)["attempt_count"] for id in ids) == [0] * 45 + [1] * 5
+    # What opens the breaker, and what the other connections had begun by then.
+    spent = len(again.value.ids)
+    assert 5 <= spent <= 5 + 5
+    assert sorted(row(id)["attempt_count"] for id in ids) == [0] * (50 - spent) + [1] * spent
     assert {status(id) for id in ids} == {"pending"}
     process.deliver(ids)
-    assert sum(row(id)["attempt_count"] for id in ids) == 5
+    assert sum(row(id)["attempt_count"] for id in ids) == spent
 
 
 def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_server: SmtpServer) -> None:
@@ -223,7 +225,7 @@ def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_serv
     assert len(smtp_server.mails) == 1
     eventually(lambda: not process.breaker.open)
     process.deliver(rest)
-    assert len(smtp_server.mails) == 15
+    assert len(smtp_server.mails) == len(rest) >= 10
 
 
 def for_tests(*recipients: str, on_uncertain: str = "resend") -> list[int]:
