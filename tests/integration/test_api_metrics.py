@@ -86,7 +86,9 @@ def test_whatever_clients_send_there_are_no_more_series(api: Api) -> None:
     hostile(api, range(4, 104))
     after = seen(api)
 
-    assert after.sum(ROUTE, route="(none)") - before.sum(ROUTE, route="(none)") >= 200  # The server refuses unknown methods.
+    assert (
+        after.sum(ROUTE, route="(none)") - before.sum(ROUTE, route="(none)") >= 200
+    )  # The server refuses unknown methods.
     assert after.sum(ROUTE, route=f"{NOTIFICATIONS}/{{id}}", status="4xx") == 104
     assert after.values.keys() == before.values.keys()
     assert len(after.values) < AT_MOST
