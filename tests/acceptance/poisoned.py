@@ -9,7 +9,7 @@ from unittest import mock
 
 from actors import broker
 from actors.channels import Receipt
-from actors.channels.email import SmtpSender
+from actors.channels.smtp_sender import SmtpSender
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 

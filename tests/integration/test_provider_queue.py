@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from dramatiq import Retry
 
-from actors import provider_queue
+from actors import provider_queue, sending_task
 from actors.attempts import Attempts
 from actors.delivery import Again
 from actors.lanes import LANES, Lane
@@ -77,7 +77,7 @@ def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpSe
 def test_what_waits_behind_a_slow_mail_is_sent_by_others(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provider_queue, "SLOW", 0.2)
+    monkeypatch.setattr(sending_task, "SLOW", 0.2)
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)
     process = make(connections=2)
     answer = Reply(250, "2.0.0 very slowly", delay=5.0)

@@ -19,7 +19,7 @@ from peewee import OperationalError
 from actors import attempts
 from actors import delivery as delivering
 from actors.channels import Receipt
-from actors.channels.email import SmtpSender
+from actors.channels.smtp_sender import SmtpSender
 from actors.delivery import Again
 from actors.ledger import reductions
 from db import breaker, lifecycle, workers

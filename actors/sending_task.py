@@ -1,0 +1,173 @@
+"""One sender at work: a task that sends one notification after another over a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from actors.batches import Job
+from actors.channels import NoConnection, Sender, Throttled
+from db.lifecycle import AHEAD
+from db.records import Settlement
+
+if TYPE_CHECKING:
+    from actors.provider_queue import ProviderQueue
+
+STEP = 1.0  # seconds; a pause that the provider asked for is waited for in steps of so many
+SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
+
+
+class SendingTask:
+    """One sender at work."""
+
+    def __init__(self, queue: ProviderQueue, sender: Sender) -> None:
+        self._queue, self._sender = queue, sender
+        self._jobs: deque[Job] = deque()  # taken and not begun
+        self._unrecorded = 0
+        self._all_recorded: asyncio.Future[None] | None = None
+        self._since = inf  # time.monotonic() at which the notification under way was begun
+        self._refused = False  # whether the provider takes no further connection
+
+    async def run(self) -> None:
+        failed = True
+        try:
+            while await self._has_job() and await self._send():
+                pass
+            failed = self._refused
+        finally:
+            self._queue.left(failed=failed)
+            self._give_back()
+            try:
+                await self._sender.hang_up()
+            finally:
+                await self._recorded()
+
+    async def _has_job(self) -> bool:
+        """Wait for something to send, and until it may be begun. Return False where this sender is to end."""
+        queue = self._queue
+        while True:
+            now = time.monotonic()
+            if queue.senders > queue.limits.limit(now):
+                return False
+            if pause := queue.limits.pause(now):
+                if queue.closing:
+                    return False
+                await asyncio.sleep(min(pause, STEP))
+                continue
+            await self._take()
+            if self._jobs and self._jobs[0].may_begin:
+                return True
+            # After each wait, which lasts as long as the database is away, look anew whether it may be sent.
+            if not self._jobs:
+                if queue.closing or not await self._rest():
+                    return False
+            elif self._unrecorded:
+                await self._recorded()
+            else:
+                await self._begin()
+
+    async def _take(self) -> None:
+        """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
+        queue = self._queue
+        most = min(queue.at_hand, max(1, -(-queue.waiting // max(1, queue.senders))))
+        while len(self._jobs) < most and (job := queue.take()):
+            self._jobs.append(job)
+        while self._jobs and not queue.work.may_send(self._jobs[0]):
+            job = self._jobs.popleft()
+            await queue.hand_back([job])
+            await queue.withdraw(job.batch)
+
+    async def _begin(self) -> None:
+        jobs = [job for job in self._jobs if not job.may_begin][:AHEAD]
+        await self._queue.ledger.begin(self._queue.place(jobs))
+        for job in jobs:
+            job.may_begin = True
+
+    async def _rest(self) -> bool:
+        """Wait for work; return False where there was none for too long."""
+        woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.resting.append((woken, time.monotonic()))
+        return await woken
+
+    async def _send(self) -> bool:
+        """Send one; return False where this sender is to end."""
+        queue, job = self._queue, self._jobs.popleft()
+        following = self._jobs[0].notification if self._jobs else None
+        self._since = time.monotonic()
+        queue.limits.began(self._since)
+        try:
+            settlement = await queue.work.attempt(job, self._sender, following)
+        except (NoConnection, Throttled) as not_now:
+            job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
+            self._jobs.appendleft(job)
+            if isinstance(not_now, Throttled):
+                self._give_back()
+                return True
+            self._refused = True
+            if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+                self._give_back()
+                await queue.withdraw_all()
+            return False
+        except BaseException as error:  # Nobody knows what it would become. It is rescued, as what a dead worker held.
+            job.batch.error = error
+            queue.end([job])
+            raise
+        finally:
+            self._since = inf
+        self._settle(job, settlement)
+        await queue.work.settled(job, settlement)
+        if self._unrecorded >= AHEAD:
+            # All of them, which most likely are recorded together: one wait for two.
+            await self._recorded()
+        return True
+
+    def look(self, now: float) -> None:
+        """Where the mail under way is slow, it may take minutes: let others send what waits behind it."""
+        if now - self._since > SLOW:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        jobs = list(self._jobs)
+        self._jobs.clear()
+        self._queue.put_back(jobs)
+
+    def _settle(self, job: Job, settlement: Settlement) -> None:
+        """Have the outcome recorded, and with it, if that was the last that may be begun, what comes next."""
+        queue = self._queue
+        beginning: list[Job] = []
+        if not any(other.may_begin for other in self._jobs):
+            while len(self._jobs) < queue.at_hand and (another := queue.take()):
+                self._jobs.append(another)
+            if not any(other.may_begin for other in self._jobs):
+                beginning = list(self._jobs)[:AHEAD]
+        recorded = queue.ledger.settle(settlement, queue.place(beginning))
+        self._unrecorded += 1
+        recorded.add_done_callback(partial(self._note, job, settlement, beginning))
+
+    def _note(self, job: Job, settlement: Settlement, beginning: Sequence[Job], recorded: asyncio.Future[bool]) -> None:
+        self._unrecorded -= 1
+        try:
+            if error := recorded.exception():
+                job.batch.error = error
+            else:
+                for other in beginning:
+                    other.may_begin = True
+                self._queue.work.recorded(job, settlement, owned=recorded.result())
+        finally:
+            self._queue.end([job])
+            self._tell_recorded()
+
+    def _tell_recorded(self) -> None:
+        if not self._unrecorded and self._all_recorded is not None and not self._all_recorded.done():
+            self._all_recorded.set_result(None)
+
+    async def _recorded(self) -> None:
+        """Wait until all that this sender has sent is recorded."""
+        if self._unrecorded:
+            self._all_recorded = asyncio.get_running_loop().create_future()
+            await self._all_recorded
