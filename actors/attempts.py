@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dramatiq.common import compute_backoff
@@ -18,6 +19,9 @@ from actors.ledger import Ledger
 from db import lifecycle
 from db.records import Attempt, Claimed, Settlement
 from settings import Settings
+
+if TYPE_CHECKING:
+    from actors.batches import Job
 
 log = logs.get("delivery")
 
@@ -45,21 +49,25 @@ class Attempts:
         self._settings, self._worker, self._ledger = settings, worker, ledger
 
     async def make(
-        self, notification: Claimed, provider: str, sender: Sender, following: Claimed | None, delays: Delays
+        self, job: Job, provider: str, sender: Sender, following: Claimed | None = None, *, patient: bool = True
     ) -> Settlement:
         """Send a notification and return what its row becomes. `following`: see `Sender.send`.
+
+        `patient`: a refusal for our rate costs no attempt, unless it has gone on for SMTP_THROTTLED_MAX.
 
         Raises:
             NoConnection, Throttled: it was not sent, for a reason that has nothing to do with it.
         """
-        with spans.attempt(notification) as span:
-            settlement = await self._make(notification, provider, sender, following, delays)
+        patient &= job.notification.throttled_for < self._settings.smtp_throttled_max
+        with spans.attempt(job.notification) as span:
+            settlement = await self._make(job, provider, sender, following, patient=patient)
             spans.made(span, settlement)
             return settlement
 
     async def _make(
-        self, notification: Claimed, provider: str, sender: Sender, following: Claimed | None, delays: Delays
+        self, job: Job, provider: str, sender: Sender, following: Claimed | None, *, patient: bool
     ) -> Settlement:
+        notification = job.notification
         started, begun = time.monotonic(), False
         error: Undelivered | None = None
 
@@ -74,7 +82,7 @@ class Attempts:
         except NoConnection:
             raise
         except Undelivered as undelivered:
-            if isinstance(undelivered, Throttled) and notification.throttled_for < self._settings.smtp_throttled_max:
+            if isinstance(undelivered, Throttled) and patient:
                 raise
             error, receipt = undelivered, undelivered.receipt
         except Exception as bug:
@@ -87,7 +95,7 @@ class Attempts:
                 await sender.hang_up()  # Nobody knows what the other side waits for now.
         outcome = error.outcome if error else "sent"
         attempt = Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
-        return self._judge(notification, attempt, delays)
+        return self._judge(notification, attempt, job.batch.delays)
 
     async def _contents(self, notification: Claimed) -> Sequence[bytes]:
         """Return those of its attachments, which few have."""

@@ -38,12 +38,14 @@ class Job:
     """One notification of a batch.
 
     `may_begin`: it is recorded that it may have been begun. `placed`: it has one of the queue's places, because that
-    is recorded or about to be. `throttled`: what the provider said when it refused it for our rate.
+    is recorded or about to be. `throttled`: what the provider said when it refused it for our rate,
+    `refusals` times; `taken_before`: how many it had taken in all by the last of them.
     """
 
-    __slots__ = ("batch", "may_begin", "notification", "placed", "throttled")
+    __slots__ = ("batch", "may_begin", "notification", "placed", "refusals", "taken_before", "throttled")
 
     def __init__(self, notification: Claimed, batch: Batch) -> None:
         self.notification, self.batch = notification, batch
         self.may_begin = self.placed = False
         self.throttled = ""
+        self.refusals = self.taken_before = 0

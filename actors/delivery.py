@@ -35,6 +35,7 @@ from db.records import Claimed, Settlement
 log = logs.get("delivery")
 
 LOOK = 0.5  # seconds between two looks whether what waits must be handed back
+PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
 STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
 
 _current = settings.load()
@@ -148,7 +149,9 @@ class Delivery:
     async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
         provider = self._channels[job.notification.type].provider
         try:
-            settlement = await self._attempts.make(job.notification, provider, sender, following, job.batch.delays)
+            # Where the provider takes others between, it is not our rate that it has something against.
+            patient = job.refusals < PATIENCE or self.mails.taken == job.taken_before
+            settlement = await self._attempts.make(job, provider, sender, following, patient=patient)
         except Throttled:  # Who says so is not down.
             job.batch.tried = True
             if job.notification.type != CALLBACK:
@@ -189,9 +192,7 @@ class Delivery:
         """Send to the sandbox, which knows no connections and no waiting."""
         channel = self._channels["sandbox"]
         for job in jobs:
-            settlement = await self._attempts.make(
-                job.notification, channel.provider, channel.sender(), None, job.batch.delays
-            )
+            settlement = await self._attempts.make(job, channel.provider, channel.sender())
             recorded = self._ledger.settle(settlement)
             recorded.add_done_callback(partial(self._sandboxed, job, settlement))
 

@@ -61,6 +61,7 @@ class ProviderQueue:
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
+        self.taken = 0  # notifications that the provider has taken
         self.senders = 0  # without those that are to end
         self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
 
@@ -176,6 +177,11 @@ class ProviderQueue:
         """Let others send these, before anything else of their rank."""
         for job in reversed(jobs):
             self._waiting[job.batch.rank].appendleft(job)
+        self._rouse()
+
+    def put_last(self, job: Job) -> None:
+        """Let all others of its rank go before this one, which the provider has just refused for our rate."""
+        self._waiting[job.batch.rank].append(job)
         self._rouse()
 
     def _rouse(self) -> None:

@@ -103,11 +103,12 @@ class SendingTask:
         try:
             settlement = await queue.work.attempt(job, self._sender, following)
         except (NoConnection, Throttled) as not_now:
-            job.throttled = str(not_now) if isinstance(not_now, Throttled) else job.throttled
-            self._jobs.appendleft(job)
             if isinstance(not_now, Throttled):
+                job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
+                queue.put_last(job)
                 self._give_back()
                 return True
+            self._jobs.appendleft(job)
             self._refused = True
             if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
                 self._give_back()
@@ -119,6 +120,7 @@ class SendingTask:
             raise
         finally:
             self._since = inf
+        queue.taken += settlement.status == "sent"
         self._settle(job, settlement)
         await queue.work.settled(job, settlement)
         if self._unrecorded >= AHEAD:

@@ -24,7 +24,9 @@ _CLOSING = 421  # RFC 5321, 3.8
 _CONCURRENCY = 432  # Microsoft's limits of threads and connections
 # "Too many recipients" (RFC 5321, 4.5.3.1.10). Where all of them were accepted, it means something else.
 TOO_MANY_RECIPIENTS = "4.5.3"
-_UNENCRYPTED = ("starttls", "auth")  # where 4.7.0 says that TLS or the login does not work at the moment
+# Where such a code without words is about something else: TLS or the login does not work at the moment; or it is about
+# this recipient, and the recipients of one client must not slow down the mails of all.
+_ELSEWHERE = ("starttls", "auth", "rcpt")
 
 _WHAT = r"(?:messages|e?-?mails?|mail\b|deliver\w+|transactions|recipients)"
 PER_CONNECTION = any_of(  # a connection has taken what it takes; a new one takes more
@@ -77,7 +79,7 @@ def says_slow_down(phase: str, reply: Reply, words: str) -> bool:
         return False
     if reply.enhanced_code == TOO_MANY_RECIPIENTS:
         return phase == "content"
-    return bool(_WEAK.search(words)) or (phase not in _UNENCRYPTED and _has_code(reply, words))
+    return bool(_WEAK.search(words)) or (phase not in _ELSEWHERE and _has_code(reply, words))
 
 
 def names_too_many(words: str) -> bool:

@@ -77,7 +77,7 @@ def test_a_copy_that_is_deferred_defers_it_for_all_and_each_gets_it_once(world: 
 
 def test_each_attempt_has_the_files(world: World) -> None:
     ann = world.recipient()
-    world.mail_server.on("dot", Reply(451, "4.3.0 once more"), to=ann)
+    world.mail_server.on("dot", Reply(451, "4.2.1 once more"), to=ann)
     world.mail_server.on("dot", Drop(), to=ann)
     first = world.post_one(ann, **FULL)
     assert world.ended(first)["status"] == "sent"
