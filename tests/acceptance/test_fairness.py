@@ -48,7 +48,7 @@ def test_poisoned_recipients_of_one_client_do_not_stop_another(
         world.mail_server.on("rcpt", action, to=recipient, times=None)
     for recipient in recipients:
         assert post(poisoner, recipient).status == 201
-    eventually(lambda: len(world.mail_server.refusals) > 20, within=30)
+    eventually(lambda: len(world.mail_server.refusals) > 5, within=30)  # The breaker may have opened by then.
     mine = [world.recipient() for _ in range(5)]
     ids = [int(post(other, to, priority="high").json["id"]) for to in mine]
     eventually(lambda: world.system.ledger.statuses(ids) == {"sent": 5}, within=40, saying=world.system.logs)

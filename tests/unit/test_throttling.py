@@ -112,10 +112,27 @@ def judged(phase: str, said: str) -> type[Undelivered]:
     return judge(phase, understood(said.encode()))
 
 
+# At RCPT they may be about this recipient: one client's must not slow down everybody.
+CODE_ALONE = """
+450 4.3.2 Service currently unavailable
+421 4.7.0 Try again later, closing connection. (EHLO) a1-gsmtp
+421 4.3.2 mail.example.net rejecting connections on daemon MTA: load average: 14
+421 4.7.0 Temporary System Problem. Try again later (10). a1-gsmtp
+452 4.4.5 Insufficient disk space; try again later
+421 4.7.0 [TS01] Messages from 192.0.2.1 temporarily deferred
+451 4.7.0 Temporary server error. Please try again later. PRX4
+451 4.7.550 Access denied, please try again later
+451 4.7.0 try again later
+450 4.3.2 try again later
+421 4.7.0 try again later
+"""
+
+
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", lines(SLOW_DOWN))
 def test_a_request_to_send_less_throttles(said: str, phase: str) -> None:
-    assert judged(phase, said) is Throttled
+    concerns_recipient = phase == "rcpt" and said in lines(CODE_ALONE)
+    assert (judged(phase, said) is Throttled) is not concerns_recipient
 
 
 @pytest.mark.parametrize("phase", PHASES)
