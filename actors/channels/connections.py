@@ -97,8 +97,8 @@ class Connections:
         is for the breaker to deal with.
         """
         if reached and self._lease is not None and not (self.working or self._down):
-            # Another process may have opened one since the last look.
-            await asyncio.sleep(RENEW_EVERY + AT_ONCE)
+            # Another process may have opened one, and tells of it at its next renewal.
+            await asyncio.sleep(max(0.0, since + RENEW_EVERY + AT_ONCE - time.monotonic()))
             await self._renew(self._lease)
         others = self.working > 0 or self._worked_at > since
         self._down = not others
