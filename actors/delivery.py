@@ -35,6 +35,7 @@ from db.records import Claimed, Settlement
 log = logs.get("delivery")
 
 LOOK = 0.5  # seconds between two looks whether what waits must be handed back
+PUT_OFF = 1_500  # milliseconds after which a message for which there was no connection comes again
 PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
 STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
 
@@ -127,7 +128,7 @@ class Delivery:
         if batch.error:
             raise batch.error
         if blocked:
-            raise Again(ids, int(1000 * max(1.0, blocked)))
+            raise Again(ids, PUT_OFF)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:

@@ -63,6 +63,7 @@ class ProviderQueue:
         self._start_at = -inf  # time.monotonic() before which no further sender is started
         self.taken = 0  # notifications that the provider has taken
         self.senders = 0  # without those that are to end
+        self.limits.listen(self._rouse)
         self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
 
     def promise(self, most: int) -> int:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from actors.provider_queue import ProviderQueue
 
 STEP = 1.0  # seconds; a pause that the provider asked for is waited for in steps of so many
+LONG = 3.0  # seconds; for a longer pause a notification does not wait here: it is pending, and may expire
+QUICK = 0.25  # seconds; a sender whose last notification took longer takes one at a time, and others the rest
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
 
 
@@ -30,6 +32,7 @@ class SendingTask:
         self._jobs: deque[Job] = deque()  # taken and not begun
         self._unrecorded = 0
         self._all_recorded: asyncio.Future[None] | None = None
+        self._quick = False
         self._since = inf  # time.monotonic() at which the notification under way was begun
         self._refused = False  # whether the provider takes no further connection
 
@@ -74,13 +77,17 @@ class SendingTask:
     async def _take(self) -> None:
         """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
         queue = self._queue
-        most = min(queue.at_hand, max(1, -(-queue.waiting // max(1, queue.senders))))
+        most = min(self._at_hand, max(1, -(-queue.waiting // max(1, queue.senders))))
         while len(self._jobs) < most and (job := queue.take()):
             self._jobs.append(job)
         while self._jobs and not queue.work.may_send(self._jobs[0]):
             job = self._jobs.popleft()
             await queue.hand_back([job])
             await queue.withdraw(job.batch)
+
+    @property
+    def _at_hand(self) -> int:
+        return self._queue.at_hand if self._quick else 1
 
     async def _begin(self) -> None:
         jobs = [job for job in self._jobs if not job.may_begin][:AHEAD]
@@ -105,7 +112,10 @@ class SendingTask:
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
-                queue.put_last(job)
+                if queue.limits.pause(time.monotonic()) > LONG:
+                    await queue.hand_back([job])
+                else:
+                    queue.put_last(job)
                 self._give_back()
                 return True
             self._jobs.appendleft(job)
@@ -119,7 +129,7 @@ class SendingTask:
             queue.end([job])
             raise
         finally:
-            self._since = inf
+            self._quick, self._since = time.monotonic() - self._since < QUICK, inf
         queue.taken += settlement.status == "sent"
         self._settle(job, settlement)
         await queue.work.settled(job, settlement)
@@ -143,7 +153,7 @@ class SendingTask:
         queue = self._queue
         beginning: list[Job] = []
         if not any(other.may_begin for other in self._jobs):
-            while len(self._jobs) < queue.at_hand and (another := queue.take()):
+            while len(self._jobs) < self._at_hand and (another := queue.take()):
                 self._jobs.append(another)
             if not any(other.may_begin for other in self._jobs):
                 beginning = list(self._jobs)[:AHEAD]

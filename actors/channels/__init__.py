@@ -116,6 +116,9 @@ class Limits(Protocol):
     def want(self, senders: int, wanted: int) -> None:
         """Take note that there are so many senders, and that there is work for `wanted`."""
 
+    def listen(self, call: Callable[[], None]) -> None:
+        """Call this whenever there may be more senders than before."""
+
 
 class AtMost:
     """Limits that nothing changes."""
@@ -134,6 +137,9 @@ class AtMost:
 
     def want(self, senders: int, wanted: int) -> None:
         """Nothing depends on it."""
+
+    def listen(self, call: Callable[[], None]) -> None:
+        """It never happens."""
 
 
 class Channel(Protocol):

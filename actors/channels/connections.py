@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from math import inf
 
 import logs
@@ -28,6 +29,7 @@ class Connections:
         self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
         self._open: set[Connection] = set()
         self._connections = connections
+        self._listener: Callable[[], None] = lambda: None
         self._wanted = self._senders = 0
         self._greedy_at = time.monotonic() + ALONE
         self._asked = 0  # how many were wanted when the lease was renewed last
@@ -67,6 +69,9 @@ class Connections:
         self._senders, self._wanted = senders, min(wanted, most)
         if self._lease is not None and self._wanted > max(self._asked, self._lease.granted):
             self._more.set()
+
+    def listen(self, call: Callable[[], None]) -> None:
+        self._listener = call
 
     @property
     def open(self) -> int:
@@ -138,7 +143,9 @@ class Connections:
     async def _renew(self, lease: ConnectionLease) -> None:
         async with self._renewing:
             wanted, open, most = max(self._wanted, self._senders), self.open, self._all.limit(time.monotonic())
-            self._asked = wanted
+            self._asked, before = wanted, lease.granted
             await asyncio.to_thread(lease.renew, wanted, max(self._senders, open), most, open)
             if lease.elsewhere:
                 self._worked_at = time.monotonic()
+            if lease.granted > before:
+                self._listener()

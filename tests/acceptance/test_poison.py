@@ -59,7 +59,7 @@ def test_under_sigkill_what_is_to_be_held_is_never_doubled_and_what_is_uncertain
     accepted = world.post(300, onUncertain="hold")
     for _ in range(3):
         world.mail_server.on("dot", Hang())
-        group = world.system.start_workers()
+        group = world.system.start_workers(smtp_url=f"{world.mail_server.url}?connections=4")
         eventually(lambda: world.mail_server.hanging == 1)
         outlast(0.5)
         group.kill()
@@ -71,7 +71,7 @@ def test_under_sigkill_what_is_to_be_held_is_never_doubled_and_what_is_uncertain
     )
     assert (tally.twice, tally.stuck) == (0, 0)
     assert failed == [("outcome-unknown", 300 - tally.recorded)]
-    # At most one mail on the wire, and one whose record was under way, for each thread of each that was killed.
+    # At most one mail on the wire, and one whose record was under way, for each connection of each that was killed.
     assert 3 <= 300 - tally.recorded <= 3 * 4 * 2
     assert tally.delivered >= tally.recorded
 

@@ -108,6 +108,7 @@ def test_slow_reads_of_one_client_leave_a_thread_for_others(
         reads = [threads.submit(read, number) for number in range(8)]
         eventually(
             lambda: api.ledger.rows("SELECT FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"),
+            within=30,
             saying=api.logs,
         )
         assert modest.get(NOTIFICATIONS).status == 200
