@@ -127,7 +127,7 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
-        if blocked:
+        if blocked and not queue.limits.limit(time.monotonic()):  # Another process has the connections.
             raise Again(ids, PUT_OFF)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
