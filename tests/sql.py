@@ -57,4 +57,4 @@ class Sql:
 def _run(connection: psycopg2.extensions.connection, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if cursor.description is not None else []
