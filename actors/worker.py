@@ -52,8 +52,8 @@ class WorkerProcess(Middleware):
         multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
-            _ = current.smtp, mail_from(current.sender)  # What cannot send says so before it takes anything.
             tracing.start(current, "worker")
+            _ = current.smtp, mail_from(current.sender)  # What cannot send says so before it takes anything.
             database.bind(current)
             migrations.check_start()
             # Before the first consumer: what goes into another namespace later would not be fetched.

@@ -107,7 +107,9 @@ def test_slow_reads_of_one_client_leave_a_thread_for_others(
             cursor.execute("LOCK TABLE template_names IN ACCESS EXCLUSIVE MODE")
         reads = [threads.submit(read, number) for number in range(8)]
         eventually(
-            lambda: api.ledger.rows("SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"),
+            lambda: api.ledger.rows(
+                "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"
+            ),
             within=30,
             saying=api.logs,
         )

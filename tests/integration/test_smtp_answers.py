@@ -233,7 +233,9 @@ def _talk(listener: socket.socket, dot: Sequence[bytes | float], refusing: threa
 @pytest.mark.parametrize("ahead", [b"354 go ahead, again\r\n", b"354 once\r\n354 more\r\n", b"354-a\r\n354 b\r\n"])
 def test_a_second_go_ahead_is_not_the_answer_to_the_mail(ahead: bytes) -> None:
     with saying(*TALK[:5], ahead + TALK[5]) as url:
-        assert channel(url).send(notification()).text == "250 2.0.0 ok"
+        email = channel(url)
+        assert email.send(notification()).text == "250 2.0.0 ok"
+        email.hang_up()
 
 
 def test_a_refusal_behind_a_second_go_ahead_is_heard() -> None:

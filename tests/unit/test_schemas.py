@@ -26,7 +26,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st
 def at(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) leads to."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-    return reduce(lambda node, part: node[part], parts, document)
+    return reduce(lambda node, part: node[int(part) if isinstance(node, list) else part], parts, document)
 
 
 @pytest.mark.parametrize("document", SCHEMA.document["examples"])
