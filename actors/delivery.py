@@ -143,9 +143,7 @@ class Delivery:
 
     def may_send(self, job: Job) -> bool:
         """Return whether a job may still be begun."""
-        batch = job.batch
-        held_up = self.breaker.open and not batch.probe and job.notification.type != CALLBACK
-        return not (batch.withdrawn or held_up or self._must_hand_back(batch))
+        return not (job.batch.withdrawn or self._must_hand_back(job.batch))
 
     async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
         provider = self._channels[job.notification.type].provider
@@ -209,7 +207,7 @@ class Delivery:
         alone_since = None
         while not batch.done.done():
             await asyncio.wait([batch.done], timeout=LOOK)
-            if self._must_hand_back(batch) or (self.breaker.open and not batch.probe):
+            if self._must_hand_back(batch):
                 await queue.withdraw(batch)
             if queue.holds(batch) or self.stopping.is_set():
                 alone_since = None
@@ -220,10 +218,13 @@ class Delivery:
 
     def _must_hand_back(self, batch: Batch) -> bool:
         now = time.monotonic()
+        # The breaker is about the mail server; each callback goes to another one.
+        held_up = self.breaker.open and not batch.probe and batch.rank != LANES[CALLBACK].rank
         # Others take over what a worker without heartbeats holds; it must have stopped sending by then. Where it
         # could not, because its process or its machine stood still, it must not go on with it.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before
-        return self.stopping.is_set() or doubtful or now - batch.asked_at > self._settings.list_budget
+        late = now - batch.asked_at > self._settings.list_budget
+        return held_up or self.stopping.is_set() or doubtful or late
 
 
 class _Process:

@@ -15,7 +15,7 @@ from db.database import rows
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.hooks import Hooks, status
+from tests.hooks import OK, Hooks, saying, status
 from tests.integration import rows as words
 from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, accepted, draft, passed
@@ -118,6 +118,20 @@ def test_while_the_mail_server_is_down_the_whole_list_is_told(make: Make, hooks:
 
     assert [words.status(id) for id in callback_ids()] == ["sent"] * 5
     assert len(hooks.posts) == 5
+
+
+def test_while_the_mail_server_is_down_callbacks_that_wait_for_a_slow_endpoint_are_sent_too(
+    make: Make, hooks: Hooks
+) -> None:
+    hooks.answer = saying(OK[:5], OK[5:], every=1.0)
+    process = make()
+    process.deliver(accepted(10))
+    breaker.trip(process.breaker.provider, "down", 60)
+    process.breaker.refresh()
+
+    process.deliver(callback_ids(), LANE)
+
+    assert [words.status(id) for id in callback_ids()] == ["sent"] * 10
 
 
 def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
