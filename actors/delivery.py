@@ -36,7 +36,6 @@ log = logs.get("delivery")
 
 LOOK = 0.5  # seconds between two looks whether what waits must be handed back
 PUT_OFF = 1_500  # milliseconds after which a message for which there was no connection comes again
-PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
 STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
 
 _current = settings.load()
@@ -145,11 +144,9 @@ class Delivery:
         """Return whether a job may still be begun."""
         return not (job.batch.withdrawn or self._must_hand_back(job.batch))
 
-    async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
+    async def attempt(self, job: Job, sender: Sender, following: Claimed | None, *, patient: bool) -> Settlement:
         provider = self._channels[job.notification.type].provider
         try:
-            # Where the provider takes others between, it is not our rate that it has something against.
-            patient = job.refusals < PATIENCE or self.mails.taken == job.taken_before
             settlement = await self._attempts.make(job, provider, sender, following, patient=patient)
         except Throttled:  # Who says so is not down.
             job.batch.tried = True

@@ -33,8 +33,8 @@ class Work(Protocol):
     def may_send(self, job: Job) -> bool:
         """Return whether it may still be begun."""
 
-    async def attempt(self, job: Job, sender: Sender, following: Claimed | None) -> Settlement:
-        """Send it. Raises Throttled and NoConnection, which cost no attempt."""
+    async def attempt(self, job: Job, sender: Sender, following: Claimed | None, *, patient: bool) -> Settlement:
+        """Send it. Raises NoConnection and, if `patient`, Throttled: these cost no attempt."""
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Take note of the outcome before it is recorded."""
@@ -101,9 +101,9 @@ class ProviderQueue:
     async def withdraw(self, batch: Batch) -> None:
         """Hand back what of a batch waits."""
         batch.withdrawn = True
-        waiting = [job for jobs in self._waiting for job in jobs if job.batch is batch]
-        self._waiting[batch.rank] = deque(job for job in self._waiting[batch.rank] if job.batch is not batch)
-        await self.hand_back(waiting)
+        jobs = self._waiting[batch.rank]
+        self._waiting[batch.rank] = deque(job for job in jobs if job.batch is not batch)
+        await self.hand_back([job for job in jobs if job.batch is batch])
 
     async def withdraw_all(self) -> None:
         """Hand back all that waits."""

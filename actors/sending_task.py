@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STEP = 1.0  # seconds; a pause that the provider asked for is waited for in steps of so many
 LONG = 3.0  # seconds; for a longer pause a notification does not wait here: it is pending, and may expire
 QUICK = 0.25  # seconds; a sender whose last notification took longer takes one at a time, and others the rest
+PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
 
 
@@ -105,10 +106,12 @@ class SendingTask:
         """Send one; return False where this sender is to end."""
         queue, job = self._queue, self._jobs.popleft()
         following = self._jobs[0].notification if self._jobs else None
+        # Where the provider takes others between, it is not our rate that it has something against.
+        patient = job.refusals < PATIENCE or queue.taken == job.taken_before
         self._since = time.monotonic()
         queue.limits.began(self._since)
         try:
-            settlement = await queue.work.attempt(job, self._sender, following)
+            settlement = await queue.work.attempt(job, self._sender, following, patient=patient)
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken

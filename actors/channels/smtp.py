@@ -48,7 +48,7 @@ class Connection:
 
     def __init__(self, smtp: Client, settings: Settings, server: SmtpServer) -> None:
         self._smtp, self._settings, self._server = smtp, settings, server
-        self._opened = self._used = time.monotonic()
+        self._opened = time.monotonic()
         self.mails = 0  # begun on it
         self._messages = settings.smtp_connection_messages
         self._traced = tracing.is_on()
@@ -153,9 +153,7 @@ class Connection:
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
         reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", _mail_line, mail))
-        self._used = time.monotonic()
-        within = max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
-        self._invited_by = self._used + within
+        self._invited_by = time.monotonic() + max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
         return reply
 
     async def rcpt(self, recipient: str) -> Reply:

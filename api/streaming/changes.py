@@ -76,7 +76,7 @@ class Feed:
 
 
 class ChangeListener(Listener):
-    """What a stream of changes must be, for the hub."""
+    """A stream as the reader of changes sees it."""
 
     feed: Feed
     after: int | None
