@@ -17,7 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
-from dramatiq.middleware import Middleware, Retries
+from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
 import settings
 from actors import namespace, redises
@@ -205,7 +205,7 @@ def connect(current: settings.Settings) -> Doorbell:
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
         # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
         # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
-        middleware=[Begun(), Retries(), Uvloop()],
+        middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
 
 

@@ -92,6 +92,11 @@ class Ledger:
         with closing(database), connection():
             return relay.next_probe(self._settings.probe_among, provider)
 
+    def still_due(self, ids: Sequence[int]) -> list[int]:
+        """Return those of `ids` that a worker could claim now. Blocks."""
+        with closing(database), connection():
+            return relay.still_due(ids)
+
     def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile.
 
