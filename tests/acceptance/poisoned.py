@@ -9,7 +9,7 @@ from unittest import mock
 
 from actors.channels import Receipt
 from actors.channels.email.smtp_sender import SmtpSender
-from actors.queue import broker
+from actors.queue.broker import broker
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 
