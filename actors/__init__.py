@@ -8,4 +8,4 @@ import sys
 
 if "dramatiq.cli" in sys.modules:
     from actors import worker as worker
-    from actors.broker import broker as broker
+    from actors.queue.broker import broker as broker

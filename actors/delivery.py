@@ -14,23 +14,23 @@ import dramatiq
 from dramatiq import Retry
 from dramatiq.middleware import CurrentMessage, Middleware
 
-import logs
 import settings
 from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
-from actors.broker import broker
-from actors.budgets import Budget
 from actors.channels import Channel, Sender, Throttled
+from actors.claim_store import Ledger
 from actors.evidence import evidence
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
+from actors.queue.broker import broker
+from actors.queue.priorities import LANES, Lane
+from actors.retry_policy import Budget
 from db import workers
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("delivery")
 

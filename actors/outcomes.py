@@ -10,12 +10,11 @@ import threading
 from collections import defaultdict
 from functools import partial
 
-import logs
-import metrics
-from actors.broker import broker
-from actors.tallies import tallies
+from actors.counters import tallies
+from actors.queue.broker import broker
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs, metrics
 
 log = logs.get("delivery")
 

@@ -13,20 +13,20 @@ from uuid import UUID
 
 import redis
 
-import logs
-import metrics
-from actors import outcomes, redis_faults
-from actors.bell import messages
-from actors.broker import Depth, broker
+from actors import outcomes
+from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.lanes import LANES
-from actors.redis_watch import RedisWatch
-from actors.tallies import tallies
-from actors.turns import Turns, ways
+from actors.queue import redis_faults
+from actors.queue.broker import Depth, broker
+from actors.queue.fairness import Turns, ways
+from actors.queue.priorities import LANES
+from actors.queue.redis_watch import RedisWatch
+from actors.queue.wake_up import messages
 from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("upkeep")

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 
-from cli import leash
+from cli.servers import exec_with_parent_death
 from tests.eventually import eventually
 from tests.processes import Group
 from tests.servers.programs import postgresql, unprivileged
@@ -94,7 +94,7 @@ class StockPostgres:
         prefix = []
         if self._user:
             shutil.chown(self.data, *map(int, self._user.split(":")))
-            prefix = leash.prefix(self._user, signal.SIGTERM)
+            prefix = exec_with_parent_death.prefix(self._user, signal.SIGTERM)
         command = [postgresql("initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8"]
         # As Debian's packages do it: who comes over the socket is believed, over TCP a password is asked for.
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", *initdb]
