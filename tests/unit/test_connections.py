@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from actors.channels.connections import Connections
-from actors.channels.smtp import Connection
+from actors.channels.email.connections import Connections
+from actors.channels.email.smtp import Connection
 from tests import loops
 
 MOST = 20
