@@ -1,7 +1,7 @@
 """Delivery of notifications. `dramatiq actors` imports this package and finds the broker and the actor here.
 
-Other programs import only the modules that they need: the API puts messages into Redis and delivers nothing,
-so it starts without the channels and their HTTP and SMTP clients.
+Other programs import only the modules that they need. The API, for example, puts messages into Redis and delivers
+nothing, so it does not load the channels and their HTTP and SMTP clients.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The Redis broker and its middleware, set here only. Connects to nothing at import."""
+"""The Redis broker and its middleware. Importing this module opens no connection."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
 from actors.queue.priorities import LANES
 
-# In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
-# one that makes sure; this keeps Redis tidy.
+# How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
+# the relay enqueues due rows again; it only removes leftovers from Redis.
 MAINTENANCE_CHANCE = 50_000
 
 
 class Depth(NamedTuple):
-    """How many messages wait in a queue, and how many there are with those in workers' hands."""
+    """Number of messages: `waiting` in a queue, and `unfinished`, which includes those that workers have fetched."""
 
     waiting: int = 0
     unfinished: int = 0
 
 
 class Doorbell(RedisBroker):
-    """Redis as a doorbell: it may lose, repeat or delay any message, and no notification is lost or doubled.
+    """Broker that only wakes workers up: Redis may lose, repeat or delay any message without harm.
 
-    What goes into Redis is exactly what `RedisBroker` puts there, so any Dramatiq tool can read it.
+    It stores exactly what `RedisBroker` stores, so every Dramatiq tool can read it.
     """
 
     client: redis.Redis
@@ -54,7 +54,7 @@ class Doorbell(RedisBroker):
         heartbeat_timeout: float,
         middleware: list[Middleware],
     ) -> None:
-        """`find_namespace` is asked before the first command, because nothing may connect at import."""
+        """`find_namespace` is called before the first command, because it needs the database."""
         self._namespace: str | None = None
         self._find_namespace = find_namespace
         super().__init__(  # type: ignore[no-untyped-call]
@@ -64,17 +64,17 @@ class Doorbell(RedisBroker):
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
         )
-        # A consumer that waits notices a stop after this, and its heartbeat in Redis is as fresh.
+        # Seconds for which a consumer waits in Redis: it notices a stop and renews its heartbeat only afterwards.
         self.wait = wait
         self._ahead = 0.0  # seconds that the database's clock is ahead of this machine's
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
     def namespace(self) -> str:
-        """How every key begins.
+        """Prefix of every key in Redis.
 
         Raises:
-            NamespaceUnknown: a redis.ConnectionError; the database that knows it cannot be asked.
+            NamespaceUnknown: A redis.ConnectionError. The database, which knows the prefix, is not available.
         """
         if self._namespace is None:
             self._namespace = self._find_namespace()
@@ -89,9 +89,9 @@ class Doorbell(RedisBroker):
         return WaitingConsumer
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
-        """A consumer; first, what an earlier one of this process fetched and then lost is put back."""
+        """Return a consumer. First, requeue the messages that an earlier consumer of this process fetched and lost."""
         consumer = super().consume(queue_name, prefetch, timeout)
-        if queue_name in self.delay_queues:  # What waited in memory was dropped with the connection.
+        if queue_name in self.delay_queues:  # Delayed messages in memory were dropped with the connection.
             self.in_hand(queue_name).clear()
         try:
             acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
@@ -103,33 +103,36 @@ class Doorbell(RedisBroker):
         return consumer
 
     def tell_time(self, now: float) -> None:
-        """`now` on the database's clock: bells of all machines are dated by it, or their ages cannot be compared."""
+        """Set the database's time, in seconds since 1970.
+
+        All machines date their wake-up messages by it, so that ages can be compared.
+        """
         self._ahead = now - time.time()
 
     def in_hand(self, queue_name: str) -> dict[str, float]:
-        """Ids in Redis of the messages that this process has taken and not yet acknowledged.
+        """Return the Redis ids of the messages that this process has fetched and not yet acknowledged.
 
-        With the time on the database's clock at which each was rung, or infinity once it was begun.
+        The value is the time at which the message was enqueued (database's clock), or infinity once it was begun.
         """
         return self._in_hand[queue_name]
 
     def begin(self, message: MessageProxy) -> None:
-        """The message is no longer waiting."""
+        """Record that a fetched message no longer waits for a thread."""
         self.in_hand(message.queue_name)[message.options["redis_message_id"]] = math.inf
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """As Dramatiq does it; a message that comes without delay, also at the end of one, is rung now."""
+        """Enqueue a message as Dramatiq does. One without delay, or whose delay is over, gets the current time."""
         if delay is None:
             message = message.copy(options=self._rung_now())
         return super().enqueue(message, delay=delay)
 
     def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
-        """Enqueue all of these at once, in one round trip; returns how deep each of their queues is then.
+        """Enqueue all messages in one transaction, and return the depths of their queues after it.
 
-        `at` is the database's time at which their rows say that they were rung; absent, it is now.
+        `at`: the time of enqueueing that the rows hold (database's clock); default: now.
 
         Raises:
-            redis.RedisError: nothing may have been enqueued, or all of it.
+            redis.RedisError: Either all messages were enqueued or none; which one is unknown.
         """
         dated = self._rung_now() if at is None else {"rung_at": int(at * 1000)}
         ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
@@ -145,7 +148,7 @@ class Doorbell(RedisBroker):
             return dict(zip(by_queue, map(Depth, answers[1::3], answers[2::3]), strict=True))
 
     def depths(self) -> dict[str, Depth]:
-        """Of each lane's queue."""
+        """Return the depth of the queue of each priority."""
         with self.client.pipeline(transaction=False) as pipe:
             for lane in LANES.values():
                 pipe.llen(f"{self.namespace}:{lane.queue}")
@@ -154,7 +157,7 @@ class Doorbell(RedisBroker):
             return dict(zip(LANES, map(Depth, answers[::2], answers[1::2]), strict=True))
 
     def oldest_bell(self, queue_name: str) -> float:
-        """The age in seconds of the bell at the head of a queue; 0 where the queue is empty."""
+        """Return the age in seconds of the message at the head of a queue; 0 if the queue is empty."""
         queue = f"{self.namespace}:{queue_name}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
@@ -164,25 +167,25 @@ class Doorbell(RedisBroker):
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
-        """When the bell was rung, on the database's clock: a delayed one, when its delay was over."""
+        """Return when the message was enqueued, or its delay ended, in seconds since 1970 on the database's clock."""
         return float(message.options.get("rung_at", message.message_timestamp)) / 1000
 
     def oldest_in_hand(self) -> dict[str, float]:
-        """By lane, when the oldest bell was rung that this process has fetched and not begun."""
+        """Return for each priority the enqueue time of the oldest message that is fetched but not begun."""
         oldest = {name: min([*self.in_hand(lane.queue).values(), math.inf]) for name, lane in LANES.items()}
         return {name: at for name, at in oldest.items() if at < math.inf}
 
     def wait_for_bell(self, queue_name: str) -> None:
-        """Return when the queue is not empty, or after REDIS_WAIT seconds. Needs Redis 6.2."""
+        """Block until the queue is not empty, at most REDIS_WAIT seconds. Needs Redis 6.2."""
         if queue_name == dq_name(queue_name):
-            time.sleep(self.wait / 2)  # Delayed messages are in no hurry to be fetched.
+            time.sleep(self.wait / 2)  # Delayed messages are not urgent.
             return
         queue = f"{self.namespace}:{queue_name}"
-        # From the head to the head: blocks while the list is empty and leaves it as it was.
+        # Moving the head onto itself blocks while the list is empty and does not change it.
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
     def now(self) -> float:
-        """The database's time, as far as this process knows it."""
+        """Return an estimate of the database's time, in seconds since 1970."""
         return time.time() + self._ahead
 
     def _rung_now(self) -> dict[str, int]:
@@ -190,21 +193,21 @@ class Doorbell(RedisBroker):
 
 
 class Begun(Middleware):
-    """Tells the broker that a message is no longer waiting in memory."""
+    """Middleware that tells the broker when a thread begins a message."""
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         broker.begin(message)
 
 
 def connect(current: settings.Settings) -> Doorbell:
-    """Make the broker of these settings. Connects to nothing yet."""
+    """Return a broker for these settings, without connecting."""
     return Doorbell(
         redis_pools.pool(current, current.redis_timeout),
         find_namespace=partial(namespace.needed, current),
         wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
-        # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
-        # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
+        # No TimeLimit: it could interrupt between the mail server's 250 and its record, and every wait in a send has a
+        # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.
         middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
 
@@ -214,7 +217,7 @@ def _settings() -> settings.Settings:
         current = settings.load()
         current.require("redis_url")
         return current
-    except settings.SettingsError as error:  # The `dramatiq` command imports this first; API and CLI have checked.
+    except settings.SettingsError as error:  # `dramatiq` imports this module before anything has read the settings.
         settings.cannot_start(error)
 
 
