@@ -45,18 +45,19 @@ if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
 
 try:
     _current = settings.load()
-    _current.require("database_url", "redis_url")
-    tracing.check(_current)
+    _current.database.require()
+    _current.redis.require()
+    tracing.check(_current.telemetry)
 except settings.SettingsError as _error:
     settings.cannot_start(_error)
 
 wsgi_app = "api.app:create_app()"
-bind = _current.bind
-workers = _current.web_concurrency
+bind = _current.http.bind
+workers = _current.process.web_concurrency
 worker_class = "api.http.worker.Worker"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
-graceful_timeout = int(_current.shutdown_grace)
+graceful_timeout = int(_current.process.shutdown_grace)
 # The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and no more once it stops.
 timeout = max(30, 2 * (graceful_timeout + 5))
 # Its default is one socket in the home directory, over which two instances would fight.
@@ -68,9 +69,9 @@ logger_class = "api.http.worker.Logger"
 
 def on_starting(_server: Any) -> None:
     """Refuse to serve on a database that is away or has another schema."""
-    if _current.exposed:
+    if _current.http.exposed:
         log = logs.get("api")
-        log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")
+        log.warning("auth.off", bind=_current.http.bind, meaning="whoever can reach this address may send")
     _check_database()
 
 
@@ -88,7 +89,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     process.die_with_parent(worker.ppid)
-    multiprocess.share(_current.metrics_dir, worker.ppid, "api")
+    multiprocess.share(_current.telemetry.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(_worker: Any) -> None:
@@ -103,7 +104,7 @@ def post_worker_init(_worker: Any) -> None:
 
 def _check_database() -> None:
     try:
-        database.bind(_current)
+        database.bind(_current.database)
         migrations.check_start()
         # Or every worker would inherit it.
         database.database.close()

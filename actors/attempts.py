@@ -58,7 +58,7 @@ class Attempts:
         Raises:
             NoConnection, Throttled: it was not sent, for a reason that has nothing to do with it.
         """
-        patient &= job.notification.throttled_for < self._settings.smtp_throttled_max
+        patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
             settlement = await self._make(job, provider, sender, following, patient=patient)
             spans.made(span, settlement)

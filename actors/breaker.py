@@ -45,7 +45,7 @@ class Breaker:
     def refresh(self) -> None:
         """Read the shared state from the database. Call within `connection()`."""
         was_open = self.open
-        self._state = breaker.state(self.provider, self._settings.worker_timeout)
+        self._state = breaker.state(self.provider, self._settings.delivery.worker_timeout)
         self._asked_at = time.monotonic()
         if was_open and not self.open:  # Failures from before the provider recovered do not count.
             self._failures = 0
@@ -74,19 +74,19 @@ class Breaker:
         elif about is None:
             self._failures += 1
             if probe:
-                await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait_max))
-            elif self._failures >= self._settings.breaker_threshold and not self.open:
+                await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.breaker.probe_wait_max))
+            elif self._failures >= self._settings.breaker.threshold and not self.open:
                 await self._trip(reason)
         else:
             await self._heard_of_mail(about, probe=probe, reason=reason)
 
     async def _heard_of_mail(self, about: About, *, probe: bool, reason: str) -> None:
         if probe and self._state.by_mails:  # Do not extend the wait: another client's mail may be accepted.
-            await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait))
+            await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.breaker.probe_wait))
         elif probe:  # The provider can be reached again.
             await self._close()
         self._failing.add(about)
-        if len(self._failing) >= max(SEVERAL, self._settings.breaker_threshold) and not self.open:
+        if len(self._failing) >= max(SEVERAL, self._settings.breaker.threshold) and not self.open:
             await self._trip(reason, by_mails=True)
 
     async def _close(self) -> None:
@@ -105,21 +105,21 @@ class Breaker:
         """
         if self.open:
             return ONE if self._probe_is_due() else NONE
-        rate = self._settings.ramp_first * 2 ** min(self._state.well_for, 60.0)
-        return min(most, max(ONE, int(rate * self._settings.upkeep_interval * part)))
+        rate = self._settings.breaker.ramp_first * 2 ** min(self._state.well_for, 60.0)
+        return min(most, max(ONE, int(rate * self._settings.delivery.upkeep_interval * part)))
 
     def _take_probe(self) -> bool:
         s = self._settings
-        return breaker.take_probe(self.provider, self._worker, s.probe_lease, s.worker_timeout)
+        return breaker.take_probe(self.provider, self._worker, s.breaker.probe_lease, s.delivery.worker_timeout)
 
     def _probe_is_due(self) -> bool:
         return time.monotonic() >= self._asked_at + self._state.probe_in
 
     async def _trip(self, reason: str, *, by_mails: bool = False) -> None:
         # Applies in this process at once, even if the database is not available.
-        self._state = breaker.State(open=True, probe_in=self._settings.probe_wait, by_mails=by_mails)
+        self._state = breaker.State(open=True, probe_in=self._settings.breaker.probe_wait, by_mails=by_mails)
         self._asked_at = time.monotonic()
-        wait = self._settings.probe_wait
+        wait = self._settings.breaker.probe_wait
         if await self._ask(lambda: breaker.trip(self.provider, reason, wait, by_mails=by_mails)):
             metrics.breaker["open"].inc()
             log.error("breaker.opened", provider=self.provider, reason=reason)

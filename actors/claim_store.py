@@ -51,9 +51,9 @@ class Ledger:
         self._recording = threading.Lock()  # keeps an older state of `_begun` from overwriting a newer one
         self._in_doubt = False
         self._stop_at: float | None = None
-        waiting = settings.ring_waiting
+        waiting, rest = settings.queue.waiting, settings.database.coalesce_rest
         self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
-            "claim", self._claim, most=settings.claim_batch, waiting=waiting, rest=settings.coalesce_rest
+            "claim", self._claim, most=settings.delivery.claim_batch, waiting=waiting, rest=rest
         )
         self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
             "settle", self._settle, settings, attrgetter("id"), reductions
@@ -62,14 +62,14 @@ class Ledger:
         self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
             "settle",
             self._settle,
-            most=settings.settle_batch,
+            most=settings.delivery.settle_batch,
             waiting=UNBOUNDED,
-            rest=settings.coalesce_rest,
+            rest=rest,
             keep=self._keep,
         )
         self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
-            "doubt", self._doubt, most=settings.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
+            "doubt", self._doubt, most=settings.delivery.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
         )
         # Attachments are large: read one notification's at a time, in a thread that delays no other statement.
         self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
@@ -89,7 +89,7 @@ class Ledger:
     def candidate(self, provider: str) -> list[int]:
         """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
         with closing(database), connection():
-            return relay.next_probe(self._settings.probe_among, provider)
+            return relay.next_probe(self._settings.breaker.probe_among, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that a worker could claim now. Blocks."""
@@ -153,12 +153,12 @@ class Ledger:
 
     def stop(self) -> None:
         """Give up outcomes that cannot be recorded, SHUTDOWN_GRACE seconds from now."""
-        self._stop_at = time.monotonic() + self._settings.shutdown_grace
+        self._stop_at = time.monotonic() + self._settings.process.shutdown_grace
         self._undoubted.stop()
         self._unsettled.stop()
 
     def close(self) -> None:
-        grace = self._settings.shutdown_grace
+        grace = self._settings.process.shutdown_grace
         for coalescer in (self._claims, self._contents, self._doubts, self._settlements):
             coalescer.close(grace)
         for kept in (self._undoubted, self._unsettled):
@@ -205,7 +205,7 @@ class Ledger:
             sending = self._sending()
             with spans.recording(settlements), connection():
                 if settlements:
-                    owned = lifecycle.settle(settlements, self._settings.relay_grace, time.monotonic(), sending)
+                    owned = lifecycle.settle(settlements, self._settings.queue.relay_grace, time.monotonic(), sending)
                 elif sending:
                     lifecycle.begin(sending)
             self._recorded = set(sending.ids) if sending else self._recorded
@@ -240,7 +240,7 @@ class Ledger:
             self._begun.difference_update(ids)
 
     def _insist(self, record: Callable[[], T]) -> T:
-        pause = self._settings.record_retry_min
+        pause = self._settings.delivery.record_retry_min
         while True:
             try:
                 with connection():
@@ -251,7 +251,7 @@ class Ledger:
                 told = str(error) if isinstance(error, Unavailable) else type(error).__name__
                 log.warning("database.unavailable", error=told, retry_in=pause)
             time.sleep(pause)
-            pause = min(self._settings.record_retry_max, 2 * pause)
+            pause = min(self._settings.delivery.record_retry_max, 2 * pause)
 
 
 def reductions(settlement: Settlement) -> tuple[Settlement, ...]:

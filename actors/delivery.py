@@ -88,7 +88,7 @@ class Delivery:
 
     def silent(self, seconds: float) -> bool:
         """Return whether others may soon take a worker for dead whose heartbeats are so far apart."""
-        return seconds > self._settings.worker_timeout / 2
+        return seconds > self._settings.delivery.worker_timeout / 2
 
     def unrecorded(self) -> workers.Unrecorded:
         """Return the outcomes that the database has not taken yet."""
@@ -225,7 +225,7 @@ class Delivery:
         # Others take over what a worker without heartbeats holds; it must have stopped sending by then. Where it
         # could not, because its process or its machine stood still, it must not go on with it.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before
-        late = now - batch.asked_at > self._settings.list_budget
+        late = now - batch.asked_at > self._settings.delivery.list_budget
         return held_up or self.stopping.is_set() or doubtful or late
 
 

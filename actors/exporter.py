@@ -13,7 +13,7 @@ from runtime import logs
 from runtime.metrics import multiprocess
 from runtime.metrics.directory import locked
 from runtime.metrics.tokens import is_token
-from settings import Settings
+from settings.telemetry import TelemetrySettings
 
 log = logs.get("metrics")
 
@@ -24,7 +24,7 @@ PATIENCE = 5.0  # seconds for a scraper to send its request: scrapers are served
 class Exporter(threading.Thread):
     """Thread that waits until no other process of the directory serves /metrics, and then serves it."""
 
-    def __init__(self, settings: Settings, address: tuple[str, int]) -> None:
+    def __init__(self, settings: TelemetrySettings, address: tuple[str, int]) -> None:
         super().__init__(name="exporter", daemon=True)
         self._address = address
         self._token = settings.metrics_token

@@ -13,7 +13,7 @@ from db.audit import By
 from db.database import Unavailable, connection, database
 from db.policy import Step
 from runtime import logs
-from settings import Settings
+from settings.retention import RetentionSettings
 
 log = logs.get("retention")
 
@@ -23,12 +23,12 @@ HOST = socket.gethostname()
 class Retention(threading.Thread):
     """Thread for retention, so that upkeep's heartbeat never waits for it. It holds a connection only while working."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RetentionSettings) -> None:
         super().__init__(name="retention", daemon=True)
         self._settings, self._ending = settings, threading.Event()
 
     def run(self) -> None:
-        while not self._ending.wait(self._settings.retention_interval):
+        while not self._ending.wait(self._settings.interval):
             try:
                 self.turn()
             except Unavailable as error:
@@ -49,7 +49,7 @@ class Retention(threading.Thread):
             if retention.take_turn():
                 with closing(self._steps()) as steps:
                     self._walk(steps)
-                retention.end_turn(self._settings.retention_interval)
+                retention.end_turn(self._settings.interval)
 
     def _walk(self, steps: Iterator[Step]) -> None:
         began = time.monotonic()
@@ -67,7 +67,7 @@ class Retention(threading.Thread):
         if retention.sweep_due(kept.lateness):
             yield from retention.sweep(kept, bounds)
         if age := self._settings.audit_kept:
-            yield Step("forgotten", audit.forget(age, self._settings.retention_batch))
+            yield Step("forgotten", audit.forget(age, self._settings.batch))
 
 
 def _tell(step: Step) -> None:

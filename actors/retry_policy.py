@@ -19,5 +19,5 @@ class Budget(NamedTuple):
     def of(cls, type: str, settings: Settings) -> Budget:
         """Return the policy for a type of notification, or for the priority `callback`."""
         if type == CALLBACK:
-            return cls(settings.callback_max_attempts, settings.callback_min_backoff, settings.callback_max_backoff)
-        return cls(settings.max_attempts, settings.retry_min_backoff, settings.retry_max_backoff)
+            return cls(settings.callbacks.max_attempts, settings.callbacks.min_backoff, settings.callbacks.max_backoff)
+        return cls(settings.retry.max_attempts, settings.retry.min_backoff, settings.retry.max_backoff)

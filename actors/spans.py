@@ -19,7 +19,7 @@ from db.database import connection
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from runtime import tracing
-from settings import SmtpServer
+from settings.smtp_url import SmtpServer
 
 _PORTS = {"http": 80, "https": 443}
 # Spans of attempts that are not recorded yet, by id of the notification and claim.

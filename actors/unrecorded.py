@@ -68,7 +68,7 @@ class Unrecorded(Generic[Item, Answer]):
     def stop(self) -> None:
         """Give up SHUTDOWN_GRACE seconds from now."""
         with self._changed:
-            self._stop_at = time.monotonic() + self._settings.shutdown_grace
+            self._stop_at = time.monotonic() + self._settings.process.shutdown_grace
             self._changed.notify()
 
     def close(self, timeout: float) -> None:
@@ -79,10 +79,10 @@ class Unrecorded(Generic[Item, Answer]):
             thread = self._thread
             self._changed.notify()
         if thread is not None:
-            thread.join(timeout + self._settings.record_retry_max)
+            thread.join(timeout + self._settings.delivery.record_retry_max)
 
     def _work(self) -> None:
-        pause = self._settings.record_retry_min
+        pause = self._settings.delivery.record_retry_min
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._entries or self._closed)
@@ -92,7 +92,8 @@ class Unrecorded(Generic[Item, Answer]):
             before = len(self._entries)
             self._round()
             progress = len(self._entries) < before
-            pause = self._settings.record_retry_min if progress else min(self._settings.record_retry_max, 2 * pause)
+            shortest, longest = self._settings.delivery.record_retry_min, self._settings.delivery.record_retry_max
+            pause = shortest if progress else min(longest, 2 * pause)
             if self._entries and self._stop_at is not None and time.monotonic() >= self._stop_at:
                 self._give_up()
         if not database.is_closed():
@@ -100,7 +101,7 @@ class Unrecorded(Generic[Item, Answer]):
 
     def _round(self) -> None:
         with self._changed:
-            entries = list(self._entries[: self._settings.settle_batch])
+            entries = list(self._entries[: self._settings.delivery.settle_batch])
         error = self._attempt(entries, [entry.item for entry in entries])
         if error is None or _is_of_the_connection(error):
             return

@@ -39,9 +39,9 @@ MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
 SHARED = (
-    *("max_attempts", "retry_min_backoff", "retry_max_backoff"),
-    *("callback_max_attempts", "callback_min_backoff", "callback_max_backoff"),
-    *("retention_sent", "retention_failed", "retention_cancelled", "mail_from"),
+    *("MAX_ATTEMPTS", "RETRY_MIN_BACKOFF", "RETRY_MAX_BACKOFF"),
+    *("CALLBACK_MAX_ATTEMPTS", "CALLBACK_MIN_BACKOFF", "CALLBACK_MAX_BACKOFF"),
+    *("RETENTION_SENT", "RETENTION_FAILED", "RETENTION_CANCELLED", "MAIL_FROM"),
 )
 
 
@@ -51,13 +51,13 @@ class Upkeep(threading.Thread):
     def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
-        self._turns = Turns(settings)
-        shared = {name.upper(): getattr(settings, name) for name in SHARED}
+        self._turns = Turns(settings.queue)
+        shared = {name: settings.value(name) for name in SHARED}
         self._kept = workers.Kept(
-            settings.worker_timeout,
-            settings.stuck_after,
+            settings.delivery.worker_timeout,
+            settings.delivery.stuck_after,
             delivery.breaker.provider,
-            shared | {workers.CAUGHT: str(bool(settings.caught_mail)).lower()},
+            shared | {workers.CAUGHT: str(bool(settings.dashboard.caught_mail)).lower()},
         )
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
@@ -65,7 +65,7 @@ class Upkeep(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.is_set():
-            until = time.monotonic() + self._settings.upkeep_interval
+            until = time.monotonic() + self._settings.delivery.upkeep_interval
             try:
                 self.tick()
                 self._go_on_ringing(until)
@@ -108,9 +108,9 @@ class Upkeep(threading.Thread):
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
-            seen_at = workers.seen(beat, self._settings.worker_timeout)
+            seen_at = workers.seen(beat, self._settings.delivery.worker_timeout)
             broker.tell_time(seen_at)
-            workers.forget(self._settings.workers_kept)
+            workers.forget(self._settings.delivery.workers_kept)
             self._delivery.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
@@ -121,8 +121,8 @@ class Upkeep(threading.Thread):
         s = self._settings
         with connection():
             rescued = lifecycle.rescue(
-                *(self._worker, s.worker_timeout, s.stuck_after),
-                *(s.max_attempts, s.rescue_batch, s.callback_max_attempts),
+                *(self._worker, s.delivery.worker_timeout, s.delivery.stuck_after),
+                *(s.retry.max_attempts, s.delivery.rescue_batch, s.callbacks.max_attempts),
             )
         if rescued:
             tallies.count("rescued", len(rescued))
@@ -131,27 +131,27 @@ class Upkeep(threading.Thread):
 
     def _expire(self) -> None:
         with connection():
-            expired = lifecycle.expire(self._settings.expire_batch)
+            expired = lifecycle.expire(self._settings.delivery.expire_batch)
         if expired:
             metrics.upkeep["expired"].inc(len(expired))
             log.info("notifications.expired", ids=expired)
 
     def _forget_keys(self) -> None:
         with connection():
-            idempotency.forget(self._settings.idempotency_ttl, KEYS_AT_ONCE)
+            idempotency.forget(self._settings.store.idempotency_ttl, KEYS_AT_ONCE)
 
     def _forget_changes(self) -> None:
-        until = time.monotonic() + self._settings.upkeep_interval
+        until = time.monotonic() + self._settings.delivery.upkeep_interval
         with connection():
-            while changes.forget(self._settings.stream_kept, CHANGES_AT_ONCE) and time.monotonic() < until:
+            while changes.forget(self._settings.streams.kept, CHANGES_AT_ONCE) and time.monotonic() < until:
                 pass
             listeners.forget(CHANGES_AT_ONCE)
 
     def _bring_back(self) -> None:
-        until = time.monotonic() + self._settings.upkeep_interval
+        until = time.monotonic() + self._settings.delivery.upkeep_interval
         with connection():
             for kind, name, _ in pauses.resumed():
-                most = self._settings.relay_batch
+                most = self._settings.queue.relay_batch
                 while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
                     pass
                 pauses.forget(kind, name)
@@ -164,7 +164,8 @@ class Upkeep(threading.Thread):
             return
         try:
             with connection():
-                backlogs.count(s.pending_limit, s.backlog_interval, min(s.db_statement_timeout, s.worker_timeout / 6))
+                longest = min(s.database.statement_timeout, s.delivery.worker_timeout / 6)
+                backlogs.count(s.limits.pending, s.limits.backlog_interval, longest)
         except Unavailable as error:  # Counting may time out; the relay must run anyway.
             log.warning("backlogs.not_counted", error=str(error))
 
@@ -172,9 +173,9 @@ class Upkeep(threading.Thread):
         """Decide how many callbacks and mails this worker may enqueue in this round; the breaker limits the mails."""
         s = self._settings
         with connection():
-            self._crew = workers.crew(s.worker_timeout)
+            self._crew = workers.crew(s.delivery.worker_timeout)
         part = self._threads / max(1, self._crew.threads)
-        self._callbacks = RELAYS * s.relay_watermark * s.ring_size
+        self._callbacks = RELAYS * s.queue.relay_watermark * s.queue.message_size
         self._mails = self._delivery.breaker.share(self._callbacks, part)
 
     def _relay(self) -> None:
@@ -189,31 +190,31 @@ class Upkeep(threading.Thread):
 
     def _erase(self) -> None:
         """Continue an erasure for at most one round's time. A failure is logged and does not stop the round."""
-        s, until = self._settings, time.monotonic() + self._settings.upkeep_interval
+        s, until = self._settings, time.monotonic() + self._settings.delivery.upkeep_interval
         try:
             with connection():
                 if (id := erasures.take()) is None:
                     return
                 by = By("worker", name=HOST)
-                while erasures.step(id, s.erasure_batch, by) and time.monotonic() < until:
+                while erasures.step(id, s.retention.erasure_batch, by) and time.monotonic() < until:
                     pass
-                erasures.give_back(id, s.upkeep_interval)
+                erasures.give_back(id, s.delivery.upkeep_interval)
         except (Unavailable, Unacceptable) as error:
             log.warning("erasure.not_done", error=str(error))
 
     def _go_on_ringing(self, until: float) -> None:
         """Relay again within the round while more rows are due than the queues may hold."""
-        pause = self._settings.upkeep_interval / RELAYS
+        pause = self._settings.delivery.upkeep_interval / RELAYS
         while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
             self._relay()
 
     def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
         """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
-        room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
+        room, rung = self._settings.queue.relay_watermark - depths[lane].waiting, 0
         # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
-        until = time.monotonic() + self._settings.worker_timeout / 6
+        until = time.monotonic() + self._settings.delivery.worker_timeout / 6
         while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
-            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
+            met, due, bells = self._ring_due(lane, min(self._settings.queue.relay_batch, share - rung), depths)
             if not met:
                 break
             room, rung = room - bells, rung + due
@@ -225,9 +226,9 @@ class Upkeep(threading.Thread):
         s = self._settings
         # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
         ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
-        oldest = max(ages) + s.upkeep_interval
+        oldest = max(ages) + s.delivery.upkeep_interval
         with connection():
-            met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
+            met = relay.take_due(lane, s.queue.relay_grace, oldest, most, s.queue.pause_park)
         due = [d for d in met if not d.parked]
         if len(due) < len(met):
             metrics.upkeep["parked"].inc(len(met) - len(due))
@@ -238,7 +239,7 @@ class Upkeep(threading.Thread):
         for client, ids in _by_client(due).items():
             self._turns.count(lane, client, len(ids))
             by = self._turns.lane(lane, client, depths[lane].unfinished)
-            bells += messages(ids, self._crew.threads, s.ring_size, by)
+            bells += messages(ids, self._crew.threads, s.queue.message_size, by)
         broker.ring(bells, due[0].rung_at)
         tallies.count("rung", len(due))
         metrics.upkeep["relayed"].inc(len(due))

@@ -47,15 +47,15 @@ class WorkerProcess(Middleware):
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
-        multiprocess.share(current.metrics_dir, master or os.getppid(), "worker")
+        multiprocess.share(current.telemetry.metrics_dir, master or os.getppid(), "worker")
         _begin_at_zero()
         try:
-            tracing.start(current, "worker")
-            _ = current.smtp, mail_from(current.sender)  # Report bad settings before anything is claimed.
-            database.bind(current)
+            tracing.start(current.telemetry, "worker")
+            _ = current.smtp.server, mail_from(current.smtp.sender)  # Report bad settings before anything is claimed.
+            database.bind(current.database)
             migrations.check_start()
             # Set before the first consumer, which would otherwise fetch from another namespace.
-            broker.namespace = namespace.stored(current)
+            broker.namespace = namespace.stored(current.redis)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
@@ -65,18 +65,18 @@ class WorkerProcess(Middleware):
         current = self._settings
         redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
         # Every thread has a message to begin with while the next messages are fetched.
-        worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
-        worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
+        worker.queue_prefetch = max(2 * worker.worker_threads, current.queue.prefetch)
+        worker.work_queue = LaneQueue(worker.worker_threads, current.queue.priority_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
         process.collect_seldom()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
-        self._retention = Retention(current)
+        self._retention = Retention(current.retention)
         self._retention.start()
-        if current.metrics_address:
-            Exporter(current, current.metrics_address).start()
+        if current.telemetry.metrics_address:
+            Exporter(current.telemetry, current.telemetry.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
@@ -91,13 +91,13 @@ class WorkerProcess(Middleware):
             event_loop.run(running.delivery.close())
         self._ledger.close()
         outcomes.count()
-        self._upkeep.stop(self._settings.shutdown_grace)
-        tracing.stop(self._settings)
+        self._upkeep.stop(self._settings.process.shutdown_grace)
+        tracing.stop(self._settings.telemetry)
         log.info("worker.stopped")
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
-        server = self._settings.smtp
+        server = self._settings.smtp.server
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}

@@ -48,8 +48,8 @@ def create_app() -> Application:
     """What gunicorn serves; connects to nothing until the first request."""
     current = settings.load()
     logs.configure(current, "api")
-    database.bind(current)
-    tracing.start(current, "api")
+    database.bind(current.database)
+    tracing.start(current.telemetry, "api")
     gateway = Gateway(current)
     limits = Limits(gateway)
     renderers = Pool(current)
@@ -58,7 +58,7 @@ def create_app() -> Application:
     numbers = Metrics(gateway, redis)
     streams = Streams(current)
     authentication = Authentication(gateway)
-    targets = Targets(current)
+    targets = Targets(current.public)
     app = Application(
         current,
         targets,
@@ -66,7 +66,7 @@ def create_app() -> Application:
             Measuring(),
             Access(),
             RequestId(),
-            *([ServerSpan(current)] if current.tracing == "on" else []),
+            *([ServerSpan(current.telemetry)] if current.telemetry.tracing == "on" else []),
             NoStore(),
             targets,
             Lifespan(gateway, renderers),

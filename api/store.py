@@ -44,44 +44,44 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._limit = settings.db_connect_timeout + settings.db_statement_timeout  # seconds
+        self._limit = settings.database.connect_timeout + settings.database.statement_timeout  # seconds
         self._bell = Bell(settings)
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept",
             self._accept,
-            most=settings.accept_batch,
-            waiting=settings.accept_waiting,
-            rest=settings.coalesce_rest,
+            most=settings.store.accept_batch,
+            waiting=settings.store.accept_waiting,
+            rest=settings.database.coalesce_rest,
         )
         # One at a time, and by a thread of its own: what is large must not hold up what is small.
         self._attaching: Coalescer[Post, Outcome] = Coalescer(
-            "attach", self._accept_once, most=1, waiting=settings.accept_waiting
+            "attach", self._accept_once, most=1, waiting=settings.store.accept_waiting
         )
         # With connections of their own: who waits for a key, or for a thousand rows, keeps nobody else waiting.
         self._accepting_once: Coalescer[Post, Outcome] = Coalescer(
             "accept-once",
             self._accept_once,
-            most=settings.accept_batch,
-            waiting=settings.accept_waiting,
-            rest=settings.coalesce_rest,
+            most=settings.store.accept_batch,
+            waiting=settings.store.accept_waiting,
+            rest=settings.database.coalesce_rest,
         )
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
-            "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
+            "accept-batch", self._accept_batches, most=1, waiting=settings.store.batch_waiting
         )
         # A client that sends much, or much at a time, waits here for its turn, and not before the others' items.
-        batch, waiting = settings.accept_batch, settings.accept_waiting
+        batch, waiting = settings.store.accept_batch, settings.store.accept_waiting
         self._gates: dict[object, FairGate] = {
             self._accepting: self._turns("accept", batch, waiting),
             self._accepting_once: self._turns("accept-once", batch, waiting),
             self._attaching: self._turns("attach", 1, waiting),
-            self._accepting_batches: self._turns("accept-batch", 1, settings.batch_waiting),
+            self._accepting_batches: self._turns("accept-batch", 1, settings.store.batch_waiting),
         }
         # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
         self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
-        self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
-        self._gate = self._gate_of("read", settings.read_threads, settings.read_waiting)
+        self._readers = ThreadPoolExecutor(settings.store.read_threads, thread_name_prefix="read")
+        self._gate = self._gate_of("read", settings.store.read_threads, settings.store.read_waiting)
         self.watch = Watch(settings)
-        self.cpu = CpuBudget(divided=settings.auth != "off")
+        self.cpu = CpuBudget(divided=settings.http.auth != "off")
 
     async def accept(self, draft: Draft) -> Accepted:
         """Store a notification for good and ring its bell.
@@ -132,8 +132,8 @@ class Gateway:
     def close(self) -> None:
         """Finish what was begun, within SHUTDOWN_GRACE."""
         for coalescer in (self._accepting, self._attaching, self._accepting_once, self._accepting_batches):
-            coalescer.close(self.settings.shutdown_grace)
-        self._bell.close(self.settings.redis_timeout)
+            coalescer.close(self.settings.process.shutdown_grace)
+        self._bell.close(self.settings.redis.timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.watch.close()
 
@@ -173,7 +173,7 @@ class Gateway:
         return self._gate_of(what, batch + following, max(1, waiting - following))
 
     def _gate_of(self, what: str, most: int, waiting: int) -> FairGate:
-        return FairGate(what, most, waiting, divided=self.settings.auth != "off")
+        return FairGate(what, most, waiting, divided=self.settings.http.auth != "off")
 
     def _no_answer(self) -> Unavailable:
         return Unavailable(f"no answer within {self._limit:g} seconds")
@@ -181,7 +181,7 @@ class Gateway:
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
         left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
         with spans.insertion(drafts), connection():
-            accepted = lifecycle.accept(drafts, self.settings.relay_grace, left)
+            accepted = lifecycle.accept(drafts, self.settings.queue.relay_grace, left)
         # Stored is stored: nothing that happens to the bell may become an error of the request.
         enqueue(self._bell, accepted, drafts, left)
         return accepted
@@ -189,7 +189,7 @@ class Gateway:
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
         left = self._bell.left((post.draft.lane, post.draft.client_id) for post in posts)
         try:
-            outcomes = self._stored_once(posts, self.settings.idempotency_wait, left)
+            outcomes = self._stored_once(posts, self.settings.store.idempotency_wait, left)
         except Contended:
             # One at a time, so that only those wait on whose key is being written elsewhere.
             outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
@@ -204,7 +204,7 @@ class Gateway:
 
     def _stored_once(self, posts: Sequence[Post], wait: float, left: Set[Group]) -> list[Outcome]:
         with spans.insertion([post.draft for post in posts]), connection():
-            return accept_once(posts, self.settings.relay_grace, wait, left)
+            return accept_once(posts, self.settings.queue.relay_grace, wait, left)
 
     def _accept_batches(self, batches: Sequence[Batch]) -> list[Answer | Refusal]:
         return [self._accept_batch(batch) for batch in batches]
@@ -215,7 +215,7 @@ class Gateway:
         left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
         try:
             with spans.insertion(drafts), connection():
-                answer = accept_batch(batch, s.relay_grace, s.idempotency_wait, left)
+                answer = accept_batch(batch, s.queue.relay_grace, s.store.idempotency_wait, left)
         except Contended:
             return Refusal.BUSY
         if isinstance(answer, Answer) and not answer.undone and not answer.replayed:

@@ -161,7 +161,7 @@ def main(load: Load) -> None:
         stack = undo.enter_context(Stack(folder))
         stack.fresh("streams")
         url = stack.postgres.url_of("streams")
-        database.bind(read({"DATABASE_URL": url}))
+        database.bind(read({"DATABASE_URL": url}).database)
         migrations.migrate()
         with database.connection():
             known = keys_of(load.clients)

@@ -82,7 +82,7 @@ def main() -> int:
 
 def _measure(server: RacePostgres, options: argparse.Namespace) -> int:
     size = max(1_000_000, options.rows // 2)
-    database.bind(Settings(database_url=server.url))
+    database.bind(Settings().changed(DATABASE_URL=server.url).database)
     migrations.migrate()
     with database.patiently(), connection():
         _fill(options.rows, size)
@@ -171,7 +171,7 @@ def _load(url: str, rate: float) -> Iterator[list[tuple[float, float]]]:
 
 
 def _accept_and_send(url: str, rate: float, parent: Connection) -> None:
-    database.bind(Settings(database_url=url))
+    database.bind(Settings().changed(DATABASE_URL=url).database)
     ending, results = threading.Event(), list[tuple[float, float]]()
     threads = [threading.Thread(target=_steadily, args=(rate / THREADS, ending, results)) for _ in range(THREADS)]
     for thread in threads:

@@ -29,7 +29,8 @@ from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callb
 
 from db.hosts import NoAnswer
 from db.session import APPLICATION, TUNED, Database
-from settings import Settings, SettingsError, postgres_url
+from settings import SettingsError, postgres_url
+from settings.database import DatabaseSettings
 
 MOMENT = 0.1  # seconds; what was used so lately is believed to live
 # The number of the last migration that this version knows.
@@ -86,19 +87,19 @@ class Unacceptable(Exception):
     """The database refuses a value: one item is at fault, not the database."""
 
 
-def bind(settings: Settings) -> None:
+def bind(settings: DatabaseSettings) -> None:
     """Point `database` at DATABASE_URL. Connects to nothing yet."""
-    settings.require("database_url")
+    settings.require()
     try:
-        target = postgres_url.parse(settings.database_url, os.environ)
+        target = postgres_url.parse(settings.url, os.environ)
     except postgres_url.Malformed as error:
         raise SettingsError(str(error)) from None
-    connecting = target.connect_timeout or settings.db_connect_timeout
-    connecting = min(connecting, settings.db_connect_timeout)
-    set_wait_callback(_Patience(connecting, settings.db_statement_timeout + settings.db_lateness))
+    connecting = target.connect_timeout or settings.connect_timeout
+    connecting = min(connecting, settings.connect_timeout)
+    set_wait_callback(_Patience(connecting, settings.statement_timeout + settings.lateness))
     at_once = ("client_encoding", postgres_url.CONFORMING)  # they are for the driver too: it is told as it connects
     fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
-    timeout = {"statement_timeout": f"{round(settings.db_statement_timeout * 1000)}ms"}
+    timeout = {"statement_timeout": f"{round(settings.statement_timeout * 1000)}ms"}
     # Tells `notify migrate --after` who would not survive it.
     name = f"{APPLICATION} {KNOWN}"
     database.session(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db.models import FINAL
-from settings import Settings
+from settings.retention import RetentionSettings
 
 
 class Policy(NamedTuple):
@@ -46,21 +46,21 @@ class Step(NamedTuple):
     block: int | None = None
 
 
-def of(settings: Settings) -> Policy:
+def of(settings: RetentionSettings) -> Policy:
     """The ages that are set. Half of RETENTION_LATENESS is a row's, half goes by until the next sweep."""
     return Policy(
-        sent=settings.retention_sent or None,
-        failed=settings.retention_failed or None,
-        cancelled=settings.retention_cancelled or None,
-        lateness=settings.retention_lateness / 2,
+        sent=settings.sent or None,
+        failed=settings.failed or None,
+        cancelled=settings.cancelled or None,
+        lateness=settings.lateness / 2,
     )
 
 
-def bounds(settings: Settings) -> Bounds:
+def bounds(settings: RetentionSettings) -> Bounds:
     """What a round may take and hold."""
     return Bounds(
-        batch=settings.retention_batch,
+        batch=settings.batch,
         size=settings.partition_size,
-        lock_timeout=settings.retention_lock_timeout,
-        patience=settings.retention_patience,
+        lock_timeout=settings.lock_timeout,
+        patience=settings.patience,
     )

@@ -142,9 +142,10 @@ class _Libraries(logging.Handler):
 
 def configure(settings: Settings, process: str = "notify") -> None:
     """Send every log of this process to stderr at LOG_LEVEL in LOG_FORMAT. Safe to call again."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not os.isatty(STDERR))
-    _Process.level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    _Process.sample = settings.log_sample
+    chosen = settings.telemetry
+    as_json = chosen.log_format == "json" or (chosen.log_format == "auto" and not os.isatty(STDERR))
+    _Process.level = logging.getLevelNamesMapping()[chosen.log_level.upper()]
+    _Process.sample = chosen.log_sample
     _Process.name = process
     _identify()
     _render.console = None if as_json else structlog.dev.ConsoleRenderer(colors=os.isatty(STDERR))

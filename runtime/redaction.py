@@ -11,12 +11,11 @@ import logging
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 
-from settings import Settings
+from settings import VARIABLES, Settings
 
 SHORTEST = 4  # characters; to look for a shorter secret would blot out half of each line
 WITHHELD = "text withheld"
@@ -59,8 +58,8 @@ class Scrubber:
 
 def secrets(settings: Settings) -> Iterator[str]:
     """What must be known to nobody who reads the logs, of these settings."""
-    for setting in fields(Settings):
-        value = getattr(settings, setting.name)
+    for variable, (_, setting) in VARIABLES.items():
+        value = settings.value(variable)
         if setting.repr or not value:
             continue
         if "://" in value:

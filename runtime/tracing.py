@@ -35,7 +35,8 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from settings import Settings, SettingsError
+from settings.errors import SettingsError
+from settings.telemetry import TelemetrySettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -57,7 +58,7 @@ class _Process:
     provider: TracerProvider | None = None
 
 
-def check(settings: Settings) -> None:
+def check(settings: TelemetrySettings) -> None:
     """Raise a SettingsError where TRACING is on and the extra that it needs is not installed."""
     if settings.tracing == "on" and not all(map(_is_there, ("sdk.trace", "exporter.otlp.proto.http"))):
         raise SettingsError(
@@ -66,7 +67,7 @@ def check(settings: Settings) -> None:
         )
 
 
-def start(settings: Settings, process: str) -> None:
+def start(settings: TelemetrySettings, process: str) -> None:
     """Make spans where TRACING is on, and export them over OTLP/HTTP. Call it after the fork.
 
     The environment's OTEL_ variables say where to and how.
@@ -92,7 +93,7 @@ def is_on() -> bool:
     return _Process.provider is not None
 
 
-def stop(settings: Settings) -> None:
+def stop(settings: TelemetrySettings) -> None:
     """Make no more spans, and export what is left: in no more than TRACING_FLUSH seconds."""
     provider = _Process.provider
     _Process.tracer, _Process.provider = NoOpTracer(), None

@@ -42,7 +42,7 @@ class Databases:
         self._numbers = count(1)
         self._sql.rows(f"CREATE DATABASE {TEMPLATE}")
         with configured(database_url=postgres.url_of(TEMPLATE)) as settings:
-            database.bind(settings)
+            database.bind(settings.database)
             migrate()
             database.database.close()
 

@@ -52,7 +52,7 @@ def recorded(sampler: Sampler = DEFAULT_ON) -> Iterator[Spans]:
     try:
         yield Spans(exporter)
     finally:
-        tracing.stop(read({}))
+        tracing.stop(read({}).telemetry)
 
 
 def id_of(span: ReadableSpan) -> int:

@@ -202,10 +202,10 @@ class Begun(Middleware):
 def connect(current: settings.Settings) -> Doorbell:
     """Return a broker for these settings, without connecting."""
     return Doorbell(
-        redis_pools.pool(current, current.redis_timeout),
+        redis_pools.pool(current.redis, current.redis.timeout),
         find_namespace=partial(namespace.needed, current),
-        wait=current.redis_wait,
-        heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
+        wait=current.redis.wait,
+        heartbeat_timeout=max(current.delivery.worker_timeout, 5 * current.delivery.upkeep_interval),
         # No TimeLimit: it could interrupt between the mail server's 250 and its record, and every wait in a send has a
         # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.
         middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
@@ -215,7 +215,7 @@ def connect(current: settings.Settings) -> Doorbell:
 def _settings() -> settings.Settings:
     try:
         current = settings.load()
-        current.require("redis_url")
+        current.redis.require()
         return current
     except settings.SettingsError as error:  # `dramatiq` imports this module before anything has read the settings.
         settings.cannot_start(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from settings import Settings
+from settings.queue import QueueSettings
 
 # If the queue of a priority is crowded, a client that sends little uses the priority in _UP, the others that in _DOWN.
 _UP = {"normal": "high", "bulk": "normal"}
@@ -20,7 +20,7 @@ def ways(lane: str) -> set[str]:
 class Turns:
     """Count of notifications that each client has had enqueued in this second by this process. Not thread-safe."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: QueueSettings) -> None:
         self._depth, self._burst = settings.fair_depth, settings.fair_burst
         self._rung: Counter[tuple[str, int]] = Counter()
         self._second = 0

@@ -6,7 +6,7 @@ import redis
 
 from db import installation
 from db.database import Unavailable, connection, database
-from settings import Settings
+from settings.redis import RedisSettings
 
 PREFIX = "notify:"
 DIGITS = 12  # hexadecimal digits of the installation's identity that the namespace contains
@@ -16,14 +16,14 @@ class NamespaceUnknown(redis.ConnectionError):
     """The database, which knows the prefix of the keys, is not available. Handled as if Redis were down."""
 
 
-def stored(current: Settings) -> str:
+def stored(current: RedisSettings) -> str:
     """Return REDIS_NAMESPACE, or a namespace derived from the installation's identity in the database.
 
     Raises:
         Unavailable: The database is not available.
     """
-    if current.redis_namespace:
-        return current.redis_namespace
+    if current.namespace:
+        return current.namespace
     was_closed = database.is_closed()
     try:
         with connection():
@@ -34,7 +34,7 @@ def stored(current: Settings) -> str:
             database.close()
 
 
-def needed(current: Settings) -> str:
+def needed(current: RedisSettings) -> str:
     """Return the result of `stored`, for code that handles errors of Redis.
 
     Raises:

@@ -10,13 +10,15 @@ from redis.connection import Connection, SSLConnection, UnixDomainSocketConnecti
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-from settings import Sentinels, Settings, cannot_start, redis_address
+from settings import cannot_start, redis_address
+from settings.redis import RedisSettings
+from settings.sentinel_url import Sentinels
 
 # redis-py's default limit is 100: a worker with many threads could not acknowledge its messages.
 CONNECTIONS = 10_000
 
 
-def pool(current: Settings, timeout: float) -> redis.ConnectionPool:
+def pool(current: RedisSettings, timeout: float) -> redis.ConnectionPool:
     """Return a pool of connections to REDIS_URL, without connecting. `timeout`: seconds to wait for each answer.
 
     Commands are never retried: a repeated command would enqueue or count twice. With Sentinels, each new connection
@@ -25,7 +27,7 @@ def pool(current: Settings, timeout: float) -> redis.ConnectionPool:
     watched = current.sentinels
     if watched is not None:
         return _watched(watched, _bounded(watched.options, current, timeout))
-    server = current.redis_server
+    server = current.server
     return redis.ConnectionPool(connection_class=_kind(server.scheme), **_bounded(server.options, current, timeout))
 
 
@@ -38,10 +40,10 @@ def make_sure_of_room(pool: redis.ConnectionPool, needed: int) -> None:
         )
 
 
-def _bounded(options: Any, current: Settings, timeout: float) -> dict[str, Any]:
+def _bounded(options: Any, current: RedisSettings, timeout: float) -> dict[str, Any]:
     connecting = options.get("socket_connect_timeout", timeout)
     # A caller with a shorter time-out than REDIS_TIMEOUT needs it for connecting too.
-    bound = connecting if timeout >= current.redis_timeout else min(connecting, timeout)
+    bound = connecting if timeout >= current.timeout else min(connecting, timeout)
     own = {"socket_timeout": timeout, "socket_connect_timeout": bound, "retry": Retry(NoBackoff(), 0)}
     return {"max_connections": CONNECTIONS, **options, **own}
 

@@ -54,14 +54,14 @@ class Bell:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._turns = Turns(settings)
+        self._turns = Turns(settings.queue)
         self._depths = dict.fromkeys(LANES, Depth())
         self._known_at = dict.fromkeys(LANES, -math.inf)
         for result in ("rung", "left", "skipped", "failed"):  # Every series starts at 0.
             _ = metrics.bells[result]
         self._closing = threading.Event()
         self._ringing: Coalescer[Ring, None] = Coalescer(
-            "ring", self._ring, most=settings.accept_batch, waiting=settings.ring_waiting
+            "ring", self._ring, most=settings.store.accept_batch, waiting=settings.queue.waiting
         )
 
     def ring(self, ring: Ring) -> None:
@@ -113,9 +113,9 @@ class Bell:
         ids: defaultdict[str, list[int]] = defaultdict(list)
         for ring, lane in zip(rings, lanes, strict=True):
             # The watermark was checked when the ids were accepted. Tolerate twice as many messages since then.
-            if self._depths[lane].waiting < 2 * self._settings.relay_watermark:
+            if self._depths[lane].waiting < 2 * self._settings.queue.relay_watermark:
                 ids[lane] += ring.ids
-        size = self._settings.ring_size
+        size = self._settings.queue.message_size
         if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
             depths = broker.ring(bells, min(ring.at for ring in rings))
             metrics.bells["rung"].inc(sum(map(len, ids.values())))
@@ -123,10 +123,10 @@ class Bell:
 
     def _spread(self, lane: str) -> int:
         """Return how many more messages the queue needs to keep every worker thread busy."""
-        return max(1, self._settings.ring_spread - self._depths[lane].waiting)
+        return max(1, self._settings.queue.spread - self._depths[lane].waiting)
 
     def _has_room(self, lane: str) -> bool:
-        return self._depths[lane].waiting < self._settings.relay_watermark
+        return self._depths[lane].waiting < self._settings.queue.relay_watermark
 
     def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
         if self._outdated(lanes):
@@ -139,7 +139,7 @@ class Bell:
 
     def _outdated(self, lanes: Iterable[str]) -> bool:
         """Return whether one of these queues was deep when last seen, and may be empty by now."""
-        great, now = min(self._settings.relay_watermark, self._settings.fair_depth), time.monotonic()
+        great, now = min(self._settings.queue.relay_watermark, self._settings.queue.fair_depth), time.monotonic()
         deep = ((lane, self._depths[lane].unfinished) for lane in lanes)
         return any(crowd >= great and now - self._known_at[lane] > crowd * TAKEN_WITHIN for lane, crowd in deep)
 

@@ -103,8 +103,8 @@ class Authentication:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._off = gateway.settings.auth == "off"
-        self._token = gateway.settings.metrics_token
+        self._off = gateway.settings.http.auth == "off"
+        self._token = gateway.settings.telemetry.metrics_token
         self._keyring = Keyring(gateway.settings)
         self._noted: dict[int, float] = {}
         self._noting: set[asyncio.Task[None]] = set()
@@ -129,7 +129,7 @@ class Authentication:
         identify(req, self.caller(live))
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        self._keyring.close(self._gateway.settings.shutdown_grace)
+        self._keyring.close(self._gateway.settings.process.shutdown_grace)
 
     async def live(self, token: str) -> Live | None:
         """The key that this is the text of, if it may be used; raises Unavailable, Full."""

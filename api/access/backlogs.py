@@ -55,7 +55,7 @@ class Backlogs:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._every = gateway.settings.backlog_interval / 2
+        self._every = gateway.settings.limits.backlog_interval / 2
         self._last = backlogs.Backlogs(0.0, {})
         self._since: defaultdict[int, Since] = defaultdict(Since)
         self._coming: Counter[int] = Counter()

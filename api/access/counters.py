@@ -59,7 +59,7 @@ class Counters:
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = broker.now) -> None:
-        pool = redis_pools.pool(settings, min(settings.limits_timeout, settings.redis_timeout))
+        pool = redis_pools.pool(settings.redis, min(settings.limits.timeout, settings.redis.timeout))
         # The address is in the pool.
         self._storage = RedisStorage("redis://", pool)
         self._clock = clock

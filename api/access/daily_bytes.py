@@ -31,7 +31,7 @@ class DailyBytes:
             Exceeded: the client has sent DAILY_BYTES today.
             Problem: LIMITS_FAIL=closed, and Redis cannot be asked.
         """
-        most = self._settings.daily_bytes
+        most = self._settings.limits.daily_bytes
         if not most:
             return
         self._uncounted[owner] += size
@@ -45,5 +45,5 @@ class DailyBytes:
         if answer is not None:
             [window] = answer.windows
             raise Exceeded(BYTES, size, most, window.until(size))
-        if self._settings.limits_fail == "closed":
-            raise unchecked(self._settings.limits_away)
+        if self._settings.limits.fail == "closed":
+            raise unchecked(self._settings.limits.away)

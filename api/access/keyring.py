@@ -38,15 +38,15 @@ class Keyring:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._seconds, self._most = settings.key_cache, settings.key_cache_size
+        self._seconds, self._most = settings.access.key_cache, settings.access.key_cache_size
         # A database that hangs does not keep its own limits.
-        self._patience = settings.db_connect_timeout + settings.db_statement_timeout
+        self._patience = settings.database.connect_timeout + settings.database.statement_timeout
         # Apart, so that keys that somebody makes up do not push out those that work.
         self._works: dict[int, _Known] = {}
         self._fails: dict[int, _Known] = {}
         self._asked: dict[int, _Asked] = {}
         self._lookups: Coalescer[int, Live | None] = Coalescer(
-            "keys", _look_up, most=settings.accept_batch, waiting=settings.key_waiting
+            "keys", _look_up, most=settings.store.accept_batch, waiting=settings.access.key_waiting
         )
 
     async def live(self, key: KeyText) -> Live | None:

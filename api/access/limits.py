@@ -47,8 +47,9 @@ class Limits:
     def __init__(self, gateway: Gateway) -> None:
         self._settings = gateway.settings
         self._counters = Counters(gateway.settings)
+        store = gateway.settings.store
         self._counting: Coalescer[Ask, Answer] = Coalescer(
-            "limits", self._counters.run, most=gateway.settings.accept_batch, waiting=gateway.settings.accept_waiting
+            "limits", self._counters.run, most=store.accept_batch, waiting=store.accept_waiting
         )
         self._bytes = DailyBytes(gateway.settings, self._ask)
         self._backlogs = Backlogs(gateway)
@@ -58,9 +59,9 @@ class Limits:
         """The bounds of whoever comes in; tests of a client do not use up what its live keys may send."""
         s, sandbox = self._settings, isinstance(client, Caller) and client.sandbox
         id = client.client_id if isinstance(client, Caller) else client.id
-        rate, daily = client.rate_limit or s.rate_limit or None, client.daily_quota or s.daily_quota or None
+        rate, daily = client.rate_limit or s.limits.rate or None, client.daily_quota or s.limits.daily_quota or None
         whose = Whose(f"{id}/sandbox" if sandbox else str(id), rate, daily)
-        return Bounds(backlog_of(id, sandbox=sandbox), whose, client.pending_limit or s.pending_limit or None)
+        return Bounds(backlog_of(id, sandbox=sandbox), whose, client.pending_limit or s.limits.pending or None)
 
     async def admit(self, caller: Caller, count: int, size: int) -> Admission:
         """Let in so many, of `size` bytes together, for a `with` block that stores them.
@@ -76,7 +77,7 @@ class Limits:
             if count > bounds.pending:
                 raise never(PENDING, count, bounds.pending)
             if not await self._backlogs.has_room(bounds.backlog, count, bounds.pending):
-                raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.backlog_interval)
+                raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.limits.backlog_interval)
             self._backlogs.come(bounds.backlog, count)
         if not (count and bounds.whose.limited):
             return Admission(self, bounds, count, ())
@@ -100,16 +101,16 @@ class Limits:
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: Any) -> None:
         """Count an act of management, whatever it changes; raises as `admit` does."""
         reads = req.method in READING and req.path not in RECORDED
-        if resource is None or reads or req.path in SENDING or self._settings.auth == "off":
+        if resource is None or reads or req.path in SENDING or self._settings.http.auth == "off":
             return
         caller: Caller | None = getattr(req.context, "caller", None)
         if caller is None:  # A log-in has a limit of its own, a link to unsubscribe is good for one address.
             return
-        await self._counted(Whose(f"manage/{caller.client_id}", self._settings.manage_rate, None), 1, MANAGE)
+        await self._counted(Whose(f"manage/{caller.client_id}", self._settings.limits.manage_rate, None), 1, MANAGE)
 
     async def knock(self, whom: str) -> None:
         """Count one of LOGIN_RATE attempts a minute to log in; raises Exceeded, or Problem with LIMITS_FAIL=closed."""
-        await self._counted(Whose(f"login/{whom}", self._settings.login_rate, None), 1)
+        await self._counted(Whose(f"login/{whom}", self._settings.access.login_rate, None), 1)
 
     def settle(self, admission: Admission, stored: int) -> None:
         """Of what was admitted so many were stored; the others do not count for the day."""
@@ -120,7 +121,7 @@ class Limits:
                 self._counting.submit(Ask(bounds.whose, stored - count))
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        self._counting.close(self._settings.limits_timeout)
+        self._counting.close(self._settings.limits.timeout)
         self._counters.close()
 
     def _came(self, bounds: Bounds, count: int, stored: int) -> None:
@@ -133,8 +134,8 @@ class Limits:
                 raise never(policy, count, limit)
         answer = await self._ask(Ask(whose, count))
         if answer is None:
-            if self._settings.limits_fail == "closed":
-                raise unchecked(self._settings.limits_away)
+            if self._settings.limits.fail == "closed":
+                raise unchecked(self._settings.limits.away)
             return ()
         for window in answer.windows:
             if window.policy is answer.refused:
@@ -149,14 +150,14 @@ class Limits:
         if self._away_until is not None:
             if time.monotonic() < self._away_until:
                 return None
-            self._away_until = time.monotonic() + self._settings.limits_away
+            self._away_until = time.monotonic() + self._settings.limits.away
         try:
-            async with asyncio.timeout(self._settings.limits_timeout):
+            async with asyncio.timeout(self._settings.limits.timeout):
                 answer = await self._counting.ask(ask)
         except (TimeoutError, redis.RedisError, Full) as error:
             if self._away_until is None:
-                log.warning("limits.unavailable", error=type(error).__name__, fail=self._settings.limits_fail)
-            self._away_until = time.monotonic() + self._settings.limits_away
+                log.warning("limits.unavailable", error=type(error).__name__, fail=self._settings.limits.fail)
+            self._away_until = time.monotonic() + self._settings.limits.away
             return None
         if self._away_until is not None:
             log.info("limits.available")

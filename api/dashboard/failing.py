@@ -76,7 +76,7 @@ class Failures:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        caller, among = require(req, "read"), self._gateway.settings.failures_grouped
+        caller, among = require(req, "read"), self._gateway.settings.dashboard.failures_grouped
         groups = await self._gateway.read(
             failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox
         )
@@ -102,7 +102,7 @@ class RetryKind:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, kind = require(req, "manage"), Kind.read(req.context.form)
-        limit, until = self._gateway.settings.retry_limit, time.monotonic() + PATIENCE
+        limit, until = self._gateway.settings.store.retry_limit, time.monotonic() + PATIENCE
         retried, after = 0, None
         while moved := await self._step(req, kind, caller, after, limit):
             retried, after = retried + len(moved), moved[-1]

@@ -64,7 +64,7 @@ def _same_site(req: Request, settings: Settings) -> bool:
         return site == "same-origin"
     origin = req.get_header("Origin")
     # A page that sends no referrer may have to say "null". A proxy may give us another Host than the browser's.
-    ours = {req.netloc, urlsplit(settings.public_url).netloc}
+    ours = {req.netloc, urlsplit(settings.public.url).netloc}
     return origin in (None, "null") or urlsplit(origin or "").netloc in ours - {""}
 
 
@@ -72,7 +72,7 @@ async def _fields(req: Request, settings: Settings) -> Form:
     media_type, _, _ = (req.content_type or "").partition(";")
     if media_type.strip().lower() != MEDIA_TYPE:
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the form as {MEDIA_TYPE}.")
-    raw = await bodies.read(req, settings, LIMIT)
+    raw = await bodies.read(req, settings.http, LIMIT)
     pairs: list[tuple[str, str]] | None = None
     with suppress(ValueError):
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")

@@ -16,7 +16,7 @@ from api.dashboard.mailbox import Mailbox, content, summary
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.answers import id_of, unknown
-from settings import Settings
+from settings.dashboard import DashboardSettings
 
 T = TypeVar("T")
 KIND = "mail"
@@ -27,7 +27,7 @@ SHOWN = 50
 class Inbox:
     """GET: the newest mails first."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DashboardSettings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -47,7 +47,7 @@ class Inbox:
 class CaughtMail:
     """GET: one mail, as it came."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DashboardSettings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
 
     async def on_get(self, req: Request, resp: Response, number: str) -> None:
@@ -60,7 +60,7 @@ class CaughtMail:
 class CaughtHtml:
     """GET: its HTML alone, for a frame."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: DashboardSettings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
 
     async def on_get(self, req: Request, resp: Response, number: str) -> None:

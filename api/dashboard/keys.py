@@ -44,7 +44,7 @@ class Keys:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "manage")
-        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
         found = await self._gateway.read(keys.listed, caller.client_id, query.after, query.limit + 1)
         page = query.page([{**key._asdict(), "state": state(key)} for key in found])
         first = "/keys" if query.after else None
@@ -74,7 +74,7 @@ class Rotation:
         self._gateway, self._api = gateway, KeyRotation(gateway)
 
     async def on_get(self, req: Request, resp: Response, key: str) -> None:
-        overlap = self._gateway.settings.key_overlap
+        overlap = self._gateway.settings.access.key_overlap
         show(req, resp, "key_rotate.html", key=await _key(self._gateway, req, key), overlap=overlap)
 
     on_head = on_get

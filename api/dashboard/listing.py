@@ -46,7 +46,7 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
             return
         try:
-            query = pagination.parse(given, self._gateway.settings.page_limit)
+            query = pagination.parse(given, self._gateway.settings.store.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page([], None, problem.errors))

@@ -58,7 +58,7 @@ class Login:
             resp.status = HTTPStatus.FORBIDDEN.value
             show(req, resp, "login.html", next=to, error=_BLIND if live else _WRONG)
             return
-        seconds = self._gateway.settings.session_ttl
+        seconds = self._gateway.settings.access.session_ttl
         secret = visitor.begin(req, resp, seconds)
         req.context.caller = self._authentication.caller(live)
         doing = recorded(by(req), partial(acts.session_began, live.client.id, live.id), sessions.begin)

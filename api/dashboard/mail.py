@@ -118,12 +118,12 @@ def _source(id: int, caller: Caller, settings: Settings) -> bytes | None:
 def _leave(id: int, caller: Caller, settings: Settings) -> str | None:
     """The link by which the recipient unsubscribes, without its token for whoever may not do that for them."""
     if "manage" in caller.scopes and not caller.sandbox:
-        return url(id, settings)
-    return f"{settings.public_url.rstrip('/')}{PATH}..." if settings.public_url else None
+        return url(id, settings.public)
+    return f"{settings.public.url.rstrip('/')}{PATH}..." if settings.public.url else None
 
 
 def _sender(settings: Settings) -> Mailbox:
     try:
-        return mail_from(settings.sender)
+        return mail_from(settings.smtp.sender)
     except SettingsError:  # An API that only accepts needs none of what workers need.
         return Mailbox("", "mail-from@unknown.invalid")

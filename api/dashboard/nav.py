@@ -30,7 +30,7 @@ ENTRIES = (
 
 def entries(caller: Caller) -> list[Entry]:
     """Those that this caller can use."""
-    there = ENTRIES if settings.load().caught_mail else ENTRIES[:-1]
+    there = ENTRIES if settings.load().dashboard.caught_mail else ENTRIES[:-1]
     return [entry for entry in there if entry.scope in caller.scopes]
 
 

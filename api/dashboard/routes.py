@@ -31,7 +31,7 @@ def install(
     app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
     """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
-    page.begin_links_with(gateway.settings.path_prefix)
+    page.begin_links_with(gateway.settings.public.path_prefix)
     sampler = Sampler(gateway)
     app.on_stop.append(sampler.stop)
     app.add_route("/", Overview(sampler))
@@ -61,7 +61,7 @@ def install(
     app.add_route("/templates", Templates(gateway))
     app.add_route("/templates/{name}", Template(gateway, templating))
     app.add_route("/templates/{name}/html", Rendered(gateway, templating))
-    if gateway.settings.caught_mail:
-        app.add_route("/inbox", Inbox(gateway.settings))
-        app.add_route("/inbox/{number}", CaughtMail(gateway.settings))
-        app.add_route("/inbox/{number}/html", CaughtHtml(gateway.settings))
+    if gateway.settings.dashboard.caught_mail:
+        app.add_route("/inbox", Inbox(gateway.settings.dashboard))
+        app.add_route("/inbox/{number}", CaughtMail(gateway.settings.dashboard))
+        app.add_route("/inbox/{number}/html", CaughtHtml(gateway.settings.dashboard))

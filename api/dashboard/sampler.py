@@ -33,9 +33,9 @@ class Sampler:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._timeout = gateway.settings.worker_timeout
-        self._provider = gateway.settings.provider
-        self._interval = gateway.settings.live_interval
+        self._timeout = gateway.settings.delivery.worker_timeout
+        self._provider = gateway.settings.smtp.provider
+        self._interval = gateway.settings.dashboard.live_interval
         self._lookers: dict[object, Looker] = {}
         self._looking: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[Sample] | None = None
@@ -52,7 +52,7 @@ class Sampler:
 
     def check_room(self) -> None:
         """Raise Full where LIVE_VIEWERS look already."""
-        if len(self._lookers) >= self._gateway.settings.live_viewers:
+        if len(self._lookers) >= self._gateway.settings.dashboard.live_viewers:
             raise Full("live")
 
     async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:

@@ -39,7 +39,7 @@ class Door:
         self._settings = gateway.settings
         # Beside the readers: who makes up sessions must not keep them from anybody.
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
-            "sessions", _look_up, most=self._settings.accept_batch, waiting=self._settings.key_waiting
+            "sessions", _look_up, most=self._settings.store.accept_batch, waiting=self._settings.access.key_waiting
         )
 
     async def process_startup(self, _scope: Any, _event: Any) -> None:
@@ -48,7 +48,7 @@ class Door:
     async def process_request(self, req: Request, resp: Response) -> None:
         if not dashboard.serves(req.path):
             return
-        if self._settings.auth == "off":
+        if self._settings.http.auth == "off":
             self._check_host(req)
         secret = req.cookies.get(SESSION, "")
         public = dashboard.section(req.path) == "static"  # For which nobody need be looked up.
@@ -67,10 +67,10 @@ class Door:
             answers.finish(req, resp)
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        self._lookups.close(self._settings.shutdown_grace)
+        self._lookups.close(self._settings.process.shutdown_grace)
 
     async def _visitor(self, secret: str) -> Visitor | None:
-        if self._settings.auth == "off":
+        if self._settings.http.auth == "off":
             return Visitor(ANYBODY, secret)
         if not secret:
             return None
@@ -90,8 +90,8 @@ class Door:
     def _check_host(self, req: Request) -> None:
         """A name that leads here though it is not ours is somebody's who wants to read along (DNS rebinding)."""
         host = req.host.strip("[]").lower()
-        ours = urlsplit(self._settings.public_url).hostname
-        if self._settings.local and host != ours and not _is_here(host):
+        ours = urlsplit(self._settings.public.url).hostname
+        if self._settings.http.local and host != ours and not _is_here(host):
             detail = "Without keys pages are shown only at localhost, at an IP address and at PUBLIC_URL's host."
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, detail)
 

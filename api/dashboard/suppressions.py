@@ -43,7 +43,7 @@ class Suppressions:
         caller = require(req, "read")
         # The form of the filter says "" for any.
         given = {name: value for name, value in req.params.items() if value}
-        query = pagination.parse(given, self._gateway.settings.page_limit, PARSERS)
+        query = pagination.parse(given, self._gateway.settings.store.page_limit, PARSERS)
         found = await self._gateway.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )

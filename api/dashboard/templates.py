@@ -32,7 +32,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
         cursor = pagination.encoded(page[-1]["name"]) if more else None
@@ -46,7 +46,7 @@ class Template:
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._api = gateway, ApiPreview(gateway, templating)
-        self._limit = gateway.settings.nesting_limit
+        self._limit = gateway.settings.http.nesting_limit
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         shown = await self._shown(req, name)
@@ -77,7 +77,7 @@ class Rendered:
     """POST: the HTML alone, for a frame."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._api, self._limit = ApiPreview(gateway, templating), gateway.settings.nesting_limit
+        self._api, self._limit = ApiPreview(gateway, templating), gateway.settings.http.nesting_limit
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         _, texts = await self._api.texts(req, name, document(req.context.form, self._limit))

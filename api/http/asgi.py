@@ -44,10 +44,10 @@ class Application(falcon.asgi.App[Any, Any]):
     def __init__(self, settings: Settings, targets: Targets | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._settings = settings
-        self._targets = targets or Targets(settings)
-        self._memory = Shares("bodies", settings.bodies_limit, divided=settings.auth != "off")
+        self._targets = targets or Targets(settings.public)
+        self._memory = Shares("bodies", settings.http.bodies_limit, divided=settings.http.auth != "off")
         # With one client nothing is charged (CpuBudget), and reading the clock of a thread is a system call.
-        self._metered = settings.auth != "off"
+        self._metered = settings.http.auth != "off"
         self.on_stop: list[Callable[[], None]] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
@@ -81,7 +81,7 @@ class Application(falcon.asgi.App[Any, Any]):
         if not body.over and event["type"] == "http.response.body" and not event.get("more_body"):
             reservation.give_back()
             await send({**event, "more_body": True})
-            await body.discard(self._settings.linger_timeout, self._settings.linger_limit)
+            await body.discard(self._settings.http.linger_timeout, self._settings.http.linger_limit)
             event = {"type": "http.response.body"}
         await send(event)
 

@@ -12,7 +12,7 @@ from falcon.asgi import Request
 from api.http.asgi import BODY, RESERVATION, WHOLE, Body, Truncated
 from api.http.body_memory import SMALL, Reservation
 from api.http.problems import Problem, invalid
-from settings import Settings
+from settings.http import HttpSettings
 
 # What is left of the body is not read, so nothing can follow it.
 _LAST = {"Connection": "close"}
@@ -20,7 +20,7 @@ STRUCTURE = (b",", b"[", b"{")
 MOST_VALUES = SMALL // 4
 
 
-async def read_json(req: Request, settings: Settings, limit: int | None = None) -> Any:
+async def read_json(req: Request, settings: HttpSettings, limit: int | None = None) -> Any:
     """The body as Python values; raises Problem for whatever a client can get wrong about it.
 
     It may have `limit` bytes, or else BODY_LIMIT.
@@ -36,7 +36,7 @@ async def read_json(req: Request, settings: Settings, limit: int | None = None) 
     return parse(await read(req, settings, limit or settings.body_limit), settings.nesting_limit)
 
 
-async def read_nothing(req: Request, settings: Settings) -> None:
+async def read_nothing(req: Request, settings: HttpSettings) -> None:
     """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
     if (await read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
         raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
@@ -62,7 +62,7 @@ def parse(body: bytes, nesting_limit: int) -> Any:
     return document
 
 
-async def read(req: Request, settings: Settings, limit: int) -> bytes:
+async def read(req: Request, settings: HttpSettings, limit: int) -> bytes:
     """The body, whatever it is, of up to `limit` bytes; raises Problem, Full."""
     if (req.content_length or 0) > limit:
         raise _too_large(limit)

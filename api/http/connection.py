@@ -52,7 +52,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = self._refused = False
         allowed = tuple(self.config.forwarded_allow_ips)
         self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
-        self._allow(STOP_LINGER if STOPPING in self.app_state else self._settings.head_timeout)
+        self._allow(STOP_LINGER if STOPPING in self.app_state else self._settings.http.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -63,7 +63,7 @@ class Connection(HttpToolsProtocol):
         """Bound what comes while no request is being answered, and what comes ahead of its turn."""
         self._pending += len(data)
         if self._refused:
-            if self._pending > self._settings.linger_limit:
+            if self._pending > self._settings.http.linger_limit:
                 self.transport.close()
             return
         if self.timeout_keep_alive_task is not None:
@@ -77,7 +77,7 @@ class Connection(HttpToolsProtocol):
             if self._answering:
                 self.flow.pause_reading()
         elif self._deadline is None:
-            self._allow(self._settings.head_timeout)
+            self._allow(self._settings.http.head_timeout)
 
     def on_headers_complete(self) -> None:
         """Judge a head that is whole, and have the application answer it."""
@@ -182,7 +182,7 @@ class Connection(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self._refused, self._pending = True, 0
-        self._allow(self._settings.linger_timeout)
+        self._allow(self._settings.http.linger_timeout)
 
     def _allow(self, seconds: float) -> None:
         self._disarm()

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, SpanKind, format_trace_id, get_current_spa
 from api.http.requests import QUIET
 from api.http.spans import CAME
 from runtime import logs, tracing
-from settings import Settings
+from settings.telemetry import TelemetrySettings
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -23,7 +23,7 @@ class ServerSpan:
     The path is not in it, which may hold an address: the route is.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TelemetrySettings) -> None:
         self._settings = settings
 
     async def process_request(self, req: Request, _resp: Response) -> None:

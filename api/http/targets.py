@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 
 from api import dashboard
 from api.http.problems import Problem
-from settings import Settings
+from settings.public import PublicSettings
 
 REFUSED = "notification-system.refused"  # in the scope: the status and the reason for which no resource is looked for
 TARGET = "notification-system.target"  # in the scope, unless it is a path: the target as it was sent
@@ -31,7 +31,7 @@ class Targets:
     links of ours begin with it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PublicSettings) -> None:
         self._prefix = settings.path_prefix
         # A prefix like /api must have been stripped by the proxy.
         strips = self._prefix and unquote(self._prefix).split("/")[1] not in SEGMENTS

@@ -47,7 +47,7 @@ class Pool:
         self._children: set[_Child] = set()
         self._overran: dict[int, float] = {}  # by client, the `time.monotonic()` of the last time
         self._gate = FairGate(
-            "render", settings.render_processes, settings.render_waiting, divided=settings.auth != "off"
+            "render", settings.templates.processes, settings.templates.waiting, divided=settings.http.auth != "off"
         )
 
     async def ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
@@ -58,7 +58,7 @@ class Pool:
             NoRenderer, Full: nothing is known; try again later.
         """
         try:
-            async with asyncio.timeout(self._settings.render_timeout):
+            async with asyncio.timeout(self._settings.templates.timeout):
                 answer = await self._ask(client, request, source)
         except TimeoutError:
             raise NoRenderer("no child was free in time") from None
@@ -82,7 +82,7 @@ class Pool:
                     return ended
                 if ended == OVERRUN:
                     self._overran[client] = time.monotonic()
-                    raise Faulty([_overrun(self._settings.render_cpu)])
+                    raise Faulty([_overrun(self._settings.templates.cpu)])
                 if ended in CRASHES:
                     raise Faulty([Fault("/template", "ends the process that renders it")])
             raise NoRenderer("children keep being ended")
@@ -160,10 +160,10 @@ class _Child:
             self._process.kill()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        s = self._settings
+        content, templates = self._settings.content, self._settings.templates
         limits = {
-            **{"subject": s.subject_limit, "text": s.message_limit, "html": s.html_limit},
-            **{"cache": s.template_cache, "memory": s.render_memory, "seconds": s.render_cpu, "parent": os.getpid()},
+            **{"subject": content.subject_limit, "text": content.message_limit, "html": content.html_limit},
+            **{"cache": templates.cache, "memory": templates.memory, "seconds": templates.cpu, "parent": os.getpid()},
         }
         environ = {name: os.environ[name] for name in KEPT if name in os.environ}
         environ |= {"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)]), "PYTHONUTF8": "1"}

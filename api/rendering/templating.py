@@ -114,7 +114,7 @@ class Templating:
             found.add_done_callback(_heard)
             self._kept[key] = (time.monotonic() + FRESH, found)
             self._kept.move_to_end(key)
-            if len(self._kept) > self._gateway.settings.template_cache:
+            if len(self._kept) > self._gateway.settings.templates.cache:
                 self._kept.popitem(last=False)
         try:
             version = await asyncio.shield(found)

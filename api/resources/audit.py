@@ -23,7 +23,7 @@ class Audit:
     async def on_get(self, req: Request, resp: Response) -> None:
         caller: Caller = req.context.caller
         owner = None if "admin" in caller.scopes else require(req, "manage").client_id
-        query = pagination.parse(req.params, self._gateway.settings.page_limit, _PARSERS)
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, _PARSERS)
         page = await self._gateway.read(audit.page, owner, query.filters, query.after, query.limit)
         cursor = pagination.encoded(str(page.before)) if page.before else None
         answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": cursor})

@@ -48,7 +48,7 @@ class Batches:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
         meter: Meter = req.scope[METER]
-        document = await read_json(req, self._gateway.settings, self._gateway.settings.batch_body_limit)
+        document = await read_json(req, self._gateway.settings.http, self._gateway.settings.http.batch_body_limit)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         request = {"batch": document, "partial": partial}
@@ -99,7 +99,7 @@ class Batches:
         A batch that is refused whole is checked only until there are more faults than an answer lists.
         """
         seen = set[str]()
-        until = time.monotonic() + self._gateway.settings.batch_render_timeout
+        until = time.monotonic() + self._gateway.settings.templates.batch_timeout
         checked: list[Post | Outcome | Faults] = []
         doubtful: dict[int, Key] = {}
         found = 0  # faults of items that can never have been right

@@ -48,9 +48,9 @@ class Callbacks:
         description, events = wanted.get("description", ""), wanted.get("events", list(FINAL))
         new = New(caller.client_id, wanted["url"], description, events, new_secret())
         doing = recorded(by(req), partial(acts.callback, "created", caller.client_id, list(wanted)), callbacks.create)
-        made = await self._gateway.read(doing, new, settings.callback_endpoints)
+        made = await self._gateway.read(doing, new, settings.callbacks.endpoints)
         if made is None:
-            detail = f"There are {settings.callback_endpoints} endpoints already: delete one first."
+            detail = f"There are {settings.callbacks.endpoints} endpoints already: delete one first."
             raise Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
         log.info("callback.created", endpoint=made["id"])
         resp.status = 201
@@ -88,7 +88,7 @@ class Callback:
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         doing = recorded(by(req), partial(acts.callback, "deleted", caller.client_id, ()), callbacks.delete)
         deleted = await self._gateway.read(doing, caller.client_id, id_of(id, KIND))
         if deleted is None:
@@ -105,8 +105,8 @@ class Rotation:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, secret = with_live_key(require(req, "manage")), new_secret()
-        await read_nothing(req, self._gateway.settings)
-        overlap = self._gateway.settings.callback_overlap
+        await read_nothing(req, self._gateway.settings.http)
+        overlap = self._gateway.settings.callbacks.overlap
         doing = recorded(by(req), partial(acts.callback, "rotated", caller.client_id, ()), callbacks.rotate)
         rotated = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
         if rotated is None:
@@ -124,12 +124,12 @@ async def owned(gateway: Gateway, req: Request, id: str) -> Row:
 
 
 async def _checked(req: Request, schema: Schema, settings: Settings) -> dict[str, Any]:
-    document: Any = await read_json(req, settings)
+    document: Any = await read_json(req, settings.http)
     faults = schema.faults(document)
     url = document.get("url") if isinstance(document, dict) else None
     if isinstance(url, str):
         try:
-            Target.parse(url, settings.callback_networks)
+            Target.parse(url, settings.callbacks.networks)
         except UrlRejected as rejected:
             faults.append({"pointer": "/url", "detail": str(rejected)})
     if faults:

@@ -37,7 +37,7 @@ class Clients:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         with_live_key(require(req, "admin"))
-        made = await self.make(req, await read_json(req, self._gateway.settings))
+        made = await self.make(req, await read_json(req, self._gateway.settings.http))
         resp.status = 201
         resp.set_header("Location", f"/api/clients/{made.id}")
         write(resp, shown(made._asdict()))
@@ -56,7 +56,7 @@ class Clients:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
         found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
         write(resp, query.page([shown(client._asdict()) for client in found]))
 
@@ -85,7 +85,7 @@ class Client:
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         with_live_key(require(req, "admin"))
-        changed = await self.change(req, id, await read_json(req, self._gateway.settings))
+        changed = await self.change(req, id, await read_json(req, self._gateway.settings.http))
         write(resp, shown(changed._asdict()))
 
     async def change(self, req: Request, id: str, document: Any) -> clients.Client:

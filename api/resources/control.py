@@ -38,7 +38,7 @@ class Cancel:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         write(resp, notification(await cancel(self._gateway, number, caller)))
 
 
@@ -50,7 +50,7 @@ class Retry:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         write(resp, notification(await retry(self._gateway, number, caller)))
 
 
@@ -63,7 +63,7 @@ class BulkRetry:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
-        document = await read_json(req, self._gateway.settings)
+        document = await read_json(req, self._gateway.settings.http)
         faults = self._schema.faults(document)
         if faults := faults or _aimless(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -74,7 +74,7 @@ class BulkRetry:
         if document.get("dryRun"):
             write(resp, await matching(self._gateway, caller.client_id, filters, after))
             return
-        limit = document.get("limit", self._gateway.settings.retry_limit)
+        limit = document.get("limit", self._gateway.settings.store.retry_limit)
         moved = await retry_all(self._gateway, req, filters, after, limit)
         more = pagination.cursor(moved[-1]._asdict()) if len(moved) == limit else None
         write(resp, {"retried": len(moved), "nextCursor": more})
@@ -91,7 +91,7 @@ async def cancel(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
 
 async def retry(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
     """The notification, which is pending again; raises Problem where it cannot be."""
-    redriven, row = await gateway.read(_move, lifecycle.redrive, id, caller, gateway.settings.relay_grace)
+    redriven, row = await gateway.read(_move, lifecycle.redrive, id, caller, gateway.settings.queue.relay_grace)
     if not redriven:
         raise in_this_state(own(row, caller), "retried", "failed")
     gateway.ring(id, own(row, caller)["lane"], caller.client_id)
@@ -115,7 +115,7 @@ async def matching(
     gateway: Gateway, client_id: int, filters: dict[str, Any], after: Position | None = None
 ) -> dict[str, Any]:
     """How many a step after step would retry, counted up to RETRY_COUNT_LIMIT."""
-    most = gateway.settings.retry_count_limit
+    most = gateway.settings.store.retry_count_limit
     count = await gateway.read(failures.count, client_id, filters, after, most + 1)
     return {"matched": min(count, most), "more": count > most}
 

@@ -29,7 +29,7 @@ class Deliveries:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        query = pagination.parse_deliveries(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_deliveries(req.params, self._gateway.settings.store.page_limit)
         endpoint = await owned(self._gateway, req, id)
         status = query.filters.get("status")
         found = await self._gateway.read(callbacks.deliveries, endpoint["id"], status, query.after, query.limit + 1)
@@ -66,12 +66,12 @@ class Redrive:
 
     async def on_post(self, req: Request, resp: Response, id: str, delivery: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         endpoint = await owned(self._gateway, req, id)
         row = await self._gateway.read(callbacks.delivery, endpoint["id"], id_of(delivery, KIND))
         if row is None:
             raise unknown(KIND)
-        grace = self._gateway.settings.relay_grace
+        grace = self._gateway.settings.queue.relay_grace
         whose = (caller.client_id, grace, caller.key_id, endpoint["id"])
         if not await self._gateway.read(lifecycle.redrive, row["id"], *whose):
             raise Problem(HTTPStatus.CONFLICT, f"This delivery is {row['status']}; only a failed one can be retried.")

@@ -35,7 +35,7 @@ class Erasures:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        document = await read_json(req, self._gateway.settings)
+        document = await read_json(req, self._gateway.settings.http)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         address, who = normalised(document["recipient"]), by(req)
@@ -51,8 +51,8 @@ class Erasures:
     async def _work(self, id: int, who: audit.By) -> None:
         """As much as ERASURE_WAIT allows."""
         settings, now = self._gateway.settings, asyncio.get_running_loop().time
-        until = now() + settings.erasure_wait
-        while now() < until and await self._gateway.read(erasures.step, id, settings.erasure_batch, who):
+        until = now() + settings.retention.erasure_wait
+        while now() < until and await self._gateway.read(erasures.step, id, settings.retention.erasure_batch, who):
             pass
         await self._gateway.read(erasures.give_back, id, 0)
 

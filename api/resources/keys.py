@@ -46,7 +46,7 @@ class ClientKeys:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         _client(req, id)
-        _write_new(resp, *await self.make(req, id, await read_json(req, self._gateway.settings)))
+        _write_new(resp, *await self.make(req, id, await read_json(req, self._gateway.settings.http)))
 
     async def make(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
         """A new key of this client, and its secret, which nobody can see again; raises Problem."""
@@ -75,7 +75,7 @@ class ClientKeys:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         client, _ = _client(req, id)
-        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
         found = await self._gateway.read(keys.listed, client, query.after, query.limit + 1)
         if not found and await self._gateway.read(clients.one, client) is None:
             raise unknown("client")
@@ -126,7 +126,7 @@ class KeyRotation:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         found, _ = await _key(self._gateway, req, id)
         bodiless = not (req.content_type or req.content_length or req.get_header("Transfer-Encoding"))
-        document = {} if bodiless else await read_json(req, self._gateway.settings)
+        document = {} if bodiless else await read_json(req, self._gateway.settings.http)
         _write_new(resp, *await self.rotate(req, found, document))
 
     async def rotate(self, req: Request, found: Row, document: Any) -> tuple[Row, str]:
@@ -136,7 +136,7 @@ class KeyRotation:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         await self._check_end(caller, found)
-        secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.key_overlap)
+        secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.access.key_overlap)
         doing = recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate)
         try:
             successor = await self._gateway.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)

@@ -43,7 +43,7 @@ class Notifications:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
-        document = await read_json(req, self._gateway.settings)
+        document = await read_json(req, self._gateway.settings.http)
         faults = self._schema.faults(document)
         extras = self._mails.read(document, caller.senders, faults)
         if faults := faults + extras.faults:
@@ -64,7 +64,7 @@ class Notifications:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
-        query = pagination.parse(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit)
         page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
         following = pagination.cursor(page.after._asdict()) if page.after else None
         write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": following})
@@ -123,7 +123,7 @@ class Notification:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
-        wait = pagination.whole(req.params, "wait", self._gateway.settings.long_poll_max)
+        wait = pagination.whole(req.params, "wait", self._gateway.settings.streams.long_poll_max)
         row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
         if row is not None and wait and row["status"] not in FINAL:
             row = await self._gateway.watch.end(row["id"], owner, wait, req.scope[LEFT])

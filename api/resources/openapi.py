@@ -25,8 +25,8 @@ class OpenApi:
 
     def __init__(self, settings: Settings) -> None:
         document = json.loads((Path(__file__).parents[1] / "schemas" / "openapi.json").read_text())
-        if settings.path_prefix:
-            document["servers"][0]["url"] = settings.path_prefix
+        if settings.public.path_prefix:
+            document["servers"][0]["url"] = settings.public.path_prefix
         schemas = document["components"]["schemas"]
         for file in REQUESTS:
             schema = _of(Schema(file, settings))

@@ -44,13 +44,13 @@ class ClientPause:
 
     async def on_put(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
@@ -63,13 +63,13 @@ class ChannelPause:
 
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
-        await read_nothing(req, self._gateway.settings)
+        await read_nothing(req, self._gateway.settings.http)
         done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
         write(resp, _shown(_said(done), caller))
 

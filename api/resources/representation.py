@@ -58,7 +58,7 @@ def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
     fields = mails.shown(mail)
     if not fields["attachments"]:
         return fields
-    place = f"{settings.load().path_prefix}/api/notifications/{id}/attachments"
+    place = f"{settings.load().public.path_prefix}/api/notifications/{id}/attachments"
     return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}
 
 

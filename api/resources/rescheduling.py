@@ -28,7 +28,7 @@ class Rescheduling:
 
     async def answer(self, req: Request, id: int, caller: Caller) -> reports.Row:
         """The notification as it is then; raises Problem."""
-        document = await read_json(req, self._gateway.settings)
+        document = await read_json(req, self._gateway.settings.http)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         times = _times(document)

@@ -56,7 +56,7 @@ class Metrics:
         kind = exposition.kind(accept, encodings)
         async with self._reading:
             at, page = self._pages.get(kind, (-math.inf, None))
-            if page is None or time.monotonic() - at >= self._settings.metrics_cache:
+            if page is None or time.monotonic() - at >= self._settings.telemetry.metrics_cache:
                 seen, usable = await asyncio.gather(self._truth.seen(), self._redis_usable())
                 loop = asyncio.get_running_loop()
                 page = await loop.run_in_executor(self._thread, exposition.page, *kind, Told(seen, usable))
@@ -65,7 +65,7 @@ class Metrics:
 
     async def _redis_usable(self) -> bool:
         try:
-            return await asyncio.wait_for(self._redis.fault(), self._settings.metrics_timeout) is None
+            return await asyncio.wait_for(self._redis.fault(), self._settings.telemetry.metrics_timeout) is None
         except TimeoutError:
             return False
 
@@ -90,7 +90,7 @@ class Truth:
             self._asking = loop.run_in_executor(self._thread, _ask, self._settings)
             self._asking.add_done_callback(_retrieve)
         try:
-            return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.metrics_timeout)
+            return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.telemetry.metrics_timeout)
         except (Unavailable, TimeoutError) as error:
             log.warning("metrics.without_database", error=str(error))
         except Exception:
@@ -179,7 +179,7 @@ def _retrieve(asking: asyncio.Future[tuple[pulse.Pulse, int]]) -> None:
 def _ask(settings: Settings) -> tuple[pulse.Pulse, int]:
     try:
         with connection():
-            seen = pulse.pulse(settings.worker_timeout, settings.provider)
+            seen = pulse.pulse(settings.delivery.worker_timeout, settings.smtp.provider)
             return seen, sum(backlogs.read().pending.values())
     except Unavailable:
         database.close()

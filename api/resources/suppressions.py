@@ -42,7 +42,7 @@ class Suppressions:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         with_live_key(require(req, "manage"))
-        row, new = await self.add(req, await read_json(req, self._gateway.settings))
+        row, new = await self.add(req, await read_json(req, self._gateway.settings.http))
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(row['address'], safe='@')}")
         answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
@@ -53,7 +53,7 @@ class Suppressions:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         entry = _entry(document)
-        most = self._gateway.settings.suppressions_limit
+        most = self._gateway.settings.limits.suppressions
         try:
             doing = recorded(
                 by(req), partial(acts.suppression_added, caller.client_id, entry.address), suppressions.add
@@ -66,7 +66,7 @@ class Suppressions:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.page_limit, PARSERS)
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, PARSERS)
         found = await self._gateway.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )

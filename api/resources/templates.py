@@ -38,7 +38,7 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
@@ -57,12 +57,12 @@ class Template:
 
     async def on_put(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        document = await read_json(req, self._gateway.settings)
+        document = await read_json(req, self._gateway.settings.http)
         if faults := _name_faults(name) + self._schema.faults(document) + self._size_faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         content = Content(document["subject"], document["text"], document.get("html"), document.get("schema"))
         await self._templating.check(caller.client_id, content)
-        most = self._gateway.settings.template_versions_limit
+        most = self._gateway.settings.templates.versions_limit
         try:
             doing = recorded(by(req), partial(acts.template_stored, caller.client_id), templates.put)
             row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
@@ -97,7 +97,7 @@ class Template:
         answers.empty(resp)
 
     def _size_faults(self, document: Any) -> list[dict[str, str]]:
-        most = self._gateway.settings.template_schema_limit
+        most = self._gateway.settings.templates.schema_limit
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema is None or len(orjson.dumps(schema)) <= most:
             return []
@@ -112,7 +112,7 @@ class Versions:
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.page_limit, {"cursor": _version_before})
+        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": _version_before})
         found = await self._gateway.read(
             templates.versions, caller.client_id, template_name(name), query.after, query.limit + 1
         )
@@ -155,7 +155,7 @@ class Preview:
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         require(req, "read")
-        number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings))
+        number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings.http))
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
 

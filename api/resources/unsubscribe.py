@@ -58,7 +58,7 @@ class Unsubscribe:
         _write(resp, DONE)
 
     def _notification(self, token: str) -> int:
-        notification = notification_of(token, self._gateway.settings)
+        notification = notification_of(token, self._gateway.settings.public)
         if notification is None:
             raise _unknown()
         return notification

@@ -194,7 +194,7 @@ def _with_limits(node: Any, settings: Settings) -> Any:
 
 def _limit(key: str, value: Any, settings: Settings) -> Any:
     if key.startswith("max") and isinstance(value, str):
-        return getattr(settings, value.lower())
+        return settings.value(value)
     return _with_limits(value, settings)
 
 

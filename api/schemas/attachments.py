@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from api.schemas import Fault
-from settings import Settings
+from settings.content import ContentSettings
 
 # These are written in a way of their own (RFC 2045, 6.4); we write base64.
 COMPOSITE = ("multipart/", "message/")
@@ -27,7 +27,7 @@ class Files(NamedTuple):
 class Rules:
     """The limits of this installation."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ContentSettings) -> None:
         self._most = settings.attachments_size
         refused = {kind.strip().lower() for kind in settings.refused_attachments.split(",")}
         self._extensions = {kind for kind in refused if kind.startswith(".")}

@@ -11,7 +11,8 @@ import orjson
 from actors.channels.email.addresses import exact, normalised
 from actors.channels.email.mailboxes import mail_from, split
 from api.schemas import Fault, attachments, escaped
-from settings import PROVIDER_HEADERS, RESERVED_HEADERS, Settings, SettingsError
+from settings import Settings, SettingsError
+from settings.content import PROVIDER_HEADERS, RESERVED_HEADERS
 
 KEPT = ("from", "replyTo", "recipientName", "cc", "bcc", "headers", "unsubscribe")
 FIELDS = {*KEPT, "attachments"}
@@ -47,10 +48,10 @@ class Mails:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers, self._exact = settings.header_rules, settings.exact_headers
-        self._attachments = attachments.Rules(settings)
+        self._headers, self._exact = settings.content.header_rules, settings.content.exact_headers
+        self._attachments = attachments.Rules(settings.content)
         try:
-            self._own = exact(mail_from(settings.sender).address)
+            self._own = exact(mail_from(settings.smtp.sender).address)
         except SettingsError:  # An API that only accepts needs none of what workers need.
             self._own = ""
 
@@ -85,7 +86,7 @@ class Mails:
         places = [("/recipient", document["recipient"])] if "recipient" in document else []
         for name in ("cc", "bcc"):
             places += [(f"/{name}/{n}", split(text)[1]) for n, text in enumerate(document.get(name, ()))]
-        most = self._settings.recipients_limit
+        most = self._settings.content.recipients_limit
         if len(places) > most:
             field = "/bcc" if document.get("bcc") else "/cc"
             detail = f"there may be {most} recipients, cc and bcc included; there are {len(places)}"
@@ -101,7 +102,7 @@ class Mails:
     def _leaving(self, document: Mapping[str, Any]) -> Iterator[Fault]:
         if document.get("unsubscribe") is not True:
             return
-        if not self._settings.public_url:
+        if not self._settings.public.url:
             detail = "cannot be true while PUBLIC_URL is not set: give an object with a url of your own"
             yield {"pointer": "/unsubscribe", "detail": detail}
         elif document.get("cc") or document.get("bcc"):
@@ -123,7 +124,7 @@ class Mails:
         if key in RESERVED_HEADERS or key.startswith(("content-", "resent-", "arc-")):
             return "is written by this system and cannot be given"
         if not self._headers.fullmatch(name):
-            return f"is not among the headers that may be given: {self._settings.allowed_headers}"
+            return f"is not among the headers that may be given: {self._settings.content.allowed_headers}"
         if PROVIDER_HEADERS.fullmatch(key) and key not in self._exact:
             return (
                 "gives orders to a mail provider, so X-* does not allow it: "

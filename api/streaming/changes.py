@@ -98,7 +98,7 @@ class Changes:
 
     def join(self, listener: ChangeListener) -> None:
         """`begin` is called as soon as it is known from where on it can be told."""
-        feed = self._feeds.setdefault(listener.caller.client_id, Feed(self._settings.stream_buffer))
+        feed = self._feeds.setdefault(listener.caller.client_id, Feed(self._settings.streams.buffer))
         feed.listeners[listener] = None
         listener.feed = feed
         self._joining.append(listener)
@@ -127,9 +127,9 @@ class Changes:
 
     async def _pause(self) -> None:
         """Until the next look, which is soon where somebody has come."""
-        await asyncio.sleep(min(SOON, self._settings.stream_interval))
+        await asyncio.sleep(min(SOON, self._settings.streams.interval))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.stream_interval):
+            async with asyncio.timeout(self._settings.streams.interval):
                 await self._joined.wait()
         self._joined.clear()
 

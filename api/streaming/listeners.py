@@ -25,7 +25,7 @@ class Listeners:
     def __init__(self, settings: Settings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
         self._open: dict[Listener, None] = {}
-        self._shares = Shares("streams", settings.stream_listeners, divided=settings.auth != "off")
+        self._shares = Shares("streams", settings.streams.listeners, divided=settings.http.auth != "off")
         self._caring: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -56,7 +56,7 @@ class Listeners:
     async def _care(self) -> None:
         try:
             while self._open:
-                await asyncio.sleep(min(EVERY, self._settings.stream_seconds))
+                await asyncio.sleep(min(EVERY, self._settings.streams.seconds))
                 self._look()
                 await self._revoke()
         finally:
@@ -67,11 +67,11 @@ class Listeners:
         for listener in list(self._open):
             if now >= listener.until:
                 listener.end(OVER)
-            elif now - listener.writing_since >= s.stream_stall:
+            elif now - listener.writing_since >= s.streams.stall:
                 log.info("stream.cut", client=listener.caller.client_id, key=listener.caller.key_id)
                 self.remove(listener)
                 listener.cut(SLOW)
-            elif now - listener.said_at >= s.stream_heartbeat:
+            elif now - listener.said_at >= s.streams.heartbeat:
                 listener.wake()
 
     async def _revoke(self) -> None:

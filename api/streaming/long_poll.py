@@ -32,7 +32,7 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._waiting: dict[_Waiter, None] = {}
-        self._shares = Shares("watch", settings.long_poll_waiting, divided=settings.auth != "off")
+        self._shares = Shares("watch", settings.streams.long_poll_waiting, divided=settings.http.auth != "off")
         self._asking: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._hurry = asyncio.Event()
@@ -76,7 +76,7 @@ class Watch:
         try:
             while self._waiting:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.long_poll_interval):
+                    async with asyncio.timeout(self._settings.streams.long_poll_interval):
                         await self._hurry.wait()
                 self._hurry.clear()
                 await self._look(loop)

@@ -86,7 +86,7 @@ class Reader:
 
     def _hold(self, clients: Set[int]) -> set[int]:
         """Take and renew leases; returns the clients that have lost theirs meanwhile."""
-        now, kept = time.monotonic(), self._settings.stream_kept
+        now, kept = time.monotonic(), self._settings.streams.kept
         self._renewed = {client: at for client, at in self._renewed.items() if client in clients}
         self._opening = {client: o for client, o in self._opening.items() if client in clients}
         due = {c for c in clients if now - self._renewed.get(c, -RENEW) >= min(RENEW, kept / 4)}
@@ -94,7 +94,7 @@ class Reader:
             return set()
         fresh = {client for client, since in listeners.hold(due, kept).items() if since is None}
         if begun := fresh - self._opening.keys():
-            opening = _Opening(listeners.transactions(), now + self._settings.db_statement_timeout)
+            opening = _Opening(listeners.transactions(), now + self._settings.database.statement_timeout)
             self._opening |= dict.fromkeys(begun, opening)
         self._renewed |= dict.fromkeys(due, now)
         return fresh & self._open

@@ -66,7 +66,7 @@ class Following(ChangeListener):
     """What one listener is told: that it is `ready`, from which moment on nothing is skipped, then each change."""
 
     def __init__(self, req: Request, caller: Caller, wanted: Wanted, after: int | None, gateway: Gateway) -> None:
-        super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
+        super().__init__(req, caller, gateway.settings.streams.seconds, gateway.settings.streams.heartbeat)
         self.after = after
         self._wanted, self._gateway = wanted, gateway
         self._start: Start | None = None

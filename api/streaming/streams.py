@@ -19,7 +19,7 @@ class Streams:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streams")
         self._listeners = Listeners(settings, self._thread)
         self._changes = Changes(settings, self._thread)
-        self._timelines = Timelines(settings, self._thread)
+        self._timelines = Timelines(settings.streams, self._thread)
 
     def check(self, client: int) -> None:
         """Raise Full where this client may open no further stream."""

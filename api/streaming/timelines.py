@@ -23,7 +23,7 @@ from db.database import Unavailable, connection, database
 from db.models import FINAL as ENDS
 from db.timeline import Story
 from runtime import logs
-from settings import Settings
+from settings.streams import StreamSettings
 
 log = logs.get("streams")
 
@@ -46,7 +46,7 @@ class Telling(Listener):
     """
 
     def __init__(self, req: Request, caller: Caller, place: Place, gateway: Gateway) -> None:
-        super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
+        super().__init__(req, caller, gateway.settings.streams.seconds, gateway.settings.streams.heartbeat)
         self.id, self._gateway = place.id, gateway
         # A number that we have not given out: all is told again.
         self._told = place.after if place.after <= len(place.story.events) else 0
@@ -91,7 +91,7 @@ class Telling(Listener):
 class Timelines:
     """One per API process; used on its event loop only. A process in which nobody listens asks nothing."""
 
-    def __init__(self, settings: Settings, thread: Executor) -> None:
+    def __init__(self, settings: StreamSettings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
         self._listening: defaultdict[int, dict[Telling, None]] = defaultdict(dict)
         self._marks: Marks = {}
@@ -113,7 +113,7 @@ class Timelines:
         loop = asyncio.get_running_loop()
         try:
             while self._listening:
-                await asyncio.sleep(self._settings.stream_interval)
+                await asyncio.sleep(self._settings.interval)
                 ids = list(self._listening)
                 try:
                     self._compare(ids, await loop.run_in_executor(self._thread, _marks, ids))

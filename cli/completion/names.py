@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import settings
 from cli.up import running
 from db import clients as table
@@ -18,7 +16,7 @@ def clients(begun: str) -> list[str]:
     """Names of clients that begin so, among the first MOST; none where the database does not answer."""
     try:
         chosen = running.joined(settings.load())
-        database.bind(replace(chosen, db_connect_timeout=PATIENCE, db_statement_timeout=PATIENCE))
+        database.bind(chosen.changed(DB_CONNECT_TIMEOUT=PATIENCE, DB_STATEMENT_TIMEOUT=PATIENCE).database)
         with database.connection():
             found = [client.name for client in table.listed(0, MOST)]
     except (SettingsError, database.Unavailable):

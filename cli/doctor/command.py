@@ -7,7 +7,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -59,9 +58,9 @@ def _examined(timeout: float) -> list[Finding]:
     environ = dict(os.environ)
     given, wrong = settings.examined(environ)
     chosen = running.joined(given)
-    up = bool(chosen.redis_url) and not given.redis_url
+    up = bool(chosen.redis.url) and not given.redis.url
     chosen = _hurried(_let_in(chosen, environ, up=up), ANSWER * timeout)
-    logs.configure(replace(chosen, log_level="error"))
+    logs.configure(chosen.changed(LOG_LEVEL="error"))
     probes: dict[str, Probe] = {
         "settings": lambda: environment.findings(chosen, wrong, environ, up=up),
         "database": partial(lazy.attribute("cli.doctor.postgresql:findings"), chosen),
@@ -70,14 +69,14 @@ def _examined(timeout: float) -> list[Finding]:
         "disk": _disks,
     }
     # What imports `actors` makes a broker out of this, which connects to nothing.
-    os.environ.setdefault("REDIS_URL", chosen.redis_url)
+    os.environ.setdefault("REDIS_URL", chosen.redis.url)
     if any(sentence.startswith("REDIS_") for sentence in wrong):
         probes["redis"] = lambda: [warning("redis", "was not looked at", "put the settings right first")]
-    elif wrong and chosen.redis_url:
-        _import_actors(chosen.redis_url)
-    if up and not (chosen.smtp_url or chosen.email_user):
+    elif wrong and chosen.redis.url:
+        _import_actors(chosen.redis.url)
+    if up and not (chosen.smtp.url or chosen.smtp.gmail_user):
         probes["mail"] = lambda: []  # The database knows whether the workers that run catch it or send it.
-    elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
+    elif not wrong and chosen.redis.url and (chosen.smtp.url or chosen.smtp.gmail_password):
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
 
@@ -86,8 +85,8 @@ def _import_actors(redis_url: str) -> None:
     """Import what looks at Redis with no setting but REDIS_URL: with a wrong one among them it would refuse to."""
     before = dict(os.environ)
     try:
-        for setting in fields(Settings):
-            os.environ.pop(setting.name.upper(), None)
+        for variable in settings.VARIABLES:
+            os.environ.pop(variable, None)
         os.environ["REDIS_URL"] = redis_url
         settings.load.cache_clear()
         lazy.attribute("actors.queue.broker:connect")
@@ -101,17 +100,16 @@ def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settin
     """As `notify up` reads AUTH and BIND; a BIND that is none was told among the settings."""
     try:
         unsaid = not environ.get("AUTH", "").strip()
-        return replace(chosen, auth="off") if up and unsaid and chosen.local else chosen
+        return chosen.changed(AUTH="off") if up and unsaid and chosen.http.local else chosen
     except SettingsError:
-        return replace(chosen, bind=Settings().bind)
+        return chosen.changed(BIND=Settings().http.bind)
 
 
 def _hurried(chosen: Settings, seconds: float) -> Settings:
-    return replace(
-        chosen,
-        db_connect_timeout=min(chosen.db_connect_timeout, math.ceil(seconds)),
-        db_statement_timeout=min(chosen.db_statement_timeout, seconds),
-        redis_timeout=min(chosen.redis_timeout, seconds),
+    return chosen.changed(
+        DB_CONNECT_TIMEOUT=min(chosen.database.connect_timeout, math.ceil(seconds)),
+        DB_STATEMENT_TIMEOUT=min(chosen.database.statement_timeout, seconds),
+        REDIS_TIMEOUT=min(chosen.redis.timeout, seconds),
     )
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 
 from actors.channels.email.mailboxes import mail_from
 from cli.doctor.findings import Finding, ok, problem, warning
-from settings import Settings, SettingsError
+from settings import VARIABLES, Settings, SettingsError
 
 CHECK = "settings"
 # Read by commands of ours, and not by `settings`.
 OTHERS = {"NOTIFY_URL", "NOTIFY_KEY", "DATA_DIR", "CATCHER_KEEP"}
-KNOWN = {field.name.upper() for field in fields(Settings)} | OTHERS
+KNOWN = VARIABLES.keys() | OTHERS
 ALIKE = 0.84  # of 1; RETRY_MIN_BACKOF and RETRY_MIN_BACKOFF are 0.97, DB_URL and DATABASE_URL 0.67
 USUAL = {
     **dict.fromkeys(("DB_URL", "POSTGRES_URL", "POSTGRESQL_URL", "PG_URL", "DATABASE_URI"), "DATABASE_URL"),
@@ -38,16 +37,16 @@ def findings(chosen: Settings, wrong: list[str], environ: Mapping[str, str], *, 
 
 
 def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
-    for name in ("database_url", "redis_url"):
+    for group in (chosen.database, chosen.redis):
         try:
-            chosen.require(name)
+            group.require()
         except SettingsError as error:
             yield str(error)
     if up:
         return
     try:
-        mail_from(chosen.sender)
-        _ = chosen.smtp
+        mail_from(chosen.smtp.sender)
+        _ = chosen.smtp.server
     except SettingsError as error:
         if str(error) not in wrong:
             yield str(error)

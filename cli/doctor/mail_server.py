@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from actors.channels import ProviderDown
 from actors.channels.email.handshake import Handshake
@@ -25,22 +24,23 @@ FIXES = {
 
 def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     """`seconds`: how long each answer may take."""
-    timeout, connect = min(seconds, chosen.smtp_timeout), min(seconds, chosen.smtp_connect_timeout)
-    place = f"{chosen.smtp.host}:{chosen.smtp.port}"
+    timeout, connect = min(seconds, chosen.smtp.timeout), min(seconds, chosen.smtp.connect_timeout)
+    place = chosen.smtp.server.name
     try:
         shake = lazy.attribute("actors.channels.email.smtp_probe:shake")
-        shaken: Handshake = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
+        shaken: Handshake = shake(chosen.changed(SMTP_TIMEOUT=timeout, SMTP_CONNECT_TIMEOUT=connect).smtp)
     except ProviderDown as down:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "look into its log"))
         return
-    yield ok(CHECK, _said(place, shaken, chosen.smtp.connections))
+    yield ok(CHECK, _said(place, shaken, chosen.smtp.server.connections))
     yield from _certificate(shaken)
     if shaken.tls is None and shaken.logged_in:
         yield warning(CHECK, "the password crosses the network in clear", "leave starttls=off out of SMTP_URL")
-    if shaken.most < chosen.attachments_size:
+    if shaken.most < chosen.content.attachments_size:
         what = (
-            f"it takes mails of at most {shaken.most:,.0f} bytes, and ATTACHMENTS_SIZE is {chosen.attachments_size:,}"
+            f"it takes mails of at most {shaken.most:,.0f} bytes, "
+            f"and ATTACHMENTS_SIZE is {chosen.content.attachments_size:,}"
         )
         yield warning(CHECK, what, "lower ATTACHMENTS_SIZE: attachments grow by a third on the way")
 

@@ -33,9 +33,9 @@ DANGEROUS = (
 def findings(chosen: Settings) -> Iterator[Finding]:
     """Over one connection; what needs a schema only where there is one."""
     try:
-        database.bind(chosen)
+        database.bind(chosen.database)
     except SettingsError as error:
-        if chosen.database_url:
+        if chosen.database.url:
             yield problem(CHECK, *_parted(str(error)))
         return
     try:
@@ -52,7 +52,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
                 yield from planning.findings()
                 yield from work.findings(chosen)
             elif "workers" not in diagnosis.forbidden():
-                yield from work.unrecorded(pulse.workers(chosen.worker_timeout))
+                yield from work.unrecorded(pulse.workers(chosen.delivery.worker_timeout))
     except database.Unavailable as error:
         yield problem(CHECK, f"cannot be used: {error}", "start it, or put DATABASE_URL right")
     finally:
@@ -84,7 +84,7 @@ def _server() -> Iterator[Finding]:
 
 def _options(chosen: Settings) -> Iterator[Finding]:
     """What DATABASE_URL says that is not done, and what stands between."""
-    for name in postgres_url.parse(chosen.database_url, os.environ).ignored:
+    for name in postgres_url.parse(chosen.database.url, os.environ).ignored:
         yield warning(CHECK, f"DATABASE_URL has {name}, which is ignored", f"remove it: {postgres_url.IGNORED[name]}")
     if database.database.pooled():
         yield ok(CHECK, "a pooler stands between: each transaction brings its settings with it")
@@ -119,7 +119,7 @@ def _dangers() -> Iterator[Finding]:
 
 
 def _room(chosen: Settings) -> Iterator[Finding]:
-    room, needed = diagnosis.room(), PER_SYSTEM + chosen.read_threads
+    room, needed = diagnosis.room(), PER_SYSTEM + chosen.store.read_threads
     said = f"{room.left} connections are left"
     if room.left < needed:
         raise_it = "raise max_connections (or the role's limit), or start fewer processes"

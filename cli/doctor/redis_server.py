@@ -21,11 +21,11 @@ ASKED = 5  # times; the quickest answer counts, because the other probes take ou
 
 def findings(chosen: Settings) -> Iterator[Finding]:
     """What it says of itself, over one connection."""
-    if not chosen.redis_url:
+    if not chosen.redis.url:
         return
     try:
         with redis.Redis(
-            connection_pool=lazy.attribute("actors.queue.redis_pools:pool")(chosen, chosen.redis_timeout)
+            connection_pool=lazy.attribute("actors.queue.redis_pools:pool")(chosen.redis, chosen.redis.timeout)
         ) as client:
             took = min(_asked(client) for _ in range(ASKED))
             yield from _told(client, took)

@@ -21,11 +21,11 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     broker = connect(chosen)
     place = None
     try:
-        database.bind(chosen)
-        broker.namespace = namespace.stored(chosen)
+        database.bind(chosen.database)
+        broker.namespace = namespace.stored(chosen.redis)
         place = presence.place()
     except (SettingsError, database.Unavailable):
-        if not chosen.redis_namespace:
+        if not chosen.redis.namespace:
             what = "what a worker does with it was not tried: the database names the keys, and cannot be asked"
             yield warning(CHECK, what, "put the database right first")
             return

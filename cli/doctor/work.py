@@ -18,7 +18,7 @@ LATE, FAR_TOO_LATE = 60.0, 600.0  # seconds that a notification which is due may
 
 def findings(chosen: Settings) -> Iterator[Finding]:
     """Of a database whose schema is this version's."""
-    now = pulse(chosen.worker_timeout, chosen.provider)
+    now = pulse(chosen.delivery.worker_timeout, chosen.smtp.provider)
     yield _workers(now)
     yield from unrecorded(now.workers)
     yield from _differing(now)
@@ -28,9 +28,9 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _mail(now, chosen)
     yield from _turns(now, chosen)
     yield from _held(chosen)
-    if chosen.auth == "off" and not chosen.local:
+    if chosen.http.auth == "off" and not chosen.http.local:
         yield problem("keys", "AUTH is off and the API listens to strangers", "set AUTH=required, or BIND to loopback")
-    elif chosen.auth != "off" and not diagnosis.keyed():
+    elif chosen.http.auth != "off" and not diagnosis.keyed():
         make = "make one: notify keys create --name my-app --scope send --scope read"
         yield warning("keys", "no key works, so that nobody can come in", make)
 
@@ -99,16 +99,16 @@ def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
     """Where the workers that run send to, if that is not what this command was told."""
     telling = [worker for worker in now.workers if worker.alive and worker.provider]
     used = ", ".join(sorted({f"{worker.provider}" for worker in telling}))
-    if not telling or chosen.provider in used.split(", "):
+    if not telling or chosen.smtp.provider in used.split(", "):
         return
     if all(worker.settings.get(CAUGHT) == "true" for worker in telling):
         what = "`notify up` catches every mail: nothing is sent to anybody"
-        if chosen.provider:
+        if chosen.smtp.provider:
             yield warning("mail", what, "start it with SMTP_URL to have mail sent")
         else:
             yield ok("mail", what)
-    elif chosen.provider:
-        what = f"live workers send through {used}, and SMTP_URL here says {chosen.provider}"
+    elif chosen.smtp.provider:
+        what = f"live workers send through {used}, and SMTP_URL here says {chosen.smtp.provider}"
         yield warning("mail", what, "give this command the workers' SMTP_URL, or restart the workers with this one")
     else:
         what = f"live workers send through {used}, which was not looked at"
@@ -117,10 +117,11 @@ def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
 
 def _turns(now: Pulse, chosen: Settings) -> Iterator[Finding]:
     """More worker processes than connections to the mail server that they may open together."""
-    sharing = sum(worker.alive and worker.provider == chosen.provider for worker in now.workers)
-    if chosen.provider and sharing > chosen.smtp.connections:
+    sharing = sum(worker.alive and worker.provider == chosen.smtp.provider for worker in now.workers)
+    if chosen.smtp.provider and sharing > chosen.smtp.server.connections:
         what = (
-            f"{sharing} worker processes share {chosen.smtp.connections} connections, so that some wait for their turn"
+            f"{sharing} worker processes share {chosen.smtp.server.connections} connections, "
+            "so that some wait for their turn"
         )
         yield warning("mail", what, f"set connections={sharing} or more in SMTP_URL, or start fewer processes")
 
@@ -138,6 +139,6 @@ def _held(chosen: Settings) -> Iterator[Finding]:
             what = f"the channel {pause.name} has been paused since {pause.since:%Y-%m-%d %H:%M:%SZ}"
             yield warning("pauses", what, f"when you are done: notify resume --channel {pause.name} --direct")
     flying = drain.in_flight()
-    if flying.oldest > chosen.stuck_after:
+    if flying.oldest > chosen.delivery.stuck_after:
         what = f"a notification has been in a worker's hands for {span(flying.oldest)}, longer than STUCK_AFTER"
         yield warning("workers", what, "a live worker rescues it: see whether one is alive, and its log")

@@ -57,7 +57,7 @@ def erase(address: str, client: str, dry_run: bool, yes: bool, as_json: bool) ->
 def _erase(owner: Client, address: str, chosen: Settings, *, as_json: bool) -> None:
     by = caller.by()
     id = erasures.begin(owner.id, address, by)
-    while erasures.step(id, chosen.erasure_batch, by):
+    while erasures.step(id, chosen.retention.erasure_batch, by):
         pass
     erasures.give_back(id, 0)
     row = erasures.one(owner.id, id)

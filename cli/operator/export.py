@@ -39,7 +39,7 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
         audit.note(caller.by(), told)
         count = 0
         while at is not None:
-            page = exporting.page(wanted, at, chosen.export_page)
+            page = exporting.page(wanted, at, chosen.retention.export_page)
             out.write(page.lines)
             count, at = count + page.rows, page.following
         out.write(exporting.end(count))

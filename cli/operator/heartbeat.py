@@ -24,10 +24,10 @@ def heartbeat(as_json: bool) -> None:
     """
     chosen = settings.load()
     logs.configure(chosen)
-    database.bind(chosen)
+    database.bind(chosen.database)
     try:
         with database.connection():
-            seen = workers.reporting(socket.gethostname(), chosen.worker_timeout)
+            seen = workers.reporting(socket.gethostname(), chosen.delivery.worker_timeout)
     except database.Unavailable as error:
         click.echo(json.dumps({"database": "unavailable"}) if as_json else f"nothing is known: {error}")
         return
@@ -40,6 +40,6 @@ def heartbeat(as_json: bool) -> None:
     if not running:
         raise Refused(f"No worker process of {socket.gethostname()} has reported and runs")
     if silent := [str(pid) for pid, fresh in running.items() if not fresh]:
-        raise Refused(f"Not seen for {chosen.worker_timeout:g} seconds: process {', '.join(silent)}")
+        raise Refused(f"Not seen for {chosen.delivery.worker_timeout:g} seconds: process {', '.join(silent)}")
     if not as_json:
-        click.echo(f"{len(running)} worker processes were seen within {chosen.worker_timeout:g} seconds")
+        click.echo(f"{len(running)} worker processes were seen within {chosen.delivery.worker_timeout:g} seconds")

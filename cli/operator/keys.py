@@ -111,7 +111,7 @@ def rotate(id: int, overlap: int | None, as_json: bool) -> None:
     """Make a key in the place of key ID, which is shown this once; the old one works for a while yet."""
     secret = secrets.new()
     with store.opened() as chosen:
-        seconds = chosen.key_overlap if overlap is None else overlap
+        seconds = chosen.access.key_overlap if overlap is None else overlap
         doing = recorded(caller.by(), partial(acts.key_rotated, id), table.rotate)
         try:
             made = doing(id, secrets.digest(secret), seconds)

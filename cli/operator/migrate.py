@@ -31,8 +31,8 @@ def migrate(as_json: bool, plan: bool, after: bool) -> None:
     """
     chosen = settings.load()
     logs.configure(chosen)
-    database.bind(chosen)
-    limits = Limits(chosen.migration_lock_timeout, chosen.migration_patience)
+    database.bind(chosen.database)
+    limits = Limits(chosen.database.migration_lock_timeout, chosen.database.migration_patience)
     with _told():
         if plan:
             _show_plan(migrations.pending(), as_json)

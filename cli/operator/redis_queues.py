@@ -17,9 +17,9 @@ class Doorbell:
     """The broker at REDIS_URL."""
 
     def __init__(self, chosen: Settings) -> None:
-        chosen.require("redis_url")
+        chosen.redis.require()
         # The broker is made when it is imported, of what the environment says.
-        os.environ.setdefault("REDIS_URL", chosen.redis_url)
+        os.environ.setdefault("REDIS_URL", chosen.redis.url)
         settings.load.cache_clear()
         self._broker = lazy.attribute("actors.queue.broker:broker")
         self.error: str | None = None

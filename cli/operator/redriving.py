@@ -53,7 +53,7 @@ class InDatabase:
         self._chosen, self._client, self._filters, self._place = chosen, client, filters, place
 
     def count(self) -> Count:
-        most, found = self._chosen.retry_count_limit, 0
+        most, found = self._chosen.store.retry_count_limit, 0
         with lasting(PATIENCE):
             for place in self._places():
                 found += failures.count(place.client_id, self._filters, place.after, most + 1 - found)
@@ -77,7 +77,7 @@ class InDatabase:
             redrive = recorded(
                 caller.by(), partial(acts.retried, client_id, self._filters.keys()), lifecycle.redrive_all
             )
-            return redrive(client_id, self._filters, after, self._chosen.retry_limit)
+            return redrive(client_id, self._filters, after, self._chosen.store.retry_limit)
 
     def _places(self) -> Iterator[Place]:
         """Of each client, where to begin."""

@@ -28,7 +28,7 @@ def retention(as_json: bool, dry_run: bool) -> None:
     Workers do the same every RETENTION_INTERVAL. Safe to run beside them, to stop, and to run again.
     """
     with store.opened() as chosen:
-        asked, bounds = policy.of(chosen)._replace(lateness=0), policy.bounds(chosen)
+        asked, bounds = policy.of(chosen.retention)._replace(lateness=0), policy.bounds(chosen.retention)
         if dry_run:
             done = _sum(table.estimate(asked))
         else:
@@ -57,7 +57,7 @@ def _sum(steps: Iterable[Step]) -> Counter[str]:
 
 
 def _kept(chosen: Settings) -> list[tuple[str, float | None]]:
-    ages = policy.of(chosen).ages
+    ages = policy.of(chosen.retention).ages
     return [(state, ages.get(state)) for state in ("sent", "failed", "cancelled")]
 
 

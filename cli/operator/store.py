@@ -26,7 +26,7 @@ def opened() -> Iterator[settings.Settings]:
     """The database at DATABASE_URL, else that of the `notify up` which runs on DATA_DIR; at this version's schema."""
     chosen = running.joined(settings.load())
     logs.configure(chosen)
-    database.bind(chosen)
+    database.bind(chosen.database)
     try:
         migrations.check()
         with database.connection():

@@ -29,7 +29,7 @@ def workers(as_json: bool) -> None:
     the others rescue; it is forgotten after WORKERS_KEPT.
     """
     with store.opened() as chosen:
-        now = found(chosen.worker_timeout)
+        now = found(chosen.delivery.worker_timeout)
     if as_json:
         for worker in now:
             store.say(worker._asdict())

@@ -35,7 +35,7 @@ def top(interval: float, once: bool, as_json: bool) -> None:
     Rates are averages of the last 10 seconds; `accepted` counts ids drawn, those of callbacks too.
     """
     with store.opened() as chosen:
-        sampler = Sampler(Doorbell(chosen), chosen.worker_timeout, chosen.provider)
+        sampler = Sampler(Doorbell(chosen), chosen.delivery.worker_timeout, chosen.smtp.provider)
         if as_json:
             _stream(sampler, interval, once=once)
         elif once or not (sys.stdout.isatty() and sys.stdin.isatty() and capable()):

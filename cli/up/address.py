@@ -6,12 +6,12 @@ import errno
 import socket
 
 from cli.servers import StartError
-from settings import Settings
+from settings.http import HttpSettings
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to reach who listens everywhere
 
 
-def free(settings: Settings) -> str:
+def free(settings: HttpSettings) -> str:
     """BIND, when nobody uses it; port 0 becomes a free one. Raises StartError."""
     host, port = settings.address
     try:
@@ -29,7 +29,7 @@ def text(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def url(settings: Settings) -> str:
+def url(settings: HttpSettings) -> str:
     """Where a client on this machine finds what listens at BIND."""
     host, port = settings.address
     return f"http://{text(reachable(host), port)}"

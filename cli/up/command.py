@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -39,12 +38,12 @@ def up() -> None:
     """
     chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):
-        _ = chosen.sender  # refused now instead of by each worker
+        _ = chosen.smtp.sender  # refused now instead of by each worker
     keep = _catcher_keep()
     logs.configure(chosen)
     root = data.root(os.environ)
     with data.claimed(root), data.runtime(root) as place, Signals() as signals:
-        chosen = replace(chosen, bind=address.free(chosen))
+        chosen = chosen.changed(BIND=address.free(chosen.http))
         System(chosen, root, place, signals).run(keep)
 
 
@@ -57,10 +56,10 @@ class System:
         self._place = place
         self._signals = signals
         self._supervisor = Supervisor(signals)
-        self._environ = {**os.environ, "BIND": chosen.bind, "AUTH": chosen.auth}
+        self._environ = {**os.environ, "BIND": chosen.http.bind, "AUTH": chosen.http.auth}
         # Of the API and the worker together, so that the API shows all of it. What a crash has left is not of this run.
         shutil.rmtree(place / "metrics", ignore_errors=True)
-        self._environ["METRICS_DIR"] = chosen.metrics_dir or str(place / "metrics")
+        self._environ["METRICS_DIR"] = chosen.telemetry.metrics_dir or str(place / "metrics")
 
     def run(self, keep: int) -> None:
         """Until somebody wants it to stop."""
@@ -75,9 +74,9 @@ class System:
             self._supervisor.stop()
 
     def _start_servers(self, keep: int) -> None:
-        if not self._chosen.database_url:
+        if not self._chosen.database.url:
             self._start_postgres()
-        if not self._chosen.redis_url:
+        if not self._chosen.redis.url:
             valkey = Valkey(self._root.path, self._place, patience=self._signals, log=self._root.log("valkey"))
             self._supervisor.start(valkey)
             self._environ["REDIS_URL"] = valkey.url
@@ -95,7 +94,7 @@ class System:
         make = lazy.attribute("cli.up.catcher:Catcher", f"set SMTP_URL to a mail server, or {EXTRA}")
         catcher = make(self._root.mail, keep)
         self._supervisor.start(catcher)
-        self._environ |= {"SMTP_URL": catcher.url, "MAIL_FROM": self._chosen.mail_from or SENDER}
+        self._environ |= {"SMTP_URL": catcher.url, "MAIL_FROM": self._chosen.smtp.mail_from or SENDER}
         self._environ["CAUGHT_MAIL"] = str(self._root.mail.absolute())
 
     def _start_system(self) -> None:
@@ -120,7 +119,7 @@ class System:
             self._signals.pause(5 * POLL)
 
     def _greeting(self) -> str:
-        url = address.url(self._chosen)
+        url = address.url(self._chosen.http)
         return f"""
 The notification system is up. Ctrl-C stops it; the data stay in {self._root.path}
 
@@ -135,19 +134,19 @@ Try it:
 
     def _first_key(self) -> str:
         """How to make a key, where one is needed."""
-        if self._chosen.auth == "off":
+        if self._chosen.http.auth == "off":
             return ""
         # One of the caller's own is in the caller's environment, and has a password.
-        where = "" if self._chosen.database_url else f"DATABASE_URL='{self._environ['DATABASE_URL']}' "
+        where = "" if self._chosen.database.url else f"DATABASE_URL='{self._environ['DATABASE_URL']}' "
         create = "keys create --client default --name my-app --scope send --scope read"
         return f"  export NOTIFY_KEY=$({where}{_command()} {create})\n"
 
     def _key_header(self) -> str:
-        return "" if self._chosen.auth == "off" else '-H "Authorization: Bearer $NOTIFY_KEY" '
+        return "" if self._chosen.http.auth == "off" else '-H "Authorization: Bearer $NOTIFY_KEY" '
 
     def _where_mail_goes(self) -> str:
         if not _catches(self._chosen):
-            return f"sent through {self._chosen.smtp.host}:{self._chosen.smtp.port}"
+            return f"sent through {self._chosen.smtp.server.name}"
         prefix = "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={self._root.path} "
         return f"kept here and sent nowhere; see it with: {prefix}{_command()} inbox"
 
@@ -155,11 +154,11 @@ Try it:
 def with_auth(chosen: Settings) -> Settings:
     """Nobody but this machine can reach loopback, so nobody needs a key there unless AUTH says so."""
     unsaid = not os.environ.get("AUTH", "").strip()
-    return replace(chosen, auth="off") if unsaid and chosen.local else chosen
+    return chosen.changed(AUTH="off") if unsaid and chosen.http.local else chosen
 
 
 def _catches(chosen: Settings) -> bool:
-    return not chosen.smtp_url and not (chosen.email_user and chosen.email_pass)
+    return not chosen.smtp.url and not (chosen.smtp.gmail_user and chosen.smtp.gmail_password)
 
 
 def _catcher_keep() -> int:

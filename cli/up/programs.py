@@ -25,7 +25,7 @@ class Part(Program):
         super().__init__(patience)
         self._chosen = chosen
         self._environ = environ
-        self.grace = chosen.shutdown_grace + MARGIN
+        self.grace = chosen.process.shutdown_grace + MARGIN
 
     def environment(self) -> Mapping[str, str]:
         """With the addresses of the servers."""
@@ -66,7 +66,7 @@ class Api(Part):
 
     def ask_for(self, path: str) -> tuple[int, str]:
         """GET a path: status and body; status 0 where nobody answers, and why."""
-        host, port = self._chosen.address
+        host, port = self._chosen.http.address
         connection = http.client.HTTPConnection(address.reachable(host), port, timeout=5)
         try:
             connection.request("GET", path)
@@ -85,6 +85,6 @@ class Worker(Part):
 
     def command(self) -> list[str]:
         """As people run it to scale, with a shutdown that fits our grace."""
-        milliseconds = str(int(self._chosen.shutdown_grace * 1000))
+        milliseconds = str(int(self._chosen.process.shutdown_grace * 1000))
         options = ["-p", "1", "-t", str(THREADS), "--worker-shutdown-timeout", milliseconds]
         return [sys.executable, "-m", "dramatiq", "actors", *options]

@@ -25,7 +25,7 @@ def world(new_world: NewWorld) -> World:
 
 def left(world: World, address: str) -> set[str]:
     with configured(database_url=world.system.environ["DATABASE_URL"]) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         try:
             with database.connection():
                 return holding(address)

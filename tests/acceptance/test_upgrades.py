@@ -84,7 +84,7 @@ def newer(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setattr(migrations, "DIRECTORY", upgraded.migrations)
     monkeypatch.setattr(database, "KNOWN", "9002")
     with configured(database_url=upgraded.world.system.environ["DATABASE_URL"]) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ EMPTIED = (
 def bound(module_database_url: str) -> Iterator[Settings]:
     """This process's `database` points at the module's own database."""
     with configured(database_url=module_database_url) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         yield settings
         database.database.close()
 
@@ -64,7 +64,7 @@ def operator(store: Settings) -> Operator:
 def own_store(database_url: str) -> Iterator[Settings]:
     """As `store`, in a database of the test's own: what changes tables does not concern the next test."""
     with configured(database_url=database_url) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         with database.connection():
             yield settings
         database.database.close()

@@ -87,7 +87,7 @@ class Elsewhere:
     """A transaction of somebody else's: `with Elsewhere(settings) as other`, until the end of the block."""
 
     def __init__(self, settings: Settings) -> None:
-        self._connection = psycopg2.connect(settings.database_url)
+        self._connection = psycopg2.connect(settings.database.url)
 
     def __enter__(self) -> Elsewhere:
         return self

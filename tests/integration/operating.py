@@ -22,9 +22,9 @@ class Operator:
 
     def __call__(self, *words: str, **values: object) -> Result:
         database.close()
-        with configured(**{"database_url": self._store.database_url, **values}):
+        with configured(**{"database_url": self._store.database.url, **values}):
             result = CliRunner().invoke(notify, list(words), env=self.environ)
-        bind(self._store)
+        bind(self._store.database)
         database.connect(reuse_if_open=True)
         return result
 

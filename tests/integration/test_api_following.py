@@ -30,7 +30,7 @@ def client(module_database_url: str, redis_server: Valkey) -> Iterator[CheckedCl
         running(module_database_url, redis_server.url, metadata_value_limit=12, **limits) as api,
         api.client as client,
     ):
-        database.bind(settings)
+        database.bind(settings.database)
         with database.connection():
             yield client
         database.database.close()

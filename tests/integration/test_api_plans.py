@@ -41,7 +41,7 @@ EARLY, LATE = datetime(2024, 1, 1, 6, tzinfo=UTC), datetime(2024, 1, 2, 6, tzinf
 @pytest.fixture(scope="module", params=[1, 3], ids=["one block", "three blocks"])
 def crowd(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None]:
     with databases.new() as url, configured(database_url=url) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         with database.connection():
             size = COUNT // request.param
             for number in range(1, request.param):

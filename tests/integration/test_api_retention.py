@@ -17,7 +17,7 @@ from tests.integration.ends import ALIKE, BOUNDS, DAY, ended, full_block
 
 @pytest.fixture
 def client(own_store: Settings, redis_server: Valkey) -> Iterator[CheckedClient]:
-    with running(own_store.database_url, redis_server.url) as api, api.client as client:
+    with running(own_store.database.url, redis_server.url) as api, api.client as client:
         yield client
 
 

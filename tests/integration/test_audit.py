@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,7 +106,7 @@ def test_a_worker_s_turn_of_retention_forgets_what_is_old_and_keeps_all_where_it
         noted(f"{days} days ago", days_ago=days)
     for kept, left in ((0, 2), (400 * DAY, 1)):
         rows("UPDATE retention_turns SET due_at = now()")
-        Retention(replace(store, audit_kept=kept)).turn()
+        Retention(store.changed(AUDIT_KEPT=kept).retention).turn()
         assert len(acts()) == left
 
 

@@ -32,9 +32,9 @@ def run(own_store: Settings) -> Run:
 
     def run(*words: str, given: str | None = None) -> Result:
         database.close()
-        with configured(database_url=own_store.database_url, export_page=2):
+        with configured(database_url=own_store.database.url, export_page=2):
             result = CliRunner().invoke(notify, list(words), input=given)
-        bind(own_store)
+        bind(own_store.database)
         database.connect(reuse_if_open=True)
         return result
 
@@ -143,7 +143,7 @@ def test_what_speaks_to_the_database_needs_no_redis() -> None:
 
 def test_follow_shows_what_comes(own_store: Settings) -> None:
     command = [sys.executable, "-m", "cli.main", "audit", "--follow", "--json"]
-    environ = {"DATABASE_URL": own_store.database_url, "PYTHONUNBUFFERED": "1"}
+    environ = {"DATABASE_URL": own_store.database.url, "PYTHONUNBUFFERED": "1"}
     rows("INSERT INTO audit (act, outcome, actor) VALUES ('first', 'done', 'cli')")
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

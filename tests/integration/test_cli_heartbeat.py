@@ -31,9 +31,9 @@ def run(store: Settings) -> Run:
 
     def heartbeat(*words: str, **values: object) -> Result:
         database.close()
-        with configured(**{"database_url": store.database_url, **values}):
+        with configured(**{"database_url": store.database.url, **values}):
             result = CliRunner().invoke(notify, ["heartbeat", *words])
-        bind(store)
+        bind(store.database)
         database.connect(reuse_if_open=True)
         return result
 

@@ -36,9 +36,9 @@ def run(own_store: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def migrate(*words: str, **values: object) -> Result:
         database.database.close()
-        with configured(**{"database_url": own_store.database_url, **values}):
+        with configured(**{"database_url": own_store.database.url, **values}):
             result = CliRunner().invoke(notify, ["migrate", *words])
-        database.bind(own_store)
+        database.bind(own_store.database)
         database.database.connect(reuse_if_open=True)
         return result
 
@@ -84,7 +84,7 @@ def test_a_plan_is_only_a_plan(run: Run) -> None:
 
 
 def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came(run: Run, own_store: Settings) -> None:
-    with busy(own_store.database_url):
+    with busy(own_store.database.url):
         result = run(migration_lock_timeout=0.01, migration_patience=0)
     assert result.exit_code == 1
     assert result.stderr.startswith(
@@ -94,7 +94,7 @@ def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came
 
 
 def test_nothing_is_taken_away_while_older_programs_are_connected(run: Run, own_store: Settings) -> None:
-    with busy(own_store.database_url, "notification-system 0013"):
+    with busy(own_store.database.url, "notification-system 0013"):
         result = run("--after")
     assert result.exit_code == 1
     assert "1 connections of such are open (they know migrations up to 0013)" in result.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -27,9 +26,9 @@ def run(own_store: Settings) -> Run:
 
     def retention(*words: str, **values: object) -> Result:
         database.close()
-        with configured(database_url=own_store.database_url, **values):
+        with configured(database_url=own_store.database.url, **values):
             result = CliRunner().invoke(notify, ["retention", *words])
-        bind(own_store)
+        bind(own_store.database)
         database.connect(reuse_if_open=True)
         return result
 
@@ -87,7 +86,7 @@ def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:
 
 def test_a_block_that_is_dropped_is_recorded_with_whose_doing_it_was(run: Run, own_store: Settings) -> None:
     full_block()
-    Retention(replace(own_store, retention_sent=DAY)).turn()
+    Retention(own_store.changed(RETENTION_SENT=DAY).retention).turn()
     full_block()
     run(retention_sent=DAY)
     mine, workers = audit.newest(None, {"act": "block.dropped"}, None, 9)

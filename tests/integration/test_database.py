@@ -21,7 +21,7 @@ def bound_again(database_url: str) -> Iterator[None]:
     before = get_wait_callback()
     values = {"db_connect_timeout": 1, "db_statement_timeout": 0.5, "db_lateness": 0.1}
     with configured(database_url=database_url, **values) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         yield
         if not database.database.is_closed():
             database.database.close()
@@ -32,7 +32,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_unavailable() ->
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
         with configured(database_url=url, db_connect_timeout=1) as settings:
-            database.bind(settings)
+            database.bind(settings.database)
             with pytest.raises(Unavailable, match="no answer within 1 seconds"), connection():
                 rows("SELECT 1")
 

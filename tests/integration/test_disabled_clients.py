@@ -143,7 +143,7 @@ def test_disabled_is_true_or_false(api: Api, wrong: object) -> None:
 def run(database_url: str) -> Iterator[Run]:
     with configured(database_url=database_url):
         settings.load.cache_clear()
-        bound.bind(settings.load())
+        bound.bind(settings.load().database)
         yield lambda *words: CliRunner().invoke(notify, list(words))
         database.close()
 

@@ -132,7 +132,7 @@ def test_a_user_without_rights_is_told_which_tables(well: Doctor, bound: Setting
     rows("DROP ROLE IF EXISTS weak")
     rows("CREATE ROLE weak LOGIN")
     rows("GRANT SELECT ON ALL TABLES IN SCHEMA public TO weak")
-    told = well.said("problem", database_url=bound.database_url.replace("user=postgres", "user=weak"))
+    told = well.said("problem", database_url=bound.database.url.replace("user=postgres", "user=weak"))
     rows("DROP OWNED BY weak")
     rows("DROP ROLE weak")
     [forbidden] = [line for line in told if "may not read and write" in line]
@@ -150,7 +150,7 @@ def test_a_transaction_that_was_left_open_is_told(
     well: Doctor, bound: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "LONG", 0.0)
-    other = psycopg2.connect(bound.database_url)
+    other = psycopg2.connect(bound.database.url)
     other.cursor().execute("SELECT 1")
     told = well.said("warning")
     other.close()

@@ -132,7 +132,7 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_and_upkeep_goes_on(b
         " SELECT id, 1, 'sent', gen_random_uuid(), 'mail:25', now(), now(), %s FROM notifications",
         SAID,
     )
-    environ = {"DATABASE_URL": bound.database_url, "ERASURE_BATCH": "1"}
+    environ = {"DATABASE_URL": bound.database.url, "ERASURE_BATCH": "1"}
     command = [sys.executable, "-m", "cli.main", "erase", ANN, "--yes"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
         eventually(lambda: erased() > 0, within=20, saying="nothing is erased")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -169,7 +168,7 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
 def test_200_posts_that_come_while_one_is_being_stored(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    gateway = Gateway(replace(store, ring_spread=SPREAD))
+    gateway = Gateway(store.changed(RING_SPREAD=SPREAD))
     # It rings no bell, so that only those of the others are counted.
     first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
 
@@ -195,7 +194,7 @@ def test_a_list_of_50_claimed_and_settled(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
     with configured(
-        smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", database_url=store.database_url
+        smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", database_url=store.database.url
     ) as current:
         process = Process(current, uuid4())
     ids = [stored.id for stored in lifecycle.accept([draft() for _ in range(51 + WARM)], 10)]

@@ -35,7 +35,7 @@ def asked(store: Settings, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 @pytest.fixture
 def ring(store: Settings) -> Iterator[Keyring]:
-    with configured(database_url=store.database_url, key_cache=1, key_cache_size=3) as current:
+    with configured(database_url=store.database.url, key_cache=1, key_cache_size=3) as current:
         ring = Keyring(current)
         yield ring
         ring.close(10)
@@ -155,7 +155,7 @@ def test_who_gives_up_takes_the_answer_from_nobody(ring: Keyring) -> None:
 
 
 def test_no_more_questions_wait_than_the_setting_says(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with configured(database_url=store.database_url, key_waiting=1) as current:
+    with configured(database_url=store.database.url, key_waiting=1) as current:
         ring = Keyring(current)
 
     async def flood() -> list[Live | BaseException | None]:

@@ -6,7 +6,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @contextmanager
 def other() -> Iterator[Any]:
     """A connection of somebody else, each statement by itself unless it says BEGIN."""
-    with closing(psycopg2.connect(load().database_url)) as conn:
+    with closing(psycopg2.connect(load().database.url)) as conn:
         conn.autocommit = True
         yield conn.cursor()
 
@@ -109,13 +108,13 @@ def test_nothing_is_taken_away_while_somebody_is_connected_who_needs_it(future: 
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     older = "notification-system 9001"
-    with closing(psycopg2.connect(load().database_url, application_name=older)):
+    with closing(psycopg2.connect(load().database.url, application_name=older)):
         with pytest.raises(migrations.OlderRunning, match=r"1 connections of such are open .* up to 9001"):
             finish()
         assert len(migrations.pending()) == 2
     # The server hears of the end of a connection later than the client.
     eventually(lambda: not rows("SELECT FROM pg_stat_activity WHERE application_name = %s", older))
-    with closing(psycopg2.connect(load().database_url, application_name="notification-system 9002")):
+    with closing(psycopg2.connect(load().database.url, application_name="notification-system 9002")):
         assert finish() == ["9001_note", "9002_no_note_after"]
 
 
@@ -236,11 +235,11 @@ def test_a_new_database_gets_everything_at_once(postgres_server: Postgres, own_s
     with other() as admin:
         admin.execute("CREATE DATABASE fresh_one")
         try:
-            bind(replace(own_store, database_url=postgres_server.url_of("fresh_one")))
+            bind(own_store.changed(DATABASE_URL=postgres_server.url_of("fresh_one")).database)
             assert migrations.migrate()[-2:] == ["9001_note", "9002_no_note_after"]
             migrations.check()
         finally:
             database.close()
             admin.execute("DROP DATABASE fresh_one WITH (FORCE)")
-            bind(own_store)
+            bind(own_store.database)
             database.connect()

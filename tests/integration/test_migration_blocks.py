@@ -32,7 +32,7 @@ def before(postgres_server: Postgres) -> Iterator[None]:
     admin.cursor().execute("CREATE DATABASE without_blocks")
     try:
         with configured(database_url=postgres_server.url_of("without_blocks")) as settings:
-            bind(settings)
+            bind(settings.database)
             with connection():
                 runner = _runner()
                 runner.up("0012_switches")

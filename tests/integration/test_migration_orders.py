@@ -41,7 +41,7 @@ def empty(server: Postgres, name: str) -> Iterator[None]:
         admin.cursor().execute(f"CREATE DATABASE {name}")
         try:
             with configured(database_url=server.url_of(name)) as settings:
-                bind(settings)
+                bind(settings.database)
                 yield
         finally:
             database.close()

@@ -165,7 +165,7 @@ def test_drain_ends_with_75_while_something_is_in_flight(operator: Operator) -> 
 
 def test_drain_waits_for_what_is_in_flight(operator: Operator, bound: Settings) -> None:
     held = claimed()
-    with psycopg2.connect(bound.database_url) as other:
+    with psycopg2.connect(bound.database.url) as other:
         ending = threading.Timer(0.3, _settle, (other, held.id))
         ending.start()
         [told] = operator.json("drain")
@@ -186,7 +186,7 @@ def _settle(other: psycopg2.extensions.connection, id: int) -> None:
 
 
 def test_who_began_before_the_pauses_is_waited_for(store: Settings) -> None:
-    other = psycopg2.connect(f"{store.database_url}&application_name=notification-system 0001")
+    other = psycopg2.connect(f"{store.database.url}&application_name=notification-system 0001")
     other.set_session(isolation_level="REPEATABLE READ")
     with other.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM notifications")
@@ -201,7 +201,7 @@ def test_who_began_before_the_pauses_is_waited_for(store: Settings) -> None:
 
 
 def test_a_reader_of_another_kind_holds_no_drain_up(store: Settings) -> None:
-    other = psycopg2.connect(f"{store.database_url}&application_name=pg_dump")
+    other = psycopg2.connect(f"{store.database.url}&application_name=pg_dump")
     other.set_session(isolation_level="REPEATABLE READ")
     other.cursor().execute("SELECT count(*) FROM notifications")
     assert drain.unaware(drain.begin(BY)) == 0
@@ -366,10 +366,10 @@ def test_names_of_clients_are_offered(store: Settings, words: list[str]) -> None
         found = ShellComplete(notify, {}, "notify", "_NOTIFY_COMPLETE").get_completions(words, begun)
         return [item.value for item in found]
 
-    with configured(database_url=store.database_url):
+    with configured(database_url=store.database.url):
         assert offered("sh") == ["shop"]
         assert offered("") == ["default", "shop"]
     with configured(database_url="postgresql://127.0.0.1:9/x"):
         assert offered("sh") == []
-    bind(store)
+    bind(store.database)
     database.connect()

@@ -198,7 +198,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_half(bound: Settings) ->
 
 def test_a_process_killed_in_the_middle_leaves_nothing_half(bound: Settings) -> None:
     ended(count=400)
-    environ = {"DATABASE_URL": bound.database_url, "RETENTION_SENT": "1", "RETENTION_BATCH": "1"}
+    environ = {"DATABASE_URL": bound.database.url, "RETENTION_SENT": "1", "RETENTION_BATCH": "1"}
     command = [sys.executable, "-m", "cli.main", "retention"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE) as process:
         eventually(lambda: len(left()) < 400, saying="nothing is removed")

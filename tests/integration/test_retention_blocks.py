@@ -224,7 +224,7 @@ def test_an_estimate_changes_nothing_and_knows_which_blocks_would_go() -> None:
 
 def thread(**values: object) -> Retention:
     with configured(**values) as settings:
-        return Retention(settings)
+        return Retention(settings.retention)
 
 
 def test_a_worker_s_turn_begins_blocks_drops_and_deletes_and_the_next_is_due_later() -> None:

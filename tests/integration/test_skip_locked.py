@@ -28,7 +28,7 @@ LONG_AGO = 3_600.0
 @contextmanager
 def locked(settings: Settings, table: str, condition: str, *parameters: object) -> Iterator[None]:
     """Hold a lock on the matching rows in another session, and let no statement of this thread wait for a lock."""
-    with closing(psycopg2.connect(settings.database_url)) as other, other.cursor() as cursor:
+    with closing(psycopg2.connect(settings.database.url)) as other, other.cursor() as cursor:
         cursor.execute(SQL("SELECT FROM {} WHERE " + condition + " FOR UPDATE").format(Identifier(table)), parameters)
         assert cursor.rowcount > 0
         rows("SET lock_timeout = '1s'")

@@ -27,7 +27,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         configured(database_url=module_database_url) as settings,
         running(module_database_url, redis_server.url, stream_interval=0.05, stream_heartbeat=0.3) as api,
     ):
-        database.bind(settings)
+        database.bind(settings.database)
         with database.connection():
             yield api
         database.database.close()

@@ -222,7 +222,7 @@ def test_a_connection_killed_in_mid_statement_leaves_both_or_none(store: Setting
     endpoint()
     held = lifecycle.claim(accepted(50), WORKER)
     settlements = [lifecycle.sent(one, attempt()) for one in held]
-    with psycopg2.connect(store.database_url) as other, other.cursor() as cursor:
+    with psycopg2.connect(store.database.url) as other, other.cursor() as cursor:
         # The statement writes its callbacks and then waits for this row, where it is killed.
         cursor.execute("INSERT INTO attempts SELECT %s, 1, 'sent', %s, 'x', now(), now()", (held[-1].id, str(WORKER)))
         failures: list[Exception] = []

@@ -17,7 +17,7 @@ LEFT = "\x1b[?1049l"  # the terminal shows what it did before
 
 @pytest.fixture
 def environ(store: Settings, redis_url: str) -> dict[str, str]:
-    return {"DATABASE_URL": store.database_url, "REDIS_URL": redis_url}
+    return {"DATABASE_URL": store.database.url, "REDIS_URL": redis_url}
 
 
 def test_top_is_live_follows_the_window_and_ends_with_q(environ: dict[str, str]) -> None:

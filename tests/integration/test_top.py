@@ -55,7 +55,7 @@ def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings
 def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
     store: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with configured(database_url=store.database_url, redis_url=redis_url) as chosen:
+    with configured(database_url=store.database.url, redis_url=redis_url) as chosen:
         sampler = Sampler(Doorbell(chosen), 30)
         assert sampler.look().rates == {}
         accepted(5)
@@ -68,9 +68,9 @@ def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
         assert sampler.look().trouble == "Redis at REDIS_URL cannot be asked: refused"
     with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
         database.close()
-        bind(chosen)
+        bind(chosen.database)
         lost = sampler.look()
-        bind(store)
+        bind(store.database)
         database.connect()
     assert lost.trouble.startswith("The database cannot be asked: ")
     assert lost.sample is not None

@@ -47,7 +47,7 @@ def spans() -> Iterator[Spans]:
 
 @pytest.fixture
 def on(bound: Settings, store: Settings, redis_url: str) -> Iterator[Settings]:
-    with configured(tracing="on", auth="off", database_url=bound.database_url) as settings:
+    with configured(tracing="on", auth="off", database_url=bound.database.url) as settings:
         yield settings
 
 
@@ -72,7 +72,7 @@ def post(on: Settings, spans: Spans) -> Post:
 
 @pytest.fixture
 def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
-    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database_url}
+    values = {"callback_allowed_networks": "127.0.0.0/8", "callback_rest": 0, "database_url": on.database.url}
     with configured(smtp_url=smtp_server.url, mail_from="noreply@example.com", **values) as current:
         process = Process(current, uuid4())
     yield process
@@ -267,7 +267,7 @@ def test_where_it_is_off_a_client_s_context_is_not_carried(bound: Settings, stor
                 NOTIFICATIONS, json={"type": "email", **PRIVATE}, headers={"traceparent": ASKED, "tracestate": "a=b"}
             )
 
-    with configured(auth="off", database_url=bound.database_url):
+    with configured(auth="off", database_url=bound.database.url):
         answer = asyncio.run(exchange())
     database.connect(reuse_if_open=True)
 

@@ -182,7 +182,7 @@ def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, 
     held, *others = many(3)
     process = make(record_retry_max=0.1, db_statement_timeout=1)
     [mine, *_] = process.claim([held])
-    with closing(psycopg2.connect(bound.database_url)) as other, other.cursor() as cursor:
+    with closing(psycopg2.connect(bound.database.url)) as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM notifications WHERE id = %s FOR UPDATE", (held,))
         now = time.monotonic()
         with mock.patch.object(lifecycle, "settle", hurried(lifecycle.settle)):
@@ -207,7 +207,7 @@ def test_a_locked_table_delays_outcomes_and_loses_none(make: Make, bound: Settin
     ids = many(4)
     process = make(record_retry_max=0.1)
     with (
-        closing(psycopg2.connect(bound.database_url)) as dba,
+        closing(psycopg2.connect(bound.database.url)) as dba,
         dba.cursor() as cursor,
         mock.patch.object(lifecycle, "settle", hurried(lifecycle.settle)),
         delivered(process, ids),

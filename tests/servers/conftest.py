@@ -55,7 +55,7 @@ def stock_database_url(stock_postgres: StockPostgres) -> Iterator[str]:
 
     with stock_postgres.empty() as url:
         with configured(database_url=url) as settings:
-            database.bind(settings)
+            database.bind(settings.database)
             migrate()
             database.database.close()
         yield url

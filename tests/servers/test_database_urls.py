@@ -38,7 +38,7 @@ FORMS = {
 def bound(url: str, **settings: object) -> Iterator[None]:
     """This process speaks to that database, with an open connection."""
     with configured(database_url=url, **settings) as chosen:
-        database.bind(chosen)
+        database.bind(chosen.database)
         try:
             with connection():
                 yield
@@ -153,7 +153,7 @@ def test_programs_of_another_installation_do_not_hold_up_this_one(
     step = 'from db.migrations.steps import Statement\nSTEPS = (Statement("SELECT 1"),)\n'
     (tmp_path / "9001_old_after.py").write_text(f'"""Test."""\n{step}')
     with configured(database_url=f"{two}?schema=a&application_name=shop") as chosen:
-        database.bind(chosen)
+        database.bind(chosen.database)
         older = database.database.another()
     monkeypatch.setattr(migrations, "DIRECTORY", tmp_path)
     with closing(older):
@@ -173,7 +173,7 @@ def test_what_runs_in_another_installation_is_not_waited_for(stock_postgres: Sto
     for schema in "ab":
         migrated(f"{two}?schema={schema}")
     with configured(database_url=f"{two}?schema=a") as chosen:
-        database.bind(chosen)
+        database.bind(chosen.database)
         busy = database.database.another()
     with closing(busy), busy.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")

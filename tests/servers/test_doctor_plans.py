@@ -19,7 +19,7 @@ from tests.servers.stock_postgres import ROLE, StockPostgres
 def session(stock_database_url: str) -> Iterator[None]:
     """This thread's connection to an empty database, as `bind` makes it."""
     with configured(database_url=stock_database_url) as settings:
-        bind(settings)
+        bind(settings.database)
         with connection():
             yield
         database.close()

@@ -69,7 +69,7 @@ def test_a_role_may_have_any_statement_timeout(stock_postgres: StockPostgres, st
     from db import database  # noqa: PLC0415 - after REDIS_URL has been set
 
     with role_with(stock_postgres, {"statement_timeout": "1"}), configured(database_url=stock_database_url) as chosen:
-        database.bind(chosen)
+        database.bind(chosen.database)
         for _ in range(200):
             with database.connection():
                 assert database.rows("SHOW statement_timeout") == [("10s",)]
@@ -196,7 +196,7 @@ def test_every_session_has_our_settings(stock_postgres: StockPostgres, stock_dat
         role_with(stock_postgres, ROLE_SETTINGS),
         configured(database_url=stock_database_url + query) as settings,
     ):
-        database.bind(settings)
+        database.bind(settings.database)
         try:
             with database.connection():
                 alone = {name: database.rows(f"SHOW {name}") for name in SESSION}
@@ -220,7 +220,7 @@ def test_a_statement_timeout_is_in_force_behind_a_pooler_too(stock_database_url:
     from db import database  # noqa: PLC0415 - after REDIS_URL has been set
 
     with configured(database_url=f"{stock_database_url}?pgbouncer=true", db_statement_timeout=0.2) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         try:
             with pytest.raises(database.Unavailable, match="statement timeout"), database.connection():
                 database.rows("SELECT pg_sleep(30)")

@@ -33,7 +33,7 @@ QUIET = (
 def url(stock_postgres: StockPostgres, stock_database_url: str) -> Iterator[str]:
     """DATABASE_URL; the role may be altered for the time of a test."""
     with configured(database_url=stock_database_url) as settings:
-        bind(settings)
+        bind(settings.database)
         try:
             yield stock_database_url
         finally:

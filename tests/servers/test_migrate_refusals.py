@@ -130,7 +130,7 @@ def test_a_setting_that_the_server_refuses_is_said(url: str) -> None:
 def test_a_server_that_is_too_old_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitness, "OLDEST", 99)
     with configured(database_url=url) as settings:
-        database.bind(settings)
+        database.bind(settings.database)
         try:
             with pytest.raises(fitness.Unfit, match="which is too old: use 99 or newer"):
                 migrations.migrate()

@@ -40,7 +40,7 @@ LEFT = (
 def bound(url: str, **settings: object) -> Iterator[None]:
     """This process speaks to that database, with an open connection."""
     with configured(database_url=url, **settings) as chosen:
-        database.bind(chosen)
+        database.bind(chosen.database)
         try:
             with connection():
                 yield

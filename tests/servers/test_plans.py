@@ -55,7 +55,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """DATABASE_URL of a migrated database."""
     for url in request.param():
         with configured(database_url=url) as settings:
-            bind(settings)
+            bind(settings.database)
             migrate()
             yield url
             database.close()

@@ -49,7 +49,7 @@ def url(server: StockRedis, words: list[str], database: int = 0) -> str:
 
 def fault(redis_url: str) -> Fault | None:
     with configured(redis_url=redis_url, redis_namespace=NAMESPACE) as current:
-        pool = redis_pools.pool(current, 5)
+        pool = redis_pools.pool(current.redis, 5)
         broker = Doorbell(pool, find_namespace=partial(str, NAMESPACE), wait=1, heartbeat_timeout=60, middleware=[])
         try:
             return redis_probe.fault(broker)

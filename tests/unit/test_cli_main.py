@@ -141,4 +141,4 @@ def test_up_wants_no_key_on_loopback_unless_told_to(
     for name in ("AUTH", "BIND"):
         monkeypatch.setenv(name, environ.get(name, ""))
 
-    assert with_auth(settings.read(os.environ)).auth == auth
+    assert with_auth(settings.read(os.environ)).http.auth == auth

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import json
 import re
-from dataclasses import fields
 from fnmatch import fnmatch
 from functools import cache
 from importlib.metadata import entry_points
@@ -136,19 +135,20 @@ def test_the_health_check_asks_for_what_the_api_serves() -> None:
 @pytest.mark.parametrize("service", OURS)
 def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
     environment = compose()["services"][service]["environment"]
-    assert set(environment) <= {field.name.upper() for field in fields(settings.Settings)} | OF_METRICS
+    assert set(environment) <= settings.VARIABLES.keys() | OF_METRICS
     assert all(isinstance(value, str) for value in environment.values())
     read = settings.read(environment)
-    read.require("database_url", "redis_url")
-    assert read.auth == "required"
+    read.database.require()
+    read.redis.require()
+    assert read.http.auth == "required"
     if service != "migrate":
-        assert read.sender == FILLED["MAIL_FROM"]
+        assert read.smtp.sender == FILLED["MAIL_FROM"]
 
 
 def test_the_password_of_the_mail_server_is_for_workers_alone() -> None:
     environments = {name: compose()["services"][name]["environment"] for name in OURS}
     assert [name for name, given in environments.items() if "SMTP_URL" in given] == ["worker"]
-    assert settings.read(environments["worker"]).smtp.host == "mail.example"
+    assert settings.read(environments["worker"]).smtp.server.host == "mail.example"
     for name in ("api", "migrate"):
         assert not {"SMTP_URL", "EMAIL_USER", "EMAIL_PASS"} & environments[name].keys()
     # What signs links and opens the metrics is nothing that the schema is changed with.
@@ -160,8 +160,8 @@ def test_every_service_is_bounded_in_memory_and_processes() -> None:
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
         assert 0 < service["pids_limit"] <= 512, name
     usual = settings.Settings()
-    renderers = usual.web_concurrency * usual.render_processes * usual.render_memory
-    assert size(compose()["services"]["api"]["mem_limit"]) > renderers + usual.web_concurrency * usual.bodies_limit
+    each = usual.templates.processes * usual.templates.memory + usual.http.bodies_limit
+    assert size(compose()["services"]["api"]["mem_limit"]) > usual.process.web_concurrency * each
 
 
 def size(text: str) -> int:
@@ -259,8 +259,8 @@ def test_services_start_in_order_and_are_started_again() -> None:
 def test_nothing_is_killed_while_it_finishes_its_work() -> None:
     usual = settings.Settings()
     services = compose()["services"]
-    assert seconds(services["worker"]["stop_grace_period"]) > LAST_ANSWER + usual.shutdown_grace
-    assert seconds(services["api"]["stop_grace_period"]) > 2 * usual.shutdown_grace + usual.redis_timeout
+    assert seconds(services["worker"]["stop_grace_period"]) > LAST_ANSWER + usual.process.shutdown_grace
+    assert seconds(services["api"]["stop_grace_period"]) > 2 * usual.process.shutdown_grace + usual.redis.timeout
 
 
 def test_redis_keeps_what_it_has() -> None:

@@ -6,7 +6,6 @@ import ipaddress
 import re
 import shutil
 import subprocess
-from dataclasses import fields
 
 import kubernetes_validate
 import pytest
@@ -23,7 +22,7 @@ from tests import kubernetes as k8s
 VERSIONS = ("1.30", "1.37")
 WORKERS = ("worker", "worker-urgent")
 USUAL = settings.Settings()
-SECRETS = {field.name.upper() for field in fields(settings.Settings) if not field.repr}
+SECRETS = {name for name, (_, field) in settings.VARIABLES.items() if not field.repr}
 # Read where the metrics are served; harmless where they are not.
 OF_METRICS = {"METRICS_BIND", "METRICS_TOKEN"}
 FILLED = {
@@ -113,12 +112,12 @@ def test_settings_are_settings_and_secrets_are_in_the_secret() -> None:
     assert set(secret["stringData"].values()) == {""}
     assert set(secret["stringData"]) <= SECRETS | OF_METRICS
     assert set(given()) & SECRETS == set()
-    names = {field.name.upper() for field in fields(settings.Settings)} | OF_METRICS
+    names = settings.VARIABLES.keys() | OF_METRICS
     assert set(given()) <= names
     for workload in k8s.of_kind("Deployment", "Job"):
         assert {env["name"] for env in k8s.container(workload).get("env", [])} <= names
     read = settings.read(given() | FILLED)
-    assert (read.auth, read.sender, read.smtp.host) == ("required", "noreply@example.com", "m.example")
+    assert (read.http.auth, read.smtp.sender, read.smtp.server.host) == ("required", "noreply@example.com", "m.example")
 
 
 def test_pods_get_their_settings_from_there() -> None:
@@ -166,11 +165,11 @@ def test_nothing_is_killed_while_it_finishes_its_work() -> None:
     read = settings.read(given() | FILLED)
     for name in WORKERS:
         spec = k8s.template(k8s.named("Deployment", f"notification-{name}"))["spec"]
-        assert spec["terminationGracePeriodSeconds"] > LAST_ANSWER + read.shutdown_grace
+        assert spec["terminationGracePeriodSeconds"] > LAST_ANSWER + read.process.shutdown_grace
     api = k8s.named("Deployment", "notification-api")
     pause = int(k8s.container(api)["lifecycle"]["preStop"]["exec"]["command"][1])
     grace = k8s.template(api)["spec"]["terminationGracePeriodSeconds"]
-    assert grace > pause + 2 * read.shutdown_grace + read.redis_timeout
+    assert grace > pause + 2 * read.process.shutdown_grace + read.redis.timeout
 
 
 @pytest.mark.parametrize("workload", k8s.of_kind("Deployment", "Job"), ids=title)

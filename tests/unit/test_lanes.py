@@ -124,7 +124,7 @@ def test_one_thread_serves_every_lane_and_at_the_end_all_that_waits_is_found() -
 @pytest.fixture
 def turns() -> Turns:
     with configured(fair_depth=10, fair_burst=3) as current:
-        return Turns(current)
+        return Turns(current.queue)
 
 
 def routed(turns: Turns, lane: str, client: int, count: int, depth: int) -> str:

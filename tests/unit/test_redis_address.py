@@ -15,10 +15,10 @@ from settings import SettingsError, examined, read, redis_address
 def arguments(url: str, **environ: str) -> tuple[type, dict[str, Any]]:
     """The connection class, and what it is given besides our own time-outs and retries."""
     current = read({"REDIS_URL": url, **environ})
-    made = redis_pools.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current.redis, current.redis.timeout)
     told = {"host", "port", "path", *redis_address.OPTIONS, *redis_address.ENCRYPTED} - {"socket_timeout"}
     kept = {name: value for name, value in made.connection_kwargs.items() if name in told}
-    if kept.get("socket_connect_timeout") == current.redis_timeout:
+    if kept.get("socket_connect_timeout") == current.redis.timeout:
         del kept["socket_connect_timeout"]
     return made.connection_class, kept
 
@@ -159,17 +159,17 @@ def test_sentinels_may_have_options_and_a_user_of_their_own() -> None:
     current = read(
         {"REDIS_URL": "rediss+sentinel://a/m/?sentinel_username=s&sentinel_password=p%26&ssl_cert_reqs=none&protocol=2"}
     )
-    found = current.sentinels
+    found = current.redis.sentinels
     assert found is not None
     assert (found.sentinel_user, found.sentinel_password) == ("s", "p&")
     assert found.options == {"ssl_cert_reqs": "none", "protocol": 2}
-    made = redis_pools.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current.redis, current.redis.timeout)
     assert made.connection_kwargs["ssl_cert_reqs"] == "none"
 
 
 def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
-    assert read({"REDIS_URL": "redis://h?socket_timeout=7"}).redis_timeout == 7
-    assert read({"REDIS_URL": "redis://h?socket_timeout=7", "REDIS_TIMEOUT": "7"}).redis_timeout == 7
+    assert read({"REDIS_URL": "redis://h?socket_timeout=7"}).redis.timeout == 7
+    assert read({"REDIS_URL": "redis://h?socket_timeout=7", "REDIS_TIMEOUT": "7"}).redis.timeout == 7
     assert "REDIS_TIMEOUT differs" in said("redis://h?socket_timeout=7", REDIS_TIMEOUT="3")
     # A consumer waits in Redis for a second.
     assert "REDIS_TIMEOUT must be above REDIS_WAIT" in said("redis://h?socket_timeout=0.5")
@@ -177,15 +177,15 @@ def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
 
 def test_who_may_not_wait_long_waits_no_longer_for_a_connection() -> None:
     current = read({"REDIS_URL": "redis://h?socket_connect_timeout=7"})
-    made = redis_pools.pool(current, 0.2).connection_kwargs
+    made = redis_pools.pool(current.redis, 0.2).connection_kwargs
     assert (made["socket_timeout"], made["socket_connect_timeout"]) == (0.2, 0.2)
 
 
 def test_a_worker_of_many_threads_has_enough_connections() -> None:
     current = read({"REDIS_URL": "redis://h"})
-    assert redis_pools.pool(current, 1).max_connections >= 1_000
+    assert redis_pools.pool(current.redis, 1).max_connections >= 1_000
     current = read({"REDIS_URL": "redis://h?max_connections=64"})
-    assert redis_pools.pool(current, 1).max_connections == 64
+    assert redis_pools.pool(current.redis, 1).max_connections == 64
 
 
 @pytest.mark.parametrize("name", ["a b", "a*", "a:", ":a", "a::b", "ä", "x" * 65, "a?"])
@@ -195,7 +195,7 @@ def test_a_namespace_must_be_fit_for_keys_and_command_lines(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["dramatiq", "notify:staging", "{notify}", "a.b-c_d"])
 def test_a_namespace_may_be_chosen(name: str) -> None:
-    assert read({"REDIS_NAMESPACE": name}).redis_namespace == name
+    assert read({"REDIS_NAMESPACE": name}).redis.namespace == name
 
 
 def test_a_wrong_url_is_one_sentence_among_all_that_are_wrong() -> None:

@@ -19,7 +19,7 @@ from tests.spans import Spans, recorded, trace_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ASKED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-MIDDLEWARE = ServerSpan(read({"TRACING": "on"}))
+MIDDLEWARE = ServerSpan(read({"TRACING": "on"}).telemetry)
 
 
 @pytest.fixture

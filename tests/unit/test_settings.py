@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from dataclasses import fields
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Sentinels, Settings, SettingsError, read
+from settings import VARIABLES, Settings, SettingsError, read
+from settings.sentinel_url import Sentinels
 from tests.processes import ROOT
 
-FIELDS = {field.name.upper(): field for field in fields(Settings)}
+FIELDS = {name: field for name, (_, field) in VARIABLES.items()}
 NUMBERS = {name: field for name, field in FIELDS.items() if "low" in field.metadata}
 CHOICES = {name: field for name, field in FIELDS.items() if "choices" in field.metadata}
 # These go together, so each of them is tried with the others far from it.
@@ -33,7 +36,26 @@ DOCUMENTS = ("docs/configuration.md", "docs/tuning.md")
 COLUMNS = 4  # name, default, unit, and when to change it or what it does
 NOTHING = "-"
 OFTEN_CHANGED = 40  # settings in docs/configuration.md, at most
-TEXTS = {"text", "names", "networks", "directory", "host:port"}  # units of settings that are no numbers
+
+
+def docstrings() -> dict[str, str]:
+    """Return the docstring below each setting, by environment variable."""
+    found: dict[str, str] = {}
+    for path in (ROOT / "settings").glob("*.py"):
+        for group in ast.parse(path.read_text()).body:
+            if isinstance(group, ast.ClassDef):
+                found |= dict(_described(group))
+    return found
+
+
+def _described(group: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(group.body):
+        match field, below:
+            case (
+                ast.AnnAssign(value=ast.Call(args=[ast.Constant(value=str(variable)), *_])),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield variable, " ".join(text.split())
 
 
 class Row(NamedTuple):
@@ -69,11 +91,18 @@ def test_a_setting_is_documented_with_its_default_and_unit(name: str) -> None:
     row, field = dict(DOCUMENTED)[name], FIELDS[name]
     if name in NUMBERS:
         assert float(re.sub(r"[_, ]", "", row.default)) == field.default
-        assert row.unit not in {"", "choice", *TEXTS}
     else:
         assert row.default == (field.default or NOTHING)
-        assert row.unit == "choice" if name in CHOICES else row.unit in TEXTS
+    assert row.unit == field.metadata["unit"]
     assert len(row.about.split()) >= 3
+
+
+def test_the_page_of_expert_settings_says_what_the_code_says() -> None:
+    described = docstrings()
+    assert sorted(described) == sorted(FIELDS)
+    for name, row in rows("docs/tuning.md"):
+        about = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", row.about)  # a link is its text
+        assert f"{about}.".casefold() == described[name].casefold(), name
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -104,7 +133,7 @@ def test_a_number_on_its_bounds_is_taken(name: str, bound: str) -> None:
     if (name, bound) in NEVER:
         assert name in said(**TOGETHER | {name: repr(value)})
     else:
-        assert getattr(read(TOGETHER | {name: repr(value)}), name.lower()) == value
+        assert read(TOGETHER | {name: repr(value)}).value(name) == value
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -175,27 +204,28 @@ def test_what_does_not_go_together_is_refused_by_name(environ: dict[str, str], s
     assert said(**environ).startswith(sentence)
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
-def test_what_is_needed_and_missing_is_named(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{name} is not set: "):
-        read({}).require(name.lower())
+def test_what_is_needed_and_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set: "):
+        read({}).database.require()
+    with pytest.raises(SettingsError, match=r"^REDIS_URL is not set: "):
+        read({}).redis.require()
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.8.9.10:1", "localhost:1", "[::1]:1"])
 def test_loopback_is_open_to_nobody_else(bind: str) -> None:
-    assert read({"BIND": bind}).local
-    assert not read({"BIND": bind, "AUTH": "off"}).exposed
+    assert read({"BIND": bind}).http.local
+    assert not read({"BIND": bind, "AUTH": "off"}).http.exposed
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1", "[::ffff:10.0.0.1]:1", "*:1"])
 def test_only_auth_off_opens_it_to_strangers(bind: str) -> None:
-    assert not read({"BIND": bind}).local
-    assert not read({"BIND": bind}).exposed
-    assert read({"BIND": bind, "AUTH": "off"}).exposed
+    assert not read({"BIND": bind}).http.local
+    assert not read({"BIND": bind}).http.exposed
+    assert read({"BIND": bind, "AUTH": "off"}).http.exposed
 
 
 def test_keys_are_required_unless_somebody_says_otherwise() -> None:
-    assert read({}).auth == "required"
+    assert read({}).http.auth == "required"
 
 
 SECRETS = {
@@ -209,19 +239,19 @@ SECRETS = {
 def test_no_secret_is_in_what_settings_look_like() -> None:
     current = read(SECRETS | {"EMAIL_USER": "u@example.com"})
 
-    assert "hunter2" not in f"{current!r} {current} {current.smtp!r} {current.smtp}"
-    assert current.smtp.password == "hunter2"
+    assert "hunter2" not in f"{current!r} {current} {current.smtp.server!r} {current.smtp.server}"
+    assert current.smtp.server.password == "hunter2"
 
 
 def test_sentinels_are_read_from_one_url() -> None:
     current = read({"REDIS_URL": "rediss+sentinel://me:p%40ss@a:1,b/my%2Fmaster/3?sentinel_password=s%26t"})
 
-    assert current.sentinels == Sentinels(
+    assert current.redis.sentinels == Sentinels(
         (("a", 1), ("b", 26379)), "my/master", 3, "me", "p@ss", sentinel_password="s&t", tls=True
     )
-    assert "p@ss" not in repr(current.sentinels)
-    assert "s&t" not in repr(current.sentinels)
-    assert read({"REDIS_URL": "redis://h"}).sentinels is None
+    assert "p@ss" not in repr(current.redis.sentinels)
+    assert "s&t" not in repr(current.redis.sentinels)
+    assert read({"REDIS_URL": "redis://h"}).redis.sentinels is None
 
 
 @pytest.mark.parametrize("url", ["redis+sentinel://u:hunter2@a,b", "redis+sentinel://u:hunter2@a:x/m"])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import SettingsError, SmtpServer, read
+from settings import SettingsError, read
+from settings.smtp_url import SmtpServer
 
 
 def said(url: str) -> str:
@@ -57,8 +58,8 @@ def test_an_option_without_a_value_is_refused() -> None:
 
 
 def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
-    assert read({"SMTP_URL": "smtp://h"}).smtp.connections == 20
-    assert read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"}).smtp.connections == 20
+    assert read({"SMTP_URL": "smtp://h"}).smtp.server.connections == 20
+    assert read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"}).smtp.server.connections == 20
 
 
 @pytest.mark.parametrize(
@@ -85,12 +86,12 @@ def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
     ],
 )
 def test_an_smtp_url_is_understood(url: str, server: SmtpServer) -> None:
-    assert read({"SMTP_URL": url}).smtp == server
+    assert read({"SMTP_URL": url}).smtp.server == server
 
 
 @given(user=st.text(min_size=1), password=st.text(min_size=1))
 def test_any_user_and_password_can_be_written_in_a_url(user: str, password: str) -> None:
-    server = read({"SMTP_URL": f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@h"}).smtp
+    server = read({"SMTP_URL": f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@h"}).smtp.server
 
     assert (server.user, server.password) == (user, password)
 
@@ -98,20 +99,20 @@ def test_any_user_and_password_can_be_written_in_a_url(user: str, password: str)
 def test_gmail_needs_only_user_and_password() -> None:
     current = read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
 
-    assert current.smtp == SmtpServer("smtp.gmail.com", 587, "me@gmail.com", "p", starttls="required")
-    assert current.sender == "me@gmail.com"
+    assert current.smtp.server == SmtpServer("smtp.gmail.com", 587, "me@gmail.com", "p", starttls="required")
+    assert current.smtp.sender == "me@gmail.com"
 
 
 def test_an_explicit_mail_server_goes_before_gmail() -> None:
     current = read({"SMTP_URL": "smtp://h", "EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
 
-    assert current.smtp == SmtpServer("h", 587)
+    assert current.smtp.server == SmtpServer("h", 587)
 
 
 @pytest.mark.parametrize("environ", [{}, {"EMAIL_USER": "me@gmail.com"}, {"EMAIL_PASS": "p"}])
 def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"^SMTP_URL is not set: "):
-        _ = read(environ).smtp
+        _ = read(environ).smtp.server
 
 
 @pytest.mark.parametrize(
@@ -123,15 +124,15 @@ def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
     ],
 )
 def test_the_sender_is_mail_from_or_the_user(environ: dict[str, str], sender: str) -> None:
-    assert read(environ).sender == sender
+    assert read(environ).smtp.sender == sender
 
 
 def test_a_missing_sender_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^MAIL_FROM is not set: "):
-        _ = read({"SMTP_URL": "smtp://u:p@h"}).sender
+        _ = read({"SMTP_URL": "smtp://u:p@h"}).smtp.sender
 
 
 @pytest.mark.parametrize("sender", ["a@example.com\r\nBcc: b@example.com", "a@example.com\0", "a\t@example.com"])
 def test_a_sender_on_two_lines_is_refused(sender: str) -> None:
     with pytest.raises(SettingsError, match=r"^MAIL_FROM holds a control character"):
-        _ = read({"MAIL_FROM": sender}).sender
+        _ = read({"MAIL_FROM": sender}).smtp.sender

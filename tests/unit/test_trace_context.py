@@ -26,7 +26,7 @@ def spans() -> Iterator[None]:
     provider = TracerProvider(shutdown_on_exit=False)
     tracing.use(provider)
     yield
-    tracing.stop(read({}))
+    tracing.stop(read({}).telemetry)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCapt
     with mock.patch(
         "opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", return_value=InMemorySpanExporter()
     ):
-        tracing.start(read({"TRACING": "on"}), "test")
+        tracing.start(read({"TRACING": "on"}).telemetry, "test")
     tracing.given(ASKED, "leak and no pair")
     tracing.given("leak" * 200, None)
-    tracing.stop(read({}))
+    tracing.stop(read({}).telemetry)
 
     assert caplog.text == ""
 
@@ -112,7 +112,7 @@ def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
     provider.add_span_processor(SimpleSpanProcessor(hanging))
     tracing.use(provider)
 
-    tracing.stop(read({"TRACING_FLUSH": "0.01"}))
+    tracing.stop(read({"TRACING_FLUSH": "0.01"}).telemetry)
 
     assert not hanging.let_go.is_set()
     hanging.let_go.set()

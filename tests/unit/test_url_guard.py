@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from actors.channels.webhook.url_guard import Target, UrlRejected
-from settings import Network
+from settings.callbacks import Network
 
 HOME = (ipaddress.ip_network("10.0.0.0/8"),)
 

@@ -36,13 +36,14 @@ class Email:
     pipelines = True
 
     def __init__(self, settings: Settings, lease: ConnectionLease | None = None) -> None:
-        server = settings.smtp
+        server = settings.smtp.server
         self.provider = server.name
         self.settings = settings
         self.limits = Connections(server.connections, lease)
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
-        self.idle = settings.smtp_connection_idle
-        self.own_sender = mail_from(settings.sender)
+        self.idle = settings.smtp.connection_idle
+        self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
+        self.own_sender = mail_from(settings.smtp.sender)
         self.stopping = Stop()
         self._in_vain, self._in_vain_since = 0, 0.0
 
@@ -52,7 +53,7 @@ class Email:
     def stop(self) -> None:
         """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
         now = time.monotonic()
-        self.stopping.sending, self.stopping.answers = now + self.settings.shutdown_grace, now + LAST_ANSWER
+        self.stopping.sending, self.stopping.answers = now + self.settings.process.shutdown_grace, now + LAST_ANSWER
 
     def ready(self, notification: Claimed) -> bool:
         """All go to the same server."""
@@ -96,7 +97,7 @@ class Email:
         begun = time.monotonic()
         messages = self.limits.own.messages(begun)
         try:
-            connection = await Connection.open(self.settings, self.stopping, limit, messages)
+            connection = await Connection.open(self.settings.smtp, self.stopping, limit, messages)
         except ProviderDown as down:
             full = says_too_many(down)
             if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):
@@ -123,7 +124,7 @@ class Email:
         return await asyncio.to_thread(self.compose, notification, contents)
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
-        leave = url(notification.id, self.settings) if notification.mail else None
+        leave = url(notification.id, self.settings.public) if notification.mail else None
         return compose(notification, self.own_sender, contents, leave)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from settings import is_domain_name
+from settings.hosts import is_domain_name
 
 
 def ehlo_name(chosen: str, sock: socket.socket | None) -> str:

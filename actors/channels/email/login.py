@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from actors.channels import ProviderDown
 from actors.channels.email.answers import Reply
-from settings import SmtpServer
+from settings.smtp_url import SmtpServer
 
 _NOT_UNDERSTOOD = (500, 501, 502, 503, 504)
 

@@ -24,7 +24,8 @@ from actors.channels.email.login import censored, log_in
 from actors.channels.email.mail import Mail
 from actors.channels.email.replies import Client, Stop
 from runtime import metrics, tracing
-from settings import Settings, SmtpServer
+from settings.smtp import SmtpSettings
+from settings.smtp_url import SmtpServer
 
 T = TypeVar("T")
 
@@ -45,11 +46,11 @@ class Dropped(Exception):
 class Connection:
     """A connection that is greeted, encrypted as asked, and logged in."""
 
-    def __init__(self, smtp: Client, settings: Settings, server: SmtpServer) -> None:
+    def __init__(self, smtp: Client, settings: SmtpSettings, server: SmtpServer) -> None:
         self._smtp, self._settings, self._server = smtp, settings, server
         self._opened = time.monotonic()
         self.mails = 0  # begun on it
-        self._messages = settings.smtp_connection_messages
+        self._messages = settings.connection_messages
         self._traced = tracing.is_on()
         self._ahead: deque[str] = deque()  # lines said whose answers were not heard yet
         self.introduced: Mail | None = None  # whose envelope they are
@@ -61,27 +62,27 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, settings: Settings, stop: Stop | None = None, limit: float = inf, messages: int | None = None
+        cls, settings: SmtpSettings, stop: Stop | None = None, limit: float = inf, messages: int | None = None
     ) -> Self:
         """Connect to SMTP_URL until `limit` (`time.monotonic()`), for at most `messages` mails.
 
         Raises:
             ProviderDown: it names the phase.
         """
-        server = settings.smtp
+        server = settings.server
         try:
-            connection = await cls._ready(settings, server, Client(settings.smtp_connect_timeout, stop), limit)
+            connection = await cls._ready(settings, server, Client(settings.connect_timeout, stop), limit)
         except ProviderDown as down:
             if down.receipt.phase != "starttls" or server.starttls != "optional" or server.user:
                 raise
             # Encrypted where that works is all that was asked for (RFC 7435), and there is no password to protect.
             in_clear = replace(server, starttls="off")
-            connection = await cls._ready(settings, in_clear, Client(settings.smtp_connect_timeout, stop), limit)
+            connection = await cls._ready(settings, in_clear, Client(settings.connect_timeout, stop), limit)
         connection._messages = min(connection._messages, messages or connection._messages)
         return connection
 
     @classmethod
-    async def _ready(cls, settings: Settings, server: SmtpServer, client: Client, limit: float) -> Self:
+    async def _ready(cls, settings: SmtpSettings, server: SmtpServer, client: Client, limit: float) -> Self:
         client.limit = limit
         connection = cls(client, settings, server)
         try:
@@ -139,7 +140,7 @@ class Connection:
 
     def _has_room(self) -> bool:
         age = time.monotonic() - self._opened
-        return self.mails < self._messages and age <= self._settings.smtp_connection_age
+        return self.mails < self._messages and age <= self._settings.connection_age
 
     async def introduce(self, mail: Mail) -> None:
         """Say its whole envelope at once where the server allows that; the answers are heard one by one."""
@@ -152,7 +153,7 @@ class Connection:
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
         reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", _mail_line, mail))
-        self._invited_by = time.monotonic() + max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
+        self._invited_by = time.monotonic() + max(self._settings.timeout, self._settings.data_timeout)
         return reply
 
     async def rcpt(self, recipient: str) -> Reply:
@@ -179,14 +180,14 @@ class Connection:
         sent = False
         try:
             sent = await self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
-            self._smtp.patience = self._settings.smtp_data_timeout
-            self._smtp.limit += self._settings.smtp_data_timeout
+            self._smtp.patience = self._settings.data_timeout
+            self._smtp.limit += self._settings.data_timeout
             reply = await self._smtp.hear(final=sent)
             while sent and reply.code // 100 == 3:  # "Go ahead" once more, and late: the mail's own answer follows.
                 reply = await self._smtp.hear(final=True)
         except _DROPS as error:
             raise Dropped("content", _why(error), content_sent=sent) from None
-        self._smtp.patience = self._settings.smtp_timeout
+        self._smtp.patience = self._settings.timeout
         if not sent:  # It was refused before it was out: whatever the server waits for now, it is not a command.
             self.close()
         return reply
@@ -203,7 +204,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
-                self._smtp.patience, self._smtp.limit = self._settings.smtp_quit_timeout, inf
+                self._smtp.patience, self._smtp.limit = self._settings.quit_timeout, inf
                 await self._say("quit", "QUIT")
         self.close()
 
@@ -234,7 +235,7 @@ class Connection:
     async def _connect(self, server: SmtpServer) -> None:
         with _dropping("connect"):
             await self._smtp.reach(server.host, server.port)
-        self._smtp.patience = self._settings.smtp_timeout
+        self._smtp.patience = self._settings.timeout
         if server.tls:
             with _dropping("tls"):
                 await self._smtp.encrypt(_tls(server, verified=True), server.host)
@@ -242,7 +243,7 @@ class Connection:
             _demand("greeting", await self._smtp.hear())
 
     async def _hello(self) -> None:
-        name = ehlo_name(self._settings.smtp_ehlo_name, self._smtp.sock)
+        name = ehlo_name(self._settings.ehlo_name, self._smtp.sock)
         with _dropping("ehlo"):
             await self._smtp.say(f"EHLO {name}\r\n".encode("ascii"), 1)
             hello, (_, *lines) = await self._smtp.hear_lines()
@@ -250,7 +251,7 @@ class Connection:
             if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:  # RFC 5321, 3.2
                 hello = await self._smtp.command(f"HELO {name}")
         _demand("ehlo", hello)
-        self._pipelines = self._settings.smtp_pipelining == "auto" and self.offers("pipelining")
+        self._pipelines = self._settings.pipelining == "auto" and self.offers("pipelining")
         told = self._extensions.get("size", "")
         self.most = int(told) if told.isascii() and told.isdecimal() and 0 < len(told) < 20 and int(told) else inf
 

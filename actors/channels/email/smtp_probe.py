@@ -8,15 +8,15 @@ import time
 
 from actors.channels.email.handshake import Handshake
 from actors.channels.email.smtp import Connection
-from settings import Settings
+from settings.smtp import SmtpSettings
 
 
-def shake(settings: Settings) -> Handshake:
+def shake(settings: SmtpSettings) -> Handshake:
     """Connect to SMTP_URL, encrypt as asked, log in, and say goodbye; raises ProviderDown, which names the phase."""
     return asyncio.run(_shake(settings))
 
 
-async def _shake(settings: Settings) -> Handshake:
+async def _shake(settings: SmtpSettings) -> Handshake:
     begun = time.monotonic()
     connection = await Connection.open(settings)
     seconds = time.monotonic() - begun
@@ -27,7 +27,7 @@ async def _shake(settings: Settings) -> Handshake:
             seconds,
             tls.version() if tls else None,
             (ssl.cert_time_to_seconds(str(expires)) - time.time()) / 86_400 if expires else None,
-            bool(settings.smtp.user),
+            bool(settings.server.user),
             connection.most,
         )
     finally:

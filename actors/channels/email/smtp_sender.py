@@ -47,7 +47,7 @@ class SmtpSender:
             mail = self._introduced[1]
         else:
             mail = await self._email.composed(notification, contents) if contents else self._email.compose(notification)
-        limit = time.monotonic() + self._email.settings.smtp_limit
+        limit = time.monotonic() + self._email.send_limit
         connection = await self._ready(mail, limit)
         try:
             receipt = await self._converse(connection, mail, limit, begin, following)

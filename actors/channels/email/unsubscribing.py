@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import struct
 
-from settings import Settings
+from settings.public import PublicSettings
 
 PATH = "/u/"
 _ID = struct.Struct(">q")  # bigint
@@ -20,23 +20,23 @@ _SIGNATURE = 16  # octets: 128 bits, as short as RFC 2104, 5 allows for SHA-256
 _PURPOSE = b"unsubscribe 1:"
 
 
-def url(notification: int, settings: Settings) -> str | None:
+def url(notification: int, settings: PublicSettings) -> str | None:
     """The URL for `List-Unsubscribe` of a notification that asked for it; None where PUBLIC_URL is not set.
 
     With it belongs `List-Unsubscribe-Post: List-Unsubscribe=One-Click`, and both must be signed by DKIM.
     """
-    if not settings.public_url:
+    if not settings.url:
         return None
-    return f"{settings.public_url.rstrip('/')}{PATH}{token(notification, settings)}"
+    return f"{settings.url.rstrip('/')}{PATH}{token(notification, settings)}"
 
 
-def token(notification: int, settings: Settings) -> str:
+def token(notification: int, settings: PublicSettings) -> str:
     """The last part of the URL."""
     id = _ID.pack(notification)
     return base64.urlsafe_b64encode(id + _signature(id, settings)).decode()
 
 
-def notification_of(token: str, settings: Settings) -> int | None:
+def notification_of(token: str, settings: PublicSettings) -> int | None:
     """The id that we have put into a token; None for one that is not ours."""
     try:
         octets = base64.b64decode(token, altchars=b"-_", validate=True)
@@ -48,5 +48,5 @@ def notification_of(token: str, settings: Settings) -> int | None:
     return int(_ID.unpack(id)[0])
 
 
-def _signature(id: bytes, settings: Settings) -> bytes:
+def _signature(id: bytes, settings: PublicSettings) -> bytes:
     return hmac.digest(settings.unsubscribe_secret.encode(), _PURPOSE + id, hashlib.sha256)[:_SIGNATURE]

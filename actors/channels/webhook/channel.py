@@ -42,10 +42,10 @@ class Callback:
 
     def __init__(self, settings: Settings, look_up: Lookup = look_up, context: ssl.SSLContext | None = None) -> None:
         self._settings = settings
-        self._http = HttpClient(settings.callback_networks, settings.callback_timeout, look_up, context)
+        self._http = HttpClient(settings.callbacks.networks, settings.callbacks.timeout, look_up, context)
         self._turns = EndpointTurns(settings)
         self._endpoints: Coalescer[int, Signing | None] = Coalescer(
-            "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=settings.ring_waiting
+            "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=settings.queue.waiting
         )
 
     def sender(self) -> Callback:
@@ -85,7 +85,7 @@ class Callback:
     async def close(self) -> None:
         """The process stops."""
         await self._http.close()
-        await asyncio.to_thread(self._endpoints.close, self._settings.shutdown_grace)
+        await asyncio.to_thread(self._endpoints.close, self._settings.process.shutdown_grace)
 
     async def _endpoint(self, id: int) -> Signing:
         try:

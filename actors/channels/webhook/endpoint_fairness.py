@@ -21,9 +21,9 @@ class EndpointTurns:
 
     def __init__(self, settings: Settings) -> None:
         self._rest, self._timeout, self._patience = (
-            settings.callback_rest,
-            settings.callback_timeout,
-            settings.list_budget,
+            settings.callbacks.rest,
+            settings.callbacks.timeout,
+            settings.delivery.list_budget,
         )
         self._turns: dict[int, _Turns] = {}  # those that are in use
         self._resting: dict[int, float] = {}  # until when, as `time.monotonic()`

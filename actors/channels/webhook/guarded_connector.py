@@ -19,7 +19,7 @@ from aiohttp.connector import Connection
 from actors.channels import Begin
 from actors.channels.webhook.name_resolver import NameResolver
 from actors.channels.webhook.url_guard import Target
-from settings import Network
+from settings.callbacks import Network
 
 ANSWER_LIMIT = 131_072  # bytes of an answer that are read at all: some servers have long heads
 LINES = 1_000  # of an answer that are read one by one; a head with so many is refused

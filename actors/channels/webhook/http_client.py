@@ -18,7 +18,7 @@ from actors.channels import Begin
 from actors.channels.webhook.guarded_connector import ANSWER_LIMIT, GuardedConnector, TakenOver
 from actors.channels.webhook.name_resolver import Lookup, NameResolver, look_up
 from actors.channels.webhook.url_guard import Target, UrlRejected
-from settings import Network
+from settings.callbacks import Network
 
 BODY_LIMIT = 16_384  # bytes of an answer's body that are read
 BODY_WAIT = 1.0  # seconds for it; the status decides, the body is for people

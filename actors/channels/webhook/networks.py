@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from settings import Network
+from settings.callbacks import Network
 
 # IANA IPv4 Special-Purpose Address Registry, and what is public by number but not in kind.
 _NOT_PUBLIC_4 = tuple(

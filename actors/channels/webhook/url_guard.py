@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from actors.channels.webhook.networks import is_own, is_public
-from settings import Network
+from settings.callbacks import Network
 
 URL_LIMIT = 2_000  # characters
 LOWEST_PORT = 1_024  # but for the two of the web: below are services that should not be talked to by HTTP

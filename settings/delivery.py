@@ -1,0 +1,54 @@
+"""Settings of the workers: how long they hold a notification, and when they count as dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from settings.group import Group, number
+
+RECORDING = 30  # seconds of STUCK_AFTER that are left to record an outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings(Group):
+    """Read by actors.delivery, its claim store and upkeep."""
+
+    stuck_after: float = number("STUCK_AFTER", 3_600, "seconds", low=1, high=86_400)
+    """Another worker takes over a notification that a live worker has held for this long. It must be above LIST_BUDGET
+    and the SMTP time-outs together."""
+    list_budget: float = number("LIST_BUDGET", 60, "seconds", low=1, high=3_600)
+    """A worker hands back the unsent rest of a message after this long."""
+    worker_timeout: float = number("WORKER_TIMEOUT", 30, "seconds", low=1, high=3_600)
+    """A worker is considered dead after this long without a heartbeat, and other workers take over its
+    notifications."""
+    upkeep_interval: float = number("UPKEEP_INTERVAL", 1, "seconds", low=0.05, high=60)
+    """The time between two heartbeats of a worker, and between two searches for due, abandoned and expired
+    notifications."""
+    claim_batch: int = number("CLAIM_BATCH", 64, "messages", low=1, high=1_000)
+    """How many messages a worker process claims with one statement."""
+    settle_batch: int = number("SETTLE_BATCH", 500, "outcomes", low=1, high=10_000)
+    """How many outcomes a worker process records with one statement."""
+    record_retry_min: float = number("RECORD_RETRY_MIN", 0.1, "seconds", low=0.01, high=60)
+    """The delay before the second try to record an outcome while the database is away; it doubles with each try."""
+    record_retry_max: float = number("RECORD_RETRY_MAX", 2, "seconds", low=0.01, high=60)
+    """The longest delay between two such tries."""
+    rescue_batch: int = number("RESCUE_BATCH", 500, "notifications", low=1, high=100_000)
+    """How many notifications are taken over from dead workers at once."""
+    expire_batch: int = number("EXPIRE_BATCH", 1_000, "notifications", low=1, high=100_000)
+    """How many notifications are failed as expired at once."""
+    workers_kept: float = number("WORKERS_KEPT", 86_400, "seconds", low=60, high=31_536_000)
+    """How long a dead worker stays in the table `workers`."""
+
+    def send_limit(self, data_timeout: float) -> float:
+        """Return the seconds in which a mail must be out; its reply may take `data_timeout` seconds more.
+
+        STUCK_AFTER counts from the claim of a message, whose last mail begins within LIST_BUDGET.
+        """
+        return self.stuck_after - self.list_budget - data_timeout - RECORDING
+
+    def faults(self) -> Iterator[str]:
+        if self.worker_timeout <= 2 * self.upkeep_interval:
+            yield "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead"
+        if self.list_budget >= self.stuck_after:
+            yield "LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work"

@@ -1,0 +1,34 @@
+"""Settings of long polls and event streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settings.group import Group, number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings(Group):
+    """Read by api.streaming."""
+
+    long_poll_max: int = number("LONG_POLL_MAX", 60, "seconds", low=1, high=600)
+    """The longest `wait` of a long poll."""
+    long_poll_interval: float = number("LONG_POLL_INTERVAL", 0.25, "seconds", low=0.01, high=60)
+    """The time between two looks for the changes that long polls wait for."""
+    long_poll_waiting: int = number("LONG_POLL_WAITING", 2_000, "requests", low=1, high=100_000)
+    """How many long polls may wait in one API process, three quarters of them from one client; more get 503."""
+    interval: float = number("STREAM_INTERVAL", 0.2, "seconds", low=0.01, high=60)
+    """The time between two looks for the changes that streams report."""
+    listeners: int = number("STREAM_LISTENERS", 5_000, "streams", low=1, high=100_000)
+    """How many streams may be open in one API process, three quarters of them from one client; more get 503."""
+    heartbeat: float = number("STREAM_HEARTBEAT", 15, "seconds", low=0.1, high=600)
+    """A stream without changes sends a comment after this long."""
+    seconds: float = number("STREAM_SECONDS", 3_600, "seconds", low=0.1, high=86_400)
+    """A stream ends after this long, and its client reconnects."""
+    stall: float = number("STREAM_STALL", 30, "seconds", low=0.1, high=3_600)
+    """A stream is closed when its client reads nothing for this long."""
+    buffer: int = number("STREAM_BUFFER", 1_000, "changes", low=1, high=100_000)
+    """How many changes of one client a process keeps in memory for its streams; older changes are read from the
+    database."""
+    kept: float = number("STREAM_KEPT", 3_600, "seconds", low=60, high=604_800)
+    """How long changes are kept, and how long they are recorded after the last listener left."""

@@ -1,0 +1,60 @@
+"""Settings of logs, traces and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from settings.errors import SettingsError
+from settings.group import Group, choice, fault, number, secret, text
+from settings.hosts import host_and_port, is_loopback
+from settings.public import SHORTEST_SECRET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings(Group):
+    """Read by runtime, and by everything that serves /metrics."""
+
+    log_level: str = choice("LOG_LEVEL", "info", "debug", "warning", "error")
+    """The least severe log lines that are written."""
+    log_format: str = choice("LOG_FORMAT", "auto", "json", "console")
+    """`json`, `console`, or `auto`, which is `console` if stderr is a terminal and `json` otherwise."""
+    log_sample: float = number("LOG_SAMPLE", 1, "share", low=0, high=1)
+    """The share that is kept of the log lines that come with every mail or request and report no trouble."""
+    tracing: str = choice("TRACING", "off", "on")
+    """`on` exports OpenTelemetry traces."""
+    tracing_flush: float = number("TRACING_FLUSH", 5, "seconds", low=0, high=60)
+    """How long a stopping process may take to export the remaining spans."""
+    metrics_dir: str = text("METRICS_DIR", "directory")
+    """Where processes keep their metrics (metrics.md). By default each `gunicorn` and `dramatiq` command has a
+    directory of its own."""
+    metrics_bind: str = text("METRICS_BIND", "host:port")
+    """The address on which the workers of this machine serve `/metrics`."""
+    metrics_token: str = secret("METRICS_TOKEN")
+    """The token that Prometheus sends as `Authorization: Bearer`."""
+    metrics_cache: float = number("METRICS_CACHE", 1, "seconds", low=0, high=60)
+    """`/metrics` is collected again after this long."""
+    metrics_timeout: float = number("METRICS_TIMEOUT", 2, "seconds", low=0.1, high=60)
+    """How long `/metrics` waits for PostgreSQL; then it answers without its numbers."""
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """METRICS_BIND as host and port; None if the workers serve no metrics."""
+        return host_and_port("METRICS_BIND", self.metrics_bind, "127.0.0.1:9191") if self.metrics_bind else None
+
+    def faults(self) -> Iterator[str]:
+        token = self.metrics_token
+        if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
+            yield (
+                f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
+                "made with e.g. `openssl rand -hex 32`"
+            )
+        yield from fault(self._check_bind)
+
+    def _check_bind(self) -> None:
+        address = self.metrics_address
+        if address and not self.metrics_token and not is_loopback(address[0]):
+            raise SettingsError(
+                "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+                "or give 127.0.0.1:9191"
+            )

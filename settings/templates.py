@@ -1,0 +1,35 @@
+"""Settings of templates and of the processes that render them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settings.group import Group, number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSettings(Group):
+    """Read by api.rendering and api.resources.templates."""
+
+    part_limit: int = number("TEMPLATE_LIMIT", 100_000, "characters", low=1, high=1_000_000)
+    """The longest part of a template before it is rendered; the result is limited by MESSAGE_LIMIT, HTML_LIMIT and
+    SUBJECT_LIMIT."""
+    schema_limit: int = number("TEMPLATE_SCHEMA_LIMIT", 65_536, "bytes", low=2, high=1_000_000)
+    """The largest JSON Schema of a template."""
+    versions_limit: int = number("TEMPLATE_VERSIONS_LIMIT", 10_000, "versions", low=1, high=10_000_000)
+    """How many versions all templates of a client may have together."""
+    cache: int = number("TEMPLATE_CACHE", 200, "templates", low=1, high=100_000)
+    """How many templates each API process and each of its rendering processes keep in memory."""
+    processes: int = number("RENDER_PROCESSES", 2, "processes", low=1, high=64)
+    """How many processes render templates for each API process. They start when the first template is used; one client
+    never occupies all of them unless there is only one."""
+    cpu: float = number("RENDER_CPU", 0.5, "seconds", low=0.01, high=60)
+    """The CPU time to check, compile and render one template; then its process is ended."""
+    memory: int = number("RENDER_MEMORY", 268_435_456, "bytes", low=134_217_728, high=17_179_869_184)
+    """The memory of a rendering process."""
+    timeout: float = number("RENDER_TIMEOUT", 5, "seconds", low=0.1, high=300)
+    """The time for one rendering with its wait; then the answer is 503."""
+    batch_timeout: float = number("BATCH_RENDER_TIMEOUT", 30, "seconds", low=0.1, high=3_600)
+    """The time to render all items of a batch; then the answer is 503."""
+    waiting: int = number("RENDER_WAITING", 1_000, "renderings", low=1, high=100_000)
+    """How many renderings may wait in one API process; more get 503."""
