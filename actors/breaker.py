@@ -22,6 +22,7 @@ from settings import Settings
 log = logs.get("breaker")
 
 ALL, ONE, NONE = 1_000_000, 1, 0
+PROBE_LEASE = 300  # seconds after which another worker may probe if a probe has not reported
 SEVERAL = 2  # clients or domains that must be affected: one client's failures to one domain never open the breaker
 
 
@@ -110,7 +111,7 @@ class Breaker:
 
     def _take_probe(self) -> bool:
         s = self._settings
-        return breaker.take_probe(self.provider, self._worker, s.breaker.probe_lease, s.delivery.worker_timeout)
+        return breaker.take_probe(self.provider, self._worker, PROBE_LEASE, s.delivery.worker_timeout)
 
     def _probe_is_due(self) -> bool:
         return time.monotonic() >= self._asked_at + self._state.probe_in

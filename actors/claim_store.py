@@ -14,9 +14,9 @@ from typing import TypeVar
 from uuid import UUID
 
 from actors import spans
-from actors.unrecorded import Unrecorded
+from actors.unrecorded import SETTLE_BATCH, Unrecorded
 from db import attachments, lifecycle, relay, workers
-from db.coalesce import Coalescer, Waiter, answer
+from db.coalesce import REST, Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Sending, Settlement
 from runtime import logs, metrics
@@ -28,6 +28,8 @@ Item = TypeVar("Item")
 Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("ledger")
 
+CLAIM_BATCH = 64  # messages per statement
+PROBE_AMONG = 500  # due notifications of each priority from which a probe is chosen
 UNBOUNDED = 1 << 60  # Outcomes are never turned away; each sender has at most AHEAD of them.
 
 
@@ -51,9 +53,9 @@ class Ledger:
         self._recording = threading.Lock()  # keeps an older state of `_begun` from overwriting a newer one
         self._in_doubt = False
         self._stop_at: float | None = None
-        waiting, rest = settings.queue.waiting, settings.database.coalesce_rest
+        waiting = settings.queue.waiting
         self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
-            "claim", self._claim, most=settings.delivery.claim_batch, waiting=waiting, rest=rest
+            "claim", self._claim, most=CLAIM_BATCH, waiting=waiting, rest=REST
         )
         self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
             "settle", self._settle, settings, attrgetter("id"), reductions
@@ -62,14 +64,14 @@ class Ledger:
         self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
             "settle",
             self._settle,
-            most=settings.delivery.settle_batch,
+            most=SETTLE_BATCH,
             waiting=UNBOUNDED,
-            rest=rest,
+            rest=REST,
             keep=self._keep,
         )
         self._undoubted: Unrecorded[tuple[int, int], bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
-            "doubt", self._doubt, most=settings.delivery.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
+            "doubt", self._doubt, most=SETTLE_BATCH, waiting=UNBOUNDED, keep=self._undoubted.keep
         )
         # Attachments are large: read one notification's at a time, in a thread that delays no other statement.
         self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
@@ -89,7 +91,7 @@ class Ledger:
     def candidate(self, provider: str) -> list[int]:
         """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
         with closing(database), connection():
-            return relay.next_probe(self._settings.breaker.probe_among, provider)
+            return relay.next_probe(PROBE_AMONG, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that a worker could claim now. Blocks."""

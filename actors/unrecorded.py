@@ -14,6 +14,7 @@ from settings import Settings
 
 log = logs.get("ledger")
 
+SETTLE_BATCH = 500  # outcomes per statement
 TROUBLE_LIMIT = 200  # characters of an error that are kept
 
 
@@ -101,7 +102,7 @@ class Unrecorded(Generic[Item, Answer]):
 
     def _round(self) -> None:
         with self._changed:
-            entries = list(self._entries[: self._settings.delivery.settle_batch])
+            entries = list(self._entries[:SETTLE_BATCH])
         error = self._attempt(entries, [entry.item for entry in entries])
         if error is None or _is_of_the_connection(error):
             return

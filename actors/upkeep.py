@@ -32,8 +32,12 @@ from settings import Settings
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
+RESCUE_BATCH = 500  # notifications per statement
+EXPIRE_BATCH = 1_000  # notifications per statement
 KEYS_AT_ONCE = 5_000  # rows per statement
 CHANGES_AT_ONCE = 5_000  # rows per statement
+WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
+PAUSE_PARK = 3_600  # seconds until the relay looks at a paused notification again; a resume brings it back at once
 RELAYS = 10  # relay passes per round, at most, while more rows are due than the queues may hold
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
@@ -110,7 +114,7 @@ class Upkeep(threading.Thread):
             )
             seen_at = workers.seen(beat, self._settings.delivery.worker_timeout)
             broker.tell_time(seen_at)
-            workers.forget(self._settings.delivery.workers_kept)
+            workers.forget(WORKERS_KEPT)
             self._delivery.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
@@ -122,7 +126,7 @@ class Upkeep(threading.Thread):
         with connection():
             rescued = lifecycle.rescue(
                 *(self._worker, s.delivery.worker_timeout, s.delivery.stuck_after),
-                *(s.retry.max_attempts, s.delivery.rescue_batch, s.callbacks.max_attempts),
+                *(s.retry.max_attempts, RESCUE_BATCH, s.callbacks.max_attempts),
             )
         if rescued:
             tallies.count("rescued", len(rescued))
@@ -131,7 +135,7 @@ class Upkeep(threading.Thread):
 
     def _expire(self) -> None:
         with connection():
-            expired = lifecycle.expire(self._settings.delivery.expire_batch)
+            expired = lifecycle.expire(EXPIRE_BATCH)
         if expired:
             metrics.upkeep["expired"].inc(len(expired))
             log.info("notifications.expired", ids=expired)
@@ -228,7 +232,7 @@ class Upkeep(threading.Thread):
         ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
         oldest = max(ages) + s.delivery.upkeep_interval
         with connection():
-            met = relay.take_due(lane, s.queue.relay_grace, oldest, most, s.queue.pause_park)
+            met = relay.take_due(lane, s.queue.relay_grace, oldest, most, PAUSE_PARK)
         due = [d for d in met if not d.parked]
         if len(due) < len(met):
             metrics.upkeep["parked"].inc(len(met) - len(due))

@@ -34,6 +34,7 @@ from runtime.metrics import multiprocess
 
 log = logs.get("worker")
 
+PREFETCH = 32  # messages that a process fetches in advance, or twice its number of threads if that is more
 SPARE = 4  # connections to Redis for upkeep and probes, besides one for each thread and two for each queue
 
 
@@ -65,7 +66,7 @@ class WorkerProcess(Middleware):
         current = self._settings
         redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
         # Every thread has a message to begin with while the next messages are fetched.
-        worker.queue_prefetch = max(2 * worker.worker_threads, current.queue.prefetch)
+        worker.queue_prefetch = max(2 * worker.worker_threads, PREFETCH)
         worker.work_queue = LaneQueue(worker.worker_threads, current.queue.priority_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)

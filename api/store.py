@@ -22,7 +22,7 @@ from api.http.shared_timeout import Patience
 from api.streaming.long_poll import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
-from db.coalesce import Coalescer
+from db.coalesce import REST, Coalescer
 from db.database import Contended, Unavailable, connection
 from db.drafts import Group
 from db.idempotency import Outcome, Post, Refusal, Stored, accept_once
@@ -51,7 +51,7 @@ class Gateway:
             self._accept,
             most=settings.store.accept_batch,
             waiting=settings.store.accept_waiting,
-            rest=settings.database.coalesce_rest,
+            rest=REST,
         )
         # One at a time, and by a thread of its own: what is large must not hold up what is small.
         self._attaching: Coalescer[Post, Outcome] = Coalescer(
@@ -63,7 +63,7 @@ class Gateway:
             self._accept_once,
             most=settings.store.accept_batch,
             waiting=settings.store.accept_waiting,
-            rest=settings.database.coalesce_rest,
+            rest=REST,
         )
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
             "accept-batch", self._accept_batches, most=1, waiting=settings.store.batch_waiting

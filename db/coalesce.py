@@ -16,6 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from db.database import Unacceptable, database
 from runtime import metrics
 
+REST = 0.002  # seconds to wait under load after a shared statement for the next callers
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 

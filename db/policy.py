@@ -62,5 +62,4 @@ def bounds(settings: RetentionSettings) -> Bounds:
         batch=settings.batch,
         size=settings.partition_size,
         lock_timeout=settings.lock_timeout,
-        patience=settings.patience,
     )

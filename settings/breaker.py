@@ -18,10 +18,6 @@ class BreakerSettings(Group):
     """The delay between the opening of the breaker and the first probe; it doubles with each failed probe."""
     probe_wait_max: float = number("PROBE_WAIT_MAX", 60, "seconds", low=0.1, high=3_600)
     """The longest delay between two probes."""
-    probe_among: int = number("PROBE_AMONG", 500, "notifications", low=1, high=100_000)
-    """A probe is chosen among this many due notifications of each priority; clients take turns."""
-    probe_lease: float = number("PROBE_LEASE", 300, "seconds", low=1, high=3_600)
-    """Another worker may probe when a probe has not reported for this long."""
     ramp_first: float = number("RAMP_FIRST", 10, "notifications", low=0.1, high=1_000_000)
     """How many notifications are enqueued in the first second after the breaker closes; the number doubles each
     second."""

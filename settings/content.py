@@ -44,20 +44,12 @@ class ContentSettings(Group):
     """The longest `subject`."""
     recipients_limit: int = number("RECIPIENTS_LIMIT", 50, "addresses", low=1, high=1_000)
     """`recipient`, `cc` and `bcc` together; every mail server must accept 100 (RFC 5321, 4.5.3.1.8)."""
-    mailbox_limit: int = number("MAILBOX_LIMIT", 500, "characters", low=254, high=1_000)
-    """The longest name with its address in `from`, `replyTo`, `cc`, `bcc`, and the longest `recipientName`."""
-    headers_limit: int = number("HEADERS_LIMIT", 20, "header fields", low=1, high=100)
-    """How many `headers` a notification may have."""
-    header_limit: int = number("HEADER_LIMIT", 2_000, "characters", low=1, high=10_000)
-    """The longest value of one of them."""
     allowed_headers: str = text("ALLOWED_HEADERS", "names", default=ALLOWED)
     """The names of the header fields that clients may set; `*` stands for any rest of a name."""
     attachments_limit: int = number("ATTACHMENTS_LIMIT", 10, "files", low=1, high=100)
     """How many attachments a notification may have."""
     attachments_size: int = number("ATTACHMENTS_SIZE", 7_000_000, "bytes", low=1, high=52_428_800)
     """The decoded size of all attachments of one notification."""
-    filename_limit: int = number("FILENAME_LIMIT", 200, "characters", low=1, high=255)
-    """The longest `filename`."""
     refused_attachments: str = text("REFUSED_ATTACHMENTS", "names", default=REFUSED)
     """Content types and file name extensions that are refused."""
     tags_limit: int = number("TAGS_LIMIT", 20, "tags", low=1, high=1_000)

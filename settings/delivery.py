@@ -25,20 +25,10 @@ class DeliverySettings(Group):
     upkeep_interval: float = number("UPKEEP_INTERVAL", 1, "seconds", low=0.05, high=60)
     """The time between two heartbeats of a worker, and between two searches for due, abandoned and expired
     notifications."""
-    claim_batch: int = number("CLAIM_BATCH", 64, "messages", low=1, high=1_000)
-    """How many messages a worker process claims with one statement."""
-    settle_batch: int = number("SETTLE_BATCH", 500, "outcomes", low=1, high=10_000)
-    """How many outcomes a worker process records with one statement."""
     record_retry_min: float = number("RECORD_RETRY_MIN", 0.1, "seconds", low=0.01, high=60)
     """The delay before the second try to record an outcome while the database is away; it doubles with each try."""
     record_retry_max: float = number("RECORD_RETRY_MAX", 2, "seconds", low=0.01, high=60)
     """The longest delay between two such tries."""
-    rescue_batch: int = number("RESCUE_BATCH", 500, "notifications", low=1, high=100_000)
-    """How many notifications are taken over from dead workers at once."""
-    expire_batch: int = number("EXPIRE_BATCH", 1_000, "notifications", low=1, high=100_000)
-    """How many notifications are failed as expired at once."""
-    workers_kept: float = number("WORKERS_KEPT", 86_400, "seconds", low=60, high=31_536_000)
-    """How long a dead worker stays in the table `workers`."""
 
     def send_limit(self, data_timeout: float) -> float:
         """Return the seconds in which a mail must be out; its reply may take `data_timeout` seconds more.

@@ -28,8 +28,6 @@ class HttpSettings(Group):
     times as much memory. One client may use three quarters."""
     batch_body_limit: int = number("BATCH_BODY_LIMIT", 10_485_760, "bytes", low=1_024, high=104_857_600)
     """The largest body of a batch."""
-    nesting_limit: int = number("NESTING_LIMIT", 20, "levels", low=1, high=500)
-    """How deep JSON may be nested."""
     linger_timeout: float = number("LINGER_TIMEOUT", 2, "seconds", low=0, high=60)
     """How long the rest of a refused body is read and dropped, so that the client receives the answer."""
     linger_limit: int = number("LINGER_LIMIT", 16_777_216, "bytes", low=0, high=1_073_741_824)

@@ -24,13 +24,9 @@ class QueueSettings(Group):
     spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
     """The API spreads simultaneous notifications over this many messages, so that several worker threads share
     them."""
-    prefetch: int = number("QUEUE_PREFETCH", 32, "messages", low=1, high=65_535)
-    """How many messages a worker process fetches in advance; twice its number of threads, if that is more."""
     priority_reserve: int = number("LANE_RESERVE", 1, "threads", low=0, high=1_000)
     """How many threads of a worker process stay free for each more urgent priority."""
     fair_depth: int = number("FAIR_DEPTH", 32, "messages", low=1, high=1_000_000)
     """A queue counts as crowded when this many of its messages wait or are being worked on."""
     fair_burst: int = number("FAIR_BURST", 20, "notifications", low=1, high=1_000_000)
     """In a crowded queue, this many notifications of each client per second use the next more urgent queue."""
-    pause_park: float = number("PAUSE_PARK", 3_600, "seconds", low=1, high=86_400)
-    """A paused notification is looked at again after this long; a resume brings it back at once."""

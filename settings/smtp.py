@@ -35,8 +35,6 @@ class SmtpSettings(Group):
     (RFC 5321, 4.5.3.2)."""
     data_timeout: float = number("SMTP_DATA_TIMEOUT", 600, "seconds", low=0.1, high=3_600)
     """The time for the reply to a whole mail, and for the replies to all of its recipients."""
-    quit_timeout: float = number("SMTP_QUIT_TIMEOUT", 1, "seconds", low=0.01, high=60)
-    """The time for the reply to QUIT."""
     pipelining: str = choice("SMTP_PIPELINING", "auto", "off")
     """`auto` sends several commands at once if the mail server offers PIPELINING (RFC 2920). `off` sends them one by
     one, for a server behind a proxy that cannot handle it."""

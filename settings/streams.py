@@ -13,8 +13,6 @@ class StreamSettings(Group):
 
     long_poll_max: int = number("LONG_POLL_MAX", 60, "seconds", low=1, high=600)
     """The longest `wait` of a long poll."""
-    long_poll_interval: float = number("LONG_POLL_INTERVAL", 0.25, "seconds", low=0.01, high=60)
-    """The time between two looks for the changes that long polls wait for."""
     long_poll_waiting: int = number("LONG_POLL_WAITING", 2_000, "requests", low=1, high=100_000)
     """How many long polls may wait in one API process, three quarters of them from one client; more get 503."""
     interval: float = number("STREAM_INTERVAL", 0.2, "seconds", low=0.01, high=60)

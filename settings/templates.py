@@ -18,8 +18,6 @@ class TemplateSettings(Group):
     """The largest JSON Schema of a template."""
     versions_limit: int = number("TEMPLATE_VERSIONS_LIMIT", 10_000, "versions", low=1, high=10_000_000)
     """How many versions all templates of a client may have together."""
-    cache: int = number("TEMPLATE_CACHE", 200, "templates", low=1, high=100_000)
-    """How many templates each API process and each of its rendering processes keep in memory."""
     processes: int = number("RENDER_PROCESSES", 2, "processes", low=1, high=64)
     """How many processes render templates for each API process. They start when the first template is used; one client
     never occupies all of them unless there is only one."""

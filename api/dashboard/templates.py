@@ -46,7 +46,6 @@ class Template:
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._api = gateway, ApiPreview(gateway, templating)
-        self._limit = gateway.settings.http.nesting_limit
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         shown = await self._shown(req, name)
@@ -57,7 +56,7 @@ class Template:
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         shown, form = await self._shown(req, name), req.context.form
         try:
-            number, texts = await self._api.texts(req, name, document(form, self._limit))
+            number, texts = await self._api.texts(req, name, document(form))
         except Problem as problem:
             refused(req, resp, "template.html", problem, **shown, given=form, texts=None)
             return
@@ -77,18 +76,18 @@ class Rendered:
     """POST: the HTML alone, for a frame."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._api, self._limit = ApiPreview(gateway, templating), gateway.settings.http.nesting_limit
+        self._api = ApiPreview(gateway, templating)
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
-        _, texts = await self._api.texts(req, name, document(req.context.form, self._limit))
+        _, texts = await self._api.texts(req, name, document(req.context.form))
         frame(resp, texts.get("html"))
 
 
-def document(form: Form, nesting_limit: int) -> dict[str, Any]:
+def document(form: Form) -> dict[str, Any]:
     """As the API takes it; raises Problem."""
     text = form.get("variables", "").strip()
     try:
-        variables = bodies.parse(text.encode(), nesting_limit) if text else {}
+        variables = bodies.parse(text.encode()) if text else {}
     except Problem as problem:
         faults = [{"pointer": "/variables", "detail": error["detail"]} for error in problem.errors]
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults) from None

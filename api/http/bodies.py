@@ -18,6 +18,7 @@ from settings.http import HttpSettings
 _LAST = {"Connection": "close"}
 STRUCTURE = (b",", b"[", b"{")
 MOST_VALUES = SMALL // 4
+NESTING_LIMIT = 20  # levels of objects and arrays
 
 
 async def read_json(req: Request, settings: HttpSettings, limit: int | None = None) -> Any:
@@ -33,7 +34,7 @@ async def read_json(req: Request, settings: HttpSettings, limit: int | None = No
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
-    return parse(await read(req, settings, limit or settings.body_limit), settings.nesting_limit)
+    return parse(await read(req, settings, limit or settings.body_limit))
 
 
 async def read_nothing(req: Request, settings: HttpSettings) -> None:
@@ -42,7 +43,7 @@ async def read_nothing(req: Request, settings: HttpSettings) -> None:
         raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
 
 
-def parse(body: bytes, nesting_limit: int) -> Any:
+def parse(body: bytes, nesting_limit: int = NESTING_LIMIT) -> Any:
     """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`.
 
     A body larger than SMALL has at most MOST_VALUES values, or so many commas and brackets in its texts.

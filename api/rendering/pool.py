@@ -27,6 +27,7 @@ ROOT = str(Path(__file__).parents[2])
 # The kernel says so where a child has taken more CPU time than it may; its own faults end it by the others.
 OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
 PENANCE = 60.0  # seconds
+TEMPLATES = 200  # that each API process and each of its children keeps in memory
 KEPT = ("PATH", "LD_LIBRARY_PATH")  # of the environment, which holds secrets
 
 
@@ -163,7 +164,7 @@ class _Child:
         content, templates = self._settings.content, self._settings.templates
         limits = {
             **{"subject": content.subject_limit, "text": content.message_limit, "html": content.html_limit},
-            **{"cache": templates.cache, "memory": templates.memory, "seconds": templates.cpu, "parent": os.getpid()},
+            **{"cache": TEMPLATES, "memory": templates.memory, "seconds": templates.cpu, "parent": os.getpid()},
         }
         environ = {name: os.environ[name] for name in KEPT if name in os.environ}
         environ |= {"PYTHONPATH": os.pathsep.join([ROOT, *filter(None, sys.path)]), "PYTHONUTF8": "1"}

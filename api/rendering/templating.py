@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from api.http.problems import Problem, invalid
 from api.rendering.faults import Fault, Faulty
-from api.rendering.pool import Pool
+from api.rendering.pool import TEMPLATES, Pool
 from api.schemas import Schema
 from api.schemas.mails import unshown
 from api.store import Gateway
@@ -114,7 +114,7 @@ class Templating:
             found.add_done_callback(_heard)
             self._kept[key] = (time.monotonic() + FRESH, found)
             self._kept.move_to_end(key)
-            if len(self._kept) > self._gateway.settings.templates.cache:
+            if len(self._kept) > TEMPLATES:
                 self._kept.popitem(last=False)
         try:
             version = await asyncio.shield(found)

@@ -23,7 +23,7 @@ Fault = dict[str, str]
 
 LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
-LONGEST_MAILBOX = 1_000  # characters: the most that MAILBOX_LIMIT can be
+LONGEST_MAILBOX = 1_000  # characters; longer texts are refused by their maxLength
 LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
 TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.

@@ -22,6 +22,7 @@ from settings import Settings
 
 log = logs.get("watch")
 
+INTERVAL = 0.25  # seconds between two looks for changes
 SHOWN_AT_ONCE = 200  # notifications in one statement; each may have a large message
 Row = dict[str, Any]
 
@@ -76,7 +77,7 @@ class Watch:
         try:
             while self._waiting:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.streams.long_poll_interval):
+                    async with asyncio.timeout(INTERVAL):
                         await self._hurry.wait()
                 self._hurry.clear()
                 await self._look(loop)

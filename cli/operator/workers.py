@@ -26,7 +26,7 @@ def workers(as_json: bool) -> None:
     """Show the worker processes, longest-lived first, and what each has done since it started.
 
     One is alive whose last heartbeat is younger than WORKER_TIMEOUT. What a silent one had in its hands,
-    the others rescue; it is forgotten after WORKERS_KEPT.
+    the others rescue; it is forgotten after a day.
     """
     with store.opened() as chosen:
         now = found(chosen.delivery.worker_timeout)

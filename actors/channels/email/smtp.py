@@ -32,6 +32,7 @@ T = TypeVar("T")
 _DROPS = (OSError, UnicodeError)  # UnicodeError is a host name that is none
 _LINE_DOT = re.compile(rb"(?m)^\.")
 _DATA = "DATA"
+QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the reply
 ALONG = 65_536  # octets of a mail behind which the next one's envelope may go: what is larger may wait to be read
 
 
@@ -204,7 +205,7 @@ class Connection:
         """Say goodbye, if that is quick."""
         if self._smtp.sock is not None and not self._ahead:
             with contextlib.suppress(Dropped):
-                self._smtp.patience, self._smtp.limit = self._settings.quit_timeout, inf
+                self._smtp.patience, self._smtp.limit = QUIT_TIMEOUT, inf
                 await self._say("quit", "QUIT")
         self.close()
 
