@@ -41,7 +41,7 @@ class CallbackSettings(Group):
             return tuple(ipaddress.ip_network(n.strip()) for n in self.allowed_networks.split(",") if n.strip())
         except ValueError:
             raise SettingsError(
-                "CALLBACK_ALLOWED_NETWORKS holds what is no network: give e.g. 10.1.0.0/16, fd00:1::/64"
+                "CALLBACK_ALLOWED_NETWORKS is malformed: give networks, for example 10.1.0.0/16, fd00:1::/64"
             ) from None
 
     def faults(self) -> Iterator[str]:

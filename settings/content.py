@@ -71,9 +71,9 @@ class ContentSettings(Group):
         names = [name.strip() for name in self.allowed_headers.split(",")]
         for name in names:
             if not _NAME.fullmatch(name):
-                raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
+                raise SettingsError("ALLOWED_HEADERS is malformed: give names, for example X-*, References")
             if name.lower() in RESERVED_HEADERS:
-                raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
+                raise SettingsError(f"ALLOWED_HEADERS contains {name}: remove it, this system writes it itself")
         return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.ASCII | re.IGNORECASE)
 
     @property

@@ -39,6 +39,6 @@ class DeliverySettings(Group):
 
     def faults(self) -> Iterator[str]:
         if self.worker_timeout <= 2 * self.upkeep_interval:
-            yield "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead"
+            yield "WORKER_TIMEOUT must be more than twice UPKEEP_INTERVAL, or live workers would be considered dead"
         if self.list_budget >= self.stuck_after:
-            yield "LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work"
+            yield "LIST_BUDGET must be below STUCK_AFTER, or rescue would take work from live workers"

@@ -20,7 +20,7 @@ def split_url(variable: str, url: str) -> SplitResult:
         _ = parts.port
     except ValueError:  # Its message may quote the URL.
         raise SettingsError(
-            f"{variable} is malformed: give scheme://user:pass@host:port, the port a number from 0 to 65535"
+            f"{variable} is malformed: give scheme://user:pass@host:port, with a port from 0 to 65535"
         ) from None
     return parts
 
@@ -29,7 +29,7 @@ def host_and_port(variable: str, address: str, example: str) -> tuple[str, int]:
     """Split host:port, the host without its brackets."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise SettingsError(f"{variable} is {address!r}: give host:port, e.g. {example}")
+        raise SettingsError(f"{variable} is {address!r}: give host:port, for example {example}")
     return host.strip("[]"), int(port)
 
 

@@ -50,5 +50,5 @@ class HttpSettings(Group):
 
     def faults(self) -> Iterator[str]:
         if self.bodies_limit < self.body_limit:
-            yield "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room"
+            yield "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body would never fit"
         yield from fault(lambda: self.address)

@@ -36,11 +36,11 @@ class PublicSettings(Group):
         # Mail programs unsubscribe over HTTPS only (RFC 8058, 3.1).
         secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
         if not (secure and parts.hostname) or parts.query or parts.fragment or parts.username is not None:
-            raise SettingsError("PUBLIC_URL does not fit: give https://notify.example.com (http:// only for loopback)")
+            raise SettingsError("PUBLIC_URL is malformed: give https://notify.example.com (http:// only for loopback)")
         if any(not 32 < ord(c) < 127 or c in "<>" for c in self.url):
-            raise SettingsError("PUBLIC_URL holds a character that no URL may have: write it percent-encoded")
+            raise SettingsError("PUBLIC_URL contains a character that is not allowed in a URL: percent-encode it")
         if len(self.unsubscribe_secret) < SHORTEST_SECRET:
             raise SettingsError(
                 f"UNSUBSCRIBE_SECRET must have at least {SHORTEST_SECRET} characters if PUBLIC_URL is set: "
-                "make one with `openssl rand -hex 32`, and give the same to the API and the workers"
+                "make one with `openssl rand -hex 32`, and give the same one to the API and the workers"
             )

@@ -64,18 +64,18 @@ class RedisSettings(Group):
             return self
         if "timeout" in given and self.timeout != seconds:
             raise SettingsError(
-                "REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: leave out one of them"
+                "REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: remove one of them"
             )
         return replace(self, timeout=seconds)
 
     def faults(self) -> Iterator[str]:
         if self.timeout <= self.wait:
-            yield "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure"
+            yield "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis would time out"
         yield from fault(self._check_url)
         if self.namespace and (len(self.namespace) > MAX_NAMESPACE or not NAMESPACE.fullmatch(self.namespace)):
             yield (
-                f"REDIS_NAMESPACE does not fit: give up to {MAX_NAMESPACE} letters, digits and _ . - {{ }}, "
-                "with single colons between them, e.g. notify:staging"
+                f"REDIS_NAMESPACE is malformed: give at most {MAX_NAMESPACE} letters, digits, _ . - {{ }} and single colons "
+                "between them, for example notify:staging"
             )
 
     def _check_url(self) -> None:

@@ -87,7 +87,7 @@ def _options(query: str, *, tls: bool) -> dict[str, Any]:
     for name in ("db", "username", "password"):
         if name in options:
             raise redis_address.Wrong(
-                f"REDIS_URL does not name a master as it should: leave out the option {name!r}, "
+                f"REDIS_URL has the option {name!r}, which cannot be used with Sentinels: remove it, "
                 "and give redis+sentinel://user:pass@host:26379/mymaster/0"
             )
     return options
@@ -96,5 +96,5 @@ def _options(query: str, *, tls: bool) -> dict[str, Any]:
 def _node(node: str) -> tuple[str, int]:
     parts = split_url("REDIS_URL", f"//{node}")
     if not parts.hostname or parts.path:
-        raise SettingsError("REDIS_URL has a Sentinel without a name: give host:26379 for each, with commas between")
+        raise SettingsError("REDIS_URL has a Sentinel without a host: give host:26379 for each, separated by commas")
     return parts.hostname, parts.port or SENTINEL_PORT

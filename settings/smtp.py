@@ -72,9 +72,9 @@ class SmtpSettings(Group):
         """The From of every mail: MAIL_FROM, else the SMTP user if that is an address; raises SettingsError."""
         sender = self.mail_from or next((u for u in (self.gmail_user, self.server.user) if "@" in u), "")
         if not sender:
-            raise SettingsError("MAIL_FROM is not set: give the sender's address, e.g. noreply@example.com")
+            raise SettingsError("MAIL_FROM is not set: give the sender's address, for example noreply@example.com")
         if any(ord(c) < 32 or ord(c) == 127 for c in sender):
-            raise SettingsError("MAIL_FROM holds a control character: give one address on one line")
+            raise SettingsError("MAIL_FROM contains a control character: give one address on one line")
         return sender
 
     def faults(self) -> Iterator[str]:
@@ -83,5 +83,5 @@ class SmtpSettings(Group):
         if self.ehlo_name and not (is_domain_name(self.ehlo_name) or is_address_literal(self.ehlo_name)):
             yield (
                 f"SMTP_EHLO_NAME is {self.ehlo_name!r}: give a full domain name such as mail.example.com "
-                "(letters, digits, hyphens), or an address as [192.0.2.1] or [IPv6:2001:db8::1]"
+                "(letters, digits, hyphens), or an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]"
             )

@@ -46,8 +46,8 @@ class TelemetrySettings(Group):
         token = self.metrics_token
         if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
             yield (
-                f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
-                "made with e.g. `openssl rand -hex 32`"
+                f"METRICS_TOKEN is malformed: give at least {SHORTEST_SECRET} characters without spaces, "
+                "for example made with `openssl rand -hex 32`"
             )
         yield from fault(self._check_bind)
 
@@ -55,6 +55,6 @@ class TelemetrySettings(Group):
         address = self.metrics_address
         if address and not self.metrics_token and not is_loopback(address[0]):
             raise SettingsError(
-                "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+                "METRICS_BIND can be reached from other machines: set METRICS_TOKEN, which the scraper must send, "
                 "or give 127.0.0.1:9191"
             )
