@@ -23,8 +23,9 @@ from actors.claim_store import Ledger
 from actors.evidence import evidence
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from actors.queue.priorities import LANES, Lane
+from actors.queue.wake_up import message
 from actors.retry_policy import Budget
 from db import workers
 from db.database import Unavailable
@@ -37,8 +38,6 @@ log = logs.get("delivery")
 LOOK = 0.5  # seconds between two looks whether what waits must be handed back
 PUT_OFF = 1_500  # milliseconds after which a message for which there was no connection comes again
 STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
-
-_current = settings.load()
 
 
 class Again(Retry):
@@ -57,10 +56,6 @@ class Narrow(Middleware):
     ) -> None:
         if isinstance(exception, Again):
             message.args[0][:] = exception.ids
-
-
-# "After" hooks run from the last middleware to the first, so this one comes before Retries.
-broker.add_middleware(Narrow())
 
 
 class Delivery:
@@ -131,7 +126,7 @@ class Delivery:
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                await asyncio.to_thread(ACTORS[lane.name].send_with_options, args=(later,), delay=delay)
+                await asyncio.to_thread(get_broker().enqueue, message(later, lane.name), delay=delay)
             raise Again(first[1], first[0])
 
     async def close(self) -> None:
@@ -233,11 +228,19 @@ class _Process:
 running = _Process()
 
 
-def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
-    budget = Budget.of(lane.name, _current)
+def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
+    """Give the broker an actor for each lane."""
+    # "After" hooks run from the last middleware to the first, so this one comes before Retries.
+    broker.add_middleware(Narrow())
+    for lane in LANES.values():
+        _add_actor(broker, lane, Budget.of(lane.name, current))
+
+
+def _add_actor(broker: dramatiq.Broker, lane: Lane, budget: Budget) -> None:
 
     @dramatiq.actor(
-        actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
+        broker=broker,
+        actor_name=lane.actor,
         queue_name=lane.queue,
         # The row owns the budget; the same number here ends a message that outlives its rows'.
         max_retries=budget.attempts - 1,
@@ -249,9 +252,3 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
         await running.delivery.deliver(ids, lane)
-
-    return deliver
-
-
-ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}
-deliver = ACTORS["normal"]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from functools import partial
 
 from actors.counters import tallies
-from actors.queue.broker import broker
+from db.clock import clock
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from runtime import logs, metrics
@@ -51,7 +51,7 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
             counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
         if lane == CALLBACK and event in ("sent", "failed"):
             # Its row was made by the statement that ended what it tells of.
-            counts.lags[event].append(max(0.0, broker.now() - notification.created_at.timestamp()))
+            counts.lags[event].append(max(0.0, clock.now() - notification.created_at.timestamp()))
     if counts.reported >= AT_ONCE:
         count()
     tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info

@@ -17,13 +17,14 @@ from actors import outcomes
 from actors.counters import tallies
 from actors.delivery import Delivery
 from actors.queue import redis_faults
-from actors.queue.broker import Depth, broker
+from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Turns, ways
 from actors.queue.priorities import LANES
 from actors.queue.redis_watch import RedisWatch
 from actors.queue.wake_up import messages
 from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
+from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
 from runtime import logs, metrics
@@ -102,14 +103,14 @@ class Upkeep(threading.Thread):
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            bells = broker.oldest_in_hand()
+            bells = get_broker().oldest_in_hand()
             beat = workers.Heartbeat(
                 *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
             seen_at = workers.seen(beat, self._settings.worker_timeout)
-            broker.tell_time(seen_at)
+            clock.set(seen_at)
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
         # By the database's clock, as others judge it: this one's stands still while its machine is paused.
@@ -178,7 +179,7 @@ class Upkeep(threading.Thread):
         self._mails = self._delivery.breaker.share(self._callbacks, part)
 
     def _relay(self) -> None:
-        depths = broker.depths()
+        depths = get_broker().depths()
         self._crowded = False
         for lane in LANES:
             # The breaker is the mail server's; what goes elsewhere is not its business.
@@ -224,7 +225,8 @@ class Upkeep(threading.Thread):
         """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
         s = self._settings
         # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
-        ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
+        broker, others = get_broker(), self._crew.oldest_bells
+        ages = [max(broker.oldest_bell(LANES[way].queue), others.get(way, 0.0)) for way in ways(lane)]
         oldest = max(ages) + s.upkeep_interval
         with connection():
             met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
@@ -239,7 +241,7 @@ class Upkeep(threading.Thread):
             self._turns.count(lane, client, len(ids))
             by = self._turns.lane(lane, client, depths[lane].unfinished)
             bells += messages(ids, self._crew.threads, s.ring_size, by)
-        broker.ring(bells, due[0].rung_at)
+        get_broker().ring(bells, due[0].rung_at)
         tallies.count("rung", len(due))
         metrics.upkeep["relayed"].inc(len(due))
         log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))

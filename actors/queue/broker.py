@@ -1,4 +1,4 @@
-"""The Redis broker and its middleware, set here only. Connects to nothing at import."""
+"""The Redis broker and its middleware. Nothing is made or connected at import."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import dramatiq
 import redis
 from dramatiq import MessageProxy
 from dramatiq.brokers.redis import RedisBroker
@@ -24,6 +23,7 @@ from actors.queue import namespace, redis_pools
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
 from actors.queue.priorities import LANES
+from db.clock import clock
 
 # In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
 # one that makes sure; this keeps Redis tidy.
@@ -66,7 +66,6 @@ class Doorbell(RedisBroker):
         )
         # A consumer that waits notices a stop after this, and its heartbeat in Redis is as fresh.
         self.wait = wait
-        self._ahead = 0.0  # seconds that the database's clock is ahead of this machine's
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
@@ -102,10 +101,6 @@ class Doorbell(RedisBroker):
             raise ConnectionClosed(error) from None
         return consumer
 
-    def tell_time(self, now: float) -> None:
-        """`now` on the database's clock: bells of all machines are dated by it, or their ages cannot be compared."""
-        self._ahead = now - time.time()
-
     def in_hand(self, queue_name: str) -> dict[str, float]:
         """Ids in Redis of the messages that this process has taken and not yet acknowledged.
 
@@ -120,7 +115,7 @@ class Doorbell(RedisBroker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """As Dramatiq does it; a message that comes without delay, also at the end of one, is rung now."""
         if delay is None:
-            message = message.copy(options=self._rung_now())
+            message = message.copy(options=_rung_now())
         return super().enqueue(message, delay=delay)
 
     def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
@@ -131,7 +126,7 @@ class Doorbell(RedisBroker):
         Raises:
             redis.RedisError: nothing may have been enqueued, or all of it.
         """
-        dated = self._rung_now() if at is None else {"rung_at": int(at * 1000)}
+        dated = _rung_now() if at is None else {"rung_at": int(at * 1000)}
         ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
         by_queue: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         for message in ringing:
@@ -160,7 +155,7 @@ class Doorbell(RedisBroker):
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, self.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+        return max(0.0, clock.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
@@ -181,12 +176,9 @@ class Doorbell(RedisBroker):
         # From the head to the head: blocks while the list is empty and leaves it as it was.
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
-    def now(self) -> float:
-        """The database's time, as far as this process knows it."""
-        return time.time() + self._ahead
 
-    def _rung_now(self) -> dict[str, int]:
-        return {"rung_at": int(self.now() * 1000)}
+def _rung_now() -> dict[str, int]:
+    return {"rung_at": int(clock.now() * 1000)}
 
 
 class Begun(Middleware):
@@ -197,8 +189,8 @@ class Begun(Middleware):
 
 
 def connect(current: settings.Settings) -> Doorbell:
-    """Make the broker of these settings. Connects to nothing yet."""
-    return Doorbell(
+    """Make the broker of these settings, with a queue for each lane. Connects to nothing yet."""
+    broker = Doorbell(
         redis_pools.pool(current, current.redis_timeout),
         find_namespace=partial(namespace.needed, current),
         wait=current.redis_wait,
@@ -207,16 +199,18 @@ def connect(current: settings.Settings) -> Doorbell:
         # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
         middleware=[Begun(), Retries(), Uvloop()],
     )
+    for lane in LANES.values():
+        broker.declare_queue(lane.queue)
+    return broker
 
 
-def _settings() -> settings.Settings:
-    try:
-        current = settings.load()
-        current.require("redis_url")
-        return current
-    except settings.SettingsError as error:  # The `dramatiq` command imports this first; API and CLI have checked.
-        settings.cannot_start(error)
+@cache
+def get_broker() -> Doorbell:
+    """Return the broker of this process, which the first call makes of the settings.
 
-
-broker = connect(_settings())
-dramatiq.set_broker(broker)
+    Raises:
+        SettingsError: REDIS_URL is not set, or a setting is wrong.
+    """
+    current = settings.load()
+    current.require("redis_url")
+    return connect(current)
