@@ -1,7 +1,10 @@
 """Everything that happens to a notification later: queue, delivery, retries, upkeep.
 
 `dramatiq actors` imports this package and takes Dramatiq's global broker. That command is the one place where an import
-reads the settings and makes the broker. All other programs import the modules that they need.
+reads the settings and makes the broker.
+
+Other programs import only the modules that they need. The API, for example, puts messages into Redis and delivers
+nothing, so it does not load the channels and their HTTP and SMTP clients.
 """
 
 import sys

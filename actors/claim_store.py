@@ -1,4 +1,4 @@
-"""What this process has claimed, and how it records what became of it."""
+"""Claim notifications for this worker process, and record the outcomes of their attempts."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from settings import Settings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-# Ids to claim; ids to claim if they are for the sandbox; how many of the first may be begun as soon as claimed.
+# Ids to claim; ids to claim if they are for the sandbox; number of the first ids that may be begun as soon as claimed.
 Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("ledger")
 
-UNBOUNDED = 1 << 60  # No outcome is turned away: there are at most AHEAD of a sender.
+UNBOUNDED = 1 << 60  # Outcomes are never turned away; each sender has at most AHEAD of them.
 
 
 class Ledger:
-    """Claims and settles for all senders of this process, one statement for all that want it at a time.
+    """Store through which all senders of this process claim and settle. One statement serves all concurrent calls.
 
-    Called on the event loop, whose senders await the answers.
+    Call it on the event loop, except where a method says that it blocks.
 
-    An outcome is never forgotten: whatever error its recording ends with, it is kept and tried again until
-    it is recorded, or until `stop` was called and SHUTDOWN_GRACE is over. Its sender waits for it and sends
-    nothing new; `unrecorded` tells upkeep, so that no other worker rescues it meanwhile.
+    An outcome is never dropped. If recording it fails for any reason, it is kept and tried again until it is recorded,
+    or until SHUTDOWN_GRACE after `stop`. Its sender waits and sends nothing new. `unrecorded` reports such outcomes to
+    upkeep, so that no other worker rescues their notifications.
     """
 
     def __init__(self, settings: Settings, worker: UUID) -> None:
         self._settings, self._worker = settings, worker
         self._held: set[tuple[int, int]] = set()
         self._holding = threading.Lock()
-        self._at_once: set[int] = set()  # what may be begun since it was claimed
-        self._begun: set[int] = set()  # what may be begun besides, or will as soon as that is recorded
-        self._recorded: Set[int] = frozenset()  # of which this was recorded last
-        self._recording = threading.Lock()  # or an older state of `_begun` could be recorded after a newer one
+        self._at_once: set[int] = set()  # ids that were recorded as begun by the claim itself
+        self._begun: set[int] = set()  # other ids that are recorded as begun, or will be with the next statement
+        self._recorded: Set[int] = frozenset()  # ids that the last statement recorded as begun
+        self._recording = threading.Lock()  # keeps an older state of `_begun` from overwriting a newer one
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.ring_waiting
@@ -58,7 +58,7 @@ class Ledger:
         self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
             "settle", self._settle, settings, attrgetter("id"), reductions
         )
-        # None: only to record what may be begun.
+        # None: no settlement, only record which notifications may be begun.
         self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
             "settle",
             self._settle,
@@ -71,30 +71,35 @@ class Ledger:
         self._doubts: Coalescer[tuple[int, int], bool] = Coalescer(
             "doubt", self._doubt, most=settings.settle_batch, waiting=UNBOUNDED, keep=self._undoubted.keep
         )
-        # One at a time: they are large. By a thread of its own, or they would hold up those that are small.
+        # Attachments are large: read one notification's at a time, in a thread that delays no other statement.
         self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
             "contents", self._read, most=1, waiting=waiting
         )
 
     async def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = (), at_once: int = 0) -> list[Claimed]:
-        """Return those of `ids`, and of `if_sandbox` those for the sandbox, that are ours to send now, by id.
+        """Claim `ids`, and the ids of `if_sandbox` that are for the sandbox; return the claimed rows in id order.
 
-        The first `at_once` of `ids` may be begun at once, and count as begun from now on: see `may_begin`.
+        The first `at_once` of `ids` are recorded as begun with the claim: see `may_begin`.
 
         Raises:
-            Unavailable: they may have been claimed or not.
+            Unavailable: Whether they were claimed is unknown.
         """
         return await self._claims.ask((ids, if_sandbox, at_once))
 
     def candidate(self, provider: str) -> list[int]:
-        """Return the id to send as a probe of a provider, in a list; an empty list where none is due. Blocks."""
+        """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
         with closing(database), connection():
             return relay.next_probe(self._settings.probe_among, provider)
 
-    def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
-        """Record an outcome; the answer is False where another worker has taken the row over meanwhile.
+    def still_due(self, ids: Sequence[int]) -> list[int]:
+        """Return those of `ids` that a worker could claim now. Blocks."""
+        with closing(database), connection():
+            return relay.still_due(ids)
 
-        With the answer, `next` may be begun.
+    def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
+        """Record an outcome. The result is False if another worker has claimed the row since.
+
+        The same statement records `next` as begun.
         """
         if next:
             with self._holding:
@@ -102,35 +107,38 @@ class Ledger:
         return self._settlements.ask(settlement)
 
     async def begin(self, claimed: Sequence[Claimed]) -> None:
-        """Record that these may be begun."""
+        """Record the claimed notifications as begun."""
         with self._holding:
             self._begun.update(one.id for one in claimed)
         await self._settlements.ask(None)
 
     def may_begin(self, claimed: Claimed) -> bool:
-        """Return whether it counts as begun already."""
+        """Return whether the notification is recorded as begun."""
         return claimed.id in self._at_once or claimed.id in self._begun
 
     def unrecorded(self) -> workers.Unrecorded:
-        """Return the outcomes that the database has not taken yet, for the heartbeat."""
+        """Return the outcomes that are not recorded yet, for the heartbeat."""
         ids = tuple(settlement.id for settlement in self._unsettled.items())
         return workers.Unrecorded(ids, self._unsettled.trouble if ids else "")
 
     async def doubt(self, claimed: Claimed) -> bool:
-        """Record that from now on nobody can know whether it was sent; False where it is no longer ours."""
+        """Record that the outcome is unknown from now on. Return False if another worker has claimed the row."""
         return await self._doubts.ask((claimed.id, claimed.claim))
 
     async def contents(self, claimed: Claimed) -> list[bytes] | None:
-        """Return those of its attachments; None where it is no longer ours."""
+        """Return the contents of the attachments; None if another worker has claimed the row."""
         return await self._contents.ask((claimed.id, claimed.claim))
 
     async def release(self, claimed: Sequence[Claimed]) -> None:
-        """Hand back what was not begun; it costs no attempt."""
+        """Hand back notifications that were not begun. It costs no attempt."""
         claims = [(c.id, c.claim) for c in claimed]
         await asyncio.to_thread(self._hand_back, claims, partial(lifecycle.release, claims))
 
     async def postpone(self, claimed: Claimed, delay: float, text: str) -> None:
-        """Hand back what the provider refused because of our rate, for `delay` seconds; it costs no attempt."""
+        """Hand back for `delay` seconds a notification that the provider refused because of our rate.
+
+        It costs no attempt.
+        """
         claims = [(claimed.id, claimed.claim)]
         await asyncio.to_thread(self._hand_back, claims, partial(lifecycle.postpone, claims, delay, text))
 
@@ -144,7 +152,7 @@ class Ledger:
             self._drop(claims)
 
     def stop(self) -> None:
-        """From now on, give up after SHUTDOWN_GRACE what cannot be recorded."""
+        """Give up outcomes that cannot be recorded, SHUTDOWN_GRACE seconds from now."""
         self._stop_at = time.monotonic() + self._settings.shutdown_grace
         self._undoubted.stop()
         self._unsettled.stop()
@@ -166,11 +174,11 @@ class Ledger:
                 if self._in_doubt:
                     self._release_unheld()
                 claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, at_once, if_sandbox)}
-                # What a breaker holds up is looked at when it is asked for again.
+                # Ids held up by a breaker (`if_sandbox`) are checked when they are wanted again.
                 if refused := set(wanted) - claimed.keys() - if_sandbox:
                     self._suppress(refused)
         except Exception:
-            # The claim may have been made and its answer lost, or what came after it failed.
+            # The claim may have been committed and only its answer lost, or a later statement failed.
             self._in_doubt = True
             raise
         with self._holding:
@@ -180,7 +188,7 @@ class Ledger:
         return spans.claimed(found, began)
 
     def _suppress(self, refused: Iterable[int]) -> None:
-        """Others have them, or they are not due; or their recipients were suppressed, and nobody else fails those."""
+        """Fail the unclaimed ids whose recipient is suppressed; skip the rest, which are taken or not due."""
         if suppressed := lifecycle.suppress(refused):
             metrics.upkeep["suppressed"].inc(len(suppressed))
             log.info("notifications.suppressed", ids=suppressed)
@@ -205,14 +213,14 @@ class Ledger:
         return [s is None or (s.id, s.claim) in owned for s in asked]
 
     def _keep(self, settlement: Settlement | None, recorded: Waiter[bool], error: Exception) -> None:
-        """Keep what could not be recorded; who only asked to begin something gets the error."""
+        """Keep a settlement that could not be recorded. A call that only begins something gets the error."""
         if settlement is None:
             answer([(recorded, error)])
         else:
             self._unsettled.keep(settlement, recorded, error)
 
     def _sending(self) -> Sending | None:
-        """Return what has to be recorded as begun; None where it is. What was recorded and has ended does no harm."""
+        """Return the ids to record as begun; None if all are recorded. Recorded ids that are finished do no harm."""
         with self._holding:
             return None if self._begun <= self._recorded else Sending(self._worker, list(self._begun))
 
@@ -247,7 +255,10 @@ class Ledger:
 
 
 def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
-    """Less and less of a settlement whose values the database refuses; id, claim and status stay."""
+    """Return versions with fewer and fewer details, for a settlement whose values the database refuses.
+
+    Id, claim and status stay.
+    """
     attempt = settlement.attempt
     plain = (attempt.text or "").encode("ascii", "replace").decode()
     bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")

@@ -1,4 +1,4 @@
-"""What this worker process has done since it started: sums by outcome, told with each heartbeat."""
+"""Counters of this worker process since its start, by outcome. Each heartbeat contains them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 
 
 class Tallies:
-    """Counted by all threads of the process."""
+    """Thread-safe counters."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

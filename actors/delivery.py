@@ -12,7 +12,7 @@ from uuid import UUID
 
 import dramatiq
 from dramatiq import Retry
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import CurrentMessage, Middleware
 
 import settings
 from actors.attempts import Attempts, Delays
@@ -121,8 +121,12 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
-        if blocked and not queue.limits.limit(time.monotonic()):  # Another process has the connections.
-            raise Again(ids, PUT_OFF)
+        if (
+            blocked
+            and not queue.limits.limit(time.monotonic())
+            and _may_come_again(Budget.of(lane.name, self._settings))
+        ):
+            await self._put_off(ids)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
@@ -176,6 +180,11 @@ class Delivery:
             # Never before the row is due, or the claim refuses it: the row's clock started earlier.
             job.batch.retries[round(settlement.delay * 1000)].append(settlement.id)
 
+    async def _put_off(self, ids: Sequence[int]) -> None:
+        """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
+        if still_due := await asyncio.to_thread(self._ledger.still_due, ids):
+            raise Again(still_due, PUT_OFF)
+
     async def _probe(self) -> Sequence[int]:
         return await asyncio.to_thread(self._ledger.candidate, self.breaker.provider)
 
@@ -226,6 +235,12 @@ class _Process:
 
 
 running = _Process()
+
+
+def _may_come_again(budget: Budget) -> bool:
+    """Return whether the current message has retries left; after its last one the relay sends another message."""
+    current = CurrentMessage.get_current_message()
+    return current is None or current.options.get("retries", 0) < budget.attempts - 1
 
 
 def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:

@@ -1,4 +1,4 @@
-"""How often each kind of notification is tried, and how long it waits between."""
+"""Retry policy of each type of notification: number of attempts and delays between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from settings import Settings
 
 
 class Budget(NamedTuple):
-    """Attempts in all; the least and the most delay between two, in seconds."""
+    """Number of attempts in all, and the shortest and longest delay between two of them, in seconds."""
 
     attempts: int
     least: float
@@ -17,7 +17,7 @@ class Budget(NamedTuple):
 
     @classmethod
     def of(cls, type: str, settings: Settings) -> Budget:
-        """Of a notification's type; callbacks, which alone have a lane of their own, may be named by it."""
+        """Return the policy for a type of notification, or for the priority `callback`."""
         if type == CALLBACK:
             return cls(settings.callback_max_attempts, settings.callback_min_backoff, settings.callback_max_backoff)
         return cls(settings.max_attempts, settings.retry_min_backoff, settings.retry_max_backoff)

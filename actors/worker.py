@@ -1,4 +1,4 @@
-"""The worker process: what is checked and started when it boots, and how it stops."""
+"""Worker process: check and start everything when it boots, and stop it in order."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from runtime.metrics import multiprocess
 
 log = logs.get("worker")
 
-SPARE = 4  # connections to Redis, besides one for each thread and two for each queue: upkeep, probes
+SPARE = 4  # connections to Redis for upkeep and probes, besides one for each thread and two for each queue
 
 
 class WorkerProcess(Middleware):
-    """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
+    """Middleware that starts and stops our threads and event loop tasks with Dramatiq's worker."""
 
     def after_process_boot(self, broker: Any) -> None:
         master = process.die_with_master()
         process.stop_once()
-        # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
+        # Write to stderr directly. Dramatiq's pipe has one reader for all processes, which may break lines up.
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
@@ -52,10 +52,10 @@ class WorkerProcess(Middleware):
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
-            _ = current.smtp, mail_from(current.sender)  # What cannot send says so before it takes anything.
+            _ = current.smtp, mail_from(current.sender)  # Report bad settings before anything is claimed.
             database.bind(current)
             migrations.check_start()
-            # Before the first consumer: what goes into another namespace later would not be fetched.
+            # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current)
             database.database.close()
             self._settings = current
@@ -65,7 +65,7 @@ class WorkerProcess(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = self._settings
         redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
-        # One for each thread to begin with while the next ones are fetched.
+        # Every thread has a message to begin with while the next messages are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
@@ -97,7 +97,7 @@ class WorkerProcess(Middleware):
         log.info("worker.stopped")
 
     async def _delivery(self, identity: UUID) -> Delivery:
-        """Make it on the event loop, whose objects some channels hold."""
+        """Create the delivery on the event loop, because some channels hold objects of it."""
         server, broker = self._settings.smtp, get_broker()
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
@@ -109,7 +109,7 @@ class WorkerProcess(Middleware):
 
 
 def _begin_at_zero() -> None:
-    """What somebody is to be called for: the first of a kind is no increase where there was nothing before."""
+    """Create the series used by alerts with the value 0: Prometheus sees no increase when a series first appears."""
     for kind in [(lane, CALLBACK if lane == CALLBACK else "email") for lane in LANES]:
         for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
             _ = family[kind]

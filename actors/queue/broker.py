@@ -1,4 +1,4 @@
-"""The Redis broker and its middleware. Nothing is made or connected at import."""
+"""The Redis broker and its middleware. Importing this module makes no broker and opens no connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
-from dramatiq.middleware import Middleware, Retries
+from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
 import settings
 from actors.queue import namespace, redis_pools
@@ -25,22 +25,22 @@ from actors.queue.event_loop import Uvloop
 from actors.queue.priorities import LANES
 from db.clock import clock
 
-# In a million commands: how often a worker looks for what a dead one had fetched. The relay is the
-# one that makes sure; this keeps Redis tidy.
+# How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
+# the relay enqueues due rows again; it only removes leftovers from Redis.
 MAINTENANCE_CHANCE = 50_000
 
 
 class Depth(NamedTuple):
-    """How many messages wait in a queue, and how many there are with those in workers' hands."""
+    """Number of messages: `waiting` in a queue, and `unfinished`, which includes those that workers have fetched."""
 
     waiting: int = 0
     unfinished: int = 0
 
 
 class Doorbell(RedisBroker):
-    """Redis as a doorbell: it may lose, repeat or delay any message, and no notification is lost or doubled.
+    """Broker that only wakes workers up: Redis may lose, repeat or delay any message without harm.
 
-    What goes into Redis is exactly what `RedisBroker` puts there, so any Dramatiq tool can read it.
+    It stores exactly what `RedisBroker` stores, so every Dramatiq tool can read it.
     """
 
     client: redis.Redis
@@ -54,7 +54,7 @@ class Doorbell(RedisBroker):
         heartbeat_timeout: float,
         middleware: list[Middleware],
     ) -> None:
-        """`find_namespace` is asked before the first command, because nothing may connect at import."""
+        """`find_namespace` is called before the first command, because it needs the database."""
         self._namespace: str | None = None
         self._find_namespace = find_namespace
         super().__init__(  # type: ignore[no-untyped-call]
@@ -64,16 +64,16 @@ class Doorbell(RedisBroker):
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=int(heartbeat_timeout * 1000),
         )
-        # A consumer that waits notices a stop after this, and its heartbeat in Redis is as fresh.
+        # Seconds for which a consumer waits in Redis: it notices a stop and renews its heartbeat only afterwards.
         self.wait = wait
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
     def namespace(self) -> str:
-        """How every key begins.
+        """Prefix of every key in Redis.
 
         Raises:
-            NamespaceUnknown: a redis.ConnectionError; the database that knows it cannot be asked.
+            NamespaceUnknown: A redis.ConnectionError. The database, which knows the prefix, is not available.
         """
         if self._namespace is None:
             self._namespace = self._find_namespace()
@@ -88,9 +88,9 @@ class Doorbell(RedisBroker):
         return WaitingConsumer
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
-        """A consumer; first, what an earlier one of this process fetched and then lost is put back."""
+        """Return a consumer. First, requeue the messages that an earlier consumer of this process fetched and lost."""
         consumer = super().consume(queue_name, prefetch, timeout)
-        if queue_name in self.delay_queues:  # What waited in memory was dropped with the connection.
+        if queue_name in self.delay_queues:  # Delayed messages in memory were dropped with the connection.
             self.in_hand(queue_name).clear()
         try:
             acks = f"{self.namespace}:__acks__.{self.broker_id}.{queue_name}"
@@ -102,29 +102,29 @@ class Doorbell(RedisBroker):
         return consumer
 
     def in_hand(self, queue_name: str) -> dict[str, float]:
-        """Ids in Redis of the messages that this process has taken and not yet acknowledged.
+        """Return the Redis ids of the messages that this process has fetched and not yet acknowledged.
 
-        With the time on the database's clock at which each was rung, or infinity once it was begun.
+        The value is the time at which the message was enqueued (database's clock), or infinity once it was begun.
         """
         return self._in_hand[queue_name]
 
     def begin(self, message: MessageProxy) -> None:
-        """The message is no longer waiting."""
+        """Record that a fetched message no longer waits for a thread."""
         self.in_hand(message.queue_name)[message.options["redis_message_id"]] = math.inf
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """As Dramatiq does it; a message that comes without delay, also at the end of one, is rung now."""
+        """Enqueue a message as Dramatiq does. One without delay, or whose delay is over, gets the current time."""
         if delay is None:
             message = message.copy(options=_rung_now())
         return super().enqueue(message, delay=delay)
 
     def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
-        """Enqueue all of these at once, in one round trip; returns how deep each of their queues is then.
+        """Enqueue all messages in one transaction, and return the depths of their queues after it.
 
-        `at` is the database's time at which their rows say that they were rung; absent, it is now.
+        `at`: the time of enqueueing that the rows hold (database's clock); default: now.
 
         Raises:
-            redis.RedisError: nothing may have been enqueued, or all of it.
+            redis.RedisError: Either all messages were enqueued or none; which one is unknown.
         """
         dated = _rung_now() if at is None else {"rung_at": int(at * 1000)}
         ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
@@ -140,7 +140,7 @@ class Doorbell(RedisBroker):
             return dict(zip(by_queue, map(Depth, answers[1::3], answers[2::3]), strict=True))
 
     def depths(self) -> dict[str, Depth]:
-        """Of each lane's queue."""
+        """Return the depth of the queue of each priority."""
         with self.client.pipeline(transaction=False) as pipe:
             for lane in LANES.values():
                 pipe.llen(f"{self.namespace}:{lane.queue}")
@@ -149,7 +149,7 @@ class Doorbell(RedisBroker):
             return dict(zip(LANES, map(Depth, answers[::2], answers[1::2]), strict=True))
 
     def oldest_bell(self, queue_name: str) -> float:
-        """The age in seconds of the bell at the head of a queue; 0 where the queue is empty."""
+        """Return the age in seconds of the message at the head of a queue; 0 if the queue is empty."""
         queue = f"{self.namespace}:{queue_name}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
@@ -159,21 +159,21 @@ class Doorbell(RedisBroker):
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
-        """When the bell was rung, on the database's clock: a delayed one, when its delay was over."""
+        """Return when the message was enqueued, or its delay ended, in seconds since 1970 on the database's clock."""
         return float(message.options.get("rung_at", message.message_timestamp)) / 1000
 
     def oldest_in_hand(self) -> dict[str, float]:
-        """By lane, when the oldest bell was rung that this process has fetched and not begun."""
+        """Return for each priority the enqueue time of the oldest message that is fetched but not begun."""
         oldest = {name: min([*self.in_hand(lane.queue).values(), math.inf]) for name, lane in LANES.items()}
         return {name: at for name, at in oldest.items() if at < math.inf}
 
     def wait_for_bell(self, queue_name: str) -> None:
-        """Return when the queue is not empty, or after REDIS_WAIT seconds. Needs Redis 6.2."""
+        """Block until the queue is not empty, at most REDIS_WAIT seconds. Needs Redis 6.2."""
         if queue_name == dq_name(queue_name):
-            time.sleep(self.wait / 2)  # Delayed messages are in no hurry to be fetched.
+            time.sleep(self.wait / 2)  # Delayed messages are not urgent.
             return
         queue = f"{self.namespace}:{queue_name}"
-        # From the head to the head: blocks while the list is empty and leaves it as it was.
+        # Moving the head onto itself blocks while the list is empty and does not change it.
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
 
@@ -182,22 +182,22 @@ def _rung_now() -> dict[str, int]:
 
 
 class Begun(Middleware):
-    """Tells the broker that a message is no longer waiting in memory."""
+    """Middleware that tells the broker when a thread begins a message."""
 
     def before_process_message(self, broker: Any, message: Any) -> None:
         broker.begin(message)
 
 
 def connect(current: settings.Settings) -> Doorbell:
-    """Make the broker of these settings, with a queue for each lane. Connects to nothing yet."""
+    """Return a broker for these settings, with the queues of all lanes, without connecting."""
     broker = Doorbell(
         redis_pools.pool(current, current.redis_timeout),
         find_namespace=partial(namespace.needed, current),
         wait=current.redis_wait,
         heartbeat_timeout=max(current.worker_timeout, 5 * current.upkeep_interval),
-        # No TimeLimit: it may strike between the server's 250 and its record; every wait in a send
-        # has a bound of its own. No AgeLimit: whether it is too late is for the row to say.
-        middleware=[Begun(), Retries(), Uvloop()],
+        # No TimeLimit: it could interrupt between the mail server's 250 and its record, and every wait in a send has a
+        # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.
+        middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
     for lane in LANES.values():
         broker.declare_queue(lane.queue)
@@ -206,7 +206,7 @@ def connect(current: settings.Settings) -> Doorbell:
 
 @cache
 def get_broker() -> Doorbell:
-    """Return the broker of this process, which the first call makes of the settings.
+    """Return the broker of this process. The first call makes it.
 
     Raises:
         SettingsError: REDIS_URL is not set, or a setting is wrong.

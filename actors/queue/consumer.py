@@ -1,4 +1,4 @@
-"""A Redis consumer that waits in Redis instead of sleeping between polls."""
+"""Redis consumer that waits in Redis instead of sleeping between polls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class WaitingConsumer(_RedisConsumer):
-    """Fetches as soon as the queue has something and there is room for it.
+    """Consumer that fetches as soon as the queue has messages and the worker has room for them.
 
-    Every fault of Redis, time-outs too, becomes ConnectionClosed: that is the one that Dramatiq
-    answers by starting the consumer anew, any other ends the thread for good.
+    Every error of Redis, time-outs included, becomes ConnectionClosed: Dramatiq then restarts the consumer. Any other
+    exception would end the consumer's thread for good.
     """
 
     broker: Doorbell
@@ -50,13 +50,13 @@ class WaitingConsumer(_RedisConsumer):
 
     def _fetch(self) -> None:
         room = max(0, self.prefetch - self.outstanding_message_count)
-        if room < self.prefetch / 2:  # Many at a time; there is enough at hand meanwhile.
+        if room < self.prefetch / 2:  # Fetch many at a time; enough messages are fetched already.
             room = 0
-            if self._room.wait(self.broker.wait):  # An acknowledgement, by which Redis knows that we live.
+            if self._room.wait(self.broker.wait):  # An acknowledgement has just renewed the heartbeat in Redis.
                 self._room.clear()
                 return
-        # Without room this fetches nothing, but tells Redis that we live: a worker that was silent
-        # for HEARTBEAT_TIMEOUT loses its messages to another one.
+        # Without room this only renews the heartbeat in Redis. A worker without a heartbeat for `heartbeat_timeout`
+        # loses its messages to another worker.
         self.message_cache = self.broker.do_fetch(self.queue_name, room)
         if room and not self.message_cache:
             self.broker.wait_for_bell(self.queue_name)
@@ -65,7 +65,7 @@ class WaitingConsumer(_RedisConsumer):
         if not self.message_cache:
             return None
         data = self.message_cache.pop(0)
-        if data is None:  # Its body was lost with a flushed Redis; the relay rings again.
+        if data is None:  # The body is lost, for example with a flushed Redis; the relay enqueues the rows again.
             return None
         message = Message.decode(data)
         self.queued_message_ids.add(message.message_id)

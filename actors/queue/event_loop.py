@@ -1,4 +1,4 @@
-"""Dramatiq's event loop for actors that are coroutines, as one of uvloop's."""
+"""Event loop of a worker process: Dramatiq's AsyncIO middleware with uvloop."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dramatiq.middleware.asyncio import AsyncIO
 
 T = TypeVar("T")
 
-STARTS_WITHIN = 30.0  # seconds, on a machine that has much to do
+STARTS_WITHIN = 30.0  # seconds: a busy machine may need several
 
 
 class Uvloop(AsyncIO):
-    """As Dramatiq's AsyncIO, which takes the loop of the standard library and waits a second for it to start."""
+    """AsyncIO middleware that runs uvloop and gives it STARTS_WITHIN seconds to start instead of one."""
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         thread = EventLoopThread(self.logger)
-        thread.daemon = True  # A worker that fails at its start ends.
+        thread.daemon = True  # It must not keep a worker alive that fails while it boots.
         thread.loop.close()
         thread.loop = uvloop.new_event_loop()
         thread.start(timeout=STARTS_WITHIN)
@@ -27,8 +27,8 @@ class Uvloop(AsyncIO):
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop of this worker process, from another thread, and return what it returns."""
+    """Run a coroutine on the event loop of this worker process and return its result. Call from another thread."""
     thread = get_event_loop_thread()
     if thread is None:
-        raise RuntimeError("this is no worker process")
+        raise RuntimeError("the event loop runs only in a worker process")
     return thread.run_coroutine(coroutine)

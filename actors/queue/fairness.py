@@ -1,4 +1,4 @@
-"""Fairness between clients: who asks for little does not wait behind who asks for much."""
+"""Fairness between clients: one that sends little does not wait behind one that sends much."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import Counter
 
 from settings import Settings
 
-# In a lane that is crowded, who asks for little is rung in this one instead, and who asks for much.
+# If the queue of a priority is crowded, a client that sends little uses the priority in _UP, the others that in _DOWN.
 _UP = {"normal": "high", "bulk": "normal"}
 _DOWN = {"high": "normal"}
 
 
 def ways(lane: str) -> set[str]:
-    """The lanes by which what belongs to this one may be rung."""
+    """Return the priorities at which notifications of the priority `lane` may be enqueued."""
     return {lane, _UP.get(lane, lane), _DOWN.get(lane, lane)}
 
 
 class Turns:
-    """Counts what each client has rung in this second, in this process. Not for several threads at once."""
+    """Count of notifications that each client has had enqueued in this second by this process. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._depth, self._burst = settings.fair_depth, settings.fair_burst
@@ -26,14 +26,17 @@ class Turns:
         self._second = 0
 
     def count(self, lane: str, client: int, count: int) -> None:
-        """So many more of a client's are rung."""
+        """Count `count` more notifications of a client."""
         if (second := int(time.monotonic())) != self._second:
             self._second = second
             self._rung.clear()
         self._rung[lane, client] += count
 
     def lane(self, lane: str, client: int, depth: int, more: int = 0) -> str:
-        """By which lane what was counted, and so many more, is rung, where `depth` messages wait in its own."""
+        """Return the priority at which to enqueue a client's notifications.
+
+        `depth`: unfinished messages in the queue of `lane`. `more`: notifications that are not counted yet.
+        """
         if depth < self._depth:
             return lane
         little = self._rung[lane, client] + more <= self._burst

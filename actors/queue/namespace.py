@@ -1,4 +1,4 @@
-"""The namespace: how every key of this installation in Redis begins."""
+"""Namespace: the prefix of every key of this installation in Redis."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from db.database import Unavailable, connection, database
 from settings import Settings
 
 PREFIX = "notify:"
-DIGITS = 12  # of the identity, in hexadecimal
+DIGITS = 12  # hexadecimal digits of the installation's identity that the namespace contains
 
 
 class NamespaceUnknown(redis.ConnectionError):
-    """The database, which names the keys, cannot be asked: treated as a Redis that is away."""
+    """The database, which knows the prefix of the keys, is not available. Handled as if Redis were down."""
 
 
 def stored(current: Settings) -> str:
-    """Return REDIS_NAMESPACE, or the one that follows from the identity in the database.
+    """Return REDIS_NAMESPACE, or a namespace derived from the installation's identity in the database.
 
     Raises:
-        Unavailable: the database cannot be asked.
+        Unavailable: The database is not available.
     """
     if current.redis_namespace:
         return current.redis_namespace
@@ -29,18 +29,18 @@ def stored(current: Settings) -> str:
         with connection():
             return f"{PREFIX}{installation.identity().hex[:DIGITS]}"
     finally:
-        # Most threads that talk to Redis never need the database again.
+        # Most threads that use Redis never need the database again.
         if was_closed:
             database.close()
 
 
 def needed(current: Settings) -> str:
-    """As `stored`, for code that handles faults of Redis.
+    """Return the result of `stored`, for code that handles errors of Redis.
 
     Raises:
-        NamespaceUnknown: the database cannot be asked.
+        NamespaceUnknown: The database is not available.
     """
     try:
         return stored(current)
     except Unavailable as error:
-        raise NamespaceUnknown(f"the keys of Redis are not known without the database: {error}") from None
+        raise NamespaceUnknown(f"the database, which knows the prefix of the Redis keys, failed: {error}") from None

@@ -1,4 +1,4 @@
-"""Which databases use this namespace: each worker says so in Redis, so that two of them are noticed."""
+"""Detect two databases that use the same Redis namespace: every worker registers its database in Redis."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from db.database import connection, database
 if TYPE_CHECKING:
     from actors.queue.broker import Doorbell
 
-RECENT = 60.0  # seconds; who was heard of so lately is at work
-KEPT = 86_400.0  # seconds
-SCANNED = 1_000  # keys in one step
+RECENT = 60.0  # seconds; a database that registered within this time is in use
+KEPT = 86_400.0  # seconds that a registration is kept
+SCANNED = 1_000  # keys per SCAN command
 
 
 def place() -> str:
-    """Return what tells this database from all others, also from a restored dump of it.
+    """Return a text that identifies this database and differs in a restored dump of it.
 
     Raises:
-        Unavailable: the database cannot be asked.
+        Unavailable: The database is not available.
     """
     was_closed = database.is_closed()
     try:
@@ -34,10 +34,10 @@ def place() -> str:
 
 
 def tell(broker: Doorbell, mine: str) -> None:
-    """Say that the workers of a database use the namespace of this broker.
+    """Register the database `mine` as a user of the broker's namespace.
 
     Raises:
-        redis.RedisError: Redis cannot be asked.
+        redis.RedisError: Redis is not available.
     """
     now = time.time()
     with broker.client.pipeline(transaction=False) as pipe:
@@ -47,20 +47,20 @@ def tell(broker: Doorbell, mine: str) -> None:
 
 
 def others(broker: Doorbell, mine: str) -> int:
-    """Return how many other databases' workers were heard of in this namespace in the last minute.
+    """Return how many other databases registered in this namespace in the last minute.
 
     Raises:
-        redis.RedisError: Redis cannot be asked.
+        redis.RedisError: Redis is not available.
     """
     found = broker.client.zrangebyscore(_key(broker), time.time() - RECENT, "+inf")
     return sum(member != mine.encode() for member in found)
 
 
 def neighbours(broker: Doorbell, most: int) -> list[str]:
-    """Return the namespaces of other programs that use Dramatiq on this Redis, seen among about `most` keys.
+    """Return the namespaces of other Dramatiq programs on this Redis, searching about `most` keys.
 
     Raises:
-        redis.RedisError: Redis cannot be asked.
+        redis.RedisError: Redis is not available.
     """
     end = ":__heartbeats__"
     found: set[str] = set()
@@ -76,7 +76,7 @@ def neighbours(broker: Doorbell, most: int) -> list[str]:
 
 
 def _is_alive(broker: Doorbell, heartbeats: str) -> bool:
-    """Whether a worker was heard of in the last day; also where this user may not look."""
+    """Return whether a worker sent a heartbeat in the last day; True if this user may not read the key."""
     try:
         newest: list[tuple[bytes, float]] = broker.client.zrange(heartbeats, -1, -1, withscores=True)  # type: ignore[assignment]
     except redis.ResponseError:

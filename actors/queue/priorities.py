@@ -1,8 +1,7 @@
-"""The lanes that notifications go by, and how the threads of a worker are shared between them.
+"""Priorities: a queue for each, and how the threads of a worker are shared between them.
 
-A lane is a queue of its own. Whoever waits in a more urgent one is served first, and the less urgent
-ones never take all threads: of `--threads` some are left to each lane above, so that a password
-reset does not wait until a newsletter is through with its list.
+The most urgent message is served first. Less urgent ones never occupy all threads: LANE_RESERVE of `--threads` stay
+free for each higher priority, so that a password reset does not wait for a newsletter.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ MAIN = "notifications"
 
 
 class Lane(NamedTuple):
-    """`rank`: 0 is the most urgent; so many times LANE_RESERVE threads are not for it."""
+    """Priority with its queue. `rank`: 0 is the most urgent; `rank` * LANE_RESERVE threads never serve it."""
 
     name: str
     queue: str
@@ -44,9 +43,10 @@ BY_QUEUE = {lane.queue: lane for lane in LANES.values()}
 
 
 class LaneQueue(Queue[Any]):
-    """What a Dramatiq worker's threads take their messages from: the most urgent one whose lane may have one more.
+    """Queue from which the threads of a Dramatiq worker take messages.
 
-    A thread holds a place in its lane from `get` to `task_done`.
+    `get` returns the most urgent message among the priorities that one more thread may serve. The thread counts as
+    serving that priority until `task_done`.
     """
 
     def __init__(self, threads: int, reserve: int) -> None:
@@ -59,7 +59,7 @@ class LaneQueue(Queue[Any]):
     def task_done(self) -> None:
         with self.mutex:
             self._leave()
-            # Room in a lane lets somebody in who was not let in before.
+            # A message that no thread was allowed to take may be allowed now.
             self.not_empty.notify_all()
         super().task_done()
 
@@ -67,7 +67,7 @@ class LaneQueue(Queue[Any]):
         heapq.heappush(self._items[BY_QUEUE[item.message.queue_name].rank], item)
 
     def _qsize(self) -> int:
-        """Only what may be taken now; `get` waits while this is 0."""
+        """Return the number of messages that may be taken now; `get` waits while it is 0."""
         return sum(len(items) for rank, items in self._items.items() if self._admits(rank))
 
     def _get(self) -> Any:
@@ -78,7 +78,7 @@ class LaneQueue(Queue[Any]):
         return heapq.heappop(self._items[rank])
 
     def _admits(self, rank: int) -> bool:
-        """Whether one more thread may serve this lane, those below it counted."""
+        """Return whether one more thread may serve this priority; threads at lower priorities count too."""
         mine: int | None = getattr(self._mine, "rank", None)
         busy = sum(count for other, count in self._busy.items() if other >= rank)
         return busy - (mine is not None and mine >= rank) < max(1, self._threads - rank * self._reserve)

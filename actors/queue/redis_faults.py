@@ -1,4 +1,4 @@
-"""What an error of Redis means, and the fix: for /readyz, logs and `notify doctor`."""
+"""Explain errors of Redis and how to fix them, for /readyz, the log and `notify doctor`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from redis.exceptions import (
 
 
 class Fault(NamedTuple):
-    """`what` and `fix` are parts of a sentence.
+    """Problem with Redis. `what` and `fix` are parts of a sentence.
 
-    `away`: nothing answered, and it may be back by itself. `rights`: it is about which commands and keys are allowed.
+    `away`: Redis does not answer and may recover by itself. `rights`: a command or key is not allowed.
     """
 
     what: str
@@ -32,42 +32,42 @@ class Fault(NamedTuple):
         return f"{self.what}: {self.fix}"
 
 
-BACK = "start it, or put REDIS_URL right; nothing is lost meanwhile"
-# Words of the message (inside of a script they stand in its middle), kinds of error (redis-py takes the first
-# word from their messages), and what they mean.
+BACK = "start it or correct REDIS_URL; no notification is lost while it is down"
+# Pattern of the message (an error inside a script has its words in the middle), exception classes (redis-py removes
+# the first word from their messages), and the fault.
 _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
     (
         r"\bCLUSTERDOWN\b|\bCROSSSLOT\b|\bMOVED\b|\bASK\b|non local key|[Cc]luster mode",
         (ClusterDownError, ClusterCrossSlotError, AskError),
         Fault(
-            "it runs in cluster mode, where the keys of one queue are kept apart",
+            "it runs in cluster mode, which may store the keys of one queue on different nodes",
             "point REDIS_URL at a Redis that is not a cluster, or at Sentinels with redis+sentinel://",
         ),
     ),
     (
         r"\bOOM\b",
         (OutOfMemoryError,),
-        Fault("it is full (OOM) and takes no writes", "raise maxmemory, or see what else is in it"),
+        Fault("it is full (OOM) and accepts no writes", "raise maxmemory, or find out what else is stored in it"),
     ),
     (
         r"\bREADONLY\b|read only replica",
         (ReadOnlyError,),
-        Fault("it is a replica and takes no writes", "point REDIS_URL at the primary"),
+        Fault("it is a replica and accepts no writes", "point REDIS_URL at the primary"),
     ),
     (
         r"\bMISCONF\b",
         (),
         Fault(
-            "it takes no writes because it could not save to its disk (MISCONF)",
-            "see its log and its disk; without a need for its data: set stop-writes-on-bgsave-error no",
+            "it accepts no writes because it could not save to its disk (MISCONF)",
+            "check its log and its disk; if its data need not survive a restart, set stop-writes-on-bgsave-error no",
         ),
     ),
     (
         r"\bNOREPLICAS\b",
         (),
         Fault(
-            "it takes no writes because too few replicas are connected (NOREPLICAS)",
-            "bring them back, or lower min-replicas-to-write",
+            "it accepts no writes because too few replicas are connected (NOREPLICAS)",
+            "start the replicas, or lower min-replicas-to-write",
         ),
     ),
     (
@@ -75,14 +75,14 @@ _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
         (AuthenticationError,),
         Fault(
             "it refuses the user or the password",
-            "put them right in REDIS_URL: redis://user:pass@host:6379/0 (in a password, @ is %40 and / is %2F)",
+            "correct them in REDIS_URL: redis://user:pass@host:6379/0 (in a password, write @ as %40 and / as %2F)",
         ),
     ),
     (
         r"DB index|Invalid Database",
         (),
         Fault(
-            "it has no database of that number",
+            "it has no database with that number",
             "use a smaller number at the end of REDIS_URL (usually 0 to 15), or raise `databases` in its configuration",
         ),
     ),
@@ -91,14 +91,14 @@ _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
         (),
         Fault(
             "it is in protected mode and refuses other machines (DENIED)",
-            "give it a password, or set protected-mode no where the network is closed",
+            "set a password, or set protected-mode no if the network is private",
         ),
     ),
     (
         r"\bWRONGTYPE\b",
         (),
         Fault(
-            "another program keeps other data under our keys (WRONGTYPE)",
+            "another program stores data of another type under our keys (WRONGTYPE)",
             "set REDIS_NAMESPACE to a name that no other program uses",
         ),
     ),
@@ -110,7 +110,7 @@ _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
     (
         r"max number of clients",
         (),
-        Fault("it takes no more connections", "raise maxclients, or start fewer processes"),
+        Fault("it accepts no more connections", "raise maxclients, or start fewer processes"),
     ),
     (
         r"\bBUSY\b",
@@ -120,33 +120,33 @@ _ANSWERS: tuple[tuple[str, tuple[type[Exception], ...], Fault], ...] = (
     (
         r"\bLOADING\b",
         (redis.BusyLoadingError,),
-        Fault("it is still loading its data", "wait", away=True),
+        Fault("it is still loading its data", "wait until it has finished", away=True),
     ),
 )
-# The last ones of scripts, before Redis 7.2 and since.
+# The last two are errors of scripts, before Redis 7.2 and since.
 _RIGHTS = r"\bNOPERM\b|no permissions|user executing the script can't|ACL failure"
 
 
 def forbidden(what: str) -> Fault:
-    """The user lacks rights."""
+    """Return the fault of a user that lacks rights; `what` begins with a verb."""
     return Fault(f"its user {what}", "give the user of REDIS_URL the rights that docs/redis.md lists", rights=True)
 
 
 def unknown(commands: str) -> Fault:
-    """The server is too old, or its commands were renamed."""
-    fix = "use Redis 6.2 or newer, or Valkey, and rename no commands"
+    """Return the fault of a server that is too old, or whose commands were renamed."""
+    fix = "use Redis 6.2 or newer, or Valkey, without rename-command"
     return Fault(f"it does not know {commands}", fix, rights=True)
 
 
 def of(error: Exception) -> Fault:
-    """Return what an error of redis-py means."""
-    said = str(error).partition(" : <")[0]  # a Sentinel's, without the connections that redis-py adds
+    """Return the fault that an exception of redis-py stands for."""
+    said = str(error).partition(" : <")[0]  # redis-py appends the connections to an error of a Sentinel
     if isinstance(error, NoPermissionError) or re.search(_RIGHTS, said):
         named = re.search(r"to run the '([^']+)' command", said)
         return forbidden(f"may not run {named[1].upper().replace('|', ' ')}" if named else "lacks a right")
-    # A pipeline whose MULTI is unknown says only that EXEC came without it.
+    # If MULTI is unknown, a pipeline only reports EXEC without MULTI.
     if re.search(r"[Uu]nknown (Redis )?(command|subcommand)|EXEC without MULTI", said):
-        return unknown("a command that is needed")
+        return unknown("a required command")
     for pattern, kinds, fault in _ANSWERS:
         if isinstance(error, kinds) or re.search(pattern, said):
             return fault
@@ -154,4 +154,4 @@ def of(error: Exception) -> Fault:
         return Fault("no answer in time", BACK, away=True)
     if isinstance(error, (redis.ConnectionError, OSError)):
         return Fault(said, BACK, away=True)
-    return Fault(f"it refuses what is needed: {said}", "see its configuration and its log")
+    return Fault(f"it refuses a required command: {said}", "check its configuration and its log")

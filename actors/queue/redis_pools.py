@@ -1,4 +1,4 @@
-"""How Redis is reached: at its address, or wherever its Sentinels say that the master is now."""
+"""Connection pools for Redis, at the address of REDIS_URL or at the master that its Sentinels name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from settings import Sentinels, Settings, cannot_start, redis_address
 
-# redis-py's own limit is 100, at which a worker of many threads could not acknowledge what it has done.
+# redis-py's default limit is 100: a worker with many threads could not acknowledge its messages.
 CONNECTIONS = 10_000
 
 
 def pool(current: Settings, timeout: float) -> redis.ConnectionPool:
-    """Connections to REDIS_URL, with so many seconds for each answer. Connects to nothing yet.
+    """Return a pool of connections to REDIS_URL, without connecting. `timeout`: seconds to wait for each answer.
 
-    A command that is sent again rings twice, and counts twice: nothing is ever retried in here. With Sentinels
-    each new connection asks them for the master, and one whose server turns out to be a replica is closed.
+    Commands are never retried: a repeated command would enqueue or count twice. With Sentinels, each new connection
+    asks them for the master, and a connection whose server has become a replica is closed.
     """
     watched = current.sentinels
     if watched is not None:
@@ -30,17 +30,17 @@ def pool(current: Settings, timeout: float) -> redis.ConnectionPool:
 
 
 def make_sure_of_room(pool: redis.ConnectionPool, needed: int) -> None:
-    """End this process if its pool may not hold so many connections: what does not get one fails at once."""
+    """End this process if its pool may not hold `needed` connections: a command without one would fail at once."""
     if pool.max_connections < needed:
         cannot_start(
-            f"REDIS_URL has max_connections={pool.max_connections}, and a worker of so many threads needs {needed}: "
-            "raise it, leave it out, or start the worker with fewer threads"
+            f"REDIS_URL has max_connections={pool.max_connections}, but a worker with this number of threads needs "
+            f"{needed}: raise or remove max_connections, or start the worker with fewer --threads"
         )
 
 
 def _bounded(options: Any, current: Settings, timeout: float) -> dict[str, Any]:
     connecting = options.get("socket_connect_timeout", timeout)
-    # Who may wait for less than REDIS_TIMEOUT may not wait longer for a connection either.
+    # A caller with a shorter time-out than REDIS_TIMEOUT needs it for connecting too.
     bound = connecting if timeout >= current.redis_timeout else min(connecting, timeout)
     own = {"socket_timeout": timeout, "socket_connect_timeout": bound, "retry": Retry(NoBackoff(), 0)}
     return {"max_connections": CONNECTIONS, **options, **own}

@@ -1,4 +1,4 @@
-"""Whether Redis can do what a worker and the API need: tried on keys of the namespace that nobody else uses."""
+"""Check whether Redis can do what workers and the API need, on separate keys of the namespace."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MESSAGE = "probe"
 
 
 def fault(broker: Doorbell) -> Fault | None:
-    """Return why nothing can be enqueued or fetched; None where all is well. Never raises for Redis.
+    """Return why nothing can be enqueued or fetched; None if everything works. Errors of Redis are not raised.
 
-    About 40 small commands, which take a few milliseconds together. Two that probe at once do not disturb each other.
+    It takes about 40 small commands, a few milliseconds in all. Concurrent probes do not disturb each other.
     """
     try:
         _use(broker)
@@ -35,10 +35,12 @@ def fault(broker: Doorbell) -> Fault | None:
 
 
 def leave(broker: Doorbell) -> None:
-    """Take a process that consumes nothing off the list of workers, where the probe has put it.
+    """Remove this process from Dramatiq's list of workers, to which the probe has added it.
+
+    Call it in processes that consume nothing.
 
     Raises:
-        redis.RedisError: Redis cannot be asked.
+        redis.RedisError: Redis is not available.
     """
     broker.client.zrem(f"{broker.namespace}:__heartbeats__", broker.broker_id)
 
@@ -49,14 +51,14 @@ def _use(broker: Doorbell) -> None:
     broker.ring([message])
     queue = f"{broker.namespace}:{QUEUE}"
     broker.client.blmove(queue, queue, 0.01, "LEFT", "LEFT")  # type: ignore[arg-type]
-    # Maybe another process's: whoever probes fetches one and acknowledges it.
+    # The fetched message may be another process's: every probe enqueues one and acknowledges one.
     for data in broker.do_fetch(QUEUE, 1):
         if data is not None:
             broker.do_ack(QUEUE, Message.decode(data).options["redis_message_id"])
 
 
 def _read_all(broker: Doorbell) -> None:
-    """Read the length of each key that workers use, which fails where another program keeps something else there."""
+    """Read the length of each key that workers use. It fails if another program stores another type there."""
     with broker.client.pipeline(transaction=False) as pipe:
         pipe.zcard(f"{broker.namespace}:__heartbeats__")
         for lane in LANES.values():

@@ -1,7 +1,7 @@
-"""Which of the commands that are needed this user of Redis may run, on which keys.
+"""Find out which of the required commands the Redis user may run, and on which keys.
 
-Each is queued in a transaction that is then discarded: Redis checks the command and its keys when it is
-queued, and nothing is run. So it is cheap, and changes nothing.
+The commands are queued in a transaction, which is then discarded. Redis checks the rights to a command and its keys
+when the command is queued, so the check is cheap and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from redis.exceptions import NoPermissionError
 
 NO_SCRIPT = "0" * 40
 
-# {n} is the namespace. What Dramatiq's script does with its keys, and what this project does itself.
+# Commands of Dramatiq's script and of this project; {n} is the namespace.
 _QUEUE = "{n}:__probe__"
 _MESSAGES, _FETCHED, _ALIVE = f"{_QUEUE}.msgs", "{n}:__acks__.__probe__", "{n}:__heartbeats__"
 _COUNTER, _BEFORE = "{n}:limits:{{probe}}", "{n}:limits:{{probe}}/-1"
 NEEDED: tuple[tuple[str, ...], ...] = (
-    # Scripts: their key is the namespace alone.
+    # Scripts, whose only declared key is the namespace.
     ("EVALSHA", NO_SCRIPT, "1", "{n}", "probe"),
     ("SCRIPT LOAD", "return 1"),
-    # The queues, in Dramatiq's script.
+    # Queues, in Dramatiq's script.
     ("ZADD", _ALIVE, "0", "probe"),
     ("ZRANGEBYSCORE", _ALIVE, "0", "0"),
     ("ZREM", _ALIVE, "probe"),
@@ -38,7 +38,7 @@ NEEDED: tuple[tuple[str, ...], ...] = (
     ("HMGET", _MESSAGES, "probe"),
     ("HEXISTS", _MESSAGES, "probe"),
     ("HDEL", _MESSAGES, "probe"),
-    # The broker and upkeep.
+    # Broker and upkeep.
     ("BLMOVE", _QUEUE, _QUEUE, "LEFT", "LEFT", "0.01"),
     ("LLEN", _QUEUE),
     ("LINDEX", _QUEUE, "0"),
@@ -46,7 +46,7 @@ NEEDED: tuple[tuple[str, ...], ...] = (
     ("ZCARD", _ALIVE),
     ("ZREMRANGEBYSCORE", _ALIVE, "0", "0"),
     ("PING",),
-    # The shares of the connections to the mail server.
+    # Shares of the connections to the mail server.
     ("TIME",),
     # Rates and quotas.
     ("GET", _COUNTER),
@@ -59,7 +59,10 @@ NEEDED: tuple[tuple[str, ...], ...] = (
 
 
 class Missing(NamedTuple):
-    """Commands that the server does not know, commands that the user may not run, key patterns it may not use."""
+    """Commands that the server does not know, commands that the user may not run, and keys that it may not use.
+
+    `keys` holds patterns as in an ACL rule.
+    """
 
     unknown: list[str]
     commands: list[str]
@@ -67,10 +70,10 @@ class Missing(NamedTuple):
 
 
 def missing(pool: redis.ConnectionPool, namespace: str) -> Missing:
-    """Return what this user may not do.
+    """Return the rights that the Redis user lacks.
 
     Raises:
-        redis.RedisError: Redis cannot be asked, or refuses everything for a reason that is no right.
+        redis.RedisError: Redis is not available, or refuses commands for another reason than rights.
     """
     found = Missing([], [], [])
     for command, error in _refused(pool, namespace):
@@ -78,7 +81,7 @@ def missing(pool: redis.ConnectionPool, namespace: str) -> Missing:
         if "unknown" in said:
             found.unknown.append(command)
         elif "key" in said and "to run" not in said:
-            # Of the namespace's own key, or of those below it.
+            # EVALSHA uses the key of the namespace itself, all other commands use keys below it.
             found.keys.append(f"~{namespace}" if command == "EVALSHA" else f"~{namespace}:*")
         else:
             found.commands.append(command)
@@ -97,16 +100,16 @@ def _refused(pool: redis.ConnectionPool, namespace: str) -> Iterator[tuple[str, 
                 if not _is_about_rights(error):
                     raise
                 yield begin[0], error
-                if begin == ("MULTI",):  # Without it the commands would be run.
+                if begin == ("MULTI",):  # Without a transaction the commands would be run.
                     return
     finally:
-        # Whatever state the transaction is in, nobody goes on with it.
+        # The transaction may still be open; it ends with the connection.
         connection.disconnect()  # type: ignore[no-untyped-call]
         pool.release(connection)
 
 
 def _is_about_rights(error: Exception) -> bool:
-    # Who has renamed a command away has forbidden it too.
+    # A command that was renamed in the configuration is unknown, which is a way to forbid it.
     said = str(error).lower()
     return isinstance(error, NoPermissionError) or "no permissions" in said or "unknown" in said
 

@@ -1,4 +1,4 @@
-"""What a worker says about a Redis that answers and cannot be used: in its log, when it begins and when it ends."""
+"""Log when a Redis that answers becomes unusable for a worker, and when it is usable again."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from runtime import logs
 
 log = logs.get("redis")
 
-EVERY = 15.0  # seconds between two looks
+EVERY = 15.0  # seconds between two checks
 
 
 class RedisWatch:
-    """Looks from time to time; a worker goes on whatever it sees, because what is wrong may be put right there."""
+    """Periodic check of Redis. A worker keeps running whatever it finds, because Redis may be repaired meanwhile."""
 
     def __init__(self) -> None:
         self._at = -math.inf
@@ -28,22 +28,22 @@ class RedisWatch:
         self._shared = False
 
     def look(self) -> None:
-        """Look, if it is time to.
+        """Check Redis if the last check was EVERY seconds ago.
 
         Raises:
-            redis.RedisError: Redis is away.
-            Unavailable: the database cannot be asked.
+            redis.RedisError: Redis does not answer.
+            Unavailable: The database is not available.
         """
         if time.monotonic() - self._at < EVERY:
             return
         self._at = time.monotonic()
         fault = redis_probe.fault(get_broker())
         if fault is not None and fault.away:
-            # The caller must not wait for a Redis that hangs a second time: its heartbeat would be late.
+            # Let the caller skip its own commands: waiting for Redis a second time would delay its heartbeat.
             raise redis.ConnectionError(fault.what)
         self._say(fault)
         self._place = self._place or presence.place()
-        with suppress(redis.ResponseError):  # `_say` has named the fault.
+        with suppress(redis.ResponseError):  # `_say` has logged the fault.
             presence.tell(get_broker(), self._place)
             self._tell_of_others(presence.others(get_broker(), self._place))
 
@@ -59,6 +59,6 @@ class RedisWatch:
             log.error(
                 "redis.namespace_shared",
                 namespace=get_broker().namespace,
-                fix="another database's workers take our messages: set REDIS_NAMESPACE to another name for one of them",
+                fix="workers of another database take our messages: set another REDIS_NAMESPACE for one of the two",
             )
         self._shared = bool(count)

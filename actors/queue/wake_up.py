@@ -1,6 +1,6 @@
-"""Ringing: ids go to the workers as short lists, many messages in one round trip.
+"""Enqueue wake-up messages: short lists of notification ids, many messages in one round trip to Redis.
 
-A bell that cannot be rung is no error: the row says when the relay rings it again.
+A wake-up message that cannot be enqueued is not an error. Its rows stay due, and the relay enqueues them later.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from settings import Settings
 
 log = logs.get("bell")
 
-TAKEN_WITHIN = 20e-6  # seconds: workers take no more than one message in so short a time
-# After a trip to Redis for so many ids, what is submitted within REST seconds shares the next trip. A trip costs this
-# process as much CPU time as three POSTs, and a process with eight connections stores every three milliseconds.
+TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
+# After a round trip with SEVERAL ids or more, everything submitted within REST seconds shares the next one. A round
+# trip costs this process as much CPU time as three POSTs; a process with eight connections stores every 3 ms.
 SEVERAL = 4
 REST = 0.005
 
 
 class Ring(NamedTuple):
-    """Whom to ring: notifications of one client in one lane.
+    """Notifications of one client and one priority to enqueue.
 
-    `at`: when their rows say that they are rung, as the database's seconds since 1970.
-    `traces`: the contexts that they carry, of those that carry one.
+    `at`: the time of enqueueing that their rows hold, in seconds since 1970 on the database's clock.
+    `traces`: the trace contexts of those notifications that have one.
     """
 
     ids: Sequence[int]
@@ -50,14 +50,14 @@ class Ring(NamedTuple):
 
 
 class Bell:
-    """Rings in the background what is submitted, until a lane's queue is as long as the watermark."""
+    """Background task that enqueues submitted ids, up to RELAY_WATERMARK messages in the queue of each priority."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._turns = Turns(settings)
         self._depths = dict.fromkeys(LANES, Depth())
         self._known_at = dict.fromkeys(LANES, -math.inf)
-        for result in ("rung", "left", "skipped", "failed"):  # Each is there before the first of its kind.
+        for result in ("rung", "left", "skipped", "failed"):  # Every series starts at 0.
             _ = metrics.bells[result]
         self._closing = threading.Event()
         self._ringing: Coalescer[Ring, None] = Coalescer(
@@ -65,7 +65,7 @@ class Bell:
         )
 
     def ring(self, ring: Ring) -> None:
-        """Ring these soon; returns at once and never raises for a bell that is not rung."""
+        """Submit ids to be enqueued soon. Return at once; if too many wait already, leave them to the relay."""
         try:
             self._ringing.submit(ring)
         except (Full, Closed):
@@ -73,14 +73,14 @@ class Bell:
             log.debug("bell.skipped", count=len(ring.ids))
 
     def left(self, groups: Iterable[Group]) -> Set[Group]:
-        """Of these, whose lane is full as far as is known, so that they would not be rung: they are for the relay."""
+        """Return the groups whose queue is full according to the last known depths; the relay enqueues them later."""
         left = set()
         for (lane, client), count in Counter(groups).items():
             if not self._has_room(self._turns.lane(lane, client, self._depths[lane].unfinished, count)):
                 metrics.bells["left"].inc(count)
                 left.add((lane, client))
                 if self._outdated([lane]):
-                    self.ring(Ring((), clock.now(), lane, client))  # Nobody: to learn whether there is room again.
+                    self.ring(Ring((), clock.now(), lane, client))  # Empty request that only refreshes the depths.
         return left
 
     def close(self, timeout: float) -> None:
@@ -96,7 +96,7 @@ class Bell:
                 self._make_sure_of_depths({ring.lane for ring in rings})
                 lanes = [self._lane(ring) for ring in rings]
                 self._send(rings, lanes)
-                # Who went to the end of a crowd that only then was seen gets a bell that passes it.
+                # If a queue turned out to be crowded only now, enqueue once more at the priority chosen for that.
                 late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
                 self._send(late, [self._lane(ring) for ring in late])
         except redis.RedisError as error:
@@ -112,7 +112,7 @@ class Bell:
     def _send(self, rings: Sequence[Ring], lanes: Sequence[str]) -> None:
         ids: defaultdict[str, list[int]] = defaultdict(list)
         for ring, lane in zip(rings, lanes, strict=True):
-            # What was to be rung when it was accepted is, unless the queue has grown out of all bounds meanwhile.
+            # The watermark was checked when the ids were accepted. Tolerate twice as many messages since then.
             if self._depths[lane].waiting < 2 * self._settings.relay_watermark:
                 ids[lane] += ring.ids
         size = self._settings.ring_size
@@ -122,7 +122,7 @@ class Bell:
             self._learn({BY_QUEUE[queue].name: depth for queue, depth in depths.items()})
 
     def _spread(self, lane: str) -> int:
-        """How many messages keep every thread busy, beside those that wait already."""
+        """Return how many more messages the queue needs to keep every worker thread busy."""
         return max(1, self._settings.ring_spread - self._depths[lane].waiting)
 
     def _has_room(self, lane: str) -> bool:
@@ -130,7 +130,7 @@ class Bell:
 
     def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
         if self._outdated(lanes):
-            self._learn(self._depths)  # Noted first, or all who come while Redis is away would ask.
+            self._learn(self._depths)  # Before the request, so that it is not repeated while Redis is down.
             self._learn(get_broker().depths())
 
     def _learn(self, depths: Mapping[str, Depth]) -> None:
@@ -138,7 +138,7 @@ class Bell:
         self._known_at |= dict.fromkeys(depths, time.monotonic())
 
     def _outdated(self, lanes: Iterable[str]) -> bool:
-        """Return whether one of these queues was deep, and may be empty by now."""
+        """Return whether one of these queues was deep when last seen, and may be empty by now."""
         great, now = min(self._settings.relay_watermark, self._settings.fair_depth), time.monotonic()
         deep = ((lane, self._depths[lane].unfinished) for lane in lanes)
         return any(crowd >= great and now - self._known_at[lane] > crowd * TAKEN_WITHIN for lane, crowd in deep)
@@ -152,7 +152,7 @@ def _span(rings: Sequence[Ring]) -> AbstractContextManager[None]:
 
 
 def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:
-    """One message per list of ids: short enough to keep every thread busy, and never above `most`."""
+    """Split the ids into messages of at most `most` ids, short enough to give each of the threads one."""
     size = min(most, max(1, math.ceil(len(ids) / max(1, threads))))
     return [message(ids[start : start + size], lane) for start in range(0, len(ids), size)]
 

@@ -194,7 +194,7 @@ def test_every_event_above_debug_stands_in_the_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
         event
-        for name in ("api", "actors", "cli", "db", "runtime")
+        for name in ("api", "actors", "cli", "runtime")
         for path in (ROOT / name).rglob("*.py")
         for event in events_of(path)
     }
@@ -228,7 +228,8 @@ def named(data: bytes) -> list[str]:
 
 def exits(code: str) -> list[str]:
     """Names the lines of a process that runs the code and ends."""
-    code = f"import asyncio, logs, os, settings; logs.configure(settings.load()); log = logs.get('part')\n{code}"
+    begun = "import asyncio, os, settings; from runtime import logs; logs.configure(settings.load())"
+    code = f"{begun}; log = logs.get('part')\n{code}"
     done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
     return named(done.stderr)
 

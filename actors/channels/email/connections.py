@@ -92,8 +92,10 @@ class Connections:
         self._all.opened(self.working, now)
 
     def closed(self, connection: Connection) -> None:
-        """Take note of a connection that is not used any more."""
+        """Take note of a connection that is not used any more. One that is still alive has worked until now."""
         self._open.discard(connection)
+        if connection.alive:
+            self._worked_at = time.monotonic()
 
     async def refused(self, since: float, *, reached: bool, full: bool) -> bool:
         """Take note that a new connection, tried `since`, was refused; return whether others worked meanwhile.

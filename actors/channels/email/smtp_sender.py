@@ -91,8 +91,8 @@ class SmtpSender:
             if reply.code // 100 != 2:
                 await _refuse(connection, "content", reply, blamed)
         except Dropped as drop:
-            self._forget(connection)
             connection.close()  # The event loop would keep it, as long as the server does not end it.
+            self._forget(connection)
             # The server may hang up on a connection that idled; this mail has nothing to do with it
             # and goes over a new one, of which that cannot be said again.
             if not (connection.reused and drop.phase == "mail"):
