@@ -56,7 +56,7 @@ def post(on: Settings, spans: Spans) -> Post:
     """POSTs to an API in this process; returns the answer."""
 
     async def exchange(document: Any, path: str, headers: dict[str, str]) -> Any:
-        with mock.patch("tracing.start"), mock.patch("tracing.stop"):
+        with mock.patch("runtime.tracing.start"), mock.patch("runtime.tracing.stop"):
             async with testing.ASGIConductor(create_app()) as api:
                 return await api.simulate_post(path, json=document, headers=headers)
 
