@@ -12,33 +12,32 @@ from uuid import UUID
 
 import dramatiq
 from dramatiq import Retry
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import CurrentMessage, Middleware
 
-import logs
 import settings
 from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
-from actors.broker import broker
-from actors.budgets import Budget
 from actors.channels import Channel, Sender, Throttled
+from actors.claim_store import Ledger
 from actors.evidence import evidence
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
+from actors.queue.broker import get_broker
+from actors.queue.priorities import LANES, Lane
+from actors.queue.wake_up import message
+from actors.retry_policy import Budget
 from db import workers
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("delivery")
 
 LOOK = 0.5  # seconds between two looks whether what waits must be handed back
 PUT_OFF = 1_500  # milliseconds after which a message for which there was no connection comes again
 STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
-
-_current = settings.load()
 
 
 class Again(Retry):
@@ -57,10 +56,6 @@ class Narrow(Middleware):
     ) -> None:
         if isinstance(exception, Again):
             message.args[0][:] = exception.ids
-
-
-# "After" hooks run from the last middleware to the first, so this one comes before Retries.
-broker.add_middleware(Narrow())
 
 
 class Delivery:
@@ -126,12 +121,16 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
-        if blocked and not queue.limits.limit(time.monotonic()):  # Another process has the connections.
-            raise Again(ids, PUT_OFF)
+        if (
+            blocked
+            and not queue.limits.limit(time.monotonic())
+            and _may_come_again(Budget.of(lane.name, self._settings))
+        ):
+            await self._put_off(ids)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                await asyncio.to_thread(ACTORS[lane.name].send_with_options, args=(later,), delay=delay)
+                await asyncio.to_thread(get_broker().enqueue, message(later, lane.name), delay=delay)
             raise Again(first[1], first[0])
 
     async def close(self) -> None:
@@ -180,6 +179,11 @@ class Delivery:
         elif settlement.delay is not None:
             # Never before the row is due, or the claim refuses it: the row's clock started earlier.
             job.batch.retries[round(settlement.delay * 1000)].append(settlement.id)
+
+    async def _put_off(self, ids: Sequence[int]) -> None:
+        """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
+        if still_due := await asyncio.to_thread(self._ledger.still_due, ids):
+            raise Again(still_due, PUT_OFF)
 
     async def _probe(self) -> Sequence[int]:
         return await asyncio.to_thread(self._ledger.candidate, self.breaker.provider)
@@ -233,11 +237,25 @@ class _Process:
 running = _Process()
 
 
-def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
-    budget = Budget.of(lane.name, _current)
+def _may_come_again(budget: Budget) -> bool:
+    """Return whether the current message has retries left; after its last one the relay sends another message."""
+    current = CurrentMessage.get_current_message()
+    return current is None or current.options.get("retries", 0) < budget.attempts - 1
+
+
+def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
+    """Give the broker an actor for each lane."""
+    # "After" hooks run from the last middleware to the first, so this one comes before Retries.
+    broker.add_middleware(Narrow())
+    for lane in LANES.values():
+        _add_actor(broker, lane, Budget.of(lane.name, current))
+
+
+def _add_actor(broker: dramatiq.Broker, lane: Lane, budget: Budget) -> None:
 
     @dramatiq.actor(
-        actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
+        broker=broker,
+        actor_name=lane.actor,
         queue_name=lane.queue,
         # The row owns the budget; the same number here ends a message that outlives its rows'.
         max_retries=budget.attempts - 1,
@@ -249,9 +267,3 @@ def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
         await running.delivery.deliver(ids, lane)
-
-    return deliver
-
-
-ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}
-deliver = ACTORS["normal"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import redis
 
-from actors.broker import Depth, broker
+from actors.queue.broker import Depth, get_broker
 from db import pauses, pulse, sessions
 from db.pauses import Pause
 from db.pulse import Pulse, Worker
@@ -69,6 +69,6 @@ def _more(worker: Worker, before: Mapping[str, int] | None, word: str, since: fl
 
 def _depths() -> Mapping[str, Depth] | None:
     try:
-        return broker.depths()
+        return get_broker().depths()
     except redis.RedisError:
         return None
