@@ -1,6 +1,6 @@
 """Pages for people, rendered on the server with Jinja2. JavaScript only refreshes the overview.
 
-`session_middleware.py`, a middleware, recognises a request for a page by its path and finds the session. It puts the Caller into
+`session_middleware.py` recognises a request for a page by its path and finds the session. It puts the Caller into
 `req.context.caller`, as `api.access.auth` does for keys, and reads and checks the form of a POST. After the request,
 `answers.py` turns any Problem into a page and sets the headers of every page. Its Content-Security-Policy allows no
 inline script or style; pages cannot be framed and send no referrer.
