@@ -57,11 +57,11 @@ def test_http_is_for_what_is_allowed() -> None:
         *((url, "ASCII") for url in ("https://a.com\\@b.com/", "https://a.com/" + "x" * 2_000, "https://a.com/\0", "")),
         *((url, "user") for url in ("https://u@a.com", "https://u:p@a.com", "https://@a.com", "https://a.com/#x")),
         *(
-            (url, "name a host")
+            (url, "valid host name")
             for url in ("https://", "https:///x", "https://a..b/", "https://.a/", "https://[::1%25e]/")
         ),
         *(
-            (url, "name a host")
+            (url, "valid host name")
             for url in ("https://a%2eb/", "https://a,b/", "https://" + "a" * 64, "https://" + "a." * 127)
         ),
         *((f"https://a.com:{port}/", "must use port 80, 443") for port in (1, 22, 25, 444, 1_023)),
