@@ -1,4 +1,4 @@
-"""Configuration of gunicorn: run `gunicorn` in this directory. The settings for operators are in settings.py.
+"""Configuration of gunicorn: run `gunicorn` in this directory. The settings for operators are in settings/.
 
 `gunicorn --check-config` checks the settings and the database, and exits.
 """
@@ -16,11 +16,11 @@ from typing import Any
 
 
 def _our_modules() -> set[str]:
-    """Return the top-level names of our code: the files next to settings.py, or the names that the wheel lists."""
-    root = Path(importlib.import_module("settings").__file__ or "").parent
+    """Return the top-level names of our code: the packages next to settings/, or the names that the wheel lists."""
+    root = Path(importlib.import_module("settings").__file__ or "").parents[1]
     if installed := list(root.glob("notification_system-*.dist-info/top_level.txt")):  # Next to other packages.
         return {name for listed in installed for name in listed.read_text().split()}
-    return {path.stem for path in root.glob("*.py")} | {path.parent.name for path in root.glob("*/__init__.py")}
+    return {path.parent.name for path in root.glob("*/__init__.py")}
 
 
 # gunicorn reads this file again at SIGHUP, and its workers inherit the modules that the master has imported. Unless the
@@ -30,12 +30,10 @@ for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
 
-import lifeline
-import logs
 import settings
-import tracing
 from db import database, fitness, migrations
-from metrics import multiprocess
+from runtime import logs, process, tracing
+from runtime.metrics import multiprocess
 
 # A supervisor may send these to the whole process group. The last two are for the master; they would end a worker.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
@@ -55,7 +53,7 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "api.worker.Worker"
+worker_class = "api.http.worker.Worker"
 # Longer than the idle time-out of common proxies (60 s), or they would reuse a connection that we have just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
@@ -65,7 +63,7 @@ timeout = max(30, 2 * (graceful_timeout + 5))
 control_socket_disable = True
 # Our own log has a line for each request.
 accesslog = None
-logger_class = "api.worker.Logger"
+logger_class = "api.http.worker.Logger"
 
 
 def on_starting(_server: Any) -> None:
@@ -89,13 +87,13 @@ def on_reload(server: Any) -> None:
 def post_fork(_server: Any, worker: Any) -> None:
     """End the worker if its master is killed, and hold back signals until it has booted."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    lifeline.die_with_parent(worker.ppid)
+    process.die_with_parent(worker.ppid)
     multiprocess.share(_current.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(_worker: Any) -> None:
     """Accept signals from now on. Before uvicorn serves, and after it has stopped, a stop signal ends the process."""
-    lifeline.collect_seldom()
+    process.collect_seldom()
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
-import logs
-import metrics
 from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, connection, database
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("breaker")

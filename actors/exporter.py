@@ -9,10 +9,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
-import logs
-from metrics import multiprocess
-from metrics.directory import locked
-from metrics.tokens import is_token
+from runtime import logs
+from runtime.metrics import multiprocess
+from runtime.metrics.directory import locked
+from runtime.metrics.tokens import is_token
 from settings import Settings
 
 log = logs.get("metrics")
@@ -76,7 +76,7 @@ class _Answering(BaseHTTPRequestHandler):
                 {"WWW-Authenticate": "Bearer"},
             )
         else:
-            from metrics.exposition import kind, page  # noqa: PLC0415 - imports prometheus_client
+            from runtime.metrics.exposition import kind, page  # noqa: PLC0415 - imports prometheus_client
 
             answer = page(*kind(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")))
             encoding = {"Content-Encoding": answer.encoding} if answer.encoding else {}

@@ -10,12 +10,11 @@ import threading
 from collections import defaultdict
 from functools import partial
 
-import logs
-import metrics
-from actors.broker import broker
-from actors.tallies import tallies
+from actors.counters import tallies
+from db.clock import clock
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs, metrics
 
 log = logs.get("delivery")
 
@@ -55,7 +54,7 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
             counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
         if lane == CALLBACK and event in ("sent", "failed"):
             # The callback's row was created by the statement that finished its notification.
-            counts.lags[event].append(max(0.0, broker.now() - notification.created_at.timestamp()))
+            counts.lags[event].append(max(0.0, clock.now() - notification.created_at.timestamp()))
     if counts.reported >= AT_ONCE:
         count()
     tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info

@@ -8,11 +8,11 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
-import logs
 from db import acts, audit, policy, retention
 from db.audit import By
 from db.database import Unavailable, connection, database
 from db.policy import Step
+from runtime import logs
 from settings import Settings
 
 log = logs.get("retention")

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
 
-import tracing
-from actors.channels.answers import Reply
-from actors.lanes import LANES
+from actors.channels.email.answers import Reply
+from actors.queue.priorities import LANES
 from db import traces
 from db.database import connection
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import tracing
 from settings import SmtpServer
 
 _PORTS = {"http": 80, "https": 443}

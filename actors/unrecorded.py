@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple
 
-import logs
-import metrics
 from db.coalesce import Answer, Item, Waiter, answer
 from db.database import Unacceptable, Unavailable, database
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("ledger")

@@ -13,20 +13,21 @@ from uuid import UUID
 
 import redis
 
-import logs
-import metrics
-from actors import outcomes, redis_faults
-from actors.bell import messages
-from actors.broker import Depth, broker
+from actors import outcomes
+from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.lanes import LANES
-from actors.redis_watch import RedisWatch
-from actors.tallies import tallies
-from actors.turns import Turns, ways
+from actors.queue import redis_faults
+from actors.queue.broker import Depth, get_broker
+from actors.queue.fairness import Turns, ways
+from actors.queue.priorities import LANES
+from actors.queue.redis_watch import RedisWatch
+from actors.queue.wake_up import messages
 from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
+from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("upkeep")
@@ -102,14 +103,14 @@ class Upkeep(threading.Thread):
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            bells = broker.oldest_in_hand()
+            bells = get_broker().oldest_in_hand()
             beat = workers.Heartbeat(
                 *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
             seen_at = workers.seen(beat, self._settings.worker_timeout)
-            broker.tell_time(seen_at)
+            clock.set(seen_at)
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
@@ -178,7 +179,7 @@ class Upkeep(threading.Thread):
         self._mails = self._delivery.breaker.share(self._callbacks, part)
 
     def _relay(self) -> None:
-        depths = broker.depths()
+        depths = get_broker().depths()
         self._crowded = False
         for lane in LANES:
             # The breaker of the mail server does not concern callbacks.
@@ -224,7 +225,8 @@ class Upkeep(threading.Thread):
         """Enqueue about `most` due rows; return the numbers of rows met, rows enqueued and messages."""
         s = self._settings
         # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
-        ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
+        broker, others = get_broker(), self._crew.oldest_bells
+        ages = [max(broker.oldest_bell(LANES[way].queue), others.get(way, 0.0)) for way in ways(lane)]
         oldest = max(ages) + s.upkeep_interval
         with connection():
             met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)

@@ -7,32 +7,31 @@ import sys
 from typing import Any
 from uuid import UUID, uuid4
 
+import dramatiq
 from dramatiq.middleware import Middleware
 
-import lifeline
-import logs
-import metrics
 import settings
-import tracing
-from actors import event_loop, namespace, outcomes, redises
+from actors import outcomes
 from actors.breaker import Breaker
-from actors.broker import broker
 from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
+from actors.channels.email.channel import Email
+from actors.channels.email.mailboxes import mail_from
 from actors.channels.lease import ConnectionLease
-from actors.channels.sandbox import Sandbox
-from actors.delivery import Delivery, running
+from actors.channels.sandbox.channel import Sandbox
+from actors.channels.webhook.channel import Callback
+from actors.claim_store import Ledger
+from actors.delivery import Delivery, add_actors, running
 from actors.exporter import Exporter
-from actors.lanes import LANES, LaneQueue
-from actors.ledger import Ledger
 from actors.outcomes import REASONS
+from actors.queue import event_loop, namespace, redis_pools
+from actors.queue.broker import get_broker
+from actors.queue.priorities import LANES, LaneQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
-from mailboxes import mail_from
-from metrics import multiprocess
+from runtime import logs, metrics, process, tracing
+from runtime.metrics import multiprocess
 
 log = logs.get("worker")
 
@@ -43,8 +42,8 @@ class WorkerProcess(Middleware):
     """Middleware that starts and stops our threads and event loop tasks with Dramatiq's worker."""
 
     def after_process_boot(self, broker: Any) -> None:
-        master = lifeline.die_with_master()
-        lifeline.stop_once()
+        master = process.die_with_master()
+        process.stop_once()
         # Write to stderr directly. Dramatiq's pipe has one reader for all processes, which may break lines up.
         sys.stderr = sys.__stderr__
         current = settings.load()
@@ -65,13 +64,13 @@ class WorkerProcess(Middleware):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = self._settings
-        redises.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
+        redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
         # Every thread has a message to begin with while the next messages are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        lifeline.collect_seldom()
+        process.collect_seldom()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -99,7 +98,7 @@ class WorkerProcess(Middleware):
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
-        server = self._settings.smtp
+        server, broker = self._settings.smtp, get_broker()
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
@@ -128,4 +127,12 @@ def _begin_at_zero() -> None:
         _ = metrics.callback_lags[result]
 
 
-broker.add_middleware(WorkerProcess())
+def prepare() -> None:
+    """Make the broker, with its actors, that the `dramatiq` command finds; end this process if a setting is wrong."""
+    try:
+        broker = get_broker()
+    except settings.SettingsError as error:
+        settings.cannot_start(error)
+    add_actors(broker, settings.load())
+    broker.add_middleware(WorkerProcess())
+    dramatiq.set_broker(broker)

@@ -6,7 +6,7 @@ import pytest
 import redis
 from redis import exceptions
 
-from actors import redis_faults
+from actors.queue import redis_faults
 
 # As redis-py raises them: it takes the first word from some messages.
 SAID: list[tuple[Exception, str]] = [
