@@ -125,14 +125,14 @@ REFUSED = {
     f"jdbc:{BASE}": "in Java's form: remove `jdbc:`",
     "host=h dbname=d": "does not start with postgresql://",
     f"mysql://u:{SECRET}@h/d": "does not start with postgresql://",
-    f"postgresql://u:{SECRET}@x@h/d": "write %40 for @",
-    f"postgresql://u:{SECRET}/x@h/d": "and %2F for /",
+    f"postgresql://u:{SECRET}@x@h/d": "write @ as %40",
+    f"postgresql://u:{SECRET}/x@h/d": "and / as %2F",
     f"postgresql://u:{SECRET}%zz@h/d": "write % as %25",
     f"postgresql://u:{SECRET}:h/d": "a port that is not a number",
     "postgresql://u@h:0/d": "a port that is not a number",
     "postgresql://u@::1/d": "without brackets: give [::1]:5432",
-    "postgresql://u@[::1/d": "does not end: give [::1]:5432",
-    f"postgresql://u:{SECRET}@h/d#x": "has a #: write it %23",
+    "postgresql://u@[::1/d": "without a closing bracket: give [::1]:5432",
+    f"postgresql://u:{SECRET}@h/d#x": "contains a #: write it as %23",
 }
 
 

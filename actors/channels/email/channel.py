@@ -17,9 +17,9 @@ from actors.channels.email.connections import Connections
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
-from actors.channels.email.replies import Stop
 from actors.channels.email.smtp import Connection
 from actors.channels.email.smtp_sender import SmtpSender
+from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
 from db.records import Claimed

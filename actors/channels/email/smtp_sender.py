@@ -21,7 +21,8 @@ from actors.channels import (
 from actors.channels.email.answers import Reply
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
-from actors.channels.email.smtp import Connection, Dropped
+from actors.channels.email.smtp import Connection
+from actors.channels.email.smtp_session import Dropped
 from db.records import Claimed
 
 if TYPE_CHECKING:
