@@ -51,7 +51,7 @@ class Capacity:
         self._speed.began(now)
 
     def throttled(self, working: int, begun: float, now: float) -> None:
-        """Note that the server refused a mail because of our rate. It began at `begun`; `working` connections worked."""
+        """Note that the server refused a mail of `begun` because of our rate; `working` connections worked."""
         self._speed.throttled(working, begun, now)
 
     def took(self, now: float) -> None:
@@ -98,7 +98,7 @@ class ConnectionLimit:
         self._admitted = working
 
     def _refused_all(self, now: float) -> None:
-        """Note a refusal while none works. The server is down, or others use all its connections: no limit is learned."""
+        """Note a refusal while none works. That teaches no limit: the server is down or others use it up."""
         self._backoff.end()
         if now >= self._next_at:
             self._wait = min(RECONNECT_AT_MOST, max(RECONNECT, 2 * self._wait))

@@ -24,7 +24,7 @@ TURN = 20.0
 # leaves.
 #
 # `held` is the number of connections that a process may have open until it renews. It is never below those in use or
-# those granted before, because the process opens connections until it has read the answer. New grants come out of the rest.
+# those granted before: the process opens connections until it has read the answer. New grants come out of the rest.
 _SHARE_OUT = """
 local id, most, wanted, in_use = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local granted, known, expires, turn = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
