@@ -17,7 +17,7 @@ import logs
 import metrics
 from actors import spans
 from actors.unrecorded import Unrecorded
-from db import attachments, lifecycle, relay, workers
+from db import attachments, breaker, lifecycle, workers
 from db.coalesce import Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Sending, Settlement
@@ -90,7 +90,7 @@ class Ledger:
     def candidate(self, provider: str) -> list[int]:
         """Return the id to send as a probe of a provider, in a list; an empty list where none is due. Blocks."""
         with closing(database), connection():
-            return relay.next_probe(self._settings.probe_among, provider)
+            return breaker.next_probe(self._settings.probe_among, provider)
 
     def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
         """Record an outcome; the answer is False where another worker has taken the row over meanwhile.

@@ -23,9 +23,10 @@ from actors.lanes import LANES
 from actors.redis_watch import RedisWatch
 from actors.tallies import tallies
 from actors.turns import Turns, ways
-from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
+from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, workers
 from db.audit import By
 from db.database import Unacceptable, Unavailable, connection, database
+from db.lifecycle import relay
 from db.models import CALLBACK
 from settings import Settings
 

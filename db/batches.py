@@ -12,7 +12,6 @@ from db.database import Contended, database, rows
 from db.drafts import Group
 from db.idempotency import (
     AS_DRAFTED,
-    PATIENCE,
     Key,
     Outcome,
     Post,
@@ -20,8 +19,8 @@ from db.idempotency import (
     Stored,
     accept_once,
     as_accepted,
-    milliseconds,
 )
+from db.lifecycle import BOUNDED_WAIT, milliseconds
 from db.records import Draft
 
 # What the caller has found wrong with an item; kept as it is for a replay.
@@ -101,7 +100,7 @@ def _take(client_id: int, key: Key, wait: float) -> bool:
     return bool(
         rows(
             f"""
-            WITH {PATIENCE}
+            WITH {BOUNDED_WAIT}
             INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM patience
             ON CONFLICT DO NOTHING RETURNING true
             """,

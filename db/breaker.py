@@ -13,6 +13,8 @@ from uuid import UUID
 
 from db import workers
 from db.database import rows
+from db.lifecycle.relay import CLIENTS
+from db.pauses import paused
 
 
 class State(NamedTuple):
@@ -121,3 +123,41 @@ def close(provider: str) -> bool:
             provider,
         )
     )
+
+
+# Which mail tests the provider next. Clients take turns, beginning after the one whose mail was tried last
+# (`probed_client`). Of a client's mails, prefer the one that has failed least, and of those the highest priority.
+#
+# SET LOCAL, because a pooler may have dropped our session settings: the estimate for a large backlog is high enough
+# for JIT, although little is read.
+_NEXT_PROBE = f"""
+        SET LOCAL jit = off;
+        WITH chosen AS MATERIALIZED (
+            SELECT due.id, due.client_id
+            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS lane (name, rank) CROSS JOIN LATERAL (
+                WITH {CLIENTS.format(lane="lane.name")}
+                SELECT due.* FROM clients CROSS JOIN LATERAL (
+                    SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
+                    WHERE n.status = 'pending' AND n.lane = lane.name AND n.client_id = clients.id
+                          AND n.next_attempt_at <= now() AND n.type = 'email' AND NOT n.sandbox AND NOT {paused("n")}
+                    ORDER BY n.dispatch_after
+                    LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
+                ) AS due
+            ) AS due
+            ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
+                     due.client_id, due.retry_count, lane.rank, due.id
+            LIMIT 1
+        ), noted AS (
+            UPDATE providers SET probed_client = chosen.client_id FROM chosen WHERE name = %s
+        )
+        SELECT id FROM chosen
+        """
+
+
+def next_probe(among: int, provider: str = "") -> list[int]:
+    """Choose the mail that tests whether a provider has recovered. Return its id in a list, or [] if none is due.
+
+    Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many mails are
+    looked at for each priority.
+    """
+    return [id for (id,) in rows(_NEXT_PROBE, among, provider, provider)]

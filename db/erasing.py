@@ -40,7 +40,7 @@ def stop(erasure: int, of: Of, most: int, key: int | None = None) -> int:
     """Cancel up to `most`, end what is being sent with the attempt under way, take the address out of copies."""
     found = rows(f"SELECT id, status FROM {_MINE} WHERE {_TO_STOP} ORDER BY id LIMIT %s", *_mine(of), most)
     cancelled = sum(lifecycle.cancel(id, of.client_id, key) for id, status in found if status == "pending")
-    # No arrow of lifecycle.py: it stays what it is, and when it comes back it is too late for it.
+    # Not a transition: the status stays, and when the row comes back it is too late for another attempt.
     rows(
         "UPDATE notifications SET expires_at = least(expires_at, clock_timestamp())"
         " WHERE id = ANY(%s) AND status = 'processing'",

@@ -14,9 +14,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from db.database import rows
-from db.drafts import FATE_COLUMNS, Column, Fate, Group, fate, source
-from db.lifecycle import ACCEPTED, DRAFTED, accept
-from db.prepared import prepared
+from db.drafts import Group
+from db.lifecycle import accept, accept_keyed
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
@@ -55,7 +54,6 @@ Outcome = Stored | Refusal
 # JSON comes back as the text that a draft has.
 _CAST = {"jsonb": "::text"}
 AS_DRAFTED = ", ".join(f"n.{name}{_CAST.get(COLUMN_TYPES[name], '')}" for name in DRAFT_COLUMNS)
-PATIENCE = "patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))"
 
 
 def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collection[Group] = ()) -> list[Outcome]:
@@ -67,7 +65,7 @@ def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collecti
     if all(post.key is None and not post.draft.contents for post in posts):  # At half the cost.
         accepted = accept([post.draft for post in posts], grace, left)
         return [Stored(one, post.draft) for one, post in zip(accepted, posts, strict=True)]
-    stored = _insert(posts, fate(grace, left), wait)
+    stored = accept_keyed([post.draft for post in posts], [post.key for post in posts], grace, wait, left)
     known = _known([p for place, p in enumerate(posts) if place not in stored])
     return [
         Stored(stored[place], post.draft) if place in stored else _earlier(post, known)
@@ -97,61 +95,6 @@ def forget(age: float, most: int) -> None:
         age,
         most,
     )
-
-
-def _insert(posts: Sequence[Post], becomes: Fate, wait: float) -> dict[int, Accepted]:
-    """What was stored, by its place among `posts`."""
-    given = source(
-        [p.draft for p in posts],
-        Column("key", "text", [p.key and p.key.key for p in posts]),
-        Column("digest", "bytea", [p.key and p.key.digest for p in posts]),
-    )
-    stored = prepared(
-        "accept_once",
-        f"""
-        WITH given AS MATERIALIZED (
-            SELECT nextval('notifications_id_seq') AS id, drawn.*
-            FROM (SELECT * FROM {given.sql} ORDER BY place) AS drawn
-        ), {PATIENCE}, first AS (
-            INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at, suppressed)
-            SELECT client_id, key, digest, id, send_at, expires_at, suppressed FROM given, patience
-            WHERE key IS NOT NULL ORDER BY client_id, key, place
-            ON CONFLICT DO NOTHING
-            RETURNING notification_id
-        ), stored AS (
-            INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
-            SELECT id, {DRAFTED}, {becomes.sql} FROM given
-            WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
-            RETURNING {ACCEPTED}
-        ), attached AS (
-            INSERT INTO attachments (notification_id, number, content)
-            SELECT id, file.number, file.content
-            FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS file (place, number, content)
-            JOIN given USING (place) JOIN stored USING (id)
-        )
-        SELECT place, id, created_at, failure_reason, last_error FROM stored JOIN given USING (id)
-        """,
-        *given.values,
-        milliseconds(wait),
-        *becomes.values,
-        *_attached(posts),
-    )
-    return {place - 1: Accepted(*accepted) for place, *accepted in stored}
-
-
-def _attached(posts: Sequence[Post]) -> tuple[list[int], list[int], list[bytes]]:
-    """The attachments of all: for each the place of its post, its number, and its content."""
-    files = [
-        (place, number, content)
-        for place, post in enumerate(posts, 1)
-        for number, content in enumerate(post.draft.contents, 1)
-    ]
-    return [f[0] for f in files], [f[1] for f in files], [f[2] for f in files]
-
-
-def milliseconds(seconds: float) -> str:
-    """For PATIENCE, to which 0 would mean for ever."""
-    return f"{max(1, round(seconds * 1000))}ms"
 
 
 class _Known(NamedTuple):

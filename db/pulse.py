@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.database import rows
+from db.lifecycle.relay import CLIENTS
 from db.pauses import paused
-from db.relay import CLIENTS
 from db.workers import ALIVE
 
 COUNTED = 10_000  # notifications of a lane

@@ -1,4 +1,4 @@
-"""What goes into the arrows of lifecycle.py and what comes out."""
+"""Arguments and results of the transitions in db/lifecycle."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from actors.delivery import Again
 from actors.lanes import LANES
-from db import breaker, callbacks, lifecycle, relay, reports
+from db import breaker, callbacks, lifecycle, reports
 from db.callbacks import New
 from db.database import rows
 from settings import Settings
@@ -138,7 +138,7 @@ def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
     make().deliver(accepted(1))
     [callback], [mail] = callback_ids(), accepted(1)
     rows("UPDATE notifications SET lane = 'normal' WHERE id = %s", callback)
-    assert relay.next_probe(100) == [mail]
+    assert breaker.next_probe(100) == [mail]
 
 
 def test_what_is_sent_to_the_sandbox_is_told_too(make: Make, hooks: Hooks) -> None:

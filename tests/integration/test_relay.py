@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from db import lifecycle, relay, workers
+from db import lifecycle, workers
 from db.database import rows
+from db.lifecycle import relay
 from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, draft, passed
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -11,10 +11,11 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from db import erasures, idempotency, lifecycle, listeners, pauses, relay, retention
+from db import erasures, idempotency, lifecycle, listeners, pauses, retention
 from db.audit import By
 from db.database import rows
 from db.idempotency import Key, Post
+from db.lifecycle import relay
 from settings import Settings
 from tests.integration.ends import ALIKE, BOUNDS, DAY, ended
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, suppressed
