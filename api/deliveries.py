@@ -14,7 +14,7 @@ from api.bodies import read_nothing
 from api.callbacks import owned
 from api.gateway import Gateway
 from api.problems import Problem
-from db import callbacks, lifecycle, reports
+from db import callbacks, lifecycle
 from db.models import CALLBACK
 
 log = logs.get("api")
@@ -50,7 +50,7 @@ class Delivery:
         row = await self._gateway.read(callbacks.delivery, endpoint["id"], id_of(delivery, KIND))
         if row is None:
             raise unknown(KIND)
-        made = await self._gateway.read(reports.callback_attempts, row["id"])
+        made = await self._gateway.read(callbacks.attempts, row["id"])
         write(resp, {**shown(row), "attempts": [shown(attempt) for attempt in made]})
 
     on_head = on_get

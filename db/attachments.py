@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 
 
@@ -17,8 +18,8 @@ class Begun(NamedTuple):
 def contents(id: int, claim: int) -> list[bytes] | None:
     """Those of a notification, in their order, or None where this claim no longer owns it."""
     found = rows(
-        """
-        SELECT a.content FROM notifications AS n LEFT JOIN attachments AS a ON a.notification_id = n.id
+        f"""
+        SELECT a.content FROM {VIEW} AS n LEFT JOIN attachments AS a ON a.notification_id = n.id
         WHERE n.id = %s AND n.status = 'processing' AND n.claim = %s
         ORDER BY a.number
         """,
@@ -31,10 +32,10 @@ def contents(id: int, claim: int) -> list[bytes] | None:
 def begun(id: int, client_id: int, number: int, most: int) -> Begun | None:
     """The attachment of this `number`, from 1, and up to `most` bytes of it; None where there is none."""
     found = rows(
-        """
+        f"""
         SELECT n.mail -> 'attachments' -> %s, substring(a.content FOR %s)
-        FROM notifications AS n LEFT JOIN attachments AS a ON a.notification_id = n.id AND a.number = %s
-        WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL
+        FROM {VIEW} AS n LEFT JOIN attachments AS a ON a.notification_id = n.id AND a.number = %s
+        WHERE n.id = %s AND n.client_id = %s
         """,
         *(number - 1, most, number, id, client_id),
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from db.client_view import VIEW
 from db.database import Contended, database, rows
 from db.drafts import Group
 from db.idempotency import (
@@ -135,7 +136,7 @@ def _earlier(client_id: int, key: Key) -> Answer | Refusal:
         return Refusal.OTHER
     ids = [note["id"] for note in notes if "id" in note]
     columns = rows(
-        f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM notifications AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
+        f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM {VIEW} AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
         ids,
     )
     known = {row[0]: row for row in columns}

@@ -15,7 +15,7 @@ from peewee import Tuple
 from db.database import database, rows
 from db.exclusive import one_at_a_time
 from db.models import Notification
-from db.reports import Position, dicts
+from db.reports import Position, attempts_of, dicts
 
 # Any constant will do, as long as no other lock of a client has it.
 LOCK = 7_021
@@ -201,6 +201,11 @@ def delivery(id: int, callback: int) -> Row | None:
     """One callback to this endpoint, with what it says."""
     query = N.select(*_DELIVERY, N.message.alias("body")).where(N.callback_id == id, N.id == callback)
     return next(iter(dicts(query)), None)
+
+
+def attempts(callback: int) -> list[Row]:
+    """Return every attempt to deliver a callback, first to last."""
+    return attempts_of(N.select(N.id).where(N.id == callback, N.callback_id.is_null(False)))
 
 
 def _one(sql: str, *parameters: object) -> Row | None:

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 from db.session import SCHEMA
 
@@ -30,7 +31,7 @@ _SHOWN = ", ".join([*(f"c.{n}" for n in (*_OF_CHANGE, *_COUNTED)), *(f"n.{n}" fo
 # What was said of the attempt that led here.
 _LAST_ERROR = "CASE WHEN c.status IN ('pending', 'failed') THEN a.text END"
 _SELECTED = f"""SELECT {_SHOWN}, {_LAST_ERROR}
-           FROM changes AS c LEFT JOIN notifications AS n ON n.id = c.notification_id
+           FROM changes AS c LEFT JOIN {VIEW} AS n ON n.id = c.notification_id
                 LEFT JOIN attempts AS a ON a.notification_id = c.notification_id AND a.number = c.attempt_count"""
 
 

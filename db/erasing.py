@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from db import lifecycle, suppressions
+from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
 
@@ -24,13 +25,13 @@ class Of(NamedTuple):
     last_id: int
 
 
-_OURS = "client_id = %s AND callback_id IS NULL AND erased_at IS NULL AND id <= %s"
+_OURS = "client_id = %s AND erased_at IS NULL AND id <= %s"
 # To the address itself: written like that, or otherwise.
-_MINE = f"""(SELECT id, status, expires_at FROM notifications WHERE recipient = %s AND mailboxes IS NULL AND {_OURS}
+_MINE = f"""(SELECT id, status, expires_at FROM {VIEW} AS n WHERE recipient = %s AND mailboxes IS NULL AND {_OURS}
              UNION ALL
-             SELECT id, status, expires_at FROM notifications
+             SELECT id, status, expires_at FROM {VIEW} AS n
              WHERE mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 = %s AND {_OURS}) AS mine"""
-_COPIES = f"""(SELECT id, status FROM notifications
+_COPIES = f"""(SELECT id, status FROM {VIEW} AS n
                WHERE mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 <> %s AND {_OURS}) AS copied"""
 # What may yet be begun: waiting, or being sent and not too late for another attempt.
 _TO_STOP = "status = 'pending' OR status = 'processing' AND (expires_at IS NULL OR expires_at > now())"

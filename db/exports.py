@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from db import audit, callbacks, clients, keys, reports, suppressions, templates, timeline
+from db.client_view import VIEW
 from db.database import rows
 
 Row = dict[str, Any]
@@ -90,7 +91,7 @@ def _notifications(wanted: Wanted, after: str, limit: int) -> Found:
     return found
 
 
-_PLACES = "SELECT created_at, id FROM notifications WHERE client_id = %s AND callback_id IS NULL"
+_PLACES = f"SELECT created_at, id FROM {VIEW} AS n WHERE client_id = %s"
 _BEHIND = "AND (created_at, id) > (%s::timestamptz, %s) ORDER BY created_at, id LIMIT %s"
 _TO_RECIPIENT = f"""({_PLACES} AND recipient = %s AND mailboxes IS NULL {_BEHIND})
     UNION ALL ({_PLACES} AND mailboxes @> jsonb_build_array(%s::text) {_BEHIND})

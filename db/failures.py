@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 from db.reports import Position
 
@@ -58,7 +59,6 @@ def matching(client_id: int, filters: Mapping[str, object], after: Position | No
         "status = 'failed'",
         "(expires_at IS NULL OR expires_at > now())",
         "client_id = %s",
-        "callback_id IS NULL",
     ]
     values: list[object] = [client_id]
     for name, value in filters.items():
@@ -74,7 +74,7 @@ def count(client_id: int, filters: Mapping[str, object], after: Position | None,
     """How many there are; counts no further than `most`."""
     condition, values = matching(client_id, filters, after)
     [(found,)] = rows(
-        f"SELECT count(*) FROM (SELECT FROM notifications WHERE {condition} LIMIT %s) AS f", *values, most
+        f"SELECT count(*) FROM (SELECT FROM {VIEW} AS notifications WHERE {condition} LIMIT %s) AS f", *values, most
     )
     return int(found)
 
@@ -82,10 +82,10 @@ def count(client_id: int, filters: Mapping[str, object], after: Position | None,
 def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False) -> list[Group]:
     """Of a client's `among` newest failures up to `most` groups, the largest first."""
     found = rows(
-        """
+        f"""
         WITH newest AS MATERIALIZED (
-            SELECT id, failure_reason, attempt_count, created_at, last_error FROM notifications
-            WHERE client_id = %s AND status = 'failed' AND callback_id IS NULL AND (sandbox OR NOT %s)
+            SELECT id, failure_reason, attempt_count, created_at, last_error FROM {VIEW} AS n
+            WHERE client_id = %s AND status = 'failed' AND (sandbox OR NOT %s)
             ORDER BY created_at DESC, id DESC LIMIT %s
         )
         SELECT n.failure_reason, a.outcome, a.provider, a.phase, a.reply_code,

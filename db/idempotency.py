@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 from db.drafts import Group
 from db.lifecycle import accept, accept_keyed
@@ -127,7 +128,7 @@ def _known_to(client_id: int, keys: Sequence[str]) -> dict[tuple[int, str], _Kno
     found = rows(
         f"""
         SELECT k.key, k.digest, k.send_at, k.expires_at, k.suppressed, n.id, n.created_at, {AS_DRAFTED}
-        FROM idempotency_keys AS k LEFT JOIN notifications AS n ON n.id = k.notification_id AND n.erased_at IS NULL
+        FROM idempotency_keys AS k LEFT JOIN {VIEW} AS n ON n.id = k.notification_id AND n.erased_at IS NULL
         WHERE k.client_id = %s AND k.key = ANY(%s)
         """,
         client_id,

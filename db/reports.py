@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
 
+from db.client_view import VIEW, select
 from db.database import IN_ORDER, database, rows
 from db.models import FINAL, Attempt, Notification
 
@@ -55,18 +56,13 @@ def notifications(ids: Sequence[int]) -> list[Row]:
 
 def finished(ids: Sequence[int]) -> list[int]:
     """Which of these have come to their end."""
-    found = rows("SELECT id FROM notifications WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
+    found = rows(f"SELECT id FROM {VIEW} AS n WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
     return [id for (id,) in found]
 
 
 def attempts(id: int, client: int) -> list[Row]:
     """Every attempt of a notification of a client, first to last."""
-    return _attempts(N.select(N.id).where(N.id == id, N.client_id == client, N.callback_id.is_null()))
-
-
-def callback_attempts(id: int) -> list[Row]:
-    """Every attempt to deliver a callback, first to last."""
-    return _attempts(N.select(N.id).where(N.id == id, ~N.callback_id.is_null()))
+    return attempts_of(select(N.id).where(N.id == id, N.client_id == client))
 
 
 class Page(NamedTuple):
@@ -86,7 +82,7 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
     still be followed by another.
     """
     wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
-    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
+    owned = select(*_HEAD, *_STATE).where(N.client_id == client)
     owned = owned.order_by(N.created_at.desc(), N.id.desc())
     for name in filters.keys() - wide:
         owned = owned.where(_CONDITIONS[name](filters[name]))
@@ -130,10 +126,11 @@ def answers() -> None:
 
 
 def _whole() -> Any:
-    return N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.callback_id.is_null())
+    return select(*_HEAD, N.message, N.html, *_STATE, N.mail)
 
 
-def _attempts(owned: Any) -> list[Row]:
+def attempts_of(owned: Any) -> list[Row]:
+    """Return every attempt of the notification whose id this query of Peewee's finds, first to last."""
     return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
 
 

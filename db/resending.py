@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from db.attachments import stored
+from db.client_view import VIEW
 from db.database import rows
 from db.idempotency import AS_DRAFTED
 from db.records import Draft
@@ -14,8 +15,8 @@ def draft_of(id: int, client: int, *, only_sandbox: bool = False) -> Draft | Non
     Of attachments whose content is gone by now there are fewer `contents` than its `mail` lists.
     """
     found = rows(
-        f"SELECT {AS_DRAFTED} FROM notifications AS n"
-        " WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL AND (n.sandbox OR NOT %s)"
+        f"SELECT {AS_DRAFTED} FROM {VIEW} AS n"
+        " WHERE n.id = %s AND n.client_id = %s AND (n.sandbox OR NOT %s)"
         " AND n.erased_at IS NULL",
         *(id, client, only_sandbox),
     )

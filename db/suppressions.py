@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import database, rows
 
 Row = dict[str, Any]
@@ -124,7 +125,7 @@ def unsubscribe(notification: int) -> bool:
         rows(
             f"""
             WITH asked AS (
-                SELECT client_id, {recipient("n")} AS address, id, sandbox FROM notifications AS n
+                SELECT client_id, {recipient("n")} AS address, id, sandbox FROM {VIEW} AS n
                 WHERE id = %s AND erased_at IS NULL
             ), added AS (
                 INSERT INTO suppressions AS s (client_id, address, reason, source)

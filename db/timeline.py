@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
+from db.client_view import VIEW, select
 from db.database import database, rows
 from db.models import Notification
 from db.reports import attempts, dicts
@@ -45,12 +46,12 @@ def events(id: int, client_id: int) -> list[Row] | None:
 
 def marks(ids: Iterable[int]) -> dict[int, str]:
     """Of each notification what differs whenever anything has happened to it; those that are gone are not in it."""
-    return dict(rows("SELECT id, xmin::text FROM notifications WHERE id = ANY(%s)", list(ids)))
+    return dict(rows(f"SELECT id, xmin::text FROM {VIEW} AS n WHERE id = ANY(%s)", list(ids)))
 
 
 def _story(id: int, client_id: int) -> Story | None:
-    known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason, N.key_id)
-    found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
+    known = select(N.status, N.created_at, N.finished_at, N.failure_reason, N.key_id)
+    found = dicts(known.where(N.id == id, N.client_id == client_id))
     if not found:
         return None
     [row] = found

@@ -25,15 +25,15 @@ def writers(paths: Iterator[Path], root: Path) -> dict[str, set[str]]:
     """Return the files below `root` with a statement that may write a status, by "update" and "insert"."""
     found: dict[str, set[str]] = {"update": set(), "insert": set()}
     for path in paths:
-        for sql in statements(path.read_text(), _namespace(path, root)):
+        for sql in statements(path.read_text(), namespace(path, root)):
             for kind in writes(sql):
                 found[kind].add(path.relative_to(root).as_posix())
     return found
 
 
-def statements(source: str, namespace: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each string of a module, joined where it is concatenated, with the placeholders that `namespace` knows."""
-    yield from _strings(ast.parse(source), namespace)
+def statements(source: str, known: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each string of a module, joined where it is concatenated, with the placeholders of `known` filled in."""
+    yield from _strings(ast.parse(source), known)
 
 
 def writes(sql: str) -> set[str]:
@@ -69,42 +69,44 @@ def _outside_of_brackets(text: str) -> str:
     return "".join(kept)
 
 
-def _strings(node: ast.AST, namespace: Mapping[str, Any]) -> Iterator[str]:
-    text = _text(node, namespace)
+def _strings(node: ast.AST, known: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
+        return
+    text = _text(node, known)
     if text is not None:
         yield text
     parts = [node.left, node.right] if isinstance(node, ast.BinOp) else ast.iter_child_nodes(node)
     for part in parts:
-        if text is None or (isinstance(node, ast.BinOp) and _text(part, namespace) is None):
-            yield from _strings(part, namespace)
+        if text is None or (isinstance(node, ast.BinOp) and _text(part, known) is None):
+            yield from _strings(part, known)
 
 
-def _text(node: ast.AST, namespace: Mapping[str, Any]) -> str | None:
+def _text(node: ast.AST, known: Mapping[str, Any]) -> str | None:
     """Return a string or a concatenation of strings as text; None for anything else."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(_part(part, namespace) for part in node.values)
+        return "".join(_part(part, known) for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        parts = _text(node.left, namespace), _text(node.right, namespace)
+        parts = _text(node.left, known), _text(node.right, known)
         if parts != (None, None):
             return "".join(UNKNOWN if part is None else part for part in parts)
     return None
 
 
-def _part(node: ast.expr, namespace: Mapping[str, Any]) -> str:
+def _part(node: ast.expr, known: Mapping[str, Any]) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     assert isinstance(node, ast.FormattedValue)
     try:
-        return str(eval(compile(ast.Expression(node.value), "placeholder", "eval"), dict(namespace)))
+        return str(eval(compile(ast.Expression(node.value), "placeholder", "eval"), dict(known)))
     except NameError:
         return UNKNOWN
 
 
-def _namespace(path: Path, root: Path) -> dict[str, Any]:
-    """Return the globals of a module, or nothing if it has no UPDATE or INSERT with a placeholder."""
-    if not re.search(r"\b(UPDATE|INSERT|MERGE)\b", path.read_text(), re.I) or "{" not in path.read_text():
+def namespace(path: Path, root: Path) -> dict[str, Any]:
+    """Return the globals of a module, or nothing if it has no SQL with a placeholder."""
+    if not re.search(r"\b(SELECT|UPDATE|INSERT|MERGE)\b", path.read_text(), re.I) or "{" not in path.read_text():
         return {}
     module = importlib.import_module(path.relative_to(root).with_suffix("").as_posix().replace("/", "."))
     return vars(module)

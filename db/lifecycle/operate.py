@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from db import failures
+from db.client_view import GUARD
 from db.database import IN_ORDER, rows
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.records import Times
@@ -32,7 +33,7 @@ _CANCEL = f"""
             WITH cancelled AS (
                 UPDATE notifications AS n
                 SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
-                WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
                       AND status = 'pending'
                 RETURNING n.id, {TELL}, {note("'cancelled'")}
             )
@@ -45,7 +46,7 @@ _CANCEL_ALL = f"""
         {IN_ORDER}
         WITH waiting AS MATERIALIZED (
             SELECT id FROM notifications
-            WHERE client_id = %s AND status = 'pending' AND callback_id IS NULL ORDER BY created_at, id LIMIT %s
+            WHERE client_id = %s AND status = 'pending' AND {GUARD} ORDER BY created_at, id LIMIT %s
         ), held AS MATERIALIZED (
             SELECT n.id, n.status FROM notifications AS n
             WHERE n.id = ANY(ARRAY(SELECT id FROM waiting)) ORDER BY n.id FOR UPDATE
@@ -70,7 +71,7 @@ _RESCHEDULE = f"""
                              CASE WHEN %s THEN %s::timestamptz ELSE send_at END AS send_at,
                              CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at
                       FROM notifications
-                      WHERE id = %s AND client_id = %s AND callback_id IS NULL AND (sandbox OR NOT %s)
+                      WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
                             AND {_HAS_ROOM}
                       FOR UPDATE) AS held
                 WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > greatest(send_at, now()))
@@ -174,7 +175,7 @@ def redrive_all(
         f"""
         WITH failed AS MATERIALIZED (
             SELECT id, status, failure_reason, finished_at FROM notifications
-            WHERE {matching} AND {_HAS_ROOM}
+            WHERE {matching} AND {GUARD} AND {_HAS_ROOM}
             ORDER BY created_at, id LIMIT %s FOR UPDATE
         ), redriven AS (
             UPDATE notifications AS n
