@@ -1,8 +1,10 @@
-"""The breaker of a provider, shared by all workers: one row, moved by guarded statements only.
+"""The circuit breaker of a provider, shared by all workers: one row, changed by guarded statements only.
 
 closed --trip--> open --close--> closed
                  |  ^
-                 +--+ take_probe, and probe_failed: one probe at a time, further and further apart
+                 +--+ take_probe, probe_failed: one probe at a time, with twice the wait after each
+
+Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from db.pauses import paused
 
 
 class State(NamedTuple):
-    """Seconds until the next probe may go, and since the provider was found well again (for ever, if never ill).
+    """The state of a breaker, in seconds until the next probe and since it closed (infinite if it never opened).
 
-    `by_mails`: it opened because particular mails failed, and not because the provider could not be reached.
+    `by_mails`: it opened because particular mails failed, not because the provider could not be reached.
     """
 
     open: bool
@@ -29,11 +31,12 @@ class State(NamedTuple):
     by_mails: bool = False
 
 
-# Parameter: worker_timeout. Its worker has died, so nothing will be heard of this probe.
+# A condition: the worker that probes has died, so the probe will have no outcome. Parameter: worker_timeout.
 _ORPHANED = f"(probe_by IS NOT NULL AND {workers.dead('probe_by')})"
 
 
 def state(provider: str, worker_timeout: float) -> State:
+    """Return the state of the breaker; closed if it never opened."""
     found = rows(
         f"""
         SELECT opened_at IS NOT NULL,
@@ -50,7 +53,7 @@ def state(provider: str, worker_timeout: float) -> State:
 
 
 def trip(provider: str, reason: str, wait: float, *, by_mails: bool = False) -> bool:
-    """closed -> open; the first probe goes after `wait` seconds. False where it was open already."""
+    """closed -> open, with the first probe after `wait` seconds. Return False if it was open already."""
     return bool(
         rows(
             """
@@ -72,10 +75,10 @@ def trip(provider: str, reason: str, wait: float, *, by_mails: bool = False) -> 
 
 
 def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float) -> bool:
-    """Of all who ask, one may probe now.
+    """open -> open: return whether this worker may probe now; of all that ask, one may.
 
-    If nothing is heard of it another one may after `lease` seconds, or once a steady worker finds
-    that the prober was not seen for `worker_timeout`.
+    If the probe has no outcome, another worker may probe after `lease` seconds, or as soon as a steady worker finds
+    that the probing worker was not seen for `worker_timeout` seconds.
     """
     return bool(
         rows(
@@ -92,7 +95,7 @@ def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float)
 
 
 def probe_failed(provider: str, most: float) -> None:
-    """open -> open: the next probe goes after twice the wait, up to `most` seconds."""
+    """open -> open: double the wait before the next probe, up to `most` seconds."""
     rows(
         """
         UPDATE providers
@@ -106,14 +109,14 @@ def probe_failed(provider: str, most: float) -> None:
 
 
 def return_probe(provider: str) -> None:
-    """open -> open: the probe was not used; another may go at once."""
+    """open -> open: the probe was not used, so another one may follow at once."""
     rows(
         "UPDATE providers SET probe_after = now(), probe_by = NULL WHERE name = %s AND opened_at IS NOT NULL", provider
     )
 
 
 def close(provider: str) -> bool:
-    """open -> closed"""
+    """open -> closed. Return False if it was closed already."""
     return bool(
         rows(
             """

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from db import erasures, idempotency, lifecycle, listeners, pauses, retention
+from db import erasures, idempotency, lifecycle, listeners, pauses, retention, sessions
 from db.audit import By
 from db.database import rows
 from db.idempotency import Key, Post
@@ -134,6 +134,20 @@ def test_leases_of_listeners_that_are_being_renewed_are_kept(store: Settings) ->
     with locked(store, "listeners", "client_id = %s", CLIENT):
         listeners.forget(10)
         assert rows("SELECT client_id FROM listeners") == [(CLIENT,)]
+
+
+def test_sessions_that_are_over_and_in_use_are_deleted_later(store: Settings) -> None:
+    [(key,)] = rows(
+        "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
+        " VALUES (%s, 'k', sha256('k'), '{read}', false) RETURNING id",
+        CLIENT,
+    )
+    for digest in (b"a" * 32, b"b" * 32):
+        sessions.begin(digest, key, LONG_AGO)
+    rows("UPDATE sessions SET ends_at = now()")
+    with locked(store, "sessions", "digest = %s", b"a" * 32):
+        sessions.begin(b"c" * 32, key, LONG_AGO)
+        assert {bytes(digest)[:1] for (digest,) in rows("SELECT digest FROM sessions")} == {b"a", b"c"}
 
 
 def test_an_erasure_that_another_worker_is_taking_is_passed_over(store: Settings) -> None:
