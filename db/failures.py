@@ -1,4 +1,4 @@
-"""Which failed notifications of a client a filter is true of, and their kinds. Call within `connection()`."""
+"""Find, count and group the failed notifications of a client. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from db.reports import Position
 
 
 class Group(NamedTuple):
-    """Failures of the same kind. Of the last attempt: its outcome, provider, phase and code; None where there was none.
+    """Failures of the same kind.
 
-    `number`: how many. `last_id` and `last_error` are those of the newest.
+    `outcome`, `provider`, `phase` and `reply_code` are those of the last attempt; None if there was none. `number` is
+    how many failures there are. `last_id` and `last_error` are those of the newest.
     """
 
     failure_reason: str
@@ -29,7 +30,7 @@ class Group(NamedTuple):
     last_error: str | None
 
 
-# How the last attempt ended, as `last_attempt` filters by it.
+# The last attempt, in the form that the filter `last_attempt` compares.
 _LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::text] FROM (SELECT) AS one
     LEFT JOIN attempts AS a ON a.notification_id = notifications.id AND a.number = notifications.attempt_count)"""
 
@@ -49,11 +50,14 @@ _CONDITIONS = {
 
 
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
-    """The condition as SQL and its values: failed, not too late by now, created after `after`.
+    """Return a condition and its parameters: failed, not expired, created after the position `after`.
 
-    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag, sandbox,
-    created_from (inclusive), created_to (exclusive), last_attempt (its outcome, provider, phase and code as texts,
-    or None): to be had for a bounded time only.
+    The condition is on a table or view called `notifications`. It does not exclude callbacks: use it on
+    `client_view.VIEW`, or add `client_view.GUARD`.
+
+    `filters`: failure_reason, last_outcome (of the last attempt), type, recipient, lane, tag, sandbox, created_from
+    (inclusive), created_to (exclusive), last_attempt (outcome, provider, phase and code as texts, or None; give it
+    only together with a range of time, because no index serves it).
     """
     conditions = [
         "status = 'failed'",
@@ -71,7 +75,7 @@ def matching(client_id: int, filters: Mapping[str, object], after: Position | No
 
 
 def count(client_id: int, filters: Mapping[str, object], after: Position | None, most: int) -> int:
-    """How many there are; counts no further than `most`."""
+    """Return how many notifications match; count no further than `most`."""
     condition, values = matching(client_id, filters, after)
     [(found,)] = rows(
         f"SELECT count(*) FROM (SELECT FROM {VIEW} AS notifications WHERE {condition} LIMIT %s) AS f", *values, most
@@ -80,7 +84,7 @@ def count(client_id: int, filters: Mapping[str, object], after: Position | None,
 
 
 def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False) -> list[Group]:
-    """Of a client's `among` newest failures up to `most` groups, the largest first."""
+    """Return up to `most` groups of a client's `among` newest failures, the largest first."""
     found = rows(
         f"""
         WITH newest AS MATERIALIZED (
