@@ -111,12 +111,12 @@ def check() -> None:
             status = _runner().status()
     except Unavailable as error:
         said = fitness.advised(str(error))
-        raise Unavailable(f"DATABASE_URL leads to no database that answers us: {said}") from None
+        raise Unavailable(f"DATABASE_URL leads to no database that answers: {said}") from None
     if names := [m.name for m in status if m.applied is None and not is_after(m.name)]:
         raise WrongSchema(f"the database lacks {', '.join(names)}: run `notify migrate`")
     if names := [m.name for m in status if m.path is None and is_after(m.name)]:
         raise WrongSchema(
-            f"the database has {', '.join(names)}, which took away what this version may need, "
+            f"the database has {', '.join(names)}, which removed what this version may need, "
             "and which this version does not know: deploy a newer one"
         )
 
@@ -140,7 +140,7 @@ def _missing(runner: Runner) -> list[Migration]:
 def _refuse_older(afters: list[str]) -> None:
     if database.pooled():
         raise OlderRunning(
-            f"{', '.join(afters)} would take away what older programs need, and a pooler hides who is connected: "
+            f"{', '.join(afters)} would remove what older programs need, and a pooler hides who is connected: "
             "run it again with a DATABASE_URL that leads to PostgreSQL itself"
         )
     needed = number(afters[-1])
@@ -150,7 +150,7 @@ def _refuse_older(afters: list[str]) -> None:
     older = [known for (name,) in connected if (known := known_to(name)) < needed]
     if older:
         raise OlderRunning(
-            f"{', '.join(afters)} would take away what older programs need, and {len(older)} connections of such are "
+            f"{', '.join(afters)} would remove what older programs need, and {len(older)} connections of such are "
             f"open (they know migrations up to {max(older):04}): stop those programs, and run it again"
         )
 

@@ -34,8 +34,8 @@ def insist(limits: Limits, attempt: Callable[[], T]) -> T:
         except Contended as error:
             if time.monotonic() > deadline:
                 raise Contended(
-                    f"others kept a lock for {limits.patience:g} seconds (MIGRATION_PATIENCE); what was done before "
-                    "stays done: look for long transactions in pg_stat_activity, and run it again"
+                    f"other sessions held a lock for {limits.patience:g} seconds (MIGRATION_PATIENCE); what was done "
+                    "before stays done: look for long transactions in pg_stat_activity, and run it again"
                 ) from None
             log.info("migration.waits", reason=str(error))
         # Wait longer than an attempt blocks others, so that they are free most of the time.
