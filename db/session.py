@@ -18,8 +18,8 @@ from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[att
 from psycopg2.errors import CantChangeRuntimeParam, QueryCanceled
 
 from db import hosts
-from postgres_url import CONFORMING
 from settings import SettingsError
+from settings.postgres_url import CONFORMING
 
 # The name of our connections in every version; the number of the last migration that the version knows follows it.
 APPLICATION = "notification-system"

@@ -88,6 +88,12 @@ def claim(
     return sorted(Claimed(*row) for *row, _ in claimed)
 
 
+def still_due(ids: Iterable[int]) -> list[int]:
+    """Return the ids that are pending and due, in id order."""
+    due = "SELECT id FROM notifications WHERE id = ANY(%s) AND status = 'pending' AND next_attempt_at <= now()"
+    return sorted(returned_ids(due, list(ids)))
+
+
 def suppress(ids: Iterable[int]) -> list[int]:
     """pending -> failed (suppressed), for the ids that are due and have a recipient on the suppression list.
 
