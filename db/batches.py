@@ -102,7 +102,7 @@ def _take(client_id: int, key: Key, wait: float) -> bool:
         rows(
             f"""
             WITH {BOUNDED_WAIT}
-            INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM patience
+            INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM bounded
             ON CONFLICT DO NOTHING RETURNING true
             """,
             milliseconds(wait),

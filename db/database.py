@@ -95,7 +95,7 @@ def bind(settings: Settings) -> None:
         raise SettingsError(str(error)) from None
     connecting = target.connect_timeout or settings.db_connect_timeout
     connecting = min(connecting, settings.db_connect_timeout)
-    set_wait_callback(_Patience(connecting, settings.db_statement_timeout + settings.db_lateness))
+    set_wait_callback(_BoundedWait(connecting, settings.db_statement_timeout + settings.db_lateness))
     at_once = ("client_encoding", postgres_url.CONFORMING)  # the driver needs these too, when it connects
     fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
     timeout = {"statement_timeout": f"{round(settings.db_statement_timeout * 1000)}ms"}
@@ -107,7 +107,7 @@ def bind(settings: Settings) -> None:
     database.init("DATABASE_URL", **target.parameters, client_encoding="UTF8", application_name=name)
 
 
-class _Patience:
+class _BoundedWait:
     """The function that psycopg2 calls to wait for the server. It bounds the wait for a server that hangs or vanished.
 
     Without it psycopg2 waits as long as the kernel does, between 15 minutes and for ever.

@@ -21,7 +21,7 @@ class Server(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What is left of the server's limits.
+    """Room within the server's limits.
 
     `left`: connections for this user and database. `longest`: seconds that the oldest transaction has been open.
     `age`: of the oldest transaction number in the tables; at 2,100 million the server stops.
@@ -57,7 +57,7 @@ def in_force(names: Sequence[str]) -> dict[str, str]:
 
 
 def room() -> Room:
-    """Return what is left of the server's limits."""
+    """Return the room within the server's limits."""
     [found] = rows(
         """
         WITH clients AS MATERIALIZED (

@@ -17,7 +17,7 @@ from db.models import FINAL
 
 
 class Of(NamedTuple):
-    """What to erase: the notifications of a client to a normalised address, up to an id."""
+    """The notifications to erase: those of a client to a normalised address, up to an id."""
 
     client_id: int
     address: str

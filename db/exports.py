@@ -20,7 +20,7 @@ Found = list[tuple[str, Row]]  # each row with its place
 
 
 class Wanted(NamedTuple):
-    """Whose data to export. `recipient`: only what concerns this normalised address."""
+    """The client whose data to export. `recipient`: only what concerns this normalised address."""
 
     client_id: int
     recipient: str | None = None

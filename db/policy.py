@@ -39,7 +39,7 @@ class Bounds(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step did.
+    """One step of a round.
 
     `what`: a block was `begun` or `dropped`, rows were `deleted`, or a lock could not be taken (`contended`). `block`:
     the first id of the block. `rows`: notifications; an estimate for a block.

@@ -62,7 +62,7 @@ class Unrecorded(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a worker runs with: the times others judge it by, its mail server, and settings that all should share."""
+    """Values of a worker: the times others judge it by, its mail server, and settings that all should share."""
 
     timeout: float | None = None  # WORKER_TIMEOUT
     stuck_after: float | None = None  # STUCK_AFTER

@@ -16,7 +16,7 @@ ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.s
 
 # For WITH, before an INSERT into idempotency_keys: bounds the wait for another transaction that inserts the same key.
 # Parameter: see `milliseconds`.
-BOUNDED_WAIT = "patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))"
+BOUNDED_WAIT = "bounded AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))"
 
 
 def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) -> list[Accepted]:
@@ -58,22 +58,35 @@ def accept_keyed(
     Raises Contended if another transaction that inserts one of these keys does not end within `wait` seconds.
     """
     given, becomes = _keyed(drafts, keys), fate(grace, left)
-    # Keys are inserted in their order, so that two of these statements never deadlock.
     stored = prepared(
         "accept_once",
-        f"""
+        _accept_keyed(given.sql, becomes.sql),
+        *given.values,
+        milliseconds(wait),
+        *becomes.values,
+        *_attached(drafts),
+    )
+    return {place - 1: Accepted(*accepted) for place, *accepted in stored}
+
+
+def _accept_keyed(given: str, becomes: str) -> str:
+    """Return the statement. Parameters: those of `given`, the bound of the wait, those of `becomes`, attachments.
+
+    Keys are inserted in their order, so that two of these statements never deadlock.
+    """
+    return f"""
         WITH given AS MATERIALIZED (
             SELECT nextval('notifications_id_seq') AS id, drawn.*
-            FROM (SELECT * FROM {given.sql} ORDER BY place) AS drawn
+            FROM (SELECT * FROM {given} ORDER BY place) AS drawn
         ), {BOUNDED_WAIT}, first AS (
             INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at, suppressed)
-            SELECT client_id, key, digest, id, send_at, expires_at, suppressed FROM given, patience
+            SELECT client_id, key, digest, id, send_at, expires_at, suppressed FROM given, bounded
             WHERE key IS NOT NULL ORDER BY client_id, key, place
             ON CONFLICT DO NOTHING
             RETURNING notification_id
         ), stored AS (
             INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
-            SELECT id, {DRAFTED}, {becomes.sql} FROM given
+            SELECT id, {DRAFTED}, {becomes} FROM given
             WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
             RETURNING {ACCEPTED}
         ), attached AS (
@@ -83,13 +96,7 @@ def accept_keyed(
             JOIN given USING (place) JOIN stored USING (id)
         )
         SELECT place, id, created_at, failure_reason, last_error FROM stored JOIN given USING (id)
-        """,
-        *given.values,
-        milliseconds(wait),
-        *becomes.values,
-        *_attached(drafts),
-    )
-    return {place - 1: Accepted(*accepted) for place, *accepted in stored}
+        """
 
 
 def milliseconds(seconds: float) -> str:

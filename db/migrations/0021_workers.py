@@ -1,4 +1,4 @@
-"""What workers report: their timeouts, the outcomes that they could not record, and their mail server."""
+"""Reports of workers: their timeouts, the outcomes that they could not record, and their mail server."""
 
 from db.migrations.steps import Statement
 

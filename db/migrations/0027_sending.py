@@ -1,4 +1,4 @@
-"""What each worker may have begun to send, for rescue; and since when a provider has throttled a mail."""
+"""Record what each worker may have begun to send, for rescue; and since when a provider has throttled a mail."""
 
 from db.migrations.steps import Statement
 
