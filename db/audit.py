@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class By(NamedTuple):
-    """The actor of an act: a key, the command line as the user `name`, a worker on the host `name`, or anybody (AUTH=off).
+    """An actor: a key, the command line as the user `name`, a worker on the host `name`, or anybody (AUTH=off).
 
     `address`: the IP address that the request came from, if it is known.
     """
