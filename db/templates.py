@@ -108,14 +108,14 @@ def in_order(client_id: int, name: str, number: int, limit: int) -> list[Row]:
 
 def delete(client_id: int, name: str) -> bool:
     """Delete every version of a template. Notifications rendered from it stay as they are."""
-    # Two statements: the second must see what whoever held the lock before has added.
+    # Two statements, because the second must see versions that were added while the first waited for the lock.
     with database.atomic():
         held = rows(
             "UPDATE template_names SET digest = NULL WHERE client_id = %s AND name = %s AND digest IS NOT NULL"
             " RETURNING name",
             *(client_id, name),
         )
-        # Who did not get the lock must leave alone what others are about to add.
+        # Without the row there is no lock, and another transaction may be adding versions.
         if held:
             rows("DELETE FROM templates WHERE client_id = %s AND name = %s", client_id, name)
     return bool(held)
