@@ -13,8 +13,9 @@ from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Turns, ways
 from actors.queue.priorities import LANES
 from actors.queue.wake_up import messages
-from db import relay, workers
+from db import workers
 from db.database import connection
+from db.lifecycle import relay
 from db.models import CALLBACK
 from runtime import logs, metrics
 from settings import Settings

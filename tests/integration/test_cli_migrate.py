@@ -88,7 +88,7 @@ def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came
         result = run(migration_lock_timeout=0.01, migration_patience=0)
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        "Error: others kept a lock for 0 seconds (MIGRATION_PATIENCE); what was done before"
+        "Error: other sessions held a lock for 0 seconds (MIGRATION_PATIENCE); what was done before"
     )
     assert json.loads(run("--plan", "--json").stdout)["pending"][0]["done"] == 1
 
