@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the death of a child, as something the main thread can wait for."""
+"""Stop signals and the death of child processes, as events that the main thread can wait for."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any, Self
 from cli.servers.program import Patience
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A group's Ctrl-C and a parent that passes it on are one wish, not two.
-SAME_WISH = 0.5
+# Ctrl-C reaches the whole process group, and a parent may pass it on: within this time it counts once.
+SAME_STOP = 0.5  # seconds
 
 
 class Interrupted(Exception):
-    """Somebody wants us to stop before we have started."""
+    """A stop signal arrived before the start was complete."""
 
 
 class Signals(Patience):
-    """While entered, a stop signal is counted instead of obeyed on the spot, and a pause ends early.
+    """Context manager that counts stop signals instead of letting them end the process. They also end a pause early.
 
-    No polling: an idle supervisor costs nothing.
+    It does not poll, so that an idle supervisor uses no CPU.
     """
 
     def __init__(self) -> None:
         self.stops = 0
         self.stopping = False
         self._last = 0.0
-        # Its put() may interrupt its get() in the same thread, which is what a handler does.
+        # SimpleQueue is reentrant: the put() of a signal handler may interrupt a get() in the same thread.
         self._arrived: SimpleQueue[None] = SimpleQueue()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        # nohup's wish is kept.
+        # A signal that is ignored, such as SIGHUP under nohup, stays ignored.
         wanted = [s for s in STOPPING if signal.getsignal(s) is not signal.SIG_IGN or s == signal.SIGINT]
         for number in wanted:
             self._before[number] = signal.signal(number, self._on_stop)
@@ -47,18 +47,18 @@ class Signals(Patience):
 
     @property
     def hurried(self) -> bool:
-        """Whether we were told to stop more than once."""
+        """True after a second stop signal."""
         return self.stops > 1
 
     def wait(self, seconds: float | None) -> None:
-        """Return when a signal has come, or after `seconds`; None is for ever."""
+        """Wait for a signal, for at most `seconds`; None waits without limit."""
         try:
             self._arrived.get(timeout=seconds)
         except Empty:
             return
 
     def pause(self, seconds: float) -> None:
-        """Let time pass; raises Interrupted, once, when we shall stop and do not know it yet."""
+        """Wait for a signal, for at most `seconds`. Raises Interrupted once, after the first stop signal."""
         self.wait(seconds)
         if self.stops and not self.stopping:
             self.stopping = True
@@ -66,7 +66,7 @@ class Signals(Patience):
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.stops == 0 or now - self._last > SAME_WISH:
+        if self.stops == 0 or now - self._last > SAME_STOP:
             self.stops += 1
             self._last = now
         self._arrived.put(None)
