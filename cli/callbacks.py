@@ -22,7 +22,7 @@ DELIVERY = {
 _id = click.argument("id", type=click.IntRange(min=1))
 
 
-@click.group
+@click.group(short_help="Manage callback endpoints.")
 def callbacks() -> None:
     """Manage callback endpoints: your servers, which receive the outcome of notifications as signed POST requests."""
 

@@ -45,7 +45,7 @@ def _for_operators(command: F) -> F:
     return command
 
 
-@click.command
+@click.command(short_help="Cancel a pending notification.")
 @click.argument("id", type=click.IntRange(min=1))
 @at_url
 @in_json
@@ -54,7 +54,7 @@ def cancel(client: Client, as_json: bool, id: int) -> None:
     _print(client.cancel(id), as_json)
 
 
-@click.command
+@click.command(short_help="Send failed notifications again.")
 @click.argument("id", type=click.IntRange(min=1), required=False)
 @click.option("--failed", is_flag=True, help="All failed notifications, instead of one.")
 @click.option(
@@ -112,7 +112,7 @@ def pause(client: Client, as_json: bool, **given: Any) -> None:
     _change("pause", client, as_json, **given)
 
 
-@click.command
+@click.command(short_help="Send again after `notify pause` or `notify drain`.")
 @_for_operators
 @at_url
 @in_json

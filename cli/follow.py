@@ -20,7 +20,7 @@ from cli.sse import Events
 STREAM = "/api/stream"
 
 
-@click.command
+@click.command(short_help="Print the changes of notifications as they happen.")
 @click.argument("id", type=click.IntRange(min=1), required=False)
 @click.option("--status", type=click.Choice(STATUSES), help="Only changes to this status.")
 @click.option("--tag", multiple=True, help="Only notifications with this tag; with all tags if repeated.")

@@ -32,7 +32,7 @@ def timeline(client: Client, as_json: bool, id: int) -> None:
         click.echo(show.plain(f"{at}  {event['event']:<11}  {show.details(event['detail'])}".rstrip()))
 
 
-@click.command
+@click.command(short_help="Show the limits of the client.")
 @at_url
 @in_json
 def limits(client: Client, as_json: bool) -> None:

@@ -53,11 +53,11 @@ at_url = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
+    metavar="URL",
     default=_home,
-    show_default=f"that of the `notify up` on DATA_DIR, or {HOME}",
     show_envvar=True,
     callback=_connected,
-    help=f"The address of the API. {KEY} holds the API key.",
+    help=f"The address of the API; by default that of the `notify up` on DATA_DIR, or else {HOME}.",
 )
 in_json = click.option("--json", "as_json", is_flag=True, help="Print the JSON of the API, for scripts.")
 

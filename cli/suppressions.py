@@ -20,7 +20,7 @@ COLUMNS = {
 }
 
 
-@click.group
+@click.group(short_help="Manage the suppression list.")
 def suppressions() -> None:
     """Manage the suppression list: addresses that no notification is sent to."""
 

@@ -15,7 +15,7 @@ _version = click.option("--version", type=click.IntRange(min=1), help="The versi
 COLUMNS = {"name": "NAME", "version": "VERSION", "createdAt": "CREATED"}
 
 
-@click.group
+@click.group(short_help="Manage templates.")
 def templates() -> None:
     """Manage templates: subjects and texts with variables, stored by name and version."""
 
