@@ -118,6 +118,10 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
     wanted = _wanted(limits, senders)
     if no_senders:
         wanted["senders"] = []
+    if not wanted:
+        raise click.UsageError(
+            "give at least one of --rate-limit, --daily-quota, --pending-limit, --sender and --no-senders"
+        )
     with store.opened() as chosen:
         found = store.client(name)
         store.checked("client_changes", chosen, shown(wanted))

@@ -167,7 +167,7 @@ def test_a_taken_port_is_said_before_anything_starts(up: Up, tmp_path: Path) -> 
         done = up.notify("up", BIND=f"127.0.0.1:{port}", DATA_DIR=str(tmp_path))
 
     assert done.returncode == 1
-    assert f"port {port} on 127.0.0.1 is taken: stop what uses it or set BIND=127.0.0.1:{port + 1}" in done.stderr
+    assert f"port {port} on 127.0.0.1 is in use: stop what uses it, or set BIND=127.0.0.1:{port + 1}" in done.stderr
     assert not list(tmp_path.glob("postgres*"))
 
 

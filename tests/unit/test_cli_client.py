@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli import data
 from cli.main import notify
 
 SENT = {"id": 5, "type": "email", "recipient": "a@example.com", "status": "sent", "retryCount": 0}
@@ -162,18 +163,22 @@ def test_send_waits_for_the_outcome(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "sentence"),
+    ("outcome", "code", "sentence"),
     [
-        ({"status": "failed", "lastError": "550 no\x1b"}, "Error: failed: 550 no\\u001b\n"),
-        ({"status": "pending"}, "Error: not sent within 0 s: see `notify status 5`\n"),
+        ({"status": "failed", "lastError": "550 no\x1b"}, 1, "Error: failed: 550 no\\u001b\n"),
+        ({"status": "cancelled", "failureReason": None}, 1, "Error: cancelled: see `notify status`\n"),
+        ({"status": "pending"}, 75, "Error: not sent within 0 s: see `notify status 5`\n"),
+        ({"status": "processing"}, 75, "Error: not sent within 0 s: see `notify status 5`\n"),
     ],
 )
-def test_what_was_waited_for_and_not_sent_is_an_error(api: Api, outcome: dict[str, str], sentence: str) -> None:
+def test_what_was_waited_for_and_not_sent_is_an_error(
+    api: Api, outcome: dict[str, str | None], code: int, sentence: str
+) -> None:
     api.will_say({**SENT, **outcome})
 
     result = api.run("send", "--to", "a@example.com", "--message", "Hello", "--wait", "0")
 
-    assert (result.exit_code, result.stderr) == (1, sentence)
+    assert (result.exit_code, result.stderr) == (code, sentence)
 
 
 def test_a_refusal_shows_every_fault_and_nothing_that_a_terminal_obeys(api: Api) -> None:
@@ -185,8 +190,8 @@ def test_a_refusal_shows_every_fault_and_nothing_that_a_terminal_obeys(api: Api)
     assert result.stdout == ""
     assert result.stderr == (
         "Error: The request has 2 faults; nothing was stored.\n"
-        "  /recipient: must be \\u001b[31man address\n"
-        "  /message: is too long\n"
+        "  --to: must be \\u001b[31man address\n"
+        "  --message: is too long\n"
     )
 
 
@@ -196,7 +201,14 @@ def test_an_error_without_a_problem_document_is_said_with_its_code(api: Api, bod
 
     result = api.run("status", "5")
 
-    assert (result.exit_code, result.stderr) == (1, "Error: The server answered 502 Bad Gateway\n")
+    assert (result.exit_code, result.stderr) == (3, "Error: The server answered 502 Bad Gateway\n")
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 1), (429, 1), (500, 1), (502, 3), (503, 3), (504, 3)])
+def test_an_api_that_is_unavailable_has_another_exit_code_than_a_refusal(api: Api, status: int, code: int) -> None:
+    api.will_say({"title": "No", "detail": "Try again later."}, status=status)
+
+    assert (api.run("list").exit_code, api.run("cancel", "5").exit_code) == (code, code)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"", b"[]", b"{}", b"7"])
@@ -206,14 +218,29 @@ def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: byte
     result = api.run("list")
 
     assert result.exit_code == 3
-    assert result.stderr == f"Error: What answers at {api.url} is not the notification API.\n"
+    assert result.stderr.startswith(f"Error: The server at {api.url} is not the notification API: give its address")
 
 
 def test_no_server_is_said_with_what_to_do() -> None:
     result = CliRunner().invoke(notify, ["list", "--url", "http://127.0.0.1:1/"])
 
     assert result.exit_code == 3
-    assert result.stderr.startswith("Error: Nothing answers at http://127.0.0.1:1 (Connection refused): start it")
+    assert result.stderr.startswith("Error: No API answers at http://127.0.0.1:1 (Connection refused): start one")
+
+
+def test_the_api_of_the_notify_up_on_data_dir_is_found(api: Api, tmp_path: Path) -> None:
+    api.will_say({"items": [], "nextCursor": None})
+    root = data.DataRoot(tmp_path)
+    environ = {"DATA_DIR": str(tmp_path), "NOTIFY_URL": ""}
+
+    with data.runtime(root) as place:
+        (place / data.URL).write_text(f"{api.url}\n")
+        found = CliRunner().invoke(notify, ["list"], env=environ)
+        elsewhere = CliRunner().invoke(notify, ["list"], env={**environ, "NOTIFY_URL": "http://127.0.0.1:1"})
+
+    assert (found.exit_code, len(api.asked)) == (0, 1)
+    assert "http://127.0.0.1:1 " in elsewhere.stderr
+    assert data.url_of_another(root) is None
 
 
 def test_a_wrong_address_is_a_usage_error() -> None:
@@ -227,7 +254,7 @@ def test_list_asks_for_what_was_given_and_says_how_to_go_on(api: Api) -> None:
 
     assert api.asked[0][1] == "/api/notifications?status=sent&recipient=a%2Bb%40example.com&priority=bulk&limit=1"
     assert "a@example.com" in result.stdout
-    assert result.stdout.endswith("\nMore: the same with --cursor abc\n")
+    assert result.stdout.endswith("\nMore: repeat the command with --cursor abc\n")
 
 
 def test_status_asks_for_the_attempts_only_to_show_them(api: Api) -> None:
