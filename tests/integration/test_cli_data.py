@@ -73,7 +73,7 @@ def test_what_is_being_sent_is_told_and_left_to_the_workers(run: Run) -> None:
     claimed(stored(sent_to()))
     result = run("erase", ANN, "--yes")
     assert (result.exit_code, "erasing" in result.stdout) == (0, True)
-    assert "workers" in result.stderr
+    assert "Workers erase" in result.stderr
 
 
 @pytest.mark.parametrize(

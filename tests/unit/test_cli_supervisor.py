@@ -111,7 +111,7 @@ def test_the_same_wish_heard_twice_is_no_hurry_and_a_later_one_is(monkeypatch: p
         os.kill(os.getpid(), signal.SIGINT)
         assert not signals.hurried
 
-        monkeypatch.setattr("cli.signals.SAME_WISH", 0.0)
+        monkeypatch.setattr("cli.signals.SAME_STOP", 0.0)
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.hurried
 
