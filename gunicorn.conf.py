@@ -1,4 +1,4 @@
-"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings.py.
+"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings/.
 
 `gunicorn --check-config` says whether it would start, also on the database that it is given.
 """
@@ -16,11 +16,11 @@ from typing import Any
 
 
 def _our_modules() -> set[str]:
-    """Return the top-level names of all our code: of the files around settings.py, or as the wheel lists them."""
-    root = Path(importlib.import_module("settings").__file__ or "").parent
+    """Return the top-level names of all our code: of the packages around settings/, or as the wheel lists them."""
+    root = Path(importlib.import_module("settings").__file__ or "").parents[1]
     if installed := list(root.glob("notification_system-*.dist-info/top_level.txt")):  # Among other people's code.
         return {name for listed in installed for name in listed.read_text().split()}
-    return {path.stem for path in root.glob("*.py")} | {path.parent.name for path in root.glob("*/__init__.py")}
+    return {path.parent.name for path in root.glob("*/__init__.py")}
 
 
 # gunicorn reads this file again at SIGHUP, and its workers inherit what the master has imported: unless the
@@ -30,12 +30,10 @@ for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
 
-import lifeline
-import logs
 import settings
-import tracing
 from db import database, fitness, migrations
-from metrics import multiprocess
+from runtime import logs, process, tracing
+from runtime.metrics import multiprocess
 
 # A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
@@ -55,7 +53,7 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "api.worker.Worker"
+worker_class = "api.http.worker.Worker"
 # Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
@@ -65,7 +63,7 @@ timeout = max(30, 2 * (graceful_timeout + 5))
 control_socket_disable = True
 # Our own lines tell of each event and each request.
 accesslog = None
-logger_class = "api.worker.Logger"
+logger_class = "api.http.worker.Logger"
 
 
 def on_starting(_server: Any) -> None:
@@ -89,13 +87,13 @@ def on_reload(server: Any) -> None:
 def post_fork(_server: Any, worker: Any) -> None:
     """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    lifeline.die_with_parent(worker.ppid)
+    process.die_with_parent(worker.ppid)
     multiprocess.share(_current.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(_worker: Any) -> None:
     """From here on the worker hears signals: until uvicorn serves, and once it has stopped, a stop ends the process."""
-    lifeline.collect_seldom()
+    process.collect_seldom()
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):

@@ -10,14 +10,14 @@ from uuid import UUID
 
 from dramatiq.common import compute_backoff
 
-import logs
 from actors import spans
-from actors.budgets import Budget
 from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
-from actors.channels.permanence import is_gone
-from actors.ledger import Ledger
+from actors.channels.email.hard_bounce import is_gone
+from actors.claim_store import Ledger
+from actors.retry_policy import Budget
 from db import lifecycle
 from db.records import Attempt, Claimed, Settlement
+from runtime import logs
 from settings import Settings
 
 if TYPE_CHECKING:

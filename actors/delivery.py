@@ -12,25 +12,25 @@ from uuid import UUID
 
 import dramatiq
 from dramatiq import Retry
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import CurrentMessage, Middleware
 
-import logs
 import settings
 from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
-from actors.broker import broker
-from actors.budgets import Budget
 from actors.channels import Channel, Sender, Throttled
+from actors.claim_store import Ledger
 from actors.evidence import evidence
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
+from actors.queue.broker import broker
+from actors.queue.priorities import LANES, Lane
+from actors.retry_policy import Budget
 from db import workers
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("delivery")
 
@@ -126,8 +126,8 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
-        if blocked and not queue.limits.limit(time.monotonic()):  # Another process has the connections.
-            raise Again(ids, PUT_OFF)
+        if blocked and not queue.limits.limit(time.monotonic()) and _may_come_again(lane):
+            await self._put_off(ids)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
@@ -181,6 +181,11 @@ class Delivery:
             # Never before the row is due, or the claim refuses it: the row's clock started earlier.
             job.batch.retries[round(settlement.delay * 1000)].append(settlement.id)
 
+    async def _put_off(self, ids: Sequence[int]) -> None:
+        """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
+        if still_due := await asyncio.to_thread(self._ledger.still_due, ids):
+            raise Again(still_due, PUT_OFF)
+
     async def _probe(self) -> Sequence[int]:
         return await asyncio.to_thread(self._ledger.candidate, self.breaker.provider)
 
@@ -231,6 +236,12 @@ class _Process:
 
 
 running = _Process()
+
+
+def _may_come_again(lane: Lane) -> bool:
+    """Return whether the current message has retries left; after its last one the relay sends another message."""
+    message = CurrentMessage.get_current_message()
+    return message is None or message.options.get("retries", 0) < ACTORS[lane.name].options["max_retries"]
 
 
 def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:

@@ -1,7 +1,7 @@
-"""What became of an attempt, told to whoever wants to know: the log, the heartbeat, the metrics.
+"""Report the outcomes of attempts to the log, the heartbeat and the metrics.
 
-The log is told at once. What is counted is added up for many attempts together: a number of its own for each
-of them would cost a mail a tenth of its CPU.
+Log lines are written at once. Counts are added up over many attempts before they reach the metrics: updating the
+metrics for each attempt would take a tenth of a mail's CPU time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import threading
 from collections import defaultdict
 from functools import partial
 
-import logs
-import metrics
-from actors.broker import broker
-from actors.tallies import tallies
+from actors.counters import tallies
+from actors.queue.broker import broker
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs, metrics
 
 log = logs.get("delivery")
 
@@ -24,14 +23,14 @@ AT_ONCE = 200  # attempts
 
 
 class _Counts:
-    """What was reported and not counted yet. Times are seconds since a notification was due, by its kind."""
+    """Reports that are not in the metrics yet. `times`: seconds from due to sent."""
 
     def __init__(self) -> None:
         self.reported = 0
         self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, outcome, phase
         self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, event, reason
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        self.lags: defaultdict[str, list[float]] = defaultdict(list)  # of callbacks, since what they tell of
+        self.lags: defaultdict[str, list[float]] = defaultdict(list)  # seconds from an event to the end of its callback
 
 
 _lock = threading.Lock()
@@ -39,7 +38,10 @@ _counts = _Counts()
 
 
 def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, owned: bool) -> None:
-    """Call it when the settlement is recorded, or was not `owned` any more. `claimed_at`: of `time.monotonic()`."""
+    """Report an attempt after its settlement. `owned`: the settlement was recorded. `claimed_at`: `time.monotonic()`.
+
+    A settlement is not recorded if another worker has claimed the notification since.
+    """
     attempt, lane = settlement.attempt, notification.lane
     event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
     channel = "sandbox" if notification.sandbox else notification.type
@@ -51,7 +53,7 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
         if event == "sent":
             counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
         if lane == CALLBACK and event in ("sent", "failed"):
-            # Its row was made by the statement that ended what it tells of.
+            # The callback's row was created by the statement that finished its notification.
             counts.lags[event].append(max(0.0, broker.now() - notification.created_at.timestamp()))
     if counts.reported >= AT_ONCE:
         count()
@@ -67,9 +69,9 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
 
 
 def count() -> None:
-    """Count what was reported and not counted yet. Upkeep calls it in each round, and the worker when it ends."""
+    """Add the new reports to the metrics. Upkeep calls it in each round, and the worker when it stops."""
     global _counts
-    with _lock:  # What comes meanwhile is counted the next time.
+    with _lock:  # Reports that arrive from now on are counted next time.
         counts, _counts = _counts, _Counts()
     for (lane, channel, outcome, phase), number in counts.outcomes.items():
         metrics.attempts[lane, channel, outcome, phase].inc(number)

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
-import logs
 from actors.batches import Batch, Job
 from actors.channels import Channel, Sender
-from actors.lanes import LANES
-from actors.ledger import Ledger
+from actors.claim_store import Ledger
+from actors.queue.priorities import LANES
 from actors.sending_task import SendingTask
 from db.database import Unavailable
 from db.lifecycle import AHEAD
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("queue")
 

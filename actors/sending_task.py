@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.provider_queue import ProviderQueue
 
 STEP = 1.0  # seconds; a pause that the provider asked for is waited for in steps of so many
-LONG = 3.0  # seconds; for a longer pause a notification does not wait here: it is pending, and may expire
+LONG = 3.0  # seconds; in a longer pause, notifications that wait are handed back
 QUICK = 0.25  # seconds; a sender whose last notification took longer takes one at a time, and others the rest
 PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
 SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
@@ -61,6 +61,9 @@ class SendingTask:
             if pause := queue.limits.pause(now):
                 if queue.closing:
                     return False
+                if pause > LONG:  # Nothing waits here for so long: it is pending, and may expire.
+                    self._give_back()
+                    await queue.withdraw_all()
                 await asyncio.sleep(min(pause, STEP))
                 continue
             await self._take()

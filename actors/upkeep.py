@@ -1,4 +1,4 @@
-"""The loop every worker process runs: heartbeat, rescue, expiry, counts, relay. Safe to run everywhere at once."""
+"""Background loop of every worker process: heartbeat, rescue, expiry, counts, relay. Safe to run concurrently."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from uuid import UUID
 
 import redis
 
-import logs
-import metrics
-from actors import outcomes, redis_faults
-from actors.bell import messages
-from actors.broker import Depth, broker
+from actors import outcomes
+from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.lanes import LANES
-from actors.redis_watch import RedisWatch
-from actors.tallies import tallies
-from actors.turns import Turns, ways
+from actors.queue import redis_faults
+from actors.queue.broker import Depth, broker
+from actors.queue.fairness import Turns, ways
+from actors.queue.priorities import LANES
+from actors.queue.redis_watch import RedisWatch
+from actors.queue.wake_up import messages
 from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
 from db.audit import By
 from db.database import Unacceptable, Unavailable, connection, database
 from db.models import CALLBACK
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
-KEYS_AT_ONCE = 5_000  # rows in one statement
-CHANGES_AT_ONCE = 5_000  # the same
-RELAYS = 10  # in a round, at most, while more waits than the queues hold
+KEYS_AT_ONCE = 5_000  # rows per statement
+CHANGES_AT_ONCE = 5_000  # rows per statement
+RELAYS = 10  # relay passes per round, at most, while more rows are due than the queues may hold
 MOMENT = 0.01  # seconds
-# Settings that change what becomes of a notification: `notify doctor` tells where live workers differ. Others may
-# differ: times by which a worker is judged stand in its heartbeat, times of a row in the row.
+# Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
+# settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
 SHARED = (
     *("max_attempts", "retry_min_backoff", "retry_max_backoff"),
     *("callback_max_attempts", "callback_min_backoff", "callback_max_backoff"),
@@ -46,7 +46,7 @@ SHARED = (
 
 
 class Upkeep(threading.Thread):
-    """One thread with its own connection."""
+    """Thread that runs the rounds, with its own database connection."""
 
     def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
         super().__init__(name="upkeep", daemon=True)
@@ -74,18 +74,18 @@ class Upkeep(threading.Thread):
             except redis.RedisError as error:
                 log.warning("redis.unavailable", error=type(error).__name__, reason=redis_faults.of(error).what)
             except Exception:
-                # Whatever it is, a worker without upkeep would be taken for dead.
+                # Keep running: without upkeep the others would consider this worker dead.
                 log.exception("upkeep.failed")
             self._ending.wait(max(MOMENT, until - time.monotonic()))
         self._say_goodbye()
 
     def stop(self, timeout: float) -> None:
-        """End the loop and take this worker off the list of the living."""
+        """End the loop and remove this worker from the list of live workers."""
         self._ending.set()
         self.join(timeout)
 
     def tick(self) -> None:
-        """One round. Redis comes last, because it may keep us waiting."""
+        """Run one round. Redis comes late in it, because it may make us wait."""
         outcomes.count()
         self._beat()
         self._rescue()
@@ -112,7 +112,7 @@ class Upkeep(threading.Thread):
             broker.tell_time(seen_at)
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
-        # By the database's clock, as others judge it: this one's stands still while its machine is paused.
+        # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at
         self._delivery.beaten(now, late=late)
@@ -165,11 +165,11 @@ class Upkeep(threading.Thread):
         try:
             with connection():
                 backlogs.count(s.pending_limit, s.backlog_interval, min(s.db_statement_timeout, s.worker_timeout / 6))
-        except Unavailable as error:  # Too many to count is no reason not to ring for them.
+        except Unavailable as error:  # Counting may time out; the relay must run anyway.
             log.warning("backlogs.not_counted", error=str(error))
 
     def _share_out(self) -> None:
-        """What this worker may ring in this round: of mails as many as the breaker lets go."""
+        """Decide how many callbacks and mails this worker may enqueue in this round; the breaker limits the mails."""
         s = self._settings
         with connection():
             self._crew = workers.crew(s.worker_timeout)
@@ -181,14 +181,14 @@ class Upkeep(threading.Thread):
         depths = broker.depths()
         self._crowded = False
         for lane in LANES:
-            # The breaker is the mail server's; what goes elsewhere is not its business.
+            # The breaker of the mail server does not concern callbacks.
             if lane == CALLBACK:
                 self._callbacks -= self._top_up(lane, depths, self._callbacks)
             else:
                 self._mails -= self._top_up(lane, depths, self._mails)
 
     def _erase(self) -> None:
-        """Go on with an erasure, for a round's time. What cannot be done now keeps nobody from being rung for."""
+        """Continue an erasure for at most one round's time. A failure is logged and does not stop the round."""
         s, until = self._settings, time.monotonic() + self._settings.upkeep_interval
         try:
             with connection():
@@ -202,15 +202,15 @@ class Upkeep(threading.Thread):
             log.warning("erasure.not_done", error=str(error))
 
     def _go_on_ringing(self, until: float) -> None:
-        """What did not fit into the queues is rung as soon as it does, lest workers wait for the next round."""
+        """Relay again within the round while more rows are due than the queues may hold."""
         pause = self._settings.upkeep_interval / RELAYS
         while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
             self._relay()
 
     def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
-        """Ring what is due in a lane, up to `share` notifications and the watermark; returns how many."""
+        """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
         room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
-        # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
+        # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
         until = time.monotonic() + self._settings.worker_timeout / 6
         while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
             met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
@@ -221,9 +221,9 @@ class Upkeep(threading.Thread):
         return rung
 
     def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
-        """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
+        """Enqueue about `most` due rows; return the numbers of rows met, rows enqueued and messages."""
         s = self._settings
-        # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
+        # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
         ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
         oldest = max(ages) + s.upkeep_interval
         with connection():

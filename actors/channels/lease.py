@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import redis
 
-import logs
+from runtime import logs
 
 log = logs.get("lease")
 

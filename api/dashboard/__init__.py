@@ -1,7 +1,7 @@
 """Pages for people, rendered here with Jinja2; they work without JavaScript, which only keeps the overview moving.
 
-How a request goes: `door.py` (a middleware) finds out by the path that it is for a page, finds the
-session, puts the Caller into `req.context.caller` as `api.auth` does for keys, and reads and checks the
+How a request goes: `session_middleware.py` (a middleware) finds out by the path that it is for a page, finds the
+session, puts the Caller into `req.context.caller` as `api.access.auth` does for keys, and reads and checks the
 form of a POST. After it `answers.py` makes a page of any Problem and sets the headers that every page
 has: a Content-Security-Policy that allows no inline script or style at all, no framing, no referrer.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from api import control
-from api.answers import id_of
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of
+from api.resources import control
+from api.resources.representation import KIND
+from api.store import Gateway
 from db import reports
 from db.reports import Row
 

@@ -7,8 +7,8 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
-from api import problems
 from api.dashboard import page
+from api.http import problems
 
 POLICY = "; ".join(
     (

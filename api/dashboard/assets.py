@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api.answers import unknown
+from api.http.answers import unknown
 
 PLACE = Path(__file__).parent / "static"
 _TYPES = {

@@ -6,17 +6,17 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import require
-from api.clients import KIND
-from api.clients import Client as ApiClient
-from api.clients import Clients as ApiClients
+from api.access.auth import require
+from api.access.limits import Limits
 from api.dashboard.forms import Form
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.limits import Limits
-from api.problems import Problem
+from api.http import pagination
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources.clients import KIND
+from api.resources.clients import Client as ApiClient
+from api.resources.clients import Clients as ApiClients
+from api.store import Gateway
 from db import clients
 
 # Fields of a form as the API calls them, with their columns.
@@ -45,7 +45,7 @@ class Clients:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         require(req, "admin")
-        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
         found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
         page = query.page([client._asdict() for client in found])
         return {

@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 
 from falcon.asgi import Request, Response
 
-from api import control, pages
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.problems import Problem
+from api.http import pagination
+from api.http.problems import Problem
+from api.resources import control
+from api.store import Gateway
 from db import failures
 from db.failures import Group
 from db.reports import Position
@@ -45,8 +46,8 @@ class Kind(NamedTuple):
         try:
             texts = {name: str(given.get(name) or "")[:_LONGEST] for name in ("reason", *_LAST)}
             last = tuple(texts[name] or None for name in _LAST)
-            return cls(texts["reason"], last, pages.time(given["oldest"]), pages.time(given["newest"]))
-        except (KeyError, TypeError, pages.Wrong):
+            return cls(texts["reason"], last, pagination.time(given["oldest"]), pagination.time(given["newest"]))
+        except (KeyError, TypeError, pagination.Wrong):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "This address is not whole: begin with the list of failures."
             ) from None

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from falcon.asgi import Request
 
-from api import bodies
-from api.problems import Problem
+from api.http import bodies
+from api.http.problems import Problem
 from settings import Settings
 
 TOKEN = "form_token"  # noqa: S105 - the name of a field

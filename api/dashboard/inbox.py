@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.framed import frame
 from api.dashboard.mailbox import Mailbox, content, summary
 from api.dashboard.page import show
+from api.http import pagination
+from api.http.answers import id_of, unknown
 from settings import Settings
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class Inbox:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        before = pages.whole(req.params, "before", LARGEST)
+        before = pagination.whole(req.params, "before", LARGEST)
         mails = await _aside(lambda: self._newest(before))
         show(req, resp, "inbox.html", mails=mails[:SHOWN], first=before is not None, more=len(mails) > SHOWN)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.forms import Form
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.keys import KIND, ClientKeys, KeyRotation
-from api.keys import Key as ApiKey
-from api.problems import Problem
+from api.http import pagination
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources.keys import KIND, ClientKeys, KeyRotation
+from api.resources.keys import Key as ApiKey
+from api.store import Gateway
 from db import keys
 from db.secrets import KeyText
 
@@ -44,7 +44,7 @@ class Keys:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "manage")
-        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
         found = await self._gateway.read(keys.listed, caller.client_id, query.after, query.limit + 1)
         page = query.page([{**key._asdict(), "state": state(key)} for key in found])
         first = "/keys" if query.after else None

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.page import show
-from api.gateway import Gateway
-from api.problems import Problem
+from api.http import pagination
+from api.http.problems import Problem
+from api.store import Gateway
 from db import reports
 from db.models import PRIORITIES, STATUSES
 
@@ -46,13 +46,13 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
             return
         try:
-            query = pages.parse(given, self._gateway.settings.page_limit)
+            query = pagination.parse(given, self._gateway.settings.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page([], None, problem.errors))
             return
         page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
-        _show(req, resp, given, Page(page.rows, pages.cursor(page.after._asdict()) if page.after else None))
+        _show(req, resp, given, Page(page.rows, pagination.cursor(page.after._asdict()) if page.after else None))
 
     on_head = on_get
 

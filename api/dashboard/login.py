@@ -9,19 +9,19 @@ from http import HTTPStatus
 
 from falcon.asgi import Request, Response
 
-import logs
 from api import dashboard
-from api.acts import by
-from api.auth import Authentication
+from api.access.acts import by
+from api.access.auth import Authentication
+from api.access.exceeded import Exceeded
+from api.access.limits import Limits
 from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
-from api.exceeded import Exceeded
-from api.gateway import Gateway
-from api.limits import Limits
-from api.problems import Problem
+from api.http.problems import Problem
+from api.store import Gateway
 from db import acts, audit, sessions
 from db.audit import By, recorded
 from db.keys import Live
+from runtime import logs
 
 log = logs.get("dashboard")
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 from falcon.asgi import Request, Response
 
 from actors.channels import Undelivered
-from actors.channels.mail import compose
-from actors.channels.unsubscribing import PATH, url
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from actors.channels.email.mail import compose
+from actors.channels.email.mailboxes import Mailbox, mail_from
+from actors.channels.email.unsubscribing import PATH, url
+from api.access.auth import Caller, require
 from api.dashboard.framed import frame
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of, unknown
+from api.resources.representation import KIND
+from api.store import Gateway
 from db import attachments, reports
 from db.records import Claimed
 from db.reports import Row
-from mailboxes import Mailbox, mail_from
 from settings import Settings, SettingsError
 
 SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})

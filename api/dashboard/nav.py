@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import settings
-from api.auth import Caller
+from api.access.auth import Caller
 
 
 class Entry(NamedTuple):

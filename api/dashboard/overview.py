@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
-from api.asgi import LEFT
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import render, show
 from api.dashboard.sampler import Looker, Sampler
 from api.dashboard.sampling import Sample
+from api.http.asgi import LEFT
 from db.pulse import COUNTED
 
 AGAIN = 3_000  # milliseconds after which a browser that lost its connection comes again

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.dashboard import flashes, forms, nav, phrases, visitor
 from api.dashboard.assets import static
-from api.problems import Problem
+from api.http.problems import Problem
 
 HTML = "text/html; charset=utf-8"
 

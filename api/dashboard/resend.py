@@ -10,19 +10,20 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
-import logs
-from api import control, idempotency
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
+from api.access.limits import Limits
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.limits import Limits
-from api.mails import Mails
-from api.problems import Problem
-from api.representation import KIND
+from api.http import idempotency
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources import control
+from api.resources.representation import KIND
+from api.schemas.mails import Mails
+from api.store import Gateway
 from db import reports, resending
 from db.idempotency import Key, Post, Refusal, Stored
 from db.records import Draft
+from runtime import logs
 
 log = logs.get("dashboard")
 

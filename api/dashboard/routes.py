@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.asgi import Application
-from api.auth import Authentication
+from api.access.auth import Authentication
+from api.access.limits import Limits
 from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
@@ -21,10 +21,10 @@ from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
 from api.dashboard.templates import Rendered, Template, Templates
-from api.downloads import Attachment
-from api.gateway import Gateway
-from api.limits import Limits
-from api.templating import Templating
+from api.http.asgi import Application
+from api.rendering.templating import Templating
+from api.resources.downloads import Attachment
+from api.store import Gateway
 
 
 def install(

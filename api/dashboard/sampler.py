@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
-import logs
 from api.dashboard import sampling
 from api.dashboard.sampling import Sample
-from api.gateway import Gateway
+from api.store import Gateway
 from db.coalesce import Full
 from db.database import Unavailable
+from runtime import logs
 
 log = logs.get("dashboard")
 

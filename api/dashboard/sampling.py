@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import redis
 
-from actors.broker import Depth, broker
+from actors.queue.broker import Depth, broker
 from db import pauses, pulse, sessions
 from db.pauses import Pause
 from db.pulse import Pulse, Worker

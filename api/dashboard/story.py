@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api import mails
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import show
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of, unknown
+from api.resources.representation import KIND
+from api.schemas import mails
+from api.store import Gateway
 from db import reports, timeline
 from db.reports import Row
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.problems import Problem
-from api.suppressions import PARSERS, cursor
-from api.suppressions import Suppression as ApiSuppression
-from api.suppressions import Suppressions as ApiSuppressions
+from api.http import pagination
+from api.http.problems import Problem
+from api.resources.suppressions import PARSERS, cursor
+from api.resources.suppressions import Suppression as ApiSuppression
+from api.resources.suppressions import Suppressions as ApiSuppressions
+from api.store import Gateway
 from db import suppressions
 from db.models import REASONS
 
@@ -43,7 +43,7 @@ class Suppressions:
         caller = require(req, "read")
         # The form of the filter says "" for any.
         given = {name: value for name, value in req.params.items() if value}
-        query = pages.parse(given, self._gateway.settings.page_limit, PARSERS)
+        query = pagination.parse(given, self._gateway.settings.page_limit, PARSERS)
         found = await self._gateway.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )

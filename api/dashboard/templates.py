@@ -8,16 +8,16 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
-from api import bodies, pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.forms import Form
 from api.dashboard.framed import frame
 from api.dashboard.page import refused, show
-from api.gateway import Gateway
-from api.problems import Problem, invalid
-from api.templates import Preview as ApiPreview
-from api.templates import name_after, template_name, unknown_template
-from api.templating import Templating
+from api.http import bodies, pagination
+from api.http.problems import Problem, invalid
+from api.rendering.templating import Templating
+from api.resources.templates import Preview as ApiPreview
+from api.resources.templates import name_after, template_name, unknown_template
+from api.store import Gateway
 from db import templates
 
 VERSIONS = 50  # of the newest that can be chosen
@@ -32,10 +32,10 @@ class Templates:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
-        cursor = pages.encoded(page[-1]["name"]) if more else None
+        cursor = pagination.encoded(page[-1]["name"]) if more else None
         show(req, resp, "templates.html", templates=page, first=query.after is not None, next_cursor=cursor)
 
     on_head = on_get

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api.auth import Caller
+from api.access.auth import Caller
 from api.dashboard import cookies
 
 SESSION = "notify_session"

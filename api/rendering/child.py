@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-import lifeline
 from api.rendering.faults import Fault, Faulty, pointer
 from api.rendering.sandbox import Template
 from api.rendering.variables import Variables
+from runtime import process
 
 HEAD = struct.Struct(">I")
 
@@ -118,7 +118,7 @@ def serve(renderer: Renderer, seconds: float, requests: BinaryIO, answers: Binar
 def main() -> None:
     """LIMITS is JSON: those of Renderer, `memory` in bytes, `seconds` of CPU, and the `parent`'s pid."""
     limits = orjson.loads(sys.argv[1])
-    lifeline.die_with_parent(limits["parent"])
+    process.die_with_parent(limits["parent"])
     # A stop reaches the whole process group; what is under way is still wanted, and then the parent hangs up.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)

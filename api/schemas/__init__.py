@@ -11,12 +11,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from api.addresses import address_fault
-from api.problems import MOST_FAULTS
+from actors.channels.email.addresses import address_fault
+from actors.channels.email.mailboxes import NotOne, holds_addresses, split
+from api.http.problems import MOST_FAULTS
+from api.http.times import NoTime, moment
 from api.schemas.frugal import Validator
 from api.schemas.verdict import Verdict
-from api.times import NoTime, moment
-from mailboxes import NotOne, holds_addresses, split
 from settings import Settings
 
 Fault = dict[str, str]

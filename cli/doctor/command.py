@@ -13,13 +13,15 @@ from typing import Any
 
 import click
 
-import logs
 import settings
-from cli import data, lazy, running, show
+from cli import lazy
 from cli.doctor import environment
 from cli.doctor.disk import free
 from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, warning, worst
 from cli.doctor.probing import Probe, findings
+from cli.terminal import show
+from cli.up import data, running
+from runtime import logs
 from settings import Settings, SettingsError
 
 COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -88,7 +90,7 @@ def _import_actors(redis_url: str) -> None:
             os.environ.pop(setting.name.upper(), None)
         os.environ["REDIS_URL"] = redis_url
         settings.load.cache_clear()
-        lazy.attribute("actors.broker:connect")
+        lazy.attribute("actors.queue.broker:connect")
     finally:
         os.environ.clear()
         os.environ.update(before)

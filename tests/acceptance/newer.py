@@ -10,6 +10,6 @@ from db import database, migrations
 migrations.DIRECTORY = Path(os.environ["NEWER_MIGRATIONS"])
 database.KNOWN = max(path.name[:4] for path in migrations.DIRECTORY.glob("[0-9]*.py"))
 
-from actors import broker  # noqa: E402
+from actors.queue.broker import broker  # noqa: E402
 
 __all__ = ["broker"]  # Where Dramatiq looks for it.

@@ -7,9 +7,9 @@ import signal
 from typing import Any
 from unittest import mock
 
-from actors import broker
 from actors.channels import Receipt
-from actors.channels.smtp_sender import SmtpSender
+from actors.channels.email.smtp_sender import SmtpSender
+from actors.queue.broker import broker
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 

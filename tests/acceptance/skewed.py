@@ -17,6 +17,6 @@ def _skewed() -> float:
 # First of all, so that whoever takes the function itself takes this one.
 mock.patch.object(time, "time", _skewed).start()
 
-from actors import broker  # noqa: E402
+from actors.queue.broker import broker  # noqa: E402
 
 __all__ = ["broker"]  # Where Dramatiq looks for it.

@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from redaction import masked
+from runtime.redaction import masked
 from tests.acceptance.telling import NAMES, WORDS, Run
 from tests.hooks import Hooks
 from tests.smtp import SmtpServer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from cli.up.mailbox import Slot
 from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.client import Client
 from tests.integration.api import Api, running

@@ -12,11 +12,11 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-from actors.bell import SEVERAL, Bell, Ring, messages
-from actors.broker import broker
-from actors.consumer import WaitingConsumer
 from actors.delivery import ACTORS
-from actors.lanes import MAIN as QUEUE
+from actors.queue.broker import broker
+from actors.queue.consumer import WaitingConsumer
+from actors.queue.priorities import MAIN as QUEUE
+from actors.queue.wake_up import SEVERAL, Bell, Ring, messages
 from tests.environment import configured
 from tests.eventually import eventually
 
@@ -67,7 +67,7 @@ def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() ->
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
     assert broker.oldest_bell(QUEUE) == 0
-    with mock.patch("actors.broker.time.time", return_value=time.time() - 5):
+    with mock.patch("actors.queue.broker.time.time", return_value=time.time() - 5):
         broker.ring(messages([1], 1, 50))
     broker.ring(messages([2], 1, 50))
     assert 5 <= broker.oldest_bell(QUEUE) < 7
@@ -232,7 +232,7 @@ def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> No
 
 
 def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.bell.REST", 60.0)
+    monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
     with configured(ring_spread=1) as current:
         bell = Bell(current)
     resting = mock.patch.object(bell._closing, "wait", wraps=bell._closing.wait)
@@ -259,11 +259,11 @@ def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pyt
     with configured(fair_depth=1, ring_spread=1) as current:
         bell = Bell(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
-        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
+        monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
         for id in (1, 2, 3):
             bell._ringing.submit(Ring([id], 0.0)).result(10)
         assert asked.call_count == 0
-        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 0.0)
+        monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 0.0)
         bell._ringing.submit(Ring([4], 0.0)).result(10)
         assert asked.call_count == 1
     bell.close(10)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from cli.up.mailbox import Slot
 from tests.client import Client
 from tests.dashboard import Page, Person
 from tests.integration.api import Api, running

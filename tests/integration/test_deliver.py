@@ -16,15 +16,16 @@ import pytest
 from dramatiq import Retry
 
 from actors import outcomes
-from actors.channels import capacity, mail
-from actors.channels.mail import Mail
-from actors.channels.unsubscribing import notification_of
+from actors.channels import capacity
+from actors.channels.email import mail
+from actors.channels.email.mail import Mail
+from actors.channels.email.mailboxes import Mailbox
+from actors.channels.email.unsubscribing import notification_of
+from actors.counters import tallies
 from actors.delivery import Again
-from actors.tallies import tallies
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
-from mailboxes import Mailbox
 from settings import Settings, read
 from tests import loops
 from tests.environment import configured
@@ -143,7 +144,7 @@ def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server:
             raise ZeroDivisionError
         return mail.compose(notification, sender, contents, leave)
 
-    with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
+    with mock.patch("actors.channels.email.channel.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
     assert again.value.ids == [bad]
     assert [status(id) for id in good] == ["sent", "sent"]

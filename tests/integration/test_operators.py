@@ -15,9 +15,9 @@ import pytest
 import redis
 from click.shell_completion import ShellComplete
 
-from actors.broker import broker
+from actors.queue.broker import broker
 from cli.main import notify
-from cli.redriving import Place
+from cli.operator.redriving import Place
 from db import clients, drain, lifecycle, pauses
 from db.audit import By
 from db.database import bind, database, rows
@@ -269,7 +269,7 @@ def test_it_goes_in_steps_and_counts_to_a_limit(operator: Operator, shop: int) -
 def test_what_was_stopped_goes_on_where_it_was(operator: Operator, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [failed(ago=50), failed(ago=40), failed(shop, ago=30), failed(shop, ago=20)]
     stops = iter([1, 0, 0, 0, 0, 0, 0, 0])
-    monkeypatch.setattr("cli.many.Signals", lambda: _Stopping(stops))
+    monkeypatch.setattr("cli.client.many.Signals", lambda: _Stopping(stops))
     stopped = operator("retry", "--failed", "--all-clients", "--json", retry_limit=1)
     assert stopped.exit_code == 130
     told = json.loads(stopped.stdout)

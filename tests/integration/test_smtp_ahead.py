@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from actors.channels import Deferred, Receipt, Refused, Uncertain, replies
+from actors.channels import Deferred, Receipt, Refused, Uncertain
+from actors.channels.email import replies
 from db.records import Claimed
 from tests.integration.mailing import Mailer, channel, notification
 from tests.smtp import Action, Drop, Reply, SmtpServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from actors.broker import broker
-from cli.doorbell import Doorbell
+from actors.queue.broker import broker
+from cli.operator.redis_queues import Doorbell
 from cli.top.sample import Sampler
 from db import clients, drain, failing
 from db.database import bind, database, rows

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import data
 from cli.main import notify
+from cli.up import data
 
 SENT = {"id": 5, "type": "email", "recipient": "a@example.com", "status": "sent", "retryCount": 0}
 PROBLEM = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.faults import explained
 from cli.main import notify
+from cli.terminal.faults import explained
 from tests.unit.test_cli_client import Api, api
 
 __all__ = ["api"]  # the fixture

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cli import show
-from cli.moments import Moment, readable
+from cli.terminal import show
+from cli.terminal.moments import Moment, readable
 from tests.unit.test_cli_client import SENT, Api, api
 
 __all__ = ["api"]  # the fixture

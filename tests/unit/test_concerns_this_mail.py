@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.channels import Deferred, Refused
-from actors.channels.answers import understood
-from actors.channels.refusals import concerns_this_mail, judge
+from actors.channels.email.answers import understood
+from actors.channels.email.refusals import concerns_this_mail, judge
 
 PHASES = ("mail", "rcpt", "data", "content")
 AFTER_MAIL = PHASES[1:]

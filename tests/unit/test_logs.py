@@ -23,7 +23,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-import logs
+from runtime import logs
 from settings import read
 from tests.processes import ROOT
 
@@ -31,7 +31,8 @@ JSON = {"LOG_FORMAT": "json"}
 
 LINES = """
 import logging, sys
-import logs, settings
+import settings
+from runtime import logs
 logs.configure(settings.load(), "test")
 logs.begin(left="behind")
 logs.begin(request_id="r1")
@@ -126,7 +127,8 @@ def test_no_local_part_is_in_a_masked_address(local: str, domain: str) -> None:
 
 
 SAMPLED = """
-import logs, settings
+import settings
+from runtime import logs
 logs.configure(settings.load())
 log = logs.get("part")
 for id in range(1000):
@@ -192,7 +194,7 @@ def test_every_event_above_debug_stands_in_the_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
         event
-        for name in ("api", "actors", "cli", "metrics")
+        for name in ("api", "actors", "cli", "db", "runtime")
         for path in (ROOT / name).rglob("*.py")
         for event in events_of(path)
     }
@@ -356,7 +358,7 @@ def test_processes_that_share_a_pipe_divide_no_line_of_each_other() -> None:
 
 
 def test_a_forked_process_writes_its_own_id() -> None:
-    code = "import logs, os, settings; logs.configure(settings.load(), 'test'); pid = os.fork(); "
+    code = "import os, settings; from runtime import logs; logs.configure(settings.load(), 'test'); pid = os.fork(); "
     code += "print(pid) if pid and os.waitpid(pid, 0) else pid or logs.get('part').info('child')"
     done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
     assert json.loads(done.stderr)["process"] == f"test/{int(done.stdout)}"

@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.mail import Mail, compose
+from actors.channels.email.mail import Mail, compose
+from actors.channels.email.mailboxes import Mailbox, holds_addresses, split
 from db.records import Claimed
-from mailboxes import Mailbox, holds_addresses, split
 from tests.unit.test_mail import (
     SENDER,
     addresses,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from postgres_url import FIXED, Malformed, parse
 from settings import SettingsError, read
+from settings.postgres_url import FIXED, Malformed, parse
 
 SECRET = "hunter2"
 BASE = f"postgresql://u:{SECRET}@h/d"

@@ -7,8 +7,8 @@ import pytest
 from falcon.asgi import Request, Response
 from falcon.testing import TestClient
 
-from api import problems
-from api.asgi import Application
+from api.http import problems
+from api.http.asgi import Application
 from db.coalesce import Closed, Full
 from db.database import Unacceptable, Unavailable
 from settings import read

@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-import redis_address
-from actors import redises
-from settings import SettingsError, examined, read
+from actors.queue import redis_pools
+from settings import SettingsError, examined, read, redis_address
 
 
 def arguments(url: str, **environ: str) -> tuple[type, dict[str, Any]]:
     """The connection class, and what it is given besides our own time-outs and retries."""
     current = read({"REDIS_URL": url, **environ})
-    made = redises.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current, current.redis_timeout)
     told = {"host", "port", "path", *redis_address.OPTIONS, *redis_address.ENCRYPTED} - {"socket_timeout"}
     kept = {name: value for name, value in made.connection_kwargs.items() if name in told}
     if kept.get("socket_connect_timeout") == current.redis_timeout:
@@ -164,7 +163,7 @@ def test_sentinels_may_have_options_and_a_user_of_their_own() -> None:
     assert found is not None
     assert (found.sentinel_user, found.sentinel_password) == ("s", "p&")
     assert found.options == {"ssl_cert_reqs": "none", "protocol": 2}
-    made = redises.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current, current.redis_timeout)
     assert made.connection_kwargs["ssl_cert_reqs"] == "none"
 
 
@@ -178,15 +177,15 @@ def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
 
 def test_who_may_not_wait_long_waits_no_longer_for_a_connection() -> None:
     current = read({"REDIS_URL": "redis://h?socket_connect_timeout=7"})
-    made = redises.pool(current, 0.2).connection_kwargs
+    made = redis_pools.pool(current, 0.2).connection_kwargs
     assert (made["socket_timeout"], made["socket_connect_timeout"]) == (0.2, 0.2)
 
 
 def test_a_worker_of_many_threads_has_enough_connections() -> None:
     current = read({"REDIS_URL": "redis://h"})
-    assert redises.pool(current, 1).max_connections >= 1_000
+    assert redis_pools.pool(current, 1).max_connections >= 1_000
     current = read({"REDIS_URL": "redis://h?max_connections=64"})
-    assert redises.pool(current, 1).max_connections == 64
+    assert redis_pools.pool(current, 1).max_connections == 64
 
 
 @pytest.mark.parametrize("name", ["a b", "a*", "a:", ":a", "a::b", "ä", "x" * 65, "a?"])

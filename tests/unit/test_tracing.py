@@ -12,7 +12,7 @@ from settings import SettingsError, read
 from tests.processes import ROOT
 
 WITHOUT = "import sys; sys.modules |= {'opentelemetry.sdk': None, 'opentelemetry.exporter': None}; "
-LOADING = "import tracing; from settings import read; "
+LOADING = "from runtime import tracing; from settings import read; "
 LOADED = """
 import sys
 import redis  # Which imports what of it is there.

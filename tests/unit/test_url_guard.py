@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from actors.channels.url_guard import Target, UrlRejected
+from actors.channels.webhook.url_guard import Target, UrlRejected
 from settings import Network
 
 HOME = (ipaddress.ip_network("10.0.0.0/8"),)
