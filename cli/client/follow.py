@@ -51,15 +51,15 @@ def _events(client: Client, path: str, wanted: Mapping[str, Any]) -> Iterator[di
     while True:
         try:
             for type, data in events.read(client.stream(path, filters, events.last)):
-                connected, told = True, json.loads(data)
+                connected, event = True, json.loads(data)
                 if type == "message":
-                    yield {"eventId": int(events.last), **told}
+                    yield {"eventId": int(events.last), **event}
                 elif type == "lost":
-                    click.echo(f"{told['detail']} (after event {told['after']})", err=True)
-                elif type == "end" and told["reason"] in ("final", "gone"):
+                    click.echo(f"{event['detail']} (after event {event['after']})", err=True)
+                elif type == "end" and event["reason"] in ("final", "gone"):
                     return
-                elif type == "end" and told["reason"] == "key":
-                    raise Refused(told["detail"])
+                elif type == "end" and event["reason"] == "key":
+                    raise Refused(event["detail"])
         except Unreachable as gone:
             if not connected:
                 raise
@@ -74,5 +74,5 @@ def _line(event: Mapping[str, Any]) -> str:
     if one is None:
         return f"{at}  {event['event']:<11}  {show.details(event['detail'])}".rstrip()
     why = [one["failureReason"], one["lastError"]] if one["status"] in ("pending", "failed") else []
-    told = [one["recipient"], *why]
-    return f"{at}  {one['id']:>8}  {event['event']:<11}  {'  '.join(t for t in told if t)}".rstrip()
+    text = "  ".join(part for part in (one["recipient"], *why) if part)
+    return f"{at}  {one['id']:>8}  {event['event']:<11}  {text}".rstrip()

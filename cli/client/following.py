@@ -59,4 +59,4 @@ def _limit(name: str, use: Mapping[str, Any]) -> dict[str, Any]:
     if use["limit"] is None:
         return {"name": name, "limit": "unlimited"}
     # The API sends null for a number that Redis holds, while Redis does not answer.
-    return {"name": name, **{key: "unknown" if value is None else value for key, value in use.items()}}
+    return {"name": name, **{key: "unknown" if value is None else f"{value:,}" for key, value in use.items()}}

@@ -29,33 +29,33 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     place = f"{chosen.smtp.host}:{chosen.smtp.port}"
     try:
         shake = lazy.attribute("actors.channels.email.smtp_probe:shake")
-        shaken: Handshake = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
+        server: Handshake = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
     except ProviderDown as down:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "see its log"))
         return
-    yield ok(CHECK, _said(place, shaken, chosen.smtp.connections))
-    yield from _certificate(shaken)
-    if shaken.tls is None and shaken.logged_in:
+    yield ok(CHECK, _said(place, server, chosen.smtp.connections))
+    yield from _certificate(server)
+    if server.tls is None and server.logged_in:
         yield warning(CHECK, "the password crosses the network unencrypted", "remove starttls=off from SMTP_URL")
-    if shaken.most < chosen.attachments_size:
+    if server.most < chosen.attachments_size:
         what = (
-            f"it accepts mails of at most {shaken.most:,.0f} bytes, but ATTACHMENTS_SIZE is {chosen.attachments_size:,}"
+            f"it accepts mails of at most {server.most:,.0f} bytes, but ATTACHMENTS_SIZE is {chosen.attachments_size:,}"
         )
         yield warning(CHECK, what, "lower ATTACHMENTS_SIZE: encoding makes attachments a third larger")
 
 
-def _said(place: str, shaken: Handshake, connections: int) -> str:
-    words = [f"{place} answers in {shaken.seconds * 1000:.0f} ms", f"at most {connections} connections"]
-    words.append(shaken.tls or "unencrypted")
-    return ", ".join([*words, "logged in"] if shaken.logged_in else words)
+def _said(place: str, server: Handshake, connections: int) -> str:
+    words = [f"{place} answers in {server.seconds * 1000:.0f} ms", f"at most {connections} connections"]
+    words.append(server.tls or "unencrypted")
+    return ", ".join([*words, "logged in"] if server.logged_in else words)
 
 
-def _certificate(shaken: Handshake) -> Iterator[Finding]:
-    days = shaken.certificate_days
+def _certificate(server: Handshake) -> Iterator[Finding]:
+    days = server.certificate_days
     if days is not None and days < EXPIRING:
         yield warning(CHECK, f"its certificate expires in {days:.0f} days", "renew it: afterwards no mail is sent")
     elif days is not None:
         yield ok(CHECK, f"its certificate is valid for {days:.0f} days")
-    elif shaken.tls is not None:
+    elif server.tls is not None:
         yield ok(CHECK, "its certificate is not verified (starttls=optional)")

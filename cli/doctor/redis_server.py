@@ -28,7 +28,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             connection_pool=lazy.attribute("actors.queue.redis_pools:pool")(chosen, chosen.redis_timeout)
         ) as client:
             took = min(_asked(client) for _ in range(ASKED))
-            yield from _told(client, took)
+            yield from _info(client, took)
     except (redis.RedisError, OSError) as error:
         fault = lazy.attribute("actors.queue.redis_faults:of")(error)
         yield problem(CHECK, f"cannot be used: {fault.what}", fault.fix)
@@ -36,7 +36,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from lazy.attribute("cli.doctor.redis_use:findings")(chosen)
 
 
-def _told(client: redis.Redis, took: float) -> Iterator[Finding]:
+def _info(client: redis.Redis, took: float) -> Iterator[Finding]:
     """Yield the findings from INFO, a command that only the doctor needs."""
     try:
         known: Mapping[str, Any] = client.info()
@@ -63,8 +63,8 @@ def _asked(client: redis.Redis) -> float:
 def _saves(client: redis.Redis) -> bool:
     """Return whether it writes snapshots; True if it refuses to say."""
     try:
-        told: Mapping[str, str] = client.config_get("save")  # type: ignore[assignment]
-        return bool(told.get("save", "unsaid"))
+        answer: Mapping[str, str] = client.config_get("save")  # type: ignore[assignment]
+        return bool(answer.get("save", "unknown"))
     except redis.ResponseError:
         return True
 

@@ -26,7 +26,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _breakers(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
-    yield from _turns(now, chosen)
+    yield from _shared_connections(now, chosen)
     yield from _held(chosen)
     if chosen.auth == "off" and not chosen.local:
         what = "AUTH is off, and the API listens on addresses that other machines can reach"
@@ -117,7 +117,7 @@ def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
         yield warning("mail", what, "give this command the SMTP_URL of the workers")
 
 
-def _turns(now: Pulse, chosen: Settings) -> Iterator[Finding]:
+def _shared_connections(now: Pulse, chosen: Settings) -> Iterator[Finding]:
     """Yield a finding if there are more worker processes than connections to the mail server that they share."""
     sharing = sum(worker.alive and worker.provider == chosen.provider for worker in now.workers)
     if chosen.provider and sharing > chosen.smtp.connections:

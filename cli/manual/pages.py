@@ -73,8 +73,8 @@ class Page(NamedTuple):
 
 @cache
 def _entries() -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(EXAMPLES.read_text())
-    return told
+    entries: dict[str, Any] = json.loads(EXAMPLES.read_text())
+    return entries
 
 
 def summary(name: str) -> str:
@@ -141,15 +141,14 @@ def _environment(path: str) -> dict[str, str]:
 
 
 def _codes(path: str) -> dict[int, str]:
-    told = _entries().get(path, {})
-    ends = {0, 2, *told.get("codes", ()), *(code for need in told.get("needs", ()) for code in CODES_OF[need])}
-    return {code: what for code, what in CODES.items() if code in ends or not path}
+    entry = _entries().get(path, {})
+    codes = {0, 2, *entry.get("codes", ()), *(code for need in entry.get("needs", ()) for code in CODES_OF[need])}
+    return {code: what for code, what in CODES.items() if code in codes or not path}
 
 
 def _epilog(path: str) -> str:
     """Return the end of --help. In click, \\b keeps the lines of a paragraph as they are."""
-    told = [f"  {line}\n      {why}" for line, why in _entries()[path]["examples"]]
-    parts = [["Examples:", *told]]
+    parts = [["Examples:", *(f"  {line}\n      {why}" for line, why in _entries()[path]["examples"])]]
     if environment := _environment(path):
         widest = max(map(len, environment))
         parts.append(["Environment:", *(f"  {name:<{widest}}  {what}" for name, what in environment.items())])

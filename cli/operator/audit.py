@@ -92,5 +92,5 @@ def _say(found: Iterable[table.Row], *, as_json: bool, heading: bool = True) -> 
 
 def _readable(row: table.Row) -> dict[str, Any]:
     by = f"key {row['key_id']}" if row["actor"] == "key" else " ".join(filter(None, (row["actor"], row["name"])))
-    detail = ", ".join(f"{name}={value}" for name, value in row["detail"].items())
+    detail = ", ".join(f"{name}={show.value(name, value)}" for name, value in row["detail"].items())
     return {**row, "by": by, "detail": detail}

@@ -35,8 +35,8 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
             at: exporting.Place | None = exporting.place(after, wanted) if after else exporting.first(wanted)
         except Wrong as why:
             raise Refused(f"--after: {why}") from None
-        told = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
-        audit.note(caller.by(), told)
+        begun = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
+        audit.note(caller.by(), begun)
         count = 0
         while at is not None:
             page = exporting.page(wanted, at, chosen.export_page)

@@ -79,7 +79,7 @@ def _done(before: Pulse, now: Pulse) -> dict[str, int]:
     done = dict.fromkeys(TALLIED, 0)
     for worker in now.workers:
         if worker.id in earlier or worker.started_at.timestamp() >= before.at:
-            told = earlier.get(worker.id, {})
+            counted = earlier.get(worker.id, {})
             for name in TALLIED:
-                done[name] += worker.tallies.get(name, 0) - told.get(name, 0)
+                done[name] += worker.tallies.get(name, 0) - counted.get(name, 0)
     return done

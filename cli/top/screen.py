@@ -29,15 +29,15 @@ class Line(NamedTuple):
 def lines(view: View, hint: str = "") -> list[Line]:
     """Return the lines of a view, most urgent first, because a small window shows only the first ones."""
     sample = view.sample
-    told = [Line(_title(sample, hint), TITLE)]
+    found = [Line(_title(sample, hint), TITLE)]
     if view.trouble:
-        told.append(Line(show.plain(view.trouble), BAD))
+        found.append(Line(show.plain(view.trouble), BAD))
     if sample is None:
-        return told
-    told.append(Line(_rates(view)))
-    for part in (_troubles, _lanes, _workers, _failures):
-        told += part(sample)
-    return told
+        return found
+    found.append(Line(_rates(view)))
+    for part in (_troubles, _queues, _workers, _failures):
+        found += part(sample)
+    return found
 
 
 def document(view: View) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def _title(sample: Sample | None, hint: str) -> str:
 
 
 def _rates(view: View) -> str:
-    told = [f"{name} {rate:,.1f}/s" for name, rate in view.rates.items()] or ["rates come with the next update"]
+    known = [f"{name} {rate:,.1f}/s" for name, rate in view.rates.items()] or ["rates come with the next update"]
     flying = view.sample.in_flight.number if view.sample else 0
-    return "   ".join([*told, f"being sent {flying:,}"])
+    return "   ".join([*known, f"being sent {flying:,}"])
 
 
 def _troubles(sample: Sample) -> Iterator[Line]:
@@ -82,7 +82,7 @@ def _troubles(sample: Sample) -> Iterator[Line]:
         yield Line(f"Paused or disabled clients: {clients}")
 
 
-def _lanes(sample: Sample) -> Iterator[Line]:
+def _queues(sample: Sample) -> Iterator[Line]:
     yield Line("")
     yield from _table(map(readable, _rows(sample)), QUEUES)
 

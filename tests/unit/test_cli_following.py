@@ -51,7 +51,7 @@ def test_limits_are_shown_with_what_is_left(api: Api) -> None:
     assert [line.split() for line in shown.output.splitlines()] == [
         ["LIMIT", "MAXIMUM", "USED", "REMAINING"],
         ["per", "minute", "600", "12", "588"],
-        ["per", "day", "(UTC)", "1000", "unknown", "unknown"],
+        ["per", "day", "(UTC)", "1,000", "unknown", "unknown"],
         ["pending", "unlimited"],
     ]
     assert [asked[:2] for asked in api.asked] == [("GET", "/api/limits")]
