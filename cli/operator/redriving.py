@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, cursor: str | None) -> Self:
-        """Parse the result of `cursor`; raises pages.Wrong."""
+        """Parse the result of `cursor`; raises pagination.Wrong."""
         if cursor is None:
             return cls()
         id, _, place = pagination.decoded(cursor).partition(" ")
