@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment. A bad value stops the start with a sentence."""
+"""Settings, read once from the environment. A bad value stops the start with one sentence."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from settings import postgres_url, redis_address
 
 GMAIL = "smtp.gmail.com"
 STARTTLS = ("required", "optional", "off")
-CONNECTIONS, MOST_CONNECTIONS = 20, 1_000  # to the mail server, of all worker processes: the default and the bound
+CONNECTIONS, MOST_CONNECTIONS = 20, 1_000  # connections of all workers to the mail server: default and maximum
 SHORTEST_SECRET = 32  # characters
 SENTINEL = "+sentinel"  # in the scheme of REDIS_URL
 SENTINEL_PORT = 26379
-RECORDING = 30  # seconds of STUCK_AFTER that are left to record an outcome
-# What may stand in every key of Redis and on the command line of Dramatiq's tools without quoting.
+RECORDING = 30  # seconds of STUCK_AFTER reserved for recording an outcome
+# Characters that need no quoting in the keys of Redis and on the command line of Dramatiq's tools.
 REDIS_NAMESPACE = re.compile(r"[A-Za-z0-9_{}.-]+(:[A-Za-z0-9_{}.-]+)*")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-# The exit code for a setting or a server that must be put right by a person.
+# Exit code if a person must correct a setting or a server.
 CANNOT_START = 4
 
 
@@ -37,12 +37,12 @@ def cannot_start(reason: object) -> NoReturn:
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and the fix."""
+    """A setting is missing or wrong. The message names the setting and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail goes. `tls` is from the first byte (`smtps://`); `starttls` is one of STARTTLS."""
+    """Mail server. `tls`: encrypt from the first byte (`smtps://`). `starttls`: one of STARTTLS."""
 
     host: str
     port: int
@@ -51,17 +51,20 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
-    connections: int = CONNECTIONS  # at most, of all worker processes together
+    connections: int = CONNECTIONS  # maximum, of all worker processes together
 
     @property
     def name(self) -> str:
-        """How the provider is called in records, metrics and Redis."""
+        """Name of the provider in records, metrics and Redis."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """Who knows where the Redis called `master` is now; `user` and `password` are for that one."""
+    """Sentinels that know the current address of the Redis named `master`.
+
+    `user` and `password` are those of the master, `sentinel_user` and `sentinel_password` those of the Sentinels.
+    """
 
     nodes: tuple[tuple[str, int], ...]
     master: str
@@ -88,7 +91,7 @@ def _secret() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One field per environment variable of the same name in capitals. Times are seconds, sizes bytes."""
+    """Values of the environment variables of the same names in capitals. Times are in seconds, sizes in bytes."""
 
     database_url: str = _secret()
     redis_url: str = _secret()
@@ -277,12 +280,12 @@ class Settings:
 
     @property
     def path_prefix(self) -> str:
-        """The path of PUBLIC_URL, which a proxy puts before all of ours; empty where there is none."""
+        """Path of PUBLIC_URL, which a proxy adds before all of our paths; empty without one."""
         return urlsplit(self.public_url).path.rstrip("/")
 
     @property
     def smtp(self) -> SmtpServer:
-        """The mail server; raises SettingsError where none is set."""
+        """Mail server. Raises SettingsError if none is set or SMTP_URL is wrong."""
         if self.smtp_url:
             return _smtp_server(self.smtp_url)
         if self.email_user and self.email_pass:
@@ -294,7 +297,7 @@ class Settings:
 
     @property
     def provider(self) -> str:
-        """host:port of the mail server, as its breaker is called; empty where none is set or its URL is wrong."""
+        """Name of the mail server's breaker, host:port; empty if none is set or SMTP_URL is wrong."""
         try:
             return f"{self.smtp.host}:{self.smtp.port}"
         except SettingsError:
@@ -302,99 +305,99 @@ class Settings:
 
     @property
     def smtp_limit(self) -> float:
-        """Seconds in which a mail must be out; its answer has SMTP_DATA_TIMEOUT more.
+        """Seconds in which a mail must be sent; its answer may take SMTP_DATA_TIMEOUT more.
 
-        STUCK_AFTER is counted from the claim of a list, whose last mail begins within LIST_BUDGET.
+        STUCK_AFTER starts with the claim of a list of notifications, of which the last one begins within LIST_BUDGET.
         """
         return self.stuck_after - self.list_budget - self.smtp_data_timeout - RECORDING
 
     @property
     def sender(self) -> str:
-        """The From of every mail: MAIL_FROM, else the SMTP user where that is an address."""
+        """Sender of every mail: MAIL_FROM, else the SMTP user if that is an address."""
         sender = self.mail_from or next((u for u in (self.email_user, self.smtp.user) if "@" in u), "")
         if not sender:
-            raise SettingsError("MAIL_FROM is not set: give the sender's address, e.g. noreply@example.com")
+            raise SettingsError("MAIL_FROM is not set: give the sender's address, for example noreply@example.com")
         if any(ord(c) < 32 or ord(c) == 127 for c in sender):
-            raise SettingsError("MAIL_FROM holds a control character: give one address on one line")
+            raise SettingsError("MAIL_FROM contains a control character: give one address on one line")
         return sender
 
     @property
     def callback_networks(self) -> tuple[Network, ...]:
-        """CALLBACK_ALLOWED_NETWORKS, where callbacks may go though the rest of the world cannot."""
+        """Networks in CALLBACK_ALLOWED_NETWORKS: callbacks may go there although they are not public."""
         try:
             return tuple(
                 ipaddress.ip_network(n.strip()) for n in self.callback_allowed_networks.split(",") if n.strip()
             )
         except ValueError:
             raise SettingsError(
-                "CALLBACK_ALLOWED_NETWORKS holds what is no network: give e.g. 10.1.0.0/16, fd00:1::/64"
+                "CALLBACK_ALLOWED_NETWORKS is malformed: give networks, for example 10.1.0.0/16, fd00:1::/64"
             ) from None
 
     @property
     def sentinels(self) -> Sentinels | None:
-        """Whom to ask for the Redis of REDIS_URL; None where it stands there itself."""
+        """Sentinels in REDIS_URL; None if it contains the address of Redis itself. Raises SettingsError."""
         return _sentinels(self.redis_url) if SENTINEL in self.redis_url.partition("://")[0] else None
 
     @property
     def redis_server(self) -> redis_address.Address:
-        """The one server of a REDIS_URL without Sentinels; raises SettingsError."""
+        """Server in a REDIS_URL without Sentinels. Raises SettingsError."""
         return _redis_server(self.redis_url)
 
     @property
     def address(self) -> tuple[str, int]:
-        """BIND as host and port."""
+        """Host and port in BIND."""
         return _address("BIND", self.bind, "127.0.0.1:8000")
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:
-        """METRICS_BIND as host and port; None: workers serve no numbers."""
+        """Host and port in METRICS_BIND; None if workers serve no metrics."""
         return _address("METRICS_BIND", self.metrics_bind, "127.0.0.1:9191") if self.metrics_bind else None
 
     @property
     def header_rules(self) -> re.Pattern[str]:
-        """What the name of a header that a client gives must match: ALLOWED_HEADERS."""
+        """Pattern of the header names that clients may use, from ALLOWED_HEADERS. Raises SettingsError."""
         names = [name.strip() for name in self.allowed_headers.split(",")]
         for name in names:
             if not _HEADER_RULE.fullmatch(name):
-                raise SettingsError("ALLOWED_HEADERS is malformed: give names such as X-*, References")
+                raise SettingsError("ALLOWED_HEADERS is malformed: give names, for example X-*, References")
             if name.lower() in RESERVED_HEADERS:
-                raise SettingsError(f"ALLOWED_HEADERS has {name}: leave it out, this system writes it itself")
+                raise SettingsError(f"ALLOWED_HEADERS contains {name}: remove it, this system writes it itself")
         return re.compile("|".join(name.replace("*", "[A-Za-z0-9-]{1,60}") for name in names), re.ASCII | re.IGNORECASE)
 
     @property
     def exact_headers(self) -> frozenset[str]:
-        """The names in ALLOWED_HEADERS that stand there in full, in lower case."""
+        """Names in ALLOWED_HEADERS without a `*`, in lower case."""
         names = (name.strip().lower() for name in self.allowed_headers.split(","))
         return frozenset(name for name in names if "*" not in name)
 
     def require(self, *names: str) -> None:
-        """Raise a SettingsError that names the first of these settings that is empty."""
+        """Raise SettingsError for the first of the named settings that is empty."""
         for name in names:
             if not getattr(self, name):
                 raise SettingsError(f"{name.upper()} is not set: {_HINTS[name]}")
 
     @property
     def exposed(self) -> bool:
-        """Whether strangers can reach the API and need no key."""
+        """True if other machines can reach the API and need no key."""
         return self.auth == "off" and not self.local
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach the API."""
+        """True if only this machine can reach the API."""
         return _is_loopback(self.address[0])
 
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN_NAME = re.compile(rf"(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 _HEADER_RULE = re.compile(r"[A-Za-z0-9-]{1,60}\*?|\*")
-# What the mail channel writes, or what only the mail systems on the way may.
+# Headers that the mail channel writes, or that only mail systems may write.
 RESERVED_HEADERS = {
     *("from", "to", "cc", "bcc", "reply-to", "sender", "subject", "date", "message-id", "auto-submitted"),
     *("mime-version", "list-unsubscribe", "list-unsubscribe-post", "return-path", "received", "received-spf"),
     *("dkim-signature", "authentication-results", "delivered-to"),
 }
-# Headers by which a mail provider takes orders (other recipients, templates, accounts, tracking), or which providers
-# and relays write to vouch for a mail. `X-*` does not allow them, their own name in ALLOWED_HEADERS does.
+# Headers that control a mail provider (recipients, templates, accounts, tracking), or that providers and relays add to
+# authenticate a mail. `X-*` does not allow them; only their full name in ALLOWED_HEADERS does.
 PROVIDER_HEADERS = re.compile(
     r"x-(?:originating-ip|job|envid|apiheader|xs.*)|x-(?:tm|mailin|mc|mailgun|ses|msys|pm|sib|brevo|mj|sg|mt|gm|ms-exchange|socketlabs|postal)-.*"
     r"|x-(?:smtp|mandrill|sparkpost|postmark|mailjet|mailersend|resend|sendgrid|elastic|greenarrow|virtual-?mta).*"
@@ -410,7 +413,7 @@ _SCHEMES = {
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """Settings from an environment; unset and empty mean the default."""
+    """Return the settings in an environment. An unset or empty variable means the default. Raises SettingsError."""
     settings, wrong = examined(environ)
     if wrong:
         raise SettingsError(wrong[0])
@@ -418,7 +421,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Settings from an environment, and a sentence for each that is wrong: a number or a choice is its default then."""
+    """Return the settings in an environment, and a sentence for each fault. A wrong number or choice is its default."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for setting in fields(Settings):
@@ -444,7 +447,7 @@ def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 @cache
 def load() -> Settings:
-    """The settings of this process."""
+    """Return the settings of this process."""
     return read(os.environ)
 
 
@@ -452,16 +455,19 @@ _RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     (lambda s: s.retry_min_backoff <= s.retry_max_backoff, "RETRY_MIN_BACKOFF is above RETRY_MAX_BACKOFF: lower it"),
     (
         lambda s: s.worker_timeout > 2 * s.upkeep_interval,
-        "WORKER_TIMEOUT must be over twice UPKEEP_INTERVAL, or live workers look dead",
+        "WORKER_TIMEOUT must be more than twice UPKEEP_INTERVAL, or live workers would be considered dead",
     ),
     (
         lambda s: s.redis_timeout > s.redis_wait,
-        "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis ends as a failure",
+        "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis would time out",
     ),
-    (lambda s: s.list_budget < s.stuck_after, "LIST_BUDGET must be below STUCK_AFTER, or rescue takes live work"),
+    (
+        lambda s: s.list_budget < s.stuck_after,
+        "LIST_BUDGET must be below STUCK_AFTER, or rescue would take work from live workers",
+    ),
     (
         lambda s: s.bodies_limit >= s.body_limit,
-        "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body never finds room",
+        "BODIES_LIMIT must not be below BODY_LIMIT, or the largest body would never fit",
     ),
     (
         lambda s: s.callback_min_backoff <= s.callback_max_backoff,
@@ -469,7 +475,7 @@ _RULES: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     ),
     (
         lambda s: s.callback_timeout < s.stuck_after,
-        "CALLBACK_TIMEOUT is not below STUCK_AFTER: lower it, or rescue takes live work",
+        "CALLBACK_TIMEOUT must be below STUCK_AFTER, or rescue would take work from live workers",
     ),
 )
 
@@ -489,13 +495,13 @@ def _check_postgres(settings: Settings) -> None:
 
 
 def _check_slowest(settings: Settings) -> None:
-    # To connect (two addresses), for the greeting and the answers to EHLO, MAIL, RCPT and DATA at their slowest.
+    # Time-outs of connecting (two addresses), the greeting, and the answers to EHLO, MAIL, RCPT and DATA.
     least = 2 * settings.smtp_connect_timeout + 5 * settings.smtp_timeout
     slowest = settings.stuck_after - settings.smtp_limit + least
     if slowest >= settings.stuck_after:
         raise SettingsError(
-            f"STUCK_AFTER must be above {slowest:g}, what a list and its last mail may take with LIST_BUDGET and these "
-            "SMTP time-outs, or rescue takes live work: raise it, or lower SMTP_TIMEOUT or SMTP_DATA_TIMEOUT"
+            f"STUCK_AFTER must be above {slowest:g}, the time that LIST_BUDGET and the SMTP time-outs allow, or rescue "
+            "would take work from live workers: raise it, or lower SMTP_TIMEOUT or SMTP_DATA_TIMEOUT"
         )
 
 
@@ -504,12 +510,12 @@ def _check_ehlo_name(settings: Settings) -> None:
     if name and not (is_domain_name(name) or _is_address_literal(name)):
         raise SettingsError(
             f"SMTP_EHLO_NAME is {name!r}: give a full domain name such as mail.example.com "
-            "(letters, digits, hyphens), or an address as [192.0.2.1] or [IPv6:2001:db8::1]"
+            "(letters, digits, hyphens), or an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]"
         )
 
 
 def is_domain_name(name: str) -> bool:
-    """Return whether mail servers take this for the full name of a host (RFC 5321, 2.3.5)."""
+    """Return whether mail servers accept the name as a fully qualified domain name (RFC 5321, section 2.3.5)."""
     last = name.lower().rpartition(".")[2]
     return len(name) <= 253 and bool(_DOMAIN_NAME.fullmatch(name)) and last not in ("localhost", "localdomain")
 
@@ -548,7 +554,7 @@ def _smtp_server(url: str) -> SmtpServer:
         raise SettingsError("SMTP_URL must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
     if unknown := set(options) - {"starttls", "ca", "connections"}:
         raise SettingsError(f"SMTP_URL has an unknown option {min(unknown)!r}: use starttls, ca or connections")
-    # A password never crosses the network in clear unless starttls=off says so in so many words.
+    # A password is sent unencrypted only if the URL says starttls=off.
     starttls = options.get("starttls", "required" if parts.password else "optional")
     if starttls not in STARTTLS:
         raise SettingsError(f"SMTP_URL has starttls={starttls}: give one of {', '.join(STARTTLS)}")
@@ -575,9 +581,9 @@ def _split(name: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:  # Its message may quote the URL, password and all.
+    except ValueError:  # Its message may quote the URL, including the password.
         raise SettingsError(
-            f"{name} is malformed: give scheme://user:pass@host:port, the port a number from 0 to 65535"
+            f"{name} is malformed: give scheme://user:pass@host:port, with a port from 0 to 65535"
         ) from None
     return parts
 
@@ -593,13 +599,16 @@ def _check_namespace(settings: Settings) -> None:
     name = settings.redis_namespace
     if name and (len(name) > 64 or not REDIS_NAMESPACE.fullmatch(name)):
         raise SettingsError(
-            "REDIS_NAMESPACE does not fit: give up to 64 letters, digits and _ . - { }, "
-            "with single colons between them, e.g. notify:staging"
+            "REDIS_NAMESPACE is malformed: give at most 64 letters, digits, _ . - { } and single colons between them, "
+            "for example notify:staging"
         )
 
 
 def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    """The option socket_timeout of REDIS_URL is REDIS_TIMEOUT by another name; a wrong URL is told elsewhere."""
+    """Return the settings with the option socket_timeout of REDIS_URL as REDIS_TIMEOUT.
+
+    A malformed REDIS_URL is reported by `_check_redis`.
+    """
     try:
         found = settings.sentinels or (settings.redis_url and settings.redis_server)
     except SettingsError:
@@ -608,7 +617,7 @@ def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
     if seconds is None:
         return settings
     if given.get("redis_timeout", seconds) != seconds:
-        raise SettingsError("REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: leave out one of them")
+        raise SettingsError("REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: remove one of them")
     return replace(settings, redis_timeout=seconds)
 
 
@@ -620,18 +629,18 @@ def _redis_server(url: str) -> redis_address.Address:
 
 
 def _sentinels(url: str) -> Sentinels:
-    """redis+sentinel://user:pass@host:26379,host:26379/master/0?sentinel_password=..."""
+    """Parse redis+sentinel://user:pass@host:26379,host:26379/master/0?sentinel_password=..."""
     scheme, _, rest = url.partition("://")
     whole, _, query = rest.partition("?")
     place, _, path = whole.partition("/")
     credentials, _, hosts = place.rpartition("@")
     user, _, password = credentials.partition(":")
     master, _, database = path.rstrip("/").partition("/")
-    # None of these sentences may quote the URL, password and all.
+    # No message may contain the URL, because of its password.
     if not master or (database and not database.isdecimal()):
         raise SettingsError(
             "REDIS_URL does not name a master: give redis+sentinel://user:pass@host:26379,host:26379/mymaster/0 "
-            "(and ?sentinel_password=... where the Sentinels want one)"
+            "(and ?sentinel_password=... if the Sentinels need one)"
         )
     own, others = _of_sentinels(query)
     tls = scheme.startswith("rediss")
@@ -640,7 +649,7 @@ def _sentinels(url: str) -> Sentinels:
         for name in ("db", "username", "password"):
             if name in options:
                 raise redis_address.Wrong(
-                    f"REDIS_URL does not name a master as it should: leave out the option {name!r}, "
+                    f"REDIS_URL has the option {name!r}, which cannot be used with Sentinels: remove it, "
                     "and give redis+sentinel://user:pass@host:26379/mymaster/0"
                 )
         user, password = redis_address.text(user, "user name"), redis_address.text(password, "password")
@@ -660,7 +669,7 @@ def _sentinels(url: str) -> Sentinels:
 
 
 def _of_sentinels(query: str) -> tuple[dict[str, str], str]:
-    """The options that are for the Sentinels themselves, and the rest of the query."""
+    """Split a query into the options for the Sentinels themselves and the others."""
     pairs = parse_qsl(query, keep_blank_values=True)
     own = {name: value for name, value in pairs if name.startswith("sentinel_")}
     if unknown := own.keys() - {"sentinel_username", "sentinel_password"}:
@@ -673,7 +682,7 @@ def _of_sentinels(query: str) -> tuple[dict[str, str], str]:
 def _sentinel(node: str) -> tuple[str, int]:
     parts = _split("REDIS_URL", f"//{node}")
     if not parts.hostname or parts.path:
-        raise SettingsError("REDIS_URL has a Sentinel without a name: give host:26379 for each, with commas between")
+        raise SettingsError("REDIS_URL has a Sentinel without a host: give host:26379 for each, separated by commas")
     return parts.hostname, parts.port or SENTINEL_PORT
 
 
@@ -681,16 +690,16 @@ def _check_public(settings: Settings) -> None:
     if not settings.public_url:
         return
     parts = _split("PUBLIC_URL", settings.public_url)
-    # Mail programs unsubscribe over HTTPS only: RFC 8058, 3.1.
+    # Mail programs unsubscribe over HTTPS only (RFC 8058, section 3.1).
     secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
     if not (secure and parts.hostname) or parts.query or parts.fragment or parts.username is not None:
-        raise SettingsError("PUBLIC_URL does not fit: give https://notify.example.com (http:// only for loopback)")
+        raise SettingsError("PUBLIC_URL is malformed: give https://notify.example.com (http:// only for loopback)")
     if any(not 32 < ord(c) < 127 or c in "<>" for c in settings.public_url):
-        raise SettingsError("PUBLIC_URL holds a character that no URL may have: write it percent-encoded")
+        raise SettingsError("PUBLIC_URL contains a character that is not allowed in a URL: percent-encode it")
     if len(settings.unsubscribe_secret) < SHORTEST_SECRET:
         raise SettingsError(
-            f"UNSUBSCRIBE_SECRET must have at least {SHORTEST_SECRET} characters where PUBLIC_URL is set: "
-            "make one with `openssl rand -hex 32`, and give the same to the API and the workers"
+            f"UNSUBSCRIBE_SECRET must have at least {SHORTEST_SECRET} characters if PUBLIC_URL is set: "
+            "make one with `openssl rand -hex 32`, and give the same one to the API and the workers"
         )
 
 
@@ -698,13 +707,13 @@ def _check_metrics(settings: Settings) -> None:
     token = settings.metrics_token
     if token and (len(token) < SHORTEST_SECRET or any(not 32 < ord(c) < 127 for c in token)):
         raise SettingsError(
-            f"METRICS_TOKEN does not fit: give at least {SHORTEST_SECRET} characters, none of them a space, "
-            "made with e.g. `openssl rand -hex 32`"
+            f"METRICS_TOKEN is malformed: give at least {SHORTEST_SECRET} characters without spaces, "
+            "for example made with `openssl rand -hex 32`"
         )
     address = settings.metrics_address
     if address and not token and not _is_loopback(address[0]):
         raise SettingsError(
-            "METRICS_BIND can be reached by others: set METRICS_TOKEN, which the scraper then sends, "
+            "METRICS_BIND can be reached from other machines: set METRICS_TOKEN, which the scraper must send, "
             "or give 127.0.0.1:9191"
         )
 
@@ -712,7 +721,7 @@ def _check_metrics(settings: Settings) -> None:
 def _address(name: str, bind: str, example: str) -> tuple[str, int]:
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise SettingsError(f"{name} is {bind!r}: give host:port, e.g. {example}")
+        raise SettingsError(f"{name} is {bind!r}: give host:port, for example {example}")
     return host.strip("[]"), int(port)
 
 
@@ -725,7 +734,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-# Each raises a SettingsError of its own, so that all that is wrong can be said at once.
+# Each check raises its own SettingsError, so that all faults can be reported at once.
 _CHECKS: tuple[Callable[[Settings], object], ...] = (
     _check_slowest,
     _check_ehlo_name,

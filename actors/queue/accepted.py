@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 
-from actors.queue.broker import broker
 from actors.queue.wake_up import Bell, Ring
+from db.clock import clock
 from db.drafts import Group
 from db.idempotency import Stored
 from db.records import Accepted, Draft
@@ -17,7 +17,7 @@ def enqueue(bell: Bell, accepted: Sequence[Accepted], drafts: Sequence[Draft], l
     """Enqueue those that are due now, except the groups that are `left` to the relay; never raises."""
     _count(accepted, drafts)
     at = accepted[0].created_at.timestamp()
-    broker.tell_time(at)
+    clock.set(at)
     groups: defaultdict[Group, list[tuple[int, str | None]]] = defaultdict(list)
     for draft, stored in zip(drafts, accepted, strict=True):
         if stored.failure_reason is None and not draft.waits(stored.created_at):

@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,32 +69,13 @@ def _examined(timeout: float) -> list[Finding]:
         "mail": lambda: [warning("mail", "was not checked", "fix the settings first")],
         "disk": _disks,
     }
-    # Importing `actors` makes a broker from it, which does not connect.
-    os.environ.setdefault("REDIS_URL", chosen.redis_url)
     if any(sentence.startswith("REDIS_") for sentence in wrong):
         probes["redis"] = lambda: [warning("redis", "was not checked", "fix the settings first")]
-    elif wrong and chosen.redis_url:
-        _import_actors(chosen.redis_url)
     if up and not (chosen.smtp_url or chosen.email_user):
         probes["mail"] = lambda: []  # The work probe reports where the live workers send mail to.
     elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
-
-
-def _import_actors(redis_url: str) -> None:
-    """Import the modules for Redis with no setting but REDIS_URL, because they refuse to load with an invalid one."""
-    before = dict(os.environ)
-    try:
-        for setting in fields(Settings):
-            os.environ.pop(setting.name.upper(), None)
-        os.environ["REDIS_URL"] = redis_url
-        settings.load.cache_clear()
-        lazy.attribute("actors.queue.broker:connect")
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.load.cache_clear()
 
 
 def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settings:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import redis
 
-import settings
 from cli import lazy
 from settings import Settings
 
@@ -18,10 +16,7 @@ class Doorbell:
 
     def __init__(self, chosen: Settings) -> None:
         chosen.require("redis_url")
-        # The broker reads the environment when it is imported.
-        os.environ.setdefault("REDIS_URL", chosen.redis_url)
-        settings.load.cache_clear()
-        self._broker = lazy.attribute("actors.queue.broker:broker")
+        self._broker = lazy.attribute("actors.queue.broker:connect")(chosen)
         self.error: str | None = None
 
     def depths(self) -> Mapping[str, Any]:
