@@ -84,7 +84,8 @@ def retry(many: Many, as_json: bool) -> None:
                 if stopped := bool(signals.stops and cursor):
                     break
         except (Refused, Unreachable) as error:
-            raise type(error)(f"{error.message}\nRetried so far: {retried}{_continued(cursor)}") from error
+            so_far = f"\nRetried so far: {retried}{_continued(cursor)}" if cursor else ""
+            raise type(error)(f"{error.message}{so_far}") from error
     _say(retried, cursor if stopped else None, as_json)
     if stopped:
         raise Stopped(f"Stopped{_continued(cursor)}")
