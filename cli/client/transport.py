@@ -105,6 +105,7 @@ class Transport:
     def _reason(self, refused: urllib.error.HTTPError) -> str:
         """Return a problem document (RFC 9457) as text: its detail, then a line for each of its errors."""
         if refused.code == http.client.UNAUTHORIZED:
+            refused.close()
             return WRONG_KEY if self._key else NO_KEY
         try:
             problem = json.loads(refused.read())
