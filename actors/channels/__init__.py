@@ -1,4 +1,4 @@
-"""What a channel is, and how a send can end. Each channel is one module beside this file.
+"""What a channel is, and how a send can end. Each channel is a folder beside this file.
 
 A send either returns a Receipt or raises one of the four ways to be undelivered; each names the
 phase of the conversation it happened in and what the other side said, word for word.
