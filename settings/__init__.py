@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment. A bad value stops the start with a sentence."""
+"""Settings, read once from the environment. A bad value stops the start with one sentence."""
 
 from settings.errors import CANNOT_START, SettingsError, cannot_start
 from settings.headers import PROVIDER_HEADERS, RESERVED_HEADERS

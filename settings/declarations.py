@@ -20,7 +20,7 @@ def _secret() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declarations:
-    """One field per environment variable of the same name in capitals. Times are seconds, sizes bytes."""
+    """Values of the environment variables of the same names in capitals. Times are in seconds, sizes in bytes."""
 
     database_url: str = _secret()
     redis_url: str = _secret()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-# The exit code for a setting or a server that must be put right by a person.
+# Exit code if a person must correct a setting or a server.
 CANNOT_START = 4
 
 
@@ -16,4 +16,4 @@ def cannot_start(reason: object) -> NoReturn:
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and the fix."""
+    """A setting is missing or wrong. The message names the setting and the fix."""

@@ -14,7 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_domain_name(name: str) -> bool:
-    """Return whether mail servers take this for the full name of a host (RFC 5321, 2.3.5)."""
+    """Return whether mail servers accept the name as a fully qualified domain name (RFC 5321, section 2.3.5)."""
     last = name.lower().rpartition(".")[2]
     return len(name) <= 253 and bool(_DOMAIN_NAME.fullmatch(name)) and last not in ("localhost", "localdomain")
 
@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
 def address(name: str, bind: str, example: str) -> tuple[str, int]:
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65_535:
-        raise SettingsError(f"{name} is {bind!r}: give host:port, e.g. {example}")
+        raise SettingsError(f"{name} is {bind!r}: give host:port, for example {example}")
     return host.strip("[]"), int(port)
 
 
@@ -49,8 +49,8 @@ def split(name: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:  # Its message may quote the URL, password and all.
+    except ValueError:  # Its message may quote the URL, including the password.
         raise SettingsError(
-            f"{name} is malformed: give scheme://user:pass@host:port, the port a number from 0 to 65535"
+            f"{name} is malformed: give scheme://user:pass@host:port, with a port from 0 to 65535"
         ) from None
     return parts

@@ -15,12 +15,12 @@ from settings.values import Settings
 
 @cache
 def load() -> Settings:
-    """The settings of this process."""
+    """Return the settings of this process."""
     return read(os.environ)
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """Settings from an environment; unset and empty mean the default."""
+    """Return the settings in an environment. An unset or empty variable means the default. Raises SettingsError."""
     settings, wrong = examined(environ)
     if wrong:
         raise SettingsError(wrong[0])
@@ -28,7 +28,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Settings from an environment, and a sentence for each that is wrong: a number or a choice is its default then."""
+    """Return the settings in an environment, and a sentence for each fault. A wrong number or choice is its default."""
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for setting in fields(Settings):
@@ -70,7 +70,10 @@ def _parse(name: str, raw: str, kind: object, metadata: Mapping[str, Any]) -> ob
 
 
 def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    """The option socket_timeout of REDIS_URL is REDIS_TIMEOUT by another name; a wrong URL is told elsewhere."""
+    """Return the settings with the option socket_timeout of REDIS_URL as REDIS_TIMEOUT.
+
+    A malformed REDIS_URL is reported by `_check_redis`.
+    """
     try:
         found = settings.sentinels or (settings.redis_url and settings.redis_server)
     except SettingsError:
@@ -79,5 +82,5 @@ def _timed_by_url(settings: Settings, given: Mapping[str, Any]) -> Settings:
     if seconds is None:
         return settings
     if given.get("redis_timeout", seconds) != seconds:
-        raise SettingsError("REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: leave out one of them")
+        raise SettingsError("REDIS_URL has the option socket_timeout, and REDIS_TIMEOUT differs: remove one of them")
     return replace(settings, redis_timeout=seconds)

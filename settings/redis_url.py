@@ -17,7 +17,10 @@ SENTINEL_PORT = 26379
 
 @dataclass(frozen=True, slots=True)
 class Sentinels:
-    """Who knows where the Redis called `master` is now; `user` and `password` are for that one."""
+    """Sentinels that know the current address of the Redis named `master`.
+
+    `user` and `password` are those of the master, `sentinel_user` and `sentinel_password` those of the Sentinels.
+    """
 
     nodes: tuple[tuple[str, int], ...]
     master: str
@@ -38,18 +41,18 @@ def server(url: str) -> redis_address.Address:
 
 
 def sentinels(url: str) -> Sentinels:
-    """redis+sentinel://user:pass@host:26379,host:26379/master/0?sentinel_password=..."""
+    """Parse redis+sentinel://user:pass@host:26379,host:26379/master/0?sentinel_password=..."""
     scheme, _, rest = url.partition("://")
     whole, _, query = rest.partition("?")
     place, _, path = whole.partition("/")
     credentials, _, hosts = place.rpartition("@")
     user, _, password = credentials.partition(":")
     master, _, database = path.rstrip("/").partition("/")
-    # None of these sentences may quote the URL, password and all.
+    # No message may contain the URL, because of its password.
     if not master or (database and not database.isdecimal()):
         raise SettingsError(
             "REDIS_URL does not name a master: give redis+sentinel://user:pass@host:26379,host:26379/mymaster/0 "
-            "(and ?sentinel_password=... where the Sentinels want one)"
+            "(and ?sentinel_password=... if the Sentinels need one)"
         )
     own, others = _of_sentinels(query)
     tls = scheme.startswith("rediss")
@@ -58,7 +61,7 @@ def sentinels(url: str) -> Sentinels:
         for name in ("db", "username", "password"):
             if name in options:
                 raise redis_address.Wrong(
-                    f"REDIS_URL does not name a master as it should: leave out the option {name!r}, "
+                    f"REDIS_URL has the option {name!r}, which cannot be used with Sentinels: remove it, "
                     "and give redis+sentinel://user:pass@host:26379/mymaster/0"
                 )
         user, password = redis_address.text(user, "user name"), redis_address.text(password, "password")
@@ -78,7 +81,7 @@ def sentinels(url: str) -> Sentinels:
 
 
 def _of_sentinels(query: str) -> tuple[dict[str, str], str]:
-    """The options that are for the Sentinels themselves, and the rest of the query."""
+    """Split a query into the options for the Sentinels themselves and the others."""
     pairs = parse_qsl(query, keep_blank_values=True)
     own = {name: value for name, value in pairs if name.startswith("sentinel_")}
     if unknown := own.keys() - {"sentinel_username", "sentinel_password"}:
@@ -91,5 +94,5 @@ def _of_sentinels(query: str) -> tuple[dict[str, str], str]:
 def _sentinel(node: str) -> tuple[str, int]:
     parts = split("REDIS_URL", f"//{node}")
     if not parts.hostname or parts.path:
-        raise SettingsError("REDIS_URL has a Sentinel without a name: give host:26379 for each, with commas between")
+        raise SettingsError("REDIS_URL has a Sentinel without a host: give host:26379 for each, separated by commas")
     return parts.hostname, parts.port or SENTINEL_PORT

@@ -9,12 +9,12 @@ from settings.errors import SettingsError
 from settings.hosts import split
 
 STARTTLS = ("required", "optional", "off")
-CONNECTIONS, MOST_CONNECTIONS = 20, 1_000  # to the mail server, of all worker processes: the default and the bound
+CONNECTIONS, MOST_CONNECTIONS = 20, 1_000  # connections of all workers to the mail server: default and maximum
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail goes. `tls` is from the first byte (`smtps://`); `starttls` is one of STARTTLS."""
+    """Mail server. `tls`: encrypt from the first byte (`smtps://`). `starttls`: one of STARTTLS."""
 
     host: str
     port: int
@@ -23,11 +23,11 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
-    connections: int = CONNECTIONS  # at most, of all worker processes together
+    connections: int = CONNECTIONS  # maximum, of all worker processes together
 
     @property
     def name(self) -> str:
-        """How the provider is called in records, metrics and Redis."""
+        """Name of the provider in records, metrics and Redis."""
         return f"{self.host}:{self.port}"
 
 
@@ -38,7 +38,7 @@ def parse(url: str) -> SmtpServer:
         raise SettingsError("SMTP_URL must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
     if unknown := set(options) - {"starttls", "ca", "connections"}:
         raise SettingsError(f"SMTP_URL has an unknown option {min(unknown)!r}: use starttls, ca or connections")
-    # A password never crosses the network in clear unless starttls=off says so in so many words.
+    # A password is sent unencrypted only if the URL says starttls=off.
     starttls = options.get("starttls", "required" if parts.password else "optional")
     if starttls not in STARTTLS:
         raise SettingsError(f"SMTP_URL has starttls={starttls}: give one of {', '.join(STARTTLS)}")

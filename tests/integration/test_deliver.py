@@ -546,4 +546,4 @@ def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_serve
         make().deliver([one.id])
 
     assert smtp_server.mails == []
-    assert row(one.id)["last_error"] == "it asks for a link to unsubscribe, and PUBLIC_URL is not set"
+    assert row(one.id)["last_error"] == "it needs a link to unsubscribe, but PUBLIC_URL is not set"
