@@ -81,7 +81,7 @@ def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, st
         done = ran(empty_database_url, stock_redis_url, *SMALL)
 
         assert done.returncode == 2
-        assert "--redis-url: this Redis database holds 1 keys already" in done.stderr
+        assert "--redis-url: this Redis database contains 1 keys" in done.stderr
         assert client.get("somebody") == b"else"
     assert tables(empty_database_url) == []
 
