@@ -137,6 +137,7 @@ for id in range(1000):
     log.routine("drawn")
     log.info("retried", id=id)
 log.routine("whole", 0)
+log.routine_of("together", list(range(1000)))
 """
 
 
@@ -153,6 +154,7 @@ def test_of_what_is_routine_a_sample_is_kept_that_says_its_rate() -> None:
     assert 80 <= len(kept["sent"]) <= 120
     assert [s["id"] for s in kept["sent"]] == [s["id"] for s in kept["accepted"]]
     assert 50 <= len(kept["drawn"]) <= 160
+    assert [s["ids"] for s in said if s["event"] == "together"] == [[s["id"] for s in kept["sent"]]]
     assert len(kept["retried"]) == 1000
     assert {s.get("sample") for s in said if s["event"] != "retried"} == {0.1}
     assert not any("sample" in s for s in kept["retried"])
@@ -163,6 +165,7 @@ def test_all_of_it_may_be_kept_or_nothing(rate: str, kept: int) -> None:
     said = sampled(rate)
 
     assert sum(s["event"] == "sent" for s in said) == kept
+    assert [len(s["ids"]) for s in said if s["event"] == "together"] == [kept] * bool(kept)
     assert not any("sample" in s for s in said)
 
 
