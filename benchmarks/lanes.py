@@ -1,8 +1,8 @@
 """`python -m benchmarks.lanes`: measure the delay of notifications that are not part of a backlog.
 
 The delay is measured from POST to the arrival at the mail server, with ten notifications per second: without other
-load; `high` during a backlog of the same client's `bulk`; `normal` during a backlog of another client's `normal`. Writes
-Markdown to stdout, or JSON with --json.
+load; `high` during a backlog of the same client's `bulk`; `normal` during a backlog of another client's `normal`.
+Writes Markdown to stdout, or JSON with --json.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`python -m benchmarks.retention --rows 10000000`: remove old rows under load.
 
 Half of the rows fill a block that is dropped. The other half is in a block with a row that must stay, so its old rows
-are deleted. At the same time another process accepts, claims and settles notifications at a steady rate, directly on the
-database. Writes Markdown to stdout.
+are deleted. At the same time another process accepts, claims and settles notifications at a steady rate, directly on
+the database. Writes Markdown to stdout.
 """
 
 from __future__ import annotations

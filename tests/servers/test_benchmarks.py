@@ -41,7 +41,7 @@ def test_a_drain_is_measured_and_both_servers_are_left_empty(empty_database_url:
 
     assert done.returncode == 0, done.stderr
     assert "| drain of 100: per second |" in done.stdout
-    assert "mails missing and mails twice: 0 in all" in done.stdout
+    assert "missing mails and duplicates: 0 in all" in done.stdout
     assert tables(empty_database_url) == []
     with redis.Redis.from_url(stock_redis_url) as client:
         assert client.dbsize() == 0
