@@ -159,20 +159,20 @@ class Stack(Ground):
         self.postgres.stop()
 
     def url_of(self, database: str) -> str:
-        """Over its socket."""
+        """Return the URL over the server's socket."""
         return self.postgres.url_of(database)
 
     def name_of(self, database: str) -> str:
-        """The same."""
+        """Return the same name."""
         return database
 
     @property
     def pids(self) -> dict[str, int]:
-        """The roots of its process trees."""
+        """Roots of the process trees, by part."""
         return {"postgresql": self.postgres.pid, "redis": self.redis_server.pid, "sink": self.sink.pid}
 
     def environment(self, database: str, port: int) -> Mapping[str, str]:
-        """What a target is told, under the names most programs know; psql needs no arguments."""
+        """Return the environment of a target, with the usual names of variables; psql needs no arguments."""
         user, password, at = self.postgres.user, self.postgres.password, f"127.0.0.1:{self.postgres.port}"
         return {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "PORT": str(port),
@@ -192,13 +192,13 @@ class Stack(Ground):
         }
 
     def fresh(self, database: str, template: str = "") -> None:
-        """An empty database, or a copy of another one, and an empty Redis."""
+        """Create an empty database, or a copy of another one, and empty Redis."""
         self.redis().flushall()
         name = sql.Identifier(database)
         self.execute("postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         create = sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(self.postgres.user))
         if template:
-            # The files as they are: by its WAL a large one would take minutes. PostgreSQL 15 or newer.
+            # Copy the files: through the WAL, a large database would take minutes. Needs PostgreSQL 15 or newer.
             create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
         self.execute("postgres", create)
 
@@ -209,19 +209,19 @@ class Stack(Ground):
         )
 
     def has(self, database: str) -> bool:
-        """Whether there is such a database."""
+        """Return whether the database exists."""
         known = sql.SQL("SELECT true FROM pg_database WHERE datname = {}").format(sql.Literal(database))
         return bool(self.execute("postgres", known))
 
     def checkpoint(self) -> None:
-        """Leave nothing to write of what was before."""
+        """Write all pending data."""
         self.execute("postgres", "CHECKPOINT")
 
     @property
     def redis_url(self) -> str:
-        """Over TCP, as the systems get it."""
+        """URL over TCP, as the systems get it."""
         return f"redis://127.0.0.1:{self.redis_server.port}/0"
 
     def redis(self) -> redis.Redis:
-        """A client."""
+        """Return a client."""
         return redis.Redis(port=self.redis_server.port)
