@@ -153,7 +153,7 @@ class Stack(Ground):
         self.execute("postgres", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
 
     def stop(self) -> None:
-        """In the other order."""
+        """Stop the servers in reverse order."""
         super().stop()
         self.redis_server.stop()
         self.postgres.stop()
