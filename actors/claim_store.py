@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -14,8 +14,9 @@ from typing import TypeVar
 from uuid import UUID
 
 from actors import spans
+from actors.held_claims import HeldClaims
 from actors.unrecorded import SETTLE_BATCH, Unrecorded
-from db import attachments, lifecycle, relay, workers
+from db import attachments, breaker, lifecycle, workers
 from db.coalesce import REST, Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Sending, Settlement
@@ -23,7 +24,6 @@ from runtime import logs, metrics
 from settings import Settings
 
 T = TypeVar("T")
-Item = TypeVar("Item")
 # Ids to claim; ids to claim if they are for the sandbox; number of the first ids that may be begun as soon as claimed.
 Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("ledger")
@@ -45,12 +45,8 @@ class Ledger:
 
     def __init__(self, settings: Settings, worker: UUID) -> None:
         self._settings, self._worker = settings, worker
-        self._held: set[tuple[int, int]] = set()
-        self._holding = threading.Lock()
-        self._at_once: set[int] = set()  # ids that were recorded as begun by the claim itself
-        self._begun: set[int] = set()  # other ids that are recorded as begun, or will be with the next statement
-        self._recorded: Set[int] = frozenset()  # ids that the last statement recorded as begun
-        self._recording = threading.Lock()  # keeps an older state of `_begun` from overwriting a newer one
+        self._held = HeldClaims()
+        self._recording = threading.Lock()  # keeps an older list of begun ids from overwriting a newer one
         self._in_doubt = False
         self._stop_at: float | None = None
         waiting = settings.queue.waiting
@@ -91,32 +87,29 @@ class Ledger:
     def candidate(self, provider: str) -> list[int]:
         """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
         with closing(database), connection():
-            return relay.next_probe(PROBE_AMONG, provider)
+            return breaker.next_probe(PROBE_AMONG, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that a worker could claim now. Blocks."""
         with closing(database), connection():
-            return relay.still_due(ids)
+            return lifecycle.still_due(ids)
 
     def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
         """Record an outcome. The result is False if another worker has claimed the row since.
 
         The same statement records `next` as begun.
         """
-        if next:
-            with self._holding:
-                self._begun.update(claimed.id for claimed in next)
+        self._held.begin(claimed.id for claimed in next)
         return self._settlements.ask(settlement)
 
     async def begin(self, claimed: Sequence[Claimed]) -> None:
         """Record the claimed notifications as begun."""
-        with self._holding:
-            self._begun.update(one.id for one in claimed)
+        self._held.begin(one.id for one in claimed)
         await self._settlements.ask(None)
 
     def may_begin(self, claimed: Claimed) -> bool:
         """Return whether the notification is recorded as begun."""
-        return claimed.id in self._at_once or claimed.id in self._begun
+        return self._held.may_begin(claimed.id)
 
     def unrecorded(self) -> workers.Unrecorded:
         """Return the outcomes that are not recorded yet, for the heartbeat."""
@@ -151,7 +144,7 @@ class Ledger:
             log.info("notifications.released", count=len(released))
         finally:
             database.close()
-            self._drop(claims)
+            self._held.drop(claims)
 
     def stop(self) -> None:
         """Give up outcomes that cannot be recorded, SHUTDOWN_GRACE seconds from now."""
@@ -183,9 +176,7 @@ class Ledger:
             # The claim may have been committed and only its answer lost, or a later statement failed.
             self._in_doubt = True
             raise
-        with self._holding:
-            self._held.update((c.id, c.claim) for c in claimed.values())
-            self._at_once.update(at_once & claimed.keys())
+        self._held.add([(c.id, c.claim) for c in claimed.values()], at_once & claimed.keys())
         found = [sorted(claimed.pop(id) for id in chain(ids, more) if id in claimed) for ids, more, _ in lists]
         return spans.claimed(found, began)
 
@@ -196,9 +187,7 @@ class Ledger:
             log.info("notifications.suppressed", ids=suppressed)
 
     def _release_unheld(self) -> None:
-        with self._holding:
-            held = [id for id, _ in self._held]
-        lifecycle.release_unheld(self._worker, held)
+        lifecycle.release_unheld(self._worker, self._held.ids())
         self._in_doubt = False
 
     def _settle(self, asked: Sequence[Settlement | None]) -> list[bool]:
@@ -210,8 +199,9 @@ class Ledger:
                     owned = lifecycle.settle(settlements, self._settings.queue.relay_grace, time.monotonic(), sending)
                 elif sending:
                     lifecycle.begin(sending)
-            self._recorded = set(sending.ids) if sending else self._recorded
-        self._drop([(s.id, s.claim) for s in settlements])
+            if sending:
+                self._held.recorded(sending.ids)
+        self._held.drop([(s.id, s.claim) for s in settlements])
         return [s is None or (s.id, s.claim) in owned for s in asked]
 
     def _keep(self, settlement: Settlement | None, recorded: Waiter[bool], error: Exception) -> None:
@@ -222,9 +212,8 @@ class Ledger:
             self._unsettled.keep(settlement, recorded, error)
 
     def _sending(self) -> Sending | None:
-        """Return the ids to record as begun; None if all are recorded. Recorded ids that are finished do no harm."""
-        with self._holding:
-            return None if self._begun <= self._recorded else Sending(self._worker, list(self._begun))
+        begun = self._held.to_record()
+        return None if begun is None else Sending(self._worker, begun)
 
     def _doubt(self, claims: Sequence[tuple[int, int]]) -> list[bool]:
         with connection():
@@ -233,13 +222,6 @@ class Ledger:
 
     def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:
         return [self._insist(partial(attachments.contents, *claim)) for claim in claims]
-
-    def _drop(self, claims: Sequence[tuple[int, int]]) -> None:
-        with self._holding:
-            self._held.difference_update(claims)
-            ids = [id for id, _ in claims]
-            self._at_once.difference_update(ids)
-            self._begun.difference_update(ids)
 
     def _insist(self, record: Callable[[], T]) -> T:
         pause = self._settings.delivery.record_retry_min

@@ -7,8 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import redis
@@ -17,15 +15,13 @@ from actors import outcomes
 from actors.counters import tallies
 from actors.delivery import Delivery
 from actors.queue import redis_faults
-from actors.queue.broker import Depth, broker
-from actors.queue.fairness import Turns, ways
-from actors.queue.priorities import LANES
+from actors.queue.broker import get_broker
 from actors.queue.redis_watch import RedisWatch
-from actors.queue.wake_up import messages
-from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
+from actors.relay import Relay
+from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, workers
 from db.audit import By
+from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
-from db.models import CALLBACK
 from runtime import logs, metrics
 from settings import Settings
 
@@ -37,8 +33,6 @@ EXPIRE_BATCH = 1_000  # notifications per statement
 KEYS_AT_ONCE = 5_000  # rows per statement
 CHANGES_AT_ONCE = 5_000  # rows per statement
 WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
-PAUSE_PARK = 3_600  # seconds until the relay looks at a paused notification again; a resume brings it back at once
-RELAYS = 10  # relay passes per round, at most, while more rows are due than the queues may hold
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
@@ -55,7 +49,6 @@ class Upkeep(threading.Thread):
     def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
-        self._turns = Turns(settings.queue)
         shared = {name: settings.value(name) for name in SHARED}
         self._kept = workers.Kept(
             settings.delivery.worker_timeout,
@@ -66,13 +59,14 @@ class Upkeep(threading.Thread):
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._ending = threading.Event()
+        self._relay = Relay(settings, threads, delivery.breaker, self._ending)
 
     def run(self) -> None:
         while not self._ending.is_set():
             until = time.monotonic() + self._settings.delivery.upkeep_interval
             try:
                 self.tick()
-                self._go_on_ringing(until)
+                self._relay.continue_until(until)
             except Unavailable as error:
                 log.warning("database.unavailable", error=str(error))
             except redis.RedisError as error:
@@ -98,22 +92,22 @@ class Upkeep(threading.Thread):
         self._forget_changes()
         self._bring_back()
         self._count_backlogs()
-        self._share_out()
+        self._relay.share_out()
         self._redis.look()
-        self._relay()
+        self._relay.run()
         self._erase()
 
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            bells = broker.oldest_in_hand()
+            bells = get_broker().oldest_in_hand()
             beat = workers.Heartbeat(
                 *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
             seen_at = workers.seen(beat, self._settings.delivery.worker_timeout)
-            broker.tell_time(seen_at)
+            clock.set(seen_at)
             workers.forget(WORKERS_KEPT)
             self._delivery.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
@@ -173,25 +167,6 @@ class Upkeep(threading.Thread):
         except Unavailable as error:  # Counting may time out; the relay must run anyway.
             log.warning("backlogs.not_counted", error=str(error))
 
-    def _share_out(self) -> None:
-        """Decide how many callbacks and mails this worker may enqueue in this round; the breaker limits the mails."""
-        s = self._settings
-        with connection():
-            self._crew = workers.crew(s.delivery.worker_timeout)
-        part = self._threads / max(1, self._crew.threads)
-        self._callbacks = RELAYS * s.queue.relay_watermark * s.queue.message_size
-        self._mails = self._delivery.breaker.share(self._callbacks, part)
-
-    def _relay(self) -> None:
-        depths = broker.depths()
-        self._crowded = False
-        for lane in LANES:
-            # The breaker of the mail server does not concern callbacks.
-            if lane == CALLBACK:
-                self._callbacks -= self._top_up(lane, depths, self._callbacks)
-            else:
-                self._mails -= self._top_up(lane, depths, self._mails)
-
     def _erase(self) -> None:
         """Continue an erasure for at most one round's time. A failure is logged and does not stop the round."""
         s, until = self._settings, time.monotonic() + self._settings.delivery.upkeep_interval
@@ -206,50 +181,6 @@ class Upkeep(threading.Thread):
         except (Unavailable, Unacceptable) as error:
             log.warning("erasure.not_done", error=str(error))
 
-    def _go_on_ringing(self, until: float) -> None:
-        """Relay again within the round while more rows are due than the queues may hold."""
-        pause = self._settings.delivery.upkeep_interval / RELAYS
-        while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
-            self._relay()
-
-    def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
-        """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
-        room, rung = self._settings.queue.relay_watermark - depths[lane].waiting, 0
-        # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
-        until = time.monotonic() + self._settings.delivery.worker_timeout / 6
-        while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
-            met, due, bells = self._ring_due(lane, min(self._settings.queue.relay_batch, share - rung), depths)
-            if not met:
-                break
-            room, rung = room - bells, rung + due
-        self._crowded |= room <= 0
-        return rung
-
-    def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
-        """Enqueue about `most` due rows; return the numbers of rows met, rows enqueued and messages."""
-        s = self._settings
-        # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
-        ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
-        oldest = max(ages) + s.delivery.upkeep_interval
-        with connection():
-            met = relay.take_due(lane, s.queue.relay_grace, oldest, most, PAUSE_PARK)
-        due = [d for d in met if not d.parked]
-        if len(due) < len(met):
-            metrics.upkeep["parked"].inc(len(met) - len(due))
-            log.info("notifications.parked", lane=lane, count=len(met) - len(due))
-        if not due:
-            return len(met), 0, 0
-        bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
-        for client, ids in _by_client(due).items():
-            self._turns.count(lane, client, len(ids))
-            by = self._turns.lane(lane, client, depths[lane].unfinished)
-            bells += messages(ids, self._crew.threads, s.queue.message_size, by)
-        broker.ring(bells, due[0].rung_at)
-        tallies.count("rung", len(due))
-        metrics.upkeep["relayed"].inc(len(due))
-        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
-        return len(met), len(due), len(bells)
-
     def _say_goodbye(self) -> None:
         try:
             with connection():
@@ -258,11 +189,3 @@ class Upkeep(threading.Thread):
             log.warning("worker.left_without_goodbye")
         finally:
             database.close()
-
-
-def _by_client(due: Sequence[relay.Due]) -> dict[int, list[int]]:
-    ids: defaultdict[int, list[int]] = defaultdict(list)
-    for row in due:
-        if not row.alone:
-            ids[row.client].append(row.id)
-    return ids

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 from uuid import UUID, uuid4
 
+import dramatiq
 from dramatiq.middleware import Middleware
 
 import settings
@@ -19,11 +20,11 @@ from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import Ledger
-from actors.delivery import Delivery, running
+from actors.delivery import Delivery, add_actors, running
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from actors.queue.priorities import LANES, LaneQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
@@ -98,7 +99,7 @@ class WorkerProcess(Middleware):
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
-        server = self._settings.smtp.server
+        server, broker = self._settings.smtp.server, get_broker()
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
@@ -127,4 +128,12 @@ def _begin_at_zero() -> None:
         _ = metrics.callback_lags[result]
 
 
-broker.add_middleware(WorkerProcess())
+def prepare() -> None:
+    """Create the broker with its actors for the `dramatiq` command. End this process if a setting is wrong."""
+    try:
+        broker = get_broker()
+    except settings.SettingsError as error:
+        settings.cannot_start(error)
+    add_actors(broker, settings.load())
+    broker.add_middleware(WorkerProcess())
+    dramatiq.set_broker(broker)

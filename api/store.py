@@ -13,7 +13,6 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from actors.queue.accepted import enqueue, enqueue_stored
-from actors.queue.broker import broker
 from actors.queue.wake_up import Bell, Ring
 from api.access.cpu_budget import CpuBudget
 from api.access.fair_gate import FairGate
@@ -22,6 +21,7 @@ from api.http.shared_timeout import Patience
 from api.streaming.long_poll import Watch
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
+from db.clock import clock
 from db.coalesce import REST, Coalescer
 from db.database import Contended, Unavailable, connection
 from db.drafts import Group
@@ -112,7 +112,7 @@ class Gateway:
 
     def ring(self, id: int, lane: str, client: int) -> None:
         """Ring the bell of a notification that became due; never raises."""
-        self._bell.ring(Ring([id], broker.now(), lane, client))
+        self._bell.ring(Ring([id], clock.now(), lane, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking report on a thread that keeps its database connection.

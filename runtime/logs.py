@@ -1,8 +1,8 @@
-"""Structured logs: one line per event on stderr, JSON in production, readable on a terminal.
+"""Structured logs: one line per event on stderr, as JSON in production and readable on a terminal.
 
-structlog makes them: `Log` is its logger, three processors are its chain, and stderr.py has the last of these and
-what writes. What libraries log through `logging` goes the same way. No line has a message body, a secret, or an
-address in clear: see redaction.py.
+They are made by structlog: `Log` is the logger, and three processors form the chain. The last processor and the writer
+are in stderr.py. Libraries' messages through `logging` take the same way. No line contains a message body, a secret or
+a readable address: see redaction.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -25,13 +25,13 @@ from settings import Settings
 
 __all__ = ["Log", "begin", "bind", "bound", "configure", "get", "masked"]
 
-# One variable for all of the context: structlog.contextvars has one for each name, and costs a request 4 µs more.
+# One variable for the whole context: structlog.contextvars has one for each name, which costs a request 4 µs more.
 _context: ContextVar[Mapping[str, object]] = ContextVar("logged", default={})  # noqa: B039 - never changed
-_SPREAD, _BITS = 2_654_435_761, 0xFFFFFFFF  # Knuth's: neighbouring ids land far from each other
+_SPREAD, _BITS = 2_654_435_761, 0xFFFFFFFF  # Knuth's multiplicative hash: spreads neighbouring ids
 
 
 class _Process:
-    """What `configure` decides for this process."""
+    """Settings of this process, made by `configure`."""
 
     level = logging.INFO
     sample = 1.0
@@ -47,23 +47,23 @@ os.register_at_fork(after_in_child=_identify)
 
 
 def begin(**context: object) -> None:
-    """From here on every line of this task has this context, and no other."""
+    """Replace the context that every further line of this task contains."""
     _context.set(context)
 
 
 def bind(**context: object) -> None:
-    """From here on every line of this task has this context too."""
+    """Add to the context that every further line of this task contains."""
     _context.set({**_context.get(), **context})
 
 
 def bound(name: str) -> str | None:
-    """What every line of this task says of `name`, if anything."""
+    """Return the value of `name` in the context of this task, as text; None if there is none."""
     value = _context.get().get(name)
     return None if value is None else str(value)
 
 
 class Log(structlog.BoundLoggerBase):
-    """The logger of one part of the system. Fields must not be called time, level, event, process or component."""
+    """Logger of one component. Fields must not be named time, level, event, process or component."""
 
     def debug(self, event: str, **fields: object) -> None:
         if _Process.level <= logging.DEBUG:
@@ -74,17 +74,19 @@ class Log(structlog.BoundLoggerBase):
             self._say("info", event, fields)
 
     def routine(self, event: str, key: int | None = None, **fields: object) -> None:
-        """As `info`, for what happens with every mail: of these LOG_SAMPLE are kept, and each says so.
+        """Log an event of every mail or request at the level info, sampled.
 
-        Lines with the same `key` are kept together, or none of them; without one it is drawn.
+        The fraction LOG_SAMPLE of the lines is kept, and each of them contains the fraction. Lines with the same `key`
+        are either all kept or all dropped; without a key the choice is random.
         """
-        if _Process.sample < 1:
-            drawn = random.random() if key is None else (key * _SPREAD & _BITS) / _BITS  # noqa: S311 - no secret
-            if drawn >= _Process.sample:
-                return
-            fields["sample"] = _Process.sample
-        if _Process.level <= logging.INFO:
-            self._say("info", event, fields)
+        if _Process.level <= logging.INFO and (_Process.sample >= 1 or _drawn(key)):
+            self._say("info", event, {**fields, **_sample()})
+
+    def routine_of(self, event: str, keys: Sequence[int], **fields: object) -> None:
+        """Log one sampled line for many keys. Its field `ids` contains the keys that are kept; see `routine`."""
+        kept = keys if _Process.sample >= 1 else [key for key in keys if _drawn(key)]
+        if kept and _Process.level <= logging.INFO:
+            self._say("info", event, {"ids": kept, **fields, **_sample()})
 
     def warning(self, event: str, **fields: object) -> None:
         if _Process.level <= logging.WARNING:
@@ -94,7 +96,7 @@ class Log(structlog.BoundLoggerBase):
         self._say("error", event, {**fields, "exc_info": exc_info})
 
     def exception(self, event: str, **fields: object) -> None:
-        """An error, with the traceback of the exception that is being handled."""
+        """Log an error with the traceback of the exception that is being handled."""
         self.error(event, sys.exc_info()[1], **fields)
 
     def _say(self, method: str, event: str, fields: dict[str, object]) -> None:
@@ -102,8 +104,17 @@ class Log(structlog.BoundLoggerBase):
         getattr(self._logger, method)(*args)
 
 
+def _drawn(key: int | None) -> bool:
+    draw = random.random() if key is None else (key * _SPREAD & _BITS) / _BITS  # noqa: S311 - no secret
+    return draw < _Process.sample
+
+
+def _sample() -> dict[str, object]:
+    return {} if _Process.sample >= 1 else {"sample": _Process.sample}
+
+
 def _place(_logger: object, method: str, event: EventDict) -> EventDict:
-    """Put what every line has first, then the context of its task, then the rest."""
+    """Order the fields: those of every line first, then the context of the task, then the others."""
     return {
         "time": datetime.now(UTC),
         "level": method,
@@ -121,7 +132,7 @@ def _tell_exception(_logger: object, _method: str, event: EventDict) -> EventDic
 
 
 def get(name: str) -> Log:
-    """The logger of one part of the system; `name` stands in each of its lines as `component`."""
+    """Return the logger of a component; its lines contain `name` as `component`."""
     log: Log = structlog.get_logger(component=name).bind()
     return log
 
@@ -132,7 +143,7 @@ _libraries: Log = structlog.get_logger().bind()
 
 
 class _Libraries(logging.Handler):
-    """Passes on to structlog what libraries log; like an error whatever its level, because it may quote anything."""
+    """Handler that passes libraries' messages to structlog, always as errors, so that what they quote is scrubbed."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = redaction.said(record, whole=_Process.level <= logging.DEBUG)
@@ -151,8 +162,8 @@ def configure(settings: Settings, process: str = "notify") -> None:
     _render.console = None if as_json else structlog.dev.ConsoleRenderer(colors=os.isatty(STDERR))
     _render.scrubber = redaction.Scrubber(redaction.secrets(settings))
     logging.basicConfig(level=max(_Process.level, logging.INFO), handlers=[_Libraries()], force=True)
-    for server in ("gunicorn.error", "uvicorn.error"):  # They bring a handler of their own.
+    for server in ("gunicorn.error", "uvicorn.error"):  # These loggers have handlers of their own.
         logging.getLogger(server).handlers.clear()
         logging.getLogger(server).propagate = True
-    # A retry has its own line, with the notification's id.
+    # We log each retry ourselves, with the notification's id.
     logging.getLogger("dramatiq.middleware.retries").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What every process of ours does that serves: die with its parent, stop once, and look for garbage seldom."""
+"""Behaviour of every server process: die with its parent, stop only once, and collect garbage rarely."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from contextlib import suppress
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PARENT_EVERY = 1.0  # seconds, where the kernel does not tell that the parent is gone
-GARBAGE = 10_000  # objects, of some 2 MB together: when there are so many new ones, garbage is looked for
+PARENT_EVERY = 1.0  # seconds between checks of the parent, where the kernel sends no signal
+GARBAGE = 10_000  # new objects (about 2 MB) after which the garbage collector runs
 
 
 def die_with_parent(parent: int, with_signal: int = signal.SIGKILL) -> None:
-    """Send `with_signal` to this process once its parent (pid `parent`) is gone.
+    """Send `with_signal` to this process when its parent (pid `parent`) ends.
 
-    A parent that was killed can no longer stop its children in order, and an orphan would go on consuming.
-    Call it from the child, with the pid that the parent gave: one that the child reads itself may already be
-    that of the process that takes in orphans. On Linux the kernel sends the signal (prctl(2)); elsewhere
-    a thread looks every second.
+    A parent that was killed cannot stop its children, and an orphan would keep consuming. Call it in the child, with
+    the pid that the parent has passed on: os.getppid() may already return the process that adopts orphans. On Linux the
+    kernel sends the signal (prctl(2)); elsewhere a thread checks every second.
     """
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None, use_errno=True)
@@ -33,19 +32,19 @@ def die_with_parent(parent: int, with_signal: int = signal.SIGKILL) -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     else:
         threading.Thread(target=_watch, args=(parent, with_signal), name="parent", daemon=True).start()
-    if os.getppid() != parent:  # It died before we asked.
+    if os.getppid() != parent:  # The parent ended before the call.
         os.kill(os.getpid(), with_signal)
 
 
 def die_with_master() -> int | None:
-    """Do the same for a child of `multiprocessing`, such as a worker of Dramatiq, and return its master's pid.
+    """End this child of `multiprocessing`, for example a Dramatiq worker, with its master. Return the master's pid.
 
-    Return None where this process is no such child.
+    Return None if this process is not such a child.
     """
     master = multiprocessing.parent_process()
     if master is None or master.pid is None:
         return None
-    # The parent of such a child is the server that forks for the master; it ends when the master does.
+    # With the start method forkserver, the parent is the fork server, which ends with the master.
     forked_by_another = multiprocessing.get_start_method() == "forkserver"
     die_with_parent(os.getppid() if forked_by_another else master.pid)
     if not master.is_alive():
@@ -54,11 +53,11 @@ def die_with_master() -> int | None:
 
 
 def stop_once() -> None:
-    """Make all stop signals after the first one do nothing; SIGQUIT and SIGKILL still end the process at once.
+    """Ignore all stop signals after the first one; SIGQUIT and SIGKILL still end the process at once.
 
-    Dramatiq's master passes SIGTERM on to its workers. A supervisor that signals the whole process group makes
-    them receive it twice, and Dramatiq takes the second one for an order to drop all work. Call it from
-    the main thread, after the handlers of SIGTERM and SIGHUP have been set.
+    Dramatiq's master passes SIGTERM on to its workers. If a supervisor signals the whole process group, they receive it
+    twice, and Dramatiq drops all work at the second signal. Call it in the main thread, after the handlers of SIGTERM
+    and SIGHUP are set.
     """
     stopping = False
 
@@ -67,7 +66,7 @@ def stop_once() -> None:
             nonlocal stopping
             if not stopping:
                 stopping = True
-                # The handler may have been called before it was wrapped, and takes this for the second signal.
+                # If the handler was called before it was wrapped, it treats this as the second signal.
                 with suppress(SystemExit):
                     handler(number, frame)
 
@@ -86,9 +85,10 @@ def _watch(parent: int, with_signal: int) -> None:
 
 
 def collect_seldom() -> None:
-    """Once all is loaded: requests and mails leave hardly a cycle behind, and what was loaded stays.
+    """Exclude all loaded objects from garbage collection, and run it rarely. Call it after all imports.
 
-    To look after every 700 objects, as Python does by itself, takes a tenth of the API's CPU.
+    Requests and mails leave hardly any reference cycles. Python's default of 700 new objects takes a tenth of the API's
+    CPU time.
     """
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 10)

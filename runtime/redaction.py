@@ -1,7 +1,7 @@
-"""What no log line may hold, taken out of the words of others: addresses, keys, passwords.
+"""Remove addresses, keys and passwords from log lines.
 
-Our own lines are written without any of it. The words of others are another matter: a mail server's
-reply echoes an address, a library's error quotes what it was given.
+Our own texts contain none of them, but quoted texts may: a mail server's reply repeats an address, and a library's
+error quotes its arguments.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import orjson
 
 from settings import VARIABLES, Settings
 
-SHORTEST = 4  # characters; to look for a shorter secret would blot out half of each line
+SHORTEST = 4  # characters; masking a shorter secret would make the lines unreadable
 WITHHELD = "text withheld"
-# Theirs speak of servers and messages, whose texts have ids and no values.
+# Packages whose errors are about servers and messages: their texts contain ids, but no values.
 PLAIN = ("redis.", "dramatiq.")
 _CREDENTIALS = re.compile(r"(://)[^\s/@\"]*@")
 _KEY = re.compile(r"ntf_(live|test)_(\d+)_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+|\b([Bb]earer|[Bb]asic) [^\s\",;]+")
-# In JSON, where a quotation mark within a text has a backslash before it. Generous: what only looks like one goes too.
+# An address in JSON, where a quotation mark in a text is escaped. Also matches texts that only look like an address.
 _ADDRESS = re.compile(r"(?:\\\"[^\"@]{1,256}\\\"|[^\s\"<>()\[\],;:\\@=/]{1,256})@(\[[^\]\s\"]{1,256}\]|[\w.-]{1,256})")
 
 
 def masked(address: str) -> str:
-    """An address for a log line: the same one gives the same mark, and nobody can read it back at a glance.
+    """Return a mark for an address in a log line. The same address gives the same mark.
 
-    The domain stays, because deliverability problems are per domain.
+    The local part is replaced by a hash. The domain stays, because delivery problems are often those of a domain.
     """
     address = address.lower()
     digest = hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -39,7 +39,7 @@ def masked(address: str) -> str:
 
 
 class Scrubber:
-    """Takes addresses, keys and these `secrets` out of lines of JSON."""
+    """Remover of addresses, keys and the given secrets from lines of JSON."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
@@ -47,7 +47,7 @@ class Scrubber:
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     def line(self, line: bytes) -> bytes:
-        """The line, fit to be written. A secret's place is taken by ***, an address by its mark."""
+        """Return the line with each secret replaced by ***, and each address by its mark."""
         text = line.decode("utf-8", "replace")
         if self._secrets is not None:
             text = self._secrets.sub("***", text)
@@ -57,7 +57,7 @@ class Scrubber:
 
 
 def secrets(settings: Settings) -> Iterator[str]:
-    """What must be known to nobody who reads the logs, of these settings."""
+    """Return the secrets among the settings."""
     for variable, (_, setting) in VARIABLES.items():
         value = settings.value(variable)
         if setting.repr or not value:
@@ -69,10 +69,10 @@ def secrets(settings: Settings) -> Iterator[str]:
 
 
 def told(error: BaseException, *, whole: bool) -> str:
-    """What is logged of an exception: its type, and of its words only those that cannot quote a value.
+    """Return the type of an exception, and its text if that cannot quote a value. `whole`: always the text.
 
-    PostgreSQL quotes the row that it refuses, and a KeyError the key: both may be a mail. A code says enough.
-    `whole`: its words too.
+    PostgreSQL quotes the row that it refuses, and a KeyError its key; both may contain personal data. Their code is
+    returned instead.
     """
     name = type(error).__name__
     if whole:
@@ -88,7 +88,7 @@ def told(error: BaseException, *, whole: bool) -> str:
 
 
 def traced(error: BaseException, *, whole: bool) -> str:
-    """A traceback without the words of its exceptions: where it happened, and by what it was caused."""
+    """Return the traceback of an exception and its causes, with the texts that `told` returns."""
     parts: list[str] = []
     seen: set[int] = set()
     link: BaseException | None = error
@@ -97,11 +97,11 @@ def traced(error: BaseException, *, whole: bool) -> str:
         frames = "".join(traceback.format_list(traceback.extract_tb(link.__traceback__)))
         parts.append(f"Traceback (most recent call last):\n{frames}{told(link, whole=whole)}")
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return "\n\nThe above followed this:\n\n".join(parts)
+    return "\n\nThe above exception was caused by this one:\n\n".join(parts)
 
 
 def said(record: logging.LogRecord, *, whole: bool) -> str:
-    """Return a library's message, with what `told` says in the place of each exception. Never raises."""
+    """Return a library's message in which each exception is replaced by the result of `told`. Never raises."""
 
     def fit(value: object) -> object:
         return told(value, whole=whole) if isinstance(value, BaseException) else value
@@ -111,20 +111,20 @@ def said(record: logging.LogRecord, *, whole: bool) -> str:
         if isinstance(args, Mapping):
             return str(record.msg) % {name: fit(value) for name, value in args.items()}
         return str(fit(record.msg)) % tuple(map(fit, args)) if args else str(fit(record.msg))
-    except Exception:  # noqa: BLE001 - its arguments do not fit its message, and are not told
+    except Exception:  # noqa: BLE001 - the arguments do not fit the message, and are left out
         return str(fit(record.msg))
 
 
 def _passwords(url: str) -> Iterator[str]:
     try:
         parts = urlsplit(url)
-    except ValueError:  # Whoever uses it says so.
+    except ValueError:  # The setting's reader reports a malformed URL.
         return
     yield unquote(parts.password or "")
-    # As libpq has it, and what we ask Sentinels with.
+    # `password` of libpq, and `sentinel_password` of REDIS_URL.
     yield from (value for name, value in parse_qsl(parts.query) if name.endswith("password"))
 
 
 def _forms(secret: str) -> set[str]:
-    """As it may be written: as it is, in a URL, in JSON."""
+    """Return the forms of a secret: plain, in a URL, in JSON."""
     return {secret, quote(secret, safe=""), orjson.dumps(secret).decode()[1:-1]}

@@ -1,4 +1,4 @@
-"""The end of structlog's chain for logs.py: a line is rendered, searched for what it must not hold, and written."""
+"""End of structlog's chain for logs.py: render a line, remove secrets and addresses from it, and write it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
 class Renderer:
-    """The last processor: JSON in one line, and of it a line for people where there is a `console`."""
+    """Last processor: renders an event as one line of JSON, or for people if there is a `console`."""
 
     def __init__(self) -> None:
         self.console: structlog.dev.ConsoleRenderer | None = structlog.dev.ConsoleRenderer(colors=False)
         self.scrubber = Scrubber()
 
     def __call__(self, _logger: object, method: str, event: EventDict) -> bytes:
-        """Warnings and errors may quote others, so they are searched; and whatever has an @, should we have erred."""
+        """Return the line. Warnings and errors are scrubbed, because they may quote; so is every line with an @."""
         try:
             line = orjson.dumps(event, str, _OPTIONS)
-        except TypeError:  # A lone surrogate, or a number that JSON has no room for.
+        except TypeError:  # A lone surrogate, or a number that is too large for JSON.
             line = orjson.dumps({name: _fit(value) for name, value in event.items()}, None, _OPTIONS)
         if method in {"warning", "error"} or b"@" in line:
             line = self.scrubber.line(line)
@@ -52,25 +52,25 @@ def _fit(value: object) -> object:
 
 
 class Stderr:
-    """What structlog's loggers write to: whole lines, those of one turn of an event loop together.
+    """Writer of structlog's loggers. It writes the lines of one iteration of the event loop together.
 
-    Each write lets go of the interpreter, and other threads take it: a write for every line would hold up a loop
-    much longer than it takes itself. A process that is killed takes the lines of the current turn with it. Warnings
-    and errors, and the lines of threads without a loop, are written at once, after what came before them.
+    Each write releases the interpreter's lock to other threads, so that one write per line would delay the event loop
+    much longer than the write itself takes. If the process is killed, the lines of the current iteration are lost.
+    Warnings, errors and the lines of threads without an event loop are written at once, after the lines before them.
     """
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)  # The parent writes what it has not written yet.
+        os.register_at_fork(after_in_child=self._reset)  # The parent writes the pending lines.
         atexit.register(self.flush)
 
     def _reset(self) -> None:
         self._lines: deque[bytes] = deque()
-        self._writing = threading.RLock()  # A signal handler may log in the middle of a write.
-        self._flushed_by: asyncio.AbstractEventLoop | None = None  # soon, before it waits again
+        self._writing = threading.RLock()  # Reentrant: a signal handler may log during a write.
+        self._flushed_by: asyncio.AbstractEventLoop | None = None  # the loop that will call `flush`
 
     def info(self, line: bytes) -> None:
-        """Write the line before the running event loop waits again; at once where none runs."""
+        """Write the line before the running event loop waits again, or at once if there is none."""
         self._lines.append(line)
         try:
             loop = asyncio.get_running_loop()
@@ -82,14 +82,14 @@ class Stderr:
                 loop.call_soon(self.flush)
 
     def error(self, line: bytes) -> None:
-        """Write the line now: it may be the last that is heard of this process."""
+        """Write the line at once, because it may be the last one of this process."""
         self._lines.append(line)
         self.flush()
 
     debug, warning = info, error
 
     def flush(self) -> None:
-        """Write all lines, in pieces that a pipe takes whole: another process that writes to it divides no line."""
+        """Write all lines, in pieces of at most PIPE_BUF bytes: lines of other processes cannot split them."""
         self._flushed_by = None
         with self._writing:
             piece = b""
@@ -106,5 +106,5 @@ def _write(data: bytes) -> None:
     try:
         while data:
             data = data[os.write(STDERR, data) :]
-    except OSError:  # Nobody reads it. What a line tells of must go on all the same.
+    except OSError:  # The reader is gone. Logging must never stop the work.
         return

@@ -1,11 +1,11 @@
-"""Traces, by OpenTelemetry: its API everywhere, its SDK and exporter (the extra `tracing`) where TRACING is on.
+"""Traces with OpenTelemetry: its API always, its SDK and exporter (the extra `tracing`) only if TRACING is on.
 
-A notification carries the context that it was accepted in: the span of its POST or batch. What happens to it later,
-in whatever process, is a child of that span, however often it is tried. Attributes follow the semantic conventions;
-none holds an address, a subject, a body, or the words of an exception.
+The row of a notification holds the trace context of the POST or batch that created it. All later spans of the
+notification, in any process and attempt, are children of that span. Attributes follow the semantic conventions; none
+contains an address, a subject, a body or the text of an exception.
 
-Where TRACING is off, the tracer is the API's no-op. To enter a no-op span costs 4 µs, to look for a current one 0.2:
-`inner`, `shared` and whoever asks `is_on` look first, so that a request or a mail costs next to nothing more.
+If TRACING is off, the tracer is the API's no-op. Entering a no-op span costs 4 µs, checking for a current span 0.2 µs.
+So `inner` and `shared` check first, as do callers through `is_on`, and a request or mail costs almost nothing more.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 NAME = "notification-system"
-PARENT = 55  # characters of a traceparent: W3C Trace Context, 3.2.2
-STATE = 512  # of a tracestate at least are propagated: 3.3.1.5
-LINKS = 128  # of one span
+PARENT = 55  # characters of a traceparent (W3C Trace Context, section 3.2.2)
+STATE = 512  # characters of a tracestate that must be propagated (section 3.3.1.5)
+LINKS = 128  # links of a span, at most
 NO_SPAN = nullcontext(INVALID_SPAN)
 
 Attributes = Mapping[str, str | int | bool]
@@ -52,49 +52,49 @@ _w3c = TraceContextTextMapPropagator()
 
 
 class _Process:
-    """What makes the spans of this process, and what exports them, if anything does."""
+    """Tracer of this process, and the provider that exports its spans, if there is one."""
 
     tracer: Tracer = NoOpTracer()
     provider: TracerProvider | None = None
 
 
 def check(settings: TelemetrySettings) -> None:
-    """Raise a SettingsError where TRACING is on and the extra that it needs is not installed."""
+    """Raise SettingsError if TRACING is on but the extra that it needs is not installed."""
     if settings.tracing == "on" and not all(map(_is_there, ("sdk.trace", "exporter.otlp.proto.http"))):
         raise SettingsError(
-            "TRACING is on and OpenTelemetry is not installed: "
+            "TRACING is on, but OpenTelemetry is not installed: "
             "run `pip install 'notification-system[tracing]'`, or set TRACING=off"
         )
 
 
 def start(settings: TelemetrySettings, process: str) -> None:
-    """Make spans where TRACING is on, and export them over OTLP/HTTP. Call it after the fork.
+    """Create spans and export them over OTLP/HTTP if TRACING is on. Call it after the fork.
 
-    The environment's OTEL_ variables say where to and how.
+    OTEL_* environment variables configure the exporter.
     """
     if settings.tracing == "off":
         return
     check(settings)
-    # They quote the headers that a client has sent.
+    # Their messages quote headers that a client has sent.
     for name in ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # A collector that is away is an error once it is given up, not each time that it is tried again.
+    # If the collector is down, log an error when spans are given up, but not for each retry.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     use(_exporting(process))
 
 
 def use(provider: TracerProvider) -> None:
-    """Let this provider make the spans from now on."""
+    """Create spans through this provider from now on."""
     _Process.tracer, _Process.provider = provider.get_tracer(NAME), provider
 
 
 def is_on() -> bool:
-    """Return whether this process makes spans."""
+    """Return whether this process creates spans."""
     return _Process.provider is not None
 
 
 def stop(settings: TelemetrySettings) -> None:
-    """Make no more spans, and export what is left: in no more than TRACING_FLUSH seconds."""
+    """Create no more spans, and export the remaining ones within TRACING_FLUSH seconds."""
     provider = _Process.provider
     _Process.tracer, _Process.provider = NoOpTracer(), None
     if provider is not None:
@@ -103,7 +103,7 @@ def stop(settings: TelemetrySettings) -> None:
         flushing.join(settings.tracing_flush)
 
 
-def begin(  # noqa: PLR0913, PLR0917 - as OpenTelemetry has it
+def begin(  # noqa: PLR0913, PLR0917 - the parameters of OpenTelemetry's start_span
     name: str,
     kind: SpanKind,
     attributes: Attributes,
@@ -114,9 +114,9 @@ def begin(  # noqa: PLR0913, PLR0917 - as OpenTelemetry has it
     """Begin a span that the caller ends.
 
     Args:
-        parent: the context that it is a child of; by default the current one.
-        links: carried contexts that it belongs to as much as to its parent.
-        at: when it began, in nanoseconds since 1970; by default now.
+        parent: The context of the parent span; default: the current context.
+        links: Stored contexts to which the span is linked.
+        at: The start in nanoseconds since 1970; default: now.
     """
     linked = [Link(get_current_span(carrying(trace)).get_span_context()) for trace in list(links)[:LINKS]]
     return _Process.tracer.start_span(name, parent, kind, attributes, linked, at)
@@ -124,7 +124,7 @@ def begin(  # noqa: PLR0913, PLR0917 - as OpenTelemetry has it
 
 @contextmanager
 def within(span: Span, *, ends: bool = True) -> Iterator[Span]:
-    """Make the span the current one of this block, and end it with the block; if not `ends`, only with an error."""
+    """Make the span the current one in this block, and end it with the block. `ends=False`: only after an error."""
     with use_span(span, record_exception=False, set_status_on_exception=False):
         try:
             yield span
@@ -137,7 +137,7 @@ def within(span: Span, *, ends: bool = True) -> Iterator[Span]:
 
 
 def inner(name: str, kind: SpanKind, attributes: Attributes) -> AbstractContextManager[Span]:
-    """A span for a block within another span. What is done for a notification that nobody traces begins no trace."""
+    """Return a child span for a block; a no-op if there is no current span, so that no new trace begins."""
     if not get_current_span().get_span_context().is_valid:
         return NO_SPAN
     return within(begin(name, kind, attributes))
@@ -145,7 +145,7 @@ def inner(name: str, kind: SpanKind, attributes: Attributes) -> AbstractContextM
 
 @contextmanager
 def shared(name: str, kind: SpanKind, attributes: Attributes, traces: Iterable[str | None]) -> Iterator[None]:
-    """Time a block that is run once for several notifications; see `made_for`."""
+    """Create a span for a block that runs once for several notifications; see `made_for`."""
     if not is_on():
         yield
         return
@@ -159,12 +159,12 @@ def shared(name: str, kind: SpanKind, attributes: Attributes, traces: Iterable[s
         made_for(traces, name, kind, attributes, began, error)
 
 
-def made_for(  # noqa: PLR0913, PLR0917 - it makes a whole span
+def made_for(  # noqa: PLR0913, PLR0917 - all values of a span
     traces: Iterable[str | None], name: str, kind: SpanKind, attributes: Attributes, began: int, error: str = ""
 ) -> None:
-    """Make one span for what was done for several notifications, if any is traced. `began`: nanoseconds since 1970.
+    """Create one finished span for work that was done for several notifications, if any of them is traced.
 
-    It is a child of the first one's context and linked to the others': it happened once, and each waited for it.
+    The span is a child of the first trace context and linked to the others. `began`: nanoseconds since 1970.
     """
     concerned = [trace for trace in dict.fromkeys(traces) if trace and is_sampled(trace)]
     if concerned:
@@ -181,7 +181,7 @@ def fail(span: Span, type: str) -> None:
 
 
 def messages(operation: str, queue: str, count: int = 1) -> dict[str, str | int | bool]:
-    """Return the attributes of what is done with so many notifications of a queue."""
+    """Return the attributes of an operation on `count` notifications of a queue."""
     size = {"messaging.batch.message_count": count} if count > 1 else {}
     return {
         "messaging.system": "dramatiq",
@@ -193,13 +193,13 @@ def messages(operation: str, queue: str, count: int = 1) -> dict[str, str | int 
 
 
 def given(traceparent: str | None, tracestate: str | None) -> Context:
-    """Return the context that a request came with; an empty one where it is malformed (W3C Trace Context, 3.2, 4)."""
+    """Return the context in a request's headers; an empty one if they are malformed (W3C Trace Context, 3.2, 4)."""
     headers = {"traceparent": traceparent or "", "tracestate": tracestate or ""}
     return _w3c.extract(headers, Context())
 
 
 def headers(span: Span) -> dict[str, str]:
-    """Return the headers that carry the span's context to whoever gets a request of ours."""
+    """Return the headers that pass the span's context on with a request."""
     made: dict[str, str] = {}
     _w3c.inject(made, set_span_in_context(span))
     if len(made.get("tracestate", "")) > STATE:
@@ -208,22 +208,22 @@ def headers(span: Span) -> dict[str, str]:
 
 
 def carried(span: Span) -> str:
-    """Return a span's context as one text, for the notification's row: traceparent, and tracestate after a space."""
+    """Return a span's context as text for the notification's row: traceparent, a space, and tracestate, if any."""
     return " ".join(headers(span).values())
 
 
 def carrying(trace: str) -> Context:
-    """Return the context that a notification carries."""
+    """Return the context in the text of `carried`."""
     return given(trace[:PARENT], trace[PARENT + 1 :])
 
 
 def is_sampled(trace: str) -> bool:
-    """Return whether the flags of a carried context say that it is recorded (3.2.2.5.1)."""
+    """Return whether the sampled flag is set in the text of `carried` (W3C Trace Context, section 3.2.2.5.1)."""
     return bool(int(trace[PARENT - 2 : PARENT], 16) & 1)
 
 
 def _shortened(tracestate: str) -> str:
-    """Leave out its long members, and then its last ones (3.3.1.5)."""
+    """Remove members of more than 128 characters, then the last members (section 3.3.1.5)."""
     members = [member for member in tracestate.split(",") if len(member) <= 128]
     while len(",".join(members)) > STATE:
         members.pop()

@@ -1,4 +1,4 @@
-"""DATABASE_URL: what libpq is told, and what our sessions set."""
+"""Parse DATABASE_URL into parameters of libpq and settings of our sessions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 EXAMPLE = "give postgresql://user:pass@host:5432/name"
-# SQLAlchemy names its driver after a plus sign.
+# In SQLAlchemy's form, the driver follows after a plus sign.
 _SCHEME = re.compile(r"(?:postgresql|postgres)(?:\+[a-z0-9_]+)?")
 
 CONFORMING = "standard_conforming_strings"
-# This system reads and writes values as these settings have them, so nobody else may choose them.
+# The format in which this system reads and writes values depends on these settings, so they cannot be changed.
 FIXED = {
     "client_encoding": "UTF8",
     "timezone": "UTC",
     "datestyle": "ISO",
     "intervalstyle": "postgres",
     "bytea_output": "hex",
-    # The driver learns it with the connection, and quotes by it ever after.
+    # The driver reads it when it connects, and quotes all later values accordingly.
     CONFORMING: "on",
     "extra_float_digits": "1",
     "array_nulls": "on",
@@ -27,8 +27,8 @@ FIXED = {
     "transform_null_equals": "off",
 }
 
-_POOLS = "this system keeps one connection for each thread, and has no pool to set"
-# Options of other programs that mean nothing here, with the reason.
+_POOLS = "this system keeps one connection for each thread and has no pool to configure"
+# Options of other programs that have no meaning here, with the reason.
 IGNORED = {
     **dict.fromkeys(
         (
@@ -41,30 +41,30 @@ IGNORED = {
         ("statement_cache_size", "prepared_statement_cache_size"), "statements are prepared only where that works"
     ),
     "socket_timeout": "set DB_STATEMENT_TIMEOUT instead",
-    "fallback_application_name": "connections are called notification-system",
+    "fallback_application_name": "connections are named notification-system",
 }
 
-# Options that are refused, with what to write instead.
+# Refused options, with the fix.
 _INSTEAD = {
-    "sslaccept": "write sslmode=verify-full&sslrootcert=/path/to/ca.pem, or sslmode=require to check no certificate",
+    "sslaccept": "write sslmode=verify-full&sslrootcert=/path/to/ca.pem, or sslmode=require to skip verification",
     "sslidentity": "write sslcert=/path/to/client.pem&sslkey=/path/to/client.key",
     "ssl": "write sslmode=require, or sslmode=verify-full with sslrootcert=/path/to/ca.pem",
     "currentSchema": "write schema=NAME",
     "dbname": "write the database's name after the host, as in postgresql://user:pass@host:5432/name",
-    "replication": "remove it: this system sends queries, which a replication connection does not take",
+    "replication": "remove it: this system sends queries, which a replication connection does not accept",
 }
 _DEFAULT_ADVICE = "remove it, or see libpq's list of options (a setting of the server goes into options=-cNAME%3DVALUE)"
 
 
 class Malformed(Exception):
-    """DATABASE_URL, or PGOPTIONS, cannot be used; the message says why, and never quotes a password."""
+    """DATABASE_URL or PGOPTIONS cannot be used. The message gives the reason, and never contains a password."""
 
 
 class Target(NamedTuple):
-    """`parameters` are libpq's, `session` settings of the server that the URL asks for.
+    """Parsed DATABASE_URL.
 
-    `connect_timeout` in seconds, 0 where it says nothing. `pooled`: it says that a pooler is between. `ignored` are
-    options that mean nothing here.
+    `parameters`: for libpq. `connect_timeout`: seconds, 0 if not given. `session`: settings of the server to set in
+    each session. `pooled`: the URL says that there is a pooler. `ignored`: options that have no meaning here.
     """
 
     parameters: dict[str, str]
@@ -76,10 +76,10 @@ class Target(NamedTuple):
 
 
 def parse(url: str, environ: Mapping[str, str]) -> Target:
-    """Read DATABASE_URL. What it leaves out libpq takes from PG* variables; PGOPTIONS is read here.
+    """Parse DATABASE_URL. libpq takes missing parameters from PG* variables, except PGOPTIONS, which is read here.
 
     Raises:
-        Malformed: it is no URL of PostgreSQL, or has an option that is unknown or cannot be honoured.
+        Malformed: It is not a URL of PostgreSQL, or has an option that is unknown or not supported.
     """
     base, given = _split(url)
     known, session, ignored, pooled = _sorted(given)
@@ -88,7 +88,7 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
     _merge(session, asked, source)
     _refuse_fixed(source, session)
     if rest or environ.get("PGOPTIONS"):
-        known["options"] = rest  # Empty, it keeps libpq from reading PGOPTIONS again.
+        known["options"] = rest  # An empty text keeps libpq from reading PGOPTIONS again.
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in known.items())
     parameters = _parameters(f"{base}?{query}" if query else base)
     seconds, name = parameters.pop("connect_timeout", "0"), parameters.pop("application_name", "")
@@ -98,7 +98,7 @@ def parse(url: str, environ: Mapping[str, str]) -> Target:
 
 
 def _split(url: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return the URL up to its question mark, and its options, as libpq cuts them."""
+    """Return the URL up to its question mark, and its options, split as libpq does it."""
     scheme, found, rest = url.partition("://")
     if scheme.startswith("jdbc:"):
         raise Malformed(f"DATABASE_URL is in Java's form: remove `jdbc:`, and {EXAMPLE}")
@@ -113,22 +113,22 @@ def _split(url: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _check_place(place: str) -> None:
-    """Refuse what libpq would take for a host or a port, and quote in its errors, though it is of a password."""
+    """Refuse a part of a password that libpq would take for a host or port, and quote in its errors."""
     hosts = place.partition("/")[0]
     if "@" in place:
-        raise Malformed("DATABASE_URL has an @ too many: in a user or password write %40 for @, and %2F for /")
+        raise Malformed("DATABASE_URL has one @ too many: in a user or password, write @ as %40 and / as %2F")
     for host in hosts.split(","):
         port = host.rpartition("]")[2] if "]" in host else host
         _, colon, number = port.rpartition(":")
         if colon and not (number == "" or (number.isdecimal() and 1 <= int(number) <= 65_535)):
             raise Malformed(
-                "DATABASE_URL has a port that is no number from 1 to 65535: "
-                "give host:5432 (in a password, / is written %2F and : is %3A)"
+                "DATABASE_URL has a port that is not a number from 1 to 65535: "
+                "give host:5432 (in a password, write / as %2F and : as %3A)"
             )
         if host.count(":") > 1 and "[" not in host:
             raise Malformed("DATABASE_URL has an IPv6 address without brackets: give [::1]:5432")
     if "#" in place:
-        raise Malformed("DATABASE_URL has a #: write it %23")
+        raise Malformed("DATABASE_URL contains a #: write it as %23")
 
 
 def _pair(pair: str) -> tuple[str, str]:
@@ -136,12 +136,12 @@ def _pair(pair: str) -> tuple[str, str]:
     if not equals:
         raise Malformed(f"DATABASE_URL has an option without a value, {_shown(name)}: write NAME=VALUE")
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00", pair):
-        raise Malformed(f"DATABASE_URL is malformed in the option {_shown(unquote(name))}: a % is written %25")
+        raise Malformed(f"DATABASE_URL is malformed in the option {_shown(unquote(name))}: write % as %25")
     return unquote(name), unquote(value)
 
 
 def _sorted(given: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str], tuple[str, ...], bool]:
-    """Return what libpq knows, the settings of the session, what is ignored, and whether a pooler is between."""
+    """Sort the options: libpq's own, settings of the session, ignored names, and whether there is a pooler."""
     known: dict[str, str] = {}
     session: dict[str, str] = {}
     ignored: list[str] = []
@@ -155,7 +155,7 @@ def _sorted(given: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str
             _merge(session, {name: value})
         elif name == "pgbouncer":
             pooled = _boolean(name, value)
-        elif name == "ssl" and value == "true":  # libpq itself reads this one as JDBC does.
+        elif name == "ssl" and value == "true":  # libpq itself accepts this form of JDBC.
             known["sslmode"] = "require"
         elif name == "client_encoding":
             _refuse_fixed("DATABASE_URL", {name: value})
@@ -169,7 +169,7 @@ def _sorted(given: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str
 
 
 def quoted(schema: str) -> str:
-    """A schema's name as search_path takes it."""
+    """Return a schema's name quoted for search_path."""
     if not schema:
         raise Malformed("DATABASE_URL has an empty schema: write schema=NAME, or remove it")
     return '"' + schema.replace('"', '""') + '"'
@@ -188,10 +188,10 @@ def _is_libpqs(name: str) -> bool:
 
 
 def _options(source: str, text: str) -> tuple[dict[str, str], str]:
-    """Return the settings in libpq's `options` (-c name=value, --name=value), and the words that are none."""
+    """Return the settings in libpq's `options` (-c name=value, --name=value), and the remaining words."""
     session: dict[str, str] = {}
     rest: list[str] = []
-    # As PostgreSQL cuts it: at spaces, unless a backslash is before.
+    # Split as PostgreSQL does it: at spaces that have no backslash before them.
     words = iter(re.findall(r"(?:\\.|\S)+", text, re.DOTALL))
     for word in words:
         if word == "-c":
@@ -203,7 +203,7 @@ def _options(source: str, text: str) -> tuple[dict[str, str], str]:
             continue
         name, equals, value = re.sub(r"\\(.)", r"\1", setting).partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-            raise Malformed(f"{source} has options with {_shown(word)} and no NAME=VALUE: write -cNAME=VALUE")
+            raise Malformed(f"{source} has {_shown(word)} without NAME=VALUE in its options: write -cNAME=VALUE")
         session[name.lower().replace("-", "_")] = value
     return session, " ".join(rest)
 
@@ -216,28 +216,28 @@ def _merge(session: dict[str, str], more: Mapping[str, str], source: str = "DATA
 
 
 def _refuse_fixed(source: str, session: dict[str, str]) -> None:
-    """Take out of it what this system sets itself; refuse another value for it."""
+    """Remove settings that this system sets itself from `session`; refuse other values for them."""
     for name in [name for name in session if name in FIXED]:
         value = session.pop(name)
         if value.lower().replace("-", "") != FIXED[name].lower():
-            raise Malformed(f"{source} sets {name} to {_shown(value)}, and this system needs {FIXED[name]}: remove it")
+            raise Malformed(f"{source} sets {name} to {_shown(value)}, but this system needs {FIXED[name]}: remove it")
 
 
 def _parameters(url: str) -> dict[str, str]:
     found, said = _libpq(url)
     if found is not None:
         return {name: str(value) for name, value in found.items()}
-    # What libpq says quotes the URL, password and all.
+    # libpq's message quotes the URL, including the password.
     if "percent-encoded" in said or "%00" in said:
-        raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE} (in a password, % is written %25 and @ is %40)")
+        raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE} (in a password, write % as %25 and @ as %40)")
     if "IPv6" in said:
-        raise Malformed("DATABASE_URL has an IPv6 address that does not end: give [::1]:5432")
+        raise Malformed("DATABASE_URL has an IPv6 address without a closing bracket: give [::1]:5432")
     raise Malformed(f"DATABASE_URL is malformed: {EXAMPLE}")
 
 
 def _libpq(dsn: str) -> tuple[dict[str, object] | None, str]:
-    """What libpq makes of it, or None and what it says is wrong."""
-    # Not at the top: most commands speak to the API alone, and start without the driver.
+    """Return the parameters as libpq parses them, and an empty text; or None and libpq's error."""
+    # Imported here, because most commands use only the API and start faster without the driver.
     import psycopg2.extensions  # noqa: PLC0415
 
     try:

@@ -74,8 +74,8 @@ class RedisSettings(Group):
         yield from fault(self._check_url)
         if self.namespace and (len(self.namespace) > MAX_NAMESPACE or not NAMESPACE.fullmatch(self.namespace)):
             yield (
-                f"REDIS_NAMESPACE is malformed: give at most {MAX_NAMESPACE} letters, digits, _ . - {{ }} and single colons "
-                "between them, for example notify:staging"
+                f"REDIS_NAMESPACE is malformed: give at most {MAX_NAMESPACE} letters, digits, _ . - {{ }} and single "
+                "colons between them, for example notify:staging"
             )
 
     def _check_url(self) -> None:

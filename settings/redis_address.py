@@ -1,7 +1,8 @@
-"""REDIS_URL: what stands in it, and which of its options mean something.
+"""Parse REDIS_URL and check its options.
 
-redis-py hands every option of a URL to its connection class, which fails at the first command if it does
-not know it. So each option is checked here, before anything starts. No message quotes the URL: it has a password.
+redis-py passes every option of a URL to its connection class, which fails at the first command if it does not know
+the option. So the options are checked here, before anything starts. No message contains the URL, because of its
+password.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote_to_bytes, urlsplit
 
-# valkey:// is what valkey-py and some hosts write for the same protocol.
+# valkey:// is the form of valkey-py and some hosts for the same protocol.
 PLAIN, TLS, UNIX = ("redis", "valkey"), ("rediss", "valkeys"), ("unix",)
 SCHEMES = (*PLAIN, *TLS, *UNIX)
 PORT = 6379
-FEWEST_CONNECTIONS = 64  # a worker of 8 threads takes about 20; the pool fails once it has no more
+FEWEST_CONNECTIONS = 64  # a worker with 8 threads needs about 20; a command without a free connection fails
 YES, NO = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
 class Wrong(ValueError):
-    """REDIS_URL cannot be used; the message is a sentence that names the part and the fix."""
+    """REDIS_URL cannot be used. The message is a sentence that names the faulty part and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server. `options` are arguments of redis-py's connection classes, checked and converted."""
+    """Address of one server. `options`: checked and converted arguments for redis-py's connection classes."""
 
     scheme: str
     options: Mapping[str, Any] = field(repr=False)
@@ -37,7 +38,7 @@ def parse(url: str) -> Address:
     """Parse redis://user:pass@host:6379/0, rediss://... or unix:///path?db=0.
 
     Raises:
-        Wrong: the URL has a part that means nothing or cannot work.
+        Wrong: The URL has a part that is unknown or cannot work.
     """
     parts = _split(url)
     given = options(parts.query, tls=parts.scheme in TLS, unix=parts.scheme in UNIX)
@@ -46,7 +47,7 @@ def parse(url: str) -> Address:
     written = {"username": text(user, "user name"), "password": text(password, "password") if colon else ""}
     for name, value in {**{name: value for name, value in written.items() if value}, **_database(parts)}.items():
         if given.get(name, value) != value:
-            raise Wrong(f"REDIS_URL has two values for {name}: leave out the option ?{name}=")
+            raise Wrong(f"REDIS_URL has two values for {name}: remove the option ?{name}=")
         given[name] = value
     return Address(parts.scheme, {**given, **place})
 
@@ -75,13 +76,13 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:  # Its message may quote the URL, password and all.
+    except ValueError:  # Its message may quote the URL, including the password.
         parts = None
-    # An @ in the options is the rest of a password with an unquoted question mark.
+    # An @ in the options is the rest of a password that contains an unquoted question mark.
     if parts is None or "#" in url or ("@" in parts.query and "password=" not in parts.query):
         raise Wrong(
-            "REDIS_URL is malformed: give redis://user:pass@host:6379/0, the port a number from 0 to 65535 "
-            "(in a password, / is written %2F, # is %23, ? is %3F and % is %25)"
+            "REDIS_URL is malformed: give redis://user:pass@host:6379/0, with a port from 0 to 65535 "
+            "(in a password, write / as %2F, # as %23, ? as %3F and % as %25)"
         )
     return parts
 
@@ -114,12 +115,12 @@ def _converted(name: str, value: str, *, tls: bool, unix: bool) -> Any:
     if fix := REFUSED.get(name):
         raise Wrong(f"REDIS_URL has the option {name!r}, which cannot be used here: {fix}")
     if name.startswith("ssl_") and not tls:
-        raise Wrong(f"REDIS_URL has the option {name!r} without TLS: write rediss://, or leave it out")
+        raise Wrong(f"REDIS_URL has the option {name!r} without TLS: write rediss://, or remove the option")
     known = OPTIONS | (ENCRYPTED if tls else {})
     if unix:
         known = {option: convert for option, convert in known.items() if option != "socket_keepalive"}
     if name not in known:
-        raise Wrong(f"REDIS_URL has an unknown option {_shown(name)}: leave it out, or use one of {', '.join(known)}")
+        raise Wrong(f"REDIS_URL has an unknown option {_shown(name)}: remove it, or use one of {', '.join(known)}")
     try:
         return known[name](value)
     except ValueError as error:
@@ -127,7 +128,7 @@ def _converted(name: str, value: str, *, tls: bool, unix: bool) -> Any:
 
 
 def _shown(name: str) -> str:
-    # What stands there may be the rest of a password with an unquoted question mark.
+    # The name may be the rest of a password that contains an unquoted question mark.
     return repr(name) if re.fullmatch(r"[A-Za-z_-]{1,40}", name) else "with a strange name"
 
 
@@ -150,7 +151,7 @@ def _number(low: float, high: float, kind: Callable[[str], float] = float) -> Ca
 
 def _index(value: str) -> int:
     if not _is_number(value):
-        raise ValueError("the number of a database, e.g. db=0")
+        raise ValueError("the number of a database, for example db=0")
     return int(value)
 
 
@@ -162,7 +163,7 @@ def _switch(value: str) -> bool:
 
 def _choice(**choices: Any) -> Callable[[str], Any]:
     def convert(value: str) -> Any:
-        # CERT_NONE and the like are how Celery and Python itself spell them.
+        # Celery and Python spell them CERT_NONE and so on.
         plain = value.lower().removeprefix("cert_")
         if plain not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
@@ -179,19 +180,19 @@ def _word(value: str) -> str:
 
 def _present(value: str) -> str:
     if not value:
-        raise ValueError("a value, or leave it out")
+        raise ValueError("a value, or remove the option")
     return value
 
 
 def _file(value: str) -> str:
     if not Path(value).is_file():
-        raise ValueError("the path of a file that this process can see")
+        raise ValueError("the path of an existing file")
     return value
 
 
 def _directory(value: str) -> str:
     if not Path(value).is_dir():
-        raise ValueError("the path of a directory that this process can see")
+        raise ValueError("the path of an existing directory")
     return value
 
 
@@ -218,10 +219,10 @@ ENCRYPTED: dict[str, Callable[[str], Any]] = {
     "ssl_keyfile": _file,
     "ssl_password": _present,
 }
-_BYTES = "leave it out, the answers of Redis must stay bytes"
-_ONCE = "leave it out, a command that is sent again enqueues or counts twice"
-_POOL = "leave it out, the connections are managed here"
-# What redis-py knows, and what would break this system; and what people bring from other clients.
+_BYTES = "remove it, because the answers of Redis must stay bytes"
+_ONCE = "remove it, because a repeated command would enqueue or count twice"
+_POOL = "remove it, because this system manages the connections itself"
+# Options of redis-py that would break this system, and options of other clients.
 REFUSED = {
     **dict.fromkeys(("decode_responses", "encoding", "encoding_errors", "errors", "charset"), _BYTES),
     **dict.fromkeys(("retry", "retry_on_timeout", "retry_on_error"), _ONCE),
@@ -229,7 +230,7 @@ REFUSED = {
         ("connection_class", "connection_pool", "connection_pool_class", "single_connection_client"), _POOL
     ),
     **dict.fromkeys(("parser_class", "cache", "cache_config", "legacy_responses"), _POOL),
-    **dict.fromkeys(("ssl", "tls"), "leave it out, and write rediss:// for TLS"),
+    **dict.fromkeys(("ssl", "tls"), "remove it, and write rediss:// for TLS"),
     "timeout": "use socket_timeout, or the setting REDIS_TIMEOUT",
-    "family": "leave it out, IPv4 and IPv6 are both tried",
+    "family": "remove it, because IPv4 and IPv6 are both tried",
 }

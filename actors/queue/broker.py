@@ -1,4 +1,4 @@
-"""The Redis broker and its middleware. Importing this module opens no connection."""
+"""The Redis broker and its middleware. Importing this module makes no broker and opens no connection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import dramatiq
 import redis
 from dramatiq import MessageProxy
 from dramatiq.brokers.redis import RedisBroker
@@ -24,6 +23,7 @@ from actors.queue import namespace, redis_pools
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
 from actors.queue.priorities import LANES
+from db.clock import clock
 
 # How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
 # the relay enqueues due rows again; it only removes leftovers from Redis.
@@ -66,7 +66,6 @@ class Doorbell(RedisBroker):
         )
         # Seconds for which a consumer waits in Redis: it notices a stop and renews its heartbeat only afterwards.
         self.wait = wait
-        self._ahead = 0.0  # seconds that the database's clock is ahead of this machine's
         self._in_hand: defaultdict[str, dict[str, float]] = defaultdict(dict)
 
     @property
@@ -102,13 +101,6 @@ class Doorbell(RedisBroker):
             raise ConnectionClosed(error) from None
         return consumer
 
-    def tell_time(self, now: float) -> None:
-        """Set the database's time, in seconds since 1970.
-
-        All machines date their wake-up messages by it, so that ages can be compared.
-        """
-        self._ahead = now - time.time()
-
     def in_hand(self, queue_name: str) -> dict[str, float]:
         """Return the Redis ids of the messages that this process has fetched and not yet acknowledged.
 
@@ -123,7 +115,7 @@ class Doorbell(RedisBroker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueue a message as Dramatiq does. One without delay, or whose delay is over, gets the current time."""
         if delay is None:
-            message = message.copy(options=self._rung_now())
+            message = message.copy(options=_rung_now())
         return super().enqueue(message, delay=delay)
 
     def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
@@ -134,7 +126,7 @@ class Doorbell(RedisBroker):
         Raises:
             redis.RedisError: Either all messages were enqueued or none; which one is unknown.
         """
-        dated = self._rung_now() if at is None else {"rung_at": int(at * 1000)}
+        dated = _rung_now() if at is None else {"rung_at": int(at * 1000)}
         ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
         by_queue: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         for message in ringing:
@@ -163,7 +155,7 @@ class Doorbell(RedisBroker):
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, self.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+        return max(0.0, clock.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
 
     @staticmethod
     def rung_at(message: Message[Any]) -> float:
@@ -184,12 +176,9 @@ class Doorbell(RedisBroker):
         # Moving the head onto itself blocks while the list is empty and does not change it.
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
-    def now(self) -> float:
-        """Return an estimate of the database's time, in seconds since 1970."""
-        return time.time() + self._ahead
 
-    def _rung_now(self) -> dict[str, int]:
-        return {"rung_at": int(self.now() * 1000)}
+def _rung_now() -> dict[str, int]:
+    return {"rung_at": int(clock.now() * 1000)}
 
 
 class Begun(Middleware):
@@ -200,26 +189,28 @@ class Begun(Middleware):
 
 
 def connect(current: settings.Settings) -> Doorbell:
-    """Return a broker for these settings, without connecting."""
-    return Doorbell(
+    """Return a broker for these settings, with the queues of all priorities, without connecting."""
+    broker = Doorbell(
         redis_pools.pool(current.redis, current.redis.timeout),
-        find_namespace=partial(namespace.needed, current),
+        find_namespace=partial(namespace.needed, current.redis),
         wait=current.redis.wait,
         heartbeat_timeout=max(current.delivery.worker_timeout, 5 * current.delivery.upkeep_interval),
         # No TimeLimit: it could interrupt between the mail server's 250 and its record, and every wait in a send has a
         # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.
         middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
+    for lane in LANES.values():
+        broker.declare_queue(lane.queue)
+    return broker
 
 
-def _settings() -> settings.Settings:
-    try:
-        current = settings.load()
-        current.redis.require()
-        return current
-    except settings.SettingsError as error:  # `dramatiq` imports this module before anything has read the settings.
-        settings.cannot_start(error)
+@cache
+def get_broker() -> Doorbell:
+    """Return the broker of this process. The first call creates it.
 
-
-broker = connect(_settings())
-dramatiq.set_broker(broker)
+    Raises:
+        SettingsError: REDIS_URL is not set, or a setting is wrong.
+    """
+    current = settings.load()
+    current.redis.require()
+    return connect(current)

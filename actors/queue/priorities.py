@@ -24,6 +24,11 @@ class Lane(NamedTuple):
     queue: str
     rank: int
 
+    @property
+    def actor(self) -> str:
+        """Name of the Dramatiq actor that delivers the messages of this queue."""
+        return "deliver" if self.name == "normal" else f"deliver_{self.name}"
+
 
 LANES = {
     lane.name: lane

@@ -9,7 +9,7 @@ from contextlib import suppress
 import redis
 
 from actors.queue import presence, redis_probe
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from actors.queue.redis_faults import Fault
 from runtime import logs
 
@@ -37,15 +37,15 @@ class RedisWatch:
         if time.monotonic() - self._at < EVERY:
             return
         self._at = time.monotonic()
-        fault = redis_probe.fault(broker)
+        fault = redis_probe.fault(get_broker())
         if fault is not None and fault.away:
             # Let the caller skip its own commands: waiting for Redis a second time would delay its heartbeat.
             raise redis.ConnectionError(fault.what)
         self._say(fault)
         self._place = self._place or presence.place()
         with suppress(redis.ResponseError):  # `_say` has logged the fault.
-            presence.tell(broker, self._place)
-            self._tell_of_others(presence.others(broker, self._place))
+            presence.tell(get_broker(), self._place)
+            self._tell_of_others(presence.others(get_broker(), self._place))
 
     def _say(self, fault: Fault | None) -> None:
         if fault is not None and fault != self._said:
@@ -58,7 +58,7 @@ class RedisWatch:
         if count and not self._shared:
             log.error(
                 "redis.namespace_shared",
-                namespace=broker.namespace,
+                namespace=get_broker().namespace,
                 fix="workers of another database take our messages: set another REDIS_NAMESPACE for one of the two",
             )
         self._shared = bool(count)

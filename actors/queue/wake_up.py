@@ -17,10 +17,10 @@ import redis
 from dramatiq.message import Message
 from opentelemetry.trace import SpanKind
 
-from actors.delivery import ACTORS
-from actors.queue.broker import Depth, broker
+from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Turns
 from actors.queue.priorities import BY_QUEUE, LANES
+from db.clock import clock
 from db.coalesce import Closed, Coalescer, Full
 from db.drafts import Group
 from runtime import logs, metrics, tracing
@@ -80,7 +80,7 @@ class Bell:
                 metrics.bells["left"].inc(count)
                 left.add((lane, client))
                 if self._outdated([lane]):
-                    self.ring(Ring((), broker.now(), lane, client))  # Empty request that only refreshes the depths.
+                    self.ring(Ring((), clock.now(), lane, client))  # Empty request that only refreshes the depths.
         return left
 
     def close(self, timeout: float) -> None:
@@ -117,7 +117,7 @@ class Bell:
                 ids[lane] += ring.ids
         size = self._settings.queue.message_size
         if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
-            depths = broker.ring(bells, min(ring.at for ring in rings))
+            depths = get_broker().ring(bells, min(ring.at for ring in rings))
             metrics.bells["rung"].inc(sum(map(len, ids.values())))
             self._learn({BY_QUEUE[queue].name: depth for queue, depth in depths.items()})
 
@@ -131,7 +131,7 @@ class Bell:
     def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
         if self._outdated(lanes):
             self._learn(self._depths)  # Before the request, so that it is not repeated while Redis is down.
-            self._learn(broker.depths())
+            self._learn(get_broker().depths())
 
     def _learn(self, depths: Mapping[str, Depth]) -> None:
         self._depths |= depths
@@ -154,4 +154,10 @@ def _span(rings: Sequence[Ring]) -> AbstractContextManager[None]:
 def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:
     """Split the ids into messages of at most `most` ids, short enough to give each of the threads one."""
     size = min(most, max(1, math.ceil(len(ids) / max(1, threads))))
-    return [ACTORS[lane].message(list(ids[start : start + size])) for start in range(0, len(ids), size)]
+    return [message(ids[start : start + size], lane) for start in range(0, len(ids), size)]
+
+
+def message(ids: Sequence[int], lane: str = "normal") -> Message[Any]:
+    """Return a message that makes a worker deliver `ids`."""
+    to = LANES[lane]
+    return Message(queue_name=to.queue, actor_name=to.actor, args=(list(ids),), kwargs={}, options={})

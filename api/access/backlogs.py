@@ -11,9 +11,9 @@ import time
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
 
-from actors.queue.broker import broker
 from api.store import Gateway
 from db import backlogs
+from db.clock import clock
 from db.database import Unavailable
 
 KEPT = 1_000  # entries of a client; if nobody counts, the oldest are put together
@@ -86,7 +86,7 @@ class Backlogs:
         """Of `count` that came so many were stored."""
         self._coming[client] -= count
         if stored:
-            self._since[client].add(stored, broker.now())
+            self._since[client].add(stored, clock.now())
 
     async def refresh(self) -> None:
         """Learn the last count, with all who want it at this moment; not, where the database is away."""

@@ -17,8 +17,9 @@ from typing import NamedTuple
 from limits.storage import RedisStorage
 
 from actors.queue import redis_pools
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from api.access.windows import DAILY, DAY, MINUTE, RATE, Day, Minute, Policy, Window
+from db.clock import clock as database_clock
 from settings import Settings
 
 # A counter slides when this is over, which for that of a day must never be: so it is a little more than one.
@@ -58,7 +59,7 @@ class Counters:
         redis.RedisError: Redis cannot be asked; of what was asked at once some may have been counted.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = broker.now) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = database_clock.now) -> None:
         pool = redis_pools.pool(settings.redis, min(settings.limits.timeout, settings.redis.timeout))
         # The address is in the pool.
         self._storage = RedisStorage("redis://", pool)
@@ -67,7 +68,7 @@ class Counters:
     def run(self, asks: Sequence[Ask]) -> list[Answer]:
         """Answers all of these; those of the same client share the steps in Redis."""
         # Known once the database was asked, so not before the first request.
-        self._storage.key_prefix = f"{broker.namespace}:limits"
+        self._storage.key_prefix = f"{get_broker().namespace}:limits"
         by_owner: defaultdict[Whose, list[int]] = defaultdict(list)
         for place, ask in enumerate(asks):
             by_owner[ask.whose].append(place)

@@ -1,4 +1,4 @@
-"""/notifications: the list, newest first, page by page from an index; nothing is counted."""
+"""Serve the list of notifications, newest first. Each page is read from an index, and nothing is counted."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from db import reports
 from db.models import PRIORITIES, STATUSES
 
 PATH = "/notifications"
-# As <input type="datetime-local"> has it, which knows no time zone: ours is UTC.
+# The value of <input type="datetime-local">. It has no time zone, so the page says UTC.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 _ID = re.compile(r"#?\s*(\d{1,19})\s*")
 _FIELDS = ("status", "recipient", "tag", "priority", "createdFrom", "createdTo")
 
 
 class Page(NamedTuple):
-    """`more`: the cursor of the page after. `faults`: of the filters; then there are no rows."""
+    """Rows of the list, the cursor of the next page, and the errors of the filters (then there are no rows)."""
 
     rows: list[reports.Row]
     more: str | None
@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
 
 class Listing:
-    """GET: one page, of what the filters are true of."""
+    """GET: one page of the notifications that match the filters."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -58,7 +58,7 @@ class Listing:
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What was filled in, with times as the API has them."""
+    """Return the non-empty filters, with times in the format of the API."""
     given = {}
     for name, value in params.items():
         text = value[-1] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The only list of pages."""
+"""The list of all pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from api.store import Gateway
 def install(
     app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
-    """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
+    """Add a route for each page. SECTIONS of api/dashboard/__init__.py must have the first segment of its path."""
     page.begin_links_with(gateway.settings.public.path_prefix)
     sampler = Sampler(gateway)
     app.on_stop.append(sampler.stop)

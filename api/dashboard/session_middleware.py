@@ -1,4 +1,4 @@
-"""Where requests for pages come in: by the session that a cookie names, or as anybody where AUTH is off."""
+"""Middleware that authenticates requests for pages: by a session cookie, or as anybody while AUTH is off."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MOST_ID = 18  # digits
 
 
 class Door:
-    """Puts `visitor`, `caller` and, of a POST, `form` into the context of requests for pages; sees to their answers.
+    """Set `visitor`, `caller` and, for a POST, `form` in the context of requests for pages, and finish their answers.
 
-    Without a session it answers itself: with the way to /login.
+    A request without a session is redirected to /login.
     """
 
     def __init__(self, gateway: Gateway, authentication: Authentication) -> None:
         self._gateway, self._authentication = gateway, authentication
         self._settings = gateway.settings
-        # Beside the readers: who makes up sessions must not keep them from anybody.
+        # Not with the reading threads: requests with invented sessions must not occupy them.
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
             "sessions", _look_up, most=self._settings.store.accept_batch, waiting=self._settings.access.key_waiting
         )
@@ -51,7 +51,7 @@ class Door:
         if self._settings.http.auth == "off":
             self._check_host(req)
         secret = req.cookies.get(SESSION, "")
-        public = dashboard.section(req.path) == "static"  # For which nobody need be looked up.
+        public = dashboard.section(req.path) == "static"  # static files need no session
         req.context.visitor = visitor = None if public else await self._visitor(secret)
         if visitor is None and dashboard.section(req.path) not in dashboard.OPEN:
             _send_to_login(req, resp)
@@ -79,7 +79,7 @@ class Door:
         return live and Visitor(self._authentication.caller(live), secret, digest)
 
     async def _choosing(self, req: Request, visitor: Visitor) -> Visitor:
-        """The same on behalf of the client that it has chosen: for an admin with a live key."""
+        """Return the visitor acting for the chosen client, if it is an admin with a live key."""
         chosen = req.cookies.get(CHOSEN, "")
         caller = visitor.caller
         if not (may_choose(caller) and chosen.isascii() and chosen.isdecimal() and len(chosen) <= _MOST_ID):
@@ -88,11 +88,11 @@ class Door:
         return visitor if client is None else visitor._replace(caller=caller.on_behalf_of(client))
 
     def _check_host(self, req: Request) -> None:
-        """A name that leads here though it is not ours is somebody's who wants to read along (DNS rebinding)."""
+        """Raise Problem for an unknown host name, which may be an attempt to read pages by DNS rebinding."""
         host = req.host.strip("[]").lower()
         ours = urlsplit(self._settings.public.url).hostname
         if self._settings.http.local and host != ours and not _is_here(host):
-            detail = "Without keys pages are shown only at localhost, at an IP address and at PUBLIC_URL's host."
+            detail = "While AUTH is off, pages are served only at localhost, IP addresses and the host of PUBLIC_URL."
             raise Problem(HTTPStatus.MISDIRECTED_REQUEST, detail)
 
 
@@ -103,11 +103,11 @@ def _look_up(digests: Sequence[bytes]) -> list[Live | None]:
 
 
 def _send_to_login(req: Request, resp: Response) -> None:
-    if req.path == "/live":  # No page: nobody would see where it leads.
+    if req.path == "/live":  # an event stream, for which a redirect is of no use
         raise Problem(HTTPStatus.UNAUTHORIZED, "You are not logged in.")
     resp.complete = True
     if req.get_header("Sec-Fetch-Site") == "cross-site" and req.method == "GET":
-        # Followed a link from elsewhere, for which a browser leaves our cookie out. From here it does not.
+        # A browser sends no SameSite=Strict cookie when it follows a link from another site. From this page it does.
         answers.again(req, resp)
         return
     resp.status = HTTPStatus.SEE_OTHER.value
@@ -115,7 +115,7 @@ def _send_to_login(req: Request, resp: Response) -> None:
 
 
 def _is_here(host: str) -> bool:
-    """Whether it is an address, or a name that is always this machine's (RFC 6761, 6.3)."""
+    """Return whether the host is an IP address or a name of this machine (RFC 6761, 6.3)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""/suppressions: the addresses to which nothing of the client is sent."""
+"""Serve /suppressions: the suppression list of the client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from db.models import REASONS
 
 
 class Suppressions:
-    """GET: the list, newest first. POST: put an address on it."""
+    """GET: the list, newest first. POST: add an address."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, ApiSuppressions(gateway)
@@ -41,7 +41,7 @@ class Suppressions:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "read")
-        # The form of the filter says "" for any.
+        # The filter form sends an empty value for "any".
         given = {name: value for name, value in req.params.items() if value}
         query = pagination.parse(given, self._gateway.settings.store.page_limit, PARSERS)
         found = await self._gateway.read(
@@ -58,9 +58,9 @@ class Suppressions:
 
 
 class Removal:
-    """POST: the question whether to; and, once that is answered, send to the address again.
+    """POST: ask for confirmation; POST with `sure`: remove the address from the list.
 
-    Not by its address in the path: what stands there stands in histories and in proxies' logs.
+    The address is not in the path, because paths end up in browser histories and proxy logs.
     """
 
     def __init__(self, gateway: Gateway) -> None:

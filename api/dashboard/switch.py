@@ -1,4 +1,4 @@
-"""/switch: an admin chooses the client whose notifications the pages show."""
+"""Serve /switch, where an admin chooses the client that the pages show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KIND = "client"
 
 
 class Switch:
-    """GET: all clients. POST: look at one of them from now on."""
+    """GET: all clients. POST: choose one."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

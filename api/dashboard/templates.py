@@ -1,4 +1,4 @@
-"""/templates: what texts are made of, and a preview of what they give."""
+"""Serve /templates: the templates of the client, and a preview."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from api.resources.templates import name_after, template_name, unknown_template
 from api.store import Gateway
 from db import templates
 
-VERSIONS = 50  # of the newest that can be chosen
+VERSIONS = 50  # how many of the newest can be chosen
 EXAMPLE = "{\n}"
 
 
 class Templates:
-    """GET: the client's templates by name."""
+    """GET: the templates of the client by name."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -42,7 +42,7 @@ class Templates:
 
 
 class Template:
-    """GET: its newest version. POST: what a version gives with these variables; nothing is stored or sent."""
+    """GET: the newest version. POST: a preview with variables; it stores and sends nothing."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._api = gateway, ApiPreview(gateway, templating)
@@ -73,7 +73,7 @@ class Template:
 
 
 class Rendered:
-    """POST: the HTML alone, for a frame."""
+    """POST: the HTML of a preview, for a frame."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._api = ApiPreview(gateway, templating)
@@ -84,7 +84,7 @@ class Rendered:
 
 
 def document(form: Form) -> dict[str, Any]:
-    """As the API takes it; raises Problem."""
+    """Return the document for the API; raise Problem if the variables are not JSON."""
     text = form.get("variables", "").strip()
     try:
         variables = bodies.parse(text.encode()) if text else {}

@@ -11,7 +11,7 @@ from contextlib import suppress
 import redis
 
 from actors.queue import redis_faults, redis_probe
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from actors.queue.redis_faults import Fault
 from runtime import logs
 
@@ -48,17 +48,17 @@ class RedisHealth:
 
     def _away(self) -> Fault | None:
         try:
-            broker.client.ping()
+            get_broker().client.ping()
         except redis.RedisError as error:
             self._at = -math.inf
             return redis_faults.of(error)
         return None
 
     def _tried(self) -> Fault | None:
-        found = redis_probe.fault(broker)
+        found = redis_probe.fault(get_broker())
         if found is None:
             with suppress(redis.RedisError):  # Dramatiq's maintenance does it later.
-                redis_probe.leave(broker)
+                redis_probe.leave(get_broker())
         self._at = time.monotonic()
         return found
 

@@ -1,9 +1,8 @@
-"""What this system counts: every metric that a process keeps, its labels, and how many series it may make.
+"""All metrics of this system, with their labels.
 
-A series is found by its labels' values: `metrics.attempts[lane, channel, outcome, phase].inc()`. Nothing has a
-series before a process asks for one, so that `multiprocess.share` can say first where they are kept. Labels hold
-what the code names, never what a client sends; should one of them run away all the same, what is new from MOST
-series on is counted together, as "other".
+Look up a series by the values of its labels: `metrics.attempts[lane, channel, outcome, phase].inc()`. A series is
+created at its first look-up, so that `multiprocess.share` can choose before where values are kept. The values of labels
+come from the code, never from clients. As a safeguard, a metric with MOST series counts new ones together as "other".
 """
 
 from __future__ import annotations
@@ -25,92 +24,89 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 # The API.
 requests = histogram(
     "http_request_duration_seconds",
-    "From the head of a request to its answer, its body included, by route template, method and class of status.",
+    "Time from the head of a request to the end of its answer, by route template, method and class of status.",
     SECONDS,
     *("route", "method", "status"),
 )
 accepted = counter(
     "accepted",
-    "Notifications stored by the API. Result: pending, or suppressed (its recipient was on the suppression list).",
+    "Notifications stored by the API. Result: pending, or suppressed (the recipient was on the suppression list).",
     *("lane", "channel", "result"),
 )
 bells = counter(
     "bells",
-    "Notifications whose bell in Redis the API was to ring. Result: rung; left (for the relay, which rings it when "
-    "the lane's queue has room), skipped (too many waited to be rung) or failed (Redis was away): the relay's too.",
+    "Notifications for which the API had to enqueue a wake-up message. Result: rung (enqueued); left (the queue was "
+    "full), skipped (too many waited to be enqueued) or failed (Redis was down): the relay enqueues these later.",
     "result",
 )
-# Both.
+# The API and workers.
 batches = histogram(
     "batch_size",
-    "How many callers one statement or one trip to Redis served, by stage: accept, claim, settle, ring and the like.",
+    "Calls that one statement or one round trip to Redis served, by stage: accept, claim, settle, ring and others.",
     SIZES,
     "stage",
 )
 waits = histogram(
     "wait_seconds",
-    "How long the first of those who are served together waited in its process until they were; stage read: until "
-    "one of the READ_THREADS was free.",
+    "Time that the first of the calls served together waited in its process. Stage read: time until one of the "
+    "READ_THREADS was free.",
     SECONDS,
     "stage",
 )
 # Workers.
 attempts = counter(
     "attempts",
-    "Attempts that were made, by outcome and by the phase of the conversation in which they ended.",
+    "Attempts, by outcome and by the phase of the conversation in which they ended.",
     *("lane", "channel", "outcome", "phase"),
 )
 due_to_sent = histogram(
     "due_to_sent_seconds",
-    "From when a notification was due (accepted, its sendAt, or its next attempt) until it was sent.",
+    "Time from when a notification was due (accepted, sendAt or next attempt) until it was sent.",
     TO_SENT,
     *("lane", "channel"),
 )
 callback_lags = histogram(
     "callback_lag_seconds",
-    "From when a notification ended until its callback was delivered, or was given up (result: sent, failed).",
+    "Time from the end of a notification until its callback was delivered (result sent) or given up (failed).",
     LAGS,
     "result",
 )
-retries = counter("retries", "Attempts after which there is another one, later.", "lane", "channel")
+retries = counter("retries", "Failed attempts that will be followed by another one.", "lane", "channel")
 failed = counter(
     "failed",
-    "Notifications that a worker gave up, by reason: rejected, exhausted, outcome-unknown.",
+    "Notifications that failed for good in a worker, by reason: rejected, exhausted, outcome-unknown.",
     *("lane", "channel", "reason"),
 )
 uncertain = counter(
-    "uncertain", "Attempts of which nobody can know whether they were taken: the answer never came.", "lane", "channel"
+    "uncertain", "Attempts with an unknown outcome: the content was sent, but not answered.", "lane", "channel"
 )
 lost_races = counter(
-    "lost_races", "Attempts whose notification had been taken over by another worker meanwhile.", "lane", "channel"
+    "lost_races", "Attempts whose notification another worker had claimed before their end.", "lane", "channel"
 )
 record_failures = counter(
     "record_failures",
-    "Statements of a worker that should have recorded outcomes (stage settle, or doubt for onUncertain hold) and "
-    "failed. Their outcomes are kept and recorded later.",
+    "Failed statements of a worker to record outcomes (stage settle, or doubt for onUncertain hold). The outcomes are "
+    "kept and recorded later.",
     "stage",
 )
 upkeep = counter(
     "upkeep_notifications",
-    "Notifications that upkeep or a claim moved. Action: rescued (its worker died), relayed (rung again), parked "
-    "(paused), expired (too late), suppressed (on the list by now), released (handed back untried).",
+    "Notifications changed by upkeep or a claim. Action: rescued (its worker died), relayed (enqueued again), parked "
+    "(paused), expired (too late), suppressed (recipient on the suppression list), released (handed back unsent).",
     "action",
 )
-breaker = counter("breaker_transitions", "How often this system's workers opened or closed a breaker.", "to")
+breaker = counter("breaker_transitions", "Breakers opened or closed by workers.", "to")
 connections = counter(
     "smtp_connections",
-    "Connections to the mail server that were opened, or failed to open. Attempts per opened one: how often it is "
-    "used again.",
+    "Connections to the mail server that were opened, or failed to open.",
     "result",
 )
 # Every process.
-# Gauges add up what live processes say ("livesum"): of a process that ended nothing is left to add.
+# Gauges are sums over live processes ("livesum"); the values of ended processes are dropped.
 processes = gauge("processes", "Live processes, by program: api or worker.", "program", mode="livesum")
-memory = gauge(
-    "process_resident_memory_bytes", "Resident memory of the live processes together.", "program", mode="livesum"
-)
-files = gauge("process_open_fds", "Open file descriptors of the live processes together.", "program", mode="livesum")
-cpu = counter("process_cpu_seconds", "CPU of all processes together, those that have ended included.", "program")
+memory = gauge("process_resident_memory_bytes", "Resident memory of all live processes.", "program", mode="livesum")
+files = gauge("process_open_fds", "Open file descriptors of all live processes.", "program", mode="livesum")
+cpu = counter("process_cpu_seconds", "CPU time of all processes, including ended ones.", "program")
 
 FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
     *(requests, accepted, bells, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),

@@ -1,4 +1,4 @@
-"""The directory in which the processes of one command keep their numbers, and the lock on it."""
+"""Directory in which the processes of one command keep their metrics, and locks in it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ POLL = 0.01  # seconds between two attempts to take the lock
 
 
 def own(master: int) -> Path:
-    """Make the directory of one command and return it. Its name holds the pid of the master and when that started.
+    """Create the directory of one command and return it. Its name contains the master's pid and start time.
 
     Raises:
-        OSError: it cannot be made, or the one that is there belongs to another user.
+        OSError: It cannot be created, or exists and belongs to another user.
     """
     root = Path(tempfile.gettempdir())
     for other in root.glob(f"{PREFIX}*"):
@@ -29,17 +29,17 @@ def own(master: int) -> Path:
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PermissionError(f"{path} belongs to somebody else")
+        raise PermissionError(f"{path} belongs to another user")
     return path
 
 
 @contextmanager
 def locked(directory: Path, name: str = "lock", within: float | None = None) -> Iterator[None]:
-    """Hold the lock `name` of this directory, which one process at a time can have; it ends with the process.
+    """Hold the exclusive lock `name` of a directory. The kernel releases it when the process ends.
 
     Raises:
-        TimeoutError: another process has held it for `within` seconds.
-        OSError: the directory is gone or may not be used.
+        TimeoutError: Another process has held it for `within` seconds.
+        OSError: The directory is gone, or cannot be used.
     """
     handle = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -57,7 +57,7 @@ def locked(directory: Path, name: str = "lock", within: float | None = None) -> 
 
 
 def try_lock(handle: int) -> bool:
-    """Return whether nobody else had the lock of this file; now this handle has it."""
+    """Try to lock a file through its handle. Return whether the handle has the lock now."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -72,14 +72,14 @@ def _remove_if_left(path: Path) -> None:
         if int(user) != os.geteuid() or path.lstat().st_uid != os.geteuid() or _started(int(master)) == started:
             return
         shutil.rmtree(path)
-    except (OSError, ValueError):  # Another process was faster, or the name is not one of ours.
+    except (OSError, ValueError):  # Another process has removed it, or the name is not one of ours.
         return
 
 
 def _started(process: int) -> str:
-    """Return when a process was started, in the kernel's ticks; "0" where that cannot be known."""
+    """Return the start time of a process in the kernel's clock ticks; "0" if it is unknown."""
     try:
-        # After the name, which may hold anything: proc_pid_stat(5), field 22.
+        # Field 22 (proc_pid_stat(5)), counted from the end of the name, which may contain spaces and parentheses.
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return "0"

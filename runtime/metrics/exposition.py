@@ -1,6 +1,6 @@
-"""What a scraper reads: the numbers of all processes that count together, as text.
+"""Write the metrics of all processes that share a directory as text for a scraper.
 
-It imports prometheus_client: import it when `multiprocess.share` has been called, or never will be.
+This module imports prometheus_client. Import it after `multiprocess.share`, or in a process that never calls that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logs.get("metrics")
 
 
 class Page(NamedTuple):
-    """What a scraper gets. `encoding`: of the content, or empty."""
+    """Response to a scraper. `encoding`: the Content-Encoding, or empty."""
 
     body: bytes
     type: str
@@ -31,7 +31,7 @@ class Page(NamedTuple):
 
 
 class Collected(Collector):
-    """Metrics that have been collected already."""
+    """Collector of metrics that were collected before."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
@@ -41,21 +41,21 @@ class Collected(Collector):
 
 
 def kind(accept: str, encodings: str) -> tuple[bool, bool]:
-    """What a scraper asks for with Accept and Accept-Encoding: whether OpenMetrics, and whether compressed."""
+    """Return whether a scraper accepts OpenMetrics, and whether it accepts gzip, from its request headers."""
     return "application/openmetrics-text" in accept, gzip_accepted(encodings)
 
 
 def page(openmetrics: bool, compressed: bool, *more: Collector) -> Page:
-    """All numbers of all processes, and those of `more`, as text. It blocks, for some milliseconds."""
+    """Return the metrics of all processes, and of the collectors `more`, as text. It blocks for some milliseconds."""
     directory = multiprocess.directory()
     counted: Collector = families.registry()
     if directory is not None:
         try:
             counted = Collected(_shared(directory))
-        except OSError as error:  # Somebody has removed it; what each process has counted is still in its memory.
+        except OSError as error:  # The directory was removed; this process still has its own values in memory.
             log.warning("metrics.of_one_process_only", error=str(error))
     body, type = _written((*more, counted), openmetrics)
-    # The answer is compressed once and read once: the quickest level will do.
+    # The fastest level is enough: the answer is read only once.
     return Page(gzip.compress(body, 1), type, "gzip") if compressed else Page(body, type, "")
 
 
@@ -64,7 +64,7 @@ def _shared(directory: Path) -> Iterable[Metric]:
         with locked(directory, within=multiprocess.WITHIN):
             merge.merge_dead(directory)
             return merge.collect(directory)
-    except TimeoutError as error:  # Whoever has the lock has been stopped, and changes nothing now.
+    except TimeoutError as error:  # The process with the lock is stopped by a signal, and changes nothing now.
         log.warning("metrics.not_merged", error=str(error))
         return merge.collect(directory)
 

@@ -1,7 +1,7 @@
-"""Read the files of prometheus_client's multiprocess mode, and add those of dead processes to a file of nobody's.
+"""Read the files of prometheus_client's multiprocess mode, and merge those of dead processes into one.
 
-Without that, each restart would leave its files behind for ever; if they were removed, counters would fall.
-Call these functions with the lock of the directory.
+Without merging, each restart would leave its files behind; removing them would make counters fall. Call these functions
+while holding the lock of the directory.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from runtime.metrics.directory import try_lock
 from runtime.metrics.multiprocess import MARK
 
 KINDS = ("counter", "histogram")
-NOBODY = 0  # stands in the place of the pid in the names of the files that hold what dead processes counted
+NOBODY = 0  # used instead of a pid in the names of the files with the merged values of dead processes
 NAME = re.compile(r"(?:counter|histogram|gauge_[a-z]+|process)_(\d+)\.(?:db|lock)")
-BROKEN = (RuntimeError, ValueError, TypeError, AttributeError, struct.error)  # what reading a damaged file raises
-ENTRY = 4 + 8 + 16  # bytes that an entry takes at most besides its key: length, padding, value and timestamp
+BROKEN = (RuntimeError, ValueError, TypeError, AttributeError, struct.error)  # raised for a damaged file
+ENTRY = 4 + 8 + 16  # bytes of an entry besides its key, at most: length, padding, value and timestamp
 log = logs.get("metrics")
 
 
 def collect(directory: Path) -> Iterable[Metric]:
-    """Return the metrics of all processes. A file that is damaged is left out."""
+    """Return the metrics of all processes. Damaged files are left out."""
     files = _files(directory)
     try:
         return _merged(files)
     except (*BROKEN, PermissionError):
         whole = [path for path in files if _is_whole(path)]
         for path in set(files) - set(whole):
-            log.warning("metrics.file_is_broken", file=path.name, meaning="its numbers are left out")
+            log.warning("metrics.file_is_broken", file=path.name, meaning="its values are left out")
         return _merged(whole)
 
 
 def merge_dead(directory: Path, dead: int | None = None) -> None:
-    """Add what dead processes counted to the files of nobody; nothing of their gauges stays.
+    """Merge the counters and histograms of dead processes, and drop their gauges.
 
-    A process that is killed here loses nothing and counts nothing twice: the files of the dead are moved aside, their
-    sum is written to a new file, and from when that is named `ready` on the old ones only remain to be removed.
-    `dead` is a pid of which all files are of a process that has ended, although there is a process with this pid.
+    If a process is killed here, no value is lost or counted twice: the files of the dead processes are moved aside, and
+    their sum is written to a new file. Once that is renamed to `ready`, the old files only have to be removed.
+    `dead`: a pid whose files belong to an ended process, although the pid is in use again.
     """
     aside = directory / "merging"
     try:
@@ -65,7 +65,7 @@ def merge_dead(directory: Path, dead: int | None = None) -> None:
                 new = _write(directory / f"{kind}.new", _total([directory / f"{kind}_{NOBODY}.db", *files]))
                 new.rename(new.with_suffix(".ready"))
                 _replace(directory, aside, kind)
-    except OSError as error:  # The disk is full or read-only: they are read where they are.
+    except OSError as error:  # The disk is full or read-only; `collect` also reads the unmerged files.
         log.warning("metrics.not_merged", error=str(error), meaning="the files of dead processes stay for now")
 
 
@@ -79,7 +79,7 @@ def _replace(directory: Path, aside: Path, kind: str) -> None:
 
 def _retire(directory: Path, aside: Path, process: int) -> None:
     mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
-    for path in directory.glob(f"gauge_*_{process}.db"):  # Those of an old version, in other modes.
+    for path in directory.glob(f"gauge_*_{process}.db"):  # Files of an old version, in other modes.
         path.unlink()
     for kind in KINDS:
         path = directory / f"{kind}_{process}.db"
@@ -94,15 +94,15 @@ def _total(paths: Iterable[Path]) -> Mapping[str, float]:
         try:
             for key, value in _entries(path):
                 total[key] += value
-        except FileNotFoundError:  # So far nobody has died.
+        except FileNotFoundError:  # Nothing was merged yet.
             continue
         except BROKEN as error:
-            log.warning("metrics.file_is_broken", file=path.name, error=str(error), meaning="the rest of it is lost")
+            log.warning("metrics.file_is_broken", file=path.name, error=str(error), meaning="its other values are lost")
     return total
 
 
 def _write(path: Path, total: Mapping[str, float]) -> Path:
-    # All of it is written here; a mapped file that has to grow on a full disk would kill this process.
+    # Reserve the whole file now: if a mapped file has to grow on a full disk, SIGBUS kills this process.
     path.write_bytes(bytes(max(mmap.PAGESIZE, 8 + sum(len(key.encode()) + ENTRY for key in total))))
     file = MmapedDict(str(path))  # type: ignore[no-untyped-call]
     for key, value in total.items():
@@ -112,7 +112,7 @@ def _write(path: Path, total: Mapping[str, float]) -> Path:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, float]]:
-    """Yield the keys and values of a file, up to the first that cannot be right; then raise one of BROKEN."""
+    """Yield the keys and values of a file. Raise one of BROKEN at the first invalid entry."""
     for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
         metric, name, labels, documentation = json.loads(key)
         texts = (metric, name, documentation, *labels.keys(), *labels.values())
@@ -136,9 +136,9 @@ def _merged(files: Iterable[Path]) -> Iterable[Metric]:
 
 
 def _files(directory: Path) -> list[Path]:
-    """Return all files of values: of the living, of nobody, and of the dead that could not be merged."""
+    """Return all files of values: of live processes, merged ones, and those of dead processes that are not merged."""
     named = [path for path in directory.glob("*.db") if NAME.fullmatch(path.name)]
-    # Help texts are those of the first file that has the metric: of a living process, where there is one.
+    # The help text of a metric is taken from the first file that has it: of a live process, if there is one.
     return [*sorted(named, reverse=True), *sorted((directory / "merging").glob("*.db"))]
 
 
@@ -148,7 +148,7 @@ def _processes(directory: Path) -> set[int]:
 
 
 def _lives(directory: Path, process: int) -> bool:
-    """Return whether a process holds the lock of its mark; older versions have no marks."""
+    """Return whether a process holds the lock of its mark file. Without a mark (old versions), check the pid."""
     try:
         mark = os.open(directory / MARK.format(process), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""METRICS_TOKEN, which a scraper shows."""
+"""Check of METRICS_TOKEN, which a scraper sends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hmac
 
 
 def is_token(authorization: str, token: str) -> bool:
-    """Return whether a header Authorization brings METRICS_TOKEN; it takes as long for each that does not."""
+    """Return whether the Authorization header contains the token. The comparison takes constant time."""
     scheme, _, given = authorization.partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip(" ").encode(errors="replace"), token.encode())

@@ -9,11 +9,9 @@ from unittest import mock
 
 from actors.channels import Receipt
 from actors.channels.email.smtp_sender import SmtpSender
-from actors.queue.broker import broker
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 
-__all__ = ["broker"]  # Where Dramatiq looks for it.
 _send = SmtpSender.send
 
 

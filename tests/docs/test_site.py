@@ -18,7 +18,7 @@ from tests.processes import ROOT
 
 # What a browser would fetch by itself.
 FETCHED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
-NAMED = re.compile(r"`((?:tests|api|actors|db|cli|docker|docs|benchmarks)/[\w./-]+\.\w+)`")
+NAMED = re.compile(r"`((?:tests|api|actors|db|cli|runtime|settings|docker|docs|benchmarks)/[\w./-]+\.\w+)`")
 OPERATION = re.compile(r'"operationId": "(\w+)"')
 
 

@@ -35,7 +35,7 @@ def place(address: str) -> str:
 
 
 def link(notification: int) -> str:
-    return f"/u/{token(notification, read({name.upper(): value for name, value in SECRET.items()}))}"
+    return f"/u/{token(notification, read({name.upper(): value for name, value in SECRET.items()}).public)}"
 
 
 def remove(client: CheckedClient, address: str) -> Response:

@@ -199,7 +199,7 @@ def test_our_own_link_is_asked_for_and_unsubscribes(client: CheckedClient) -> No
     assert shown["unsubscribe"] is True
     assert client.notification(shown["id"]) == shown
 
-    settings = read({name.upper(): value for name, value in PUBLIC.items()})
+    settings = read({name.upper(): value for name, value in PUBLIC.items()}).public
     link = (url(shown["id"], settings) or "").removeprefix(PUBLIC["public_url"])
     assert client.request("POST", link, b"List-Unsubscribe=One-Click").status == 200
     assert (

@@ -536,7 +536,7 @@ def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_ser
 
     [sent] = smtp_server.mails
     place = sent.parsed["List-Unsubscribe"].strip("<>").removeprefix("https://notify.example.com/u/")
-    named = notification_of(place, read({"UNSUBSCRIBE_SECRET": "s" * 32}))
+    named = notification_of(place, read({"UNSUBSCRIBE_SECRET": "s" * 32}).public)
     assert (named, sent.parsed["List-Unsubscribe-Post"]) == (one.id, "List-Unsubscribe=One-Click")
 
 
@@ -546,4 +546,4 @@ def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_serve
         make().deliver([one.id])
 
     assert smtp_server.mails == []
-    assert row(one.id)["last_error"] == "it asks for a link to unsubscribe, and PUBLIC_URL is not set"
+    assert row(one.id)["last_error"] == "it needs a link to unsubscribe, but PUBLIC_URL is not set"

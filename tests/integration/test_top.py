@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from actors.queue.broker import broker
+from actors.queue import broker
 from cli.operator.redis_queues import Doorbell
 from cli.top.sample import Sampler
 from db import clients, drain, failing
@@ -61,16 +61,16 @@ def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
         accepted(5)
         assert sampler.look().rates["accepted"] > 0
 
-        def away() -> None:
+        def away(_broker: broker.Doorbell) -> None:
             raise redis.ConnectionError("refused")
 
-        monkeypatch.setattr(broker, "depths", away)
-        assert sampler.look().trouble == "Redis at REDIS_URL cannot be asked: refused"
+        monkeypatch.setattr(broker.Doorbell, "depths", away)
+        assert sampler.look().trouble == "Redis at REDIS_URL does not answer: refused"
     with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
         database.close()
         bind(chosen.database)
         lost = sampler.look()
         bind(store.database)
         database.connect()
-    assert lost.trouble.startswith("The database cannot be asked: ")
+    assert lost.trouble.startswith("The database does not answer: ")
     assert lost.sample is not None

@@ -12,7 +12,7 @@ from dramatiq.message import Message
 
 from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.queue.broker import broker
+from actors.queue.broker import get_broker
 from actors.queue.priorities import MAIN as QUEUE
 from actors.queue.wake_up import messages
 from actors.upkeep import Upkeep
@@ -28,6 +28,8 @@ from tests.integration.test_bell import lists, waiting
 from tests.scrapes import Scrape
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
+
+broker = get_broker()
 
 
 def upkeep(worker: UUID, **values: object) -> Upkeep:

@@ -18,6 +18,7 @@ from api.http.asgi import Application
 from api.http.bodies import parse, read_json
 from api.http.problems import Problem
 from settings import read
+from settings.http import HttpSettings
 
 leaves = (
     st.none()
@@ -84,7 +85,7 @@ class Echo:
     """Answers with what it has read."""
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        resp.media = await read_json(req, read({"BODY_TIMEOUT": "0.1"}))
+        resp.media = await read_json(req, HttpSettings(body_timeout=0.1))
 
 
 def status_of(*events: dict[str, Any]) -> int:

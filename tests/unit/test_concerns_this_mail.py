@@ -111,7 +111,8 @@ def test_another_connection_may_not_repeat_the_rest(said: str, phase: str) -> No
 
 @pytest.mark.parametrize("error", [Deferred, Refused])
 def test_what_was_refused_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
-    assert concerns_this_mail(error("the mail has 11000 octets, the mail server takes at most 5000", phase="mail"))
+    text = "the mail has 11000 octets, but the mail server accepts at most 5000"
+    assert concerns_this_mail(error(text, phase="mail"))
 
 
 def test_the_name_of_one_of_several_recipients_changes_nothing() -> None:

@@ -184,7 +184,7 @@ def test_a_mail_with_everything_differs_between_attempts_in_nothing() -> None:
 
 
 def test_a_mail_whose_files_are_gone_is_refused() -> None:
-    with pytest.raises(Refused, match="its attachments are gone"):
+    with pytest.raises(Refused, match="its attachments are missing"):
         mail_of({"attachments": TWO}, [b"GIF"], html=HTML)
 
 

@@ -105,7 +105,7 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, mo
     (tmp_path / "elsewhere").mkdir()
     mine.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         directory.own(os.getpid())
 
 

@@ -1,4 +1,4 @@
-"""The e-mail channel: mails to one SMTP server, each sender with a connection that it keeps from mail to mail."""
+"""E-mail channel: mails to one SMTP server. Each sender keeps its connection from mail to mail."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from actors.channels.email.connections import Connections
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
-from actors.channels.email.replies import Stop
 from actors.channels.email.smtp import Connection
 from actors.channels.email.smtp_sender import SmtpSender
+from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
 from db.records import Claimed
 from settings import Settings
 
-# After so many new connections in a row that took a mail no better than the old one, no others for so many seconds.
+# A mail that is refused over an old connection is tried over a new one. If that was no use IN_VAIN times in a row, it
+# is not done for IN_VAIN_FOR seconds.
 IN_VAIN, IN_VAIN_FOR = 3, 60.0
-LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads ten minutes, of which some are for the record
+LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads 600, and recording an outcome needs a part
 
 
 class Email:
-    """The mail server of SMTP_URL, and what this process has learned of it."""
+    """Channel for the mail server of SMTP_URL, with the limits that this process has learned about the server."""
 
     pipelines = True
 
@@ -51,28 +52,28 @@ class Email:
         return SmtpSender(self)
 
     def stop(self) -> None:
-        """The process stops: give up after SHUTDOWN_GRACE what is not out. What is out waits for its answer."""
+        """Stop: give up unsent mails SHUTDOWN_GRACE seconds from now. Sent mails wait LAST_ANSWER for their answer."""
         now = time.monotonic()
         self.stopping.sending, self.stopping.answers = now + self.settings.process.shutdown_grace, now + LAST_ANSWER
 
     def ready(self, notification: Claimed) -> bool:
-        """All go to the same server."""
+        """Return True: all mails go to the same server."""
         return True
 
     async def start(self) -> None:
-        """Take this process's share of the connections."""
+        """Lease this process's share of the connections."""
         await self.limits.start()
 
     async def close(self) -> None:
         await self.limits.stop()
 
     async def connect(self, limit: float) -> Connection:
-        """Open a connection until `limit` (`time.monotonic()`). While none is open, one is tried at a time.
+        """Open a connection until `limit` (`time.monotonic()`). While none is open, only one is tried at a time.
 
         Raises:
-            NoConnection: it was refused, and others work.
-            Throttled: it was refused because there are too many, and none of ours works.
-            ProviderDown: it was refused, and no other works.
+            NoConnection: It was refused, but other connections work.
+            Throttled: It was refused because there are too many, and none of ours works.
+            ProviderDown: It was refused, and no other connection works.
         """
         while self._first is not None and not self.limits.open:
             await asyncio.shield(self._first)
@@ -83,7 +84,7 @@ class Email:
             connection = await self._connect(limit)
         except (ProviderDown, Throttled) as refusal:
             self._first.set_exception(refusal)
-            self._first.exception()  # Perhaps nobody else waits for it.
+            self._first.exception()  # asyncio would log an exception that nobody has retrieved.
             raise
         else:
             self._first.set_result(None)
@@ -102,7 +103,7 @@ class Email:
             full = says_too_many(down)
             if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):
                 raise NoConnection(str(down)) from None
-            if full:  # It is up; others have its connections, or we have opened too many lately.
+            if full:  # The server is up, but others use its connections, or we have opened too many lately.
                 phase, code, enhanced_code, text = down.receipt
                 raise Throttled(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
             raise
@@ -110,17 +111,17 @@ class Email:
         return connection
 
     def tried_anew(self, *, in_vain: bool) -> None:
-        """Take note of what a new connection made of a mail that was refused over an old one."""
+        """Record a second try over a new connection. `in_vain`: the mail was refused again."""
         self._in_vain = self._in_vain + 1 if in_vain else 0
         self._in_vain_since = time.monotonic()
 
     @property
     def try_anew(self) -> bool:
-        """Whether a mail that was refused over an old connection is to be tried over a new one."""
+        """True if a mail that was refused over an old connection should be tried over a new one."""
         return self._in_vain < IN_VAIN or time.monotonic() - self._in_vain_since > IN_VAIN_FOR
 
     async def composed(self, notification: Claimed, contents: Sequence[bytes]) -> Mail:
-        """Compose a mail with attachments in a thread: it takes a while."""
+        """Compose a mail with attachments in a thread, because it would block the event loop."""
         return await asyncio.to_thread(self.compose, notification, contents)
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
@@ -128,9 +129,9 @@ class Email:
         return compose(notification, self.own_sender, contents, leave)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
-        """Return what a refusal of the mail's sender means.
+        """Return the exception for a refused sender.
 
-        Our own sender refused: no notification is to blame. One that a client chose must not open the breaker for
-        all the others.
+        If the sender is our own, the notification is not at fault. A sender that a client chose must not open the
+        breaker for everybody.
         """
         return ProviderDown if mail.sender == self.own_sender.address else Refused

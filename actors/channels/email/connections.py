@@ -1,4 +1,4 @@
-"""How many connections this process may open to a mail server: what its lease grants and what the server admits."""
+"""Limit the connections of this process to a mail server by its lease and by the number that the server accepts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from runtime import logs
 
 log = logs.get("connections")
 
-ALONE = 3.0  # seconds after its start in which a process asks for half of the connections at most
-AT_ONCE = 0.05  # seconds before the lease is renewed where more connections are wanted than it grants
+ALONE = 3.0  # seconds after its start during which a process asks for at most half of the connections
+AT_ONCE = 0.05  # seconds until the lease is renewed when more connections are wanted than it grants
 
 
 class Connections:
-    """The limits of the senders of one mail server. Without a lease all of its connections are for this process.
+    """Limits of the senders of one mail server. Without a lease, this process may use all connections.
 
-    What the server admits is learned twice: of this process's own connections, which this process keeps to at once,
-    and of those of all processes, which the lease then shares out among them.
+    Two capacities are learned from the server: that of this process's own connections, which applies at once, and
+    that of the connections of all processes, which the lease divides among them.
     """
 
     def __init__(self, connections: int, lease: ConnectionLease | None = None) -> None:
@@ -32,9 +32,9 @@ class Connections:
         self._listener: Callable[[], None] = lambda: None
         self._wanted = self._senders = 0
         self._greedy_at = time.monotonic() + ALONE
-        self._asked = 0  # how many were wanted when the lease was renewed last
-        self._down = False  # whether no process had a connection that worked when one was refused last
-        self._worked_at = -inf  # when a connection of whatever process was last known to work
+        self._asked = 0  # connections that were wanted when the lease was last renewed
+        self._down = False  # True if no process had a working connection at the last refusal
+        self._worked_at = -inf  # time at which a connection of any process was last known to work
         self._more = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
@@ -52,19 +52,19 @@ class Connections:
         self._all.began(now)
 
     def took(self) -> None:
-        """Take note that the server took a mail."""
+        """Record that the server accepted a mail."""
         now = self._worked_at = time.monotonic()
         self.own.took(now)
         self._all.took(now)
 
     def throttled(self, begun: float) -> None:
-        """Take note that the server said "not now" to a mail that was begun at `begun` (`time.monotonic()`)."""
+        """Record that the server throttled a mail that was begun at `begun` (`time.monotonic()`)."""
         now = time.monotonic()
         self.own.throttled(self.open, begun, now)
         self._all.throttled(self.working, begun, now)
 
     def want(self, senders: int, wanted: int) -> None:
-        # The processes of a group start one after the other, and none should find all connections taken.
+        # The processes of a group start one after the other; leave connections for those that start later.
         most = self._connections if time.monotonic() > self._greedy_at else -(-self._connections // 2)
         self._senders, self._wanted = senders, min(wanted, most)
         if self._lease is not None and self._wanted > max(self._asked, self._lease.granted):
@@ -75,16 +75,16 @@ class Connections:
 
     @property
     def open(self) -> int:
-        """How many connections of this process work."""
+        """Number of open connections of this process."""
         return sum(connection.alive for connection in self._open)
 
     @property
     def working(self) -> int:
-        """How many connections of all processes work, as far as this one knows."""
+        """Number of open connections of all processes, as far as this one knows."""
         return self.open + (self._lease.elsewhere if self._lease is not None else 0)
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a connection that is ready."""
+        """Record a new connection that is ready."""
         self._open.add(connection)
         self._down = False
         now = self._worked_at = time.monotonic()
@@ -92,19 +92,19 @@ class Connections:
         self._all.opened(self.working, now)
 
     def closed(self, connection: Connection) -> None:
-        """Take note of a connection that is not used any more. One that is still alive has worked until now."""
+        """Record that a connection is no longer used. If it is still open, it has worked until now."""
         self._open.discard(connection)
         if connection.alive:
             self._worked_at = time.monotonic()
 
     async def refused(self, since: float, *, reached: bool, full: bool) -> bool:
-        """Take note that a new connection, tried `since`, was refused; return whether others worked meanwhile.
+        """Record that a new connection was refused. Return whether other connections have worked since.
 
-        `reached`: the server answered. `full`: it said that there are too many. Where none works it is down, which
-        is for the breaker to deal with.
+        `since`: when the attempt to connect began. `reached`: the server answered. `full`: it reported too many
+        connections. If no connection works, the server is down, and the breaker handles it.
         """
         if reached and self._lease is not None and not (self.working or self._down):
-            # Another process may have opened one, and tells of it at its next renewal.
+            # Another process may have opened a connection, which its next renewal of the lease reports.
             await asyncio.sleep(max(0.0, since + RENEW_EVERY + AT_ONCE - time.monotonic()))
             await self._renew(self._lease)
         others = self.working > 0 or self._worked_at > since
@@ -116,13 +116,13 @@ class Connections:
         return others
 
     async def start(self) -> None:
-        """Take a share of the connections, and keep it until `stop`."""
+        """Lease a share of the connections, and renew it until `stop`."""
         if self._lease is not None:
             await self._renew(self._lease)
             self._keeper = asyncio.get_running_loop().create_task(self._keep(self._lease))
 
     async def stop(self) -> None:
-        """Give the share back; the connections are closed."""
+        """Give the share back. Call it after the connections are closed."""
         if self._keeper is not None and self._lease is not None:
             self._keeper.cancel()
             async with self._renewing:

@@ -1,4 +1,4 @@
-"""The name that EHLO gives: a domain name that DNS can know, or an address literal (RFC 5321, 4.1.4)."""
+"""Name for EHLO: a domain name that the DNS may know, or an address literal (RFC 5321, section 4.1.4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from settings.hosts import is_domain_name
 
 
 def ehlo_name(chosen: str, sock: socket.socket | None) -> str:
-    """Return the name that was `chosen`, else this host's full name, else the address it is connected from."""
+    """Return the `chosen` name, else this host's fully qualified name, else the socket's local address."""
     name = chosen or socket.gethostname().rstrip(".")
     if chosen or sock is None or is_domain_name(name):
         return name

@@ -1,4 +1,4 @@
-"""What is learnt of a mail server before a mail is sent."""
+"""Result of probing a mail server without sending a mail."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 
 class Handshake(NamedTuple):
-    """`tls`: the version of TLS, None in clear. `certificate_days`: until it expires, None where nobody checks it.
+    """Properties of a mail server.
 
-    `most`: octets that a mail may have; infinite where the server tells none.
+    `seconds`: duration of the probe. `tls`: version of TLS, None without encryption. `certificate_days`: days until
+    the certificate expires, None if it is not verified. `most`: octets that a mail may have (RFC 1870), infinite if
+    the server announces no limit.
     """
 
     seconds: float

@@ -1,13 +1,14 @@
-"""Which refusals say that a mailbox is not there, and never will be: its address goes on the suppression list.
+"""Recognise hard bounces: refusals that mean that the recipient's mailbox does not exist.
 
-Only in answer to RCPT, only where the enhanced code (RFC 3463, and its IANA registry) is about the mailbox
-itself, and only where the words agree with the code. Providers overload their codes: Gmail says 5.2.1 of a
-mailbox that gets much mail, others say 5.1.1 of a sender, a blocklist or a full mailbox. A mistake costs
-somebody every mail from now on, a refusal too many costs one SMTP dialogue; so in doubt it is no. Therefore not:
-- a 5xx without an enhanced code: 550 stands for policy as well (RFC 5321, 4.2.3);
-- 5.7.x, security and policy; 5.2.2 and 5.2.3, full or too large: they are of today or of this mail;
-- 5.1.0, which servers use for senders too; 5.1.4, ambiguous; 5.1.7 to 5.1.9, about the sender or a relay;
-- 5.1.2, no such domain: that is what a relay with a broken resolver says of every domain.
+The address of a hard bounce goes on the suppression list. A refusal is a hard bounce if it answers RCPT, its enhanced
+code (RFC 3463 and its IANA registry) is about the mailbox, and its text agrees with the code. The text is checked
+because providers overload the codes: Gmail uses 5.2.1 for a mailbox that receives too much mail, others use 5.1.1 for
+a sender, a blocklist or a full mailbox. A wrong decision costs a person every later mail; a missed one costs one SMTP
+conversation. So in doubt a refusal is not a hard bounce. These never are:
+- a 5xx without an enhanced code: 550 is also used for policy (RFC 5321, section 4.2.3);
+- 5.7.x (security and policy), 5.2.2 and 5.2.3 (mailbox full, mail too large): they may be temporary;
+- 5.1.0 (also used for senders), 5.1.4 (ambiguous), 5.1.7 to 5.1.9 (about the sender or a relay);
+- 5.1.2 (no such domain): a relay with a broken resolver reports it for every domain.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from db.records import Attempt, Claimed
 
 GONE = frozenset(
     {
-        "5.1.1",  # bad destination mailbox address: there is none of that name
+        "5.1.1",  # bad destination mailbox address
         "5.1.3",  # bad destination mailbox address syntax
-        "5.1.6",  # the mailbox has moved, and nobody knows where to
-        "5.1.10",  # the domain says that it takes no mail at all: null MX (RFC 7505)
-        "5.2.1",  # mailbox disabled; 4.2.1 where it may be enabled again
+        "5.1.6",  # destination mailbox has moved, no forwarding address
+        "5.1.10",  # recipient address has null MX: the domain accepts no mail (RFC 7505)
+        "5.2.1",  # mailbox disabled; a temporary state has 4.2.1
     }
 )
 _WHO = r"\b(?:user|recipient|mailbox|account|address|addressee|alias|person|customer|e-?mail)s?\b"
@@ -34,7 +35,7 @@ _GONE = (
     r"|does(?:n'?t| not) exist|in(?:valid|active)|no longer|moved|disabled|deactivated|closed|terminated|deleted"
     r"|removed|discontinued|expired)\b"
 )
-# The same in German, French, Spanish, Portuguese, Italian, Polish, Dutch, Swedish, Russian, Chinese and Japanese.
+# In German, French, Spanish, Portuguese, Italian, Polish, Dutch, Swedish, Russian, Chinese and Japanese.
 _WHO_ABROAD = (
     r"empfänger|nutzer|postfach|konto|adress|destinat|utilisateur|bo[iî]te|usu[aá]rio|buz[oó]n|cuenta|conta\b|utente"
     r"|casella|użytkownik|odbiorc|adresat|skrzynk|gebruiker|ontvanger|användare|mottagare|пользовател|получател|адрес"
@@ -72,7 +73,7 @@ _DISAGREES = re.compile(
             r"catch-?all|not (?:yet|currently)",
             r"domain (?:is )?(?:not found|does not exist|unknown|invalid)",
             r"(?:no such|unknown|invalid|bad) (?:domain|host)",
-            # A sender, a domain, a server, a full or a blocked mailbox in the other languages.
+            # Sender, domain, server, full or blocked mailbox in the other languages.
             r"absender|exp[eé]diteur|remitente|remetente|mittente|nadawc|afzender|avsändar|отправител",
             r"发件|寄件|差出人|送信者|domän|domaine|dom[ií]nio|domeny?\b|домен|域名|ドメイン",
             r"serv(?:eu|ido)r|\bh[oô]te\b|сервер|服务器|サーバ",
@@ -84,7 +85,7 @@ _DISAGREES = re.compile(
 
 
 def is_gone(notification: Claimed, attempt: Attempt) -> bool:
-    """Whether this attempt found out that the recipient's mailbox does not exist; the sandbox finds out nothing."""
+    """Return whether an attempt proves that the recipient's mailbox does not exist. False for the sandbox."""
     refused = attempt.outcome == "refused" and attempt.phase == "rcpt" and not notification.sandbox
     gone = refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE
     text = attempt.text or ""
@@ -92,7 +93,7 @@ def is_gone(notification: Claimed, attempt: Attempt) -> bool:
 
 
 def _agrees(code: str, text: str) -> bool:
-    """Return whether the words say what the code says. No words do too, but with 5.2.1, which has several meanings."""
+    """Return whether the text agrees with the code. An empty text agrees, except with 5.2.1, which is ambiguous."""
     words = plain(text)
     if _DISAGREES.search(words):
         return False
@@ -103,7 +104,10 @@ def _agrees(code: str, text: str) -> bool:
 
 
 def _is_about_recipient(notification: Claimed, text: str) -> bool:
-    """Not about one of the copies: with several recipients an answer to RCPT begins with whom it is about."""
+    """Return whether the text is about the recipient, not about a copy.
+
+    With several recipients, the text of an answer to RCPT begins with the address that it is about.
+    """
     mail = notification.mail or {}
     if not (mail.get("cc") or mail.get("bcc")):
         return True

@@ -1,8 +1,7 @@
-"""Values of header fields (RFC 5322): folded where they are plain ASCII, else in encoded words (RFC 2047).
+"""Write the values of header fields (RFC 5322): folded if they are plain ASCII, else as encoded words (RFC 2047).
 
-Written by hand, because Python's email library reads again what it is given: a subject of
-`=?utf-8?q?hi?=` arrives as `hi`, a quoted local part as another one, and characters such as U+2028
-are taken for line ends.
+Python's email library is not used, because it parses the values that it is given: a subject `=?utf-8?q?hi?=` arrives
+as `hi`, a quoted local part is changed, and characters such as U+2028 are taken for line ends.
 """
 
 from __future__ import annotations
@@ -14,33 +13,34 @@ from urllib.parse import quote
 
 from actors.channels.email.mailboxes import CONTROL, Mailbox
 
-LINE = 66  # characters of a header line behind its name: 78 is what RFC 5322, 2.1.1 recommends in all
-WORD = 39  # octets in an encoded word; with the longest name before it, a line of at most 76 (RFC 2047, 2)
-LONGEST_WORD = 900  # characters without a space; a line may have 998 (RFC 5322, 2.1.1)
+LINE = 66  # characters of a line after the header's name; RFC 5322, section 2.1.1 recommends at most 78 in all
+WORD = 39  # octets in an encoded word; with the longest name, the line has at most 76 characters (RFC 2047, section 2)
+LONGEST_WORD = 900  # characters without a space; a line may have 998 (RFC 5322, section 2.1.1)
 
-# Runs of whole words, as long as a line should be.
+# Runs of whole words that fit into a line.
 _RUN = re.compile(rf"\S.{{0,{LINE - 1}}}(?!\S)")
-# The same, a longer word being a line of its own.
+# Such runs, or a longer word on a line of its own.
 _LONG_RUN = re.compile(rf"\S.{{0,{LINE - 1}}}(?!\S)|\S{{1,{LONGEST_WORD}}}(?!\S)")
-# An address, URL or message id in angle brackets, which no program decodes (RFC 2047, 5).
+# An address, URL or message id in angle brackets, which must not be encoded (RFC 2047, section 5).
 _BRACKETS = re.compile(r"(<[!-;=?-~]*>)")
 _ALONE = re.compile(r"(?<!\S)(<[!-;=?-~]*>)(?!\S)")
-# Headers that hold ids, with a phrase before them or without: RFC 5322, 3.6.4, and RFC 2919, 3.
+# Headers of ids, optionally after a phrase (RFC 5322, section 3.6.4; RFC 2919, section 3).
 OF_IDS = frozenset({"references", "in-reply-to", "list-id"})
-ENCODED_LINE = 76  # characters of a line that has an encoded word: RFC 2047, 2
+ENCODED_LINE = 76  # characters of a line with an encoded word (RFC 2047, section 2)
 FOLD = "\r\n "
-PIECE = 48  # characters of a value that stand in a line beside ` filename*0*=utf-8''`
+PIECE = 48  # characters of a value that fit into a line after ` filename*0*=utf-8''`
 
 
 def unstructured(text: str) -> str:
-    """For people: folded between words where it is plain ASCII, else encoded."""
+    """Return a text for people: folded between words if it is plain ASCII, else encoded."""
     return _folded(text, _RUN, _encoded)
 
 
 def custom(name: str, text: str) -> str:
-    """For programs too, of which many cannot decode: a long word stays as it is, for as long as a line may be.
+    """Return the value of a custom header, which programs may read that cannot decode.
 
-    Of what is not plain only the text outside angle brackets is encoded: `=?utf-8?b?...?= <list.example.com>`.
+    A long word stays as it is, up to LONGEST_WORD characters. If the text is not plain, only the part outside angle
+    brackets is encoded: `=?utf-8?b?...?= <list.example.com>`.
     """
     if name.lower() in OF_IDS:
         text = _BRACKETS.sub(r" \1 ", text).strip()
@@ -55,7 +55,7 @@ def custom(name: str, text: str) -> str:
 
 
 def mailbox(one: Mailbox) -> str:
-    """A display name and its address, on a line of its own where both are too long for one."""
+    """Return a display name and its address, on two lines if they do not fit into one."""
     if not one.name:
         return one.address
     phrase = _phrase(one.name)
@@ -64,12 +64,12 @@ def mailbox(one: Mailbox) -> str:
 
 
 def mailboxes(several: Iterable[Mailbox]) -> str:
-    """Each on a line of its own."""
+    """Return several mailboxes, each on a line of its own."""
     return ",\r\n ".join(map(mailbox, several))
 
 
 def disposition(kind: str, filename: str) -> str:
-    """Content-Disposition (RFC 2183); a name that is not plain and short in extended notation (RFC 2231)."""
+    """Return the value of Content-Disposition (RFC 2183), with extended notation if the name needs it (RFC 2231)."""
     if is_plain_name(filename):
         return f'{kind};\r\n filename="{filename}"'
     pieces = _pieces(filename)
@@ -81,9 +81,10 @@ def disposition(kind: str, filename: str) -> str:
 
 
 def content_type(kind: str, filename: str) -> str:
-    """Content-Type, with the name again where `disposition` writes it in a notation that old programs cannot read.
+    """Return the value of Content-Type.
 
-    They read encoded words in quotes, which RFC 2047 does not allow and everybody writes for them.
+    It repeats a name for which `disposition` needs extended notation, which old programs cannot read. They read encoded
+    words in quotes, which RFC 2047 does not allow but which are common.
     """
     return kind if is_plain_name(filename) else f'{kind};\r\n name="{_encoded(filename)}"'
 
@@ -97,7 +98,7 @@ def is_plain_name(filename: str) -> bool:
 
 
 def _pieces(text: str) -> list[str]:
-    """Percent-encoded, in pieces of whole characters: a reader may decode each by itself."""
+    """Percent-encode a text in pieces of whole characters, each of which can be decoded by itself."""
     pieces = [""]
     for character in text:
         octets = quote(character, safe="")
@@ -110,14 +111,14 @@ def _pieces(text: str) -> list[str]:
 def _folded(text: str, run: re.Pattern[str], encoded: Callable[[str], str]) -> str:
     if _plain(text):
         runs = run.findall(text)
-        # Otherwise a word is longer than a line, or there is space that folding may lose.
+        # Otherwise a word is longer than a line, or folding would lose spaces.
         if " ".join(runs) == text:
             return "\r\n ".join(runs)
     return encoded(text)
 
 
 def _encoded_around_brackets(text: str) -> str:
-    """Of what people read: all of it is encoded where a reader would not find the same text again."""
+    """Encode the text around angle brackets, or all of it if decoding would not restore the same text."""
     parts = _around_brackets(text)
     if "=?" in text or " ".join(parts) != text or _BRACKETS.search(_ALONE.sub("", text)):
         return _encoded(text)
@@ -125,13 +126,13 @@ def _encoded_around_brackets(text: str) -> str:
 
 
 def _encoded_around_ids(text: str) -> str:
-    """Each text between two ids, or before the first one, encoded where it must be; an id never is."""
+    """Encode the texts before and between ids if necessary; never encode an id."""
     parts = _around_brackets(text)
     return "\r\n ".join(part if _BRACKETS.fullmatch(part) or _is_one_run(part) else _encoded(part) for part in parts)
 
 
 def _around_brackets(text: str) -> list[str]:
-    """Return the texts in angle brackets and those between them, which one space sets apart."""
+    """Split a text into its parts in angle brackets and those between them, separated by one space."""
     first, *others = _ALONE.split(text)
     parts = [first.removesuffix(" ") if others else first]
     for bracketed, behind in zip(others[::2], others[1::2], strict=True):
@@ -144,7 +145,7 @@ def _is_one_run(text: str) -> bool:
 
 
 def _phrase(text: str) -> str:
-    """A display name: quoted where it is short and plain ASCII, else encoded."""
+    """Return a display name: quoted if it is short and plain ASCII, else encoded."""
     if _plain(text) and len(text) <= LINE:
         return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
     return _encoded(text)
@@ -155,7 +156,7 @@ def _plain(text: str) -> bool:
 
 
 def _encoded(text: str) -> str:
-    """Encoded words, each of whole characters, one on a line; control characters become spaces."""
+    """Return encoded words of whole characters, one per line. Control characters become spaces."""
     words = [b""]
     for octets in map(str.encode, CONTROL.sub(" ", text)):
         if len(words[-1]) + len(octets) > WORD:

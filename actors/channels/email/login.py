@@ -1,6 +1,6 @@
-"""Log in at a mail server: AUTH PLAIN (RFC 4616), else AUTH LOGIN.
+"""Log in to a mail server with AUTH PLAIN (RFC 4616) or AUTH LOGIN.
 
-CRAM-MD5 and the like are left out: over TLS, which a password requires here, they protect nothing more.
+CRAM-MD5 and similar mechanisms are not supported: a password requires TLS here, and over TLS they add no protection.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ _NOT_UNDERSTOOD = (500, 501, 502, 503, 504)
 
 
 async def log_in(say: Callable[[str], Awaitable[Reply]], server: SmtpServer, offered: str) -> Reply:
-    """Return the answer of the server, whose EHLO `offered` these mechanisms. A password is tried once, or accounts
-    get locked: LOGIN follows PLAIN only where the server has not looked at the password.
+    """Log in and return the server's last reply. `offered`: the mechanisms in its answer to EHLO.
+
+    A password is tried only once, because repeated failures may lock the account. LOGIN follows PLAIN only if the
+    server refused the mechanism without checking the password.
 
     Raises:
-        ProviderDown: it offers nothing that we can do.
+        ProviderDown: The server offers neither mechanism.
     """
     mechanisms = offered.upper().split()
     if "PLAIN" in mechanisms:
         reply = await say(f"AUTH PLAIN {_base64(_plain(server))}")
-        if reply.code == 334:  # It has overlooked what came with the command (RFC 4954, 4), and asks for it.
+        if reply.code == 334:  # The server ignored the initial response and asks for it (RFC 4954, section 4).
             reply = await say(_base64(_plain(server)))
         if not ("LOGIN" in mechanisms and _is_about_mechanism(reply)):
             return reply
@@ -39,7 +41,7 @@ async def log_in(say: Callable[[str], Awaitable[Reply]], server: SmtpServer, off
 
 
 def censored(text: str, server: SmtpServer) -> str:
-    """Without the password: some servers repeat the line that they refuse."""
+    """Return a text with the password masked: some servers repeat the line that they refuse."""
     if server.password:
         for secret in (_base64(_plain(server)), _base64(server.password), server.password):
             text = text.replace(secret, "***")
@@ -47,7 +49,10 @@ def censored(text: str, server: SmtpServer) -> str:
 
 
 def _is_about_mechanism(reply: Reply) -> bool:
-    """534 says that the mechanism is too weak (RFC 4954, 6), but some say with it what is wrong with the account."""
+    """Return whether the server refused the mechanism, not the password.
+
+    534 means that the mechanism is too weak (RFC 4954, section 6), but some servers use it for problems of the account.
+    """
     return reply.code in _NOT_UNDERSTOOD or (reply.code == 534 and "mechanism" in reply.text.lower())
 
 

@@ -1,7 +1,7 @@
-"""A notification as an Internet message (RFC 5322, MIME).
+"""Compose the mail of a notification (RFC 5322, MIME).
 
-Written by hand: Python's email library takes twenty times as long, and headers.py says what else is
-wrong with it. The tests read every mail with it.
+Python's email library is not used: it takes twenty times as long, and headers.py names its other faults. The tests
+parse every mail with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from db.records import Claimed
 
 
 class Mail(NamedTuple):
-    """`content` has CRLF line ends and is not yet dot-stuffed; `utf8`: the server must offer SMTPUTF8."""
+    """Mail with its envelope.
+
+    `content` has CRLF line ends and is not dot-stuffed yet. `utf8`: the server must offer SMTPUTF8 (RFC 6531).
+    """
 
     sender: str
     recipients: tuple[str, ...]
@@ -29,14 +32,14 @@ class Mail(NamedTuple):
 
 
 def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = (), leave: str | None = None) -> Mail:
-    """The mail of a notification: byte for byte the same in every attempt.
+    """Return the mail of a notification. Every attempt gives the same bytes.
 
-    `contents` are those of its attachments, in their order; `leave` is where its recipient unsubscribes,
-    if it asks for our own link.
+    `contents`: the contents of the attachments, in their order. `leave`: the URL for unsubscribing, used if the
+    notification asks for our own link.
 
     Raises:
-        Refused: a recipient is no address, or attachments are gone.
-        Deferred: it asks for our own link, and there is none.
+        Refused: A recipient is not a valid address, or attachments are missing.
+        Deferred: The notification asks for our own link, but `leave` is None.
     """
     mark = unique(notification)
     try:
@@ -47,22 +50,22 @@ def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = 
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
     lines = _lines(_header(notification, sender, recipient, mark))
-    # Only an address whose local part is not ASCII needs SMTPUTF8 (RFC 6531, 6532); all else is encoded.
+    # Only an address with a non-ASCII local part needs SMTPUTF8 (RFC 6531, 6532); everything else is encoded.
     utf8 = not lines.isascii()
     content = body(notification.message, notification.html, f"=_{mark}")
     return Mail(sender.address, (recipient,), lines.encode() + content, utf8)
 
 
 def unique(notification: Claimed) -> str:
-    """What stands in the Message-ID: the same in every attempt (RFC 5322, 3.6.4), so that a mail system can drop a
-    second copy.
+    """Return the unique part of the Message-ID (RFC 5322, section 3.6.4).
 
-    The time of creation keeps two installations that send for one domain apart.
+    It is the same in every attempt, so that a mail system can drop a second copy. It contains the time of creation, so
+    that two installations may send for the same domain.
     """
     return f"{notification.id}.{round(notification.created_at.timestamp() * 1_000_000):x}"
 
 
-def _compose_more(  # noqa: PLR0913, PLR0917 - all that the plain one has at hand
+def _compose_more(  # noqa: PLR0913, PLR0917 - `compose` has all of them at hand
     notification: Claimed,
     given: Mapping[str, Any],
     recipient: str,
@@ -70,19 +73,23 @@ def _compose_more(  # noqa: PLR0913, PLR0917 - all that the plain one has at han
     contents: Sequence[bytes],
     mark: str,
 ) -> Mail:
-    """The same with what `notifications.mail` asks for. Raises ValueError."""
+    """Return the mail of a notification with the options `given` in `notifications.mail`.
+
+    Raises:
+        ValueError: A recipient is not a valid address, or attachments are missing.
+    """
     if "from" in given:
         sender = Mailbox.parse(given["from"])
     to = Mailbox(given.get("recipientName", ""), recipient)
     cc, bcc = ([Mailbox.parse(text) for text in given.get(name, ())] for name in ("cc", "bcc"))
     header = _header(notification, sender, headers.mailbox(to), mark)
     lines = _lines(header) + "".join(f"{name}: {value}\r\n" for name, value in _more(given, cc))
-    # Blind copies stand in the envelope alone.
+    # Blind copies are in the envelope only.
     recipients = tuple(one.address for one in (to, *cc, *bcc))
     utf8 = not (lines.isascii() and all(map(str.isascii, recipients)))
     known = given.get("attachments", ())
     if len(known) != len(contents):
-        raise ValueError("its attachments are gone")
+        raise ValueError("its attachments are missing: they were deleted")
     attached = [
         Attached(file["filename"], file["contentType"], file.get("contentId"), content)
         for file, content in zip(known, contents, strict=True)
@@ -92,11 +99,11 @@ def _compose_more(  # noqa: PLR0913, PLR0917 - all that the plain one has at han
 
 
 def _linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
-    """With our own link where it is asked for."""
+    """Return the options with the URL of our own link for unsubscribing, if they ask for it."""
     if given.get("unsubscribe") is not True:
         return given
-    if leave is None:  # Without it nobody could leave; and once it is set again, this can still be sent.
-        raise Deferred("it asks for a link to unsubscribe, and PUBLIC_URL is not set", phase="compose")
+    if leave is None:  # The mail must not go without the link. It can be sent when PUBLIC_URL is set again.
+        raise Deferred("it needs a link to unsubscribe, but PUBLIC_URL is not set", phase="compose")
     return {**given, "unsubscribe": {"url": leave}}
 
 
@@ -107,14 +114,14 @@ def _header(notification: Claimed, sender: Mailbox, to: str, mark: str) -> dict[
         "Subject": headers.unstructured(notification.subject),
         "Date": _date(int(_written_at(notification).timestamp())),
         "Message-ID": f"<{mark}@{sender.domain}>",
-        "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please.
+        "Auto-Submitted": "auto-generated",  # Prevents out-of-office replies (RFC 3834).
     }
 
 
 def _written_at(notification: Claimed) -> datetime:
-    """Return the time of the Date header: `sendAt` of a mail that was to wait, in every attempt the same.
+    """Return the time for the Date header, the same in every attempt: the creation, or a later `sendAt`.
 
-    RFC 5322, 3.6.1: the time at which its author put it into the mail system.
+    RFC 5322, section 3.6.1: the time at which the author put the message into the mail system.
     """
     return max(notification.created_at, notification.send_at or notification.created_at)
 
@@ -135,6 +142,6 @@ def _lines(header: Mapping[str, str]) -> str:
     return "\r\n".join([*map(": ".join, header.items()), ""])
 
 
-@lru_cache(100)  # Many were made in the same second.
+@lru_cache(100)  # Many notifications are created in the same second.
 def _date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, UTC))

@@ -1,6 +1,6 @@
-"""The body of a mail (MIME, RFC 2045 and 2046): text, or text and HTML side by side, always in 7 bit.
+"""Write the body of a mail (MIME, RFC 2045 and 2046): text, or text and HTML as alternatives, always in 7 bit.
 
-With what is attached: images that the HTML shows beside it (RFC 2387), all else behind it.
+Images that the HTML shows are related to it (RFC 2387); all other attachments follow.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from actors.channels.email import headers
 
-LINE_LIMIT = 998  # octets: RFC 5322, 2.1.1
+LINE_LIMIT = 998  # octets (RFC 5322, section 2.1.1)
 _VERSION = b"MIME-Version: 1.0\r\n"
 
 
 class Attached(NamedTuple):
-    """A file. One with a `content_id` is shown by the HTML, which calls it `cid:content_id` (RFC 2392)."""
+    """Attached file. A file with a `content_id` is shown by the HTML under the URL `cid:content_id` (RFC 2392)."""
 
     filename: str
     content_type: str
@@ -26,10 +26,9 @@ class Attached(NamedTuple):
 
 
 def body(message: str, html: str | None, boundary: str) -> bytes:
-    """MIME-Version, the content's own header, an empty line, and the content; every line ends with CRLF.
+    """Return MIME-Version, the headers of the content, an empty line, and the content. Lines end with CRLF.
 
-    `boundary` is made longer where the content happens to hold it, so the same content gives the
-    same bytes each time.
+    The same arguments give the same bytes: `boundary` is not random, but extended if the content contains it.
     """
     if html is None:
         return _VERSION + _part("plain", message)
@@ -37,7 +36,10 @@ def body(message: str, html: str | None, boundary: str) -> bytes:
 
 
 def mixed(message: str, html: str | None, attached: Sequence[Attached], boundary: str) -> bytes:
-    """The same with files. Of the boundaries none begins like another one: some readers look no further."""
+    """Return the body with attached files.
+
+    No boundary is a prefix of another one, because some readers compare only the beginning.
+    """
     shown = [_file(file) for file in attached if file.content_id is not None]
     behind = [_file(file) for file in attached if file.content_id is None]
     entity = _part("plain", message)
@@ -54,7 +56,7 @@ def _multipart(subtype: str, parts: Sequence[bytes], boundary: str) -> bytes:
     while any(mark in part for part in parts):
         mark += b"="
     opening = b'Content-Type: multipart/%b; boundary="%b"\r\n\r\n' % (subtype.encode(), mark)
-    # The line end before a boundary belongs to the boundary (RFC 2046, 5.1.1).
+    # The line end before a boundary belongs to the boundary (RFC 2046, section 5.1.1).
     return opening + b"".join(b"--%b\r\n%b\r\n" % (mark, part) for part in parts) + b"--%b--\r\n" % mark
 
 
@@ -64,7 +66,7 @@ def _part(subtype: str, text: str) -> bytes:
     return (
         b'Content-Type: text/%b; charset="utf-8"\r\nContent-Transfer-Encoding: %b\r\n\r\n'
         % (subtype.encode(), encoding)
-        # Here, and not before encoding: b2a_qp breaks its soft line ends with what the text ends its lines.
+        # After encoding, because b2a_qp uses the line ends of the text for its soft line breaks.
         + content.replace(b"\n", b"\r\n")
     )
 
@@ -80,11 +82,14 @@ def _file(file: Attached) -> bytes:
 
 
 def _encoded(text: str) -> tuple[bytes, bytes]:
-    """As it is where mail may carry it so, else readable where most of it is ASCII, else base64."""
+    """Return the transfer encoding and the encoded text: 7bit if possible, else the shorter one.
+
+    Mostly ASCII text becomes quoted-printable, which people can read; any other text becomes base64.
+    """
     octets = text.encode()
     if text.isascii() and max(map(len, text.split("\n"))) <= LINE_LIMIT:
         return b"7bit", octets
-    # Quoted-printable triples what it quotes, base64 adds a third to all.
+    # Quoted-printable triples the octets that it quotes, base64 adds a third to all octets.
     if len(octets) - len(text) <= len(text) // 6:
         return b"quoted-printable", b2a_qp(octets, istext=True)
     return b"base64", encodebytes(octets)

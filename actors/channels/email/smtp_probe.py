@@ -1,4 +1,4 @@
-"""All that comes before a mail, for whoever wants to know whether mails could go: nothing is sent."""
+"""Probe the mail server: do everything that comes before a mail, but send none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from settings.smtp import SmtpSettings
 
 
 def shake(settings: SmtpSettings) -> Handshake:
-    """Connect to SMTP_URL, encrypt as asked, log in, and say goodbye; raises ProviderDown, which names the phase."""
+    """Connect to SMTP_URL, start TLS and log in as configured, and quit.
+
+    Raises:
+        ProviderDown: A phase failed; the exception names it.
+    """
     return asyncio.run(_shake(settings))
 
 

@@ -1,4 +1,4 @@
-"""One sender of the e-mail channel: mails over a connection that is kept from mail to mail."""
+"""Sender of the e-mail channel, which keeps its connection from mail to mail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from actors.channels import (
 from actors.channels.email.answers import Reply
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
-from actors.channels.email.smtp import Connection, Dropped
+from actors.channels.email.smtp import Connection
+from actors.channels.email.smtp_session import Dropped
 from db.records import Claimed
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class SmtpSender:
-    """Sends over one connection at a time, and opens a new one when the old one is used up or broken."""
+    """Sender over one connection at a time. It opens a new one when the old one is used up or broken."""
 
     def __init__(self, email: Email) -> None:
         self._email = email
         self._connection: Connection | None = None
-        self._introduced: tuple[Claimed, Mail] | None = None  # whose envelope has gone out with the mail before
+        self._introduced: tuple[Claimed, Mail] | None = None  # its envelope was sent with the mail before it
 
     async def send(
         self,
@@ -52,13 +53,13 @@ class SmtpSender:
         try:
             receipt = await self._converse(connection, mail, limit, begin, following)
         except Throttled:
-            if connection.reused:  # Perhaps it is only this connection that takes no more.
+            if connection.reused:  # Perhaps the limit is that of this connection only.
                 await self._drop(connection)
             raise
         except Undelivered as refusal:
             if not connection.reused or concerns_this_mail(refusal) or not self._email.try_anew:
                 raise
-            # Perhaps it takes no more mails over one connection: a new one will tell.
+            # Perhaps the server accepts no more mails over one connection; try a new one.
             await self._drop(connection)
             receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, following)
         self._email.limits.took()
@@ -71,7 +72,7 @@ class SmtpSender:
     async def _send_anew(
         self, carried: int, mail: Mail, limit: float, begin: Begin, following: Claimed | None
     ) -> Receipt:
-        """Send over a new connection what one that had `carried` so many mails did not take."""
+        """Send a mail over a new connection after one that had `carried` that many mails refused it."""
         try:
             receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
         except Undelivered:
@@ -91,10 +92,10 @@ class SmtpSender:
             if reply.code // 100 != 2:
                 await _refuse(connection, "content", reply, blamed)
         except Dropped as drop:
-            connection.close()  # The event loop would keep it, as long as the server does not end it.
+            connection.close()  # The event loop would keep it open until the server closes it.
             self._forget(connection)
-            # The server may hang up on a connection that idled; this mail has nothing to do with it
-            # and goes over a new one, of which that cannot be said again.
+            # The server may have closed an idle connection, which has nothing to do with this mail. Send it over a new
+            # connection, which cannot have idled.
             if not (connection.reused and drop.phase == "mail"):
                 raise _undelivered(drop) from None
             return await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
@@ -104,14 +105,14 @@ class SmtpSender:
         return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
     def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:
-        """What can be said of the next mail already. Whatever is wrong with it, it is told when it is sent itself."""
+        """Return the next mail if its envelope may be sent already. Any fault of it is reported when it is sent."""
         self._introduced = None
         if following is None or not connection.may_go_on():
             return None
         try:
             mail = self._email.compose(following)
             _check(connection, mail)
-        except Exception:  # noqa: BLE001 - of whatever kind
+        except Exception:  # noqa: BLE001 - sending that mail will raise it again
             return None
         self._introduced = following, mail
         return mail
@@ -122,7 +123,7 @@ class SmtpSender:
             connection.end_by(limit)
             if connection.introduced is mail:
                 return connection
-            if connection.introduced is not None:  # Another mail was introduced, and not sent.
+            if connection.introduced is not None:  # The envelope of another mail was sent, but not that mail.
                 connection.close()
             if connection.usable():
                 return connection
@@ -140,7 +141,7 @@ class SmtpSender:
 
 
 async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type[Undelivered] = ProviderDown) -> None:
-    """All that comes before the content."""
+    """Run the conversation up to the server's consent to the content."""
     if connection.introduced is None:
         _check(connection, mail, blamed)
         await connection.introduce(mail)
@@ -153,37 +154,37 @@ async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type
         reply = await connection.rcpt(recipient)
         if len(mail.recipients) > 1 and reply.code >= 400 and judge("rcpt", reply, blamed) is not ProviderDown:
             reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
-        # One that is refused ends it for all, so that no other one ever gets it twice.
+        # A refused recipient ends the mail for all of them, so that no other one gets it twice.
         if reply.code // 100 != 2:
             await _refuse(connection, "rcpt", reply, blamed)
     if not await begin():
         connection.close()
-        raise Deferred("another worker has taken this over", phase="data")
+        raise Deferred("another worker has claimed the notification", phase="data")
     ready = await connection.data()
     if ready.code // 100 != 3:
         await _refuse(connection, "data", ready, blamed)
 
 
 def _check(connection: Connection, mail: Mail, blamed: type[Undelivered] = ProviderDown) -> None:
-    """Refuse what this server says it cannot take, before it has cost a transfer."""
+    """Refuse a mail that this server cannot accept according to its answer to EHLO, before it is transferred."""
     if mail.utf8 and not connection.offers("smtputf8"):
         told = [address for address in (mail.sender, *mail.recipients) if not address.isascii()] or ["an address"]
         kind = Refused if mail.sender.isascii() else blamed
         raise kind(printable(f"{told[0]} needs SMTPUTF8, which the mail server does not offer"), phase="mail")
     if len(mail.content) > connection.most:
-        text = f"the mail has {len(mail.content)} octets, the mail server takes at most {connection.most}"
+        text = f"the mail has {len(mail.content)} octets, but the mail server accepts at most {connection.most}"
         raise Refused(text, phase="mail")
 
 
 async def _refuse(
     connection: Connection, phase: str, reply: Reply, blamed: type[Undelivered] = ProviderDown
 ) -> NoReturn:
-    """Raise what a reply means of which the first digit is not the one that was hoped for (RFC 5321, 4.2.1)."""
-    if reply.code < 400:  # Neither yes nor no to what we said.
+    """Raise the exception for a reply whose first digit is not the expected one (RFC 5321, section 4.2.1)."""
+    if reply.code < 400:  # Neither consent nor refusal: the conversation is out of step.
         raise Dropped(phase, reply.text, content_sent=phase == "content")
-    if reply.code == 421:  # The server is about to hang up (RFC 5321, 3.8).
+    if reply.code == 421:  # The server is about to close the connection (RFC 5321, section 3.8).
         connection.close()
-    elif phase != "content":  # After which a server has forgotten the mail (RFC 5321, 4.1.1.4).
+    elif phase != "content":  # After the content, the server has no mail to forget (RFC 5321, section 4.1.1.4).
         await connection.reset()
     raise judge(phase, reply, blamed)(reply.text, phase=phase, reply_code=reply.code, enhanced_code=reply.enhanced_code)
 

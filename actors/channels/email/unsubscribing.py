@@ -1,7 +1,7 @@
-"""Where a recipient unsubscribes with one click (RFC 8058): an address that names a notification and nothing else.
+"""URLs for unsubscribing with one click (RFC 8058).
 
-It holds no mail address and no client, and nobody can make one up: its second half is an HMAC under
-UNSUBSCRIBE_SECRET. It has no end, because a mail has none.
+A URL contains the id of a notification and its HMAC under UNSUBSCRIBE_SECRET, so that it cannot be forged. It contains
+no mail address and no client. It never expires, because a mail does not.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from settings.public import PublicSettings
 
 PATH = "/u/"
 _ID = struct.Struct(">q")  # bigint
-_SIGNATURE = 16  # octets: 128 bits, as short as RFC 2104, 5 allows for SHA-256
+_SIGNATURE = 16  # octets; RFC 2104, section 5 requires at least half of SHA-256's 32
 _PURPOSE = b"unsubscribe 1:"
 
 
 def url(notification: int, settings: PublicSettings) -> str | None:
-    """The URL for `List-Unsubscribe` of a notification that asked for it; None where PUBLIC_URL is not set.
+    """Return the URL for the `List-Unsubscribe` header of a notification; None if PUBLIC_URL is not set.
 
-    With it belongs `List-Unsubscribe-Post: List-Unsubscribe=One-Click`, and both must be signed by DKIM.
+    The mail also needs `List-Unsubscribe-Post: List-Unsubscribe=One-Click`, and a DKIM signature over both headers.
     """
     if not settings.url:
         return None
@@ -31,13 +31,13 @@ def url(notification: int, settings: PublicSettings) -> str | None:
 
 
 def token(notification: int, settings: PublicSettings) -> str:
-    """The last part of the URL."""
+    """Return the last segment of the URL's path."""
     id = _ID.pack(notification)
     return base64.urlsafe_b64encode(id + _signature(id, settings)).decode()
 
 
 def notification_of(token: str, settings: PublicSettings) -> int | None:
-    """The id that we have put into a token; None for one that is not ours."""
+    """Return the notification id in a token; None if the token is not valid."""
     try:
         octets = base64.b64decode(token, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -1,6 +1,7 @@
-"""The sandbox: simulated recipients for keys that are for tests. It knows no network and waits for nobody.
+"""Sandbox: a channel with simulated recipients, for test keys. It uses no network and never waits.
 
-The local part of the recipient says how it ends, at any domain; `refused+7@example.com` is `refused` too.
+The local part of the recipient, up to a `+`, decides the result, whatever the domain: `refused+7@example.com` is
+`refused`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, always
 from db.records import Claimed
 
-# What a mail server's answers would look like: RFC 5321, RFC 3463.
+# Simulated answers of a mail server (RFC 5321, RFC 3463).
 _DELIVERED = Receipt("content", 250, "2.0.0", "250 2.0.0 delivered to the sandbox")
 _REFUSED = Receipt("rcpt", 550, "5.1.1", "550 5.1.1 the sandbox knows no such user")
 _DEFERRED = Receipt("rcpt", 451, "4.7.1", "451 4.7.1 the sandbox says: not now, later")
@@ -19,12 +20,12 @@ _UNKNOWN = Receipt("content", None, None, "the sandbox closed the connection bef
 
 _Ending = tuple[type[Undelivered], Receipt]
 ALWAYS: dict[str, _Ending] = {"refused": (Refused, _REFUSED), "timeout": (Deferred, _TIMEOUT)}
-# At the first attempt; the next one is delivered.
+# Results of the first attempt only; the next one is delivered.
 AT_FIRST: dict[str, _Ending] = {"deferred": (Deferred, _DEFERRED), "unknown": (Uncertain, _UNKNOWN)}
 
 
 class Sandbox:
-    """A channel without a provider that could be down, so without a breaker."""
+    """Channel whose provider is never down, so it needs no breaker."""
 
     provider = "sandbox"
     limits = AtMost(1)
@@ -32,7 +33,7 @@ class Sandbox:
     pipelines = False
 
     def sender(self) -> Sandbox:
-        """Return itself: it keeps nothing from one notification to the next."""
+        """Return itself: it has no state."""
         return self
 
     async def send(
@@ -46,23 +47,23 @@ class Sandbox:
         if ending and ending[1].phase == "rcpt":
             raise _undelivered(*ending)
         if not await begin():
-            raise Deferred("another worker has taken this over", phase="data")
+            raise Deferred("another worker has claimed the notification", phase="data")
         if ending:
             raise _undelivered(*ending)
         return _DELIVERED
 
     async def hang_up(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection."""
 
     def ready(self, notification: Claimed) -> bool:
-        """Nothing waits."""
+        """Return True: nothing has to wait."""
         return True
 
     async def start(self) -> None:
-        """There is nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def _ending(notification: Claimed) -> _Ending | None:

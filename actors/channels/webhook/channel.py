@@ -1,4 +1,4 @@
-"""The callback channel: signed POSTs to the clients' own endpoints (Standard Webhooks)."""
+"""Callback channel: signed POST requests to the clients' own endpoints (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from settings import Settings
 
 log = logs.get("callback")
 
-LOOKED_UP_AT_ONCE = 64  # endpoints in one statement
-AT_A_TIME = 50  # requests of one process
+LOOKED_UP_AT_ONCE = 64  # endpoints per statement
+AT_A_TIME = 50  # concurrent requests of one process
 GONE = 410
-# The same for both, or a client would learn which names there are in the network of the workers.
-_NOWHERE = "the URL leads to an address that is not public, or to none: its host may have no address in the DNS"
+# One text for both cases: two would tell a client which names exist in the network of the workers.
+_NOWHERE = "the host of the URL has no address in the DNS, or one that is not public"
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "notification-system"}
 
 
 class Callback:
-    """Sends to the endpoint of each callback, as that is at this moment. Belongs to one event loop."""
+    """Channel that sends each callback to its endpoint as currently configured. It belongs to one event loop."""
 
     provider = "callback"
     limits = AtMost(AT_A_TIME)
@@ -49,7 +49,7 @@ class Callback:
         )
 
     def sender(self) -> Callback:
-        """Return itself: no connection is kept, because the endpoints are many and each is looked up anew."""
+        """Return itself: no connection is kept, because there are many endpoints and each is looked up again."""
         return self
 
     async def send(
@@ -73,17 +73,17 @@ class Callback:
         return await self._judge(id, answer)
 
     async def hang_up(self) -> None:
-        """Nothing is kept from one callback to the next."""
+        """Do nothing: there is no connection to close."""
 
     def ready(self, notification: Claimed) -> bool:
-        """Not where its endpoint has as many requests as it gets at a time: a slow one keeps no others from theirs."""
+        """Return False if the endpoint has its maximum of requests: a slow endpoint must not delay the others."""
         return self._turns.is_free(notification.callback_id or 0)
 
     async def start(self) -> None:
-        """There is nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     async def close(self) -> None:
-        """The process stops."""
+        """Close the HTTP client and the look-up of endpoints."""
         await self._http.close()
         await asyncio.to_thread(self._endpoints.close, self._settings.process.shutdown_grace)
 
@@ -125,11 +125,11 @@ def _signing(ids: Sequence[int]) -> Sequence[Signing | None]:
 
 def _disable(id: int, reason: str) -> None:
     try:
-        # The threads that this runs on keep no connection.
+        # This runs in a thread pool whose threads keep no connection.
         with closing(database), connection():
             callbacks.gone(id, reason)
         log.warning("callback.disabled", endpoint=id)
-    except Unavailable:  # It will say so again to the next callback.
+    except Unavailable:  # The endpoint will answer 410 to the next callback, too.
         log.warning("callback.not_disabled", endpoint=id)
 
 
@@ -138,6 +138,6 @@ def _undelivered(error: HttpError | UrlRejected) -> Undelivered:
         return Deferred(_NOWHERE if isinstance(error, NotPublic) else f"the URL {error}", phase="resolve")
     if error.phase == "resolve" and not error.timed_out:
         return Deferred(_NOWHERE, phase="resolve")
-    # Nobody can know what a server did with a request that it got and did not answer; its webhook-id tells it.
+    # The server may have processed a request that it did not answer. A retry has the same webhook-id, which tells it.
     kind = Uncertain if error.may_have_arrived else Deferred
-    return kind(printable(error.text) or "not understood", phase=error.phase)
+    return kind(printable(error.text) or "the answer cannot be read", phase=error.phase)

@@ -1,4 +1,4 @@
-"""Take turns at an endpoint, and leave alone one that does not answer."""
+"""Limit the concurrent requests to each callback endpoint, and pause endpoints that do not answer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 from actors.channels import Deferred
 from settings import Settings
 
-AT_ONCE = 4  # requests to one endpoint at a time by this process
+AT_ONCE = 4  # concurrent requests of this process to one endpoint
 
 
 class EndpointTurns:
-    """Bounds the requests to each endpoint: AT_ONCE at a time, and none for CALLBACK_REST after one that timed out.
+    """Limits for each endpoint: AT_ONCE concurrent requests, and none for CALLBACK_REST after one that timed out.
 
-    After the rest one request tries, and the others go on being deferred until it has been answered.
+    After the pause one request is tried; the others are deferred until it is answered.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -25,15 +25,15 @@ class EndpointTurns:
             settings.callbacks.timeout,
             settings.delivery.list_budget,
         )
-        self._turns: dict[int, _Turns] = {}  # those that are in use
-        self._resting: dict[int, float] = {}  # until when, as `time.monotonic()`
+        self._turns: dict[int, _Turns] = {}  # of the endpoints in use
+        self._resting: dict[int, float] = {}  # end of the pause (`time.monotonic()`), by endpoint
 
     @contextlib.asynccontextmanager
     async def turn(self, id: int) -> AsyncIterator[None]:
         """Wait for a turn at endpoint `id`, for at most LIST_BUDGET.
 
         Raises:
-            Deferred: the endpoint rests or has begun to, or there was no turn in time. Nothing has been tried.
+            Deferred: The endpoint is paused, or there was no turn in time. Nothing was sent.
         """
         self._check(id)
         turns = self._turns.setdefault(id, _Turns())
@@ -53,12 +53,12 @@ class EndpointTurns:
                 del self._turns[id]
 
     def is_free(self, id: int) -> bool:
-        """Return whether a request to endpoint `id` need not wait for others: it has a turn, or is not tried."""
+        """Return whether a request to endpoint `id` would not wait: it gets a turn, or is deferred at once."""
         turns = self._turns.get(id)
         return turns is None or turns.wanted < AT_ONCE or time.monotonic() < self._resting.get(id, 0.0)
 
     def record(self, id: int, *, timed_out: bool) -> None:
-        """Record how a request to endpoint `id` has ended."""
+        """Record the end of a request to endpoint `id`."""
         if timed_out:
             self._resting[id] = time.monotonic() + self._rest
         else:
@@ -66,11 +66,11 @@ class EndpointTurns:
 
     def _check(self, id: int) -> None:
         if time.monotonic() < self._resting.get(id, 0.0):
-            raise Deferred("not tried: this endpoint has just not answered in time", phase="rest")
+            raise Deferred("not tried: the endpoint did not answer an earlier request in time", phase="rest")
 
 
 class _Turns:
-    """The turns at one endpoint. `wanted`: how many have one, or wait for one."""
+    """Turns at one endpoint. `wanted`: number of requests that have a turn or wait for one."""
 
     def __init__(self) -> None:
         self.free, self.wanted = asyncio.Semaphore(AT_ONCE), 0
@@ -80,4 +80,4 @@ class _Turns:
             async with asyncio.timeout(patience):
                 await self.free.acquire()
         except TimeoutError:
-            raise Deferred("not tried: this endpoint is busy with earlier callbacks", phase="rest") from None
+            raise Deferred("not tried: the endpoint is busy with earlier callbacks", phase="rest") from None

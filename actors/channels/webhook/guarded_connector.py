@@ -1,7 +1,7 @@
-"""The one way by which this system connects to a URL: aiohttp's connector, with the guard in its public interface.
+"""Connect to URLs through aiohttp's connector, with url_guard plugged into its public interface.
 
-The resolver judges every address of a name. The socket factory judges each address once more as its socket is made,
-addresses that the URL itself holds included: aiohttp asks no resolver about those.
+The resolver checks every address of a name. The socket factory checks each address again when its socket is made; this
+includes addresses written in the URL itself, for which aiohttp calls no resolver.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from actors.channels.webhook.name_resolver import NameResolver
 from actors.channels.webhook.url_guard import Target
 from settings.callbacks import Network
 
-ANSWER_LIMIT = 131_072  # bytes of an answer that are read at all: some servers have long heads
-LINES = 1_000  # of an answer that are read one by one; a head with so many is refused
+ANSWER_LIMIT = 131_072  # bytes of an answer that are read, head included: some servers have long heads
+LINES = 1_000  # lines of an answer that are read one by one; a head with so many lines is refused
 
 
 class TakenOver(Exception):
-    """`begin` has refused: another worker has this notification now. Nothing has been sent."""
+    """`begin` returned False: another worker has claimed the notification. Nothing was sent."""
 
 
 class GuardedConnector(TCPConnector):
     """Connector for a single request to `target`.
 
-    It keeps no connection and remembers no address, so each request is judged by what its name leads to then. A
-    connection that is kept alive would be used after its address may no longer be allowed.
+    It keeps no connection and caches no address, so that the guard checks the current address for each request. A
+    connection that is kept alive could be used after its address is no longer allowed.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class GuardedConnector(TCPConnector):
         self.target, self._allowed, self._begin = target, allowed, begin
         self._sockets: list[socket.socket] = []
         self._bounded: _BoundedProtocol | None = None
-        self.begun = False  # from here on the request may have arrived
+        self.begun = False  # once True, the request may have arrived
 
     @property
     def phase(self) -> str:
-        """Return how far the request has come: resolve, connect, tls, request or answer."""
+        """Phase that the request has reached: resolve, connect, tls, request or answer."""
         if self._bounded:
             return "answer" if self.begun and self._bounded.written else "request"
         if self.target.scheme == "https" and any(map(_is_connected, self._sockets)):
@@ -62,13 +62,13 @@ class GuardedConnector(TCPConnector):
 
     @property
     def overflowed(self) -> bool:
-        """Return True if the answer was cut off because it is longer than ANSWER_LIMIT."""
+        """True if the answer was cut off because it is longer than ANSWER_LIMIT."""
         return self._bounded is not None and self._bounded.overflowed
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        """Connect, bound what is read from the connection, and ask `begin` before anything is sent."""
+        """Connect, limit the bytes to read, and await `begin` before anything is sent."""
         connection = await super().connect(*args, **kwargs)
-        if (transport := connection.transport) is not None:  # None where it has been lost already.
+        if (transport := connection.transport) is not None:  # None if the connection is already lost.
             self._bounded = _BoundedProtocol(transport)
             transport.set_protocol(self._bounded)
         try:
@@ -81,7 +81,7 @@ class GuardedConnector(TCPConnector):
         return connection
 
     def abort(self) -> None:
-        """Drop the connection at once. A polite end would wait for what the other side reads and answers."""
+        """Drop the connection at once. A graceful shutdown would wait for the other side."""
         if self._bounded:
             self._bounded.transport.abort()
 
@@ -93,7 +93,7 @@ class GuardedConnector(TCPConnector):
 
 
 class _GuardedResolver(AbstractResolver):
-    """Resolver that returns the addresses of a name if every one of them may be connected to."""
+    """Resolver that returns the addresses of a name if all of them are allowed."""
 
     def __init__(self, target: Target, allowed: Sequence[Network], names: NameResolver) -> None:
         self._target, self._allowed, self._names = target, allowed, names
@@ -112,11 +112,11 @@ class _GuardedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Keep the look-ups: other requests may wait for them."""
+        """Do nothing: other requests may wait for the same look-ups."""
 
 
 class _BoundedProtocol(asyncio.Protocol):
-    """Pass a connection's events on to the protocol that it had, and abort it after ANSWER_LIMIT bytes."""
+    """Protocol that passes events on to the connection's original protocol, and aborts after ANSWER_LIMIT bytes."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.overflowed = transport, False
@@ -125,7 +125,7 @@ class _BoundedProtocol(asyncio.Protocol):
 
     @property
     def written(self) -> bool:
-        """Return True if the system has taken all that was to be sent."""
+        """True if the operating system has taken the whole request."""
         return not self.transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:
@@ -134,7 +134,7 @@ class _BoundedProtocol(asyncio.Protocol):
             self.overflowed = True
             self.transport.abort()
             return
-        # A line at a time: aiohttp drops a head that comes in one piece with a body that is wrong.
+        # Pass on one line at a time: aiohttp drops a head that arrives together with a malformed body.
         start = 0
         while self._lines and (end := data.find(b"\n", start) + 1) and not self.transport.is_closing():
             self._lines -= 1
@@ -159,6 +159,6 @@ class _BoundedProtocol(asyncio.Protocol):
 def _is_connected(opened: socket.socket) -> bool:
     try:
         opened.getpeername()
-    except OSError:  # It is on its way, or was closed.
+    except OSError:  # The socket is still connecting, or closed.
         return False
     return True

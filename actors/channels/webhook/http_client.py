@@ -1,4 +1,4 @@
-"""POST to a server that somebody else runs, within one deadline, reading only so much of its answer."""
+"""POST to a client's server, within one deadline and with a bound on the size of the answer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from actors.channels.webhook.url_guard import Target, UrlRejected
 from settings.callbacks import Network
 
 BODY_LIMIT = 16_384  # bytes of an answer's body that are read
-BODY_WAIT = 1.0  # seconds for it; the status decides, the body is for people
-LINE_LIMIT = 65_536  # bytes of a line of an answer's head
+BODY_WAIT = 1.0  # seconds to wait for the body; only the status matters, the body is shown to people
+LINE_LIMIT = 65_536  # bytes of a line in an answer's head
 _NO_TIMEOUTS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
 class HttpError(Exception):
-    """The request got no answer. `may_have_arrived`: the server may have received and processed it."""
+    """The request was not answered. `may_have_arrived`: the server may have received and processed it."""
 
     def __init__(self, phase: str, text: str, *, timed_out: bool = False, may_have_arrived: bool = False) -> None:
         super().__init__(text)
@@ -35,7 +35,7 @@ class HttpError(Exception):
 
 
 class Answer(NamedTuple):
-    """What a server answered; `body` is its beginning, as it came over the wire."""
+    """Answer of a server. `body`: its first BODY_LIMIT bytes, not decoded."""
 
     status: int
     reason: str
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What to POST, and where to."""
+    """POST request."""
 
     url: str
     headers: Mapping[str, str]
@@ -51,9 +51,9 @@ class Request(NamedTuple):
 
 
 class HttpClient:
-    """HTTP client of one event loop, for channels. It calls only what url_guard allows.
+    """HTTP client of one event loop. It calls only URLs and addresses that url_guard allows.
 
-    It follows no redirect, uses no proxy and no credentials of the environment, keeps no cookie and no connection.
+    It follows no redirects, uses no proxy or credentials from the environment, and keeps no cookies and no connections.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class HttpClient:
         self._context = context or ssl.create_default_context()
 
     async def post(self, request: Request, begin: Begin) -> Answer:
-        """POST once. `begin` is awaited just before the request goes out; where it says no, nothing is sent.
+        """POST once. `begin` is awaited just before the request is sent; if it returns False, nothing is sent.
 
         Raises:
-            UrlRejected: the URL, or an address that its host leads to, must not be called.
-            HttpError: in one of the phases resolve, connect, tls, request and answer.
+            UrlRejected: The URL, or an address of its host, must not be called.
+            HttpError: There is no answer; `phase` is resolve, connect, tls, request or answer.
         """
         until = time.monotonic() + self._timeout
         target = Target.parse(request.url, self._allowed)
@@ -84,7 +84,7 @@ class HttpClient:
             return Answer(response.status, response.reason or "", await _body(response, until))
 
     async def close(self) -> None:
-        """Wait for no look-up any more."""
+        """Stop waiting for look-ups."""
         self._names.close()
 
 
@@ -92,9 +92,9 @@ def _session(connector: GuardedConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=_NO_TIMEOUTS,  # there is one for all of it
+        timeout=_NO_TIMEOUTS,  # `_head` and `_body` bound the whole request
         trust_env=False,
-        auto_decompress=False,  # a small answer may be a huge one
+        auto_decompress=False,  # a small compressed answer may expand to a huge one
         read_bufsize=BODY_LIMIT,
         max_line_size=LINE_LIMIT,
         max_field_size=LINE_LIMIT,
@@ -105,13 +105,13 @@ async def _head(
     session: aiohttp.ClientSession, connector: GuardedConnector, request: Request, until: float
 ) -> aiohttp.ClientResponse:
     target = connector.target
-    # Made of what was judged: another reading of the same text might lead elsewhere.
+    # Built from the parts that were checked: another parser might read the original text differently.
     url = URL(f"{target.scheme}://{target.authority}{target.path}", encoded=True)
     headers = {"Host": target.authority, "Accept-Encoding": "identity", **request.headers}
     body = io.BytesIO(request.body)
     posting = asyncio.ensure_future(session.post(url, data=body, headers=headers, allow_redirects=False))
     try:
-        # Not asyncio.timeout, which closes the sockets before they can say how far they have come.
+        # Not asyncio.timeout: it would close the sockets, which tell the phase that was reached.
         await asyncio.wait({posting}, timeout=until - time.monotonic())
         if not posting.done():
             raise _error(connector, "no answer in time", timed_out=True)
@@ -125,7 +125,7 @@ async def _head(
 
 async def _body(response: aiohttp.ClientResponse, until: float) -> bytes:
     body = b""
-    with contextlib.suppress(Exception):  # The status is there, and nothing about the body changes what it says.
+    with contextlib.suppress(Exception):  # The status is known, and a faulty body does not change it.
         async with asyncio.timeout(min(BODY_WAIT, until - time.monotonic())):
             while piece := await response.content.read(BODY_LIMIT - len(body)):
                 body += piece
@@ -137,7 +137,10 @@ def _error(connector: GuardedConnector, text: str, phase: str = "", *, timed_out
 
 
 def _explained(connector: GuardedConnector, error: Exception) -> Exception:
-    """Return `error` in plain words. They repeat no address, and of the answer at most one line that is not HTTP."""
+    """Return an exception with a plain text for `error`.
+
+    The text contains no address, and at most one line of the answer, if that is not HTTP.
+    """
     match error:
         case aiohttp.ClientConnectorError(os_error=UrlRejected() as rejected):
             return rejected
@@ -156,7 +159,7 @@ def _not_connected(connector: GuardedConnector, error: aiohttp.ClientConnectorEr
             words = str(reason or "the server ended it").replace("_", " ").lower()
             return _error(connector, f"the TLS handshake failed: {words}", "tls")
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            # TCP refuses connections, and resets those that are there: this one had come as far as TLS.
+            # A TCP connection that can be reset was established, so it failed during TLS.
             return _error(connector, "the connection was closed during the TLS handshake", "tls")
         case OSError(errno=int() as number):
             return _error(connector, os.strerror(number))
@@ -166,7 +169,7 @@ def _not_connected(connector: GuardedConnector, error: aiohttp.ClientConnectorEr
 def _no_answer(connector: GuardedConnector, error: Exception) -> str:
     match error:
         case TakenOver():
-            return "another worker has taken this over"
+            return "another worker has claimed the notification"
         case _ if connector.overflowed:
             return f"the head of the answer is longer than {ANSWER_LIMIT} bytes"
         case aiohttp.ClientResponseError():

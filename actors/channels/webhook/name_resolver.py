@@ -1,8 +1,8 @@
-"""Look names up in the DNS without holding up anybody else.
+"""Look up names in the DNS without blocking other work.
 
-The system's resolver cannot be interrupted, and a name server that does not answer keeps it waiting for minutes.
-So each look-up has a daemon thread of its own that need not be waited for, and none runs in the event loop's
-executor, which other work needs.
+The system's resolver cannot be interrupted, and may wait minutes for a name server that does not answer. So each
+look-up runs in a daemon thread of its own, for which nothing needs to wait, instead of the event loop's executor, whose
+threads other work needs.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-LOOKUPS = 64  # threads at the same time in this process
+LOOKUPS = 64  # concurrent threads of this process
 
 Addresses = Sequence[tuple[Any, ...]]  # as socket.getaddrinfo returns them
 Lookup = Callable[[str, int], Addresses]
 
 
 def look_up(host: str, port: int) -> Addresses:
-    """Ask the system's resolver, for as long as it takes."""
+    """Ask the system's resolver, without a time-out."""
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class NameResolver:
-    """Resolver of one event loop. Callers that ask for the same name at the same time share one look-up."""
+    """Resolver of one event loop. Concurrent callers that ask for the same name share one look-up."""
 
     def __init__(self, look_up: Lookup = look_up) -> None:
         self._look_up = look_up
@@ -35,10 +35,10 @@ class NameResolver:
         self._running: dict[tuple[str, int], asyncio.Task[Addresses]] = {}
 
     async def addresses(self, host: str, port: int) -> Addresses:
-        """Return the addresses of `host`. Cancelling it leaves the look-up to the other callers.
+        """Return the addresses of `host`. If a caller is cancelled, the look-up goes on for the others.
 
         Raises:
-            OSError, UnicodeError: there is no such name.
+            OSError, UnicodeError: The name does not exist.
         """
         task = self._running.get((host, port))
         if task is None:
@@ -47,14 +47,14 @@ class NameResolver:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        """Wait for no look-up any more."""
+        """Stop waiting for look-ups."""
         for task in self._running.values():
             task.cancel()
 
     def _finished(self, task: asyncio.Task[Addresses], host: str, port: int) -> None:
         del self._running[host, port]
         if not task.cancelled():
-            task.exception()  # All callers may have left, and asyncio logs an error that nobody has seen.
+            task.exception()  # asyncio would log an exception that nobody has retrieved.
 
     async def _run(self, host: str, port: int) -> Addresses:
         async with self._room:
@@ -64,9 +64,9 @@ class NameResolver:
             def run() -> None:
                 try:
                     resolve = partial(found.set_result, self._look_up(host, port))
-                except Exception as error:  # noqa: BLE001 - it reaches the callers
+                except Exception as error:  # noqa: BLE001 - raised in the callers
                     resolve = partial(found.set_exception, error)
-                with contextlib.suppress(RuntimeError):  # The loop has closed: nobody waits any more.
+                with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits for the result.
                     loop.call_soon_threadsafe(lambda: None if found.done() else resolve())
 
             threading.Thread(target=run, name="look-up", daemon=True).start()

@@ -1,7 +1,7 @@
-"""Which addresses a callback may go to: public ones, and those in CALLBACK_ALLOWED_NETWORKS.
+"""Decide which addresses a callback may go to: public ones, and those in CALLBACK_ALLOWED_NETWORKS.
 
-Whoever registers an endpoint chooses where this machine connects, so everything that is not plainly
-the public Internet is refused: what is ours, and what may lead to it in disguise.
+Clients choose the URLs that this machine connects to. So every address is refused that is not plainly on the public
+Internet: internal ones, and those that may be translated to internal ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from settings.callbacks import Network
 
-# IANA IPv4 Special-Purpose Address Registry, and what is public by number but not in kind.
+# IANA IPv4 Special-Purpose Address Registry, and a public address that is internal in Azure.
 _NOT_PUBLIC_4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -23,20 +23,20 @@ _NOT_PUBLIC_4 = tuple(
         ),
     )
 )
-# Global unicast (RFC 4291, 2.4): so neither mapped nor translated IPv4 (::/8, 64:ff9b::), neither local nor multicast.
+# Global unicast (RFC 4291, section 2.4): excludes mapped or translated IPv4 (::/8, 64:ff9b::), local and multicast.
 _GLOBAL_6 = ipaddress.IPv6Network("2000::/3")
-# Of those: Teredo and other protocols' own, documentation, 6to4 (which holds an IPv4 address).
+# Excluded from it: Teredo and other protocol assignments, documentation, 6to4 (which contains an IPv4 address).
 _NOT_PUBLIC_6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
 
 def is_own(address: str, allowed: Iterable[Network]) -> bool:
-    """Whether an address, as the resolver gives it, is in one of the allowed networks."""
+    """Return whether an address from the resolver is in one of the allowed networks."""
     ip = ipaddress.ip_address(address)
     return any(ip in network for network in allowed)
 
 
 def is_public(address: str) -> bool:
-    """Whether an address, as the resolver gives it, is global unicast and nothing but that."""
+    """Return whether an address from the resolver is global unicast and has no special purpose."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not any(ip in network for network in _NOT_PUBLIC_4)

@@ -1,4 +1,4 @@
-"""Signatures of callbacks: Standard Webhooks 1.0 (https://www.standardwebhooks.com), symmetric."""
+"""Sign callbacks with the symmetric scheme of Standard Webhooks 1.0 (https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 
 PREFIX = "whsec_"
-SECRET_BYTES = 32  # the standard asks for 24 to 64
+SECRET_BYTES = 32  # the standard allows 24 to 64
 
 
 def new_secret() -> str:
-    """A secret that nobody has had before."""
+    """Return a new random secret."""
     return PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def headers(id: str, timestamp: int, body: bytes, keys: Iterable[str]) -> dict[str, str]:
-    """The three headers of one attempt; `timestamp` in seconds since 1970, a signature for each of `keys`."""
+    """Return the three headers of an attempt, with a signature for each key. `timestamp`: seconds since 1970."""
     content = f"{id}.{timestamp}.".encode() + body
     return {
         "webhook-id": id,
