@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from actors.channels.email.mailboxes import mail_from
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import VARIABLES, Settings, SettingsError
+from settings.removed import REMOVED
 
 CHECK = "settings"
 # Variables that commands read, but not `settings`.
@@ -35,6 +36,8 @@ def findings(chosen: Settings, wrong: list[str], environ: Mapping[str, str], *, 
     if not wrong:
         given = sum(1 for name in KNOWN - OTHERS if environ.get(name, "").strip())
         yield ok(CHECK, f"{given} are set, the others have their defaults, and all are valid")
+    for name in sorted(REMOVED & environ.keys()):
+        yield warning(CHECK, f"{name} is set, but is no longer a setting", "remove it")
     for name, meant in _misspelt(environ):
         yield warning(CHECK, f"{name} is set, but is no setting", f"did you mean {meant}? Otherwise remove it")
 
@@ -56,7 +59,7 @@ def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
 
 
 def _misspelt(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in sorted(environ.keys() - KNOWN):
+    for name in sorted(environ.keys() - KNOWN - REMOVED):
         bare = name.removeprefix("NOTIFY_")
         meant = USUAL.get(name) or ((bare in KNOWN and bare) or _alike(name))
         # If the right setting is there too, this one probably belongs to another program.

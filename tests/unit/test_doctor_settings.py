@@ -12,6 +12,7 @@ from cli.doctor import environment
 from cli.doctor.disk import free
 from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, ok, problem, warning, worst
 from cli.doctor.probing import findings
+from settings.removed import REMOVED
 
 WELL = {
     "DATABASE_URL": "postgresql://me:geheim@127.0.0.1/x",
@@ -51,6 +52,16 @@ def test_beside_notify_up_nothing_need_be_set_for_mail() -> None:
     servers = {name: WELL[name] for name in ("DATABASE_URL", "REDIS_URL")}
     assert names(said(servers, up=True), PROBLEM) == []
     assert names(said(servers), PROBLEM) == ["SMTP_URL"]
+
+
+def test_a_removed_setting_is_reported_and_not_as_a_misspelt_one() -> None:
+    found = said({**WELL, "CLAIM_BATCH": "64"})
+    assert found[1:] == [warning("settings", "CLAIM_BATCH is set, but is no longer a setting", "remove it")]
+
+
+@pytest.mark.parametrize("name", sorted(REMOVED))
+def test_a_removed_setting_is_no_setting(name: str) -> None:
+    assert name not in settings.VARIABLES
 
 
 @pytest.mark.parametrize(
