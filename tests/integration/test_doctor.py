@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -175,9 +174,9 @@ def test_a_wrong_setting_keeps_nobody_from_looking_at_the_servers(well: Doctor, 
     operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
     found = well.found()
     assert [one["what"] for one in found if one["check"] == "settings"] == [
-        "RETRY_LIMIT is 'x'",
-        "PAGE_LIMIT is '0'",
         "BIND is 'nowhere'",
+        "PAGE_LIMIT is '0'",
+        "RETRY_LIMIT is 'x'",
     ]
     assert {one["check"] for one in found if one["level"] == "ok"} >= {"database", "redis"}
     assert [one["fix"] for one in found if one["check"] == "mail"] == ["fix the settings first"]
@@ -328,7 +327,7 @@ def test_whether_mail_is_caught_is_for_the_workers_to_say(
     well: Doctor, monkeypatch: pytest.MonkeyPatch, redis_url: str, caught: str, level: str
 ) -> None:
     crew({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")
-    monkeypatch.setattr(running, "joined", lambda given: replace(given, redis_url=redis_url))
+    monkeypatch.setattr(running, "joined", lambda given: given.changed(REDIS_URL=redis_url))
     [told] = [one for one in well.found(redis_url="", smtp_url="", mail_from="") if one["check"] == "mail"]
     assert (told["level"], "no mail is delivered" in told["what"]) == (level, caught == "true")
 
