@@ -1,4 +1,4 @@
-"""The JSON Schemas of requests, compiled once. Limits in the files are names of settings."""
+"""JSON Schemas of requests, compiled once. Where a schema file has a limit in capitals, it names a setting."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from settings import Settings
 
 Fault = dict[str, str]
 
-LONGEST_URL = 900  # characters: it stands in one line of a mail, of at most 998
-LONGEST_TIME = 64  # characters, with all the digits of a second that anybody sends
-LONGEST_MAILBOX = 1_000  # characters: the most that MAILBOX_LIMIT can be
-LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3 without the angle brackets
+LONGEST_URL = 900  # characters: it has to fit into one line of a mail, of at most 998
+LONGEST_TIME = 64  # characters: enough for any fraction of a second
+LONGEST_MAILBOX = 1_000  # characters: the largest possible MAILBOX_LIMIT
+LONGEST_ADDRESS = 254  # octets: RFC 5321, 4.5.3.1.3, without the angle brackets
 TEMPLATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Controls (C0, DEL, C1) and Unicode's own line ends. Joiners and wide spaces belong to many languages.
+# Controls (C0, DEL, C1) and Unicode's line separators. Joiners and wide spaces are allowed: many languages need them.
 _NOT_IN_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _METADATA_KEY = re.compile("[A-Za-z0-9_.-]+")
 _PRINTABLE = re.compile("[\x20-\x7e]*")
@@ -34,23 +34,23 @@ _PRINTABLE = re.compile("[\x20-\x7e]*")
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?")
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
 _QUOTED = r'"[A-Za-z0-9 !#-\[\]-~]{0,100}"'
-# RFC 2045, 5.1. The name of a file is `filename`, and no other.
+# RFC 2045, 5.1, without the parameter name: `filename` has the name of the file.
 _CONTENT_TYPE = re.compile(
     rf"{_WORD}/{_WORD}(?:; ?(?!name[*=]|boundary=){_WORD}=(?:{_WORD}|{_QUOTED}))*", re.ASCII | re.IGNORECASE
 )
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._+@-]{1,100}")
 
-# A format that is not met says why; jsonschema's own formats are weak and are not used.
+# Our formats say why a value is invalid. jsonschema's own formats are too lax and are not used.
 _formats = FormatChecker(formats=())
 
 
 class Wanting(ValueError):
-    """Why a value does not meet its format."""
+    """A value does not have its format; the message says why."""
 
 
 @_formats.checks("email", raises=Wanting)
 def _is_address(value: object) -> bool:
-    # What is longer is refused by maxLength, and would keep this busy.
+    # maxLength refuses longer values, which would take long to check.
     if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := address_fault(value)):
         raise Wanting(f"must be a mail address such as name@example.com: {fault}")
     return True
@@ -58,14 +58,14 @@ def _is_address(value: object) -> bool:
 
 @_formats.checks("mailbox", raises=Wanting)
 def _is_mailbox(value: object) -> bool:
-    # The time that it takes grows with the square of the length.
+    # The time for this check grows with the square of the length.
     if isinstance(value, str) and len(value) <= LONGEST_MAILBOX:
         _is_one_line(value)
         address = _address_of(value)
         if len(address) > LONGEST_ADDRESS:
             raise Wanting(f"has an address of more than {LONGEST_ADDRESS} characters")
         if fault := address_fault(address):
-            raise Wanting(f"must be a mail address, or a name and <name@example.com> behind it: {fault}")
+            raise Wanting(f"must be a mail address, or a name followed by <name@example.com>: {fault}")
     return True
 
 
@@ -75,7 +75,7 @@ def _address_of(mailbox: str) -> str:
     except NotOne as error:
         raise Wanting(str(error)) from None
     except ValueError:
-        raise Wanting("must be a mail address, or a name and <name@example.com> behind it") from None
+        raise Wanting("must be a mail address, or a name followed by <name@example.com>") from None
 
 
 @_formats.checks("display-name", raises=Wanting)
@@ -84,7 +84,7 @@ def _is_display_name(value: object) -> bool:
         _is_one_line(value)
         if holds_addresses(value):
             raise Wanting(
-                "is the name of one recipient and holds another address: give further recipients in cc or bcc"
+                "must be the name of one recipient, but contains an address: give further recipients in cc or bcc"
             )
     return True
 
@@ -99,14 +99,14 @@ def _is_https_url(value: object) -> bool:
 @_formats.checks("content-type", raises=Wanting)
 def _is_content_type(value: object) -> bool:
     if isinstance(value, str) and len(value) <= LONGEST_URL and not _CONTENT_TYPE.fullmatch(value):
-        raise Wanting("must be a type such as application/pdf or text/csv; charset=utf-8, without a name")
+        raise Wanting("must be a type such as application/pdf or text/csv; charset=utf-8, without the parameter name")
     return True
 
 
 @_formats.checks("content-id", raises=Wanting)
 def _is_content_id(value: object) -> bool:
     if isinstance(value, str) and not _CONTENT_ID.fullmatch(value):
-        raise Wanting("must have letters, digits and . _ + - @ only, at most 100")
+        raise Wanting("must have 1 to 100 characters: letters, digits and . _ + - @")
     return True
 
 
@@ -121,23 +121,23 @@ def _is_one_line(value: object) -> bool:
 def _is_sender(value: object) -> bool:
     if not isinstance(value, str) or len(value) > LONGEST_ADDRESS:
         return True
-    # A domain is one that could stand in an address.
+    # A domain is checked as part of an address.
     if fault := address_fault(f"a{value}" if value.startswith("@") else value):
-        raise Wanting(f"must be a mail address, or @example.com for all of a domain: {fault}")
+        raise Wanting(f"must be a mail address, or @example.com for all addresses of a domain: {fault}")
     return True
 
 
 @_formats.checks("text", raises=Wanting)
 def _is_text(value: object) -> bool:
     if isinstance(value, str) and "\0" in value:
-        raise Wanting("must not hold the character U+0000")
+        raise Wanting("must not contain the character U+0000")
     return True
 
 
 @_formats.checks("metadata-key", raises=Wanting)
 def _is_metadata_key(value: object) -> bool:
     if isinstance(value, str) and not _METADATA_KEY.fullmatch(value):
-        raise Wanting("has a key that is not made of letters, digits, _, - and dots")
+        raise Wanting("has a key with other characters than letters, digits, _, - and dots")
     return True
 
 
@@ -151,19 +151,19 @@ def _is_time(value: object) -> bool:
 @_formats.checks("template-name", raises=Wanting)
 def _is_template_name(value: object) -> bool:
     if isinstance(value, str) and not TEMPLATE_NAME.fullmatch(value):
-        raise Wanting("must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit")
+        raise Wanting("must have 1 to 100 of a-z A-Z 0-9 . _ -, and begin with a letter or digit")
     return True
 
 
 @_formats.checks("key", raises=Wanting)
 def _is_key(value: object) -> bool:
     if isinstance(value, str) and not _PRINTABLE.fullmatch(value):
-        raise Wanting("must have printable ASCII characters only")
+        raise Wanting("must have only printable ASCII characters")
     return True
 
 
 class Schema:
-    """One schema file of this folder, ready to check documents. `more` are properties beside those in the file."""
+    """Compiled schema of one file in this folder, with `more` properties than the file has."""
 
     def __init__(self, name: str, settings: Settings, more: Mapping[str, Any] | None = None) -> None:
         self.document: dict[str, Any] = _with_limits(
@@ -175,9 +175,9 @@ class Schema:
         self._verdict = Verdict(self.document, _formats)
 
     def faults(self, document: object) -> list[Fault]:
-        """Every fault of a document as a JSON pointer (RFC 6901) and a detail.
+        """Return the faults of a document, each with a JSON pointer (RFC 6901) and a detail.
 
-        Values are never repeated. Of more faults than an answer lists, only so many are found.
+        Details never repeat values. The search stops after one fault more than an answer lists.
         """
         return [] if self._verdict.sound(document) else self._explained(document)
 
@@ -199,7 +199,7 @@ def _limit(key: str, value: Any, settings: Settings) -> Any:
 
 
 def _unique(faults: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Each once: a field that is missing is an error that tells of all that are missing."""
+    """Yield each fault once: jsonschema reports all missing fields of an object with each of them."""
     seen = set()
     for fault in faults:
         if fault not in seen:
@@ -238,7 +238,7 @@ def _detail(error: Any) -> str:
         return "must not be empty"
     if error.validator in _COUNTED:
         return f"must have at most {value} {_COUNTED[error.validator]}, has {len(error.instance)}"
-    return _BOUNDS.get(error.validator, f"does not meet {error.validator}").format(value)
+    return _BOUNDS.get(error.validator, f"does not conform to {error.validator}").format(value)
 
 
 _ARTICLES = {"integer": "a whole number", "object": "an object", "array": "an array", "null": "null"}
@@ -249,9 +249,9 @@ _BOUNDS = {
     "maximum": "must be at most {}",
     "minItems": "must have at least {} of them",
     "uniqueItems": "must not have the same item twice",
-    # Of `false`, in words that say what to do.
-    "const": "must be an object with a url, or true",
-    # It stands before what allows nothing; of the schema `false` jsonschema forgets the place.
+    # `unsubscribe`, where false is the value to refuse.
+    "const": "must be true, or an object with a url",
+    # The schemas have it in place of `false`, whose errors have no path in jsonschema.
     "not": "must be left out: give either template and variables, or subject, message and html",
 }
 
