@@ -1,4 +1,4 @@
-"""The ASGI application and the only list of its routes; of pages, see dashboard/routes.py."""
+"""The ASGI application and the only list of its routes. The dashboard's pages have theirs in dashboard/routes.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from db import database
 
 
 def create_app() -> Application:
-    """What gunicorn serves; connects to nothing until the first request."""
+    """Return the application that gunicorn serves. It connects to nothing until the first request."""
     current = settings.load()
     logs.configure(current, "api")
     database.bind(current)
@@ -93,7 +93,7 @@ def create_app() -> Application:
 def _routes(
     gateway: Gateway, limits: Limits, templating: Templating, streams: Streams, redis: RedisHealth
 ) -> dict[str, object]:
-    """What stands where."""
+    """Return the resource of every path."""
     return {
         "/api/notifications": Notifications(gateway, limits, templating),
         "/api/notifications/{id}": Notification(gateway),
@@ -105,7 +105,7 @@ def _routes(
         "/api/templates/{name}/versions": Versions(gateway),
         "/api/templates/{name}/versions/{version}": Version(gateway),
         "/api/suppressions": Suppressions(gateway),
-        # The local part of an address may hold a slash.
+        # The local part of an address may contain a slash.
         "/api/suppressions/{address:path}": Suppression(gateway),
         "/u/{token}": Unsubscribe(gateway),
         "/api/notifications/{id}/events": Events(gateway, streams),

@@ -1,4 +1,4 @@
-"""/openapi.json: the contract, with the request schemas and limits that are really enforced."""
+"""/openapi.json: the API's contract, with the request schemas and limits that are enforced."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OpenApi:
 
 
 def _batch(settings: Settings) -> dict[str, Any]:
-    """In the file items are anything, because they are checked one by one."""
+    """Return the schema of a batch with that of its items, which batch.json lacks: items are checked one by one."""
     batch = _of(Schema("batch", settings))
     item = _of(Schema("notification", settings, {"idempotencyKey": PROPERTY}))
     batch["properties"]["items"]["items"] = {**item, "title": "NewBatchItem"}
