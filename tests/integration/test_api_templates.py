@@ -186,10 +186,10 @@ LEFT_OUT = "must be left out: give either template and variables, or subject, me
         ({"template": {"version": 1}}, {"/template/name": "is required"}),
         ({"template": {"name": "one", "version": 0}}, {"/template/version": "must be at least 1"}),
         ({"template": "one", "variables": []}, {"/variables": "must be an object"}),
-        ({"template": "none"}, {"/template": "there is no template of this name, or it has no such version"}),
+        ({"template": "none"}, {"/template": "there is no template with this name, or it has no such version"}),
         (
             {"template": {"name": "one", "version": 2**31 - 1}},
-            {"/template": "there is no template of this name, or it has no such version"},
+            {"/template": "there is no template with this name, or it has no such version"},
         ),
         ({"template": "one"}, {"/variables/name": "is required: the template's subject uses it"}),
         (
@@ -239,7 +239,7 @@ def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
         ({**GREETING, "message": "x"}, {"/message": "is not a known field; known are subject, text, html, schema"}),
         ({**GREETING, "text": "x" * 401}, {"/text": "must have at most 400 characters, has 401"}),
         ({**GREETING, "text": "a\0"}, {"/text": "must not contain the character U+0000"}),
-        ({**GREETING, "schema": {"description": "x" * 500}}, {"/schema": "must have at most 500 bytes"}),
+        ({**GREETING, "schema": {"description": "x" * 500}}, {"/schema": "must have at most 500 bytes (TEMPLATE_SCHEMA_LIMIT)"}),
         ({**GREETING, "schema": True}, {"/schema": "must be an object or null"}),
         ({**GREETING, "schema": {"type": "text"}}, {"/schema/type": "does not conform to anyOf"}),
         ({**GREETING, "schema": {"$ref": "http://169.254.169.254/"}}, {"/schema/$ref": None}),
