@@ -1,6 +1,6 @@
-"""gunicorn's settings: run `gunicorn` in this directory. What an operator changes stands in settings.py.
+"""Configuration of gunicorn: run `gunicorn` in this directory. The settings for operators are in settings/.
 
-`gunicorn --check-config` says whether it would start, also on the database that it is given.
+`gunicorn --check-config` checks the settings and the database, and exits.
 """
 
 from __future__ import annotations
@@ -16,33 +16,31 @@ from typing import Any
 
 
 def _our_modules() -> set[str]:
-    """Return the top-level names of all our code: of the files around settings.py, or as the wheel lists them."""
-    root = Path(importlib.import_module("settings").__file__ or "").parent
-    if installed := list(root.glob("notification_system-*.dist-info/top_level.txt")):  # Among other people's code.
+    """Return the top-level names of our code: the packages next to settings/, or the names that the wheel lists."""
+    root = Path(importlib.import_module("settings").__file__ or "").parents[1]
+    if installed := list(root.glob("notification_system-*.dist-info/top_level.txt")):  # Next to other packages.
         return {name for listed in installed for name in listed.read_text().split()}
-    return {path.stem for path in root.glob("*.py")} | {path.parent.name for path in root.glob("*/__init__.py")}
+    return {path.parent.name for path in root.glob("*/__init__.py")}
 
 
-# gunicorn reads this file again at SIGHUP, and its workers inherit what the master has imported: unless the
-# master forgets our modules, new workers run a mix of old and new ones.
+# gunicorn reads this file again at SIGHUP, and its workers inherit the modules that the master has imported. Unless the
+# master forgets our modules, new workers run a mix of old and new code.
 OURS = _our_modules()
 for _name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
     del sys.modules[_name]
 importlib.invalidate_caches()
 
-import lifeline
-import logs
 import settings
-import tracing
 from db import database, fitness, migrations
-from metrics import multiprocess
+from runtime import logs, process, tracing
+from runtime.metrics import multiprocess
 
-# A supervisor may send these to the whole group. In a worker the last two would end it: they are for the master.
+# A supervisor may send these to the whole process group. The last two are for the master; they would end a worker.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2)
 TRIAL_WITHIN = 60.0  # seconds
 
 if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-    # The kernel does not end the first process of a container by itself, and gunicorn hears signals only later.
+    # The kernel does not apply default signal actions to PID 1 of a container, and gunicorn sets its handlers later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 try:
@@ -55,47 +53,47 @@ except settings.SettingsError as _error:
 wsgi_app = "api.app:create_app()"
 bind = _current.bind
 workers = _current.web_concurrency
-worker_class = "api.worker.Worker"
-# Above the idle time-out of usual proxies (60 s), or they reuse a connection that we just closed.
+worker_class = "api.http.worker.Worker"
+# Longer than the idle time-out of common proxies (60 s), or they would reuse a connection that we have just closed.
 keepalive = 75
 graceful_timeout = int(_current.shutdown_grace)
-# The master kills a worker that says nothing for so long. Uvicorn speaks after half of it, and no more once it stops.
+# The master kills a worker that sends no heartbeat for this time. Uvicorn sends one after half of it, until it stops.
 timeout = max(30, 2 * (graceful_timeout + 5))
-# Its default is one socket in the home directory, over which two instances would fight.
+# The default is one socket in the home directory, which two instances cannot share.
 control_socket_disable = True
-# Our own lines tell of each event and each request.
+# Our own log has a line for each request.
 accesslog = None
-logger_class = "api.worker.Logger"
+logger_class = "api.http.worker.Logger"
 
 
 def on_starting(_server: Any) -> None:
-    """Refuse to serve on a database that is away or has another schema."""
+    """Refuse to start if the database is not available or has another schema."""
     if _current.exposed:
         log = logs.get("api")
-        log.warning("auth.off", bind=_current.bind, meaning="whoever can reach this address may send")
+        log.warning("auth.off", bind=_current.bind, meaning="everybody who can reach this address may send")
     _check_database()
 
 
 def when_ready(server: Any) -> None:
-    """Look at new code before the running one is given up."""
+    """Check new code at SIGHUP before the running workers are replaced."""
     signal.signal(signal.SIGHUP, partial(_reload, server))
 
 
 def on_reload(server: Any) -> None:
-    """Give the new workers a logger of the new code as well."""
+    """Use the logger of the new code for the new workers."""
     server.log = server.cfg.logger_class(server.cfg)
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """A worker does not outlive a master that was killed, and hears a stop even while it boots."""
+    """End the worker if its master is killed, and hold back signals until it has booted."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    lifeline.die_with_parent(worker.ppid)
+    process.die_with_parent(worker.ppid)
     multiprocess.share(_current.metrics_dir, worker.ppid, "api")
 
 
 def post_worker_init(_worker: Any) -> None:
-    """From here on the worker hears signals: until uvicorn serves, and once it has stopped, a stop ends the process."""
-    lifeline.collect_seldom()
+    """Accept signals from now on. Before uvicorn serves, and after it has stopped, a stop signal ends the process."""
+    process.collect_seldom()
     for number in (signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -107,28 +105,28 @@ def _check_database() -> None:
     try:
         database.bind(_current)
         migrations.check_start()
-        # Or every worker would inherit it.
+        # Otherwise every worker would inherit the connection.
         database.database.close()
     except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
         settings.cannot_start(error)
 
 
 def _reload(server: Any, number: int, frame: Any) -> None:
-    """Have gunicorn replace its workers if the code that is installed now would start; else keep those that run.
+    """Let gunicorn replace its workers if the newly installed code would start; otherwise keep the running ones.
 
-    By itself gunicorn ends when new workers cannot boot.
+    Without this check gunicorn exits when new workers cannot boot.
     """
-    if not server.LISTENERS:  # It is stopping, which the trial would hold up.
+    if not server.LISTENERS:  # The server is stopping; the check would delay it.
         return
     command = [sys.executable, "-P", *sys.argv, "--check-config"]
     try:
         subprocess.run(command, check=True, timeout=TRIAL_WITHIN, stdin=subprocess.DEVNULL)  # noqa: S603 - our own words
     except (OSError, subprocess.SubprocessError) as error:
-        logs.get("api").error("reload.refused", error=str(error), meaning="the processes that run go on")
+        logs.get("api").error("reload.refused", error=str(error), meaning="the running processes continue")
     else:
         server.signal(number, frame)
 
 
 if "--check-config" in sys.argv:
-    importlib.import_module(worker_class.rpartition(".")[0])  # gunicorn itself tries only the application
+    importlib.import_module(worker_class.rpartition(".")[0])  # gunicorn itself imports only the application
     _check_database()

@@ -1,11 +1,15 @@
-"""Delivery of notifications. `dramatiq actors` imports this package and finds the broker and the actor here.
+"""Everything that happens to a notification later: queue, delivery, retries, upkeep.
 
-Other programs import only the modules that they need: the API puts messages into Redis and delivers nothing,
-so it starts without the channels and their HTTP and SMTP clients.
+`dramatiq actors` imports this package and takes Dramatiq's global broker. That command is the one place where an import
+reads the settings and makes the broker.
+
+Other programs import only the modules that they need. The API, for example, puts messages into Redis and delivers
+nothing, so it does not load the channels and their HTTP and SMTP clients.
 """
 
 import sys
 
 if "dramatiq.cli" in sys.modules:
-    from actors import worker as worker
-    from actors.broker import broker as broker
+    from actors import worker
+
+    worker.prepare()

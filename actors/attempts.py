@@ -1,4 +1,4 @@
-"""One attempt: send a notification over a connection, and decide what its outcome means for its row."""
+"""Make an attempt: send a notification, and decide what the outcome means for its row."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from uuid import UUID
 
 from dramatiq.common import compute_backoff
 
-import logs
 from actors import spans
-from actors.budgets import Budget
 from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
-from actors.channels.permanence import is_gone
-from actors.ledger import Ledger
+from actors.channels.email.hard_bounce import is_gone
+from actors.claim_store import Ledger
+from actors.retry_policy import Budget
 from db import lifecycle
 from db.records import Attempt, Claimed, Settlement
+from runtime import logs
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ log = logs.get("delivery")
 
 
 class Delays(dict[tuple[str, int], int]):
-    """Milliseconds before the next attempt, by type and retries so far; drawn once a batch: it stays together."""
+    """Milliseconds before the next attempt, by type and retry count. Each is drawn once per batch."""
 
     def __init__(self, current: Settings) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Delays(dict[tuple[str, int], int]):
 
 
 class Attempts:
-    """Makes the attempts of this worker process."""
+    """Makes the attempts of a worker process."""
 
     def __init__(self, settings: Settings, worker: UUID, ledger: Ledger) -> None:
         self._settings, self._worker, self._ledger = settings, worker, ledger
@@ -51,12 +51,12 @@ class Attempts:
     async def make(
         self, job: Job, provider: str, sender: Sender, following: Claimed | None = None, *, patient: bool = True
     ) -> Settlement:
-        """Send a notification and return what its row becomes. `following`: see `Sender.send`.
+        """Send a notification and return its settlement. `following`: see `Sender.send`.
 
-        `patient`: a refusal for our rate costs no attempt, unless it has gone on for SMTP_THROTTLED_MAX.
+        If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
 
         Raises:
-            NoConnection, Throttled: it was not sent, for a reason that has nothing to do with it.
+            NoConnection, Throttled: the notification was not sent, for a reason that has nothing to do with it.
         """
         patient &= job.notification.throttled_for < self._settings.smtp_throttled_max
         with spans.attempt(job.notification) as span:
@@ -88,21 +88,21 @@ class Attempts:
         except Exception as bug:
             log.exception("notification.broken", id=notification.id)
             text = f"internal error: {type(bug).__name__}"
-            # Once it was begun, all of it may have gone out.
+            # After `begin`, the whole content may have been sent.
             error = Uncertain(text, phase="content") if begun else Deferred(text, phase="compose")
             receipt = error.receipt
             with contextlib.suppress(Exception):
-                await sender.hang_up()  # Nobody knows what the other side waits for now.
+                await sender.hang_up()  # The state of the conversation is unknown.
         outcome = error.outcome if error else "sent"
         attempt = Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
         return self._judge(notification, attempt, job.batch.delays)
 
     async def _contents(self, notification: Claimed) -> Sequence[bytes]:
-        """Return those of its attachments, which few have."""
+        """Return the contents of its attachments."""
         if not (notification.mail and notification.mail.get("attachments")):
             return ()
         contents = await self._ledger.contents(notification)
-        if contents is None:  # The database was away, and we were taken for dead.
+        if contents is None:  # While the database was away, another worker took over.
             raise Deferred("another worker has taken this over", phase="compose")
         return contents
 
@@ -116,7 +116,7 @@ class Attempts:
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
             return lifecycle.failed(notification, attempt, "outcome-unknown")
         if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
-            # Whoever tries it again should know that it may have arrived.
+            # The reason tells whoever retries it that it may have arrived.
             unknown = attempt.outcome == "uncertain"
             return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)

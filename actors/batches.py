@@ -1,4 +1,4 @@
-"""What a worker has claimed with one message, until all of it is recorded."""
+"""The notifications that a worker has claimed with one message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from db.records import Claimed
 
 
 class Batch:
-    """What one message had claimed. `rank` 0 is the most urgent; `asked_at`: time.monotonic() just before the claim."""
+    """Claimed notifications of one message, until all outcomes are recorded.
+
+    `rank` is the priority; 0 is the most urgent. `asked_at` is `time.monotonic()` just before the claim.
+    """
 
     def __init__(
         self, claimed: Sequence[Claimed], rank: int, asked_at: float, delays: Delays, *, probe: bool = False
@@ -20,26 +23,26 @@ class Batch:
         self.rank, self.asked_at, self.delays, self.probe = rank, asked_at, delays, probe
         self.claimed_at = time.monotonic()
         self.unfinished = len(claimed)
-        self.tried = False  # whether one was attempted
-        self.withdrawn = False  # what was not begun goes back, or has gone
+        self.tried = False  # an attempt was made
+        self.withdrawn = False  # what has not begun is handed back
         self.error: BaseException | None = None
         self.retries: defaultdict[int, list[int]] = defaultdict(list)  # ids by the milliseconds before their next try
         self.done = asyncio.get_running_loop().create_future()
         self.finish(0)
 
     def finish(self, count: int = 1) -> None:
-        """Note that so many have ended or were handed back."""
+        """Count notifications that have ended or were handed back."""
         self.unfinished -= count
         if self.unfinished <= 0 and not self.done.done():
             self.done.set_result(None)
 
 
 class Job:
-    """One notification of a batch.
+    """A notification of a batch, in the queue of its provider.
 
-    `may_begin`: it is recorded that it may have been begun. `placed`: it has one of the queue's places, because that
-    is recorded or about to be. `throttled`: what the provider said when it refused it for our rate,
-    `refusals` times; `taken_before`: how many it had taken in all by the last of them.
+    `may_begin`: the database records that it may have begun. `placed`: it has a place in the queue's count of such
+    notifications. `throttled`: the provider's words when it last refused the notification because of our rate.
+    `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
     """
 
     __slots__ = ("batch", "may_begin", "notification", "placed", "refusals", "taken_before", "throttled")

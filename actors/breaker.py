@@ -1,8 +1,8 @@
-"""This process's side of the breaker that all workers share for one provider.
+"""Local view of the breaker that all workers share for one provider.
 
-While it is open nothing is sent, no attempt is spent and bells are let pass: the rows stay pending.
-One probe at a time, a real mail, tests the water. When it closes, the relay lets the backlog go by
-degrees, so that the provider is not struck down by what has piled up.
+While the breaker is open, nothing is sent, no attempt is counted, and wake-up messages are ignored: the rows stay
+pending. One real mail at a time is sent as a probe. After the breaker has closed, the relay releases the backlog
+gradually, so that the provider is not overloaded again.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
-import logs
-import metrics
 from actors.evidence import About
 from db import breaker
 from db.database import Unavailable, connection, database
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("breaker")
 
 ALL, ONE, NONE = 1_000_000, 1, 0
-SEVERAL = 2  # The failures of one client's mail to one domain never open it.
+SEVERAL = 2  # clients or domains that must be affected: one client's failures to one domain never open the breaker
 
 
 class Breaker:
-    """Called on the event loop, but for `refresh` and `share`; it knows what upkeep knew a round ago."""
+    """Breaker of one provider, with the state that upkeep read in its last round.
+
+    Call `refresh` and `share` from upkeep's thread, everything else on the event loop.
+    """
 
     def __init__(self, settings: Settings, provider: str, worker: UUID) -> None:
         self._settings, self.provider, self._worker = settings, provider, worker
@@ -41,16 +43,16 @@ class Breaker:
         return self._state.open
 
     def refresh(self) -> None:
-        """Learn what the others know; call within `connection()`."""
+        """Read the shared state from the database. Call within `connection()`."""
         was_open = self.open
         self._state = breaker.state(self.provider, self._settings.worker_timeout)
         self._asked_at = time.monotonic()
-        if was_open and not self.open:  # What failed before it was found well says nothing any more.
+        if was_open and not self.open:  # Failures from before the provider recovered do not count.
             self._failures = 0
             self._failing.clear()
 
     async def admits(self) -> int:
-        """How many notifications may be sent now: all, one as a probe, or none."""
+        """Return how many notifications may be sent now: ALL, ONE as a probe, or NONE."""
         if not self.open:
             return ALL
         if not self._probe_is_due():
@@ -58,10 +60,11 @@ class Breaker:
         return ONE if await self._ask(self._take_probe) else NONE
 
     async def heard(self, *, down: bool, probe: bool, reason: str, about: About | None = None) -> None:
-        """An attempt was made. `down`: it failed as one does where the provider is at fault.
+        """Record the result of an attempt.
 
-        `about`: the failure may concern only this client's mail to this domain. The breaker opens after
-        BREAKER_THRESHOLD failures in a row, of which those with the same `about` count once.
+        `down`: the attempt failed because of the provider. `about`: the client and domain to which the failure may be
+        limited. The breaker opens after BREAKER_THRESHOLD failures in a row; failures with the same `about` count
+        once.
         """
         if not down:
             self._failures = 0
@@ -78,9 +81,9 @@ class Breaker:
             await self._heard_of_mail(about, probe=probe, reason=reason)
 
     async def _heard_of_mail(self, about: About, *, probe: bool, reason: str) -> None:
-        if probe and self._state.by_mails:  # Not further and further apart: another client's mail may be taken.
+        if probe and self._state.by_mails:  # Do not extend the wait: another client's mail may be accepted.
             await self._ask(lambda: breaker.probe_failed(self.provider, self._settings.probe_wait))
-        elif probe:  # It can be reached again.
+        elif probe:  # The provider can be reached again.
             await self._close()
         self._failing.add(about)
         if len(self._failing) >= max(SEVERAL, self._settings.breaker_threshold) and not self.open:
@@ -92,11 +95,14 @@ class Breaker:
             log.warning("breaker.closed", provider=self.provider)
 
     async def unused(self) -> None:
-        """The probe that `admits` gave found nothing to send."""
+        """Return the probe that `admits` granted, because there was nothing to send."""
         await self._ask(lambda: breaker.return_probe(self.provider))
 
     def share(self, most: int, part: float) -> int:
-        """How much of the backlog upkeep may ring in this round; `part` is this process's part of all threads."""
+        """Return how many notifications of the backlog upkeep may enqueue in this round, at most `most`.
+
+        `part` is this process's share of all worker threads, from 0 to 1.
+        """
         if self.open:
             return ONE if self._probe_is_due() else NONE
         rate = self._settings.ramp_first * 2 ** min(self._state.well_for, 60.0)
@@ -110,7 +116,7 @@ class Breaker:
         return time.monotonic() >= self._asked_at + self._state.probe_in
 
     async def _trip(self, reason: str, *, by_mails: bool = False) -> None:
-        # Known here at once, whether or not the others can be told.
+        # Applies in this process at once, even if the database is not available.
         self._state = breaker.State(open=True, probe_in=self._settings.probe_wait, by_mails=by_mails)
         self._asked_at = time.monotonic()
         wait = self._settings.probe_wait
@@ -119,7 +125,7 @@ class Breaker:
             log.error("breaker.opened", provider=self.provider, reason=reason)
 
     async def _ask(self, question: Callable[[], bool | None]) -> bool:
-        """Put a question to the database from a thread that keeps no connection to it."""
+        """Run a database call in a thread that keeps no connection; return False if it failed."""
         return await asyncio.to_thread(self._answer, question)
 
     def _answer(self, question: Callable[[], bool | None]) -> bool:
@@ -130,6 +136,6 @@ class Breaker:
                 return answer
         except Unavailable:
             return False
-        except Exception:  # What a mail's attempt was is told all the same.
+        except Exception:  # The outcome of the attempt must be recorded anyway.
             log.exception("breaker.failed")
             return False

@@ -1,4 +1,4 @@
-"""The actor: claim a list of notifications, and have the senders of their provider send them."""
+"""The actor: claim the notifications of a message, and wait until the senders of their provider have sent them."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ from uuid import UUID
 
 import dramatiq
 from dramatiq import Retry
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import CurrentMessage, Middleware
 
-import logs
 import settings
 from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
-from actors.broker import broker
-from actors.budgets import Budget
 from actors.channels import Channel, Sender, Throttled
+from actors.claim_store import Ledger
 from actors.evidence import evidence
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
+from actors.queue.broker import get_broker
+from actors.queue.priorities import LANES, Lane
+from actors.queue.wake_up import message
+from actors.retry_policy import Budget
 from db import workers
 from db.database import Unavailable
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("delivery")
 
-LOOK = 0.5  # seconds between two looks whether what waits must be handed back
-PUT_OFF = 1_500  # milliseconds after which a message for which there was no connection comes again
-STRAGGLERS = 10.0  # seconds; a message whose last notifications are under way for longer is done: their rows are known
-
-_current = settings.load()
+LOOK = 0.5  # seconds between two checks of whether waiting notifications must be handed back
+PUT_OFF = 1_500  # milliseconds before a message without a connection is tried again
+STRAGGLERS = 10.0  # seconds; a message does not wait longer for its last notifications, which the database knows
 
 
 class Again(Retry):
-    """Of a list, these `ids` must be tried again after `delay` milliseconds."""
+    """Retry the message for these `ids` only, after `delay` milliseconds."""
 
     def __init__(self, ids: Sequence[int], delay: int) -> None:
         super().__init__(f"{len(ids)} to be tried again", delay=delay)
@@ -50,7 +49,7 @@ class Again(Retry):
 
 
 class Narrow(Middleware):
-    """Before Retries sends a message again, narrow its list to the ids that must be tried again."""
+    """Middleware that narrows a message to the ids that must be tried again, before Retries enqueues it."""
 
     def after_process_message(
         self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
@@ -59,12 +58,8 @@ class Narrow(Middleware):
             message.args[0][:] = exception.ids
 
 
-# "After" hooks run from the last middleware to the first, so this one comes before Retries.
-broker.add_middleware(Narrow())
-
-
 class Delivery:
-    """How this worker process delivers. All but `beaten`, `silent` and `unrecorded` is called on the event loop."""
+    """Delivery in a worker process. Only `beaten`, `silent` and `unrecorded` are called off the event loop."""
 
     def __init__(
         self, current: settings.Settings, worker: UUID, ledger: Ledger, channels: dict[str, Channel], breaker: Breaker
@@ -72,31 +67,31 @@ class Delivery:
         self._settings, self._ledger, self._channels, self.breaker = current, ledger, channels, breaker
         self._attempts = Attempts(current, worker, ledger)
         self.stopping = threading.Event()
-        self.alive_at = time.monotonic()  # of the last heartbeat that was recorded
-        self._doubtful_before = float("-inf")  # time.monotonic(): what was claimed earlier may be others' now
+        self.alive_at = time.monotonic()  # when the last heartbeat was recorded
+        self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
         self.mails = ProviderQueue(self, ledger, channels["email"])
         self.callbacks = ProviderQueue(self, ledger, channels[CALLBACK])
 
     def beaten(self, at: float, *, late: bool) -> None:
-        """Note that the heartbeat of `at` (time.monotonic()) is recorded.
+        """Note that the heartbeat of `at` (`time.monotonic()`) is recorded.
 
-        `late`: so long after the one before that other workers may have taken this one for dead.
+        `late`: the one before was so long ago that other workers may have taken this one for dead.
         """
         if late:
             self._doubtful_before = time.monotonic()
         self.alive_at = at
 
     def silent(self, seconds: float) -> bool:
-        """Return whether others may soon take a worker for dead whose heartbeats are so far apart."""
+        """Return whether other workers may soon take one for dead whose last heartbeat was `seconds` ago."""
         return seconds > self._settings.worker_timeout / 2
 
     def unrecorded(self) -> workers.Unrecorded:
-        """Return the outcomes that the database has not taken yet."""
+        """Return the outcomes that are not recorded yet."""
         return self._ledger.unrecorded()
 
     async def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
-        """Deliver those of `ids` that are pending and due; raises Again for what must be tried again."""
-        # The breaker is about the mail server; each callback goes to another one.
+        """Deliver those of `ids` that are pending and due. Raise Again for those that must be tried again."""
+        # The breaker belongs to the mail server. Callbacks go to their own endpoints.
         admitted = ALL if lane.name == CALLBACK else await self.breaker.admits()
         queue = self.callbacks if lane.name == CALLBACK else self.mails
         blocked = await queue.blocked_for(len(ids)) if admitted == ALL else 0.0
@@ -126,16 +121,20 @@ class Delivery:
                 await self.breaker.unused()
         if batch.error:
             raise batch.error
-        if blocked and not queue.limits.limit(time.monotonic()):  # Another process has the connections.
-            raise Again(ids, PUT_OFF)
+        if (
+            blocked
+            and not queue.limits.limit(time.monotonic())
+            and _may_come_again(Budget.of(lane.name, self._settings))
+        ):
+            await self._put_off(ids)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                await asyncio.to_thread(ACTORS[lane.name].send_with_options, args=(later,), delay=delay)
+                await asyncio.to_thread(get_broker().enqueue, message(later, lane.name), delay=delay)
             raise Again(first[1], first[0])
 
     async def close(self) -> None:
-        """Wait until all that was begun is recorded, and close what was kept open."""
+        """Wait until all outcomes are recorded, and close the connections."""
         await asyncio.gather(self.mails.close(), self.callbacks.close())
         for channel in self._channels.values():
             await channel.close()
@@ -148,7 +147,7 @@ class Delivery:
         provider = self._channels[job.notification.type].provider
         try:
             settlement = await self._attempts.make(job, provider, sender, following, patient=patient)
-        except Throttled:  # Who says so is not down.
+        except Throttled:  # A provider that says so is up.
             job.batch.tried = True
             if job.notification.type != CALLBACK:
                 await self.breaker.heard(down=False, probe=job.batch.probe, reason="")
@@ -157,7 +156,7 @@ class Delivery:
         return settlement
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
-        """Tell the breaker how it went."""
+        """Report the outcome to the breaker."""
         if job.notification.type == CALLBACK:
             return
         attempt = settlement.attempt
@@ -170,22 +169,27 @@ class Delivery:
         )
 
     def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
-        """Report an outcome, and note whether and when to try it again."""
+        """Report a recorded outcome, and note if and when to try again."""
         try:
             report(job.notification, settlement, job.batch.claimed_at, owned=owned)
-        except Exception:  # What is recorded is recorded, and the rest goes on.
+        except Exception:  # The outcome is recorded all the same.
             log.exception("outcome.not_reported", id=settlement.id)
-        if not owned:  # Others have taken it over, and so perhaps the rest.
+        if not owned:  # Another worker has taken it over, and perhaps the rest of the batch.
             job.batch.withdrawn = True
         elif settlement.delay is not None:
-            # Never before the row is due, or the claim refuses it: the row's clock started earlier.
+            # Not before the row is due, or the claim refuses it. The delay of the row began earlier.
             job.batch.retries[round(settlement.delay * 1000)].append(settlement.id)
+
+    async def _put_off(self, ids: Sequence[int]) -> None:
+        """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
+        if still_due := await asyncio.to_thread(self._ledger.still_due, ids):
+            raise Again(still_due, PUT_OFF)
 
     async def _probe(self) -> Sequence[int]:
         return await asyncio.to_thread(self._ledger.candidate, self.breaker.provider)
 
     async def _sandbox(self, jobs: Sequence[Job]) -> None:
-        """Send to the sandbox, which knows no connections and no waiting."""
+        """Send to the sandbox, which needs no connection."""
         channel = self._channels["sandbox"]
         for job in jobs:
             settlement = await self._attempts.make(job, channel.provider, channel.sender())
@@ -200,7 +204,7 @@ class Delivery:
         job.batch.finish()
 
     async def _finished(self, batch: Batch, queue: ProviderQueue) -> None:
-        """Wait until a batch has ended, or only what is slow is left of it. What must not be sent goes back."""
+        """Wait until a batch has ended or only slow notifications are left. Hand back what must not be sent."""
         alone_since = None
         while not batch.done.done():
             await asyncio.wait([batch.done], timeout=LOOK)
@@ -215,17 +219,17 @@ class Delivery:
 
     def _must_hand_back(self, batch: Batch) -> bool:
         now = time.monotonic()
-        # The breaker is about the mail server; each callback goes to another one.
+        # The breaker belongs to the mail server. Callbacks go to their own endpoints.
         held_up = self.breaker.open and not batch.probe and batch.rank != LANES[CALLBACK].rank
-        # Others take over what a worker without heartbeats holds; it must have stopped sending by then. Where it
-        # could not, because its process or its machine stood still, it must not go on with it.
+        # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
+        # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before
         late = now - batch.asked_at > self._settings.list_budget
         return held_up or self.stopping.is_set() or doubtful or late
 
 
 class _Process:
-    """What the worker process puts here at boot."""
+    """State that the worker process sets at boot."""
 
     delivery: Delivery | None = None
 
@@ -233,25 +237,33 @@ class _Process:
 running = _Process()
 
 
-def _actor(lane: Lane) -> dramatiq.Actor[[list[int]], None]:
-    budget = Budget.of(lane.name, _current)
+def _may_come_again(budget: Budget) -> bool:
+    """Return whether the current message has retries left; after its last one the relay sends another message."""
+    current = CurrentMessage.get_current_message()
+    return current is None or current.options.get("retries", 0) < budget.attempts - 1
+
+
+def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
+    """Give the broker an actor for each lane."""
+    # "After" hooks run from the last middleware to the first, so this one comes before Retries.
+    broker.add_middleware(Narrow())
+    for lane in LANES.values():
+        _add_actor(broker, lane, Budget.of(lane.name, current))
+
+
+def _add_actor(broker: dramatiq.Broker, lane: Lane, budget: Budget) -> None:
 
     @dramatiq.actor(
-        actor_name="deliver" if lane.name == "normal" else f"deliver_{lane.name}",
+        broker=broker,
+        actor_name=lane.actor,
         queue_name=lane.queue,
-        # The row owns the budget; the same number here ends a message that outlives its rows'.
+        # The row counts the attempts; the same number here ends a message that outlives its rows.
         max_retries=budget.attempts - 1,
         min_backoff=int(budget.least * 1000),
         max_backoff=int(budget.most * 1000),
     )
     async def deliver(ids: list[int]) -> None:
-        """Deliver the notifications `ids`. The message only wakes a worker: the rows say what is to be done."""
+        """Deliver the notifications `ids`. The message only wakes a worker; the rows hold the state."""
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
         await running.delivery.deliver(ids, lane)
-
-    return deliver
-
-
-ACTORS = {lane.name: _actor(lane) for lane in LANES.values()}
-deliver = ACTORS["normal"]

@@ -1,4 +1,4 @@
-"""The workers' own /metrics, at METRICS_BIND: one of the processes that count together serves it for all."""
+"""Serve the workers' /metrics at METRICS_BIND: one process does it for all that share a metrics directory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
-import logs
-from metrics import multiprocess
-from metrics.directory import locked
-from metrics.tokens import is_token
+from runtime import logs
+from runtime.metrics import multiprocess
+from runtime.metrics.directory import locked
+from runtime.metrics.tokens import is_token
 from settings import Settings
 
 log = logs.get("metrics")
 
-PAUSE = 5.0  # seconds until a port that was taken is tried again
-PATIENCE = 5.0  # seconds, for a scraper that says nothing: the next one waits for it
+PAUSE = 5.0  # seconds until an occupied port is tried again
+PATIENCE = 5.0  # seconds for a scraper to send its request: scrapers are served one after the other
 
 
 class Exporter(threading.Thread):
-    """Waits until nobody else of those who count together serves them, and then does."""
+    """Thread that waits until no other process of the directory serves /metrics, and then serves it."""
 
     def __init__(self, settings: Settings, address: tuple[str, int]) -> None:
         super().__init__(name="exporter", daemon=True)
@@ -59,7 +59,7 @@ class Exporter(threading.Thread):
 
 class _Server(HTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A scraper that hung up is no news."""
+        """Ignore it: the scraper closed the connection."""
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -68,18 +68,22 @@ class _Answering(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
-            self._say(HTTPStatus.NOT_FOUND, b"There is only /metrics here.\n", {})
+            self._say(HTTPStatus.NOT_FOUND, b"Not found: this server has only /metrics.\n", {})
         elif not self._may():
-            self._say(HTTPStatus.UNAUTHORIZED, b"Send METRICS_TOKEN.\n", {"WWW-Authenticate": "Bearer"})
+            self._say(
+                HTTPStatus.UNAUTHORIZED,
+                b"Send METRICS_TOKEN: Authorization: Bearer <token>.\n",
+                {"WWW-Authenticate": "Bearer"},
+            )
         else:
-            from metrics.exposition import kind, page  # noqa: PLC0415 - imports prometheus_client
+            from runtime.metrics.exposition import kind, page  # noqa: PLC0415 - imports prometheus_client
 
             answer = page(*kind(self.headers.get("Accept", ""), self.headers.get("Accept-Encoding", "")))
             encoding = {"Content-Encoding": answer.encoding} if answer.encoding else {}
             self._say(HTTPStatus.OK, answer.body, {"Content-Type": answer.type, "Vary": "Accept-Encoding", **encoding})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """No line for each scrape."""
+        """Do not log requests."""
 
     def _may(self) -> bool:
         return not self.token or is_token(self.headers.get("Authorization", ""), self.token)

@@ -1,21 +1,20 @@
-"""What became of an attempt, told to whoever wants to know: the log, the heartbeat, the metrics.
+"""Report the outcomes of attempts to the log, the heartbeat and the metrics.
 
-The log is told at once. What is counted is added up for many attempts together: a number of its own for each
-of them would cost a mail a tenth of its CPU.
+Notifications that one statement records as sent share a log line; each other outcome has its own. Counts are added up
+over many attempts before they reach the metrics. Either of these, done for every mail, takes a tenth of its CPU.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import defaultdict
-from functools import partial
 
-import logs
-import metrics
-from actors.broker import broker
-from actors.tallies import tallies
+from actors.counters import tallies
+from db.clock import clock
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import logs, metrics
 
 log = logs.get("delivery")
 
@@ -24,22 +23,34 @@ AT_ONCE = 200  # attempts
 
 
 class _Counts:
-    """What was reported and not counted yet. Times are seconds since a notification was due, by its kind."""
+    """Reports that are not in the metrics yet. `times`: seconds from due to sent."""
 
     def __init__(self) -> None:
         self.reported = 0
         self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, outcome, phase
         self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, event, reason
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-        self.lags: defaultdict[str, list[float]] = defaultdict(list)  # of callbacks, since what they tell of
+        self.lags: defaultdict[str, list[float]] = defaultdict(list)  # seconds from an event to the end of its callback
+
+
+class _Sent:
+    """Ids of sent notifications that are not in the log yet, and how long their attempts took in milliseconds."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.milliseconds: list[float] = []
 
 
 _lock = threading.Lock()
 _counts = _Counts()
+_sent = _Sent()
 
 
 def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, owned: bool) -> None:
-    """Call it when the settlement is recorded, or was not `owned` any more. `claimed_at`: of `time.monotonic()`."""
+    """Report an attempt after its settlement. `owned`: the settlement was recorded. `claimed_at`: `time.monotonic()`.
+
+    A settlement is not recorded if another worker has claimed the notification since.
+    """
     attempt, lane = settlement.attempt, notification.lane
     event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
     channel = "sandbox" if notification.sandbox else notification.type
@@ -51,25 +62,43 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
         if event == "sent":
             counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
         if lane == CALLBACK and event in ("sent", "failed"):
-            # Its row was made by the statement that ended what it tells of.
-            counts.lags[event].append(max(0.0, broker.now() - notification.created_at.timestamp()))
+            # The callback's row was created by the statement that finished its notification.
+            counts.lags[event].append(max(0.0, clock.now() - notification.created_at.timestamp()))
     if counts.reported >= AT_ONCE:
         count()
-    tell = partial(log.routine, key=settlement.id) if event == "sent" else log.info
+    milliseconds = round((attempt.finished - attempt.started) * 1000, 1)
+    sent = event == "sent"
+    if sent:
+        _log_soon(settlement.id, milliseconds)
+    tell = log.debug if sent else log.info
     tell(
         f"notification.{event}",
         id=settlement.id,
         outcome=attempt.outcome,
         phase=attempt.phase,
         code=attempt.reply_code,
-        milliseconds=round((attempt.finished - attempt.started) * 1000, 1),
+        milliseconds=milliseconds,
     )
 
 
+def _log_soon(id: int, milliseconds: float) -> None:
+    """Log a sent notification together with those that are reported in the same turn of the event loop."""
+    if not _sent.ids:
+        asyncio.get_running_loop().call_soon(_log_sent)
+    _sent.ids.append(id)
+    _sent.milliseconds.append(milliseconds)
+
+
+def _log_sent() -> None:
+    global _sent
+    sent, _sent = _sent, _Sent()
+    log.routine_of("notifications.sent", sent.ids, milliseconds=max(sent.milliseconds))
+
+
 def count() -> None:
-    """Count what was reported and not counted yet. Upkeep calls it in each round, and the worker when it ends."""
+    """Add the new reports to the metrics. Upkeep calls it in each round, and the worker when it stops."""
     global _counts
-    with _lock:  # What comes meanwhile is counted the next time.
+    with _lock:  # Reports that arrive from now on are counted next time.
         counts, _counts = _counts, _Counts()
     for (lane, channel, outcome, phase), number in counts.outcomes.items():
         metrics.attempts[lane, channel, outcome, phase].inc(number)

@@ -1,4 +1,4 @@
-"""The notifications that wait for one provider, and the tasks that send them, each over a connection of its own."""
+"""The queue of claimed notifications for one provider, and the tasks that send them."""
 
 from __future__ import annotations
 
@@ -9,51 +9,55 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
-import logs
 from actors.batches import Batch, Job
 from actors.channels import Channel, Sender
-from actors.lanes import LANES
-from actors.ledger import Ledger
+from actors.claim_store import Ledger
+from actors.queue.priorities import LANES
 from actors.sending_task import SendingTask
 from db.database import Unavailable
 from db.lifecycle import AHEAD
 from db.records import Claimed, Settlement
+from runtime import logs
 
 log = logs.get("queue")
 
-SWEEP = 1.0  # seconds between two looks at what waits
-MOMENT, LOOK = 2.0, 0.05  # seconds to wait for a connection before a message is put off, and between two looks
-NO_CONNECTION = 1.0  # seconds before a process that has no share of the connections looks again
-POSTPONED = 30.0  # seconds that a mail is left alone which was refused for our rate and could not be sent since
+SWEEP = 1.0  # seconds between two checks of the senders and the queue
+MOMENT, LOOK = 2.0, 0.05  # seconds to wait for a connection before a message is put off, and between two checks
+NO_CONNECTION = 1.0  # seconds before a process without a share of the connections checks again
+POSTPONED = 30.0  # seconds before a notification is due again that the provider refused because of our rate
 
 
 class Work(Protocol):
-    """What is done with a job."""
+    """Sends the jobs of a queue and handles their outcomes."""
 
     def may_send(self, job: Job) -> bool:
-        """Return whether it may still be begun."""
+        """Return whether the job may still be begun."""
 
     async def attempt(self, job: Job, sender: Sender, following: Claimed | None, *, patient: bool) -> Settlement:
-        """Send it. Raises NoConnection and, if `patient`, Throttled: these cost no attempt."""
+        """Send the job and return its settlement.
+
+        Raises:
+            NoConnection, and Throttled if `patient`: it was not sent, and no attempt is counted.
+        """
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
-        """Take note of the outcome before it is recorded."""
+        """Handle an outcome that is not recorded yet."""
 
     def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
-        """Take note that it is recorded, or that another worker had taken the notification over."""
+        """Handle a recorded outcome. `owned` is False if another worker has claimed the notification since."""
 
 
 class ProviderQueue:
-    """Called on the event loop.
+    """Queue of one provider. All methods are called on the event loop.
 
-    A sender takes the most urgent notification that waits, sends it, and has its outcome recorded while it sends
-    the next one. It is at most AHEAD of what is recorded, and begins nothing that is not recorded as begun: a
-    process that is killed leaves no more than that in doubt.
+    A sender takes the most urgent notification, sends it, and records its outcome while it sends the next one. It is
+    at most AHEAD notifications ahead of the recorded outcomes, and it begins only what is recorded as begun. A killed
+    process therefore leaves at most AHEAD notifications per connection with an unknown outcome.
     """
 
     def __init__(self, work: Work, ledger: Ledger, channel: Channel) -> None:
         self.work, self.ledger, self.limits, self.idle = work, ledger, channel.limits, channel.idle
-        self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # senders without work, and since when
+        self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
         self._new_sender, self._ready = channel.sender, channel.ready
         self.at_hand = AHEAD + 1 if channel.pipelines else 1  # jobs that a sender takes at most
@@ -62,21 +66,21 @@ class ProviderQueue:
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
         self.taken = 0  # notifications that the provider has taken
-        self.senders = 0  # without those that are to end
+        self.senders = 0  # without those that are about to end
         self.limits.listen(self._rouse)
-        self._places = 0  # taken by what is begun, may be begun, or will be as soon as it is claimed
+        self._places = 0  # notifications that have begun, may begin, or may begin as soon as they are claimed
 
     def promise(self, most: int) -> int:
-        """Return how many notifications more may be begun as soon as they are claimed, at most `most`.
+        """Reserve places for at most `most` notifications that may begin as soon as they are claimed.
 
-        Their places are kept until `add`.
+        Return how many were reserved. `add` must be called afterwards.
         """
         promised = max(0, min(most, AHEAD * self.limits.limit(time.monotonic()) - self._places))
         self._places += promised
         return promised
 
     def add(self, jobs: Sequence[Job], promised: int) -> None:
-        """Queue what was claimed, and give back the places that were promised and are not taken."""
+        """Queue claimed jobs, and free the reserved places that they do not use."""
         for job in jobs:
             job.may_begin = job.placed = self.ledger.may_begin(job.notification)
             self._waiting[job.batch.rank].append(job)
@@ -84,7 +88,7 @@ class ProviderQueue:
         self._rouse()
 
     def place(self, jobs: Iterable[Job]) -> list[Claimed]:
-        """Give places to these, which are to be recorded as begun."""
+        """Give places to jobs that are about to be recorded as begun. Return the notifications that had none."""
         given = [job for job in jobs if not job.placed]
         for job in given:
             job.placed = True
@@ -92,28 +96,28 @@ class ProviderQueue:
         return [job.notification for job in given]
 
     def end(self, jobs: Sequence[Job]) -> None:
-        """Note that these have ended, or were handed back: their places are free."""
+        """Free the places of jobs that have ended or were handed back."""
         for job in jobs:
             self._places -= job.placed
             job.placed = False
             job.batch.finish()
 
     async def withdraw(self, batch: Batch) -> None:
-        """Hand back what of a batch waits."""
+        """Hand back the waiting jobs of a batch."""
         batch.withdrawn = True
         jobs = self._waiting[batch.rank]
         self._waiting[batch.rank] = deque(job for job in jobs if job.batch is not batch)
         await self.hand_back([job for job in jobs if job.batch is batch])
 
     async def withdraw_all(self) -> None:
-        """Hand back all that waits."""
+        """Hand back all waiting jobs."""
         for batch in {job.batch for jobs in self._waiting for job in jobs}:
             await self.withdraw(batch)
 
     async def blocked_for(self, count: int) -> float:
-        """Return the seconds before any of `count` notifications can be sent; 0.0 where one can.
+        """Return the seconds until one of `count` notifications can be sent, or 0.0 if one can be sent now.
 
-        Waits a moment for that: a process gets its share of the connections when others have given them up.
+        Wait up to MOMENT seconds for it: a process gets its share of the connections when others give up theirs.
         """
         until = time.monotonic() + MOMENT
         while (wait := self._blocked(count)) and time.monotonic() < until and not self.closing:
@@ -128,11 +132,11 @@ class ProviderQueue:
         return NO_CONNECTION
 
     def holds(self, batch: Batch) -> bool:
-        """Return whether something of a batch waits for a sender."""
+        """Return whether a job of the batch waits for a sender."""
         return any(job.batch is batch for job in self._waiting[batch.rank])
 
     async def hand_back(self, jobs: Sequence[Job]) -> None:
-        """Have these pending again. What was refused for our rate alone is due later."""
+        """Make the notifications of these jobs pending again; those refused because of our rate are due later."""
         try:
             if untried := [job.notification for job in jobs if not job.throttled]:
                 await self.ledger.release(untried)
@@ -143,7 +147,7 @@ class ProviderQueue:
             self.end(jobs)
 
     async def close(self) -> None:
-        """End the senders, as soon as what they have begun is recorded."""
+        """End the senders after their outcomes are recorded, and hand back the rest."""
         self.closing = True
         for woken, _ in self.resting:
             _wake(woken, going_on=True)
@@ -151,22 +155,22 @@ class ProviderQueue:
             await asyncio.wait(list(self._tasks))
         try:
             await self.withdraw_all()
-        except Exception as error:  # Others rescue it.
+        except Exception as error:  # Rescue takes it over.
             log.error("queue.not_handed_back", exc_info=error)
 
     @property
     def waiting(self) -> int:
-        """How many notifications no sender has taken yet."""
+        """The number of jobs that no sender has taken."""
         return sum(map(len, self._waiting))
 
     def left(self, *, failed: bool) -> None:
-        """Note that a sender ends. Where it failed, another one most likely would, too, if it began at once."""
+        """Count out a sender that ends. After a failure, delay the next start: it would most likely fail too."""
         self.senders -= 1
         if failed:
             self._start_at = time.monotonic() + SWEEP
 
     def take(self) -> Job | None:
-        """Return the most urgent job that waits."""
+        """Remove the most urgent waiting job that is ready, and return it."""
         for jobs in self._waiting:
             for place, job in enumerate(jobs):
                 if self._ready(job.notification):
@@ -175,23 +179,23 @@ class ProviderQueue:
         return None
 
     def put_back(self, jobs: Sequence[Job]) -> None:
-        """Let others send these, before anything else of their rank."""
+        """Put jobs back in front of their priority."""
         for job in reversed(jobs):
             self._waiting[job.batch.rank].appendleft(job)
         self._rouse()
 
     def put_last(self, job: Job) -> None:
-        """Let all others of its rank go before this one, which the provider has just refused for our rate."""
+        """Put a job, which the provider refused because of our rate, behind all others of its priority."""
         self._waiting[job.batch.rank].append(job)
         self._rouse()
 
     def _rouse(self) -> None:
-        """Wake senders or start some, one for every AHEAD jobs."""
+        """Wake or start one sender for every AHEAD waiting jobs."""
         wanted, now = -(-self.waiting // AHEAD), time.monotonic()
         self.limits.want(self.senders, self.senders - len(self.resting) + wanted)
         while wanted and self.resting:
             wanted -= _wake(self.resting.popleft()[0], going_on=True)
-        # One that ends counts until its connection is closed and what it has sent is recorded.
+        # A task that ends counts until its connection is closed and its outcomes are recorded.
         free = 0 if self.closing or now < self._start_at else self.limits.limit(now) - len(self._tasks)
         for _ in range(min(wanted, free)):
             self.senders += 1
@@ -203,7 +207,7 @@ class ProviderQueue:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
 
     def _look(self) -> None:
-        """End the senders that have rested for too long, and have others send what waits behind a slow mail."""
+        """End senders that were idle for too long, and give what is queued behind slow notifications to others."""
         self._sweep = None
         now = time.monotonic()
         for woken, since in self.resting:
@@ -226,7 +230,7 @@ class ProviderQueue:
 
 
 def _wake(resting: asyncio.Future[bool], *, going_on: bool) -> bool:
-    """Return whether it was still waiting."""
+    """Wake an idle sender. Return False if it was awake already."""
     if resting.done():
         return False
     resting.set_result(going_on)

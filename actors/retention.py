@@ -1,4 +1,4 @@
-"""Retention, every so often: one worker process in its turn looks after blocks and deletes what is past its time."""
+"""Periodic retention: one worker process at a time maintains the blocks and deletes expired rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
-import logs
 from db import acts, audit, policy, retention
 from db.audit import By
 from db.database import Unavailable, connection, database
 from db.policy import Step
+from runtime import logs
 from settings import Settings
 
 log = logs.get("retention")
@@ -21,7 +21,7 @@ HOST = socket.gethostname()
 
 
 class Retention(threading.Thread):
-    """One thread beside upkeep, whose heartbeat must not wait for it. It has a connection while it is at work."""
+    """Thread for retention, so that upkeep's heartbeat never waits for it. It holds a connection only while working."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(name="retention", daemon=True)
@@ -34,17 +34,17 @@ class Retention(threading.Thread):
             except Unavailable as error:
                 log.warning("retention.not_done", error=str(error))
             except Exception:
-                # What is wrong now may be right the next time.
+                # The next round may succeed.
                 log.exception("retention.failed")
             finally:
                 database.close()
 
     def stop(self) -> None:
-        """No further step. Nobody waits for the one under way: what it has not done is done later."""
+        """Begin no further step. The step that runs is not waited for; unfinished work is done later."""
         self._ending.set()
 
     def turn(self) -> None:
-        """One round, unless it is another worker's."""
+        """Run one round, unless another worker has the turn."""
         with connection():
             if retention.take_turn():
                 with closing(self._steps()) as steps:
@@ -56,7 +56,7 @@ class Retention(threading.Thread):
         for step in steps:
             _tell(step)
             retention.hold_turn()
-            # As long as it took: at least half of the time is for the others.
+            # Pause for as long as the step took, so that retention uses at most half of the time.
             if self._ending.wait(time.monotonic() - began):
                 return
             began = time.monotonic()

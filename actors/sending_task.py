@@ -1,4 +1,4 @@
-"""One sender at work: a task that sends one notification after another over a connection of its own."""
+"""A task that sends notifications one after another over its own connection."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ from db.records import Settlement
 if TYPE_CHECKING:
     from actors.provider_queue import ProviderQueue
 
-STEP = 1.0  # seconds; a pause that the provider asked for is waited for in steps of so many
-LONG = 3.0  # seconds; for a longer pause a notification does not wait here: it is pending, and may expire
-QUICK = 0.25  # seconds; a sender whose last notification took longer takes one at a time, and others the rest
-PATIENCE = 10  # refusals for our rate after which one costs an attempt, if others were taken meanwhile
-SLOW = 5.0  # seconds after which the notifications behind one are given to other senders
+STEP = 1.0  # seconds between two looks during a pause that the provider asked for
+LONG = 3.0  # seconds; in a longer pause, notifications that wait are handed back
+QUICK = 0.25  # seconds; a sender whose last notification took longer takes only one, and leaves the rest to others
+PATIENCE = 10  # refusals for our rate after which one counts as an attempt, if the provider took others in between
+SLOW = 5.0  # seconds that a notification may take before those queued behind it go to other senders
 
 
 class SendingTask:
-    """One sender at work."""
+    """Sends what waits in a queue until nothing is left, the provider refuses it, or the process stops.
+
+    It begins a notification only after the database knows that it may have been begun, and it is never more than AHEAD
+    notifications ahead of the recorded outcomes.
+    """
 
     def __init__(self, queue: ProviderQueue, sender: Sender) -> None:
         self._queue, self._sender = queue, sender
@@ -34,8 +38,8 @@ class SendingTask:
         self._unrecorded = 0
         self._all_recorded: asyncio.Future[None] | None = None
         self._quick = False
-        self._since = inf  # time.monotonic() at which the notification under way was begun
-        self._refused = False  # whether the provider takes no further connection
+        self._since = inf  # time.monotonic() when the current notification began
+        self._refused = False  # the provider accepts no further connection
 
     async def run(self) -> None:
         failed = True
@@ -52,7 +56,7 @@ class SendingTask:
                 await self._recorded()
 
     async def _has_job(self) -> bool:
-        """Wait for something to send, and until it may be begun. Return False where this sender is to end."""
+        """Wait until there is a notification that may be begun. Return False if this sender must end."""
         queue = self._queue
         while True:
             now = time.monotonic()
@@ -61,12 +65,15 @@ class SendingTask:
             if pause := queue.limits.pause(now):
                 if queue.closing:
                     return False
+                if pause > LONG:  # Nothing waits here for so long: it is pending, and may expire.
+                    self._give_back()
+                    await queue.withdraw_all()
                 await asyncio.sleep(min(pause, STEP))
                 continue
             await self._take()
             if self._jobs and self._jobs[0].may_begin:
                 return True
-            # After each wait, which lasts as long as the database is away, look anew whether it may be sent.
+            # Each of these waits lasts as long as the database is away, so check again afterwards.
             if not self._jobs:
                 if queue.closing or not await self._rest():
                     return False
@@ -76,7 +83,7 @@ class SendingTask:
                 await self._begin()
 
     async def _take(self) -> None:
-        """Take as many jobs as are to be sent before the next look, and hand back what must not be sent any more."""
+        """Take the next jobs, and hand back those that must not be sent any more."""
         queue = self._queue
         most = min(self._at_hand, max(1, -(-queue.waiting // max(1, queue.senders))))
         while len(self._jobs) < most and (job := queue.take()):
@@ -97,16 +104,16 @@ class SendingTask:
             job.may_begin = True
 
     async def _rest(self) -> bool:
-        """Wait for work; return False where there was none for too long."""
+        """Wait for work. Return False if none came for the idle time of the queue."""
         woken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.resting.append((woken, time.monotonic()))
         return await woken
 
     async def _send(self) -> bool:
-        """Send one; return False where this sender is to end."""
+        """Send the next job. Return False if this sender must end."""
         queue, job = self._queue, self._jobs.popleft()
         following = self._jobs[0].notification if self._jobs else None
-        # Where the provider takes others between, it is not our rate that it has something against.
+        # If the provider takes other notifications in between, the refusals are not about our rate.
         patient = job.refusals < PATIENCE or queue.taken == job.taken_before
         self._since = time.monotonic()
         queue.limits.began(self._since)
@@ -123,11 +130,11 @@ class SendingTask:
                 return True
             self._jobs.appendleft(job)
             self._refused = True
-            if queue.senders == 1:  # Other processes have all connections that there are: they are to have the mails.
+            if queue.senders == 1:  # Other processes have all the connections, so leave the notifications to them.
                 self._give_back()
                 await queue.withdraw_all()
             return False
-        except BaseException as error:  # Nobody knows what it would become. It is rescued, as what a dead worker held.
+        except BaseException as error:  # The outcome is unknown: rescue takes it over, as after the death of a worker.
             job.batch.error = error
             queue.end([job])
             raise
@@ -137,12 +144,12 @@ class SendingTask:
         self._settle(job, settlement)
         await queue.work.settled(job, settlement)
         if self._unrecorded >= AHEAD:
-            # All of them, which most likely are recorded together: one wait for two.
+            # Wait for all of them: most likely one statement records them together.
             await self._recorded()
         return True
 
     def look(self, now: float) -> None:
-        """Where the mail under way is slow, it may take minutes: let others send what waits behind it."""
+        """Let other senders take what is queued behind a slow notification, which may take minutes."""
         if now - self._since > SLOW:
             self._give_back()
 
@@ -152,7 +159,7 @@ class SendingTask:
         self._queue.put_back(jobs)
 
     def _settle(self, job: Job, settlement: Settlement) -> None:
-        """Have the outcome recorded, and with it, if that was the last that may be begun, what comes next."""
+        """Record the outcome. If no further job may be begun, record in the same statement that the next ones may."""
         queue = self._queue
         beginning: list[Job] = []
         if not any(other.may_begin for other in self._jobs):
@@ -182,7 +189,7 @@ class SendingTask:
             self._all_recorded.set_result(None)
 
     async def _recorded(self) -> None:
-        """Wait until all that this sender has sent is recorded."""
+        """Wait until every outcome of this sender is recorded."""
         if self._unrecorded:
             self._all_recorded = asyncio.get_running_loop().create_future()
             await self._all_recorded

@@ -1,7 +1,7 @@
-"""The spans of a worker: one for each attempt, and for what it is made of.
+"""Trace spans of a worker: one for each attempt, and one for each of its steps.
 
-Each attempt, first or repeated, of this worker or of one that took over from another, is a child of what accepted
-the notification. What carries no context begins no trace. Blocks may await: a span is current in its task alone.
+The span of an attempt is a child of the span that accepted the notification, also for retries and after a rescue. A
+notification without a trace context starts no trace. The blocks may await: a span is current in its own task only.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind
 
-import tracing
-from actors.channels.answers import Reply
-from actors.lanes import LANES
+from actors.channels.email.answers import Reply
+from actors.queue.priorities import LANES
 from db import traces
 from db.database import connection
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
+from runtime import tracing
 from settings import SmtpServer
 
 _PORTS = {"http": 80, "https": 443}
-# Attempts that are made and not recorded yet, by notification and claim.
+# Spans of attempts that are not recorded yet, by id of the notification and claim.
 _unrecorded: dict[tuple[int, int], Span] = {}
 
 
 def attempt(notification: Claimed) -> AbstractContextManager[Span]:
-    """Return the span of an attempt. It ends with its block if that raises, else after `made`, with `recording`."""
+    """Return the span of an attempt. It ends with its block if that raises, otherwise in `recording` after `made`."""
     if notification.trace is None or not tracing.is_on():
         return tracing.NO_SPAN
     queue = LANES[CALLBACK if notification.type == CALLBACK else "normal"].queue
@@ -37,7 +37,7 @@ def attempt(notification: Claimed) -> AbstractContextManager[Span]:
         "notification.type": notification.type,
         "notification.sandbox": notification.sandbox,
         "notification.retry_count": notification.retry_count,
-        # Above the number of retries by more than one: it was claimed, and lost or handed back.
+        # If it exceeds the retry count by more than one, a claim was lost or handed back.
         "notification.claim": notification.claim,
     }
     span = tracing.begin(f"process {queue}", SpanKind.CONSUMER, about, tracing.carrying(notification.trace))
@@ -60,7 +60,7 @@ def made(span: Span, settlement: Settlement) -> None:
 
 
 def recording(settlements: Sequence[Settlement]) -> AbstractContextManager[object]:
-    """Return the span of the statement that records these; with it end those of their attempts, also if it fails."""
+    """Return the span of the statement that records settlements. The spans of their attempts end with it."""
     spans = [_unrecorded.pop((s.id, s.claim), None) for s in settlements] if _unrecorded else []
     made = [span for span in spans if span is not None]
     return _recording(made, len(settlements)) if made else tracing.NO_SPAN
@@ -78,9 +78,9 @@ def _recording(spans: Sequence[Span], count: int) -> Iterator[None]:
 
 
 def claimed(lists: Sequence[Sequence[Claimed]], began: int) -> list[list[Claimed]]:
-    """Make the span of the statement that has claimed these, and give callbacks the trace of what they tell of.
+    """Create the span of the claiming statement, and give each callback the trace of its notification.
 
-    Call it after the statement's `connection()`. `began`: of `time.time_ns()`, before the statement.
+    Call it after the `connection()` of the statement. `began`: `time.time_ns()` before the statement.
     """
     if not tracing.is_on():
         return [list(some) for some in lists]
@@ -93,7 +93,7 @@ def claimed(lists: Sequence[Sequence[Claimed]], began: int) -> list[list[Claimed
 
 
 def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
-    """Return the span of a phase in which a connection is made."""
+    """Return the span of a phase of connecting to the mail server."""
     if not tracing.is_on():
         return tracing.NO_SPAN
     about: dict[str, str | int] = {
@@ -105,10 +105,7 @@ def smtp(phase: str, server: SmtpServer) -> AbstractContextManager[Span]:
 
 
 async def phase(name: str, server: SmtpServer, reply: Awaitable[Reply], size: int = 0) -> Reply:
-    """Await the reply of a phase of a mail, within its span: from what we say, or said ahead, until it is there.
-
-    `size`: of a mail's content, in octets.
-    """
+    """Await the reply of a phase of a mail, within the span of that phase. `size`: octets of the mail's content."""
     if not tracing.is_on():
         return await reply
     with smtp(name, server) as span:
@@ -120,9 +117,9 @@ async def phase(name: str, server: SmtpServer, reply: Awaitable[Reply], size: in
 
 
 def post(url: str) -> AbstractContextManager[Span]:
-    """Return the span of a callback's request, whose context `tracing.headers` carries on.
+    """Return the span of a callback's request; `tracing.headers` passes its context on.
 
-    Of its URL only the host is told: the rest may be a secret.
+    The span contains only the host and port of the URL, because the rest may be a secret.
     """
     parts = urlsplit(url)
     about: dict[str, str | int] = {
@@ -146,11 +143,11 @@ def _answered(span: Span, attribute: str, code: int) -> None:
 
 
 def _of_subjects(callbacks: Sequence[int]) -> dict[int, str]:
-    """Return the traces of what the callbacks tell of: the database writes callbacks, without a context."""
+    """Return the trace contexts of the callbacks' notifications: callbacks are inserted by SQL, without a context."""
     if not callbacks:
         return {}
     try:
         with connection():
             return traces.of_subjects(callbacks)
-    except Exception:  # noqa: BLE001 - they are claimed, and go out all the same
+    except Exception:  # noqa: BLE001 - the callbacks are claimed and must be sent without a trace, too
         return {}

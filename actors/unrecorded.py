@@ -1,4 +1,4 @@
-"""Outcomes that the database did not take: kept in memory and tried again until they are recorded."""
+"""Keep outcomes that could not be recorded, and try again until the database accepts them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple
 
-import logs
-import metrics
 from db.coalesce import Answer, Item, Waiter, answer
 from db.database import Unacceptable, Unavailable, database
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("ledger")
@@ -25,13 +24,13 @@ class _Entry(NamedTuple, Generic[Item, Answer]):
 
 
 class Unrecorded(Generic[Item, Answer]):
-    """Thread that repeats `run` over the items that failed, whatever the error was.
+    """Thread that repeats `run` for the items that failed, whatever the error was.
 
     Each round tries all items in one statement. If that fails for another reason than a lost connection,
-    it tries each item alone, so that one that cannot be recorded does not delay the others. An item whose
-    values are refused is tried in each of its `reductions`, most complete first. Rounds are RECORD_RETRY_MIN
-    to RECORD_RETRY_MAX seconds apart. After `stop` and SHUTDOWN_GRACE the callers get the error instead, and
-    the log names the notifications (`id_of`).
+    it tries each item alone, so that one that cannot be recorded does not delay the others. If the database refuses the
+    values of an item, its `reductions` are tried, most complete first. Rounds are RECORD_RETRY_MIN to RECORD_RETRY_MAX
+    seconds apart. SHUTDOWN_GRACE seconds after `stop` the callers get the error, and the log names the notifications
+    (`id_of`).
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Unrecorded(Generic[Item, Answer]):
         self.trouble = ""  # the last error, while there are items
 
     def keep(self, item: Item, future: Waiter[Answer], error: Exception) -> None:
-        """Try this item until it is recorded, then resolve the future."""
+        """Try an item until it is recorded, then resolve the future."""
         with self._changed:
             self._entries.append(_Entry(item, future, time.monotonic()))
             self._tell(error)
@@ -115,7 +114,7 @@ class Unrecorded(Generic[Item, Answer]):
                 self._reduce(entry)
 
     def _reduce(self, entry: _Entry[Item, Answer]) -> None:
-        """Record less of an item whose values cannot be recorded."""
+        """Record an item with fewer details."""
         for reduced in self._reductions(entry.item):
             error = self._attempt([entry], [reduced])
             if error is None:
@@ -152,7 +151,7 @@ class Unrecorded(Generic[Item, Answer]):
     def _tell(self, error: Exception) -> None:
         metrics.record_failures[self._name].inc()
         ours = isinstance(error, (Unavailable, Unacceptable))
-        said = str(error)[:TROUBLE_LIMIT] if ours else type(error).__name__  # which may quote what it is about
+        said = str(error)[:TROUBLE_LIMIT] if ours else type(error).__name__  # other texts may quote personal data
         if said != self.trouble:
             log.error("outcome.kept", stage=self._name, count=len(self._entries), error=said)
         self.trouble = said

@@ -1,4 +1,4 @@
-"""The loop every worker process runs: heartbeat, rescue, expiry, counts, relay. Safe to run everywhere at once."""
+"""Background loop of every worker process: heartbeat, rescue, expiry, counts, relay. Safe to run concurrently."""
 
 from __future__ import annotations
 
@@ -7,37 +7,32 @@ import os
 import socket
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import redis
 
-import logs
-import metrics
-from actors import outcomes, redis_faults
-from actors.bell import messages
-from actors.broker import Depth, broker
+from actors import outcomes
+from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.lanes import LANES
-from actors.redis_watch import RedisWatch
-from actors.tallies import tallies
-from actors.turns import Turns, ways
-from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, relay, workers
+from actors.queue import redis_faults
+from actors.queue.broker import get_broker
+from actors.queue.redis_watch import RedisWatch
+from actors.relay import Relay
+from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, workers
 from db.audit import By
+from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
-from db.models import CALLBACK
+from runtime import logs, metrics
 from settings import Settings
 
 log = logs.get("upkeep")
 
 HOST = socket.gethostname()
-KEYS_AT_ONCE = 5_000  # rows in one statement
-CHANGES_AT_ONCE = 5_000  # the same
-RELAYS = 10  # in a round, at most, while more waits than the queues hold
+KEYS_AT_ONCE = 5_000  # rows per statement
+CHANGES_AT_ONCE = 5_000  # rows per statement
 MOMENT = 0.01  # seconds
-# Settings that change what becomes of a notification: `notify doctor` tells where live workers differ. Others may
-# differ: times by which a worker is judged stand in its heartbeat, times of a row in the row.
+# Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
+# settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
 SHARED = (
     *("max_attempts", "retry_min_backoff", "retry_max_backoff"),
     *("callback_max_attempts", "callback_min_backoff", "callback_max_backoff"),
@@ -46,12 +41,11 @@ SHARED = (
 
 
 class Upkeep(threading.Thread):
-    """One thread with its own connection."""
+    """Thread that runs the rounds, with its own database connection."""
 
     def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
-        self._turns = Turns(settings)
         shared = {name.upper(): getattr(settings, name) for name in SHARED}
         self._kept = workers.Kept(
             settings.worker_timeout,
@@ -62,30 +56,31 @@ class Upkeep(threading.Thread):
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._ending = threading.Event()
+        self._relay = Relay(settings, threads, delivery.breaker, self._ending)
 
     def run(self) -> None:
         while not self._ending.is_set():
             until = time.monotonic() + self._settings.upkeep_interval
             try:
                 self.tick()
-                self._go_on_ringing(until)
+                self._relay.continue_until(until)
             except Unavailable as error:
                 log.warning("database.unavailable", error=str(error))
             except redis.RedisError as error:
                 log.warning("redis.unavailable", error=type(error).__name__, reason=redis_faults.of(error).what)
             except Exception:
-                # Whatever it is, a worker without upkeep would be taken for dead.
+                # Keep running: without upkeep the others would consider this worker dead.
                 log.exception("upkeep.failed")
             self._ending.wait(max(MOMENT, until - time.monotonic()))
         self._say_goodbye()
 
     def stop(self, timeout: float) -> None:
-        """End the loop and take this worker off the list of the living."""
+        """End the loop and remove this worker from the list of live workers."""
         self._ending.set()
         self.join(timeout)
 
     def tick(self) -> None:
-        """One round. Redis comes last, because it may keep us waiting."""
+        """Run one round. Redis comes late in it, because it may make us wait."""
         outcomes.count()
         self._beat()
         self._rescue()
@@ -94,25 +89,25 @@ class Upkeep(threading.Thread):
         self._forget_changes()
         self._bring_back()
         self._count_backlogs()
-        self._share_out()
+        self._relay.share_out()
         self._redis.look()
-        self._relay()
+        self._relay.run()
         self._erase()
 
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            bells = broker.oldest_in_hand()
+            bells = get_broker().oldest_in_hand()
             beat = workers.Heartbeat(
                 *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
             seen_at = workers.seen(beat, self._settings.worker_timeout)
-            broker.tell_time(seen_at)
+            clock.set(seen_at)
             workers.forget(self._settings.workers_kept)
             self._delivery.breaker.refresh()
-        # By the database's clock, as others judge it: this one's stands still while its machine is paused.
+        # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at
         self._delivery.beaten(now, late=late)
@@ -165,30 +160,11 @@ class Upkeep(threading.Thread):
         try:
             with connection():
                 backlogs.count(s.pending_limit, s.backlog_interval, min(s.db_statement_timeout, s.worker_timeout / 6))
-        except Unavailable as error:  # Too many to count is no reason not to ring for them.
+        except Unavailable as error:  # Counting may time out; the relay must run anyway.
             log.warning("backlogs.not_counted", error=str(error))
 
-    def _share_out(self) -> None:
-        """What this worker may ring in this round: of mails as many as the breaker lets go."""
-        s = self._settings
-        with connection():
-            self._crew = workers.crew(s.worker_timeout)
-        part = self._threads / max(1, self._crew.threads)
-        self._callbacks = RELAYS * s.relay_watermark * s.ring_size
-        self._mails = self._delivery.breaker.share(self._callbacks, part)
-
-    def _relay(self) -> None:
-        depths = broker.depths()
-        self._crowded = False
-        for lane in LANES:
-            # The breaker is the mail server's; what goes elsewhere is not its business.
-            if lane == CALLBACK:
-                self._callbacks -= self._top_up(lane, depths, self._callbacks)
-            else:
-                self._mails -= self._top_up(lane, depths, self._mails)
-
     def _erase(self) -> None:
-        """Go on with an erasure, for a round's time. What cannot be done now keeps nobody from being rung for."""
+        """Continue an erasure for at most one round's time. A failure is logged and does not stop the round."""
         s, until = self._settings, time.monotonic() + self._settings.upkeep_interval
         try:
             with connection():
@@ -201,50 +177,6 @@ class Upkeep(threading.Thread):
         except (Unavailable, Unacceptable) as error:
             log.warning("erasure.not_done", error=str(error))
 
-    def _go_on_ringing(self, until: float) -> None:
-        """What did not fit into the queues is rung as soon as it does, lest workers wait for the next round."""
-        pause = self._settings.upkeep_interval / RELAYS
-        while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
-            self._relay()
-
-    def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
-        """Ring what is due in a lane, up to `share` notifications and the watermark; returns how many."""
-        room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
-        # What is paused is met once and takes no room, but others must not take this worker for dead meanwhile.
-        until = time.monotonic() + self._settings.worker_timeout / 6
-        while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
-            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
-            if not met:
-                break
-            room, rung = room - bells, rung + due
-        self._crowded |= room <= 0
-        return rung
-
-    def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
-        """Ring about `most` rows that are due; returns how many it met and how many it rang, in how many messages."""
-        s = self._settings
-        # A retry's bell is dated by its sender, a moment after its row: leave it a round's time.
-        ages = [max(broker.oldest_bell(LANES[way].queue), self._crew.oldest_bells.get(way, 0.0)) for way in ways(lane)]
-        oldest = max(ages) + s.upkeep_interval
-        with connection():
-            met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
-        due = [d for d in met if not d.parked]
-        if len(due) < len(met):
-            metrics.upkeep["parked"].inc(len(met) - len(due))
-            log.info("notifications.parked", lane=lane, count=len(met) - len(due))
-        if not due:
-            return len(met), 0, 0
-        bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
-        for client, ids in _by_client(due).items():
-            self._turns.count(lane, client, len(ids))
-            by = self._turns.lane(lane, client, depths[lane].unfinished)
-            bells += messages(ids, self._crew.threads, s.ring_size, by)
-        broker.ring(bells, due[0].rung_at)
-        tallies.count("rung", len(due))
-        metrics.upkeep["relayed"].inc(len(due))
-        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
-        return len(met), len(due), len(bells)
-
     def _say_goodbye(self) -> None:
         try:
             with connection():
@@ -253,11 +185,3 @@ class Upkeep(threading.Thread):
             log.warning("worker.left_without_goodbye")
         finally:
             database.close()
-
-
-def _by_client(due: Sequence[relay.Due]) -> dict[int, list[int]]:
-    ids: defaultdict[int, list[int]] = defaultdict(list)
-    for row in due:
-        if not row.alone:
-            ids[row.client].append(row.id)
-    return ids

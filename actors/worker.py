@@ -1,4 +1,4 @@
-"""The worker process: what is checked and started when it boots, and how it stops."""
+"""Worker process: check and start everything when it boots, and stop it in order."""
 
 from __future__ import annotations
 
@@ -7,45 +7,44 @@ import sys
 from typing import Any
 from uuid import UUID, uuid4
 
+import dramatiq
 from dramatiq.middleware import Middleware
 
-import lifeline
-import logs
-import metrics
 import settings
-import tracing
-from actors import event_loop, namespace, outcomes, redises
+from actors import outcomes
 from actors.breaker import Breaker
-from actors.broker import broker
 from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
+from actors.channels.email.channel import Email
+from actors.channels.email.mailboxes import mail_from
 from actors.channels.lease import ConnectionLease
-from actors.channels.sandbox import Sandbox
-from actors.delivery import Delivery, running
+from actors.channels.sandbox.channel import Sandbox
+from actors.channels.webhook.channel import Callback
+from actors.claim_store import Ledger
+from actors.delivery import Delivery, add_actors, running
 from actors.exporter import Exporter
-from actors.lanes import LANES, LaneQueue
-from actors.ledger import Ledger
 from actors.outcomes import REASONS
+from actors.queue import event_loop, namespace, redis_pools
+from actors.queue.broker import get_broker
+from actors.queue.priorities import LANES, LaneQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
 from db.models import CALLBACK
-from mailboxes import mail_from
-from metrics import multiprocess
+from runtime import logs, metrics, process, tracing
+from runtime.metrics import multiprocess
 
 log = logs.get("worker")
 
-SPARE = 4  # connections to Redis, besides one for each thread and two for each queue: upkeep, probes
+SPARE = 4  # connections to Redis for upkeep and probes, besides one for each thread and two for each queue
 
 
 class WorkerProcess(Middleware):
-    """Ties the life of what we run beside Dramatiq's threads to Dramatiq's own."""
+    """Middleware that starts and stops our threads and event loop tasks with Dramatiq's worker."""
 
     def after_process_boot(self, broker: Any) -> None:
-        master = lifeline.die_with_master()
-        lifeline.stop_once()
-        # Not through Dramatiq's pipe, which one reader empties for all processes: our lines are whole.
+        master = process.die_with_master()
+        process.stop_once()
+        # Write to stderr directly. Dramatiq's pipe has one reader for all processes, which may break lines up.
         sys.stderr = sys.__stderr__
         current = settings.load()
         logs.configure(current, "worker")
@@ -53,10 +52,10 @@ class WorkerProcess(Middleware):
         _begin_at_zero()
         try:
             tracing.start(current, "worker")
-            _ = current.smtp, mail_from(current.sender)  # What cannot send says so before it takes anything.
+            _ = current.smtp, mail_from(current.sender)  # Report bad settings before anything is claimed.
             database.bind(current)
             migrations.check_start()
-            # Before the first consumer: what goes into another namespace later would not be fetched.
+            # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current)
             database.database.close()
             self._settings = current
@@ -65,13 +64,13 @@ class WorkerProcess(Middleware):
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = self._settings
-        redises.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
-        # One for each thread to begin with while the next ones are fetched.
+        redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
+        # Every thread has a message to begin with while the next messages are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, current.queue_prefetch)
         worker.work_queue = LaneQueue(worker.worker_threads, current.lane_reserve)
         identity = uuid4()
         self._ledger = Ledger(current, identity)
-        lifeline.collect_seldom()
+        process.collect_seldom()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -98,8 +97,8 @@ class WorkerProcess(Middleware):
         log.info("worker.stopped")
 
     async def _delivery(self, identity: UUID) -> Delivery:
-        """Make it on the event loop, whose objects some channels hold."""
-        server = self._settings.smtp
+        """Create the delivery on the event loop, because some channels hold objects of it."""
+        server, broker = self._settings.smtp, get_broker()
         lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
         self._email = Email(self._settings, lease)
         channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
@@ -110,7 +109,7 @@ class WorkerProcess(Middleware):
 
 
 def _begin_at_zero() -> None:
-    """What somebody is to be called for: the first of a kind is no increase where there was nothing before."""
+    """Create the series used by alerts with the value 0: Prometheus sees no increase when a series first appears."""
     for kind in [(lane, CALLBACK if lane == CALLBACK else "email") for lane in LANES]:
         for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
             _ = family[kind]
@@ -128,4 +127,12 @@ def _begin_at_zero() -> None:
         _ = metrics.callback_lags[result]
 
 
-broker.add_middleware(WorkerProcess())
+def prepare() -> None:
+    """Make the broker, with its actors, that the `dramatiq` command finds; end this process if a setting is wrong."""
+    try:
+        broker = get_broker()
+    except settings.SettingsError as error:
+        settings.cannot_start(error)
+    add_actors(broker, settings.load())
+    broker.add_middleware(WorkerProcess())
+    dramatiq.set_broker(broker)

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import logs
 import settings
-import tracing
-from api import problems
-from api.asgi import Application
-from api.audit import Audit
-from api.auth import Authentication
-from api.batches import Batches
-from api.callbacks import Callback, Callbacks, Rotation
-from api.clients import Client, Clients
-from api.control import BulkRetry, Cancel, Retry
+from api.access.auth import Authentication
+from api.access.limits import Limits
+from api.access.metering import Metering
 from api.dashboard import routes
-from api.dashboard.door import Door
-from api.deliveries import Deliveries, Delivery, Redrive
-from api.downloads import Attachment
-from api.erasures import Erasure, Erasures
-from api.events import Events
-from api.exports import Export
-from api.gateway import Gateway
-from api.health import Alive, Ready
-from api.keys import ClientKeys, Key, KeyRotation
-from api.limits import Limits
-from api.measuring import Measuring
-from api.metering import Metering
-from api.notifications import Attempts, Notification, Notifications
-from api.openapi import OpenApi
-from api.pauses import ChannelPause, ClientPause, Pauses
-from api.redis_health import RedisHealth
+from api.dashboard.session_middleware import Door
+from api.http import problems
+from api.http.asgi import Application
+from api.http.measuring import Measuring
+from api.http.requests import Access, Lifespan, NoStore, RequestId
+from api.http.server_span import ServerSpan
+from api.http.targets import Targets
 from api.rendering.pool import Pool
-from api.requests import Access, Lifespan, NoStore, RequestId
-from api.scraping import Metrics
-from api.server_span import ServerSpan
+from api.rendering.templating import Templating
+from api.resources.audit import Audit
+from api.resources.batches import Batches
+from api.resources.callbacks import Callback, Callbacks, Rotation
+from api.resources.clients import Client, Clients
+from api.resources.control import BulkRetry, Cancel, Retry
+from api.resources.deliveries import Deliveries, Delivery, Redrive
+from api.resources.downloads import Attachment
+from api.resources.erasures import Erasure, Erasures
+from api.resources.events import Events
+from api.resources.exports import Export
+from api.resources.health import Alive, Ready
+from api.resources.keys import ClientKeys, Key, KeyRotation
+from api.resources.notifications import Attempts, Notification, Notifications
+from api.resources.openapi import OpenApi
+from api.resources.pauses import ChannelPause, ClientPause, Pauses
+from api.resources.redis_health import RedisHealth
+from api.resources.scraping import Metrics
+from api.resources.suppressions import Suppression, Suppressions
+from api.resources.templates import Preview, Template, Templates, Version, Versions
+from api.resources.unsubscribe import Unsubscribe
+from api.resources.usage import OwnLimits
+from api.store import Gateway
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
-from api.suppressions import Suppression, Suppressions
-from api.targets import Targets
-from api.templates import Preview, Template, Templates, Version, Versions
-from api.templating import Templating
-from api.unsubscribe import Unsubscribe
-from api.usage import OwnLimits
 from db import database
+from runtime import logs, tracing
 
 
 def create_app() -> Application:

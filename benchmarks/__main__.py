@@ -31,13 +31,18 @@ def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     lent = "measure servers that exist, together with the other one: an EMPTY "
     parser.add_argument("--database-url", metavar="URL", help=f"{lent}database, which is emptied again")
     parser.add_argument("--redis-url", metavar="URL", help=f"{lent}Redis database, which is emptied again")
-    parser.add_argument("--threads", type=int, default=50, help="of each of our worker processes (32)")
+    parser.add_argument("--threads", type=int, default=8, help="of each of our worker processes (8)")
+    parser.add_argument(
+        "--stock", action="store_true", help="start the distribution's PostgreSQL and Redis with their default settings"
+    )
     parser.add_argument("--out", type=Path, help="write the Markdown here too")
     plan.add_options(parser)
     options = parser.parse_args(words)
     urls = (options.database_url, options.redis_url)
     if urls != (None, None) and not all(urls):
         parser.error("--database-url and --redis-url go together: give both, or none")
+    if options.database_url and options.stock:
+        parser.error("--stock starts servers of its own: leave out --database-url and --redis-url")
     if options.database_url and options.against:
         parser.error("--against races on servers of the benchmark's own: leave out --database-url and --redis-url")
     barred = OWN_SERVERS if options.database_url else ()
@@ -72,7 +77,7 @@ def _report(stack: Ground, measured: dict[str, Figures], chosen: Plan, options: 
 def _ground(options: argparse.Namespace, folder: Path) -> Ground:
     if options.database_url:
         return Existing(folder, options.database_url, options.redis_url)
-    return Stack(folder)
+    return Stack(folder, stock=options.stock)
 
 
 def _targets(options: argparse.Namespace) -> list[Target]:

@@ -58,7 +58,7 @@ def _redis(stack: Stack) -> tuple[str, float]:
     tools = filter(None, map(shutil.which, ["redis-benchmark", "valkey-benchmark", *map(str, beside)]))
     if not (tool := next(tools, None)):
         return "RPUSH, 1 client, 100 in a pipeline (redis-py; no redis-benchmark here)", pushes(stack.redis(), PUSHES)
-    port = str(stack.valkey.port)
+    port = str(stack.redis_server.port)
     said = _said([tool, "-p", port, "-t", "rpush", "-n", str(PUSHES), "-c", str(CLIENTS), "-q"], dict(os.environ))
     return f"{what} (redis-benchmark)", float(_found(r"RPUSH: ([\d.]+) requests per second", said))
 

@@ -18,6 +18,7 @@ from psycopg2 import sql
 from benchmarks.mailbox import MailboxClient
 from benchmarks.processes import Part
 from benchmarks.servers import RacePostgres, RaceValkey
+from benchmarks.stock import StockRacePostgres, StockRaceRedis
 from benchmarks.target import ROOT, WORKERS
 
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
@@ -126,19 +127,27 @@ class Ground(ABC):
 
 
 class Stack(Ground):
-    """Servers of its own, started on entering, gone on leaving; `folder` keeps their data too."""
+    """Servers of its own, started on entering, gone on leaving; `folder` keeps their data too.
+
+    `stock`: the distribution's, with their default settings, instead of the embedded ones.
+    """
 
     home = "postgres"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, stock: bool = False) -> None:
         super().__init__(folder)
-        self.postgres = RacePostgres(folder / "data", folder)
-        self.valkey = RaceValkey(folder / "data", folder)
+        self.postgres: RacePostgres | StockRacePostgres
+        self.redis_server: RaceValkey | StockRaceRedis
+        if stock:
+            self.postgres, self.redis_server = StockRacePostgres(folder), StockRaceRedis(folder)
+        else:
+            self.postgres = RacePostgres(folder / "data", folder)
+            self.redis_server = RaceValkey(folder / "data", folder)
 
     def start(self) -> None:
         """Start the servers, then the sink."""
         self.postgres.start()
-        self.valkey.start()
+        self.redis_server.start()
         super().start()
         role, secret = sql.Identifier(self.postgres.user), sql.Literal(self.postgres.password)
         self.execute("postgres", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
@@ -146,7 +155,7 @@ class Stack(Ground):
     def stop(self) -> None:
         """In the other order."""
         super().stop()
-        self.valkey.stop()
+        self.redis_server.stop()
         self.postgres.stop()
 
     def url_of(self, database: str) -> str:
@@ -160,7 +169,7 @@ class Stack(Ground):
     @property
     def pids(self) -> dict[str, int]:
         """The roots of its process trees."""
-        return {"postgresql": self.postgres.pid, "redis": self.valkey.pid, "sink": self.sink.pid}
+        return {"postgresql": self.postgres.pid, "redis": self.redis_server.pid, "sink": self.sink.pid}
 
     def environment(self, database: str, port: int) -> Mapping[str, str]:
         """What a target is told, under the names most programs know; psql needs no arguments."""
@@ -177,7 +186,7 @@ class Stack(Ground):
             "REDIS_URL": self.redis_url,
             "REDIS_NAMESPACE": "dramatiq",  # where tests.bells listens
             "REDIS_HOST": "127.0.0.1",
-            "REDIS_PORT": str(self.valkey.port),
+            "REDIS_PORT": str(self.redis_server.port),
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.smtp_port),
         }
@@ -187,7 +196,7 @@ class Stack(Ground):
         self.redis().flushall()
         name = sql.Identifier(database)
         self.execute("postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        create = sql.SQL("CREATE DATABASE {}").format(name)
+        create = sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(self.postgres.user))
         if template:
             # The files as they are: by its WAL a large one would take minutes. PostgreSQL 15 or newer.
             create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
@@ -211,8 +220,8 @@ class Stack(Ground):
     @property
     def redis_url(self) -> str:
         """Over TCP, as the systems get it."""
-        return f"redis://127.0.0.1:{self.valkey.port}/0"
+        return f"redis://127.0.0.1:{self.redis_server.port}/0"
 
     def redis(self) -> redis.Redis:
         """A client."""
-        return redis.Redis(port=self.valkey.port)
+        return redis.Redis(port=self.redis_server.port)

@@ -1,4 +1,4 @@
-"""`notify`: the console command. What its exit codes mean stands in failure.py."""
+"""`notify`: the console command. What its exit codes mean stands in terminal/failure.py."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ import click
 from click.shell_completion import CompletionItem
 
 from cli import lazy
-from cli.failure import Misconfigured, Refused, Stopped
 from cli.manual.pages import equip, summary
 from cli.servers import StartError
+from cli.terminal.failure import Misconfigured, Refused, Stopped
 from settings import SettingsError
 
 COMMANDS = {
-    "up": "cli.up:up",
-    "api": "cli.api:api",
-    "migrate": "cli.migrate:migrate",
-    "send": "cli.notifications:send",
-    "status": "cli.notifications:status",
-    "list": "cli.notifications:list_",
-    "timeline": "cli.following:timeline",
-    "follow": "cli.follow:follow",
-    "limits": "cli.following:limits",
-    "templates": "cli.templates:templates",
-    "suppressions": "cli.suppressions:suppressions",
-    "callbacks": "cli.callbacks:callbacks",
-    "cancel": "cli.control:cancel",
-    "retry": "cli.control:retry",
-    "pause": "cli.control:pause",
-    "resume": "cli.control:resume",
-    "inbox": "cli.inbox:inbox",
+    "up": "cli.up.command:up",
+    "api": "cli.up.api:api",
+    "migrate": "cli.operator.migrate:migrate",
+    "send": "cli.client.notifications:send",
+    "status": "cli.client.notifications:status",
+    "list": "cli.client.notifications:list_",
+    "timeline": "cli.client.following:timeline",
+    "follow": "cli.client.follow:follow",
+    "limits": "cli.client.following:limits",
+    "templates": "cli.client.templates:templates",
+    "suppressions": "cli.client.suppressions:suppressions",
+    "callbacks": "cli.client.callbacks:callbacks",
+    "cancel": "cli.client.control:cancel",
+    "retry": "cli.client.control:retry",
+    "pause": "cli.client.control:pause",
+    "resume": "cli.client.control:resume",
+    "inbox": "cli.up.inbox:inbox",
     "doctor": "cli.doctor.command:doctor",
     "top": "cli.top.command:top",
-    "queues": "cli.queues:queues",
-    "workers": "cli.workers:workers",
-    "drain": "cli.drain:drain",
-    "retention": "cli.retention:retention",
-    "erase": "cli.erase:erase",
-    "export": "cli.export:export",
-    "audit": "cli.audit:audit",
-    "heartbeat": "cli.heartbeat:heartbeat",
-    "clients": "cli.clients:clients",
-    "keys": "cli.keys:keys",
-    "completion": "cli.completion:completion",
+    "queues": "cli.operator.queues:queues",
+    "workers": "cli.operator.workers:workers",
+    "drain": "cli.operator.drain:drain",
+    "retention": "cli.operator.retention:retention",
+    "erase": "cli.operator.erase:erase",
+    "export": "cli.operator.export:export",
+    "audit": "cli.operator.audit:audit",
+    "heartbeat": "cli.operator.heartbeat:heartbeat",
+    "clients": "cli.operator.clients:clients",
+    "keys": "cli.operator.keys:keys",
+    "completion": "cli.completion.command:completion",
 }
 
 

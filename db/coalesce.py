@@ -13,8 +13,8 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-import metrics
 from db.database import Unacceptable, database
+from runtime import metrics
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -27,10 +27,9 @@ from peewee import ProgrammingError as StatementRefused
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
 
-import postgres_url
 from db.hosts import NoAnswer
 from db.session import APPLICATION, TUNED, Database
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, postgres_url
 
 MOMENT = 0.1  # seconds; what was used so lately is believed to live
 # The number of the last migration that this version knows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from db.database import rows
@@ -40,6 +41,12 @@ def _of_each_client(condition: str) -> str:
                 ORDER BY n.dispatch_after
                 LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients) FOR UPDATE SKIP LOCKED
             ) AS due"""
+
+
+def still_due(ids: Sequence[int]) -> list[int]:
+    """Return those of `ids` that are pending and due, in id order."""
+    sql = "SELECT id FROM notifications WHERE id = ANY(%s) AND status = 'pending' AND next_attempt_at <= now()"
+    return sorted(id for (id,) in rows(sql, list(ids)))
 
 
 def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float = PARK) -> list[Due]:

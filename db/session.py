@@ -18,8 +18,8 @@ from peewee import PostgresqlDatabase, __exception_wrapper__  # type: ignore[att
 from psycopg2.errors import CantChangeRuntimeParam, QueryCanceled
 
 from db import hosts
-from postgres_url import CONFORMING
 from settings import SettingsError
+from settings.postgres_url import CONFORMING
 
 # What every version calls its connections: with the number of the last migration it knows.
 APPLICATION = "notification-system"

@@ -1,4 +1,4 @@
-"""Prints the Postman collection (format 2.1), made of api/openapi.json: its operations, examples and words.
+"""Prints the Postman collection (format 2.1), made of api/schemas/openapi.json: its operations, examples and words.
 
     python docs/postman.py > docs/postman_collection.json
 
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from postman_walk import WALK, Step
 
-DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "openapi.json").read_text())
+DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "schemas" / "openapi.json").read_text())
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 METHODS = {"get", "post", "put", "patch", "delete"}
 JSON = "application/json"

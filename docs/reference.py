@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from reference_schemas import cell, kind, link, schemas_page
 
-from api.openapi import OpenApi
+from api.resources.openapi import OpenApi
 from settings import Settings
 
 METHODS = ("get", "post", "put", "patch", "delete")

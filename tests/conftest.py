@@ -28,7 +28,7 @@ _directory = pytest.StashKey[Path]()
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the caller's settings and choose where the servers will be.
 
-    Before any module of the product is imported, because the broker is made at import. They are
+    Before any module of the product is imported, because some tests make the broker at their import. They are
     started when the first test asks for them.
     """
     kept = environment.cleared()

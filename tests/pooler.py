@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
-from cli import leash
+from cli.servers import exec_with_parent_death
 from tests import embedded
 from tests.eventually import eventually
 from tests.processes import Group
@@ -57,8 +57,8 @@ def _user(host: str) -> str | None:
     """Whom it runs as where we are root, which it refuses to be: whoever may enter the directory of the socket."""
     if os.geteuid() != 0:
         return None
-    owner = Path(host).stat().st_uid if host.startswith("/") else leash.NOBODY
-    return leash.NAMESPACE if owner == 0 else f"{owner}:{owner}"
+    owner = Path(host).stat().st_uid if host.startswith("/") else exec_with_parent_death.NOBODY
+    return exec_with_parent_death.NAMESPACE if owner == 0 else f"{owner}:{owner}"
 
 
 def _answers(url: str) -> bool:

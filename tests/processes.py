@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli import leash
+from cli.servers import exec_with_parent_death
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,11 @@ class Group:
         with log.open("ab") as out:
             self._leader = subprocess.Popen(
                 # Should the tests be killed, the kernel stops what they started.
-                [*leash.prefix(user or leash.MYSELF, signal.SIGTERM), program, *command[1:]],
+                [
+                    *exec_with_parent_death.prefix(user or exec_with_parent_death.MYSELF, signal.SIGTERM),
+                    program,
+                    *command[1:],
+                ],
                 cwd=root,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
-"""What a channel is, and how a send can end. Each channel is one module beside this file.
+"""The contract between delivery and the channels, and the possible results of a send.
 
-A send either returns a Receipt or raises one of the four ways to be undelivered; each names the
-phase of the conversation it happened in and what the other side said, word for word.
+A send returns a Receipt or raises an Undelivered. Both hold the phase of the conversation in which it ended, and the
+provider's answer, word for word.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from db.records import Claimed
 
 Begin = Callable[[], Awaitable[bool]]
 
-TEXT_LIMIT = 500  # characters of the other side's words that are kept
+TEXT_LIMIT = 500  # characters of a provider's answer that are kept
 
 
 class Receipt(NamedTuple):
-    """The provider took the notification over."""
+    """The provider accepted the notification."""
 
     phase: str
     reply_code: int | None
@@ -26,7 +26,7 @@ class Receipt(NamedTuple):
 
 
 class Undelivered(Exception):
-    """The provider did not take it. `outcome` is what the attempt's record says."""
+    """The provider did not accept the notification, or this is unknown. `outcome` is stored with the attempt."""
 
     outcome: ClassVar[str]
 
@@ -38,46 +38,46 @@ class Undelivered(Exception):
 
 
 class Refused(Undelivered):
-    """Never try again: the recipient or the content was refused for good."""
+    """Permanent failure: the recipient or the content was refused. Never retry."""
 
     outcome = "refused"
 
 
 class Deferred(Undelivered):
-    """Not now: try again later."""
+    """Temporary failure: retry later."""
 
     outcome = "deferred"
 
 
 class Throttled(Undelivered):
-    """Not now, because we send too fast: it says nothing of this notification."""
+    """Temporary failure because we send too fast; nothing is wrong with the notification. Retry more slowly."""
 
     outcome = "deferred"
 
 
 class ProviderDown(Undelivered):
-    """Nothing about this notification: the provider cannot be reached, or does not let us in."""
+    """The provider cannot be reached, or refuses our account. Nothing is wrong with the notification."""
 
     outcome = "provider-down"
 
 
 class NoConnection(Exception):
-    """The provider takes no further connection, while others work: use fewer. Nothing was sent."""
+    """The provider accepts no further connection, but existing ones work. Nothing was sent: use fewer connections."""
 
 
 class Uncertain(Undelivered):
-    """It went out whole and the answer never came: nobody can know whether it was taken."""
+    """The content was sent completely, but no answer came: whether it was accepted is unknown."""
 
     outcome = "uncertain"
 
 
 async def always() -> bool:
-    """Begin: nobody else can have taken the notification over."""
+    """Begin unconditionally, where no other worker can have claimed the notification."""
     return True
 
 
 class Sender(Protocol):
-    """One connection to a provider, or what stands for one. One task uses it, for one notification at a time."""
+    """Sender over one connection to a provider. One task uses it, for one notification at a time."""
 
     async def send(
         self,
@@ -88,13 +88,13 @@ class Sender(Protocol):
     ) -> Receipt:
         """Send one notification, within bounded time.
 
-        `begin` is asked once, just before the content goes out; where it says no, nothing goes out.
-        `contents` are those of its attachments. `following` is most likely sent next over this connection:
-        the other side may be told of it already.
+        `begin` is awaited once, just before the content is sent; if it returns False, nothing is sent.
+        `contents`: the contents of the attachments. `following`: the notification that is most likely sent next over
+        this connection; the beginning of its conversation may be sent already (pipelining).
 
         Raises:
-            Undelivered: it was not taken, or nobody knows.
-            NoConnection: the provider takes no further connection, and others work.
+            Undelivered: It was not accepted, or this is unknown.
+            NoConnection: The provider accepts no further connection, but existing ones work.
         """
 
     async def hang_up(self) -> None:
@@ -102,26 +102,26 @@ class Sender(Protocol):
 
 
 class Limits(Protocol):
-    """How many senders may be at work, and how fast. Times are `time.monotonic()`."""
+    """Limits on the number of senders of a channel and on their rate. Times are `time.monotonic()`."""
 
     def limit(self, now: float) -> int:
-        """Return how many senders there may be now."""
+        """Return the number of senders allowed now."""
 
     def pause(self, now: float) -> float:
-        """Return the seconds until one may begin to send; 0.0 for at once."""
+        """Return the seconds until a sender may begin a notification; 0.0 means at once."""
 
     def began(self, now: float) -> None:
-        """Take note that one begins to send."""
+        """Record that a sender begins a notification."""
 
     def want(self, senders: int, wanted: int) -> None:
-        """Take note that there are so many senders, and that there is work for `wanted`."""
+        """Record the number of senders, and the number for which there is work (`wanted`)."""
 
     def listen(self, call: Callable[[], None]) -> None:
-        """Call this whenever there may be more senders than before."""
+        """Register a function to call whenever the number of allowed senders may have grown."""
 
 
 class AtMost:
-    """Limits that nothing changes."""
+    """Fixed number of senders, without a limit on their rate."""
 
     def __init__(self, senders: int) -> None:
         self._senders = senders
@@ -133,25 +133,25 @@ class AtMost:
         return 0.0
 
     def began(self, now: float) -> None:
-        """Nothing depends on it."""
+        """Do nothing: there is no rate."""
 
     def want(self, senders: int, wanted: int) -> None:
-        """Nothing depends on it."""
+        """Do nothing: the number is fixed."""
 
     def listen(self, call: Callable[[], None]) -> None:
-        """It never happens."""
+        """Do nothing: the number never grows."""
 
 
 class Channel(Protocol):
-    """One way to reach a recipient, through one provider."""
+    """Way to reach recipients, through one provider."""
 
     @property
     def provider(self) -> str:
-        """The provider's name."""
+        """Name of the provider."""
 
     @property
     def limits(self) -> Limits:
-        """How many senders it may have."""
+        """Limits on its senders."""
 
     @property
     def idle(self) -> float:
@@ -162,20 +162,20 @@ class Channel(Protocol):
 
     @property
     def pipelines(self) -> bool:
-        """Whether a sender is of more use when it knows what it sends next; see `Sender.send`."""
+        """True if senders make use of `following`; see `Sender.send`."""
 
     def ready(self, notification: Claimed) -> bool:
-        """Return whether it may be begun now; False where it must wait for others."""
+        """Return whether a notification may be begun now; False if it must wait for others."""
 
     async def start(self) -> None:
-        """Prepare what all senders share, before the first of them."""
+        """Prepare the resources that all senders share. Called before the first sender is made."""
 
     async def close(self) -> None:
-        """Close what all senders share; they have ended."""
+        """Close the resources that all senders share. Called after all senders have ended."""
 
 
 def printable(text: str) -> str:
-    """The other side's words, fit to be stored and shown: one line, no control characters, bounded."""
+    """Return a provider's answer ready to store and show: one line of at most TEXT_LIMIT printable characters."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return text[:TEXT_LIMIT].strip()

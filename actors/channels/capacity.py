@@ -1,8 +1,9 @@
-"""How much one process may ask of a mail server, learned from what the server answers.
+"""Learn the limits of a mail server from its answers.
 
-Three limits are learned: how many connections the server admits, how fast it takes mails, and how many mails it takes
-over one connection. Each is tried again after a time that grows while the limit turns out to be still there, so a
-limit that stays costs few refusals, and one that goes is forgotten. Nothing here does I/O; `now` is monotonic seconds.
+There are three limits: how many connections the server accepts, how fast it takes mails, and how many mails it takes
+over one connection. Each limit is tested again after a time, which grows while the limit is still there. A limit that
+stays therefore costs few refusals, and one that is gone is forgotten. Nothing here does I/O; `now` is in seconds of
+`time.monotonic()`.
 """
 
 from __future__ import annotations
@@ -13,32 +14,32 @@ from actors.channels.backoff import KEPT_AT_MOST, Backoff
 from actors.channels.speed import Speed
 
 MESSAGES_KEPT_AT_MOST = 3_600.0  # seconds
-# How long to wait before the next connection where none works: the first time, and at most.
+# Seconds before the next try if no connection works: the first time, and at most.
 RECONNECT, RECONNECT_AT_MOST = 1.0, 30.0
 
 
 class Capacity:
-    """What one process may use of a mail server at the moment. `most`: connections, whatever the server admits."""
+    """Current limits of a mail server for one process. `most` is the number of connections that we allow."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._connections, self._speed, self._messages = ConnectionLimit(), Speed(), MessageLimit()
 
     def limit(self, now: float) -> int:
-        """Return how many connections may be open; those above it are to be closed after their mails."""
+        """Return how many connections may be open. Those above it must be closed after their current mail."""
         allowed = min(self._connections.limit(now), self._speed.connections(now))
         return min(self.most, max(1, int(min(self.most, allowed))))
 
     def reconnect(self, now: float) -> float:
-        """Return the seconds before the next connection may be tried; 0 unless none works."""
+        """Return the seconds before the next connection may be tried; 0 if one works."""
         return self._connections.reconnect(now)
 
     def opened(self, working: int, now: float) -> None:
-        """A new connection is ready; now `working` connections work."""
+        """Note a new connection; `working` connections work now."""
         self._connections.opened(working)
 
     def refused(self, working: int, now: float) -> None:
-        """A new connection was refused while `working` others worked."""
+        """Note a refused connection while `working` others worked."""
         self._connections.refused(working, now)
 
     def pause(self, now: float) -> float:
@@ -46,28 +47,28 @@ class Capacity:
         return self._speed.pause(now)
 
     def began(self, now: float) -> None:
-        """A mail begins."""
+        """Note that a mail begins."""
         self._speed.began(now)
 
     def throttled(self, working: int, begun: float, now: float) -> None:
-        """The server said "not now" to a mail that began at `begun`, while `working` connections worked."""
+        """Note that the server refused a mail of `begun` because of our rate; `working` connections worked."""
         self._speed.throttled(working, begun, now)
 
     def took(self, now: float) -> None:
-        """The server took a mail."""
+        """Note that the server took a mail."""
         self._speed.took(self.most, now)
 
     def messages(self, now: float) -> int | None:
-        """Return how many mails one connection may carry, or None where no limit is known."""
+        """Return how many mails a connection may carry, or None if no limit is known."""
         return self._messages.limit(now)
 
     def spent(self, mails: int, now: float) -> None:
-        """A connection that had carried `mails` refused one that a new connection then took."""
+        """Note that a connection refused a mail after `mails` mails, and that a new connection took it."""
         self._messages.spent(mails, now)
 
 
 class ConnectionLimit:
-    """How many connections the server admits."""
+    """Number of connections that the server accepts."""
 
     def __init__(self) -> None:
         self._admitted = inf
@@ -92,12 +93,12 @@ class ConnectionLimit:
         elif not self._backoff.holds(now):
             self._backoff.confirm(now)
         elif working < self._admitted:
-            # The server may not yet have noticed that an earlier connection was closed.
+            # The server may not have noticed yet that an earlier connection is closed.
             self._backoff.hasten(now)
         self._admitted = working
 
     def _refused_all(self, now: float) -> None:
-        """The server is down, or others have all its connections: that says nothing about how many it admits."""
+        """Note a refusal while none works. That teaches no limit: the server is down or others use it up."""
         self._backoff.end()
         if now >= self._next_at:
             self._wait = min(RECONNECT_AT_MOST, max(RECONNECT, 2 * self._wait))
@@ -105,7 +106,7 @@ class ConnectionLimit:
 
 
 class MessageLimit:
-    """How many mails the server takes over one connection."""
+    """Number of mails that the server takes over one connection."""
 
     def __init__(self) -> None:
         self._most = 0
@@ -115,7 +116,7 @@ class MessageLimit:
         return self._most if self._backoff.holds(now) else None
 
     def spent(self, mails: int, now: float) -> None:
-        if mails < 1:  # A new connection's refusal has another reason.
+        if mails < 1:  # If a new connection refuses a mail, there is another reason.
             return
         if self._backoff.holds(now):
             mails = min(self._most, mails)

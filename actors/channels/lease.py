@@ -1,4 +1,4 @@
-"""The connections to a mail server that all worker processes may open together, shared out in Redis."""
+"""Share the connections to a mail server among all worker processes, through Redis."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from uuid import uuid4
 
 import redis
 
-import logs
+from runtime import logs
 
 log = logs.get("lease")
 
 RENEW_EVERY = 1.0  # seconds
 EXPIRES = 10.0  # seconds after which the share of a process that has not renewed it is free
-# Seconds that a process keeps its connections, where there are more processes than connections.
+# Seconds that a process keeps its connections if there are more processes than connections.
 TURN = 20.0
 
 # KEYS: the shares of one mail server. ARGV: who asks, the most connections in all, wanted, in use, granted so far,
 # processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A negative `wanted`
 # leaves.
 #
-# `held` is what a process may have open until it renews: no less than it has in use, nor than it was granted before,
-# because it opens connections until it has read the answer. New grants come out of what nobody holds.
+# `held` is the number of connections that a process may have open until it renews. It is never below those in use or
+# those granted before: the process opens connections until it has read the answer. New grants come out of the rest.
 _SHARE_OUT = """
 local id, most, wanted, in_use = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local granted, known, expires, turn = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -43,7 +43,7 @@ for other, process in pairs(stored.processes) do
         table.insert(ids, other)
     end
 end
--- When all was lost, who comes first must not take what others hold: they are expected until they had expired.
+-- After Redis has lost its data, the first process must not take what others hold: expect them until they would expire.
 local mine = stored.processes[id]
 local is_new = not mine or now - mine.seen >= expires
 local since, expected = math.min(stored.since or now, now), stored.expected or 1
@@ -90,7 +90,7 @@ for _, one in ipairs(ids) do
             place = place + 1
         end
     else
-        if #ids <= bound then demand = math.max(demand, 1) end -- Who needs none has one at hand.
+        if #ids <= bound then demand = math.max(demand, 1) end -- Keep one ready for a process without work.
         place = place + 1
     end
     demands[one] = math.min(demand, bound)
@@ -100,7 +100,7 @@ table.sort(ids, function(a, b)
     return ranks[a] < ranks[b]
 end)
 
--- The least demands first: what they leave is shared by the rest.
+-- Serve the smallest demands first; the rest share what is left.
 local left, target, position = bound, 0, 0
 for index, one in ipairs(ids) do
     local share = math.min(demands[one], math.floor(left / (#ids - index + 1)))
@@ -120,8 +120,8 @@ return {grant, #ids, elsewhere}
 class ConnectionLease:
     """This process's share of the connections to one mail server.
 
-    `granted`: how many it may have open; those above it are to be closed after their mails.
-    `processes`: how many processes share them, as last known. `elsewhere`: connections of the others that work.
+    `granted`: how many connections it may have open; those above it must be closed after their current mail.
+    `processes`: how many processes share them, as last known. `elsewhere`: working connections of other processes.
     """
 
     def __init__(self, client: redis.Redis, namespace: Callable[[], str], provider: str, connections: int) -> None:
@@ -135,12 +135,12 @@ class ConnectionLease:
     def renew(self, wanted: int, in_use: int, most: int | None = None, working: int | None = None) -> int:
         """Return how many connections may be open from now on; call it every RENEW_EVERY seconds.
 
-        `wanted`: how many there is work for. `in_use`: how many are open or being opened. `working`: how many work, by
-        default all of those. `most`: how many all processes may open together as long as this process says so. A
-        Capacity that is told of `elsewhere` too learns it from the server's refusals; without it, who comes first
-        keeps all that the server admits.
+        `wanted`: connections there is work for. `in_use`: those open or being opened. `working`: those that work, by
+        default all of `in_use`. `most`: a limit for all processes together, which holds while this process reports it.
+        A Capacity that counts `elsewhere` too learns it from the server's refusals. Without it, the first process would
+        keep all connections that the server accepts.
 
-        While Redis is away it is the part that each of `processes` may have without asking, and at least one.
+        While Redis is away, return an equal part of the connections for each of `processes`, and at least one.
         """
         bound = max(1, self._connections if most is None else min(most, self._connections))
         try:
@@ -157,7 +157,7 @@ class ConnectionLease:
         return self.granted
 
     def give_back(self) -> None:
-        """Free this process's share, when its connections are closed. Where Redis is away it expires by itself."""
+        """Free this process's share after its connections are closed. While Redis is away, it expires instead."""
         self.granted = 0
         with contextlib.suppress(redis.RedisError):
             self._ask(1, -1, 0)
@@ -176,6 +176,6 @@ class ConnectionLease:
         if not self._away:
             log.warning("lease.redis_away", provider=self._provider, share=share, error=type(error).__name__)
         self._away = True
-        # Others may hold what they were granted until it expires.
+        # Other processes may hold their grants until these expire.
         expired = time.monotonic() >= self._renewed_at + EXPIRES
         self.granted = share if expired else min(self.granted, share)

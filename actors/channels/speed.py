@@ -1,4 +1,4 @@
-"""How fast a mail server takes mails, learned from its answers "not now". `now` is monotonic seconds."""
+"""Learn how fast a mail server takes mails from its refusals. `now` is in seconds of `time.monotonic()`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from math import inf
 
 from actors.channels.backoff import KEPT_AT_MOST, Backoff
 
-# How long no mail begins after "not now": the first time, and at most while nothing is taken.
+# Seconds without a new mail after a refusal: the first time, and at most while the server takes nothing.
 HOLD, HOLD_AT_MOST = 1.0, 60.0
-# While a server takes mails, the speed grows by this factor, at most once in so many seconds.
+# While a server takes mails, the speed grows by the factor RISE every RISE_EVERY seconds.
 RISE, RISE_EVERY = 1.5, 5.0
-NEAR = 0.9  # a speed grows to this part of one that was too fast
-ANOTHER = 0.6  # a speed below this part of one that was too fast is another limit
-# Seconds between the beginnings of two mails: at speed 0.5, which is the first below one connection, and at most.
+NEAR = 0.9  # the speed grows up to this share of one that was too fast
+ANOTHER = 0.6  # a refusal below this share of the speed that was too fast means a new limit
+# Seconds from the start of one mail to the start of the next: at speed 0.5, and at most.
 GAP, GAP_AT_MOST = 0.01, 60.0
 SLOWEST = 0.5 * GAP / GAP_AT_MOST
 
 
 class Speed:
-    """How fast the server takes mails.
+    """Speed at which the server takes mails.
 
-    From 1 on, the speed is a number of connections. Below 1 it is one connection with a gap between its mails, which
-    is twice as long at half the speed.
+    A speed of 1 or more is a number of connections. Below 1 there is one connection with a gap between its mails; half
+    the speed means twice the gap.
     """
 
     def __init__(self) -> None:
@@ -45,10 +45,10 @@ class Speed:
             self._next_at = now + 0.5 * GAP / self._speed
 
     def throttled(self, working: int, begun: float, now: float) -> None:
-        if begun < self._held_until:  # It began at a speed that was too fast already.
+        if begun < self._held_until:  # It began before the speed was reduced.
             return
         speed = min(self._speed, max(1, working))
-        # Where one connection gets no mail through at all, less speed does not help: only time does.
+        # If a single connection gets no mail through, only time helps, not less speed.
         if speed > 1 or self._hold == 0:
             self._slow_down(speed, now)
         else:
@@ -74,7 +74,7 @@ class Speed:
         self._speed = speed / 2
         since = now - self._throttled_at
         if speed <= 1 and since < KEPT_AT_MOST:
-            # What it took between two refusals is what it takes in the long run.
+            # The rate between two refusals is the rate that the server takes in the long run.
             self._speed = min(self._speed, 0.5 * GAP * self._taken / since)
         self._speed = max(self._speed, SLOWEST)
         if self._hold == 0:

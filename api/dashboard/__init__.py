@@ -1,45 +1,45 @@
-"""Pages for people, rendered here with Jinja2; they work without JavaScript, which only keeps the overview moving.
+"""Pages for people, rendered on the server with Jinja2. JavaScript only refreshes the overview.
 
-How a request goes: `door.py` (a middleware) finds out by the path that it is for a page, finds the
-session, puts the Caller into `req.context.caller` as `api.auth` does for keys, and reads and checks the
-form of a POST. After it `answers.py` makes a page of any Problem and sets the headers that every page
-has: a Content-Security-Policy that allows no inline script or style at all, no framing, no referrer.
+`session_middleware.py` recognises a request for a page by its path and finds the session. It puts the Caller into
+`req.context.caller`, as `api.access.auth` does for keys, and reads and checks the form of a POST. After the request,
+`answers.py` turns any Problem into a page and sets the headers of every page. Its Content-Security-Policy allows no
+inline script or style; pages cannot be framed and send no referrer.
 
 To add a page:
 
-1. A module here with a class like those in `api/`: `on_get` begins with `require(req, "read")` (or
-   `manage`, `admin`: as the API does for the same thing), reads through `gateway.read(...)`, and ends with
-   `show(req, resp, "things.html", things=...)`. A list reads one row more than it shows, in the
-   order of an index, and never counts.
-2. `pages/things.html`: `{% extends "base.html" %}`, blocks `title` and `main`, and the macros of `parts.html`:
-   heading, badge, when, ago, table, facts, paging, form, field, confirm, empty. Everything is escaped and an
-   unknown name is an error. No `style=`, no `<script>`, no `on...=`: the policy stops them. Styles stand
-   in `static/*.css`, scripts in `static/*.js`, both linked by `{{ static("name") }}`.
-3. Its line in `routes.py`; its first path segment in SECTIONS below; its entry in `nav.py`, where it belongs there.
-4. An act is a `<form method="post">` (macro `form`, which adds the token): `on_post` reads `req.context.form`, calls
-   the function that the API calls, and ends with `done(req, resp, to, "flash-code")`; the words are in `flashes.py`.
-   What cannot be undone has a confirmation: a page of its own at the same address (`on_get` with `confirm`).
-5. Tests: `tests/integration/test_dashboard_pages.py` walks all pages (headers, who may see what, hostile content):
-   add yours to its PAGES; and to `tests/browser/`, where Chromium looks for what axe finds and the console says.
+1. Write a module here with a class like those in `api/`. `on_get` begins with `require(req, "read")` (or `manage` or
+   `admin`, as in the API), reads through `gateway.read(...)`, and ends with
+   `show(req, resp, "things.html", things=...)`. A list reads one row more than it shows, in the order of
+   an index, and never counts.
+2. Write `pages/things.html` with `{% extends "base.html" %}`, the blocks `title` and `main`, and the macros of
+   `parts.html`. Everything is escaped, and an unknown name is an error. Do not use `style=`, `<script>` or `on...=`:
+   the policy blocks them. Put styles into `static/*.css` and scripts into `static/*.js`, and link
+   them with `{{ static("name") }}`.
+3. Add a line to `routes.py`, the first segment of its path to SECTIONS below, and an entry to `nav.py` if it needs one.
+4. An action is a `<form method="post">` (the macro `form` adds the token). `on_post` reads `req.context.form`, calls
+   the function of the API, and ends with `done(req, resp, to, "flash-code")`; the text is in `flashes.py`. An action
+   that cannot be undone asks for confirmation: a page at the same address (`on_get` with the macro `confirm`).
+5. Test it: add it to PAGES of `tests/integration/test_dashboard_pages.py`, which checks headers, access and hostile
+   content on every page, and to `tests/browser/`, which checks accessibility (axe) and the console in Chromium.
 """
 
 from __future__ import annotations
 
-# The first segments of the paths of pages; what is below them needs a session, what is not there too.
+# The first segments of the paths of pages. Paths below them need a session, even if no page is there.
 SECTIONS = frozenset(
     {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
     | {"switch", "templates"}
 )
 _NAMED = SECTIONS - {""}
-# What can be had without one.
+# These need no session.
 OPEN = frozenset({"login", "static"})
 
 
 def section(path: str) -> str:
-    """The first segment of a path."""
+    """Return the first segment of a path."""
     return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
 def serves(path: str) -> bool:
-    """Whether a path is that of a page, and not of the API."""
+    """Return whether a path belongs to the dashboard and not to the API."""
     return path == "/" or section(path) in _NAMED

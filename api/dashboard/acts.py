@@ -1,21 +1,21 @@
-"""/notifications/{id}/retry, /cancel and /resend: each asks first, and then does what the API does."""
+"""Serve /notifications/{id}/retry and /cancel: GET asks for confirmation, POST calls the function of the API."""
 
 from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from api import control
-from api.answers import id_of
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of
+from api.resources import control
+from api.resources.representation import KIND
+from api.store import Gateway
 from db import reports
 from db.reports import Row
 
 
 class Retry:
-    """GET: asks. POST: what has failed gets its attempts once more."""
+    """GET: ask for confirmation. POST: retry a failed notification with all of its attempts."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -35,7 +35,7 @@ class Retry:
 
 
 class Cancel:
-    """GET: asks. POST: what is pending is never sent."""
+    """GET: ask for confirmation. POST: cancel a pending notification."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -55,5 +55,5 @@ class Cancel:
 
 
 async def _row(gateway: Gateway, caller: Caller, id: str) -> Row:
-    """The notification, if this caller may move it."""
+    """Return the notification if the caller may change it."""
     return control.own(await gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)

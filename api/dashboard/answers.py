@@ -1,4 +1,4 @@
-"""What every answer of a page has: its headers; and Problems as people read them."""
+"""Set the headers of every page, and show Problems as pages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
-from api import problems
 from api.dashboard import page
+from api.http import problems
 
 POLICY = "; ".join(
     (
@@ -20,7 +20,7 @@ POLICY = "; ".join(
         *(f"{kind} 'none'" for kind in ("frame-ancestors", "base-uri")),
     )
 )
-# Unless the page has said otherwise.
+# Defaults; a page may set its own.
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "DENY",
@@ -34,7 +34,7 @@ _HEADERS = {
 
 
 def finish(req: Request, resp: Response) -> None:
-    """The last that is done to an answer."""
+    """Turn a problem document into a page, and set the headers."""
     if resp.content_type == problems.MEDIA_TYPE:
         _explain(req, resp)
     for name, value in _HEADERS.items():
@@ -43,12 +43,12 @@ def finish(req: Request, resp: Response) -> None:
 
 
 def again(req: Request, resp: Response) -> None:
-    """The same address once more, but asked for from here."""
+    """Show a page that requests the same address again, so that the browser sends the cookie."""
     page.show(req, resp, "again.html", target=req.path)
 
 
 def _explain(req: Request, resp: Response) -> None:
-    """A problem document as a page."""
+    """Show a problem document as a page."""
     told = orjson.loads(resp.data or b"{}")
     if req.uri_template is None and resp.status_code == HTTPStatus.NOT_FOUND:
         told["detail"] = "There is no page at this address."

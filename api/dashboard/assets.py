@@ -1,4 +1,4 @@
-"""/static/{name}: styles and scripts, under names that change with their content and are kept for ever."""
+"""Serve /static/{name}: styles and scripts. Their names contain a digest, so browsers may cache them for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api.answers import unknown
+from api.http.answers import unknown
 
 PLACE = Path(__file__).parent / "static"
 _TYPES = {
@@ -36,12 +36,12 @@ _BY_URL = {asset.url: asset for asset in _ASSETS.values()}
 
 
 def static(name: str) -> str:
-    """Where the file of this name is."""
+    """Return the path of the file with this name."""
     return _ASSETS[name].url
 
 
 class Static:
-    """GET: a file."""
+    """GET: a static file."""
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         asset = _BY_URL.get(f"/static/{name}")

@@ -1,4 +1,4 @@
-"""/clients: who sends, and within which limits. For keys with the scope admin."""
+"""Serve /clients: clients and their limits, for keys with the scope admin."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import require
-from api.clients import KIND
-from api.clients import Client as ApiClient
-from api.clients import Clients as ApiClients
+from api.access.auth import require
+from api.access.limits import Limits
 from api.dashboard.forms import Form
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.limits import Limits
-from api.problems import Problem
+from api.http import pagination
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources.clients import KIND
+from api.resources.clients import Client as ApiClient
+from api.resources.clients import Clients as ApiClients
+from api.store import Gateway
 from db import clients
 
-# Fields of a form as the API calls them, with their columns.
+# Form fields, named as in the API, and their columns.
 LIMITS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit": "pending_limit"}
 
 
 class Clients:
-    """GET: all of them. POST: make one."""
+    """GET: all clients. POST: create one."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, ApiClients(gateway)
@@ -45,7 +45,7 @@ class Clients:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         require(req, "admin")
-        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
         found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
         page = query.page([client._asdict() for client in found])
         return {
@@ -56,7 +56,7 @@ class Clients:
 
 
 class Client:
-    """GET: one client, its limits, and how much of them is used. POST: change them."""
+    """GET: a client with its limits and their use. POST: change the limits and senders."""
 
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._limits, self._api = gateway, limits, ApiClient(gateway, limits)
@@ -81,7 +81,7 @@ class Client:
 
 
 class Disabling:
-    """GET: the question whether to. POST: switch the client off, or on again."""
+    """GET: ask for confirmation. POST: disable or enable the client."""
 
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
         self._gateway, self._api = gateway, ApiClient(gateway, limits)
@@ -99,7 +99,7 @@ class Disabling:
 
 
 async def one(gateway: Gateway, req: Request, raw: str) -> clients.Client:
-    """Of this id; raises Problem."""
+    """Return the client with this id; raise Problem if there is none."""
     require(req, "admin")
     found: clients.Client | None = await gateway.read(clients.one, id_of(raw, KIND))
     if found is None:
@@ -108,14 +108,14 @@ async def one(gateway: Gateway, req: Request, raw: str) -> clients.Client:
 
 
 def _given(client: clients.Client) -> dict[str, str]:
-    """What stands in the form before anybody has changed it."""
+    """Return the initial values of the form."""
     row = client._asdict()
     values = {field: "" if row[column] is None else str(row[column]) for field, column in LIMITS.items()}
     return values | {"senders": "\n".join(client.senders)}
 
 
 def _document(form: Form) -> dict[str, Any]:
-    """As the API takes it; what is no number stays as it is, for the API to refuse."""
+    """Return the document for the API. A limit that is not a number stays a text, so the API reports it."""
     limits = {field: _number(form.get(field, "").strip()) for field in LIMITS}
     return {**limits, "senders": form.get("senders", "").split()}
 

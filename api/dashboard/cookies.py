@@ -1,4 +1,4 @@
-"""Cookies of the dashboard: no script reads them, no other site sends them."""
+"""Cookies of the dashboard: HttpOnly and SameSite=Strict."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from falcon.asgi import Request, Response
 
 
 def put(req: Request, resp: Response, name: str, value: str, *, seconds: int | None = None) -> None:
-    """For so long, or until the browser ends; over HTTPS only where the page came over HTTPS."""
+    """Set a cookie for `seconds`, or until the browser ends. It is Secure if the request came over HTTPS."""
     secure = req.scheme == "https"
     resp.set_cookie(name, value, max_age=seconds, secure=secure, http_only=True, same_site="Strict", path="/")
 
 
 def drop(req: Request, resp: Response, name: str) -> None:
-    """The browser forgets it."""
+    """Delete a cookie."""
     put(req, resp, name, "", seconds=0)

@@ -1,4 +1,4 @@
-"""/failures: the newest failures by their kind; and /failures/retry: all of a kind once more."""
+"""Serve /failures, the newest failures in groups, and /failures/retry, which retries a group."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from urllib.parse import urlencode
 
 from falcon.asgi import Request, Response
 
-from api import control, pages
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.problems import Problem
+from api.http import pagination
+from api.http.problems import Problem
+from api.resources import control
+from api.store import Gateway
 from db import failures
 from db.failures import Group
 from db.reports import Position
 
-GROUPS = 100  # of one page
-PATIENCE = 5.0  # seconds for which one form goes on by itself
-_LAST = ("outcome", "provider", "phase", "code")  # of the last attempt
+GROUPS = 100  # the most on the page
+PATIENCE = 5.0  # seconds that one POST spends on retries before it asks again
+_LAST = ("outcome", "provider", "phase", "code")  # fields of the last attempt
 _LONGEST = 500  # characters
 
 
 class Kind(NamedTuple):
-    """Which failures are meant: those of a group, as far as it was looked at. `last`: see failures.matching."""
+    """A group of failures: its reason, its last attempt (see failures.matching), and the times that bound it."""
 
     reason: str
     last: tuple[str | None, ...]
@@ -41,14 +42,14 @@ class Kind(NamedTuple):
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Kind:
-        """From a query or a form; raises Problem for one that is none of ours."""
+        """Return the group that a query or form names; raise Problem if a field is missing or malformed."""
         try:
             texts = {name: str(given.get(name) or "")[:_LONGEST] for name in ("reason", *_LAST)}
             last = tuple(texts[name] or None for name in _LAST)
-            return cls(texts["reason"], last, pages.time(given["oldest"]), pages.time(given["newest"]))
-        except (KeyError, TypeError, pages.Wrong):
+            return cls(texts["reason"], last, pagination.time(given["oldest"]), pagination.time(given["newest"]))
+        except (KeyError, TypeError, pagination.Wrong):
             raise Problem(
-                HTTPStatus.BAD_REQUEST, "This address is not whole: begin with the list of failures."
+                HTTPStatus.BAD_REQUEST, "This address is incomplete. Start from the list of failures."
             ) from None
 
     @property
@@ -57,19 +58,19 @@ class Kind(NamedTuple):
 
     @property
     def fields(self) -> dict[str, str]:
-        """As `read` takes them."""
+        """Return the fields that `read` parses."""
         named = dict(zip(_LAST, (value or "" for value in self.last), strict=True))
         return {"reason": self.reason, **named, "oldest": _text(self.oldest), "newest": _text(self.newest)}
 
     def filters(self, caller: Caller) -> dict[str, Any]:
-        """For failures.matching: bounded by times, within which there are no more than were looked at."""
+        """Return the filters for failures.matching. The times bound them to the failures that were grouped."""
         bounds = {"created_from": self.oldest, "created_to": self.newest + timedelta(microseconds=1)}
         tests = {"sandbox": True} if caller.sandbox else {}
         return {"failure_reason": self.reason, "last_attempt": list(self.last), **bounds, **tests}
 
 
 class Failures:
-    """GET: the groups."""
+    """GET: the groups of failures."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -87,7 +88,7 @@ class Failures:
 
 
 class RetryKind:
-    """GET: how many there are, and the question. POST: retries them, step by step, for PATIENCE at a time."""
+    """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to PATIENCE seconds."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""The form of a POST: bounded, in UTF-8, and from a page of ours."""
+"""Read the form of a POST: bounded, UTF-8, and sent from a page of the dashboard."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from falcon.asgi import Request
 
-from api import bodies
-from api.problems import Problem
+from api.http import bodies
+from api.http.problems import Problem
 from settings import Settings
 
 TOKEN = "form_token"  # noqa: S105 - the name of a field
@@ -24,7 +24,7 @@ _AGAIN = "Go back, reload the page and try again."
 
 
 class Form(Mapping[str, str]):
-    """The fields by their names; of one that came more than once the last, and `all` of them."""
+    """The fields of a form by name. A repeated field has its last value; `all` returns every value."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs, self._last = pairs, dict(pairs)
@@ -43,12 +43,12 @@ class Form(Mapping[str, str]):
 
 
 def token(secret: str) -> str:
-    """What a form of ours holds: only who has the cookie's secret can know it."""
+    """Return the token of a form. Only the holder of the cookie's secret can compute it."""
     return base64.urlsafe_b64encode(hashlib.sha256(f"form 1:{secret}".encode()).digest()).decode().rstrip("=")
 
 
 async def read(req: Request, settings: Settings, secret: str) -> Form:
-    """The fields of a form of ours; raises Problem for any other."""
+    """Return the fields of a form; raise Problem if it was not sent from a page of the dashboard."""
     if not _same_site(req, settings):
         raise Problem(HTTPStatus.FORBIDDEN, f"This form was sent from another site. {_AGAIN}")
     form = await _fields(req, settings)
@@ -58,12 +58,12 @@ async def read(req: Request, settings: Settings, secret: str) -> Form:
 
 
 def _same_site(req: Request, settings: Settings) -> bool:
-    """As far as the browser says it. Where it says nothing the token decides, and SameSite of the cookie."""
+    """Return False if the browser says that another site sent the form. If it says nothing, the token decides."""
     site = req.get_header("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
     origin = req.get_header("Origin")
-    # A page that sends no referrer may have to say "null". A proxy may give us another Host than the browser's.
+    # With Referrer-Policy: no-referrer a browser may send "null". A proxy may send another Host than the browser.
     ours = {req.netloc, urlsplit(settings.public_url).netloc}
     return origin in (None, "null") or urlsplit(origin or "").netloc in ours - {""}
 
@@ -77,5 +77,5 @@ async def _fields(req: Request, settings: Settings) -> Form:
     with suppress(ValueError):
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")
     if pairs is None or any("\0" in value for _, value in pairs):
-        raise Problem(HTTPStatus.BAD_REQUEST, f"A form has up to {FIELDS} fields, in UTF-8, without U+0000.")
+        raise Problem(HTTPStatus.BAD_REQUEST, f"A form must be UTF-8 without U+0000 and have at most {FIELDS} fields.")
     return Form(pairs)

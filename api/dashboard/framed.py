@@ -1,4 +1,4 @@
-"""What others have written: in a frame of its own, without scripts, and without reaching anything."""
+"""Show HTML that others wrote, in a frame that runs no scripts and connects to nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from falcon.asgi import Response
 
 from api.dashboard.page import HTML
 
-# It may style itself and show what it brought along. No script, no form, nothing from elsewhere: who
-# reads somebody's mail here must not tell its sender so.
+# Only inline styles and data: URLs. Nothing is loaded from elsewhere, or the sender of a mail
+# would learn that somebody reads it here.
 POLICY = (
     "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox"
 )
-# Elements for which a browser may open a connection before it asks the policy (frames, hints of `link`, a refresh of
-# `meta`), or that have no use here. A tag begins with these letters and nothing else, however it is written: neither
-# character references nor NUL make one (WHATWG HTML, 13.2.5.8), so to rename what looks like one leaves none.
-# `animate` and `set` would give a link its target later.
+# Elements for which a browser may open a connection before it applies the policy (frames, hints of `link`, a refresh by
+# `meta`), or that have no use here. Renaming is safe, because tag names are literal characters: no character reference
+# or NUL can spell one (WHATWG HTML, 13.2.5.8). `animate` and `set` could set the target of a link later.
 _REACHING = (
     "iframe|frame|frameset|fencedframe|portal|object|embed|applet|param|webview|link|meta|base|form|isindex"
     "|video|audio|source|track|bgsound|animate|set"
 )
 _TAG = re.compile(rf"(</?)(?=(?:{_REACHING})(?![^\s/>]))", re.IGNORECASE)
-# Over a link a browser may connect ahead of a click, and `ping` tells of one.
+# A browser may connect to the target of a link before a click, and `ping` reports a click.
 _TARGET = re.compile(r"(?<=[\s/\"'])(?=(?:xlink:)?(?:href|ping|action|formaction|srcset|poster)[\s]*=)", re.IGNORECASE)
-_NONE = b"<!doctype html><title>No HTML</title><p>It has no HTML part.</p>"
+_NONE = b"<!doctype html><title>No HTML</title><p>This mail has no HTML part.</p>"
 
 
 def frame(resp: Response, content: str | bytes | None, media_type: str = HTML) -> None:
@@ -38,5 +37,5 @@ def frame(resp: Response, content: str | bytes | None, media_type: str = HTML) -
 
 
 def unreaching(html: str) -> str:
-    """Return the HTML with every element and attribute renamed for which a browser may connect to anybody."""
+    """Return the HTML with all elements and attributes renamed that can make a browser connect."""
     return _TARGET.sub("data-", _TAG.sub(r"\1x-", html))

@@ -1,4 +1,4 @@
-"""/inbox: the mails that were caught, where nothing is sent for real."""
+"""Serve /inbox: the mails that the catcher of `notify up` kept."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.framed import frame
 from api.dashboard.mailbox import Mailbox, content, summary
 from api.dashboard.page import show
+from api.http import pagination
+from api.http.answers import id_of, unknown
 from settings import Settings
 
 T = TypeVar("T")
@@ -25,14 +25,14 @@ SHOWN = 50
 
 
 class Inbox:
-    """GET: the newest mails first."""
+    """GET: the list of mails, newest first."""
 
     def __init__(self, settings: Settings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        before = pages.whole(req.params, "before", LARGEST)
+        before = pagination.whole(req.params, "before", LARGEST)
         mails = await _aside(lambda: self._newest(before))
         show(req, resp, "inbox.html", mails=mails[:SHOWN], first=before is not None, more=len(mails) > SHOWN)
 
@@ -45,7 +45,7 @@ class Inbox:
 
 
 class CaughtMail:
-    """GET: one mail, as it came."""
+    """GET: one mail as it was received."""
 
     def __init__(self, settings: Settings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
@@ -58,7 +58,7 @@ class CaughtMail:
 
 
 class CaughtHtml:
-    """GET: its HTML alone, for a frame."""
+    """GET: the HTML of a mail, for a frame."""
 
     def __init__(self, settings: Settings) -> None:
         self._mailbox = Mailbox(Path(settings.caught_mail))
@@ -71,7 +71,7 @@ class CaughtHtml:
 
 
 async def _one(mailbox: Mailbox, req: Request, raw: str) -> tuple[int, EmailMessage]:
-    """Raises Problem."""
+    """Return the mail and its number; raise Problem if there is none."""
     require(req, "admin")
     number = id_of(raw, KIND, LARGEST)
     mail = await _aside(lambda: mailbox.read(number))
@@ -81,5 +81,5 @@ async def _one(mailbox: Mailbox, req: Request, raw: str) -> tuple[int, EmailMess
 
 
 async def _aside(read: Callable[[], T]) -> T:
-    """Files are read beside the event loop."""
+    """Read files in a thread, so that the event loop goes on."""
     return await asyncio.get_running_loop().run_in_executor(None, read)

@@ -1,4 +1,4 @@
-"""/keys: who may come in as the client that is shown."""
+"""Serve /keys: the API keys of the client that is shown."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.forms import Form
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.keys import KIND, ClientKeys, KeyRotation
-from api.keys import Key as ApiKey
-from api.problems import Problem
+from api.http import pagination
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources.keys import KIND, ClientKeys, KeyRotation
+from api.resources.keys import Key as ApiKey
+from api.store import Gateway
 from db import keys
 from db.secrets import KeyText
 
-SCOPES = ("send", "read", "manage")  # what may be given here; admin is for the command line
+SCOPES = ("send", "read", "manage")  # Only the command line grants admin.
 
 
 class Keys:
-    """GET: the client's keys. POST: make one; its text is in this answer and nowhere else."""
+    """GET: the keys of the client. POST: create one; only this answer shows its text."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, ClientKeys(gateway)
@@ -44,7 +44,7 @@ class Keys:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "manage")
-        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
         found = await self._gateway.read(keys.listed, caller.client_id, query.after, query.limit + 1)
         page = query.page([{**key._asdict(), "state": state(key)} for key in found])
         first = "/keys" if query.after else None
@@ -52,7 +52,7 @@ class Keys:
 
 
 class Revocation:
-    """GET: the question whether to. POST: the key stops working everywhere within a second."""
+    """GET: ask for confirmation. POST: revoke the key; it stops working in every process within a second."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, ApiKey(gateway)
@@ -68,7 +68,7 @@ class Revocation:
 
 
 class Rotation:
-    """GET: the question whether to. POST: a successor; the old key works for KEY_OVERLAP yet."""
+    """GET: ask for confirmation. POST: create the new key; the old one still works for KEY_OVERLAP."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, KeyRotation(gateway)
@@ -86,7 +86,7 @@ class Rotation:
 
 
 def state(key: keys.Key) -> str:
-    """What can be done with it, in a word."""
+    """Return the state of the key: live, rotated, expired or revoked."""
     if key.revoked_at is not None:
         return "revoked"
     if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
@@ -95,7 +95,7 @@ def state(key: keys.Key) -> str:
 
 
 async def _key(gateway: Gateway, req: Request, raw: str) -> keys.Key:
-    """A key of the client that is shown; raises Problem."""
+    """Return a key of the client that is shown; raise Problem if there is none."""
     caller: Caller = require(req, "manage")
     found: keys.Key | None = await gateway.read(keys.one, id_of(raw, KIND))
     if found is None or found.client_id != caller.client_id:
@@ -104,7 +104,7 @@ async def _key(gateway: Gateway, req: Request, raw: str) -> keys.Key:
 
 
 def _document(form: Form) -> dict[str, Any]:
-    """As the API takes it."""
+    """Return the document for the API."""
     document: dict[str, Any] = {"name": form.get("name", ""), "scopes": form.all("scope"), "sandbox": "sandbox" in form}
     if day := form.get("expires", ""):
         document["expiresAt"] = f"{day}T00:00:00Z"

@@ -1,4 +1,4 @@
-"""/notifications: the list, newest first, page by page from an index; nothing is counted."""
+"""Serve the list of notifications, newest first. Each page is read from an index, and nothing is counted."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from urllib.parse import urlencode
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.page import show
-from api.gateway import Gateway
-from api.problems import Problem
+from api.http import pagination
+from api.http.problems import Problem
+from api.store import Gateway
 from db import reports
 from db.models import PRIORITIES, STATUSES
 
 PATH = "/notifications"
-# As <input type="datetime-local"> has it, which knows no time zone: ours is UTC.
+# The value of <input type="datetime-local">. It has no time zone, so the page says UTC.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 _ID = re.compile(r"#?\s*(\d{1,19})\s*")
 _FIELDS = ("status", "recipient", "tag", "priority", "createdFrom", "createdTo")
 
 
 class Page(NamedTuple):
-    """`more`: the cursor of the page after. `faults`: of the filters; then there are no rows."""
+    """Rows of the list, the cursor of the next page, and the errors of the filters (then there are no rows)."""
 
     rows: list[reports.Row]
     more: str | None
@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
 
 class Listing:
-    """GET: one page, of what the filters are true of."""
+    """GET: one page of the notifications that match the filters."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -46,19 +46,19 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
             return
         try:
-            query = pages.parse(given, self._gateway.settings.page_limit)
+            query = pagination.parse(given, self._gateway.settings.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page([], None, problem.errors))
             return
         page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
-        _show(req, resp, given, Page(page.rows, pages.cursor(page.after._asdict()) if page.after else None))
+        _show(req, resp, given, Page(page.rows, pagination.cursor(page.after._asdict()) if page.after else None))
 
     on_head = on_get
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What was filled in, with times as the API has them."""
+    """Return the non-empty filters, with times in the format of the API."""
     given = {}
     for name, value in params.items():
         text = value[-1] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""/login and /logout: a key becomes a session, which ends with it."""
+"""Serve /login and /logout. A login exchanges an API key for a session, which ends with the key."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from http import HTTPStatus
 
 from falcon.asgi import Request, Response
 
-import logs
 from api import dashboard
-from api.acts import by
-from api.auth import Authentication
+from api.access.acts import by
+from api.access.auth import Authentication
+from api.access.exceeded import Exceeded
+from api.access.limits import Limits
 from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
-from api.exceeded import Exceeded
-from api.gateway import Gateway
-from api.limits import Limits
-from api.problems import Problem
+from api.http.problems import Problem
+from api.store import Gateway
 from db import acts, audit, sessions
 from db.audit import By, recorded
 from db.keys import Live
+from runtime import logs
 
 log = logs.get("dashboard")
 
 LONGEST_KEY = 200  # characters
-REFUSALS_NOTED = 30  # refused logins a minute that each process records; LOGIN_RATE bounds those of one address
-# The same words for all that can be wrong, so that nobody finds out which keys there are.
-_WRONG = "This is no key that can be used: it is unknown, revoked or expired."
-_BLIND = "This key has not the scope “read”, which is needed to look at anything."
+REFUSALS_NOTED = 30  # refused logins per minute that a process records; LOGIN_RATE limits one address
+# One text for all reasons, so that nobody learns which keys exist.
+_WRONG = "This key does not work: it is unknown, revoked or expired."
+_BLIND = "This key lacks the scope “read”, which every page needs."
 
 
 class Login:
-    """GET: the form. POST: a key, for a session of SESSION_TTL."""
+    """GET: the login form. POST: start a session of SESSION_TTL seconds with a key."""
 
     def __init__(self, gateway: Gateway, authentication: Authentication, limits: Limits) -> None:
         self._gateway, self._authentication, self._limits = gateway, authentication, limits
@@ -67,7 +67,7 @@ class Login:
         done(req, resp, to, "logged-in")
 
     async def _note_refusal(self, req: Request, live: Live | None) -> None:
-        """Record it in the audit log, unless so many were in this minute that they would fill it."""
+        """Record the refusal in the audit log, up to REFUSALS_NOTED per minute, so that it cannot be flooded."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
             self._minute, self._refusals = minute, 0
@@ -77,18 +77,18 @@ class Login:
             await self._gateway.read(audit.note, stranger, acts.session_refused(live))
 
     async def _knock(self, req: Request) -> None:
-        # An address is nobody's business in Redis.
+        # Redis gets a hash, because it stores no personal data.
         whom = hashlib.sha256(req.remote_addr.encode()).hexdigest()[:32]
         try:
             await self._limits.knock(whom)
         except Exceeded as exceeded:
-            detail = "There were too many attempts to log in from your address. Wait a minute and try again."
+            detail = "Too many attempts to log in came from your address. Wait a minute and try again."
             headers = {"Retry-After": exceeded.headers["Retry-After"]}
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, detail, headers=headers) from None
 
 
 class Logout:
-    """POST: the session ends."""
+    """POST: end the session."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -104,7 +104,7 @@ class Logout:
 
 
 def _next(given: object) -> str:
-    """Where to go from here: a page of ours, or the first one."""
+    """Return the path to go to after the login: a page of the dashboard, by default the overview."""
     if isinstance(given, str) and given.startswith("/") and not given.startswith(("//", "/\\")):
         path = given.partition("?")[0]
         if dashboard.serves(path) and dashboard.section(path) not in (*dashboard.OPEN, "logout") and path.isprintable():

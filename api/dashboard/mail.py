@@ -1,4 +1,4 @@
-"""/notifications/{id}/mail and /source: a mail as it looks, in a frame that can do nothing; and as it goes out."""
+"""Serve /notifications/{id}/mail, the HTML of a mail for a sandboxed frame, and /source, the mail as it is sent."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 from falcon.asgi import Request, Response
 
 from actors.channels import Undelivered
-from actors.channels.mail import compose
-from actors.channels.unsubscribing import PATH, url
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from actors.channels.email.mail import compose
+from actors.channels.email.mailboxes import Mailbox, mail_from
+from actors.channels.email.unsubscribing import PATH, url
+from api.access.auth import Caller, require
 from api.dashboard.framed import frame
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of, unknown
+from api.resources.representation import KIND
+from api.store import Gateway
 from db import attachments, reports
 from db.records import Claimed
 from db.reports import Row
-from mailboxes import Mailbox, mail_from
 from settings import Settings, SettingsError
 
 SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -26,7 +26,7 @@ MOST = 4_000_000  # bytes of images in one mail
 
 
 class Html:
-    """GET: the HTML of a mail, its own images in place."""
+    """GET: the HTML of a mail with its inline images."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -42,7 +42,7 @@ class Html:
 
 
 class Source:
-    """GET: the mail as it goes out (RFC 5322), with the MAIL_FROM that this process knows."""
+    """GET: the mail as it is sent (RFC 5322), composed with the MAIL_FROM of this process."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -70,7 +70,7 @@ class Image(NamedTuple):
 
 
 def _images(row: Row, owner: int) -> list[Image]:
-    """Those that the HTML calls by their content id, up to MOST of them in all."""
+    """Return the inline images (attachments with a content id), up to MOST bytes in all."""
     images, room = [], MOST
     for number, file in enumerate((row["mail"] or {}).get("attachments", ()), 1):
         kind = file["contentType"].partition(";")[0].strip().lower()
@@ -83,7 +83,7 @@ def _images(row: Row, owner: int) -> list[Image]:
 
 
 def _in_place(html: str, images: list[Image]) -> str:
-    # The longest first: one name may be how another one begins.
+    # Longest name first, because one name may be the beginning of another.
     for image in sorted(images, key=lambda image: len(image.name), reverse=True):
         html = html.replace(f"cid:{image.name}", image.url)
     return html
@@ -116,7 +116,7 @@ def _source(id: int, caller: Caller, settings: Settings) -> bytes | None:
 
 
 def _leave(id: int, caller: Caller, settings: Settings) -> str | None:
-    """The link by which the recipient unsubscribes, without its token for whoever may not do that for them."""
+    """Return the unsubscribe link of the mail. Callers who may not unsubscribe the recipient get no token."""
     if "manage" in caller.scopes and not caller.sandbox:
         return url(id, settings)
     return f"{settings.public_url.rstrip('/')}{PATH}..." if settings.public_url else None
@@ -125,5 +125,5 @@ def _leave(id: int, caller: Caller, settings: Settings) -> str | None:
 def _sender(settings: Settings) -> Mailbox:
     try:
         return mail_from(settings.sender)
-    except SettingsError:  # An API that only accepts needs none of what workers need.
+    except SettingsError:  # The API process may have no MAIL_FROM; only workers need one.
         return Mailbox("", "mail-from@unknown.invalid")

@@ -1,6 +1,6 @@
-"""The directory of mails that the catcher of `notify up` keeps: NUMBER.eml, numbered as they came.
+"""Read the directory in which the catcher of `notify up` stores mails as NUMBER.eml, in order of arrival.
 
-Above the mail as it was received stand its envelope's addresses, since Bcc and bounces live only there.
+Each file begins with the addresses of the envelope as header fields, since Bcc recipients are only there.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ ENVELOPE_TO = "X-Envelope-To"
 
 
 class Mailbox:
-    """Where people read them."""
+    """The directory of caught mails."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def numbers(self) -> list[int]:
-        """The mails that are there, oldest first."""
+        """Return the numbers of all mails, oldest first."""
         return sorted(int(path.stem) for path in self._directory.glob("*.eml") if path.stem.isdecimal())
 
     def read(self, number: int) -> EmailMessage | None:
-        """One mail, or None where it is not (any more)."""
+        """Return a mail, or None if it does not exist."""
         with suppress(FileNotFoundError):
             return BytesParser(policy=policy.default).parsebytes(self.path(number).read_bytes())
         return None
 
     def path(self, number: int) -> Path:
-        """The file of a mail."""
+        """Return the path of a mail."""
         return self._directory / f"{number:08d}.eml"
 
 
 def summary(number: int, mail: EmailMessage) -> dict[str, Any]:
-    """What stands in a list."""
+    """Return the fields of a mail that a list shows."""
     return {
         "number": number,
         "from": str(mail.get(ENVELOPE_FROM, "")),
@@ -49,7 +49,7 @@ def summary(number: int, mail: EmailMessage) -> dict[str, Any]:
 
 
 def content(mail: EmailMessage) -> dict[str, Any]:
-    """All headers as pairs, and the texts; None for one that it has not."""
+    """Return all headers as pairs, and the text and HTML parts, which may be None."""
     return {
         "headers": [[name, str(value)] for name, value in mail.items()],
         "text": _part(mail, "plain"),
@@ -64,5 +64,5 @@ def _part(mail: EmailMessage, kind: str) -> str | None:
     raw: Any = part.get_payload(decode=True)
     try:
         return str(raw, part.get_content_charset("utf-8"), "replace")
-    except LookupError:  # a charset that nobody knows
+    except LookupError:  # an unknown charset
         return str(raw, "utf-8", "replace")

@@ -1,15 +1,15 @@
-"""What stands in the navigation of every page."""
+"""The navigation bar of every page."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import settings
-from api.auth import Caller
+from api.access.auth import Caller
 
 
 class Entry(NamedTuple):
-    """`scope`: of a key for which it is there at all."""
+    """A link in the navigation bar, shown to keys that have `scope`."""
 
     title: str
     path: str
@@ -29,11 +29,11 @@ ENTRIES = (
 
 
 def entries(caller: Caller) -> list[Entry]:
-    """Those that this caller can use."""
+    """Return the links that this caller may use."""
     there = ENTRIES if settings.load().caught_mail else ENTRIES[:-1]
     return [entry for entry in there if entry.scope in caller.scopes]
 
 
 def is_at(entry: Entry, path: str) -> bool:
-    """Whether a page belongs to this entry."""
+    """Return whether the page at `path` belongs to this entry."""
     return path == entry.path or (entry.path != "/" and path.startswith(f"{entry.path}/"))

@@ -1,4 +1,4 @@
-"""/: what is moving right now; and /live: the same, again and again."""
+"""Serve the overview at / and its live updates at /live."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
-from api.asgi import LEFT
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import render, show
 from api.dashboard.sampler import Looker, Sampler
 from api.dashboard.sampling import Sample
+from api.http.asgi import LEFT
 from db.pulse import COUNTED
 
-AGAIN = 3_000  # milliseconds after which a browser that lost its connection comes again
+AGAIN = 3_000  # milliseconds after which a browser reconnects
 _AWAY = b"event: away\ndata:\n\n"
 
 
 class Overview:
-    """GET: the page."""
+    """GET: the overview page."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -34,11 +34,11 @@ class Overview:
 
 
 class Live:
-    """GET: server-sent events. First the `history`, for each sample a `_point`; then each `sample`, with its HTML."""
+    """GET: server-sent events. The first is `history`, with a point for each kept sample; then `sample`s with HTML."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
-        # All who may see the same get the same bytes, made once.
+        # By `sees_all`: viewers with the same rights share one rendering of a sample.
         self._made: dict[bool, tuple[Sample, bytes]] = {}
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -46,7 +46,7 @@ class Live:
         self._sampler.check_room()
         await self._sampler.now()
         resp.content_type = "text/event-stream"
-        resp.set_header("X-Accel-Buffering", "no")  # or nginx keeps them until there are many
+        resp.set_header("X-Accel-Buffering", "no")  # or nginx buffers the events
         looker = Looker(req.context.visitor.digest, req.scope[LEFT])
         resp.stream = self._events(looker, sees_all=_sees_all(caller))
 
@@ -69,7 +69,7 @@ def _event(name: str, value: object) -> bytes:
 
 
 def _point(sample: Sample) -> list[float | None]:
-    """Of the charts: seconds since 1970, accepted, sent, retried, failed each second, the age of the oldest due."""
+    """Return a point of the charts: Unix time; accepted, sent, retried, failed per second; age of the oldest due."""
     rates = sample.rates
     each: list[float | None] = [rates.accepted, rates.sent, rates.retried, rates.failed] if rates else [None] * 4
     return [round(sample.pulse.at, 1), *(None if v is None else round(v, 2) for v in each), _oldest(sample)]
@@ -80,7 +80,7 @@ def _oldest(sample: Sample) -> float:
 
 
 def _sees_all(caller: Caller) -> bool:
-    """Names of machines, and what concerns other clients, are for admins."""
+    """Return whether the caller may see host names and the pauses of other clients."""
     return "admin" in caller.scopes and not caller.sandbox
 
 

@@ -1,4 +1,4 @@
-"""A page: its template, and what every page needs to know."""
+"""Render pages with the values that every page needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.dashboard import flashes, forms, nav, phrases, visitor
 from api.dashboard.assets import static
-from api.problems import Problem
+from api.http.problems import Problem
 
 HTML = "text/html; charset=utf-8"
 
@@ -29,35 +29,35 @@ _pages.filters |= phrases.FILTERS
 
 
 def begin_links_with(prefix: str) -> None:
-    """Have all links of pages begin with this path."""
+    """Put this path before all links of all pages."""
     _pages.globals |= {"root": prefix, "static": lambda name: prefix + static(name)}
 
 
 def warm() -> None:
-    """Compile all templates; for a thread, because it takes too long for the event loop."""
+    """Compile all templates. Call it in a thread, because it would block the event loop."""
     for name in _pages.list_templates():
         _pages.get_template(name)
 
 
 def show(req: Request, resp: Response, template: str, /, **values: Any) -> None:
-    """Answer with this template. It knows `me` (the Caller), where it is, and `token` for its forms."""
+    """Answer with this template. It also gets `me` (the Caller), `path`, and `token` for its forms."""
     resp.content_type = HTML
     resp.text = render(template, **_frame(req, resp), **values)
 
 
 def render(template: str, /, **values: Any) -> str:
-    """A template, or a part of a page."""
+    """Return a rendered template, which may be a part of a page."""
     return _pages.get_template(template).render(now=datetime.now(UTC), **values)
 
 
 def refused(req: Request, resp: Response, template: str, problem: Problem, /, **values: Any) -> None:
-    """Show the form again with what was wrong with it."""
+    """Show the form again with its errors."""
     resp.status = problem.status.value
     show(req, resp, template, problem=problem, **values)
 
 
 def done(req: Request, resp: Response, to: str, code: str, *numbers: int) -> None:
-    """After an act: the way to the page that tells of it (RFC 9110, 15.4.4)."""
+    """Redirect to the page that shows the result of an action: 303 See Other (RFC 9110, 15.4.4)."""
     flashes.put(req, resp, code, *numbers)
     resp.status = HTTPStatus.SEE_OTHER.value
     resp.location = to

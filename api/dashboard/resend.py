@@ -1,4 +1,4 @@
-"""/notifications/{id}/resend: the same once more, as a notification of its own."""
+"""Serve /notifications/{id}/resend: store a new notification with the content of an old one."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
-import logs
-from api import control, idempotency
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
+from api.access.limits import Limits
 from api.dashboard.page import done, show
-from api.gateway import Gateway
-from api.limits import Limits
-from api.mails import Mails
-from api.problems import Problem
-from api.representation import KIND
+from api.http import idempotency
+from api.http.answers import id_of, unknown
+from api.http.problems import Problem
+from api.resources import control
+from api.resources.representation import KIND
+from api.schemas.mails import Mails
+from api.store import Gateway
 from db import reports, resending
 from db.idempotency import Key, Post, Refusal, Stored
 from db.records import Draft
+from runtime import logs
 
 log = logs.get("dashboard")
 
 _FORM = re.compile(r"[A-Za-z0-9_-]{22}")
-_OURS = "\x02resend "  # no client's key can begin with it
+_OURS = "\x02resend "  # a control character, so no client's Idempotency-Key begins with it
 
 
 class Resend:
@@ -59,7 +60,7 @@ class Resend:
         done(req, resp, f"/notifications/{stored.accepted.id}", "resent", number)
 
     def _check(self, draft: Draft, caller: Caller) -> None:
-        """Raise Problem for what could be sent then, and cannot now."""
+        """Raise Problem if the attachments are deleted or the sender is no longer allowed."""
         mail = orjson.loads(draft.mail) if draft.mail else {}
         if len(mail.get("attachments", ())) != len(draft.contents):
             raise Problem(HTTPStatus.GONE, "The content of its attachments is no longer stored.")
@@ -78,7 +79,7 @@ class Resend:
 
 
 def _key(once: str, number: int) -> Key:
-    """Of a form that is sent twice the second time finds what the first has stored."""
+    """Return an idempotency key, so that a form that is sent twice stores one notification."""
     if not _FORM.fullmatch(once):
-        raise Problem(HTTPStatus.BAD_REQUEST, "This form is not whole. Go back, reload the page and try again.")
+        raise Problem(HTTPStatus.BAD_REQUEST, "This form is incomplete. Go back, reload the page and try again.")
     return Key(f"{_OURS}{once}", hashlib.sha256(f"{once} {number}".encode()).digest())

@@ -1,9 +1,9 @@
-"""The only list of pages."""
+"""The list of all pages."""
 
 from __future__ import annotations
 
-from api.asgi import Application
-from api.auth import Authentication
+from api.access.auth import Authentication
+from api.access.limits import Limits
 from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
@@ -21,16 +21,16 @@ from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
 from api.dashboard.templates import Rendered, Template, Templates
-from api.downloads import Attachment
-from api.gateway import Gateway
-from api.limits import Limits
-from api.templating import Templating
+from api.http.asgi import Application
+from api.rendering.templating import Templating
+from api.resources.downloads import Attachment
+from api.store import Gateway
 
 
 def install(
     app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
-    """Each page at its path; the first segment of which stands in SECTIONS of api/dashboard/__init__.py."""
+    """Add a route for each page. SECTIONS of api/dashboard/__init__.py must have the first segment of its path."""
     page.begin_links_with(gateway.settings.path_prefix)
     sampler = Sampler(gateway)
     app.on_stop.append(sampler.stop)

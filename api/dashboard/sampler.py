@@ -1,4 +1,4 @@
-"""Looks at what is moving for all who look at the overview: once in LIVE_INTERVAL, and not at all for nobody."""
+"""Sample the state of the system every LIVE_INTERVAL seconds, once for all viewers, and only while there are some."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
-import logs
 from api.dashboard import sampling
 from api.dashboard.sampling import Sample
-from api.gateway import Gateway
+from api.store import Gateway
 from db.coalesce import Full
 from db.database import Unavailable
+from runtime import logs
 
 log = logs.get("dashboard")
 
-KEPT = 150  # samples: what a chart shows
+KEPT = 150  # samples that a chart shows
 
 
 class Looker(NamedTuple):
-    """`digest`: of the session that it looks with; None where there are none. `left` returns when it has gone."""
+    """A viewer of the overview.
+
+    `digest` is that of its session, None while AUTH is off. `left` returns when the viewer has disconnected.
+    """
 
     digest: bytes | None
     left: Callable[[], Awaitable[None]]
 
 
 class Sampler:
-    """One per API process; used on its event loop only. However many look, the price is that of one."""
+    """Takes samples for all viewers of an API process. Use it on the event loop only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -45,18 +48,18 @@ class Sampler:
         self.history: deque[Sample] = deque(maxlen=KEPT)
 
     async def now(self) -> Sample:
-        """How things are, or were less than LIVE_INTERVAL ago; raises Unavailable."""
+        """Return a sample that is at most LIVE_INTERVAL old; raise Unavailable if PostgreSQL does not answer."""
         if self.history and time.monotonic() - self._taken < self._interval:
             return self.history[-1]
         return await self._fresh()
 
     def check_room(self) -> None:
-        """Raise Full where LIVE_VIEWERS look already."""
+        """Raise Full if there are already LIVE_VIEWERS viewers."""
         if len(self._lookers) >= self._gateway.settings.live_viewers:
             raise Full("live")
 
     async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
-        """Each sample from now on, or None where it could not be taken, until it has gone, or may look no longer."""
+        """Yield each new sample, or None for one that failed, until the viewer leaves or its session ends."""
         place = object()
         self._lookers[place] = looker
         leaving = asyncio.ensure_future(looker.left())
@@ -77,7 +80,7 @@ class Sampler:
                 await leaving
 
     def stop(self) -> None:
-        """All who look are let go."""
+        """End the streams of all viewers."""
         self._stopping = True
         if self._next is not None and not self._next.done():
             self._next.set_result(None)
@@ -109,7 +112,7 @@ class Sampler:
             return None
 
     async def _fresh(self) -> Sample:
-        """One that is being taken now, for whoever wants it."""
+        """Return a new sample. Simultaneous callers share one."""
         if self._taking is None:
             self._taking = asyncio.create_task(self._take())
             self._taking.add_done_callback(self._took)
@@ -118,10 +121,10 @@ class Sampler:
     def _took(self, taking: asyncio.Task[Sample]) -> None:
         self._taking = None
         if not taking.cancelled():
-            taking.exception()  # Whoever wanted it has been told, or has gone.
+            taking.exception()  # The callers have got it; without this call asyncio logs it as never retrieved.
 
     async def _take(self) -> Sample:
-        # A rate over a long pause would say nothing of now.
+        # A rate over a long pause would say nothing about the present.
         if time.monotonic() - self._taken > 5 * self._interval:
             self.history.clear()
         before = self.history[-1].pulse if self.history else None

@@ -1,4 +1,4 @@
-"""One look at what is moving, and how fast it moved since the look before. Call `take` within `connection()`."""
+"""Read the state of the system, and compute rates since the sample before. Call `take` within `connection()`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import redis
 
-from actors.broker import Depth, broker
+from actors.queue.broker import Depth, get_broker
 from db import pauses, pulse, sessions
 from db.pauses import Pause
 from db.pulse import Pulse, Worker
 
 
 class Rates(NamedTuple):
-    """Each second. `accepted` counts the ids drawn, those of callbacks too; a claim lost to another worker is none."""
+    """Events per second. `accepted` counts allocated ids, including those of callbacks; lost claims do not count."""
 
     accepted: float
     sent: float
@@ -24,14 +24,15 @@ class Rates(NamedTuple):
     rescued: float
 
 
-# What the workers count, by their own words.
+# The counters in the heartbeats of the workers.
 _TOLD = [name for name in Rates._fields if name != "accepted"]
 
 
 class Sample(NamedTuple):
-    """`rates`: None at the first look. `depths`: of the queues, None where Redis cannot be asked.
+    """The state of the system at one moment.
 
-    `good`: which of the sessions that look on may go on looking.
+    `rates` is None in the first sample. `depths` of the queues is None if Redis does not answer.
+    `good` holds the sessions of viewers that are still valid.
     """
 
     pulse: Pulse
@@ -42,21 +43,21 @@ class Sample(NamedTuple):
 
 
 def take(worker_timeout: float, provider: str, before: Pulse | None, lookers: Sequence[bytes]) -> Sample:
-    """Look once; raises Unavailable."""
+    """Return a new sample; raise Unavailable if PostgreSQL does not answer."""
     now = pulse.pulse(worker_timeout, provider)
     good = frozenset(sessions.live(lookers)) if lookers else frozenset()
     return Sample(now, rates(before, now) if before else None, _depths(), pauses.all_in_force(), good)
 
 
 def rates(before: Pulse, now: Pulse) -> Rates:
-    """Between two looks. A worker that has come since began at nothing, one that has gone is not heard any more."""
+    """Return the rates between two samples. A new worker started at 0; a worker that is gone does not count."""
     seconds = max(now.at - before.at, 0.001)
     known = {worker.id: worker.tallies for worker in before.workers}
     each = {
         word: sum(_more(worker, known.get(worker.id), word, before.at) for worker in now.workers) / seconds
         for word in _TOLD
     }
-    # Where a database was put back to an earlier state.
+    # The difference is negative after a restore of the database.
     return Rates(accepted=max(0, now.accepted - before.accepted) / seconds, **each)
 
 
@@ -68,6 +69,6 @@ def _more(worker: Worker, before: Mapping[str, int] | None, word: str, since: fl
 
 def _depths() -> Mapping[str, Depth] | None:
     try:
-        return broker.depths()
+        return get_broker().depths()
     except redis.RedisError:
         return None

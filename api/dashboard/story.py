@@ -1,4 +1,4 @@
-"""/notifications/{id}: all that is known of one notification."""
+"""Serve /notifications/{id}: everything that is known about one notification."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api import mails
-from api.answers import id_of, unknown
-from api.auth import Caller, require
+from api.access.auth import Caller, require
 from api.dashboard.page import show
-from api.gateway import Gateway
-from api.representation import KIND
+from api.http.answers import id_of, unknown
+from api.resources.representation import KIND
+from api.schemas import mails
+from api.store import Gateway
 from db import reports, timeline
 from db.reports import Row
 
 _VIEWS = ("html", "text", "source")
-# By which scope and in which state something can be done to it.
+# Action, the scope that it needs, and the status that it needs.
 _ACTS = (("retry", "manage", "failed"), ("cancel", "manage", "pending"), ("resend", "send", None))
 
 
@@ -28,7 +28,7 @@ class Told(NamedTuple):
 
 
 class Story:
-    """GET: the page. `view`: how its mail is shown."""
+    """GET: the page. The parameter `view` chooses how the mail is shown: html, text or source."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -65,7 +65,7 @@ def _told(id: int, owner: int) -> Told | None:
 
 
 def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str, Any]:
-    """With the attempt that it is of, and seconds after it was accepted."""
+    """Return the event with its attempt, the milliseconds it took, and the seconds since acceptance."""
     attempt = attempts.get(event["detail"].get("number", 0))
     took = (attempt["finished_at"] - attempt["started_at"]).total_seconds() * 1000 if attempt else None
     after = (event["at"] - accepted).total_seconds()
@@ -73,7 +73,7 @@ def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str
 
 
 def _acts(row: Row, caller: Caller) -> list[str]:
-    """What this caller can do to it now; nothing to what was erased, a key for tests nothing to what goes out."""
+    """Return the actions that are allowed now. Erased notifications have none; test keys act on sandbox ones only."""
     if row["erased_at"] is not None or (caller.sandbox and not row["sandbox"]):
         return []
     return [act for act, scope, state in _ACTS if scope in caller.scopes and state in (None, row["status"])]

@@ -1,4 +1,4 @@
-"""/suppressions: the addresses to which nothing of the client is sent."""
+"""Serve /suppressions: the suppression list of the client."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.page import done, refused, show
-from api.gateway import Gateway
-from api.problems import Problem
-from api.suppressions import PARSERS, cursor
-from api.suppressions import Suppression as ApiSuppression
-from api.suppressions import Suppressions as ApiSuppressions
+from api.http import pagination
+from api.http.problems import Problem
+from api.resources.suppressions import PARSERS, cursor
+from api.resources.suppressions import Suppression as ApiSuppression
+from api.resources.suppressions import Suppressions as ApiSuppressions
+from api.store import Gateway
 from db import suppressions
 from db.models import REASONS
 
 
 class Suppressions:
-    """GET: the list, newest first. POST: put an address on it."""
+    """GET: the list, newest first. POST: add an address."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._api = gateway, ApiSuppressions(gateway)
@@ -41,9 +41,9 @@ class Suppressions:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "read")
-        # The form of the filter says "" for any.
+        # The filter form sends an empty value for "any".
         given = {name: value for name, value in req.params.items() if value}
-        query = pages.parse(given, self._gateway.settings.page_limit, PARSERS)
+        query = pagination.parse(given, self._gateway.settings.page_limit, PARSERS)
         found = await self._gateway.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )
@@ -58,9 +58,9 @@ class Suppressions:
 
 
 class Removal:
-    """POST: the question whether to; and, once that is answered, send to the address again.
+    """POST: ask for confirmation; POST with `sure`: remove the address from the list.
 
-    Not by its address in the path: what stands there stands in histories and in proxies' logs.
+    The address is not in the path, because paths end up in browser histories and proxy logs.
     """
 
     def __init__(self, gateway: Gateway) -> None:

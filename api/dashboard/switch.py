@@ -1,29 +1,29 @@
-"""/switch: an admin chooses the client whose notifications the pages show."""
+"""Serve /switch, where an admin chooses the client that the pages show."""
 
 from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.answers import id_of, unknown
-from api.auth import forbidden
+from api.access.auth import forbidden
 from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
-from api.gateway import Gateway
+from api.http import pagination
+from api.http.answers import id_of, unknown
+from api.store import Gateway
 from db import clients
 
 KIND = "client"
 
 
 class Switch:
-    """GET: all clients. POST: look at one of them from now on."""
+    """GET: all clients. POST: choose one."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response) -> None:
         _check(req)
-        query = pages.parse_numbered(req.params, self._gateway.settings.page_limit)
+        query = pagination.parse_numbered(req.params, self._gateway.settings.page_limit)
         found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
         shown = query.page([client._asdict() for client in found])
         first = "/switch" if query.after else None

@@ -1,4 +1,4 @@
-"""/templates: what texts are made of, and a preview of what they give."""
+"""Serve /templates: the templates of the client, and a preview."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
-from api import bodies, pages
-from api.auth import require
+from api.access.auth import require
 from api.dashboard.forms import Form
 from api.dashboard.framed import frame
 from api.dashboard.page import refused, show
-from api.gateway import Gateway
-from api.problems import Problem, invalid
-from api.templates import Preview as ApiPreview
-from api.templates import name_after, template_name, unknown_template
-from api.templating import Templating
+from api.http import bodies, pagination
+from api.http.problems import Problem, invalid
+from api.rendering.templating import Templating
+from api.resources.templates import Preview as ApiPreview
+from api.resources.templates import name_after, template_name, unknown_template
+from api.store import Gateway
 from db import templates
 
-VERSIONS = 50  # of the newest that can be chosen
+VERSIONS = 50  # how many of the newest can be chosen
 EXAMPLE = "{\n}"
 
 
 class Templates:
-    """GET: the client's templates by name."""
+    """GET: the templates of the client by name."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pages.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
+        query = pagination.parse(req.params, self._gateway.settings.page_limit, {"cursor": name_after})
         found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
-        cursor = pages.encoded(page[-1]["name"]) if more else None
+        cursor = pagination.encoded(page[-1]["name"]) if more else None
         show(req, resp, "templates.html", templates=page, first=query.after is not None, next_cursor=cursor)
 
     on_head = on_get
 
 
 class Template:
-    """GET: its newest version. POST: what a version gives with these variables; nothing is stored or sent."""
+    """GET: the newest version. POST: a preview with variables; it stores and sends nothing."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._api = gateway, ApiPreview(gateway, templating)
@@ -74,7 +74,7 @@ class Template:
 
 
 class Rendered:
-    """POST: the HTML alone, for a frame."""
+    """POST: the HTML of a preview, for a frame."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._api, self._limit = ApiPreview(gateway, templating), gateway.settings.nesting_limit
@@ -85,7 +85,7 @@ class Rendered:
 
 
 def document(form: Form, nesting_limit: int) -> dict[str, Any]:
-    """As the API takes it; raises Problem."""
+    """Return the document for the API; raise Problem if the variables are not JSON."""
     text = form.get("variables", "").strip()
     try:
         variables = bodies.parse(text.encode(), nesting_limit) if text else {}

@@ -1,4 +1,4 @@
-"""Who looks at a page, and what a browser holds of that."""
+"""The visitor of a page, and the secret in its cookie."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api.auth import Caller
+from api.access.auth import Caller
 from api.dashboard import cookies
 
 SESSION = "notify_session"
-CHOSEN = "notify_client"  # the id of the client that an admin looks at
+CHOSEN = "notify_client"  # the id of the client that an admin has chosen
 
 
 class Visitor(NamedTuple):
-    """`secret`: what the cookie of this browser holds; forms are known by it. `digest`: of a session, if it is one."""
+    """A caller, the secret of its cookie (form tokens derive from it), and the digest of its session, if any."""
 
     caller: Caller
     secret: str
@@ -24,17 +24,17 @@ class Visitor(NamedTuple):
 
 
 def may_choose(caller: Caller) -> bool:
-    """Whether it may look at other clients."""
+    """Return whether the caller may choose another client."""
     return "admin" in caller.scopes and not caller.sandbox
 
 
 def digest_of(secret: str) -> bytes:
-    """What is stored of a session."""
+    """Return the digest that the database stores for a session."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
 def begin(req: Request, resp: Response, seconds: float | None = None) -> str:
-    """A new secret for this browser."""
+    """Create a new secret and put it into the cookie."""
     secret = secrets.token_urlsafe(32)
     cookies.put(req, resp, SESSION, secret, seconds=None if seconds is None else int(seconds))
     return secret

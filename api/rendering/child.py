@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-import lifeline
 from api.rendering.faults import Fault, Faulty, pointer
 from api.rendering.sandbox import Template
 from api.rendering.variables import Variables
+from runtime import process
 
 HEAD = struct.Struct(">I")
 
@@ -117,7 +117,7 @@ def serve(renderer: Renderer, seconds: float, requests: BinaryIO, answers: Binar
 def main() -> None:
     """Run the process. LIMITS is JSON: Renderer's limits, `memory` in bytes, `seconds` of CPU, the `parent`'s pid."""
     limits = orjson.loads(sys.argv[1])
-    lifeline.die_with_parent(limits["parent"])
+    process.die_with_parent(limits["parent"])
     # A stop signals the whole process group, but the current request is still needed. Then the parent closes the pipes.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)

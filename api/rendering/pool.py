@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-import logs
-from api.fair_gate import FairGate, Group
+from api.access.fair_gate import FairGate, Group
 from api.rendering.faults import Fault, Faulty
 from db.coalesce import Full
+from runtime import logs
 from settings import Settings
 
 log = logs.get("rendering")

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
-from api.addresses import address_fault
+from actors.channels.email.addresses import address_fault
 from api.rendering.faults import MOST_FAULTS, Fault, Faulty, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

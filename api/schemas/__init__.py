@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from api.problems import MOST_FAULTS
+from api.http.problems import MOST_FAULTS
 from api.schemas.details import escaped, faults
 from api.schemas.formats import FORMATS, LONGEST_ADDRESS, TEMPLATE_NAME
 from api.schemas.frugal import Validator

@@ -6,9 +6,9 @@ import re
 
 from jsonschema import FormatChecker
 
-from api.addresses import address_fault
-from api.times import NoTime, moment
-from mailboxes import NotOne, holds_addresses, split
+from actors.channels.email.addresses import address_fault
+from actors.channels.email.mailboxes import NotOne, holds_addresses, split
+from api.http.times import NoTime, moment
 
 LONGEST_URL = 900  # characters: it has to fit into one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters: enough for any fraction of a second

@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-import logs
 from api.streaming import sse
 from api.streaming.listener import BROKEN, Listener
 from api.streaming.reader import AT_ONCE, Reader, Seen
 from db.changes import Change
 from db.database import Unavailable, database
+from runtime import logs
 from settings import Settings
 
 log = logs.get("streams")

@@ -10,8 +10,8 @@ from typing import NamedTuple, Self
 
 from falcon.asgi import Request
 
-from api.asgi import CUT, LEFT
-from api.auth import Caller
+from api.access.auth import Caller
+from api.http.asgi import CUT, LEFT
 from api.streaming import sse
 
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Collection
 from concurrent.futures import Executor
 
-import logs
-from api.shares import Shares
+from api.access.shares import Shares
 from api.streaming.listener import OVER, REVOKED, SLOW, STOPPING, Listener
 from db import keys
 from db.database import Unavailable, connection
+from runtime import logs
 from settings import Settings
 
 log = logs.get("streams")

@@ -6,10 +6,10 @@ import time
 from collections.abc import Set
 from typing import NamedTuple
 
-import logs
 from db import changes, listeners
 from db.changes import Change
 from db.database import connection
+from runtime import logs
 from settings import Settings
 
 log = logs.get("streams")

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
-from api import pages
-from api.auth import Caller, require
-from api.gateway import Gateway
-from api.pages import Wrong
-from api.problems import invalid
+from api.access.auth import Caller, require
+from api.http import pagination
+from api.http.pagination import Wrong
+from api.http.problems import invalid
+from api.store import Gateway
 from api.streaming import sse
 from api.streaming.changes import ChangeListener, Start, Told, told
 from api.streaming.listener import BROKEN
@@ -124,7 +124,7 @@ class Following(ChangeListener):
 
 def _asked(parameters: Mapping[str, Any], header: str | None, caller: Caller) -> tuple[Wanted, int | None]:
     """Return the filter, and the event id after which to start; raise a Problem that lists the invalid parameters."""
-    query = pages.parse_stream(parameters, "status", "tag", "sandbox")
+    query = pagination.parse_stream(parameters, "status", "tag", "sandbox")
     after = left(query, header)
     sandbox = query.get("sandbox")
     if caller.sandbox:
@@ -144,6 +144,6 @@ def left(query: Mapping[str, Any], header: str | None) -> int | None:
     if not header:
         return query.get("lastEventId")
     try:
-        return pages.event_id(header)
+        return pagination.event_id(header)
     except Wrong as why:
         raise invalid(HTTPStatus.BAD_REQUEST, [{"header": LAST, "detail": str(why)}]) from None

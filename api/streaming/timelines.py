@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from falcon.asgi import Request
 
-import logs
-from api.answers import shown
-from api.auth import Caller
-from api.gateway import Gateway
+from api.access.auth import Caller
+from api.http.answers import shown
+from api.store import Gateway
 from api.streaming import sse
 from api.streaming.listener import FINAL, GONE, Listener
 from db import timeline
 from db.database import Unavailable, connection, database
 from db.models import FINAL as ENDS
 from db.timeline import Story
+from runtime import logs
 from settings import Settings
 
 log = logs.get("streams")

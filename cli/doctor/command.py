@@ -7,19 +7,21 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import click
 
-import logs
 import settings
-from cli import data, lazy, running, show
+from cli import lazy
 from cli.doctor import environment
 from cli.doctor.disk import free
 from cli.doctor.findings import OK, PROBLEM, WARNING, Finding, warning, worst
 from cli.doctor.probing import Probe, findings
+from cli.terminal import show
+from cli.up import data, running
+from runtime import logs
 from settings import Settings, SettingsError
 
 COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
@@ -67,32 +69,13 @@ def _examined(timeout: float) -> list[Finding]:
         "mail": lambda: [warning("mail", "was not looked at", "put the settings right first")],
         "disk": _disks,
     }
-    # What imports `actors` makes a broker out of this, which connects to nothing.
-    os.environ.setdefault("REDIS_URL", chosen.redis_url)
     if any(sentence.startswith("REDIS_") for sentence in wrong):
         probes["redis"] = lambda: [warning("redis", "was not looked at", "put the settings right first")]
-    elif wrong and chosen.redis_url:
-        _import_actors(chosen.redis_url)
     if up and not (chosen.smtp_url or chosen.email_user):
         probes["mail"] = lambda: []  # The database knows whether the workers that run catch it or send it.
     elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
-
-
-def _import_actors(redis_url: str) -> None:
-    """Import what looks at Redis with no setting but REDIS_URL: with a wrong one among them it would refuse to."""
-    before = dict(os.environ)
-    try:
-        for setting in fields(Settings):
-            os.environ.pop(setting.name.upper(), None)
-        os.environ["REDIS_URL"] = redis_url
-        settings.load.cache_clear()
-        lazy.attribute("actors.broker:connect")
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        settings.load.cache_clear()
 
 
 def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settings:

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
+from actors.channels.email.mailboxes import mail_from
 from cli.doctor.findings import Finding, ok, problem, warning
-from mailboxes import mail_from
 from settings import Settings, SettingsError
 
 CHECK = "settings"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from actors.channels import ProviderDown
-from actors.channels.handshake import Handshake
+from actors.channels.email.handshake import Handshake
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings
@@ -28,7 +28,7 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     timeout, connect = min(seconds, chosen.smtp_timeout), min(seconds, chosen.smtp_connect_timeout)
     place = f"{chosen.smtp.host}:{chosen.smtp.port}"
     try:
-        shake = lazy.attribute("actors.channels.shaking:shake")
+        shake = lazy.attribute("actors.channels.email.smtp_probe:shake")
         shaken: Handshake = shake(replace(chosen, smtp_timeout=timeout, smtp_connect_timeout=connect))
     except ProviderDown as down:
         phase = down.receipt.phase

@@ -6,12 +6,11 @@ import os
 import time
 from collections.abc import Iterator
 
-import postgres_url
 from cli.doctor import planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning, worst
 from db import database, diagnosis, fitness, migrations, pulse
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, postgres_url
 
 CHECK = "database"
 NEWEST = 18  # version of PostgreSQL that this project is tested with, or stands by

@@ -24,11 +24,13 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     if not chosen.redis_url:
         return
     try:
-        with redis.Redis(connection_pool=lazy.attribute("actors.redises:pool")(chosen, chosen.redis_timeout)) as client:
+        with redis.Redis(
+            connection_pool=lazy.attribute("actors.queue.redis_pools:pool")(chosen, chosen.redis_timeout)
+        ) as client:
             took = min(_asked(client) for _ in range(ASKED))
             yield from _told(client, took)
     except (redis.RedisError, OSError) as error:
-        fault = lazy.attribute("actors.redis_faults:of")(error)
+        fault = lazy.attribute("actors.queue.redis_faults:of")(error)
         yield problem(CHECK, f"cannot be used: {fault.what}", fault.fix)
         return
     yield from lazy.attribute("cli.doctor.redis_use:findings")(chosen)
@@ -39,7 +41,7 @@ def _told(client: redis.Redis, took: float) -> Iterator[Finding]:
     try:
         known: Mapping[str, Any] = client.info()
     except redis.ResponseError as error:
-        if not lazy.attribute("actors.redis_faults:of")(error).rights:
+        if not lazy.attribute("actors.queue.redis_faults:of")(error).rights:
             raise
         fix = "let this user use INFO (ACL), rename it back, or look yourself"
         yield warning(CHECK, f"it does not tell about itself: {error}", fix)

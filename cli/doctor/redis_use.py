@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import redis
 
-from actors import namespace, presence, redis_faults, redis_probe
-from actors.broker import Doorbell, connect
+from actors.queue import namespace, presence, redis_faults, redis_probe
+from actors.queue.broker import Doorbell, connect
 from cli.doctor.findings import Finding, ok, problem, warning
 from db import database
 from settings import Settings, SettingsError

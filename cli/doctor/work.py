@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from cli.doctor.findings import Finding, ok, problem, warning
-from cli.moments import span
+from cli.terminal.moments import span
 from db import callbacks, diagnosis, drain, pauses
 from db.pulse import Pulse, Worker, pulse
 from db.workers import CAUGHT

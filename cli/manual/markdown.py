@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cli.failure import CODES
 from cli.manual.pages import Option, Page
+from cli.terminal.failure import CODES
 
 HEAD = """# The command line
 

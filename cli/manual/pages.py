@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from cli.failure import CODES
+from cli.terminal.failure import CODES
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 DATABASE = {

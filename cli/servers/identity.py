@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import leash
-from cli.servers import StartError
+from cli.servers import StartError, exec_with_parent_death
 
 # A real attempt instead of a look at mode bits: access lists and mounts have their say too.
 _PROBE = '"$0" --version && for place; do cd "$place" || exit 1; done'
@@ -46,7 +45,7 @@ def choose(binary: Path, cluster: Path, reach: Sequence[Path]) -> Identity:
     in a user namespace, where it looks like somebody else.
     """
     if os.geteuid() != 0:
-        return _myself(leash.MYSELF)
+        return _myself(exec_with_parent_death.MYSELF)
     for identity in _possible(cluster):
         if _can(identity, binary, reach):
             return identity
@@ -63,7 +62,7 @@ def _possible(cluster: Path) -> Iterator[Identity]:
         return
     if owner is None:
         yield from _nobody()
-    yield _myself(leash.NAMESPACE)
+    yield _myself(exec_with_parent_death.NAMESPACE)
 
 
 def _myself(word: str) -> Identity:
@@ -85,6 +84,6 @@ def _nobody() -> Iterator[Identity]:
 def _can(identity: Identity, binary: Path, reach: Sequence[Path]) -> bool:
     command = ["/bin/sh", "-c", _PROBE, str(binary), *map(str, reach)]
     probe = subprocess.run(  # noqa: S603  # words of our own
-        leash.prefix(identity.word, signal.SIGKILL) + command, capture_output=True, check=False
+        exec_with_parent_death.prefix(identity.word, signal.SIGKILL) + command, capture_output=True, check=False
     )
     return probe.returncode == 0

@@ -16,8 +16,7 @@ from urllib.parse import quote
 import psycopg2
 from psycopg2 import sql
 
-from cli import leash
-from cli.servers import StartError, identity, leftover, locate
+from cli.servers import StartError, exec_with_parent_death, identity, leftover, locate
 from cli.servers.program import Patience, Program
 
 DATABASE = "notifications"
@@ -177,7 +176,7 @@ class Postgres(Program):
             options.append("--no-sync")
         done = subprocess.run(  # noqa: S603  # words of our own
             [
-                *leash.prefix(self.identity, signal.SIGKILL),
+                *exec_with_parent_death.prefix(self.identity, signal.SIGKILL),
                 *(str(self._binary.with_name("initdb")), "-D", str(fresh), *options),
             ],
             env=self.environment(),

@@ -9,8 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli import leash
-from cli.servers import StartError, group
+from cli.servers import StartError, exec_with_parent_death, group
 
 POLL = 0.02
 LOG_LIMIT = 4 * 1024 * 1024
@@ -18,7 +17,7 @@ TAIL = 2_000
 
 
 class Patience:
-    """How a start or a stop waits. The supervisor's own also listens to Ctrl-C: see `cli.signals`."""
+    """How a start or a stop waits. The supervisor's own also listens to Ctrl-C: see `cli.terminal.signals`."""
 
     @property
     def hurried(self) -> bool:
@@ -43,7 +42,7 @@ class Program:
     start_within = 60.0  # seconds
     grace = 30.0  # seconds from the stop signal to SIGKILL
     hurried_grace = 0.0  # the same, once somebody is in a hurry
-    identity = leash.MYSELF
+    identity = exec_with_parent_death.MYSELF
 
     def __init__(self, patience: Patience | None = None, log: Path | None = None) -> None:
         self.patience = patience or Patience()
@@ -144,7 +143,7 @@ class Program:
         return f"; the end of {self.log}:\n{text}"
 
     def _spawn(self) -> None:
-        words = leash.prefix(self.identity, self.on_death) + self.command()
+        words = exec_with_parent_death.prefix(self.identity, self.on_death) + self.command()
         output = self._open_log()
         try:
             self._child = subprocess.Popen(  # noqa: S603  # words of our own

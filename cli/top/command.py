@@ -8,9 +8,10 @@ import time
 import click
 import orjson
 
-from cli import show, store
-from cli.doorbell import Doorbell
-from cli.signals import Signals
+from cli.operator import store
+from cli.operator.redis_queues import Doorbell
+from cli.terminal import show
+from cli.terminal.signals import Signals
 from cli.top.sample import Sampler
 from cli.top.screen import document, lines
 from cli.top.terminal import Watching, capable, run

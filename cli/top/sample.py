@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cli.doorbell import Doorbell
+from cli.operator.redis_queues import Doorbell
 from db import drain, failing, pauses
 from db.database import Unavailable, connection
 from db.drain import InFlight

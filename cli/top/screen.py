@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from api.answers import shown
-from cli import show
-from cli import workers as crew
-from cli.moments import span
-from cli.queues import COLUMNS as QUEUES
-from cli.queues import LANES, readable, row
+from api.http.answers import shown
+from cli.operator import workers as crew
+from cli.operator.queues import COLUMNS as QUEUES
+from cli.operator.queues import LANES, readable, row
+from cli.terminal import show
+from cli.terminal.moments import span
 from cli.top.sample import Sample, View
 
 PLAIN, TITLE, HEADING, BAD = "plain", "title", "heading", "bad"

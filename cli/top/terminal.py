@@ -7,8 +7,8 @@ import os
 import threading
 from collections.abc import Callable
 
-from cli.failure import Refused
-from cli.signals import Signals
+from cli.terminal.failure import Refused
+from cli.terminal.signals import Signals
 from cli.top.sample import View
 from cli.top.screen import BAD, HEADING, PLAIN, TITLE, Line, lines
 

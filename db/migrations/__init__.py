@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from peewee import NotSupportedError, ProgrammingError
 from playhouse.migrations import Migration, Runner
 
-import logs
 from db import fitness
 from db.database import Unavailable, connection, database, patiently, rows
 from db.migrations import steps
@@ -23,6 +22,7 @@ from db.migrations.insistence import Limits, briefly
 from db.migrations.lock import alone
 from db.migrations.phases import is_after, known_to, number
 from db.session import OURS
+from runtime import logs
 
 DIRECTORY = Path(__file__).parent
 LIMITS = Limits()

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from peewee import OperationalError
 from psycopg2.errors import DeadlockDetected
 
-import logs
 from db.database import Contended, qualified, rows
 from db.migrations.insistence import Limits, briefly, insist
+from runtime import logs
 
 log = logs.get("migrate")
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-import logs
 from db.database import Contended, hurrying
+from runtime import logs
 
 T = TypeVar("T")
 log = logs.get("migrate")

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import logs
 from db.database import database
 from db.exclusive import exclusive
+from runtime import logs
 
 # Any constant will do, as long as every version of this project uses the same.
 LOCK = 7_021_969

@@ -10,6 +10,4 @@ from db import database, migrations
 migrations.DIRECTORY = Path(os.environ["NEWER_MIGRATIONS"])
 database.KNOWN = max(path.name[:4] for path in migrations.DIRECTORY.glob("[0-9]*.py"))
 
-from actors import broker  # noqa: E402
-
-__all__ = ["broker"]  # Where Dramatiq looks for it.
+import actors  # noqa: E402, F401 - makes the broker, which Dramatiq then finds

@@ -7,13 +7,11 @@ import signal
 from typing import Any
 from unittest import mock
 
-from actors import broker
 from actors.channels import Receipt
-from actors.channels.smtp_sender import SmtpSender
+from actors.channels.email.smtp_sender import SmtpSender
 from db.records import Claimed
 from tests.acceptance.troubles import POISON
 
-__all__ = ["broker"]  # Where Dramatiq looks for it.
 _send = SmtpSender.send
 
 

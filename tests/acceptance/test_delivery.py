@@ -17,7 +17,13 @@ from tests.processes import ROOT
 from tests.smtp import Drop, Hang, Phase, Reply
 from tests.system import QUICK
 
-RING = "import sys; from actors.delivery import deliver; [deliver.send([int(i)]) for i in sys.argv[1:]]"
+RING = """
+import sys
+from actors.queue.broker import get_broker
+from actors.queue.wake_up import message
+for id in sys.argv[1:]:
+    get_broker().enqueue(message([int(id)]))
+"""
 
 
 @pytest.fixture(scope="module")

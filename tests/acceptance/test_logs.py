@@ -16,7 +16,7 @@ from psycopg2.extensions import parse_dsn
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
-from redaction import masked
+from runtime.redaction import masked
 from tests.acceptance.telling import NAMES, WORDS, Run
 from tests.hooks import Hooks
 from tests.smtp import SmtpServer
@@ -99,7 +99,7 @@ def test_no_line_of_a_whole_run_holds_what_its_readers_must_not_know(written: st
 def test_the_run_has_told_of_all_that_happened(written: str) -> None:
     told = {event["event"] for event in _events(written)}
 
-    assert told >= {"request", "notification.accepted", "notification.replayed", "notification.sent"}
+    assert told >= {"request", "notification.accepted", "notification.replayed", "notifications.sent"}
     assert told >= {"notification.retried", "notification.failed", "batch.accepted", "callback.created"}
     assert told >= {"template.stored", "suppression.added", "suppression.removed", "worker.started", "worker.stopped"}
     assert told >= {"request.unavailable", "database.unavailable", "breaker.opened", "breaker.closed"}
@@ -122,8 +122,8 @@ def test_each_line_is_json_that_says_when_how_grave_what_and_who(written: str) -
 
 def test_a_notification_leads_from_the_worker_s_line_to_its_request(written: str) -> None:
     events = _events(written)
-    [sent, *_] = [e for e in events if e["event"] == "notification.sent"]
-    [accepted] = [e for e in events if e["event"] == "notification.accepted" and e["id"] == sent["id"]]
+    [sent, *_] = [e for e in events if e["event"] == "notifications.sent"]
+    [accepted] = [e for e in events if e["event"] == "notification.accepted" and e["id"] == sent["ids"][0]]
     [request] = [e for e in events if e["event"] == "request" and e["request_id"] == accepted["request_id"]]
 
     assert (request["method"], request["route"], request["status"]) == ("POST", "/api/notifications", 201)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import lifeline
+from runtime import process
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
@@ -57,10 +57,10 @@ def test_no_api_process_outlives_a_master_that_was_killed_after(after: float, wo
 
 CHILD = """
 import os, sys, time
-import lifeline
+from runtime import process
 sys.platform = sys.argv[1]
-lifeline.PARENT_EVERY = 0.1
-lifeline.die_with_parent(int(sys.argv[2]))
+process.PARENT_EVERY = 0.1
+process.die_with_parent(int(sys.argv[2]))
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
@@ -73,7 +73,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_child_ends_after_its_parent_with_and_without_the_help_of_the_kernel(platform: str) -> None:
-    environ = os.environ | {"PYTHONPATH": str(Path(lifeline.__file__).parent)}
+    environ = os.environ | {"PYTHONPATH": str(Path(process.__file__).parents[1])}
     command = [sys.executable, "-c", PARENT, CHILD, platform]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as parent:
         assert parent.stdout is not None
@@ -86,10 +86,10 @@ def test_a_child_ends_after_its_parent_with_and_without_the_help_of_the_kernel(p
 
 MASTER = """
 import multiprocessing, os, sys, time
-import lifeline
+from runtime import process
 
 def work():
-    assert lifeline.die_with_master() == multiprocessing.parent_process().pid
+    assert process.die_with_master() == multiprocessing.parent_process().pid
     os.write(1, b"%d\\n" % os.getpid())  # one write: print() makes two, and two children may interleave them
     time.sleep(60)
 
@@ -104,7 +104,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_end_after_their_master_however_it_starts_them(method: str, tmp_path: Path) -> None:
     (tmp_path / "master.py").write_text(MASTER)
-    environ = os.environ | {"PYTHONPATH": str(Path(lifeline.__file__).parent)}
+    environ = os.environ | {"PYTHONPATH": str(Path(process.__file__).parents[1])}
     command = [sys.executable, str(tmp_path / "master.py"), method]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as master:
         assert master.stdout is not None
@@ -119,5 +119,5 @@ def test_a_child_that_comes_too_late_to_see_its_parent_ends_at_once() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     late = [sys.executable, "-c", CHILD, "linux", str(gone.pid)]
-    environ = os.environ | {"PYTHONPATH": str(Path(lifeline.__file__).parent)}
+    environ = os.environ | {"PYTHONPATH": str(Path(process.__file__).parents[1])}
     assert subprocess.run(late, env=environ, timeout=30, check=False).returncode == -signal.SIGKILL

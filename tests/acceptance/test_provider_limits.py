@@ -63,6 +63,7 @@ def assert_nothing_is_lost_spent_or_doubled(world: World, accepted: dict[int, st
     assert spent(world, accepted) == []
     assert world.tally(accepted) == Tally.perfect(len(accepted))
     assert breakers_opened(world) == []
+    assert world.dead_letters() == 0
 
 
 # ---- The server admits so many connections and no more.

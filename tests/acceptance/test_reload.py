@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.load import Load
 from tests.processes import ROOT, Group
 
-CODE = ("actors", "api", "cli", "db", "metrics")
+CODE = ("actors", "api", "cli", "db", "runtime", "settings")
 NEW = "new"
 
 
@@ -25,8 +25,7 @@ def world(new_world: NewWorld, tmp_path: Path) -> Iterator[World]:
     """The API, running from a copy of the code that a test may change."""
     world = new_world(web_concurrency=2)
     world.system.root = tmp_path
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, tmp_path)
+    shutil.copy(ROOT / "gunicorn.conf.py", tmp_path)
     for package in CODE:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     world.system.start_api(processes=2)
@@ -41,22 +40,22 @@ def append(path: Path, text: str) -> None:
 
 def deploy(root: Path) -> None:
     """Replace the code by one in which modules that the master has imported and others need each other's news."""
-    append(root / "settings.py", f"\nNEWS = {NEW!r}\n")
-    append(root / "logs.py", f"\nNEWS = {NEW!r}\n")
+    append(root / "settings" / "__init__.py", f"\nNEWS = {NEW!r}\n")
+    append(root / "runtime" / "logs.py", f"\nNEWS = {NEW!r}\n")
     (root / "db" / "news.py").write_text("from settings import NEWS as NEWS\n")
     append(root / "db" / "database.py", "\nfrom db.news import NEWS as NEWS\n")
-    append(root / "api" / "heads.py", f"\nNEWS = {NEW!r}\n")
-    append(root / "api" / "worker.py", "\nfrom api.heads import NEWS as NEWS\n")
+    append(root / "api" / "http" / "heads.py", f"\nNEWS = {NEW!r}\n")
+    append(root / "api" / "http" / "worker.py", "\nfrom api.http.heads import NEWS as NEWS\n")
     news = """
-import logs
-from api.worker import NEWS as SERVED
+from runtime import logs
+from api.http.worker import NEWS as SERVED
 from db.database import NEWS as STORED
 
 class Alive:
     async def on_get(self, req, resp):
         resp.text = f"{logs.NEWS} {SERVED} {STORED}"
 """
-    append(root / "api" / "health.py", news)
+    append(root / "api" / "resources" / "health.py", news)
 
 
 def alive(world: World) -> str:
@@ -92,7 +91,7 @@ def test_after_a_sighup_all_workers_run_the_new_code_and_no_request_is_lost(worl
 def test_a_module_that_one_deploy_brings_is_loaded_anew_by_the_next(world: World) -> None:
     api, root = world.system.api, world.system.root
     assert api is not None
-    append(root / "settings.py", "\nfrom brought import NEWS as NEWS\n")
+    append(root / "settings" / "__init__.py", "\nfrom settings.brought import NEWS as NEWS\n")
     said = """
 import settings
 
@@ -100,9 +99,9 @@ class Alive:
     async def on_get(self, req, resp):
         resp.text = settings.NEWS
 """
-    append(root / "api" / "health.py", said)
+    append(root / "api" / "resources" / "health.py", said)
     for news in ("first", "second"):
-        (root / "brought.py").write_text(f"NEWS = {news!r}\n")
+        (root / "settings" / "brought.py").write_text(f"NEWS = {news!r}\n")
         before = workers(api)
         api.signal(signal.SIGHUP)
         eventually(lambda: not before & workers(api), within=40, saying=world.system.logs)  # noqa: B023
@@ -112,9 +111,9 @@ class Alive:
 @pytest.mark.parametrize(
     ("module", "fault"),
     [
-        ("settings.py", "import nothing_of_this_name\n"),
+        ("settings/__init__.py", "import nothing_of_this_name\n"),
         ("api/app.py", "def broken(:\n"),
-        ("api/worker.py", "raise RuntimeError('half a deploy')\n"),
+        ("api/http/worker.py", "raise RuntimeError('half a deploy')\n"),
         ("db/database.py", "from db.nowhere import nothing\n"),
     ],
     ids=["a module that is missing", "no Python", "an error", "a name that is missing"],

@@ -86,6 +86,11 @@ class World:
         with redis.Redis.from_url(self.system.environ["REDIS_URL"]) as client:
             return int(client.llen(f"dramatiq:{queue}"))
 
+    def dead_letters(self) -> int:
+        """Return how many messages Dramatiq has given up."""
+        with redis.Redis.from_url(self.system.environ["REDIS_URL"]) as client:
+            return int(client.zcard(f"dramatiq:{BELLS}.XQ"))
+
     def bells(self) -> int:
         """Messages that wait in Redis or are in the hands of a worker that lives, delayed ones included."""
         with redis.Redis.from_url(self.system.environ["REDIS_URL"], decode_responses=True) as client:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from cli.up.mailbox import Slot
 from tests.browser.conftest import PHONE, Open, faults, overflows
 from tests.client import Client
 from tests.integration.api import Api, running
@@ -57,9 +57,9 @@ def test_a_key_is_made_and_revoked(api: Api, opened: Open) -> None:
     page.goto(at(api, "/keys"))
     page.get_by_label("Name").fill("from a browser")
     page.get_by_label("send", exact=True).check()
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Create the key").click()
     assert page.get_by_label("The key").inner_text().startswith("ntf_live_")
-    page.get_by_role("link", name="To the keys").click()
+    page.get_by_role("link", name="Back to the keys").click()
     page.get_by_role("row", name="from a browser").get_by_role("link", name="Revoke").click()
     page.get_by_role("button", name="Revoke").click()
     assert "is revoked." in page.get_by_role("status").inner_text()

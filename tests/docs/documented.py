@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from cli.catcher import Catcher
+from cli.up.catcher import Catcher
 from tests.eventually import eventually
 from tests.keys import EVERY, key
 from tests.processes import ROOT

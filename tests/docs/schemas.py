@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from api.openapi import OpenApi
+from api.resources.openapi import OpenApi
 from settings import Settings
 
 

@@ -18,7 +18,7 @@ from tests.processes import ROOT
 
 # What a browser would fetch by itself.
 FETCHED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
-NAMED = re.compile(r"`((?:tests|api|actors|db|cli|docker|docs|benchmarks)/[\w./-]+\.\w+)`")
+NAMED = re.compile(r"`((?:tests|api|actors|db|cli|runtime|settings|docker|docs|benchmarks)/[\w./-]+\.\w+)`")
 OPERATION = re.compile(r'"operationId": "(\w+)"')
 
 
@@ -100,7 +100,7 @@ def test_what_is_meant_for_tests_is_not_on_the_site(site: Path) -> None:
 
 
 def test_every_operation_and_every_schema_is_explained(parsed: dict[str, Page]) -> None:
-    document = (ROOT / "api" / "openapi.json").read_text()
+    document = (ROOT / "api" / "schemas" / "openapi.json").read_text()
     explained = set().union(*(page.anchors for name, page in parsed.items() if name.startswith("reference/")))
 
     assert {name.lower() for name in OPERATION.findall(document)} <= explained

@@ -13,8 +13,8 @@ import pytest
 import uvloop
 
 from actors.channels import Receipt, Undelivered
-from actors.channels.callback import Callback
-from actors.channels.name_resolver import Lookup, look_up
+from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.name_resolver import Lookup, look_up
 from db import callbacks
 from db.callbacks import New
 from db.records import Claimed

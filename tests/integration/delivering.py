@@ -8,12 +8,12 @@ from typing import Any
 
 from actors.breaker import Breaker
 from actors.channels import Channel
-from actors.channels.callback import Callback
-from actors.channels.email import Email
-from actors.channels.sandbox import Sandbox
+from actors.channels.email.channel import Email
+from actors.channels.sandbox.channel import Sandbox
+from actors.channels.webhook.channel import Callback
+from actors.claim_store import Ledger
 from actors.delivery import Delivery
-from actors.lanes import LANES, Lane
-from actors.ledger import Ledger
+from actors.queue.priorities import LANES, Lane
 from db import workers
 from db.models import CALLBACK
 from db.records import Claimed, Settlement

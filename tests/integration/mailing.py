@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from actors.channels import Begin, Receipt, Undelivered, always
-from actors.channels.email import Email
-from actors.channels.smtp import Connection
-from actors.channels.smtp_sender import SmtpSender
+from actors.channels.email.channel import Email
+from actors.channels.email.smtp import Connection
+from actors.channels.email.smtp_sender import SmtpSender
 from db.records import Claimed
 from settings import Settings
 from tests import loops

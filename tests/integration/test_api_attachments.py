@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from api.downloads import PIECE, disposition
+from api.resources.downloads import PIECE, disposition
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.auth import PUBLIC, PUBLIC_BELOW
+from api.access.auth import PUBLIC, PUBLIC_BELOW
 from cli.servers.valkey import Valkey
 from db import secrets
 from db.secrets import KeyText

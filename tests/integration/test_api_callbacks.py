@@ -87,7 +87,7 @@ def test_no_secret_is_logged(api: Api, client: CheckedClient) -> None:
     [
         ({"url": "http://example.com/"}, "/url", "must begin with https://"),
         ({"url": "https://10.0.0.1/"}, "/url", "leads to an address that is not public"),
-        ({"url": "https://u:p@example.com/"}, "/url", "must hold no user, password or #fragment"),
+        ({"url": "https://u:p@example.com/"}, "/url", "must not contain a user, a password or a #fragment"),
         ({"url": 5}, "/url", "must be a string"),
         ({"events": []}, "/events", "must not be empty"),
         ({"events": ["pending"]}, "/events/0", "must be one of: sent, failed, cancelled"),

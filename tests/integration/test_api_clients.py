@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.keys import NO_MORE
+from api.resources.keys import NO_MORE
 from cli.servers.valkey import Valkey
 from db import keys
 from db.secrets import KeyText

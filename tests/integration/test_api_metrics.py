@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api import scraping
+from api.resources import scraping
 from cli.servers.valkey import Valkey
 from db.database import Unavailable
 from settings import read

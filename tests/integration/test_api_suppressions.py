@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from actors.channels.unsubscribing import token
+from actors.channels.email.unsubscribing import token
 from cli.servers.valkey import Valkey
 from settings import read
 from tests.client import NOTIFICATIONS, Response

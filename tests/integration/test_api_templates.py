@@ -239,7 +239,10 @@ def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
         ({**GREETING, "message": "x"}, {"/message": "is not a known field; known are subject, text, html, schema"}),
         ({**GREETING, "text": "x" * 401}, {"/text": "must have at most 400 characters, has 401"}),
         ({**GREETING, "text": "a\0"}, {"/text": "must not contain the character U+0000"}),
-        ({**GREETING, "schema": {"description": "x" * 500}}, {"/schema": "must have at most 500 bytes (TEMPLATE_SCHEMA_LIMIT)"}),
+        (
+            {**GREETING, "schema": {"description": "x" * 500}},
+            {"/schema": "must have at most 500 bytes (TEMPLATE_SCHEMA_LIMIT)"},
+        ),
         ({**GREETING, "schema": True}, {"/schema": "must be an object or null"}),
         ({**GREETING, "schema": {"type": "text"}}, {"/schema/type": "does not conform to anyOf"}),
         ({**GREETING, "schema": {"$ref": "http://169.254.169.254/"}}, {"/schema/$ref": None}),

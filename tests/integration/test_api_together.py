@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.channels.unsubscribing import url
+from actors.channels.email.unsubscribing import url
 from cli.servers.valkey import Valkey
 from settings import read
 from tests.client import NOTIFICATIONS, Response

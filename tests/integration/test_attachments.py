@@ -150,5 +150,5 @@ def test_files_that_are_gone_fail_the_notification_and_say_so(make: Make, smtp_s
     [one] = stored_with([with_files(b"x")])
     rows("DELETE FROM attachments")
     make().deliver([one.id])
-    assert (status(one.id), row(one.id)["last_error"]) == ("failed", "its attachments are gone")
+    assert (status(one.id), row(one.id)["last_error"]) == ("failed", "its attachments are missing: they were deleted")
     assert smtp_server.connections == 0

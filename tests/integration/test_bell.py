@@ -12,17 +12,17 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-from actors.bell import SEVERAL, Bell, Ring, messages
-from actors.broker import broker
-from actors.consumer import WaitingConsumer
-from actors.delivery import ACTORS
-from actors.lanes import MAIN as QUEUE
+from actors.queue.broker import get_broker
+from actors.queue.consumer import WaitingConsumer
+from actors.queue.priorities import MAIN as QUEUE
+from actors.queue.wake_up import SEVERAL, Bell, Ring, message, messages
 from tests.environment import configured
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.usefixtures("redis_url")
 
 DELAYED = f"{QUEUE}.DQ"
+broker = get_broker()
 
 
 def waiting() -> list[Message[object]]:
@@ -60,14 +60,14 @@ def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, m
 
 def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() -> None:
     assert broker.ring(messages([1, 2, 3], 3, 50)) == {QUEUE: (3, 3)}
-    ACTORS["normal"].send([4])
+    broker.enqueue(message([4]))
     assert lists() == [[1], [2], [3], [4]]
     assert waiting_by_lane() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
 
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
     assert broker.oldest_bell(QUEUE) == 0
-    with mock.patch("actors.broker.time.time", return_value=time.time() - 5):
+    with mock.patch("db.clock.time.time", return_value=time.time() - 5):
         broker.ring(messages([1], 1, 50))
     broker.ring(messages([2], 1, 50))
     assert 5 <= broker.oldest_bell(QUEUE) < 7
@@ -132,7 +132,7 @@ def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer, mo
         thread = threading.Thread(target=listen)
         thread.start()
         eventually(lambda: broker.client.info("clients")["blocked_clients"] == 1)
-        ACTORS["normal"].send([1])
+        broker.enqueue(message([1]))
         thread.join(10)
         return waits[-1] is not None
 
@@ -165,7 +165,7 @@ def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: Waiting
 
 
 def test_delayed_messages_dropped_with_their_connection_are_put_back() -> None:
-    ACTORS["normal"].send_with_options(args=([1],), delay=60_000)
+    broker.enqueue(message([1]), delay=60_000)
     waiting = broker.consume(DELAYED, prefetch=10, timeout=1000)
     assert next(waiting) is not None
     again = broker.consume(DELAYED, prefetch=10, timeout=1000)
@@ -204,7 +204,7 @@ def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: Waitin
 
 
 def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
-    delayed = ACTORS["normal"].message([1]).copy(options={"rung_at": 1})
+    delayed = message([1]).copy(options={"rung_at": 1})
     assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 60
 
 
@@ -232,7 +232,7 @@ def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> No
 
 
 def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.bell.REST", 60.0)
+    monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
     with configured(ring_spread=1) as current:
         bell = Bell(current)
     resting = mock.patch.object(bell._closing, "wait", wraps=bell._closing.wait)
@@ -259,11 +259,11 @@ def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pyt
     with configured(fair_depth=1, ring_spread=1) as current:
         bell = Bell(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
-        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
+        monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
         for id in (1, 2, 3):
             bell._ringing.submit(Ring([id], 0.0)).result(10)
         assert asked.call_count == 0
-        monkeypatch.setattr("actors.bell.TAKEN_WITHIN", 0.0)
+        monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 0.0)
         bell._ringing.submit(Ring([4], 0.0)).result(10)
         assert asked.call_count == 1
     bell.close(10)

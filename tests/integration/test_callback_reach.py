@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.channels import Deferred
-from actors.channels.name_resolver import Lookup
+from actors.channels.webhook.name_resolver import Lookup
 from tests.conftest import TlsAuthority
 from tests.hooks import Hooks, status
 from tests.integration.calling import IMPATIENT, SECRET, Make, failure, hooks, make, to

@@ -136,7 +136,8 @@ def test_acts_of_the_command_line_are_recorded_with_its_user(run: Run) -> None:
 
 def test_what_speaks_to_the_database_needs_no_redis() -> None:
     names = ("keys", "clients", "retention", "erase", "export", "audit")
-    program = f"import {', '.join(f'cli.{name}' for name in names)}, sys; sys.exit('actors.broker' in sys.modules)"
+    modules = ", ".join(f"cli.operator.{name}" for name in names)
+    program = f"import {modules}, sys; sys.exit('actors.queue.broker' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={}, check=True)
 
 

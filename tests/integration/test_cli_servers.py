@@ -13,8 +13,7 @@ import psycopg2
 import pytest
 import redis
 
-from cli import leash
-from cli.servers import StartError, identity, locate
+from cli.servers import StartError, exec_with_parent_death, identity, locate
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 
@@ -152,7 +151,7 @@ def test_root_runs_postgres_in_a_user_namespace_where_nobody_can_run_the_program
     server = Postgres(directory, directory, settings=CARELESS)
     server.start()
 
-    assert server.identity == leash.NAMESPACE
+    assert server.identity == exec_with_parent_death.NAMESPACE
     server.stop()
 
 
@@ -163,7 +162,7 @@ def test_root_runs_postgres_in_a_user_namespace_where_nobody_cannot_reach_the_da
     server = Postgres(closed / "data", directory, settings=CARELESS)
     server.start()
 
-    assert server.identity == leash.NAMESPACE
+    assert server.identity == exec_with_parent_death.NAMESPACE
     assert _owner(server) == 0
     server.stop()
 

@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 import uvloop
 
-from actors.channels import connecting
-from actors.channels.connecting import connect
+from actors.channels.email import connecting
+from actors.channels.email.connecting import connect
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

@@ -9,8 +9,8 @@ from threading import Barrier
 import pytest
 import redis
 
-from api.counters import Answer, Ask, Counters, Whose
-from api.windows import DAILY, RATE, Day, Minute, left
+from api.access.counters import Answer, Ask, Counters, Whose
+from api.access.windows import DAILY, RATE, Day, Minute, left
 from tests.environment import configured
 
 NOON = 1_795_348_800.0  # some day at 12:00 UTC

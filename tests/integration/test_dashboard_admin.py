@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from cli.up.mailbox import Slot
 from tests.client import Client
 from tests.dashboard import Page, Person
 from tests.integration.api import Api, running
@@ -64,10 +64,10 @@ def test_a_key_that_is_made_is_shown_once_and_works(api: Api, admin: Person) -> 
     ("fields", "said"),
     [
         ({"scope": "send"}, "Name must"),
-        ({"name": "x"}, "May must"),
-        ({"name": "x", "scope": "admin"}, "May must be one of"),
-        ({"name": "x", "scope": "send", "expires": "2001-01-01"}, "Ends on must be in the future"),
-        ({"name": "x", "scope": "send", "expires": "soon"}, "Ends on must"),
+        ({"name": "x"}, "Scopes must"),
+        ({"name": "x", "scope": "admin"}, "Scopes must be one of"),
+        ({"name": "x", "scope": "send", "expires": "2001-01-01"}, "Expires on must be in the future"),
+        ({"name": "x", "scope": "send", "expires": "soon"}, "Expires on must"),
     ],
     ids=str,
 )
@@ -112,24 +112,24 @@ def test_keys_of_another_client_are_not_there(api: Api) -> None:
 def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Person) -> None:
     made = admin.submit("/clients", {"name": "shop"})
     place = made.headers["location"]
-    assert "The client is made." in told(admin, made)
+    assert "The client is created." in told(admin, made)
     limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "senders": "a@example.com\r\n@example.org"}
     assert "Saved" in told(admin, admin.submit(place, limits))
     columns = "SELECT rate_limit, daily_quota, pending_limit, senders FROM clients WHERE name = 'shop'"
     assert api.ledger.rows(columns) == [(60, None, 1000, ["a@example.com", "@example.org"])]
 
-    assert "Switch shop off?" in admin.get(f"{place}/disabled").text
-    assert "switched off" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
-    assert "Switch shop on?" in admin.get(f"{place}/disabled").text
-    assert "switched on" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "false"}))
+    assert "Disable shop?" in admin.get(f"{place}/disabled").text
+    assert "is disabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
+    assert "Enable shop?" in admin.get(f"{place}/disabled").text
+    assert "is enabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "false"}))
     assert api.ledger.rows("SELECT disabled_at FROM clients WHERE name = 'shop'") == [(None,)]
 
 
 def test_what_no_client_can_be_is_said_beside_the_form(admin: Person) -> None:
     assert "choose another" in admin.submit("/clients", {"name": "default"}).text
     for fields, said in (
-        ({"rateLimit": "many"}, "A minute must"),
-        ({"pendingLimit": "0"}, "Waiting must"),
+        ({"rateLimit": "many"}, "Per minute must"),
+        ({"pendingLimit": "0"}, "Pending must"),
         ({"senders": "nobody"}, "Senders"),
     ):
         answer = admin.submit("/clients/1", fields)

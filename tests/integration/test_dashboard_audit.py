@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.channels.unsubscribing import token
+from actors.channels.email.unsubscribing import token
 from api.dashboard.login import REFUSALS_NOTED
 from cli.servers.valkey import Valkey
 from settings import read

@@ -63,12 +63,12 @@ def test_over_https_the_cookie_is_for_https_only(api: Api) -> None:
 def test_what_is_no_key_is_refused_in_the_same_words(person: Person, given: str) -> None:
     answer = person.log_in(given)
     assert answer.status == 403
-    assert "This is no key that can be used" in answer.text
+    assert "This key does not work" in answer.text
     assert sent_to_login(person.get("/"))
 
 
 def test_a_key_that_cannot_read_cannot_look(api: Api, person: Person) -> None:
-    assert "has not the scope" in person.log_in(key(api.ledger, ["send", "manage"])).text
+    assert "lacks the scope" in person.log_in(key(api.ledger, ["send", "manage"])).text
     assert sent_to_login(person.get("/"))
 
 

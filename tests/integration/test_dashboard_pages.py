@@ -15,8 +15,8 @@ import pytest
 
 from api import dashboard
 from api.dashboard.nav import ENTRIES
-from cli.mailbox import Slot
 from cli.servers.valkey import Valkey
+from cli.up.mailbox import Slot
 from tests.client import Client
 from tests.dashboard import Person
 from tests.furnishing import HOSTILE, failed, pending, status

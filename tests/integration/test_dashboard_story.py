@@ -53,7 +53,7 @@ def test_the_list_finds_by_what_is_filled_in(api: Api, person: Person) -> None:
     ):
         assert f"/notifications/{id}" in person.get(f"/notifications?{query}").html
     for query in ("recipient=nobody%40example.com", "status=sent", "priority=high", "createdTo=2024-01-01T00:00:30"):
-        assert "Nothing here is like that." in person.get(f"/notifications?{query}").text
+        assert "No notification matches these filters." in person.get(f"/notifications?{query}").text
     assert person.get(f"/notifications?recipient=%23{id}").headers["location"] == f"/notifications/{id}"
 
 
@@ -120,16 +120,16 @@ def test_an_attachment_is_saved_and_never_shown(api: Api, person: Person) -> Non
 
 def test_what_has_failed_is_retried_after_a_question(api: Api, person: Person) -> None:
     id = failed(api.ledger)
-    assert "once more" in person.get(f"/notifications/{id}/retry").text
+    assert "with all of its attempts" in person.get(f"/notifications/{id}/retry").text
 
     answer = person.submit(f"/notifications/{id}/retry")
 
     assert answer.headers["location"] == f"/notifications/{id}"
     assert status(api.ledger, id) == "pending"
     story = person.get(f"/notifications/{id}").text
-    assert "It is pending again" in story
+    assert "is pending again" in story
     assert "Retried" in story
-    assert "It is pending again" not in person.get(f"/notifications/{id}").text
+    assert "is pending again" not in person.get(f"/notifications/{id}").text
     again = person.get(f"/notifications/{id}/retry")
     assert (again.status, "The notification is pending" in again.text) == (409, True)
 
@@ -167,7 +167,7 @@ def test_it_is_sent_again_as_another_one_with_the_same_content_and_once(api: Api
     assert api.ledger.rows(contents, id) == api.ledger.rows(contents, new)
     assert status(api.ledger, new) == "pending"
     assert status(api.ledger, id) == "failed"
-    assert f"with the content of {id}" in person.get(f"/notifications/{new}").text
+    assert f"with the content of notification {id}" in person.get(f"/notifications/{new}").text
 
 
 def test_it_is_sent_again_now_whenever_it_was_to_be_sent(api: Api, person: Person) -> None:
@@ -237,23 +237,23 @@ def test_a_key_for_tests_moves_nothing_that_goes_out(api: Api) -> None:
 def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
     other = client(api.ledger, "failing")
     person = newcomer(api, "manage", of=other)
-    assert "Nothing has failed." in person.get("/failures").text
+    assert "No notification has failed." in person.get("/failures").text
     mine = [failed(api.ledger, HOSTILE, of=other) for _ in range(5)]
     elsewise = failed(api.ledger, "552 full", of=other, code=552)
 
     page = person.get("/failures")
     kinds = [link.replace("&amp;", "&") for link in re.findall(r'href="(/failures/retry\?[^"]+)"', page.html)]
     assert re.findall(r'"number strong">(\d+)<', page.html) == ["5", "1"]
-    assert "all of them" not in page.text
+    assert "All failures" not in page.text
     assert "<script>alert" not in page.html
     asked = person.get(kinds[0])
-    assert "How many can be retried 5" in asked.text
+    assert "Notifications 5" in asked.text
 
     fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.html))
     done = person.post("/failures/retry", fields)
 
     assert done.headers["location"] == "/failures"
-    assert "Pending again: 5." in person.get("/failures").text
+    assert "pending again: 5." in person.get("/failures").text
     assert {status(api.ledger, id) for id in mine} == {"pending"}
     assert status(api.ledger, elsewise) == "failed"
     noted = api.ledger.rows(
@@ -271,7 +271,7 @@ def test_the_newest_failures_only_are_looked_at(api: Api) -> None:
         failed(api.ledger, of=other)
     page = newcomer(api, of=other).get("/failures")
     assert re.findall(r'"number strong">(\d+)<', page.html) == ["6"]
-    assert "of the newest 6 failures" in page.text
+    assert "The newest 6 failures" in page.text
     assert "/failures/retry" not in page.html
 
 

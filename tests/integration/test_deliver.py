@@ -16,15 +16,16 @@ import pytest
 from dramatiq import Retry
 
 from actors import outcomes
-from actors.channels import capacity, mail
-from actors.channels.mail import Mail
-from actors.channels.unsubscribing import notification_of
+from actors.channels import capacity
+from actors.channels.email import mail
+from actors.channels.email.mail import Mail
+from actors.channels.email.mailboxes import Mailbox
+from actors.channels.email.unsubscribing import notification_of
+from actors.counters import tallies
 from actors.delivery import Again
-from actors.tallies import tallies
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
 from db.records import Claimed
-from mailboxes import Mailbox
 from settings import Settings, read
 from tests import loops
 from tests.environment import configured
@@ -143,7 +144,7 @@ def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server:
             raise ZeroDivisionError
         return mail.compose(notification, sender, contents, leave)
 
-    with mock.patch("actors.channels.email.compose", compose), pytest.raises(Again) as again:
+    with mock.patch("actors.channels.email.channel.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
     assert again.value.ids == [bad]
     assert [status(id) for id in good] == ["sent", "sent"]
@@ -545,4 +546,4 @@ def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_serve
         make().deliver([one.id])
 
     assert smtp_server.mails == []
-    assert row(one.id)["last_error"] == "it asks for a link to unsubscribe, and PUBLIC_URL is not set"
+    assert row(one.id)["last_error"] == "it needs a link to unsubscribe, but PUBLIC_URL is not set"

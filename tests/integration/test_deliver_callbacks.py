@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from actors.delivery import Again
-from actors.lanes import LANES
+from actors.queue.priorities import LANES
 from db import breaker, callbacks, lifecycle, relay, reports
 from db.callbacks import New
 from db.database import rows

@@ -14,8 +14,8 @@ import pytest
 import redis
 import trustme
 
-from cli import running
 from cli.doctor import postgresql
+from cli.up import running
 from db import breaker, callbacks, keys, pauses, pulse, workers
 from db.database import rows
 from db.keys import Grant

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from api.representation import notification
+from api.resources.representation import notification
 from db import audit, erasing, erasures, idempotency, lifecycle, reports, suppressions, timeline
 from db.audit import By
 from db.batches import Batch, accept_batch, find_batch

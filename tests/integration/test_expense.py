@@ -16,10 +16,10 @@ from uuid import uuid4
 import pytest
 import redis
 
-from actors.bell import messages
-from actors.broker import broker
-from actors.lanes import MAIN as QUEUE
-from api.gateway import Gateway
+from actors.queue.broker import get_broker
+from actors.queue.priorities import MAIN as QUEUE
+from actors.queue.wake_up import messages
+from api.store import Gateway
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 from db import lifecycle
@@ -32,6 +32,8 @@ from tests.expense import Expense, Spending, log_statements, statements, transac
 from tests.integration.api import Api, running
 from tests.integration.delivering import Process
 from tests.integration.rows import attempt, draft
+
+broker = get_broker()
 
 TABLE = {
     # One INSERT, which is its own transaction. The bell: one MULTI with HSET and RPUSH, sent at once.

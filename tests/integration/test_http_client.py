@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as checking
 from hypothesis import strategies as st
 
-from actors.channels.guarded_connector import ANSWER_LIMIT, GuardedConnector
-from actors.channels.http_client import BODY_LIMIT, Answer, HttpClient, HttpError, Request
-from actors.channels.name_resolver import Lookup, NameResolver, look_up
-from actors.channels.url_guard import NotPublic, Target, UrlRejected
+from actors.channels.webhook.guarded_connector import ANSWER_LIMIT, GuardedConnector
+from actors.channels.webhook.http_client import BODY_LIMIT, Answer, HttpClient, HttpError, Request
+from actors.channels.webhook.name_resolver import Lookup, NameResolver, look_up
+from actors.channels.webhook.url_guard import NotPublic, Target, UrlRejected
 from tests.conftest import TlsAuthority
 from tests.eventually import eventually
 from tests.hooks import OK, Hooks, saying, status

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from api import keyring
-from api.keyring import Keyring
+from api.access import keyring
+from api.access.keyring import Keyring
 from db import keys, secrets
 from db.coalesce import Full
 from db.database import Unavailable, rows

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from actors.channels import lease
-from actors.namespace import NamespaceUnknown
+from actors.queue.namespace import NamespaceUnknown
 from tests.eventually import eventually
 from tests.integration.leasing import KEY, Process, stored, turns
 from tests.system import free_port

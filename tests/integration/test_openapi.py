@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from api import dashboard
-from api.openapi import OpenApi
+from api.resources.openapi import OpenApi
 from db.models import STATUSES, TYPES
 from settings import read
 from tests.contract import Contract

@@ -15,9 +15,9 @@ import pytest
 import redis
 from click.shell_completion import ShellComplete
 
-from actors.broker import broker
+from actors.queue.broker import Doorbell, get_broker
 from cli.main import notify
-from cli.redriving import Place
+from cli.operator.redriving import Place
 from db import clients, drain, lifecycle, pauses
 from db.audit import By
 from db.database import bind, database, rows
@@ -27,6 +27,7 @@ from tests.integration.operating import Operator
 from tests.integration.rows import GRACE, WORKER, accepted, alive, attempt, claimed, draft, passed, status
 
 BY = By("cli", name="test")
+broker = get_broker()
 
 
 @pytest.fixture
@@ -64,10 +65,10 @@ def test_queues_tell_of_each_lane_in_both_places(operator: Operator, redis_url: 
 def test_queues_without_redis_tell_what_postgresql_knows(
     operator: Operator, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def away(_broker: Doorbell) -> None:
         raise redis.ConnectionError("refused")
 
-    monkeypatch.setattr(broker, "depths", away)
+    monkeypatch.setattr(Doorbell, "depths", away)
     accepted()
     shown = operator("queues", redis_url=redis_url)
     assert shown.exit_code == 0
@@ -269,7 +270,7 @@ def test_it_goes_in_steps_and_counts_to_a_limit(operator: Operator, shop: int) -
 def test_what_was_stopped_goes_on_where_it_was(operator: Operator, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [failed(ago=50), failed(ago=40), failed(shop, ago=30), failed(shop, ago=20)]
     stops = iter([1, 0, 0, 0, 0, 0, 0, 0])
-    monkeypatch.setattr("cli.many.Signals", lambda: _Stopping(stops))
+    monkeypatch.setattr("cli.client.many.Signals", lambda: _Stopping(stops))
     stopped = operator("retry", "--failed", "--all-clients", "--json", retry_limit=1)
     assert stopped.exit_code == 130
     told = json.loads(stopped.stdout)

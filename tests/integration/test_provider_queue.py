@@ -15,7 +15,7 @@ from dramatiq import Retry
 from actors import provider_queue, sending_task
 from actors.attempts import Attempts
 from actors.delivery import Again
-from actors.lanes import LANES, Lane
+from actors.queue.priorities import LANES, Lane
 from db import lifecycle
 from db.database import Unavailable, rows
 from tests import loops

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.openapi import OpenApi
+from api.resources.openapi import OpenApi
 from cli.servers.valkey import Valkey
 from settings import read
 from tests.integration.api import running

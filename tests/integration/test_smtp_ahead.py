@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from actors.channels import Deferred, Receipt, Refused, Uncertain, replies
+from actors.channels import Deferred, Receipt, Refused, Uncertain
+from actors.channels.email import smtp_socket
 from db.records import Claimed
 from tests.integration.mailing import Mailer, channel, notification
 from tests.smtp import Action, Drop, Reply, SmtpServer
@@ -236,7 +237,7 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
     assert recipients(smtp_server) == ["2@example.com"]
 
 
-@pytest.mark.skipif(replies.QUICKACK is None, reason="Linux has it")
+@pytest.mark.skipif(smtp_socket.QUICKACK is None, reason="Linux has it")
 def test_what_comes_while_more_is_due_is_acknowledged_at_once(
     email: Mailer, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,4 +250,4 @@ def test_what_comes_while_more_is_due_is_acknowledged_at_once(
 
     monkeypatch.setattr(socket.socket, "setsockopt", noted)
     send(email, FIRST, SECOND)
-    assert (socket.IPPROTO_TCP, replies.QUICKACK, 1) in said
+    assert (socket.IPPROTO_TCP, smtp_socket.QUICKACK, 1) in said

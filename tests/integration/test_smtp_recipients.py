@@ -146,7 +146,7 @@ def test_a_mail_that_is_larger_than_the_server_takes_is_refused_before_it_is_sen
             email.send(notification())
             email.hang_up()
         else:
-            assert str(failure(email)).endswith("octets, the mail server takes at most 100")
+            assert str(failure(email)).endswith("octets, but the mail server accepts at most 100")
         assert len(server.mails) == taken
 
 

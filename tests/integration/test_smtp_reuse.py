@@ -45,7 +45,7 @@ def test_a_connection_carries_so_many_mails_and_no_more(smtp_server: SmtpServer)
 
 def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url, smtp_connection_age=100)
-    with mock.patch("actors.channels.smtp.time.monotonic", return_value=1_000.0) as clock:
+    with mock.patch("actors.channels.email.smtp.time.monotonic", return_value=1_000.0) as clock:
         send(email, 2)
         clock.return_value += 99
         send(email)

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from actors.ledger import Ledger
-from api.representation import summary
+from actors.claim_store import Ledger
+from api.resources.representation import summary
 from db import idempotency, lifecycle, prepared, reports, suppressions
 from db.database import database, rows
 from db.idempotency import Post, Stored

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from actors.broker import broker
-from cli.doorbell import Doorbell
+from actors.queue import broker
+from cli.operator.redis_queues import Doorbell
 from cli.top.sample import Sampler
 from db import clients, drain, failing
 from db.database import bind, database, rows
@@ -61,10 +61,10 @@ def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
         accepted(5)
         assert sampler.look().rates["accepted"] > 0
 
-        def away() -> None:
+        def away(_broker: broker.Doorbell) -> None:
             raise redis.ConnectionError("refused")
 
-        monkeypatch.setattr(broker, "depths", away)
+        monkeypatch.setattr(broker.Doorbell, "depths", away)
         assert sampler.look().trouble == "Redis at REDIS_URL cannot be asked: refused"
     with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
         database.close()

@@ -16,9 +16,9 @@ from falcon import testing
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 from actors.delivery import Again
-from actors.lanes import LANES
+from actors.queue.priorities import LANES
 from api.app import create_app
-from api.gateway import Gateway
+from api.store import Gateway
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import database, rows
@@ -56,7 +56,7 @@ def post(on: Settings, spans: Spans) -> Post:
     """POSTs to an API in this process; returns the answer."""
 
     async def exchange(document: Any, path: str, headers: dict[str, str]) -> Any:
-        with mock.patch("tracing.start"), mock.patch("tracing.stop"):
+        with mock.patch("runtime.tracing.start"), mock.patch("runtime.tracing.stop"):
             async with testing.ASGIConductor(create_app()) as api:
                 return await api.simulate_post(path, json=document, headers=headers)
 
@@ -277,7 +277,7 @@ def test_where_it_is_off_a_client_s_context_is_not_carried(bound: Settings, stor
 
 def test_wake_up_messages_that_redis_does_not_take_are_a_failed_span(on: Settings, spans: Spans) -> None:
     gateway = Gateway(on)
-    with mock.patch("actors.bell.broker.ring", side_effect=redis.ConnectionError(PRIVATE["recipient"])):
+    with mock.patch("actors.queue.broker.Doorbell.ring", side_effect=redis.ConnectionError(PRIVATE["recipient"])):
         gateway._accept([draft()._replace(trace=ASKED)])
         sent = spans.one("send notifications")
     gateway.close()

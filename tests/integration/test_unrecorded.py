@@ -19,9 +19,9 @@ from peewee import OperationalError
 from actors import attempts
 from actors import delivery as delivering
 from actors.channels import Receipt
-from actors.channels.smtp_sender import SmtpSender
+from actors.channels.email.smtp_sender import SmtpSender
+from actors.claim_store import reductions
 from actors.delivery import Again
-from actors.ledger import reductions
 from db import breaker, lifecycle, workers
 from db.database import rows
 from db.records import Attempt, Claimed

@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
-from actors.bell import messages
-from actors.broker import broker
+from actors.counters import tallies
 from actors.delivery import Delivery
-from actors.lanes import MAIN as QUEUE
-from actors.tallies import tallies
+from actors.queue.broker import get_broker
+from actors.queue.priorities import MAIN as QUEUE
+from actors.queue.wake_up import messages
 from actors.upkeep import Upkeep
 from db import lifecycle, listeners, workers
 from db.database import connection, rows
-from metrics import exposition
+from runtime.metrics import exposition
 from settings import Settings
 from tests.environment import configured
 from tests.eventually import eventually
@@ -28,6 +28,8 @@ from tests.integration.test_bell import lists, waiting
 from tests.scrapes import Scrape
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
+
+broker = get_broker()
 
 
 def upkeep(worker: UUID, **values: object) -> Upkeep:

@@ -9,12 +9,12 @@ import pytest
 
 from actors import outcomes
 from actors.delivery import Again
-from actors.lanes import LANES
+from actors.queue.priorities import LANES
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
 from db.records import Draft
-from metrics import exposition
+from runtime.metrics import exposition
 from settings import Settings
 from tests import loops
 from tests.environment import configured

@@ -20,7 +20,7 @@ FAULTS = {
     "a mail server of another kind": ({"smtp_url": f"http://u:{SECRET}@h"}, "SMTP_URL must look like smtp://"),
     "no mail server": ({"smtp_url": ""}, "SMTP_URL is not set: give the mail server as "),
     "no sender": ({"mail_from": ""}, "MAIL_FROM is not set: give the sender's address"),
-    "a sender that is none": ({"mail_from": "Shop"}, "MAIL_FROM is no mail address: give "),
+    "a sender that is none": ({"mail_from": "Shop"}, "MAIL_FROM is not a mail address: give "),
     "no redis": ({"redis_url": ""}, "REDIS_URL is not set: give Redis as "),
     "a broken redis url": ({"redis_url": f"redis://:{SECRET}@h:port/0"}, "REDIS_URL is malformed: give "),
     "a broken database url": ({"database_url": f"postgresql://u:{SECRET}%zz@h/d"}, "DATABASE_URL is malformed: give "),

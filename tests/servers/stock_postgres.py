@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 
-from cli import leash
+from cli.servers import exec_with_parent_death
 from tests.eventually import eventually
 from tests.processes import Group
 from tests.servers.programs import postgresql, unprivileged
@@ -36,7 +36,7 @@ class StockPostgres:
     ) -> None:
         self.port = free_port()
         self.directory = directory
-        self._data = directory / "postgres"
+        self.data = directory / "postgres"
         self._user = unprivileged("postgres")
         self._numbers = count(1)
         self._group: Group | None = None
@@ -44,11 +44,17 @@ class StockPostgres:
 
     def start(self) -> None:
         """Run it, and return when it lets its superuser in."""
-        command = [postgresql("postgres"), "-D", str(self._data)]
+        command = [postgresql("postgres"), "-D", str(self.data)]
         self._group = Group(
             command, {"PATH": os.environ["PATH"]}, self.directory / "postgres.log", self.directory, self._user
         )
         eventually(self._answers, within=30, saying=self._group.log.read_text)
+
+    @property
+    def pid(self) -> int:
+        """The process id of its first process."""
+        assert self._group is not None
+        return self._group.pid
 
     def kill(self) -> None:
         """SIGKILL all of it; what it has committed stays."""
@@ -84,12 +90,12 @@ class StockPostgres:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _make(self, initdb: tuple[str, ...], settings: Mapping[str, str]) -> None:
-        self._data.mkdir(mode=0o700)
+        self.data.mkdir(mode=0o700)
         prefix = []
         if self._user:
-            shutil.chown(self._data, *map(int, self._user.split(":")))
-            prefix = leash.prefix(self._user, signal.SIGTERM)
-        command = [postgresql("initdb"), "-D", str(self._data), "-U", "postgres", "-E", "UTF8"]
+            shutil.chown(self.data, *map(int, self._user.split(":")))
+            prefix = exec_with_parent_death.prefix(self._user, signal.SIGTERM)
+        command = [postgresql("initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8"]
         # As Debian's packages do it: who comes over the socket is believed, over TCP a password is asked for.
         command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", *initdb]
         done = subprocess.run([*prefix, *command], cwd=self.directory, capture_output=True, text=True, check=False)
@@ -97,13 +103,13 @@ class StockPostgres:
         where = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
-            "unix_socket_directories": str(self._data),
+            "unix_socket_directories": str(self.data),
         }
-        with (self._data / "postgresql.conf").open("a") as file:
+        with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in {**where, **settings}.items())
 
     def _connect(self, database: str) -> Any:
-        return psycopg2.connect(host=str(self._data), port=self.port, user="postgres", dbname=database)
+        return psycopg2.connect(host=str(self.data), port=self.port, user="postgres", dbname=database)
 
     def _answers(self) -> bool:
         try:

@@ -39,6 +39,12 @@ class StockRedis:
         self._group = Group(command, {"PATH": os.environ["PATH"]}, log, self.directory)
         eventually(self._answers, saying=log.read_text)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._group is not None
+        return self._group.pid
+
     def kill(self) -> None:
         """SIGKILL it."""
         if self._group:

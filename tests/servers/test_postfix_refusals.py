@@ -47,7 +47,7 @@ def test_a_mail_beyond_its_size_limit_is_refused_before_it_is_sent(postfix: Stoc
     refused = refusal(postfix, message=LARGE * 100)
 
     assert (type(refused), refused.receipt.phase) == (Refused, "mail")
-    assert "the mail server takes at most 5000" in str(refused)
+    assert "the mail server accepts at most 5000" in str(refused)
 
 
 def test_a_mail_beyond_a_size_limit_that_is_not_announced_is_refused_by_its_content(postfix: StockPostfix) -> None:

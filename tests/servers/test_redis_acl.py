@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from actors import redis_probe, redises
-from actors.broker import Doorbell
-from actors.redis_faults import Fault
+from actors.queue import redis_pools, redis_probe
+from actors.queue.broker import Doorbell
+from actors.queue.redis_faults import Fault
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.processes import ROOT
@@ -49,7 +49,7 @@ def url(server: StockRedis, words: list[str], database: int = 0) -> str:
 
 def fault(redis_url: str) -> Fault | None:
     with configured(redis_url=redis_url, redis_namespace=NAMESPACE) as current:
-        pool = redises.pool(current, 5)
+        pool = redis_pools.pool(current, 5)
         broker = Doorbell(pool, find_namespace=partial(str, NAMESPACE), wait=1, heartbeat_timeout=60, middleware=[])
         try:
             return redis_probe.fault(broker)

@@ -115,7 +115,7 @@ def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:
 def test_a_database_number_that_the_server_lacks_is_named(database_url: str, stock_redis_url: str) -> None:
     code, found = doctor(database_url, stock_redis_url.removesuffix("0") + "99")
     assert code == 1
-    assert "it has no database of that number" in json.dumps(found)
+    assert "it has no database with that number" in json.dumps(found)
 
 
 @pytest.mark.parametrize("query", ["", "?protocol=2", "?protocol=3&client_name=ours&health_check_interval=1"])

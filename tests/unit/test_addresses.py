@@ -9,9 +9,9 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from api import addresses
-from api.addresses import address_fault
-from mailboxes import on_the_wire, unquoted
+from actors.channels.email import addresses
+from actors.channels.email.addresses import address_fault
+from actors.channels.email.mailboxes import on_the_wire, unquoted
 
 # What the fast path takes but for its lengths, and what is near to it.
 atom = st.text(string.ascii_letters + string.digits + "!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=30)

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from falcon.asgi import Response
 
-from api.counters import Whose
-from api.limits import Admission, Bounds, Limits
-from api.windows import Day
+from api.access.counters import Whose
+from api.access.limits import Admission, Bounds, Limits
+from api.access.windows import Day
 
 
 class Settled(list[int]):

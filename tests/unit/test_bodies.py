@@ -13,10 +13,10 @@ from falcon.testing import create_scope
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import problems
-from api.asgi import Application
-from api.bodies import MOST_VALUES, parse, read_json
-from api.problems import Problem
+from api.http import problems
+from api.http.asgi import Application
+from api.http.bodies import MOST_VALUES, parse, read_json
+from api.http.problems import Problem
 from settings import read
 
 leaves = (

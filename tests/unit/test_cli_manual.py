@@ -12,12 +12,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli import failure
-from cli.completion import SHELLS
-from cli.failure import CODES
+from cli.completion.command import SHELLS
 from cli.main import COMMANDS, notify
 from cli.manual.markdown import document
 from cli.manual.pages import ENVIRONMENT, pages, summary
+from cli.terminal import failure
+from cli.terminal.failure import CODES
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.path: page for page in pages(notify)}
@@ -106,7 +106,7 @@ def test_a_command_is_completed_without_loading_any() -> None:
         "import sys; from cli.main import notify; import click;"
         "found = notify.shell_complete(click.Context(notify), 're');"
         "print(*(item.value for item in found));"
-        "sys.exit(any(name.startswith('cli.control') or name in ('peewee', 'dramatiq') for name in sys.modules))"
+        "sys.exit(any(name.startswith('cli.client.control') or name in ('peewee', 'dramatiq') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "retry resume retention\n")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import show
+from cli.terminal import show
 
 
 @pytest.mark.parametrize(

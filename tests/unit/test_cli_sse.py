@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.sse import Event, Events
+from cli.client.sse import Event, Events
 
 
 def read(text: str, last: str = "") -> tuple[list[Event], Events]:

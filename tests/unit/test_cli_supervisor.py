@@ -6,13 +6,16 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from cli.servers import StartError
-from cli.signals import Interrupted, Signals
-from cli.supervisor import Supervisor
+from cli.terminal.signals import Interrupted, Signals
+from cli.up.supervisor import Supervisor
+from tests.eventually import eventually, outlast
 
 
 class Told:
@@ -96,6 +99,18 @@ def test_a_signal_ends_the_watch_at_once() -> None:
         Supervisor(signals).watch()  # without an end of its own
 
 
+def test_a_signal_that_the_kernel_gives_to_another_thread_ends_a_wait() -> None:
+    def take_a_signal() -> None:
+        outlast(0.05)  # By now the main thread waits, most likely; if it does not, the test proves nothing.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        eventually(lambda: signals.stops == 1, within=5)
+
+    with Signals() as signals, ThreadPoolExecutor() as other_threads:
+        heard = other_threads.submit(take_a_signal)
+        signals.wait(10)
+        heard.result()
+
+
 def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() -> None:
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -105,15 +120,19 @@ def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() 
         signals.pause(0.01)
 
 
-def test_the_same_wish_heard_twice_is_no_hurry_and_a_later_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("seconds_later", "hurried"), [(0.0, False), (0.4, False), (0.6, True)])
+def test_a_stop_signal_hurries_the_stop_only_when_it_comes_well_after_the_first(
+    monkeypatch: pytest.MonkeyPatch, again: int, seconds_later: float, hurried: bool
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 100.0)
+    monkeypatch.setattr("cli.terminal.signals.time", clock)
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert not signals.hurried
+        clock.monotonic = lambda: 100.0 + seconds_later
+        os.kill(os.getpid(), again)
 
-        monkeypatch.setattr("cli.signals.SAME_WISH", 0.0)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert signals.hurried
+        assert signals.hurried is hurried
 
 
 def test_the_handlers_of_before_are_put_back() -> None:

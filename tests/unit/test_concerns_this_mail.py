@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.channels import Deferred, Refused
-from actors.channels.answers import understood
-from actors.channels.refusals import concerns_this_mail, judge
+from actors.channels.email.answers import understood
+from actors.channels.email.refusals import concerns_this_mail, judge
 
 PHASES = ("mail", "rcpt", "data", "content")
 AFTER_MAIL = PHASES[1:]
@@ -111,7 +111,8 @@ def test_another_connection_may_not_repeat_the_rest(said: str, phase: str) -> No
 
 @pytest.mark.parametrize("error", [Deferred, Refused])
 def test_what_was_refused_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
-    assert concerns_this_mail(error("the mail has 11000 octets, the mail server takes at most 5000", phase="mail"))
+    text = "the mail has 11000 octets, but the mail server accepts at most 5000"
+    assert concerns_this_mail(error(text, phase="mail"))
 
 
 def test_the_name_of_one_of_several_recipients_changes_nothing() -> None:

@@ -10,9 +10,9 @@ from gunicorn.glogging import Logger as GunicornLogger
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from api import heads
-from api.connection import Connection
-from api.worker import Logger, Worker
+from api.http import heads
+from api.http.connection import Connection
+from api.http.worker import Logger, Worker
 
 ROOT = Path(__file__).parents[2]
 PATCHES = re.compile(r"gasgi\.|protocol\.Python")
@@ -27,7 +27,7 @@ def test_no_private_name_of_the_library_is_taken(ours: type, theirs: type) -> No
 
 
 def test_no_module_of_the_server_is_patched() -> None:
-    packages = ("actors", "api", "cli", "db")
+    packages = ("actors", "api", "cli", "db", "runtime", "settings")
     sources = [*ROOT.glob("*.py"), *(path for name in packages for path in (ROOT / name).rglob("*.py"))]
     assert not [path for path in sources if PATCHES.search(path.read_text())]
 

@@ -9,10 +9,10 @@ from unittest import mock
 import pytest
 from falcon.testing import create_scope
 
-from api.asgi import Application
-from api.cpu_budget import BURST, FREE, REFILL, CpuBudget
-from api.meter import Meter
-from api.problems import Problem
+from api.access.cpu_budget import BURST, FREE, REFILL, CpuBudget
+from api.access.meter import Meter
+from api.http.asgi import Application
+from api.http.problems import Problem
 from settings import read
 
 
@@ -179,7 +179,7 @@ def test_the_clock_of_the_thread_is_read_only_where_somebody_is_charged(auth: st
         answer.append(event)
 
     answer: list[dict[str, object]] = []
-    with mock.patch("api.meter.time.thread_time", return_value=0.0) as clock:
+    with mock.patch("api.access.meter.time.thread_time", return_value=0.0) as clock:
         asyncio.run(app(scope, receive, send))
     assert answer[0]["status"] == 404
     assert clock.called == reads

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import settings
-from actors.channels.email import LAST_ANSWER
+from actors.channels.email.channel import LAST_ANSWER
 from cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -79,9 +79,8 @@ def commands() -> list[list[str]]:
 def test_the_build_finds_all_it_copies_and_copies_all_it_needs() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    modules = [f"{name.strip()}.py" for name in setup["options"]["py_modules"].split(",")]
     packages = [name.strip("*") for name in setup["options.packages.find"]["include"].split()]
-    needed = {"setup.cfg", "pyproject.toml", "README.md", "LICENSE", "gunicorn.conf.py", *modules, *packages}
+    needed = {"setup.cfg", "pyproject.toml", "README.md", "LICENSE", "gunicorn.conf.py", *packages}
     assert set(copied()) == needed
     assert [source for source in copied() if not (ROOT / source).exists()] == []
 
@@ -129,7 +128,7 @@ def test_the_health_check_asks_for_what_the_api_serves() -> None:
     assert check[:2] == ["python", "-c"]
     compile(check[2], "HEALTHCHECK", "exec")
     [(port, path)] = re.findall(r"'http://127\.0\.0\.1:(\d+)(/\w+)'", check[2])
-    assert any(f'"{path}"' in module.read_text() for module in (ROOT / "api").glob("*.py"))
+    assert any(f'"{path}"' in module.read_text() for module in (ROOT / "api").rglob("*.py"))
     assert compose()["services"]["api"]["environment"]["BIND"].endswith(f":{port}")
     assert f"BIND=0.0.0.0:{port}" in arguments("ENV")[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.fair_gate import FairGate
+from api.access.fair_gate import FairGate
 from db.coalesce import Full
 
 

@@ -14,9 +14,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import settings
-from actors.channels import networks
-from actors.channels.email import LAST_ANSWER
-from actors.lanes import LANES
+from actors.channels.email.channel import LAST_ANSWER
+from actors.channels.webhook import networks
+from actors.queue.priorities import LANES
 from cli.main import COMMANDS
 from tests import kubernetes as k8s
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from actors.lanes import LANES, LaneQueue
-from actors.turns import Turns, ways
+from actors.queue.fairness import Turns, ways
+from actors.queue.priorities import LANES, LaneQueue
 from tests.environment import configured
 
 

@@ -23,7 +23,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-import logs
+from runtime import logs
 from settings import read
 from tests.processes import ROOT
 
@@ -31,7 +31,8 @@ JSON = {"LOG_FORMAT": "json"}
 
 LINES = """
 import logging, sys
-import logs, settings
+import settings
+from runtime import logs
 logs.configure(settings.load(), "test")
 logs.begin(left="behind")
 logs.begin(request_id="r1")
@@ -126,7 +127,8 @@ def test_no_local_part_is_in_a_masked_address(local: str, domain: str) -> None:
 
 
 SAMPLED = """
-import logs, settings
+import settings
+from runtime import logs
 logs.configure(settings.load())
 log = logs.get("part")
 for id in range(1000):
@@ -135,6 +137,7 @@ for id in range(1000):
     log.routine("drawn")
     log.info("retried", id=id)
 log.routine("whole", 0)
+log.routine_of("together", list(range(1000)))
 """
 
 
@@ -151,6 +154,7 @@ def test_of_what_is_routine_a_sample_is_kept_that_says_its_rate() -> None:
     assert 80 <= len(kept["sent"]) <= 120
     assert [s["id"] for s in kept["sent"]] == [s["id"] for s in kept["accepted"]]
     assert 50 <= len(kept["drawn"]) <= 160
+    assert [s["ids"] for s in said if s["event"] == "together"] == [[s["id"] for s in kept["sent"]]]
     assert len(kept["retried"]) == 1000
     assert {s.get("sample") for s in said if s["event"] != "retried"} == {0.1}
     assert not any("sample" in s for s in kept["retried"])
@@ -161,6 +165,7 @@ def test_all_of_it_may_be_kept_or_nothing(rate: str, kept: int) -> None:
     said = sampled(rate)
 
     assert sum(s["event"] == "sent" for s in said) == kept
+    assert [len(s["ids"]) for s in said if s["event"] == "together"] == [kept] * bool(kept)
     assert not any("sample" in s for s in said)
 
 
@@ -192,7 +197,7 @@ def test_every_event_above_debug_stands_in_the_table() -> None:
     documented = re.findall(r"`([a-z_]+|[a-z_]+\.[a-z_*]+)`", (ROOT / "docs" / "logs.md").read_text())
     events = {
         event
-        for name in ("api", "actors", "cli", "metrics")
+        for name in ("api", "actors", "cli", "runtime")
         for path in (ROOT / name).rglob("*.py")
         for event in events_of(path)
     }
@@ -226,7 +231,8 @@ def named(data: bytes) -> list[str]:
 
 def exits(code: str) -> list[str]:
     """Names the lines of a process that runs the code and ends."""
-    code = f"import asyncio, logs, os, settings; logs.configure(settings.load()); log = logs.get('part')\n{code}"
+    begun = "import asyncio, os, settings; from runtime import logs; logs.configure(settings.load())"
+    code = f"{begun}; log = logs.get('part')\n{code}"
     done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
     return named(done.stderr)
 
@@ -356,7 +362,7 @@ def test_processes_that_share_a_pipe_divide_no_line_of_each_other() -> None:
 
 
 def test_a_forked_process_writes_its_own_id() -> None:
-    code = "import logs, os, settings; logs.configure(settings.load(), 'test'); pid = os.fork(); "
+    code = "import os, settings; from runtime import logs; logs.configure(settings.load(), 'test'); pid = os.fork(); "
     code += "print(pid) if pid and os.waitpid(pid, 0) else pid or logs.get('part').info('child')"
     done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
     assert json.loads(done.stderr)["process"] == f"test/{int(done.stdout)}"

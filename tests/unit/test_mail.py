@@ -23,9 +23,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.mail import Mail, compose, unique
+from actors.channels.email.mail import Mail, compose, unique
+from actors.channels.email.mailboxes import Mailbox, mail_from
 from db.records import Claimed
-from mailboxes import Mailbox, mail_from
 from settings import SettingsError
 
 NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]

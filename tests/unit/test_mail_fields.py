@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.mail import Mail, compose
+from actors.channels.email.mail import Mail, compose
+from actors.channels.email.mailboxes import Mailbox, holds_addresses, split
 from db.records import Claimed
-from mailboxes import Mailbox, holds_addresses, split
 from tests.unit.test_mail import (
     SENDER,
     addresses,
@@ -184,7 +184,7 @@ def test_a_mail_with_everything_differs_between_attempts_in_nothing() -> None:
 
 
 def test_a_mail_whose_files_are_gone_is_refused() -> None:
-    with pytest.raises(Refused, match="its attachments are gone"):
+    with pytest.raises(Refused, match="its attachments are missing"):
         mail_of({"attachments": TWO}, [b"GIF"], html=HTML)
 
 

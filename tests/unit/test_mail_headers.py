@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.channels import headers
-from actors.channels.mail import Mail, compose
+from actors.channels.email import headers
+from actors.channels.email.mail import Mail, compose
 from tests.unit.test_mail import CREATED, SENDER, TRAPS, header_lines, notification, on_one_line
 from tests.unit.test_mail_fields import filenames, mail_of
 

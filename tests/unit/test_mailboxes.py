@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.channels.mail import Mail, compose
-from api.addresses import address_fault, exact, normalised
-from api.mails import Mails
+from actors.channels.email.addresses import address_fault, exact, normalised
+from actors.channels.email.mail import Mail, compose
+from actors.channels.email.mailboxes import mail_from, on_the_wire, split
 from api.schemas import Schema
-from mailboxes import mail_from, on_the_wire, split
+from api.schemas.mails import Mails
 from settings import Settings, SettingsError, read
 from tests.unit.test_mail import SENDER, notification
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.mails import NONE, Mails, shown
 from api.schemas import Schema
+from api.schemas.mails import NONE, Mails, shown
 from settings import read
 
 SETTINGS = {"MAIL_FROM": "Shop <noreply@example.com>"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Histogram
 
-import metrics
-from metrics import directory, families
-from metrics.tokens import is_token
+from runtime import metrics
+from runtime.metrics import directory, families
+from runtime.metrics.tokens import is_token
 from tests.processes import ROOT
 
 
@@ -50,12 +50,14 @@ def test_labels_that_run_away_are_counted_together(family: metrics.Family[Counte
 
 
 def test_nothing_is_counted_at_import() -> None:
-    program = "from metrics import families; print(sum(len(m.samples) for m in families.registry().collect()))"
+    program = "from runtime.metrics import families; print(sum(len(m.samples) for m in families.registry().collect()))"
 
     assert python(program) == "0\n"
 
 
-@pytest.mark.parametrize("modules", ["cli.main", "actors", "api.worker, db.migrations, metrics.multiprocess"])
+@pytest.mark.parametrize(
+    "modules", ["cli.main", "actors", "api.http.worker, db.migrations, runtime.metrics.multiprocess"]
+)
 def test_prometheus_client_is_not_imported_before_the_directory_is_known(modules: str) -> None:
     program = f"import sys, {modules}; print('prometheus_client' in sys.modules)"
     servers = {"DATABASE_URL": "postgresql://localhost/nothing", "REDIS_URL": "redis://localhost"}
@@ -65,7 +67,7 @@ def test_prometheus_client_is_not_imported_before_the_directory_is_known(modules
 
 @pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
 def test_a_command_counts_without_a_directory_and_not_in_that_of_another_program(tmp_path: Path, variable: str) -> None:
-    program = "import metrics; c = metrics.retries['bulk', 'email']; c.inc(); print(len(metrics.retries))"
+    program = "from runtime import metrics; c = metrics.retries['bulk', 'email']; c.inc(); print(len(metrics.retries))"
 
     assert python(program, **{variable: str(tmp_path)}) == "1\n"
     assert python(program, **{variable: str(tmp_path / "missing")}) == "1\n"
@@ -103,7 +105,7 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, mo
     (tmp_path / "elsewhere").mkdir()
     mine.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         directory.own(os.getpid())
 
 

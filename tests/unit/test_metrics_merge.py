@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from metrics import merge, multiprocess
-from metrics.directory import locked, try_lock
-from metrics.exposition import Collected, page
+from runtime.metrics import merge, multiprocess
+from runtime.metrics.directory import locked, try_lock
+from runtime.metrics.exposition import Collected, page
 from tests.scrapes import Scrape
 
 DEAD = itertools.count(4_194_305)  # above the greatest pid that Linux gives

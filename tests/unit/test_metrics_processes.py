@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 import pytest
 
-from metrics.directory import locked
+from runtime.metrics.directory import locked
 from tests.processes import ROOT
 from tests.scrapes import Scrape
 
 COUNTS = """
 import os, shutil, signal, sys
-import logs, metrics, settings
-from metrics import multiprocess, process_stats
+import settings
+from runtime import logs, metrics
+from runtime.metrics import multiprocess, process_stats
 directory, then, *numbers = sys.argv[1:]
 logs.configure(settings.read({}))
 process_stats.EVERY = 3600
@@ -47,7 +48,7 @@ if then == "full after":
 if then == "wait":
     print("counted", flush=True)
     signal.pause()
-from metrics import exposition
+from runtime.metrics import exposition
 sys.stdout.buffer.write(exposition.page(False, False).body)
 """
 

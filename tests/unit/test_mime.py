@@ -9,7 +9,7 @@ from email.policy import SMTP
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors.channels.mime import LINE_LIMIT, body
+from actors.channels.email.mime import LINE_LIMIT, body
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\n"), min_size=1, max_size=900)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actors.channels.name_resolver import LOOKUPS, Addresses, NameResolver
+from actors.channels.webhook.name_resolver import LOOKUPS, Addresses, NameResolver
 
 
 class Names:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors.channels.networks import is_own, is_public
+from actors.channels.webhook.networks import is_own, is_public
 
 # By hand from RFC 6890 and its kin, as (network, first and last address are tried); not the product's own list.
 INSIDE_4 = (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages import cursor, parse
-from api.problems import Problem
+from api.http.pagination import cursor, parse
+from api.http.problems import Problem
 from db.reports import Position
 
 MOST = 200

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.patience import Patience
+from api.http.shared_timeout import Patience
 
 
 def test_an_answer_in_time_is_the_answer() -> None:

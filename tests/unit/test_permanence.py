@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors.channels.permanence import is_gone
+from actors.channels.email.hard_bounce import is_gone
 from db.records import Attempt, Claimed
 
 NEVER = [

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from actors.channels.answers import understood
-from actors.channels.permanence import is_gone
-from actors.channels.refusals import judge
+from actors.channels.email.answers import understood
+from actors.channels.email.hard_bounce import is_gone
+from actors.channels.email.refusals import judge
 from db.records import Attempt
 from tests.integration.mailing import notification
 

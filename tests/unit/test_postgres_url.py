@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from postgres_url import FIXED, Malformed, parse
 from settings import SettingsError, read
+from settings.postgres_url import FIXED, Malformed, parse
 
 SECRET = "hunter2"
 BASE = f"postgresql://u:{SECRET}@h/d"
@@ -119,20 +119,20 @@ REFUSED = {
     f"{BASE}?sslmode=require&sslmode=disable": "has sslmode twice",
     f"{BASE}?sslmode": "an option without a value, 'sslmode'",
     f"{BASE}?connect_timeout=2.5": "connect_timeout='2.5': give whole seconds",
-    f"{BASE}?client_encoding=latin1": "sets client_encoding to 'latin1', and this system needs UTF8",
-    f"{BASE}?options=-csearch_path": "options with '-csearch_path' and no NAME=VALUE",
+    f"{BASE}?client_encoding=latin1": "sets client_encoding to 'latin1', but this system needs UTF8",
+    f"{BASE}?options=-csearch_path": "'-csearch_path' without NAME=VALUE in its options",
     f"{BASE}?sslmode=%zz": "malformed",
     f"jdbc:{BASE}": "in Java's form: remove `jdbc:`",
     "host=h dbname=d": "does not start with postgresql://",
     f"mysql://u:{SECRET}@h/d": "does not start with postgresql://",
-    f"postgresql://u:{SECRET}@x@h/d": "write %40 for @",
-    f"postgresql://u:{SECRET}/x@h/d": "and %2F for /",
-    f"postgresql://u:{SECRET}%zz@h/d": "% is written %25",
-    f"postgresql://u:{SECRET}:h/d": "a port that is no number",
-    "postgresql://u@h:0/d": "a port that is no number",
+    f"postgresql://u:{SECRET}@x@h/d": "write @ as %40",
+    f"postgresql://u:{SECRET}/x@h/d": "and / as %2F",
+    f"postgresql://u:{SECRET}%zz@h/d": "write % as %25",
+    f"postgresql://u:{SECRET}:h/d": "a port that is not a number",
+    "postgresql://u@h:0/d": "a port that is not a number",
     "postgresql://u@::1/d": "without brackets: give [::1]:5432",
-    "postgresql://u@[::1/d": "does not end: give [::1]:5432",
-    f"postgresql://u:{SECRET}@h/d#x": "has a #: write it %23",
+    "postgresql://u@[::1/d": "without a closing bracket: give [::1]:5432",
+    f"postgresql://u:{SECRET}@h/d#x": "contains a #: write it as %23",
 }
 
 
@@ -146,5 +146,5 @@ def test_what_cannot_be_honoured_stops_the_start_with_its_name(url: str) -> None
 
 @pytest.mark.parametrize("name", FIXED)
 def test_nobody_else_chooses_what_values_are_read_by(name: str) -> None:
-    with pytest.raises(Malformed, match=f"sets {name} to 'other', and this system needs {FIXED[name]}: remove it"):
+    with pytest.raises(Malformed, match=f"sets {name} to 'other', but this system needs {FIXED[name]}: remove it"):
         parse(f"{BASE}?options=-c{name}%3Dother", {})

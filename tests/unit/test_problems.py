@@ -9,8 +9,8 @@ import pytest
 from falcon.asgi import Request, Response
 from falcon.testing import TestClient
 
-from api import operations, problems
-from api.asgi import Application
+from api.http import operations, problems
+from api.http.asgi import Application
 from db.coalesce import Closed, Full
 from db.database import Unacceptable, Unavailable
 from settings import read

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peewee import IntegrityError
 
-import logs
-from redaction import Scrubber, masked, secrets, told, traced
+from runtime import logs
+from runtime.redaction import Scrubber, masked, secrets, told, traced
 from settings import read
 
 ENVIRON = {

@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-import redis_address
-from actors import redises
-from settings import SettingsError, examined, read
+from actors.queue import redis_pools
+from settings import SettingsError, examined, read, redis_address
 
 
 def arguments(url: str, **environ: str) -> tuple[type, dict[str, Any]]:
     """The connection class, and what it is given besides our own time-outs and retries."""
     current = read({"REDIS_URL": url, **environ})
-    made = redises.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current, current.redis_timeout)
     told = {"host", "port", "path", *redis_address.OPTIONS, *redis_address.ENCRYPTED} - {"socket_timeout"}
     kept = {name: value for name, value in made.connection_kwargs.items() if name in told}
     if kept.get("socket_connect_timeout") == current.redis_timeout:
@@ -90,8 +89,8 @@ def test_certificates_are_files_that_are_there(tmp_path: Path) -> None:
         ("nonsense", "unknown option 'nonsense'"),
         ("DB=1", "unknown option 'DB'"),
         ("host=other", "unknown option 'host'"),
-        ("family=6", "the option 'family', which cannot be used here: leave it out, IPv4 and IPv6"),
-        ("ssl=true", "the option 'ssl', which cannot be used here: leave it out, and write rediss://"),
+        ("family=6", "the option 'family', which cannot be used here: remove it, because IPv4 and IPv6"),
+        ("ssl=true", "the option 'ssl', which cannot be used here: remove it, and write rediss://"),
         ("ssl_cert_reqs=", "the option 'ssl_cert_reqs' without TLS: write rediss://"),
         ("ssl_ca_certs=/etc/ca.pem", "the option 'ssl_ca_certs' without TLS"),
         ("decode_responses=true", "the option 'decode_responses', which cannot be used here"),
@@ -148,7 +147,7 @@ def test_an_option_that_means_nothing_stops_the_start_with_its_name(option: str,
         ("redis+sentinel://a/m?nonsense=1", "unknown option 'nonsense'"),
         ("redis+sentinel://a/m?sentinel_pass=hush", "unknown option 'sentinel_pass'"),
         ("redis+sentinel://a/m?decode_responses=1", "the option 'decode_responses', which cannot be used here"),
-        ("redis+sentinel://a/m/1?db=1", "REDIS_URL does not name a master as it should: leave out the option 'db'"),
+        ("redis+sentinel://a/m/1?db=1", "REDIS_URL has the option 'db', which cannot be used with Sentinels"),
         ("redis+sentinel://a/m?ssl_cert_reqs=none", "the option 'ssl_cert_reqs' without TLS"),
     ],
 )
@@ -164,7 +163,7 @@ def test_sentinels_may_have_options_and_a_user_of_their_own() -> None:
     assert found is not None
     assert (found.sentinel_user, found.sentinel_password) == ("s", "p&")
     assert found.options == {"ssl_cert_reqs": "none", "protocol": 2}
-    made = redises.pool(current, current.redis_timeout)
+    made = redis_pools.pool(current, current.redis_timeout)
     assert made.connection_kwargs["ssl_cert_reqs"] == "none"
 
 
@@ -178,20 +177,20 @@ def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
 
 def test_who_may_not_wait_long_waits_no_longer_for_a_connection() -> None:
     current = read({"REDIS_URL": "redis://h?socket_connect_timeout=7"})
-    made = redises.pool(current, 0.2).connection_kwargs
+    made = redis_pools.pool(current, 0.2).connection_kwargs
     assert (made["socket_timeout"], made["socket_connect_timeout"]) == (0.2, 0.2)
 
 
 def test_a_worker_of_many_threads_has_enough_connections() -> None:
     current = read({"REDIS_URL": "redis://h"})
-    assert redises.pool(current, 1).max_connections >= 1_000
+    assert redis_pools.pool(current, 1).max_connections >= 1_000
     current = read({"REDIS_URL": "redis://h?max_connections=64"})
-    assert redises.pool(current, 1).max_connections == 64
+    assert redis_pools.pool(current, 1).max_connections == 64
 
 
 @pytest.mark.parametrize("name", ["a b", "a*", "a:", ":a", "a::b", "ä", "x" * 65, "a?"])
 def test_a_namespace_must_be_fit_for_keys_and_command_lines(name: str) -> None:
-    assert "REDIS_NAMESPACE does not fit" in said("redis://h", REDIS_NAMESPACE=name)
+    assert "REDIS_NAMESPACE is malformed" in said("redis://h", REDIS_NAMESPACE=name)
 
 
 @pytest.mark.parametrize("name", ["dramatiq", "notify:staging", "{notify}", "a.b-c_d"])

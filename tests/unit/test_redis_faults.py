@@ -6,7 +6,7 @@ import pytest
 import redis
 from redis import exceptions
 
-from actors import redis_faults
+from actors.queue import redis_faults
 
 # As redis-py raises them: it takes the first word from some messages.
 SAID: list[tuple[Exception, str]] = [
@@ -19,15 +19,15 @@ SAID: list[tuple[Exception, str]] = [
         exceptions.NoPermissionError("User x has no permissions to run the 'script|load' command"),
         "may not run SCRIPT LOAD",
     ),
-    (exceptions.ResponseError("unknown command `BLMOVE`, with args beginning with: "), "does not know a command"),
-    (exceptions.ResponseError("Unknown Redis command called from script script: x"), "does not know a command"),
+    (exceptions.ResponseError("unknown command `BLMOVE`, with args beginning with: "), "not know a required command"),
+    (exceptions.ResponseError("Unknown Redis command called from script script: x"), "not know a required command"),
     (exceptions.ResponseError("BUSY Redis is busy running a script."), "a script of another program"),
     (exceptions.MovedError("1234 10.0.0.1:6379"), "cluster mode"),
     (exceptions.ResponseError("Script attempted to access a non local key in a cluster node"), "cluster mode"),
     (exceptions.ResponseError("MASTERDOWN Link with MASTER is down"), "has lost its primary"),
-    (exceptions.ConnectionError("max number of clients reached"), "takes no more connections"),
+    (exceptions.ConnectionError("max number of clients reached"), "accepts no more connections"),
     (exceptions.AuthenticationError("invalid username-password pair"), "refuses the user or the password"),
-    (exceptions.ResponseError("something new"), "it refuses what is needed: something new"),
+    (exceptions.ResponseError("something new"), "it refuses a required command: something new"),
 ]
 AWAY: list[Exception] = [
     redis.BusyLoadingError("Redis is loading the dataset in memory"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Undelivered
-from actors.channels.answers import understood
-from actors.channels.refusals import judge
+from actors.channels.email.answers import understood
+from actors.channels.email.refusals import judge
 
 # In answer to anything.
 ABOUT_US = """

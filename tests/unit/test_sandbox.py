@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actors.channels import Deferred, Refused, Uncertain, Undelivered
-from actors.channels.sandbox import Sandbox
+from actors.channels.sandbox.channel import Sandbox
 from tests.integration.mailing import notification
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.problems import MOST_FAULTS
+from api.http.problems import MOST_FAULTS
 from api.schemas import Schema
 from settings import read
 

@@ -12,8 +12,8 @@ from falcon.testing import create_asgi_req
 from opentelemetry import context
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
-from api import spans
-from api.server_span import ServerSpan
+from api.http import spans
+from api.http.server_span import ServerSpan
 from settings import read
 from tests.spans import Spans, recorded, trace_of
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.shares import WEIGHT, Shares
+from api.access.shares import WEIGHT, Shares
 from db.coalesce import Full
 
 

@@ -11,7 +11,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.channels.signature import headers, new_secret
+from actors.channels.webhook.signature import headers, new_secret
 from tests.processes import ROOT
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.backlogs import KEPT, Since
+from api.access.backlogs import KEPT, Since
 
 
 def test_what_came_before_a_count_is_forgotten_with_it() -> None:

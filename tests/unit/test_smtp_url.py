@@ -133,5 +133,5 @@ def test_a_missing_sender_is_named() -> None:
 
 @pytest.mark.parametrize("sender", ["a@example.com\r\nBcc: b@example.com", "a@example.com\0", "a\t@example.com"])
 def test_a_sender_on_two_lines_is_refused(sender: str) -> None:
-    with pytest.raises(SettingsError, match=r"^MAIL_FROM holds a control character"):
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM contains a control character"):
         _ = read({"MAIL_FROM": sender}).sender

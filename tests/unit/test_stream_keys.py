@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.auth import Caller
+from api.access.auth import Caller
 from api.streaming import listeners
 from api.streaming.listener import REVOKED, End, Listener
 from api.streaming.listeners import Listeners

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import settings
-from actors.channels.email import LAST_ANSWER
-from actors.lanes import LANES
+from actors.channels.email.channel import LAST_ANSWER
+from actors.queue.priorities import LANES
 from cli.main import COMMANDS
 
 UNITS = Path(__file__).parents[2] / "docker" / "systemd"

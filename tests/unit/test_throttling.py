@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Throttled, Undelivered
-from actors.channels.answers import understood
-from actors.channels.refusals import judge, says_too_many
+from actors.channels.email.answers import understood
+from actors.channels.email.refusals import judge, says_too_many
 
 # In answer to anything: Postfix, Exim, Sendmail, Exchange, Gmail, Yahoo, Outlook, SES and others.
 SLOW_DOWN = """

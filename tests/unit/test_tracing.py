@@ -12,7 +12,7 @@ from settings import SettingsError, read
 from tests.processes import ROOT
 
 WITHOUT = "import sys; sys.modules |= {'opentelemetry.sdk': None, 'opentelemetry.exporter': None}; "
-LOADING = "import tracing; from settings import read; "
+LOADING = "from runtime import tracing; from settings import read; "
 LOADED = """
 import sys
 import redis  # Which imports what of it is there.
@@ -43,7 +43,7 @@ def test_without_its_libraries_the_sentence_names_the_way_out(missing: str) -> N
     )
 
     assert text.strip().endswith(
-        "SettingsError: TRACING is on and OpenTelemetry is not installed: "
+        "SettingsError: TRACING is on, but OpenTelemetry is not installed: "
         "run `pip install 'notification-system[tracing]'`, or set TRACING=off"
     )
 
@@ -60,7 +60,7 @@ def test_neither_program_starts_without_its_libraries(command: list[str]) -> Non
     code = f"{WITHOUT}sys.argv = {command!r}\nimport runpy; runpy.run_module({program!r}, run_name='__main__')"
     text = said(code, TRACING="on")
 
-    assert text.count("cannot start: TRACING is on and OpenTelemetry is not installed") == 1
+    assert text.count("cannot start: TRACING is on, but OpenTelemetry is not installed") == 1
     assert "Traceback" not in text
 
 

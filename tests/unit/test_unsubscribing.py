@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.channels.unsubscribing import notification_of, token, url
+from actors.channels.email.unsubscribing import notification_of, token, url
 from settings import SettingsError, read
 
 SECRET = "0123456789abcdef0123456789abcdef"

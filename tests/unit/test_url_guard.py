@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from actors.channels.url_guard import Target, UrlRejected
+from actors.channels.webhook.url_guard import Target, UrlRejected
 from settings import Network
 
 HOME = (ipaddress.ip_network("10.0.0.0/8"),)
@@ -57,21 +57,21 @@ def test_http_is_for_what_is_allowed() -> None:
         *((url, "ASCII") for url in ("https://a.com\\@b.com/", "https://a.com/" + "x" * 2_000, "https://a.com/\0", "")),
         *((url, "user") for url in ("https://u@a.com", "https://u:p@a.com", "https://@a.com", "https://a.com/#x")),
         *(
-            (url, "name a host")
+            (url, "valid host name")
             for url in ("https://", "https:///x", "https://a..b/", "https://.a/", "https://[::1%25e]/")
         ),
         *(
-            (url, "name a host")
+            (url, "valid host name")
             for url in ("https://a%2eb/", "https://a,b/", "https://" + "a" * 64, "https://" + "a." * 127)
         ),
-        *((f"https://a.com:{port}/", "must have port 80, 443") for port in (1, 22, 25, 444, 1_023)),
+        *((f"https://a.com:{port}/", "must use port 80, 443") for port in (1, 22, 25, 444, 1_023)),
         *(
             (url, "must be a URL")
             for url in ("https://a.com:99999/", "https://a.com:x/", "https://[::1", "https://[x]/")
         ),
         *((f"https://{ip}/", "not public") for ip in ("127.0.0.1", "10.1.1.1", "[::1]", "[::ffff:8.8.8.8]", "0.0.0.0")),
         ("https://169.254.169.254/latest/meta-data/", "not public"),
-        ("https://a.com:0/", "must have port"),
+        ("https://a.com:0/", "must use port"),
         *((f"https://{ip}/", "not public") for ip in ("[64:ff9b::7f00:1]", "[::ffff:7f00:1]", "[fe80::1]", "[::]")),
         *((f"https://{host}/", "ASCII") for host in ("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1")),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.idempotency import PROPERTY
+from api.http.idempotency import PROPERTY
 from api.schemas import Schema
 from settings import read
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.exceeded import Exceeded, headers
-from api.windows import RATE, Day, Minute, Window, left
+from api.access.exceeded import Exceeded, headers
+from api.access.windows import RATE, Day, Minute, Window, left
 
 # Structured fields (RFC 9651) as the draft uses them: a list of strings with parameters that are integers.
 ITEM = r'"[a-z]+"(?:;[a-z]+=\d{1,15})+'

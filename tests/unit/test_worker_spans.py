@@ -14,11 +14,11 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 
-import tracing
 from actors import spans
-from actors.channels.answers import Reply
+from actors.channels.email.answers import Reply
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
+from runtime import tracing
 from settings import read
 from tests.spans import Spans, child, recorded, trace_of
 

@@ -1,4 +1,4 @@
-// Shows in its frame what would else take a click.
+// Submits the form that fills the frame, so that no click is needed.
 for (const form of document.querySelectorAll("form.framing")) {
   form.submit();
   form.hidden = true;

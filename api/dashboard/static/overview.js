@@ -1,8 +1,8 @@
-// Keeps the overview moving: /live tells how things are, uPlot draws it. Without this the page stands still.
+// Updates the overview from the events of /live and draws the charts with uPlot. Without it the page does not refresh.
 "use strict";
 (() => {
-  const here = document.currentScript.src; // below the path that a proxy may put before ours
-  const KEPT = 150; // as many samples as the server keeps
+  const here = document.currentScript.src; // absolute, so it includes the path prefix of a proxy
+  const KEPT = 150; // samples, as many as the server keeps
   const SERIES = [["Accepted", "--blue"], ["Sent", "--green"], ["Retried", "--amber"], ["Failed", "--red"]];
   const FILLED = new Set(["Sent", "Oldest due"]);
   const live = document.getElementById("live");
@@ -25,7 +25,7 @@
     };
   }
 
-  // What is drawn: of each point the time and so many values from `first` on.
+  // The data of a chart: the time of each point, and `count` of its values, beginning with the one at `first`.
   const columns = (first, count) =>
     [points.map((p) => p[0]), ...Array.from({ length: count }, (_, i) => points.map((p) => p[first + i]))];
 
@@ -50,7 +50,7 @@
     live.className = "muted " + state;
   }
 
-  // Only what has changed its words is replaced, so that nobody loses the place where he reads or has the focus.
+  // Replaces only the parts that changed, and nothing in a part that has the focus, so that a reader keeps the place.
   function replace(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     const old = [...now.children];
@@ -71,9 +71,9 @@
     draw();
     say("live", "is-moving");
   });
-  source.addEventListener("away", () => say("the database does not answer", "is-away"));
+  source.addEventListener("away", () => say("PostgreSQL does not answer", "is-away"));
   source.addEventListener("error", () =>
-    say(source.readyState === EventSource.CLOSED ? "not live: reload the page" : "connecting again …", "is-away"));
+    say(source.readyState === EventSource.CLOSED ? "not live; reload the page" : "reconnecting …", "is-away"));
 
   let resized;
   addEventListener("resize", () => {

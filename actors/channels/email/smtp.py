@@ -1,0 +1,206 @@
+"""Mails over one SMTP connection (RFC 5321), phase by phase, with pipelining (RFC 2920).
+
+The phase in which a conversation fails decides whether a mail may have been accepted. smtplib and aiosmtplib do not
+report the phase, so the phases are implemented here, each with its own time-out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import Self, TypeVar
+
+from actors import spans
+from actors.channels import ProviderDown
+from actors.channels.email import envelope
+from actors.channels.email.answers import Reply
+from actors.channels.email.envelope import DATA, mail_command, rcpt_command
+from actors.channels.email.mail import Mail
+from actors.channels.email.replies import Client
+from actors.channels.email.smtp_session import DROPS, Dropped, Session, dropping, explained
+from actors.channels.email.smtp_socket import Stop
+from runtime import tracing
+from settings import Settings, SmtpServer
+
+T = TypeVar("T")
+
+ALONG = 65_536  # octets of a mail after which the next envelope may be pipelined: a larger one may fill the buffers
+
+
+class Connection(Session):
+    """Session that sends mails."""
+
+    def __init__(self, smtp: Client, settings: Settings, server: SmtpServer) -> None:
+        super().__init__(smtp, settings, server)
+        self._opened = time.monotonic()
+        self.mails = 0  # mails that were begun
+        self._messages = settings.smtp_connection_messages
+        self._traced = tracing.is_on()
+        self._ahead: deque[str] = deque()  # pipelined commands whose replies were not read yet
+        self.introduced: Mail | None = None  # the mail to which those commands belong
+        self._invited_by = self._opened
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, stop: Stop | None = None, limit: float = inf, messages: int | None = None
+    ) -> Self:
+        """Connect to SMTP_URL until `limit` (`time.monotonic()`), for at most `messages` mails.
+
+        Raises:
+            ProviderDown: A phase failed; the exception names it.
+        """
+        server = settings.smtp
+        try:
+            connection = await cls._ready(settings, server, Client(settings.smtp_connect_timeout, stop), limit)
+        except ProviderDown as down:
+            if down.receipt.phase != "starttls" or server.starttls != "optional" or server.user:
+                raise
+            # Encryption is optional (RFC 7435), and there is no password to protect.
+            in_clear = replace(server, starttls="off")
+            connection = await cls._ready(settings, in_clear, Client(settings.smtp_connect_timeout, stop), limit)
+        connection._messages = min(connection._messages, messages or connection._messages)
+        return connection
+
+    @classmethod
+    async def _ready(cls, settings: Settings, server: SmtpServer, client: Client, limit: float) -> Self:
+        client.limit = limit
+        connection = cls(client, settings, server)
+        await connection.begin()
+        return connection
+
+    def end_by(self, limit: float) -> None:
+        """Set the time (`time.monotonic()`) by which a mail must be sent; its answer may come later."""
+        self._smtp.limit = limit
+
+    @property
+    def reused(self) -> bool:
+        """True if the connection carried a mail before the current one."""
+        return self.mails > 1
+
+    def usable(self) -> bool:
+        """Return whether the connection may carry one more mail: open, not used too often, and not too old."""
+        return self._smtp.alive and self._has_room()
+
+    def may_go_on(self) -> bool:
+        """Return whether the next mail's envelope may follow the content at once (RFC 2920, section 3.1)."""
+        return self._pipelines and self._has_room()
+
+    def _has_room(self) -> bool:
+        age = time.monotonic() - self._opened
+        return self.mails < self._messages and age <= self._settings.smtp_connection_age
+
+    async def introduce(self, mail: Mail) -> None:
+        """Send the whole envelope at once if the server supports it. The replies are read one by one later."""
+        if self._pipelines:
+            said = self._go_ahead(mail)
+            with contextlib.suppress(OSError):  # Reading the replies raises the error again.
+                await self._smtp.say(said, len(self._ahead))
+
+    async def mail(self, mail: Mail) -> Reply:
+        """Begin a mail, and return the reply to MAIL."""
+        self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
+        self.mails += 1
+        reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", mail_command, mail))
+        self._invited_by = time.monotonic() + max(self._settings.smtp_timeout, self._settings.smtp_data_timeout)
+        return reply
+
+    async def rcpt(self, recipient: str) -> Reply:
+        """Return the reply to RCPT.
+
+        Each command has its own time-out, and the last one must be sent within SMTP_DATA_TIMEOUT.
+        """
+        if time.monotonic() > self._invited_by:
+            raise Dropped("rcpt", "the answers to all recipients took too long")
+        return self._at_hand() or await spans.phase("RCPT", self._server, self._next("rcpt", rcpt_command, recipient))
+
+    async def data(self) -> Reply:
+        """Return the reply to DATA."""
+        return self._at_hand() or await spans.phase("DATA", self._server, self._next("data", str, DATA))
+
+    async def content(self, content: bytes, following: Mail | None = None) -> Reply:
+        """Send the content, and the envelope of the `following` mail with it; return the reply to the content.
+
+        Raises:
+            Dropped: With `content_sent`, the content was sent but not answered: whether it was accepted is unknown.
+        """
+        sending = self._content(content, following)
+        return await (spans.phase("content", self._server, sending, len(content)) if self._traced else sending)
+
+    async def _content(self, content: bytes, following: Mail | None) -> Reply:
+        self.introduced = None
+        stuffed = envelope.stuffed(content)
+        along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
+        sent = False
+        try:
+            sent = await self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
+            self._smtp.patience = self._settings.smtp_data_timeout
+            self._smtp.limit += self._settings.smtp_data_timeout
+            reply = await self._smtp.hear(final=sent)
+            while sent and reply.code // 100 == 3:  # A late second 354; the reply to the content follows.
+                reply = await self._smtp.hear(final=True)
+        except DROPS as error:
+            raise Dropped("content", explained(error), content_sent=sent) from None
+        self._smtp.patience = self._settings.smtp_timeout
+        if not sent:  # Refused before it was sent completely: the server still expects content, not a command.
+            self.close()
+        return reply
+
+    async def reset(self) -> None:
+        """Abort the current mail. Close the connection if that fails."""
+        with contextlib.suppress(Dropped):
+            await self._catch_up()
+            if (await self._say("rset", "RSET")).code == 250:
+                return
+        self.close()
+
+    async def quit(self) -> None:
+        """Send QUIT, wait up to SMTP_QUIT_TIMEOUT for the reply, and close the connection."""
+        if self._smtp.sock is not None and not self._ahead:
+            with contextlib.suppress(Dropped):
+                self._smtp.patience, self._smtp.limit = self._settings.smtp_quit_timeout, inf
+                await self._say("quit", "QUIT")
+        self.close()
+
+    def close(self) -> None:
+        super().close()
+        self._ahead.clear()
+        self.introduced = None
+
+    def _go_ahead(self, mail: Mail) -> bytes:
+        """Return the commands of a mail's envelope as octets. Their replies are due from now on."""
+        self._ahead.extend(envelope.commands(mail))
+        self.introduced = mail
+        return ("\r\n".join(self._ahead) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
+
+    async def _catch_up(self) -> None:
+        """Read the replies to pipelined commands. If the server accepts DATA, end the mail with an empty content."""
+        while self._ahead:
+            line = self._ahead[0]
+            kind = (await self._next("rset", str, line)).code // 100
+            if kind == 2 and DATA in self._ahead:  # A recipient was accepted, and must not get an empty mail.
+                raise Dropped("rset", "out of step")
+            if kind == 3:
+                with dropping("rset"):
+                    await self._smtp.say(b".\r\n", 1)
+                    await self._smtp.hear()
+        self.introduced = None
+
+    def _at_hand(self) -> Reply | None:
+        """Return the reply to the next pipelined command if it was received already: the fast path of most mails."""
+        if self._traced or not self._ahead:
+            return None
+        reply = self._smtp.at_hand()
+        if reply is not None:
+            self._ahead.popleft()
+        return reply
+
+    async def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
+        """Return the reply to a command of the envelope, which is sent now unless it was pipelined."""
+        if not self._ahead:
+            return await self._say(phase, line(about))
+        self._ahead.popleft()
+        return await self._hear(phase)

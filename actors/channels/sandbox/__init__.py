@@ -1,0 +1,1 @@
+"""Sandbox channel: simulated recipients for test keys."""

@@ -1,0 +1,75 @@
+"""Sandbox: a channel with simulated recipients, for test keys. It uses no network and never waits.
+
+The local part of the recipient, up to a `+`, decides the result, whatever the domain: `refused+7@example.com` is
+`refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, always
+from db.records import Claimed
+
+# Simulated answers of a mail server (RFC 5321, RFC 3463).
+_DELIVERED = Receipt("content", 250, "2.0.0", "250 2.0.0 delivered to the sandbox")
+_REFUSED = Receipt("rcpt", 550, "5.1.1", "550 5.1.1 the sandbox knows no such user")
+_DEFERRED = Receipt("rcpt", 451, "4.7.1", "451 4.7.1 the sandbox says: not now, later")
+_TIMEOUT = Receipt("rcpt", None, None, "the sandbox did not answer in time")
+_UNKNOWN = Receipt("content", None, None, "the sandbox closed the connection before its answer to the whole mail")
+
+_Ending = tuple[type[Undelivered], Receipt]
+ALWAYS: dict[str, _Ending] = {"refused": (Refused, _REFUSED), "timeout": (Deferred, _TIMEOUT)}
+# Results of the first attempt only; the next one is delivered.
+AT_FIRST: dict[str, _Ending] = {"deferred": (Deferred, _DEFERRED), "unknown": (Uncertain, _UNKNOWN)}
+
+
+class Sandbox:
+    """Channel whose provider is never down, so it needs no breaker."""
+
+    provider = "sandbox"
+    limits = AtMost(1)
+    idle = 0.0
+    pipelines = False
+
+    def sender(self) -> Sandbox:
+        """Return itself: it has no state."""
+        return self
+
+    async def send(
+        self,
+        notification: Claimed,
+        begin: Begin = always,
+        contents: Sequence[bytes] = (),
+        following: Claimed | None = None,
+    ) -> Receipt:
+        ending = _ending(notification)
+        if ending and ending[1].phase == "rcpt":
+            raise _undelivered(*ending)
+        if not await begin():
+            raise Deferred("another worker has claimed the notification", phase="data")
+        if ending:
+            raise _undelivered(*ending)
+        return _DELIVERED
+
+    async def hang_up(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def ready(self, notification: Claimed) -> bool:
+        """Return True: nothing has to wait."""
+        return True
+
+    async def start(self) -> None:
+        """Do nothing: there is nothing to prepare."""
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+
+def _ending(notification: Claimed) -> _Ending | None:
+    recipient = notification.recipient.partition("@")[0].partition("+")[0].lower()
+    return ALWAYS.get(recipient) or (None if notification.retry_count else AT_FIRST.get(recipient))
+
+
+def _undelivered(kind: type[Undelivered], said: Receipt) -> Undelivered:
+    return kind(said.text, phase=said.phase, reply_code=said.reply_code, enhanced_code=said.enhanced_code)

@@ -1,0 +1,1 @@
+"""Callback channel: signed POSTs to the clients' own endpoints."""

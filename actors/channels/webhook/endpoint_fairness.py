@@ -1,0 +1,83 @@
+"""Limit the concurrent requests to each callback endpoint, and pause endpoints that do not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from actors.channels import Deferred
+from settings import Settings
+
+AT_ONCE = 4  # concurrent requests of this process to one endpoint
+
+
+class EndpointTurns:
+    """Limits for each endpoint: AT_ONCE concurrent requests, and none for CALLBACK_REST after one that timed out.
+
+    After the pause one request is tried; the others are deferred until it is answered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._rest, self._timeout, self._patience = (
+            settings.callback_rest,
+            settings.callback_timeout,
+            settings.list_budget,
+        )
+        self._turns: dict[int, _Turns] = {}  # of the endpoints in use
+        self._resting: dict[int, float] = {}  # end of the pause (`time.monotonic()`), by endpoint
+
+    @contextlib.asynccontextmanager
+    async def turn(self, id: int) -> AsyncIterator[None]:
+        """Wait for a turn at endpoint `id`, for at most LIST_BUDGET.
+
+        Raises:
+            Deferred: The endpoint is paused, or there was no turn in time. Nothing was sent.
+        """
+        self._check(id)
+        turns = self._turns.setdefault(id, _Turns())
+        turns.wanted += 1
+        try:
+            await turns.take(self._patience)
+            try:
+                self._check(id)
+                if id in self._resting:
+                    self._resting[id] = time.monotonic() + self._timeout + self._rest
+                yield
+            finally:
+                turns.free.release()
+        finally:
+            turns.wanted -= 1
+            if not turns.wanted:
+                del self._turns[id]
+
+    def is_free(self, id: int) -> bool:
+        """Return whether a request to endpoint `id` would not wait: it gets a turn, or is deferred at once."""
+        turns = self._turns.get(id)
+        return turns is None or turns.wanted < AT_ONCE or time.monotonic() < self._resting.get(id, 0.0)
+
+    def record(self, id: int, *, timed_out: bool) -> None:
+        """Record the end of a request to endpoint `id`."""
+        if timed_out:
+            self._resting[id] = time.monotonic() + self._rest
+        else:
+            self._resting.pop(id, None)
+
+    def _check(self, id: int) -> None:
+        if time.monotonic() < self._resting.get(id, 0.0):
+            raise Deferred("not tried: the endpoint did not answer an earlier request in time", phase="rest")
+
+
+class _Turns:
+    """Turns at one endpoint. `wanted`: number of requests that have a turn or wait for one."""
+
+    def __init__(self) -> None:
+        self.free, self.wanted = asyncio.Semaphore(AT_ONCE), 0
+
+    async def take(self, patience: float) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                await self.free.acquire()
+        except TimeoutError:
+            raise Deferred("not tried: the endpoint is busy with earlier callbacks", phase="rest") from None

@@ -1,0 +1,106 @@
+"""Relay: enqueue the due rows that have no wake-up message in Redis."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from actors.breaker import Breaker
+from actors.counters import tallies
+from actors.queue.broker import Depth, get_broker
+from actors.queue.fairness import Turns, ways
+from actors.queue.priorities import LANES
+from actors.queue.wake_up import messages
+from db import relay, workers
+from db.database import connection
+from db.models import CALLBACK
+from runtime import logs, metrics
+from settings import Settings
+
+log = logs.get("upkeep")
+
+RELAYS = 10  # passes per round of upkeep, at most, while more rows are due than the queues may hold
+
+
+class Relay:
+    """Relay of one worker process. Upkeep's thread calls `share_out` and then `run` in each round."""
+
+    def __init__(self, settings: Settings, threads: int, breaker: Breaker, ending: threading.Event) -> None:
+        self._settings, self._threads, self._breaker, self._ending = settings, threads, breaker, ending
+        self._turns = Turns(settings)
+        self._crowded = False  # True if a queue had no room in the last pass
+
+    def share_out(self) -> None:
+        """Decide how many callbacks and mails this worker may enqueue in this round; the breaker limits the mails."""
+        s = self._settings
+        with connection():
+            self._crew = workers.crew(s.worker_timeout)
+        part = self._threads / max(1, self._crew.threads)
+        self._callbacks = RELAYS * s.relay_watermark * s.ring_size
+        self._mails = self._breaker.share(self._callbacks, part)
+
+    def run(self) -> None:
+        """Enqueue the due rows of every priority, as far as the queues have room. Raises redis.RedisError."""
+        depths = get_broker().depths()
+        self._crowded = False
+        for lane in LANES:
+            # The breaker of the mail server does not concern callbacks.
+            if lane == CALLBACK:
+                self._callbacks -= self._top_up(lane, depths, self._callbacks)
+            else:
+                self._mails -= self._top_up(lane, depths, self._mails)
+
+    def continue_until(self, until: float) -> None:
+        """Relay again within the round while more rows are due than the queues may hold."""
+        pause = self._settings.upkeep_interval / RELAYS
+        while self._crowded and time.monotonic() + pause < until and not self._ending.wait(pause):
+            self.run()
+
+    def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
+        """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
+        room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
+        # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
+        until = time.monotonic() + self._settings.worker_timeout / 6
+        while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
+            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
+            if not met:
+                break
+            room, rung = room - bells, rung + due
+        self._crowded |= room <= 0
+        return rung
+
+    def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
+        """Enqueue about `most` due rows; return the numbers of rows met, rows enqueued and messages."""
+        s = self._settings
+        # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
+        broker, others = get_broker(), self._crew.oldest_bells
+        ages = [max(broker.oldest_bell(LANES[way].queue), others.get(way, 0.0)) for way in ways(lane)]
+        oldest = max(ages) + s.upkeep_interval
+        with connection():
+            met = relay.take_due(lane, s.relay_grace, oldest, most, s.pause_park)
+        due = [d for d in met if not d.parked]
+        if len(due) < len(met):
+            metrics.upkeep["parked"].inc(len(met) - len(due))
+            log.info("notifications.parked", lane=lane, count=len(met) - len(due))
+        if not due:
+            return len(met), 0, 0
+        bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
+        for client, ids in _by_client(due).items():
+            self._turns.count(lane, client, len(ids))
+            by = self._turns.lane(lane, client, depths[lane].unfinished)
+            bells += messages(ids, self._crew.threads, s.ring_size, by)
+        broker.ring(bells, due[0].rung_at)
+        tallies.count("rung", len(due))
+        metrics.upkeep["relayed"].inc(len(due))
+        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
+        return len(met), len(due), len(bells)
+
+
+def _by_client(due: Sequence[relay.Due]) -> dict[int, list[int]]:
+    ids: defaultdict[int, list[int]] = defaultdict(list)
+    for row in due:
+        if not row.alone:
+            ids[row.client].append(row.id)
+    return ids

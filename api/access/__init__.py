@@ -1,0 +1,1 @@
+"""Access control: keys, scopes, rate limits, quotas, fair shares of a process."""

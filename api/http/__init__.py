@@ -1,0 +1,1 @@
+"""HTTP itself: server, request bodies, problem documents, pagination."""

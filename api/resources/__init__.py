@@ -1,0 +1,1 @@
+"""Resources of the API, one module each, and their JSON."""

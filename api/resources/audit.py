@@ -1,0 +1,54 @@
+"""/api/audit: the audit log, which records who did what to whose data."""
+
+from __future__ import annotations
+
+from falcon.asgi import Request, Response
+
+from api.access.auth import Caller, require
+from api.http import answers, pagination
+from api.http.pagination import Wrong
+from api.resources import documents
+from api.store import Gateway
+from db import audit
+
+LARGEST = 2**63 - 1  # bigint
+
+
+class Audit:
+    """GET: list records, newest first: those about the caller's client, or all of them with the scope admin."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        caller: Caller = req.context.caller
+        owner = None if "admin" in caller.scopes else require(req, "manage").client_id
+        query = pagination.parse(req.params, self._gateway.settings.page_limit, _PARSERS)
+        page = await self._gateway.read(audit.page, owner, query.filters, query.after, query.limit)
+        cursor = pagination.encoded(str(page.before)) if page.before else None
+        answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": cursor})
+
+    on_head = on_get
+
+
+def _before(raw: str) -> int:
+    try:
+        return pagination.number(pagination.decoded(raw), LARGEST)
+    except Wrong:
+        raise Wrong(pagination.NOT_OURS) from None
+
+
+def _act(raw: str) -> str:
+    if not (raw.isascii() and 1 <= len(raw) <= 100 and raw.isprintable()):
+        raise Wrong("must be an act such as key.created")
+    return raw
+
+
+_PARSERS = {
+    "act": _act,
+    "actor": pagination.one_of(audit.ACTORS),
+    "keyId": lambda raw: pagination.number(raw, LARGEST),
+    "createdFrom": pagination.time,
+    "createdTo": pagination.time,
+    "cursor": _before,
+}

@@ -1,0 +1,73 @@
+"""/api/erasures: removes the content of all notifications to one address, and keeps their counts."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from falcon.asgi import Request, Response
+
+from actors.channels.email.addresses import normalised
+from api.access.acts import by
+from api.access.auth import require, with_live_key
+from api.http import answers
+from api.http.answers import id_of, unknown
+from api.http.bodies import read_json
+from api.http.problems import invalid
+from api.resources import documents
+from api.schemas import Schema
+from api.store import Gateway
+from db import audit, erasures
+from runtime import logs
+
+log = logs.get("api")
+
+KIND = "erasure"
+PLACE = "/api/erasures"
+
+
+class Erasures:
+    """POST: erase what the client has sent to an address until now. Workers finish an erasure that takes long."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._schema = Schema("erasure", gateway.settings)
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        caller = with_live_key(require(req, "manage"))
+        document = await read_json(req, self._gateway.settings)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        address, who = normalised(document["recipient"]), by(req)
+        id = await self._gateway.read(erasures.begin, caller.client_id, address, who)
+        log.info("erasure.requested", id=id, recipient=audit.mark(address))
+        await self._work(id, who)
+        row = await self._gateway.read(erasures.one, caller.client_id, id)
+        if row is None:
+            raise unknown(KIND)
+        resp.set_header("Location", f"{PLACE}/{id}")
+        answers.write(resp, documents.erasure(row), HTTPStatus.ACCEPTED if row["done_at"] is None else HTTPStatus.OK)
+
+    async def _work(self, id: int, who: audit.By) -> None:
+        """Erase for up to ERASURE_WAIT seconds."""
+        settings, now = self._gateway.settings, asyncio.get_running_loop().time
+        until = now() + settings.erasure_wait
+        while now() < until and await self._gateway.read(erasures.step, id, settings.erasure_batch, who):
+            pass
+        await self._gateway.read(erasures.give_back, id, 0)
+
+
+class Erasure:
+    """GET: show the progress of an erasure."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def on_get(self, req: Request, resp: Response, id: str) -> None:
+        owner = require(req, "manage").client_id
+        row = await self._gateway.read(erasures.one, owner, id_of(id, KIND))
+        if row is None:
+            raise unknown(KIND)
+        answers.write(resp, documents.erasure(row))
+
+    on_head = on_get

@@ -1,0 +1,82 @@
+"""/healthz and /readyz, for load balancers and supervisors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+
+import orjson
+from falcon.asgi import Request, Response
+
+from api.resources.redis_health import RedisHealth
+from api.store import Gateway
+from db import fitness, migrations, reports
+from db.coalesce import Full
+from db.database import Unavailable
+
+KEPT = 1.0  # seconds for which an answer of /readyz is reused, because anybody may ask for it
+
+
+class Alive:
+    """GET: 200 while the process answers."""
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        resp.content_type = "application/json"
+        resp.data = b'{"status":"ok"}'
+
+    on_head = on_get
+
+
+class Ready:
+    """GET: 200 if the database, its schema and Redis are usable, else 503; `checks` says which one is not.
+
+    Without Redis notifications are still accepted and nothing is lost, but they are sent only when it is back. The same
+    is true if Redis answers but refuses what is needed, for example because it is full.
+    """
+
+    def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
+        self._gateway, self._redis = gateway, redis
+        self._look: asyncio.Task[dict[str, str]] | None = None
+        self._at = 0.0
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        checks = await self._kept_checks()
+        ready = all(state == "ok" for state in checks.values())
+        resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        resp.content_type = "application/json"
+        resp.data = orjson.dumps({"status": "ok" if ready else "unavailable", "checks": checks})
+
+    on_head = on_get
+
+    async def _kept_checks(self) -> dict[str, str]:
+        """Return the newest results. Checks start at most once in KEPT seconds, however many requests come."""
+        if self._look is None or (self._look.done() and time.monotonic() - self._at >= KEPT):
+            self._look, self._at = asyncio.create_task(self._checks()), time.monotonic()
+        return await asyncio.shield(self._look)
+
+    async def _checks(self) -> dict[str, str]:
+        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._doorbell())
+        return {"database": database, "migrations": schema, "redis": doorbell}
+
+    async def _database(self) -> str:
+        try:
+            await self._gateway.read(reports.answers)
+        except (Unavailable, Full):
+            return "unavailable"
+        return "ok"
+
+    async def _schema(self) -> str:
+        try:
+            await self._gateway.read(migrations.check)
+        except (Unavailable, Full):
+            return "unknown"
+        except fitness.Unfit as error:
+            return str(error)
+        return "ok"
+
+    async def _doorbell(self) -> str:
+        fault = await self._redis.fault()
+        if fault is None:
+            return "ok"
+        return "unavailable" if fault.away else str(fault)

@@ -1,0 +1,1 @@
+"""Shell completion: `notify completion` and the names it offers."""

@@ -1,0 +1,1 @@
+"""Commands for operators, which talk to the database and Redis directly."""

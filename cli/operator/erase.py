@@ -1,0 +1,82 @@
+"""`notify erase`: what was sent to an address loses its content. Speaks to the database itself."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from actors.channels.email.addresses import address_fault, normalised
+from api.resources.documents import erasure as shown
+from cli.operator import caller, store
+from cli.terminal import show
+from cli.terminal.failure import Refused
+from db import erasing, erasures
+from db.clients import Client
+from db.erasing import Of
+from db.suppressions import find
+from settings import Settings
+
+COLUMNS = {
+    "id": "ID",
+    "status": "STATUS",
+    "cancelled": "CANCELLED",
+    "erased": "ERASED",
+    "copies": "COPIES",
+    "callbacks": "CALLBACKS",
+    "left": "LEFT",
+}
+LAST = 2**63 - 1  # bigint
+
+
+@click.command(short_help="Erase what was sent to an address.")
+@click.argument("address")
+@click.option("--client", default="default", show_default=True, help="The name of the client that has sent it.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be erased.")
+@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def erase(address: str, client: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Erase the content of all that a client has sent to ADDRESS until now; states, times and counts stay.
+
+    What waits is cancelled first. What is being sent at the moment is erased by the workers when it has
+    ended: run it again to see whether all is done. Safe to stop, and to run beside them.
+    """
+    if fault := address_fault(address):
+        raise Refused(f"This is no mail address: {fault}")
+    with store.opened() as chosen:
+        owner, meant = store.client(client), normalised(address)
+        found = erasing.count(Of(owner.id, meant, LAST))
+        if dry_run:
+            _say_count(found, listed=find(owner.id, meant) is not None, as_json=as_json)
+            return
+        if not yes:
+            to = sum(found.values()) - found["copies"]
+            click.confirm(f"Erase {to} to {address} and {found['copies']} copies, for ever?", abort=True, err=True)
+        _erase(owner, meant, chosen, as_json=as_json)
+
+
+def _erase(owner: Client, address: str, chosen: Settings, *, as_json: bool) -> None:
+    by = caller.by()
+    id = erasures.begin(owner.id, address, by)
+    while erasures.step(id, chosen.erasure_batch, by):
+        pass
+    erasures.give_back(id, 0)
+    row = erasures.one(owner.id, id)
+    if row is None:
+        raise Refused(f"Erasure {id} is no longer there")
+    if as_json:
+        click.echo(orjson.dumps(shown(row), option=orjson.OPT_UTC_Z).decode())
+        return
+    click.echo(show.table([shown(row)], COLUMNS))
+    if row["done_at"] is None:
+        click.echo("What is being sent is erased by the workers when it has ended.", err=True)
+
+
+def _say_count(found: dict[str, int], *, listed: bool, as_json: bool) -> None:
+    counts = {name: count for name, count in found.items() if name != "copies"}
+    if as_json:
+        document = {"dryRun": True, "notifications": counts, "copies": found["copies"], "suppressed": listed}
+        click.echo(orjson.dumps(document).decode())
+        return
+    lines = [{"what": name, "count": count} for name, count in [*counts.items(), ("copies", found["copies"])]]
+    click.echo(show.table(lines, {"what": "WOULD BE ERASED", "count": "COUNT"}))
+    click.echo(f"On the suppression list: {'yes, and stays there as a digest' if listed else 'no'}")

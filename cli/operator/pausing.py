@@ -1,0 +1,39 @@
+"""Pauses as an operator sets them: straight in the database, without a key. For `notify pause` and `resume`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from cli.operator import caller, store
+from cli.terminal import show
+from db import acts, pauses
+from db.audit import recorded
+from db.models import CHANNELS
+from db.pauses import Pause
+
+
+def change(arrow: str, *, channel: str | None, client: str | None, as_json: bool) -> None:
+    """`arrow`: pause or resume; of this channel, or of this client, or, where neither is said, of every channel."""
+    if channel is not None and channel not in CHANNELS:
+        raise click.BadParameter(f"there is no such channel; there are: {', '.join(CHANNELS)}", param_hint="--channel")
+    arrows: dict[str, Callable[[str, str], Pause]] = {"pause": pauses.pause, "resume": pauses.resume}
+    move = recorded(caller.by(), acts.paused, arrows[arrow])
+    with store.opened():
+        if client is not None:
+            _say(move("client", str(store.client(client).id))._replace(name=client), as_json)
+            return
+        for one in CHANNELS if channel is None else (channel,):
+            _say(move("channel", one), as_json)
+
+
+def _say(pause: Pause, as_json: bool) -> None:
+    if as_json:
+        since = pause.since and pause.since.isoformat().replace("+00:00", "Z")
+        known = {"kind": pause.kind, "name": pause.name, "paused": pause.since is not None, "since": since}
+        click.echo(show.document(json.dumps(known)))
+    else:
+        state = f"paused since {pause.since:%Y-%m-%dT%H:%M:%SZ}" if pause.since else "not paused"
+        click.echo(show.plain(f"{pause.kind} {pause.name}: {state}"))

@@ -1,0 +1,52 @@
+"""`notify workers`: who works, since when, and what each has done. Speaks to the database itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from cli.operator import store
+from cli.terminal import show
+from cli.terminal.moments import span
+from db.pulse import Worker
+from db.pulse import workers as found
+
+TALLIES = ("sent", "failed", "retried", "rescued")
+COLUMNS = {
+    **{"id": "ID", "host": "HOST", "pid": "PID", "threads": "THREADS", "state": "STATE", "up": "UP"},
+    **{name: name.upper() for name in TALLIES},
+}
+
+
+@click.command(short_help="Show the worker processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each process.")
+def workers(as_json: bool) -> None:
+    """Show the worker processes, longest-lived first, and what each has done since it started.
+
+    One is alive whose last heartbeat is younger than WORKER_TIMEOUT. What a silent one had in its hands,
+    the others rescue; it is forgotten after WORKERS_KEPT.
+    """
+    with store.opened() as chosen:
+        now = found(chosen.worker_timeout)
+    if as_json:
+        for worker in now:
+            store.say(worker._asdict())
+    else:
+        click.echo(show.table(map(readable, now), COLUMNS))
+        if not any(worker.alive for worker in now):
+            click.echo("\nNo worker is alive; start some: dramatiq actors -p 2 -t 8")
+
+
+def readable(worker: Worker) -> dict[str, Any]:
+    """A line of the table."""
+    silent = worker.silent_for
+    return {
+        **worker._asdict(),
+        "id": str(worker.id)[:8],
+        "state": "alive" if worker.alive else f"silent {span(silent)}",
+        # By this machine's clock: near enough for people.
+        "up": span(max(0.0, (datetime.now(UTC) - worker.started_at).total_seconds())),
+        **{name: f"{worker.tallies.get(name, 0):,}" for name in TALLIES},
+    }

@@ -1,0 +1,1 @@
+"""Output, errors, times and signals, as all commands use them."""

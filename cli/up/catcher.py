@@ -1,0 +1,108 @@
+"""The mail catcher: an SMTP server on loopback that keeps every mail as a file and sends none on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from functools import partial
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from cli.servers import StartError
+from cli.up.mailbox import Slot
+
+HOST = "127.0.0.1"
+
+
+class Catcher:
+    """Runs as a thread of the supervisor, which costs 2 MB instead of the 30 of a process."""
+
+    name = "catcher"
+
+    def __init__(self, directory: Path, keep: int) -> None:
+        self._directory = directory
+        self._keep = keep
+        self._port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """For SMTP_URL."""
+        return f"smtp://{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process is ours."""
+        return os.getpid()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it catches."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Listen, the first time on a free port and then always on that one."""
+        # It logs every line of every conversation at info.
+        logging.getLogger("mail.log").setLevel(logging.WARNING)
+        loop = asyncio.new_event_loop()
+        make = partial(_protocol, _Keeper(Slot(self._directory, self._keep)), loop)
+        try:
+            server = loop.run_until_complete(loop.create_server(make, HOST, self._port))
+        except OSError as error:
+            loop.close()
+            raise StartError(f"The mail catcher cannot listen on {HOST}: {error.strerror}") from error
+        self._port = server.sockets[0].getsockname()[1]
+        self._loop = loop
+        self._thread = threading.Thread(target=_serve, args=(loop, server), name=self.name, daemon=True)
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Stop accepting."""
+        if self._loop is not None and self.alive:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def stop(self) -> str:
+        """Stop and wait; how it ended."""
+        self.ask()
+        return self.bury()
+
+    def bury(self) -> str:
+        """Wait for the thread."""
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self._thread = self._loop = None
+        return "done"
+
+
+class _Keeper:
+    """What aiosmtpd calls for each mail."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        try:
+            number = self._slot.put(envelope.mail_from or "", envelope.rcpt_tos, envelope.original_content or b"")
+        except OSError as error:
+            return f"452 4.3.1 Cannot store the mail: {error.strerror}"
+        return f"250 2.0.0 Caught as {number}"
+
+
+def _protocol(keeper: _Keeper, loop: asyncio.AbstractEventLoop) -> SMTP:
+    # A hostname of our own, because the default asks the resolver.
+    return SMTP(keeper, hostname="localhost", enable_SMTPUTF8=True, loop=loop)
+
+
+def _serve(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    server.close()
+    conversations = asyncio.all_tasks(loop)
+    for conversation in conversations:
+        conversation.cancel()
+    loop.run_until_complete(asyncio.gather(*conversations, return_exceptions=True))
+    loop.close()

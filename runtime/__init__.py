@@ -1,0 +1,1 @@
+"""Infrastructure that every process needs: logs, redaction, metrics, traces, signals. Imports settings only."""
