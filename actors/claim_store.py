@@ -16,7 +16,7 @@ from uuid import UUID
 from actors import spans
 from actors.held_claims import HeldClaims
 from actors.unrecorded import Unrecorded
-from db import attachments, lifecycle, relay, workers
+from db import attachments, breaker, lifecycle, workers
 from db.coalesce import Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
 from db.records import Claimed, Sending, Settlement
@@ -85,12 +85,12 @@ class Ledger:
     def candidate(self, provider: str) -> list[int]:
         """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
         with closing(database), connection():
-            return relay.next_probe(self._settings.probe_among, provider)
+            return breaker.next_probe(self._settings.probe_among, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that a worker could claim now. Blocks."""
         with closing(database), connection():
-            return relay.still_due(ids)
+            return lifecycle.still_due(ids)
 
     def settle(self, settlement: Settlement, next: Sequence[Claimed] = ()) -> asyncio.Future[bool]:
         """Record an outcome. The result is False if another worker has claimed the row since.

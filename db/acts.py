@@ -1,6 +1,6 @@
-"""What the audit log says of each act: what it was done to, and never content, secrets or addresses.
+"""Audit records for each kind of act. They never hold content, secrets or addresses.
 
-For `audit.recorded`: each makes a record of what the act has returned, or none where nothing was done.
+Each function takes the result of an act, for `audit.recorded`, and returns its record, or None if nothing was done.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 
 def key_created(key: Key | None) -> Act | None:
-    """A new key, and what it may do."""
+    """Record a new key and what it may do."""
     if key is None:
         return None
     about = {"name": key.name, "scopes": key.scopes, "sandbox": key.sandbox}
@@ -26,37 +26,37 @@ def key_created(key: Key | None) -> Act | None:
 
 
 def key_revoked(key: Key | None) -> Act | None:
-    """A key that works no more."""
+    """Record that a key no longer works."""
     return Act("key.revoked", key.client_id, f"key {key.id}") if key else None
 
 
 def key_rotated(old: int, key: Key | None) -> Act | None:
-    """A key that has a successor."""
+    """Record that a key has a successor."""
     return Act("key.rotated", key.client_id, f"key {old}", {"successor": key.id}) if key else None
 
 
 def session_began(client_id: int, key: int, _: None) -> Act:
-    """Somebody who logged in at the dashboard with a key."""
+    """Record a login at the dashboard."""
     return Act("session.began", client_id, f"key {key}")
 
 
 def session_ended(ended: tuple[int, int] | None) -> Act | None:
-    """Somebody who logged out: the client and the key."""
+    """Record a logout. `ended`: the ids of the client and the key."""
     return Act("session.ended", ended[0], f"key {ended[1]}") if ended else None
 
 
 def session_refused(key: Live | None) -> Act:
-    """An attempt to log in, with a key that may not or with none that there is."""
+    """Record a refused login, with a key that lacks the scope or with an unknown key."""
     return Act("session.refused", key and key.client.id, f"key {key.id}" if key else None)
 
 
 def client_created(client: Client | None) -> Act | None:
-    """A new client."""
+    """Record a new client."""
     return Act("client.created", client.id, f"client {client.id}", {"name": client.name}) if client else None
 
 
 def client_changed(limits: Row, disabled: bool | None, client: Client | None) -> Act | None:
-    """A client that may do more or less now. Its senders are addresses: they are counted."""
+    """Record changed limits of a client. Its senders are addresses, so the record only counts them."""
     if client is None:
         return None
     about = {_NAMES[name]: value for name, value in limits.items() if name in _NAMES}
@@ -66,56 +66,56 @@ def client_changed(limits: Row, disabled: bool | None, client: Client | None) ->
 
 
 def paused(pause: Pause) -> Act:
-    """A pause that began or ended; a channel's concerns all clients."""
+    """Record that a pause began or ended. The pause of a channel concerns all clients."""
     client = int(pause.name) if pause.kind == "client" else None
     return Act("pause.began" if pause.since else "pause.ended", client, f"{pause.kind} {pause.name}")
 
 
 def template_stored(client_id: int, put: tuple[Row, bool]) -> Act | None:
-    """A new version of a template."""
+    """Record a new version of a template."""
     row, made = put
     return Act("template.stored", client_id, f"template {row['name']}", {"version": row["version"]}) if made else None
 
 
 def template_deleted(client_id: int, name: str, deleted: bool) -> Act | None:
-    """A template with all its versions."""
+    """Record that a template was deleted with all its versions."""
     return Act("template.deleted", client_id, f"template {name}") if deleted else None
 
 
 def suppression_added(client_id: int, address: str, _added: object) -> Act:
-    """An address that a person has put on the list."""
+    """Record that a person suppressed an address."""
     return Act("suppression.added", client_id, mark(address))
 
 
 def suppression_removed(client_id: int, address: str, removed: bool) -> Act | None:
-    """An address to which is sent again."""
+    """Record that an address is no longer suppressed."""
     return Act("suppression.removed", client_id, mark(address)) if removed else None
 
 
 def callback(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
-    """What was done to an endpoint: which fields were given, and not what: a URL may hold a token."""
+    """Record an act on a callback endpoint. Only names of fields are recorded: a URL may hold a token."""
     return Act(f"callback.{act}", client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
 
 
 def retried(client_id: int, filters: Collection[str], moved: Sequence[object]) -> Act | None:
-    """A step of a retry of many: by what they were filtered, and not for which values."""
+    """Record a step of a retry of many notifications: the names of the filters, without their values."""
     about = {"count": len(moved), "filters": sorted(filters)}
     return Act("notifications.retried", client_id, None, about) if moved else None
 
 
 def cancelled(client_id: int, ids: Sequence[int]) -> Act | None:
-    """A step of cancelling all of a client."""
+    """Record a step of cancelling all notifications of a client."""
     return Act("notifications.cancelled", client_id, None, {"count": len(ids)}) if ids else None
 
 
 def export_begun(client_id: int, recipient: str | None, *, attachments: bool, resumed: bool) -> Act:
-    """An export, of all or of one recipient."""
+    """Record the start of an export, of all data or of one recipient's."""
     about = {"recipient": mark(recipient)} if recipient else {}
     return Act("export.begun", client_id, None, {**about, "attachments": attachments, "resumed": resumed}, "begun")
 
 
 def block_dropped(step: Step) -> Act:
-    """A block that was past its time."""
+    """Record that retention dropped a block."""
     return Act("block.dropped", None, f"block {step.block}", {"rows": step.rows})
 
 

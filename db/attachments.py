@@ -1,24 +1,25 @@
-"""The contents of attachments. Call within `connection()`."""
+"""Read the contents of attachments. Call within `connection()`."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 
 
 class Begun(NamedTuple):
-    """What is told of a file (filename, contentType, size), and its first bytes; None where it is gone."""
+    """An attachment's filename, contentType and size (`told`), and its first bytes; None if the content was deleted."""
 
     told: dict[str, Any]
     beginning: bytes | None
 
 
 def contents(id: int, claim: int) -> list[bytes] | None:
-    """Those of a notification, in their order, or None where this claim no longer owns it."""
+    """Return the contents of a notification's attachments in order, or None if this claim no longer owns it."""
     found = rows(
-        """
-        SELECT a.content FROM notifications AS n LEFT JOIN attachments AS a ON a.notification_id = n.id
+        f"""
+        SELECT a.content FROM {VIEW} AS n LEFT JOIN attachments AS a ON a.notification_id = n.id
         WHERE n.id = %s AND n.status = 'processing' AND n.claim = %s
         ORDER BY a.number
         """,
@@ -29,12 +30,12 @@ def contents(id: int, claim: int) -> list[bytes] | None:
 
 
 def begun(id: int, client_id: int, number: int, most: int) -> Begun | None:
-    """The attachment of this `number`, from 1, and up to `most` bytes of it; None where there is none."""
+    """Return an attachment by its `number`, from 1 on, with up to `most` bytes; None if there is none."""
     found = rows(
-        """
+        f"""
         SELECT n.mail -> 'attachments' -> %s, substring(a.content FOR %s)
-        FROM notifications AS n LEFT JOIN attachments AS a ON a.notification_id = n.id AND a.number = %s
-        WHERE n.id = %s AND n.client_id = %s AND n.callback_id IS NULL
+        FROM {VIEW} AS n LEFT JOIN attachments AS a ON a.notification_id = n.id AND a.number = %s
+        WHERE n.id = %s AND n.client_id = %s
         """,
         *(number - 1, most, number, id, client_id),
     )
@@ -45,9 +46,10 @@ def begun(id: int, client_id: int, number: int, most: int) -> Begun | None:
 
 
 def piece(id: int, number: int, after: int, most: int) -> bytes:
-    """Up to `most` bytes of an attachment behind its first `after`; none where it is over, or gone by now.
+    """Return up to `most` bytes of an attachment from offset `after`; b"" at its end, or if it was deleted.
 
-    Only these are read from the disk: contents are not compressed. The caller knows whose it is.
+    PostgreSQL reads only these bytes from the disk, because contents are not compressed. The caller must have checked
+    that the notification belongs to the client.
     """
     found = rows(
         "SELECT substring(content FROM %s FOR %s) FROM attachments WHERE notification_id = %s AND number = %s",
@@ -57,6 +59,9 @@ def piece(id: int, number: int, after: int, most: int) -> bytes:
 
 
 def stored(id: int) -> tuple[bytes, ...]:
-    """All contents of a notification that there are, in their order. The caller knows whose it is."""
+    """Return the contents of a notification's attachments that still exist, in order.
+
+    The caller must have checked that the notification belongs to the client.
+    """
     found = rows("SELECT content FROM attachments WHERE notification_id = %s ORDER BY number", id)
     return tuple(bytes(content) for (content,) in found)

@@ -1,8 +1,7 @@
-"""What was done by people and programs with power over others' data: added to, and never changed.
+"""The audit log: acts of people and programs with power over the data of others. Records are never changed.
 
-What was done to one notification stands in its events; here is what concerns many of them, or who may
-come in. An act that writes to the database and its record are one transaction: neither is without the
-other. Call within `connection()`.
+Acts on one notification are events in its timeline. This log has the acts that concern many notifications, keys
+or logins. An act that writes to the database and its record are one transaction. Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from db.database import database, rows
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = dict[str, Any]
-LOOKED_AT = 10_000  # records that one page looks at for a filter, which no index serves
+LOOKED_AT = 10_000  # records that one page looks at for a filter without an index
 ACTORS = ("key", "cli", "worker", "anybody")
 
 _COLUMNS = (
@@ -27,9 +26,9 @@ _COLUMNS = (
 
 
 class By(NamedTuple):
-    """Who did it: a key, the command line as the user `name`, a worker on the host `name`, or anybody (AUTH=off).
+    """An actor: a key, the command line as the user `name`, a worker on the host `name`, or anybody (AUTH=off).
 
-    `address`: where the request came from, as far as it is known.
+    `address`: the IP address that the request came from, if it is known.
     """
 
     actor: str
@@ -40,9 +39,9 @@ class By(NamedTuple):
 
 
 class Act(NamedTuple):
-    """What was done, to what of which client (None: all). `detail` holds no content, secret or address.
+    """An act on a `target` of a client (None: of all clients). `detail` holds no content, secret or address.
 
-    `outcome`: done, or begun, where what follows takes its time.
+    `outcome`: `done`, or `begun` if the work goes on after the record.
     """
 
     act: str
@@ -53,7 +52,7 @@ class Act(NamedTuple):
 
 
 def mark(address: str) -> str:
-    """An address as it stands here: whoever knows it, as the suppression list has it, finds it by this."""
+    """Return a digest of a normalised address. The log holds this instead of the address."""
     return f"sha256:{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
@@ -68,7 +67,10 @@ def note(by: By, act: Act) -> None:
 
 
 def recorded(by: By, told: Callable[[T], Act | None], do: Callable[P, T]) -> Callable[P, T]:
-    """`do`, which then records what `told` makes of its result; None: there was nothing to do."""
+    """Return `do` wrapped in a transaction that also records its result.
+
+    `told` makes the record; no record is written if it returns None.
+    """
 
     def doing(*args: P.args, **kwargs: P.kwargs) -> T:
         with database.atomic():
@@ -81,7 +83,7 @@ def recorded(by: By, told: Callable[[T], Act | None], do: Callable[P, T]) -> Cal
 
 
 def newest(client_id: int | None, filters: Mapping[str, Any], before: int | None, limit: int) -> list[Row]:
-    """Up to `limit` records about a client (None: about anybody), newest first, that came before number `before`.
+    """Return up to `limit` records about a client (None: about all), newest first, from below the id `before`.
 
     `filters`: act, actor, key_id, after (an id), created_from (inclusive), created_to (exclusive).
     """
@@ -93,14 +95,17 @@ def newest(client_id: int | None, filters: Mapping[str, Any], before: int | None
 
 
 class Page(NamedTuple):
-    """Records, and the number before which the next page goes on; None: there is none."""
+    """Records, and the id below which the next page starts; None: this is the last page."""
 
     rows: list[Row]
     before: int | None
 
 
 def page(client_id: int | None, filters: Mapping[str, Any], before: int | None, limit: int) -> Page:
-    """As `newest`, among the LOOKED_AT newest records only: a page may have few, or none, and still have a next one."""
+    """Return a page of `newest` that looks at no more than LOOKED_AT records.
+
+    A page with few records, or none, may still have a next one.
+    """
     whose, values = ("client_id = %s", [client_id]) if client_id is not None else ("true", [])
     if before is not None:
         whose, values = f"{whose} AND id < %s", [*values, before]
@@ -118,7 +123,7 @@ def page(client_id: int | None, filters: Mapping[str, Any], before: int | None, 
 
 
 def following(client_id: int | None, after: int, limit: int) -> list[Row]:
-    """Up to `limit` records about a client (None: about anybody) that came after number `after`, oldest first."""
+    """Return up to `limit` records about a client (None: about all) with ids above `after`, oldest first."""
     return _rows(
         "WHERE id > %s AND (%s::bigint IS NULL OR client_id = %s) ORDER BY id LIMIT %s",
         *(after, client_id, client_id, limit),
@@ -126,7 +131,7 @@ def following(client_id: int | None, after: int, limit: int) -> list[Row]:
 
 
 def forget(kept: float, most: int) -> int:
-    """Delete those of the `most` oldest that are older than `kept` seconds; returns how many."""
+    """Delete those of the `most` oldest records that are older than `kept` seconds. Return how many."""
     with database.atomic():
         rows("SELECT set_config('notify.audit_kept', %s, true)", str(kept))
         gone = rows(

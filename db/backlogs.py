@@ -1,8 +1,8 @@
-"""How many notifications of each client wait to be sent: counted now and then by one worker, read by every API process.
+"""Pending notifications of each client: one worker counts them now and then, and every API process reads the counts.
 
-Counting costs in proportion to what waits, so it is done outside of requests, no further than each
-client's limit, and the more seldom the longer it takes. Callbacks are not counted: clients do not
-post them. Call within `connection()`.
+A count costs in proportion to the backlog. So it runs outside of requests, stops at each client's limit, and runs
+less often the longer it takes. Callbacks are not counted, because clients do not post them. Call within
+`connection()`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import NamedTuple
 from db.database import database, rows
 from db.models import PRIORITIES
 
-LEASE = 60.0  # seconds: then another worker counts, if the one that took it has died or was not done in time
-# Of the time, how much may be spent on counting.
+LEASE = 60.0  # seconds after which another worker counts, if the one whose turn it was died or did not finish
+# Share of the time that counting may take.
 SHARE = 0.05
 
 
 class Backlogs(NamedTuple):
-    """`pending`: by `backlog_of`, those who had something waiting.
+    """The last count. `counted_at`: seconds since 1970 on the database's clock, 0 for never.
 
-    `counted_at`: in the database's seconds since 1970, 0 for never.
+    `pending`: the counts that are not 0, by `backlog_of`.
     """
 
     counted_at: float
@@ -33,7 +33,7 @@ def backlog_of(client_id: int, *, sandbox: bool) -> int:
 
 
 def take_turn() -> bool:
-    """Of all workers that ask, one counts now."""
+    """Return whether it is this worker's turn to count."""
     return bool(
         rows(
             "UPDATE backlog_counts SET due_at = now() + %s * interval '1 second' WHERE due_at <= now() RETURNING true",
@@ -43,16 +43,17 @@ def take_turn() -> bool:
 
 
 def count(limit: int, interval: float, patience: float) -> None:
-    """Count what waits for each client, no further than one beyond its limit, or `limit` where it has none (0: none).
+    """Count the pending notifications of each client, up to one above the client's limit.
 
-    It is to be done again in `interval` seconds, later where it took long.
+    `limit` applies to clients without a limit of their own (0: unlimited). The next count is due in `interval`
+    seconds, later if this one took long.
 
     Raises:
-        Unavailable: it was not done within `patience` seconds.
+        Unavailable: the count took more than `patience` seconds.
     """
     with database.atomic():
         rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(patience * 1000))}ms")
-        # However old the statistics are, a look through the whole table is never the way, nor one at all that waits.
+        # With old statistics the planner might read the whole table, or all pending rows.
         rows("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off")
         counted = rows(_COUNT, limit, *[list(PRIORITIES)] * 3)
         rows("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT")
@@ -66,7 +67,7 @@ def count(limit: int, interval: float, patience: float) -> None:
 
 
 def read() -> Backlogs:
-    """The last count."""
+    """Return the last count."""
     found = rows(
         """
         SELECT coalesce(extract(epoch FROM c.counted_at), 0)::float8, b.client_id, b.pending
@@ -76,7 +77,8 @@ def read() -> Backlogs:
     return Backlogs(found[0][0], {client: pending for _, client, pending in found if client is not None})
 
 
-# Steps from client to client in the index of the relay, however much each of them has.
+# waiting: the clients with pending rows by priority; each step is one look into the relay's index, however many rows a
+# client has.
 _COUNT = """
 WITH RECURSIVE waiting AS (
     (SELECT lane, client_id FROM notifications WHERE status = 'pending' ORDER BY lane, client_id LIMIT 1)

@@ -1,4 +1,4 @@
-"""(client) -> pending, for many in one transaction. Call within `connection()`."""
+"""Accept many notifications in one transaction. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from db.client_view import VIEW
 from db.database import Contended, database, rows
 from db.drafts import Group
 from db.idempotency import (
     AS_DRAFTED,
-    PATIENCE,
     Key,
     Outcome,
     Post,
@@ -20,18 +20,18 @@ from db.idempotency import (
     Stored,
     accept_once,
     as_accepted,
-    milliseconds,
 )
+from db.lifecycle import BOUNDED_WAIT, milliseconds
 from db.records import Draft
 
-# What the caller has found wrong with an item; kept as it is for a replay.
+# The faults that the caller found in an item. They are stored as they are, for a replay of the answer.
 Faults = list[dict[str, str]]
 
 
 class Batch(NamedTuple):
-    """`items`: what is to be stored, or known already to have been, or wrong.
+    """A batch of a client. Each item is a post to store, the outcome of an earlier request, or faults.
 
-    `partial`: what can be stored is stored, whatever becomes of the others; else all or nothing.
+    `partial`: store the items that can be stored, even if others cannot; otherwise store all or none.
     """
 
     client_id: int
@@ -40,12 +40,12 @@ class Batch(NamedTuple):
     key: Key | None = None
 
     def drafts(self) -> list[Draft]:
-        """Return what is to be stored."""
+        """Return the drafts to store."""
         return [item.draft for item in self.items if isinstance(item, Post)]
 
 
 class Answer(NamedTuple):
-    """What became of each item; `undone`: of all of them nothing, because of those refused."""
+    """The outcome of each item. `undone`: nothing was stored, because an item was refused."""
 
     items: Sequence[Outcome | Faults]
     replayed: bool = False
@@ -53,14 +53,14 @@ class Answer(NamedTuple):
 
 
 class _Undone(Exception):
-    """Ends the transaction."""
+    """Roll the transaction back."""
 
 
 def accept_batch(batch: Batch, grace: float, wait: float, left: Collection[Group] = ()) -> Answer | Refusal:
-    """Store the items, once where they or the batch have a key; a Refusal is about the key of the batch.
+    """Store the items, once for each idempotency key of an item or of the batch.
 
-    Raises Contended where another transaction that is writing one of these keys did not end within
-    `wait` seconds, or waits for one of ours; nothing is stored then.
+    Return a Refusal if the key of the batch is refused. Raises Contended, and stores nothing, if another transaction
+    that inserts one of these keys does not end within `wait` seconds, or waits for a key of this one.
     """
     items: list[Outcome | Faults] = []
     try:
@@ -80,7 +80,7 @@ def accept_batch(batch: Batch, grace: float, wait: float, left: Collection[Group
 
 
 def find_batch(client_id: int, key: Key) -> Answer | Refusal | None:
-    """What became of the batch with this key, or None while nobody has used it."""
+    """Return the answer to the batch with this key, or None if the key was not used yet."""
     return _earlier(client_id, key) if rows(_USED, client_id, key.key) else None
 
 
@@ -97,12 +97,12 @@ def _accept(
 
 
 def _take(client_id: int, key: Key, wait: float) -> bool:
-    """Whether we are the first to use the key."""
+    """Store the key of the batch, and return whether it is new."""
     return bool(
         rows(
             f"""
-            WITH {PATIENCE}
-            INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM patience
+            WITH {BOUNDED_WAIT}
+            INSERT INTO idempotency_keys (client_id, key, digest, answer) SELECT %s, %s, %s, '[]' FROM bounded
             ON CONFLICT DO NOTHING RETURNING true
             """,
             milliseconds(wait),
@@ -129,14 +129,14 @@ def _noted(item: Outcome | Faults) -> dict[str, Any]:
 
 def _earlier(client_id: int, key: Key) -> Answer | Refusal:
     found = rows("SELECT digest, answer FROM idempotency_keys WHERE client_id = %s AND key = %s", client_id, key.key)
-    if not found:  # It was deleted for its age at this very moment, so that a repetition will find it new.
+    if not found:  # It was just deleted for its age: when the client repeats the request, the key is new.
         return Refusal.BUSY
     [(digest, notes)] = found
     if bytes(digest) != key.digest or notes is None:
         return Refusal.OTHER
     ids = [note["id"] for note in notes if "id" in note]
     columns = rows(
-        f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM notifications AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
+        f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM {VIEW} AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
         ids,
     )
     known = {row[0]: row for row in columns}
@@ -153,7 +153,7 @@ def _recalled(note: dict[str, Any], known: dict[int, tuple[Any, ...]]) -> Outcom
         return faults
     times = _time(note["sendAt"]), _time(note["expiresAt"])
     stored = as_accepted(*times, note.get("suppressed"), *known[note["id"]])
-    assert stored is not None  # noqa: S101 - its row is known
+    assert stored is not None  # noqa: S101 - its row was found
     return stored._replace(replayed=note["replayed"])
 
 

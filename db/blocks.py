@@ -1,12 +1,12 @@
-"""Blocks: the partitions of notifications, and of what belongs to them, by the id of the notification.
+"""Blocks: the partitions of `notifications` and of the tables that belong to it, by the id of the notification.
 
     [ 0 | 10,000,000 | 20,000,000 -> )
 
-The newest block has no end, so that no id is ever without a place, whether anybody looks after blocks
-or not. Once a tenth of it is used it is given one, well ahead of the ids in use, and a new block begins
-there. Each of TABLES is cut at the same ids; another table with rows that go with a notification belongs among
-them, made by its migration as 0013 makes these. A block of a table is named by the first id that it may
-hold: `notifications_0`, `attempts_0`. Call within `connection()`.
+The newest block has no upper bound, so every id has a place even if no process maintains the blocks. Once a tenth of
+it is used, it gets a bound well ahead of the ids in use, and a new block begins there. All TABLES are cut at the
+same ids. A new table whose rows go with a notification belongs in TABLES; its migration makes it as 0013 makes
+these. A block of a table is named after the first id that it may hold: `notifications_0`, `attempts_0`. Call
+within `connection()`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from typing import NamedTuple
 
 from db.database import hurrying, lasting, rows
 
-# Each table with the column that says which notification a row is of, or is. In this order they are locked.
+# Each table with its column that holds the id of the notification, in the order in which they are locked.
 TABLES = {
     "notifications": "id",
     "attempts": "notification_id",
     "attachments": "notification_id",
     "events": "notification_id",
 }
-# Of a block, so much is used when it is given its end: little to look at then, and much room until there.
+# Used share of a block at which it gets its bound: few rows to check then, and many free ids below the bound.
 BEGUN = 0.1
-# So much of a block is free at least. Between the first and the last lock of `grow`, a moment, ids past the end would
-# be refused: as many would have to be drawn while somebody keeps us from the last one, a dump perhaps.
+# Share of a block that stays free at least. Between the first and the last lock of `grow`, ids above the bound are
+# refused. Another session, for example a dump, may delay the last lock while ids are drawn.
 ROOM = 0.8
 _ALL = ", ".join(f"ONLY {table}" for table in TABLES)
 _BOUNDS = re.compile(r"FROM \((?:MINVALUE|'(-?\d+)')\) TO \((?:MAXVALUE|'(-?\d+)')\)")
 
 
 class Block(NamedTuple):
-    """Ids from `first` on, and below `end` (None: it is open). `size` in bytes and `rows`: about, of all its tables
-    and of its notifications, as PostgreSQL knows them without counting.
+    """The ids from `first` on, below `end` (None: no bound).
+
+    `rows` (notifications) and `size` (bytes, of all tables) are PostgreSQL's estimates.
     """
 
     first: int
@@ -43,12 +44,12 @@ class Block(NamedTuple):
     size: int
 
     def named(self, table: str) -> str:
-        """Its part of a table."""
+        """Return the name of this block's partition of a table."""
         return f"{table}_{self.first}"
 
 
 def listed() -> list[Block]:
-    """All blocks, oldest first."""
+    """Return all blocks, oldest first."""
     found = rows(
         """
         SELECT pg_get_expr(c.relpartbound, c.oid), greatest(0, c.reltuples)::bigint,
@@ -63,12 +64,12 @@ def listed() -> list[Block]:
 
 
 def grow(size: int, lock_timeout: float, patience: float) -> Block | None:
-    """Give the open block an end where it is time to, and begin another; returns the new one.
+    """If it is time to, give the open block a bound and begin a new block. Return the new block.
 
-    What takes long (up to `patience` seconds: a look at the ids in use) holds up nobody. Each lock that would is
-    waited for no longer than `lock_timeout` seconds, and held for some milliseconds.
+    The long step, a check of the ids in use, takes up to `patience` seconds and blocks no other session. Locks that
+    would block others are waited for no longer than `lock_timeout` seconds, and held for some milliseconds.
 
-    Raises Contended where a lock was not to be had: nothing is lost, and it is to be called again.
+    Raises Contended if a lock could not be taken. Nothing is lost: call it again later.
     """
     current = listed()[-1]
     [(last,)] = rows("SELECT last_value FROM notifications_id_seq")
@@ -89,26 +90,29 @@ def grow(size: int, lock_timeout: float, patience: float) -> Block | None:
 
 
 def drop(block: Block) -> None:
-    """Everything of it, at once. Within `hurrying`, after `lock`."""
+    """Drop a block with all its rows. Call within `hurrying`, after `lock`."""
     for table in TABLES:
         rows(f"DROP TABLE {block.named(table)}")
 
 
 def lock() -> None:
-    """From now until the end of the transaction nobody reads or writes any of the tables."""
+    """Keep other sessions from reading and writing all TABLES until the end of the transaction."""
     rows(f"LOCK TABLE {_ALL} IN ACCESS EXCLUSIVE MODE")
 
 
 def _bounds(expression: str) -> tuple[int, int | None]:
     found = _BOUNDS.search(expression)
-    assert found is not None, expression  # noqa: S101 - nobody else makes blocks
+    assert found is not None, expression  # noqa: S101 - only this module makes blocks
     first, end = found.groups()
     return int(first or 0), None if end is None else int(end)
 
 
 def _bound(part: str, key: str, first: int, end: int) -> None:
-    """Proof, once it is validated, that the rows are within the block: it is attached without a look at them then."""
-    # The first one has whatever is below its end.
+    """Add a constraint that proves, once it is validated, that all rows are within the block.
+
+    With it PostgreSQL attaches the partition without reading its rows.
+    """
+    # The first block has no lower bound.
     low = f"{key} >= {first} AND " if first else ""
     rows(
         f"ALTER TABLE {part} DROP CONSTRAINT IF EXISTS block_bounds,"

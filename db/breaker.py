@@ -1,8 +1,10 @@
-"""The breaker of a provider, shared by all workers: one row, moved by guarded statements only.
+"""The circuit breaker of a provider, shared by all workers: one row, changed by guarded statements only.
 
 closed --trip--> open --close--> closed
                  |  ^
-                 +--+ take_probe, and probe_failed: one probe at a time, further and further apart
+                 +--+ take_probe, probe_failed: one probe at a time, with twice the wait after each
+
+Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from uuid import UUID
 
 from db import workers
 from db.database import rows
+from db.lifecycle.relay import CLIENTS
+from db.pauses import paused
 
 
 class State(NamedTuple):
-    """Seconds until the next probe may go, and since the provider was found well again (for ever, if never ill).
+    """The state of a breaker, in seconds until the next probe and since it closed (infinite if it never opened).
 
-    `by_mails`: it opened because particular mails failed, and not because the provider could not be reached.
+    `by_mails`: it opened because particular mails failed, not because the provider could not be reached.
     """
 
     open: bool
@@ -27,11 +31,12 @@ class State(NamedTuple):
     by_mails: bool = False
 
 
-# Parameter: worker_timeout. Its worker has died, so nothing will be heard of this probe.
+# A condition: the worker that probes has died, so the probe will have no outcome. Parameter: worker_timeout.
 _ORPHANED = f"(probe_by IS NOT NULL AND {workers.dead('probe_by')})"
 
 
 def state(provider: str, worker_timeout: float) -> State:
+    """Return the state of the breaker; closed if it never opened."""
     found = rows(
         f"""
         SELECT opened_at IS NOT NULL,
@@ -48,7 +53,7 @@ def state(provider: str, worker_timeout: float) -> State:
 
 
 def trip(provider: str, reason: str, wait: float, *, by_mails: bool = False) -> bool:
-    """closed -> open; the first probe goes after `wait` seconds. False where it was open already."""
+    """closed -> open, with the first probe after `wait` seconds. Return False if it was open already."""
     return bool(
         rows(
             """
@@ -70,10 +75,10 @@ def trip(provider: str, reason: str, wait: float, *, by_mails: bool = False) -> 
 
 
 def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float) -> bool:
-    """Of all who ask, one may probe now.
+    """open -> open: return whether this worker may probe now; of all that ask, one may.
 
-    If nothing is heard of it another one may after `lease` seconds, or once a steady worker finds
-    that the prober was not seen for `worker_timeout`.
+    If the probe has no outcome, another worker may probe after `lease` seconds, or as soon as a steady worker finds
+    that the probing worker was not seen for `worker_timeout` seconds.
     """
     return bool(
         rows(
@@ -90,7 +95,7 @@ def take_probe(provider: str, worker: UUID, lease: float, worker_timeout: float)
 
 
 def probe_failed(provider: str, most: float) -> None:
-    """open -> open: the next probe goes after twice the wait, up to `most` seconds."""
+    """open -> open: double the wait before the next probe, up to `most` seconds."""
     rows(
         """
         UPDATE providers
@@ -104,14 +109,14 @@ def probe_failed(provider: str, most: float) -> None:
 
 
 def return_probe(provider: str) -> None:
-    """open -> open: the probe was not used; another may go at once."""
+    """open -> open: the probe was not used, so another one may follow at once."""
     rows(
         "UPDATE providers SET probe_after = now(), probe_by = NULL WHERE name = %s AND opened_at IS NOT NULL", provider
     )
 
 
 def close(provider: str) -> bool:
-    """open -> closed"""
+    """open -> closed. Return False if it was closed already."""
     return bool(
         rows(
             """
@@ -121,3 +126,41 @@ def close(provider: str) -> bool:
             provider,
         )
     )
+
+
+# Which mail tests the provider next. Clients take turns, beginning after the one whose mail was tried last
+# (`probed_client`). Of a client's mails, prefer the one that has failed least, and of those the highest priority.
+#
+# SET LOCAL, because a pooler may have dropped our session settings: the estimate for a large backlog is high enough
+# for JIT, although little is read.
+_NEXT_PROBE = f"""
+        SET LOCAL jit = off;
+        WITH chosen AS MATERIALIZED (
+            SELECT due.id, due.client_id
+            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS lane (name, rank) CROSS JOIN LATERAL (
+                WITH {CLIENTS.format(lane="lane.name")}
+                SELECT due.* FROM clients CROSS JOIN LATERAL (
+                    SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
+                    WHERE n.status = 'pending' AND n.lane = lane.name AND n.client_id = clients.id
+                          AND n.next_attempt_at <= now() AND n.type = 'email' AND NOT n.sandbox AND NOT {paused("n")}
+                    ORDER BY n.dispatch_after
+                    LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
+                ) AS due
+            ) AS due
+            ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
+                     due.client_id, due.retry_count, lane.rank, due.id
+            LIMIT 1
+        ), noted AS (
+            UPDATE providers SET probed_client = chosen.client_id FROM chosen WHERE name = %s
+        )
+        SELECT id FROM chosen
+        """
+
+
+def next_probe(among: int, provider: str = "") -> list[int]:
+    """Choose the mail that tests whether a provider has recovered. Return its id in a list, or [] if none is due.
+
+    Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many mails are
+    looked at for each priority.
+    """
+    return [id for (id,) in rows(_NEXT_PROBE, among, provider, provider)]

@@ -1,7 +1,7 @@
-"""The endpoints of a client's own that its callbacks go to. Call within `connection()`.
+"""The endpoints of clients to which callbacks are delivered. Call within `connection()`.
 
-A secret stands here as it is: whoever signs must have it, so it could only be encrypted with a key
-that lies beside DATABASE_URL. It leaves through `signing` alone.
+Secrets are stored in plain text: a worker needs them to sign, so they could only be encrypted with a key that is kept
+next to DATABASE_URL. Only `signing` returns them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from peewee import Tuple
 from db.database import database, rows
 from db.exclusive import one_at_a_time
 from db.models import Notification
-from db.reports import Position, dicts
+from db.reports import Position, attempts_of, dicts
 
-# Any constant will do, as long as no other lock of a client has it.
+# Any constant will do that no other lock of a client has.
 LOCK = 7_021
-ENDPOINTS = 1_000  # the newest ones, of which it is asked whether they fail
-LATELY = 500  # callbacks of each
-KEEPS_FAILING = 3  # of them, with no success since
+# `failing` looks at so many endpoints (the newest), and at so many callbacks of each (the newest).
+ENDPOINTS = 1_000
+LATELY = 500
+KEEPS_FAILING = 3  # failed callbacks without a success since, from which on an endpoint counts as failing
 N = Notification
 
 _SHOWN = (
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 
 
 class Signing(NamedTuple):
-    """Where a callback goes now, what signs it, and what the database's clock says (seconds since 1970)."""
+    """Where a callback goes, the secrets that sign it, and the database's time in seconds since 1970."""
 
     url: str
     secrets: tuple[str, ...]
@@ -48,7 +49,7 @@ class Signing(NamedTuple):
 
 
 class Failing(NamedTuple):
-    """An endpoint that keeps failing. `since`: when the first of those callbacks was made. `error`: of the last."""
+    """An endpoint that keeps failing. `since`: when its first failed callback was created. `error`: the last error."""
 
     id: int
     client: str
@@ -58,6 +59,8 @@ class Failing(NamedTuple):
 
 
 class New(NamedTuple):
+    """An endpoint to create."""
+
     client_id: int
     url: str
     description: str
@@ -66,9 +69,9 @@ class New(NamedTuple):
 
 
 def create(new: New, most: int) -> Row | None:
-    """A new endpoint, or None where the client has `most` already."""
+    """Create an endpoint; return None if the client has `most` already."""
     with database.atomic():
-        # One at a time for each client, or several at once would each find room.
+        # Without the lock, several requests at once could each find room for one more.
         one_at_a_time(LOCK, new.client_id)
         return _one(
             f"""
@@ -84,16 +87,17 @@ def create(new: New, most: int) -> Row | None:
 
 
 def listed(client_id: int) -> list[Row]:
-    """All endpoints of a client, in the order of their making."""
+    """Return all endpoints of a client, oldest first."""
     return _rows(f"SELECT {_COLUMNS} FROM callbacks WHERE client_id = %s ORDER BY id", client_id)
 
 
 def endpoint(client_id: int, id: int) -> Row | None:
+    """Return one endpoint of a client, or None."""
     return _one(f"SELECT {_COLUMNS} FROM callbacks WHERE client_id = %s AND id = %s", client_id, id)
 
 
 def change(client_id: int, id: int, changes: Row) -> Row | None:
-    """Change what `changes` holds of url, description, events and disabled (a boolean)."""
+    """Change an endpoint. `changes` may hold url, description, events and disabled (a boolean)."""
     return _one(
         f"""
         UPDATE callbacks AS c
@@ -114,7 +118,7 @@ def change(client_id: int, id: int, changes: Row) -> Row | None:
 
 
 def rotate(client_id: int, id: int, secret: str, overlap: float) -> Row | None:
-    """A new secret; the one before signs too for `overlap` seconds, the one before that no more."""
+    """Replace the secret. The previous one also signs for `overlap` seconds; the one before it no longer does."""
     return _one(
         f"""
         UPDATE callbacks
@@ -130,12 +134,12 @@ def rotate(client_id: int, id: int, secret: str, overlap: float) -> Row | None:
 
 
 def delete(client_id: int, id: int) -> Row | None:
-    """The endpoint as it was; what is still to be delivered to it fails."""
+    """Delete an endpoint and return it as it was. Callbacks that are still to be delivered to it fail."""
     return _one(f"DELETE FROM callbacks WHERE client_id = %s AND id = %s RETURNING {_COLUMNS}", client_id, id)
 
 
 def gone(id: int, reason: str) -> None:
-    """The endpoint itself says that it wants no more: it is disabled until its client enables it."""
+    """Disable an endpoint that answered that it wants no more callbacks, until its client enables it."""
     rows(
         "UPDATE callbacks SET disabled_at = now(), disabled_reason = %s WHERE id = %s AND disabled_at IS NULL",
         reason,
@@ -144,7 +148,7 @@ def gone(id: int, reason: str) -> None:
 
 
 def signing(ids: Sequence[int]) -> dict[int, Signing]:
-    """What is needed to deliver to these endpoints; those that are deleted are not in it."""
+    """Return what a worker needs to deliver to these endpoints, by id. Deleted endpoints are left out."""
     found = rows(
         """
         SELECT id, url, secret, CASE WHEN old_secret_until > now() THEN old_secret END,
@@ -160,9 +164,9 @@ def signing(ids: Sequence[int]) -> dict[int, Signing]:
 
 
 def failing(most: int) -> list[Failing]:
-    """Up to `most` enabled endpoints that have failed KEEPS_FAILING times and taken nothing since, worst first.
+    """Return up to `most` enabled endpoints that have failed KEEPS_FAILING times without a success since, worst first.
 
-    A callback counts that has failed, or waits for another attempt. Of an endpoint no more than LATELY are read.
+    A callback counts if it has failed or waits for another attempt. At most LATELY callbacks of an endpoint are read.
     """
     found = rows(
         """
@@ -188,7 +192,7 @@ def failing(most: int) -> list[Failing]:
 
 
 def deliveries(id: int, status: str | None, after: Position | None, limit: int) -> list[Row]:
-    """Up to `limit` callbacks to this endpoint, newest first, that came before `after`."""
+    """Return up to `limit` callbacks to an endpoint, newest first, from behind the position `after`."""
     query = N.select(*_DELIVERY).where(N.callback_id == id)
     if status is not None:
         query = query.where(N.status == status)
@@ -198,9 +202,14 @@ def deliveries(id: int, status: str | None, after: Position | None, limit: int) 
 
 
 def delivery(id: int, callback: int) -> Row | None:
-    """One callback to this endpoint, with what it says."""
+    """Return one callback to an endpoint with its body, or None."""
     query = N.select(*_DELIVERY, N.message.alias("body")).where(N.callback_id == id, N.id == callback)
     return next(iter(dicts(query)), None)
+
+
+def attempts(callback: int) -> list[Row]:
+    """Return every attempt to deliver a callback, first to last."""
+    return attempts_of(N.select(N.id).where(N.id == callback, N.callback_id.is_null(False)))
 
 
 def _one(sql: str, *parameters: object) -> Row | None:

@@ -1,13 +1,13 @@
-"""Changes of notifications of clients that listen, in the order in which they were made. Call within `connection()`.
+"""Changes of notifications, for clients that listen to a stream. Call within `connection()`.
 
-A change gets its number while its transaction runs, so a higher number may be seen before a lower one.
-Read is only what is decided: up to a number below which no transaction can still bring anything. Whoever
-draws a number holds a lock on the table by then, and until it has ended. So: look how far numbers are
-drawn, then who holds that lock; when those have ended, all up to there is decided. Nobody waits for this,
-and transactions that write no changes are none of its business, however long they take.
+A change draws its number while its transaction runs, so a higher number can become visible before a lower one.
+A reader must stop at a number below which no running transaction can still commit a change. A transaction that draws
+a number holds a lock on the table from then until it ends. So ask for the highest number that was drawn
+(`drawn`), then for the transactions that hold the lock (`writers`); once those have ended, all changes up to that
+number are visible. No transaction waits for this, and transactions that write no changes do not delay it.
 
-Of one notification each change waits for the one before to be committed, on the lock of its row: the order
-of numbers is the order in which things happened to it. That of transaction ids would not be.
+A change of a notification waits on the lock of its row until the change before is committed. So the order
+of numbers is the order in which things happened to a notification, which the order of transaction ids is not.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 from db.session import SCHEMA
 
-# Any constant will do, as long as no other advisory lock of a schema has it.
+# Any constant will do that no other advisory lock of a schema has.
 LOCK = 7_021_971
 
 _OF_CHANGE = ("id", "client_id", "sandbox", "notification_id", "name", "status", "at")
 _COUNTED = ("attempt_count", "retry_count", "failure_reason", "next_attempt_at")
-# Never changed once accepted; null where the notification is deleted by now.
+# These never change once the notification was accepted; they are null if it was deleted.
 _OF_NOTIFICATION = ("type", "recipient", "tags", "metadata", "lane", "created_at")
 _SHOWN = ", ".join([*(f"c.{n}" for n in (*_OF_CHANGE, *_COUNTED)), *(f"n.{n}" for n in _OF_NOTIFICATION)])
-# What was said of the attempt that led here.
+# The text of the attempt that led to the change.
 _LAST_ERROR = "CASE WHEN c.status IN ('pending', 'failed') THEN a.text END"
 _SELECTED = f"""SELECT {_SHOWN}, {_LAST_ERROR}
-           FROM changes AS c LEFT JOIN notifications AS n ON n.id = c.notification_id
+           FROM changes AS c LEFT JOIN {VIEW} AS n ON n.id = c.notification_id
                 LEFT JOIN attempts AS a ON a.notification_id = c.notification_id AND a.number = c.attempt_count"""
 
 
 class Change(NamedTuple):
-    """One change: what the notification became, and what it was all the time."""
+    """One change, with the state after it and the constant fields of the notification."""
 
     id: int
     client_id: int
@@ -58,13 +59,13 @@ class Change(NamedTuple):
 
 
 def drawn() -> int:
-    """The highest number that anybody has drawn; 0 before the first."""
+    """Return the highest number that was drawn; 0 before the first."""
     [(last,)] = rows("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM changes_id_seq")
     return int(last)
 
 
 def writers() -> frozenset[str]:
-    """The transactions that may have drawn numbers and have not ended. To be asked after `drawn`."""
+    """Return the running transactions that may have drawn numbers. Ask after `drawn`."""
     found = rows(
         """
         SELECT virtualtransaction FROM pg_locks
@@ -76,7 +77,7 @@ def writers() -> frozenset[str]:
 
 
 def read(clients: Collection[int], after: int, until: int, most: int) -> list[Change]:
-    """Up to `most` changes of these clients with numbers above `after`, up to `until`, in order."""
+    """Return up to `most` changes of these clients with numbers above `after` and up to `until`, in order."""
     found = rows(
         f"{_SELECTED} WHERE c.id > %s AND c.id <= %s AND c.client_id = ANY(%s) ORDER BY c.id LIMIT %s",
         *(after, until, list(clients), most),
@@ -85,9 +86,9 @@ def read(clients: Collection[int], after: int, until: int, most: int) -> list[Ch
 
 
 def forget(age: float, most: int) -> int:
-    """Delete up to `most` that are older than `age` seconds, unless another is at it; returns how many.
+    """Delete up to `most` changes older than `age` seconds, and return how many; none if another process does it.
 
-    Each client's `since` moves on with it, so that whoever comes back too late is told so.
+    The `since` of each client moves on, so that a listener that returns too late learns that changes are missing.
     """
     [(count,)] = rows(
         f"""

@@ -1,4 +1,4 @@
-"""Clients: who owns notifications, and what each may do. Call within `connection()`."""
+"""Clients, who own notifications, and their limits. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT = 1  # the id of the client that the migration makes
 
 
 class Client(NamedTuple):
-    """Fields are columns. For a limit that is None that of the settings is in force."""
+    """A client. Fields are columns. For a limit that is None, the setting applies."""
 
     id: int
     name: str
@@ -26,13 +26,13 @@ class Client(NamedTuple):
 
 
 _COLUMNS = ", ".join(Client._fields)
-_DISABLED = "disabled"  # the kind of pause
-# What may be given and changed, with the types of the columns.
+_DISABLED = "disabled"  # a kind of pause
+# The columns that may be set and changed, with their types.
 LIMITS = {"rate_limit": "integer", "daily_quota": "integer", "pending_limit": "integer", "senders": "text[]"}
 
 
 def create(name: str, limits: Mapping[str, object]) -> Client | None:
-    """A new client with these of LIMITS; None where the name is taken."""
+    """Create a client with these values for LIMITS; return None if the name is taken."""
     names, values = _given(limits)
     return _one(
         f"""
@@ -46,7 +46,7 @@ def create(name: str, limits: Mapping[str, object]) -> Client | None:
 
 
 def change(id: int, limits: Mapping[str, object], disabled: bool | None) -> Client | None:
-    """`update`, and `disable` or `enable` where that is not None; all of it or nothing."""
+    """Update the limits and, unless `disabled` is None, disable or enable the client, in one transaction."""
     with database.atomic():
         changed = update(id, limits)
         if changed is None or disabled is None:
@@ -55,7 +55,7 @@ def change(id: int, limits: Mapping[str, object], disabled: bool | None) -> Clie
 
 
 def update(id: int, limits: Mapping[str, object]) -> Client | None:
-    """Change these of LIMITS; None where there is no such client."""
+    """Set these values for LIMITS; return None if there is no such client."""
     names, values = _given(limits)
     if not names:
         return one(id)
@@ -64,9 +64,10 @@ def update(id: int, limits: Mapping[str, object]) -> Client | None:
 
 
 def disable(id: int) -> Client | None:
-    """From now on none of its keys works, and nothing of it is sent, callbacks included; None for an unknown one.
+    """Disable a client: its keys stop working, and nothing of it is sent, callbacks included.
 
-    What is being sent is finished. Again: no change.
+    Notifications that are being sent are finished. Return None if there is no such client; a repetition changes
+    nothing.
     """
     with database.atomic():
         sql = f"UPDATE clients SET disabled_at = coalesce(disabled_at, now()) WHERE id = %s RETURNING {_COLUMNS}"
@@ -77,7 +78,7 @@ def disable(id: int) -> Client | None:
 
 
 def enable(id: int) -> Client | None:
-    """Its keys work again, and what has waited is sent; None where there is no such client."""
+    """Enable a client: its keys work again, and its pending notifications are sent. None if there is no such client."""
     with database.atomic():
         enabled = _one(f"UPDATE clients SET disabled_at = NULL WHERE id = %s RETURNING {_COLUMNS}", id)
         pauses.resume(_DISABLED, str(id))
@@ -85,21 +86,23 @@ def enable(id: int) -> Client | None:
 
 
 def one(id: int) -> Client | None:
+    """Return a client by its id, or None."""
     return _one(f"SELECT {_COLUMNS} FROM clients WHERE id = %s", id)
 
 
 def named(name: str) -> Client | None:
+    """Return a client by its name, or None."""
     return _one(f"SELECT {_COLUMNS} FROM clients WHERE name = %s", name)
 
 
 def listed(after: int, limit: int) -> list[Client]:
-    """Up to `limit` clients with an id above `after`, oldest first."""
+    """Return up to `limit` clients with an id above `after`, oldest first."""
     sql = f"SELECT {_COLUMNS} FROM clients WHERE id > %s ORDER BY id LIMIT %s"
     return [Client(*row) for row in rows(sql, after, limit)]
 
 
 def _given(limits: Mapping[str, object]) -> tuple[list[str], list[object]]:
-    """Names and values; only names of ours become SQL, any other is a KeyError."""
+    """Return names and values. An unknown name is a KeyError, so that only known names become SQL."""
     names = [name for name in limits if LIMITS[name]]
     return names, [limits[name] for name in names]
 

@@ -1,4 +1,4 @@
-"""Many callers, one statement: what is wanted at the same moment shares one round trip."""
+"""Coalescer: what many callers ask for at the same time shares one statement."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Answer = TypeVar("Answer")
 
 
 class Distant(Protocol):
-    """A future that only the thread of its loop may resolve: one of asyncio's, or one like it."""
+    """A future that only the thread of its event loop may resolve, like asyncio's."""
 
     def get_loop(self) -> Any:
-        """What has `call_soon_threadsafe`."""
+        """Return the event loop, which has `call_soon_threadsafe`."""
 
     def done(self) -> bool: ...
 
@@ -37,27 +37,27 @@ Waiter = Future[Answer] | Distant
 
 
 class Full(Exception):
-    """Too many callers are waiting already: try again later."""
+    """Too many callers wait already: try again later."""
 
 
 class Closed(Exception):
-    """This process is shutting down and takes nothing new."""
+    """This process is shutting down and takes no new items."""
 
 
 class Coalescer(Generic[Item, Answer]):
-    """One flusher thread with its own connection that runs `run` over all items that wait.
+    """A flusher thread with its own connection that calls `run` with all items that wait.
 
-    `run` gets up to `most` items in the order of their submission and returns an answer for each,
-    in the same order. Alone an item is run at once: there is no lingering. If `run` raises
-    Unacceptable, each item is run by itself, so that only the one at fault is refused; any other
-    error reaches all callers of that run. With `keep` no error reaches a caller: every item whose run
-    failed is given to `keep` with its future and the error. More than `waiting` callers at once get Full.
+    `run` gets up to `most` items in the order of submission and returns an answer for each, in the same order. A single
+    item is run at once, without a delay. If `run` raises Unacceptable, each item is run by itself, so that only the
+    faulty one is refused. Any other error reaches all callers of that run. With `keep`, no error reaches a caller:
+    `keep` gets every item whose run failed, with its future and the error. If `waiting` items wait already, a new
+    one raises Full.
 
-    After a run for several it pauses until they have come again, for up to `rest` seconds, so that the next
-    one is for all of them: where many come, fewer and larger statements serve them all sooner. Who comes
-    alone waits for nobody.
+    After a run for several items the thread pauses for up to `rest` seconds until as many items wait again, so that
+    the next run takes all of them: under load, fewer and larger statements answer everybody sooner. After a run
+    for one item there is no pause.
 
-    The thread starts with the first item, and anew in a child after a fork, which inherits nothing.
+    The thread starts with the first item. A child process after a fork starts its own and inherits no items.
     """
 
     def __init__(  # noqa: PLR0913
@@ -81,23 +81,23 @@ class Coalescer(Generic[Item, Answer]):
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._awaited = 0  # how many end a pause; 0 while there is none
+        self._awaited = 0  # how many waiting items end the pause; 0 while there is no pause
         self._enough = threading.Event()
 
     def submit(self, item: Item) -> Future[Answer]:
-        """For threads: a future to wait for."""
+        """Add an item from a thread. Return a future to wait for."""
         future: Future[Answer] = Future()
         self.put(item, future)
         return future
 
     def ask(self, item: Item) -> asyncio.Future[Answer]:
-        """For the event loop: a future to await."""
+        """Add an item from an event loop. Return a future to await."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.put(item, future)
         return future
 
     def close(self, timeout: float) -> bool:
-        """Take nothing new and finish what waits, for up to `timeout` seconds. True if all of it was done."""
+        """Take no new items and finish those that wait, for up to `timeout` seconds. Return whether all were done."""
         with self._lock:
             self._closed = True
             self._enough.set()
@@ -109,7 +109,7 @@ class Coalescer(Generic[Item, Answer]):
         return not thread.is_alive()
 
     def put(self, item: Item, future: Waiter[Answer]) -> None:
-        """For whoever has a future of his own. All answers of one run reach a loop in one wake-up."""
+        """Add an item with a future of the caller's. All answers of one run reach an event loop in one wake-up."""
         with self._lock:
             if self._closed:
                 raise Closed(self._name)
@@ -133,7 +133,7 @@ class Coalescer(Generic[Item, Answer]):
                 except Empty:
                     break
             going = batch[-1] is not None
-            # Who has given up waiting, and may ask again, must not be served twice.
+            # A caller that gave up may ask again: it must not be served twice.
             wanted = [entry for entry in batch if entry is not None and not entry[1].done()]
             if wanted:
                 self._sizes.observe(len(wanted))
@@ -145,7 +145,7 @@ class Coalescer(Generic[Item, Answer]):
             database.close()
 
     def _pause(self, answered: int) -> None:
-        """Until those who were answered wait again, beside those who do already."""
+        """Wait until as many items were added as were answered, on top of those that wait already."""
         with self._lock:
             waiting = self._queue.qsize()
             awaited = min(self._most, answered + waiting)
@@ -189,13 +189,13 @@ def answer(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> Non
     for loop, resolved in loops.items():
         try:
             loop.call_soon_threadsafe(_resolve, resolved)
-        except RuntimeError:  # The loop has closed: nobody waits any more.
+        except RuntimeError:  # The loop has closed, so no caller waits any more.
             continue
 
 
 def _resolve(outcomes: Sequence[tuple[Waiter[Answer], Answer | Exception]]) -> None:
     for future, outcome in outcomes:
-        if future.done():  # The caller has gone away.
+        if future.done():  # The caller gave up.
             continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)

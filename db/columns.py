@@ -1,4 +1,4 @@
-"""Values as columns of a statement."""
+"""Pass values to a statement as columns."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ Column = tuple[str, str]  # name and type
 
 
 def once(columns: Sequence[Column]) -> list[str]:
-    """For SELECT: of each column one value for all rows. Its parameter is the value."""
+    """Return SQL for SELECT: columns with one value for all rows. Parameters: the values."""
     return [f"%s::{type} AS {name}" for name, type in columns]
 
 
 def unnested(columns: Sequence[Column], place: str = "") -> str:
-    """For FROM, as `v`: of each column a value for each row, and beside them its `place` from 1 on.
+    """Return SQL for FROM: the table `v` of columns with a value for each row. Parameters: an array for each column.
 
-    Its parameters are arrays.
+    `place` names an additional column that numbers the rows from 1 on.
     """
     arrays = ", ".join(f"%s::{type}[]" for _, type in columns)
     names = ", ".join([*(name for name, _ in columns), *filter(None, [place])])

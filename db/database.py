@@ -1,7 +1,7 @@
 """The connection of each thread to PostgreSQL.
 
-A thread that lasts (a flusher, a reader, upkeep) keeps its connection from one unit of work to the
-next; whoever does not last calls `database.close()` when it is done.
+A long-lived thread (a flusher, a reader, upkeep) keeps its connection between units of work. A short-lived thread must
+call `database.close()` when it is done.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from db.hosts import NoAnswer
 from db.session import APPLICATION, TUNED, Database
 from settings import Settings, SettingsError, postgres_url
 
-MOMENT = 0.1  # seconds; what was used so lately is believed to live
+MOMENT = 0.1  # seconds; a connection that was used so recently is not checked before use
 # The number of the last migration that this version knows.
 KNOWN = max(path.name[:4] for path in (Path(__file__).parent / "migrations").glob("[0-9]*.py"))
 
-# Sent before a statement that asks for the first rows in the order of an index, in the same message and so in the same
-# transaction. With old statistics PostgreSQL believes that there are few rows, and would read and sort all of them.
+# Goes before a statement that asks for the first rows in the order of an index, in the same message and so in the same
+# transaction. With old statistics PostgreSQL expects few rows, and would read and sort all of them.
 IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL jit = off; "
 
 database = Database(None, autoconnect=False)
 
 
 class _Use(threading.local):
-    """When this thread last used its connection with success."""
+    """The time when this thread last used its connection successfully."""
 
     at = 0.0
 
@@ -53,15 +53,15 @@ class _Use(threading.local):
 
 _use = _Use()
 
-# `seconds`: how long the statements of this thread may take, where they may take long.
+# `seconds`: how long the statements of this thread may take, within `lasting`.
 _lasting = threading.local()
 
-# A child must not speak over its parent's connections.
+# A child process must not use its parent's connections.
 os.register_at_fork(after_in_child=database.dispose)
 
 
-# The SQLSTATEs that an operator causes and ends without a new version of ours: a privilege that was revoked, a
-# table or a function that a restore has not brought yet, a plan that another session's DDL has outdated.
+# SQLSTATEs that an operator causes and ends without a new version of this program: a privilege that was revoked, a
+# table or a function that a restore has not created yet, a plan that another session's DDL has outdated.
 _TEMPORARY = frozenset({"42501", "42P01", "42703", "42883", "42704", "3F000", "0A000"})
 # Classes of SQLSTATEs that concern every statement of this connection: PostgreSQL's documentation, appendix A.
 _OF_THE_CONNECTION = ("08", "53", "57P", "58")
@@ -74,20 +74,20 @@ class Unavailable(Exception):
 
     @property
     def of_the_statement(self) -> bool:
-        """Whether the server answered and refused this statement: another one may succeed now."""
+        """Return whether the server answered and refused only this statement; another one may succeed now."""
         return self.sqlstate is not None and not self.sqlstate.startswith(_OF_THE_CONNECTION)
 
 
 class Contended(Unavailable):
-    """A row that this statement needs is being written by another transaction; nothing happened."""
+    """Another transaction is writing a row that this statement needs; nothing happened."""
 
 
 class Unacceptable(Exception):
-    """The database refuses a value: one item is at fault, not the database."""
+    """The database refuses a value: the item is at fault, not the database."""
 
 
 def bind(settings: Settings) -> None:
-    """Point `database` at DATABASE_URL. Connects to nothing yet."""
+    """Point `database` at DATABASE_URL, without connecting."""
     settings.require("database_url")
     try:
         target = postgres_url.parse(settings.database_url, os.environ)
@@ -95,11 +95,11 @@ def bind(settings: Settings) -> None:
         raise SettingsError(str(error)) from None
     connecting = target.connect_timeout or settings.db_connect_timeout
     connecting = min(connecting, settings.db_connect_timeout)
-    set_wait_callback(_Patience(connecting, settings.db_statement_timeout + settings.db_lateness))
-    at_once = ("client_encoding", postgres_url.CONFORMING)  # they are for the driver too: it is told as it connects
+    set_wait_callback(_BoundedWait(connecting, settings.db_statement_timeout + settings.db_lateness))
+    at_once = ("client_encoding", postgres_url.CONFORMING)  # the driver needs these too, when it connects
     fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
     timeout = {"statement_timeout": f"{round(settings.db_statement_timeout * 1000)}ms"}
-    # Tells `notify migrate --after` who would not survive it.
+    # From this name `notify migrate --after` knows which programs still need what it would remove.
     name = f"{APPLICATION} {KNOWN}"
     database.session(
         (name, target.application_name), {**fixed, **TUNED, **timeout, **target.session}, pooled=target.pooled
@@ -107,10 +107,10 @@ def bind(settings: Settings) -> None:
     database.init("DATABASE_URL", **target.parameters, client_encoding="UTF8", application_name=name)
 
 
-class _Patience:
-    """psycopg2 waits for the server by calling this, which ends each wait: one for a server that vanished or hangs.
+class _BoundedWait:
+    """The function that psycopg2 calls to wait for the server. It bounds the wait for a server that hangs or vanished.
 
-    By itself it would wait for as long as the kernel does, from 15 minutes to for ever.
+    Without it psycopg2 waits as long as the kernel does, between 15 minutes and for ever.
     """
 
     def __init__(self, connecting: float, answering: float) -> None:
@@ -132,7 +132,7 @@ class _Patience:
 
 @contextmanager
 def patiently() -> Iterator[None]:
-    """Let statements take their time: a migration, or the wait for another one. Not for a process that serves."""
+    """Let statements of this process take any time, for a migration. Not for a process that serves requests."""
     impatient = get_wait_callback()
     set_wait_callback(None)
     try:
@@ -145,7 +145,7 @@ def patiently() -> Iterator[None]:
 
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
-    """Let the statements of this thread alone take so long; within `connection()`, and outside of a transaction."""
+    """Let the statements of this thread take `seconds`. Call within `connection()`, outside of a transaction."""
     _lasting.seconds = seconds
     try:
         with database.taking(f"{round(seconds * 1000)}ms"):
@@ -156,17 +156,17 @@ def lasting(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def connection() -> Iterator[None]:
-    """Hold this thread's connection for one unit of database work, and never across another network call.
+    """Hold this thread's connection for one unit of database work. Never hold it across another network call.
 
     A connection that broke is closed, so that the next use opens a new one.
 
     Raises:
-        Contended: a wait that the statement itself has bounded is over; nothing happened.
-        Unavailable: the database cannot be asked right now; what was asked may or may not have happened.
+        Contended: the statement waited longer than its own bound; nothing happened.
+        Unavailable: the database cannot be asked right now; the statement may have been executed or not.
         Unacceptable: a value was refused; nothing happened.
     """
     try:
-        # Looking costs a system call.
+        # The check costs a system call.
         if not database.is_closed() and _use.idle() and _hung_up(database.connection()):
             database.close()
         database.connect(reuse_if_open=True)
@@ -180,7 +180,7 @@ def connection() -> Iterator[None]:
     except (StatementRefused, NotSupportedError) as error:
         if _sqlstate(error) not in _TEMPORARY:
             raise
-        database.close()  # With the plans that it has prepared.
+        database.close()  # Its prepared plans go with it.
         raise _told(Unavailable, error) from None
     except (DataError, IntegrityError) as error:
         raise Unacceptable(_first_line(error)) from None
@@ -188,10 +188,10 @@ def connection() -> Iterator[None]:
 
 @contextmanager
 def hurrying(lock_timeout: float) -> Iterator[None]:
-    """A transaction that waits for no lock longer than so many seconds.
+    """Open a transaction that waits for no lock longer than `lock_timeout` seconds.
 
     Raises:
-        Contended: a lock was not to be had, or a statement has used up the time that it was given; nothing happened.
+        Contended: a lock could not be taken, or a statement ran into its timeout; nothing happened.
     """
     try:
         with database.atomic():
@@ -204,19 +204,19 @@ def hurrying(lock_timeout: float) -> Iterator[None]:
 
 
 def rows(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Run one statement (its own transaction outside `atomic`) and return what it returns."""
+    """Run one statement, in its own transaction unless within `atomic`, and return its rows."""
     cursor = database.execute_sql(sql, parameters)
     return cursor.fetchall() if cursor.description else []
 
 
 def qualified(name: str) -> str:
-    """The name with our schema before it: for statements outside of every transaction, which a pooler runs anywhere."""
+    """Return the name with its schema, for a statement outside of transactions: a pooler may run it in any session."""
     [(schema,)] = rows("SELECT quote_ident(current_schema())")
     return f"{schema}.{name}"
 
 
 def _hung_up(conn: Any) -> bool:
-    """Whether the server has closed an idle connection: it has something to say though nobody asked."""
+    """Return whether the server closed an idle connection: then it can be read although no answer is due."""
     poll = select.poll()
     poll.register(conn.fileno(), select.POLLIN)
     return bool(poll.poll(0))
@@ -229,7 +229,7 @@ def _told(kind: type[Unavailable], error: Exception) -> Unavailable:
 
 
 def _sqlstate(error: Exception) -> str | None:
-    """The code of the server's error; None where the server said nothing."""
+    """Return the SQLSTATE of the server's error; None if the server sent none."""
     code: str | None = getattr(getattr(error, "orig", None), "pgcode", None)
     return code
 
@@ -237,6 +237,6 @@ def _sqlstate(error: Exception) -> str | None:
 def _first_line(error: Exception) -> str:
     # The lines after the first may quote the row.
     lines = str(error).strip().splitlines() or ["connection lost"]
-    # Of several addresses (localhost has two), one that let us speak says more than one where nobody was.
+    # Of several addresses (localhost has two), one where a server refused us tells more than one without a server.
     refusals = (line for line in lines if line.startswith("connection to server") and "FATAL:" in line)
     return next(refusals, lines[0])

@@ -1,6 +1,6 @@
-"""What the database says of itself, for an operator who looks for what is wrong. Call within `connection()`.
+"""Facts about the database server, for `notify doctor`. Call within `connection()`.
 
-Reads only, and none whose price grows with the tables.
+Only reads, and none whose cost grows with the tables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from db.database import rows
 
 
 class Server(NamedTuple):
-    """`version`: as a number, 140_005 is 14.5. `replica`: it takes no writes. `clear`: the network can read along."""
+    """The server. `version`: 140_005 is 14.5. `replica`: it takes no writes. `clear`: the connection is unencrypted."""
 
     version: int
     release: str
@@ -21,7 +21,11 @@ class Server(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Connections: `left` to this user and database. `longest`: seconds that the oldest transaction has been open."""
+    """Room within the server's limits.
+
+    `left`: connections for this user and database. `longest`: seconds that the oldest transaction has been open.
+    `age`: of the oldest transaction number in the tables; at 2,100 million the server stops.
+    """
 
     left: int
     longest: float
@@ -29,10 +33,11 @@ class Room(NamedTuple):
 
 
 def server() -> Server:
+    """Return the server's version, role and encryption."""
     [found] = rows(
         "SELECT current_setting('server_version_num')::int, split_part(current_setting('server_version'), ' ', 1),"
         " pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool,"
-        # A socket of the machine's own has no address.
+        # A Unix socket has no address.
         " inet_server_addr() IS NOT NULL AND NOT inet_server_addr() <<= ANY('{127.0.0.0/8,::1/128}'::inet[])"
         " AND NOT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)"
     )
@@ -40,19 +45,19 @@ def server() -> Server:
 
 
 def clock() -> float:
-    """The database's time: seconds since 1970."""
+    """Return the database's time in seconds since 1970."""
     [(now,)] = rows("SELECT extract(epoch FROM clock_timestamp())::float8")
     return float(now)
 
 
 def in_force(names: Sequence[str]) -> dict[str, str]:
-    """These settings of the server, as they are for us; those that it does not know are left out."""
+    """Return the values of these server settings in our session; settings that the server lacks are left out."""
     found = rows("SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS name", list(names))
     return {name: value for name, value in found if value is not None}
 
 
 def room() -> Room:
-    """`age` is that of the oldest transaction number in the tables: at 2,100 million the server stops."""
+    """Return the room within the server's limits."""
     [found] = rows(
         """
         WITH clients AS MATERIALIZED (
@@ -74,7 +79,7 @@ def room() -> Room:
 
 
 def forbidden() -> list[str]:
-    """Our tables that this user may not read and write."""
+    """Return our tables that this user may not read and write."""
     return _tables(
         "NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
         " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))"
@@ -82,7 +87,7 @@ def forbidden() -> list[str]:
 
 
 def not_owned() -> list[str]:
-    """Our tables that belong to somebody else: to make and to drop blocks, and to migrate, one must own them."""
+    """Return our tables that this user does not own. Only an owner can migrate, and create and drop blocks."""
     return _tables("NOT pg_has_role(c.relowner, 'USAGE')")
 
 
@@ -99,12 +104,13 @@ def _tables(condition: str) -> list[str]:
 
 
 def data_directory() -> str | None:
-    """Where the server keeps its data, if it tells us."""
+    """Return the server's data directory, or None if we may not see it."""
     sql = "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
     return next((place for (place,) in rows(sql)), None)
 
 
 def on_this_machine() -> bool:
+    """Return whether the server runs on this machine."""
     [(local,)] = rows(
         "SELECT inet_server_addr() IS NULL OR inet_server_addr() <<= ANY('{127.0.0.0/8,::1/128}'::inet[])"
     )
@@ -112,7 +118,7 @@ def on_this_machine() -> bool:
 
 
 def keyed() -> bool:
-    """Whether there is a key that works."""
+    """Return whether there is a key that works."""
     [(found,)] = rows(
         "SELECT EXISTS (SELECT FROM keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))"
     )

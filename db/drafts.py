@@ -1,4 +1,4 @@
-"""Drafts as rows of a statement."""
+"""Pass drafts to a statement as rows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from db import columns
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Draft
 from db.suppressions import listed
 
-# Those of one client in one lane.
+# The notifications of a priority and a client.
 Group = tuple[str, int]
 
-# What becomes of a draft when it is accepted, for the two statements that do so: see `fate`.
+# The columns that accepting a draft decides: see `fate`.
 FATE_COLUMNS = "status, failure_reason, last_error, finished_at, next_attempt_at, dispatch_after, rung"
 _FATE = """CASE WHEN suppressed IS NULL THEN 'pending' ELSE 'failed' END,
        CASE WHEN suppressed IS NOT NULL THEN 'suppressed' END,
@@ -29,15 +29,17 @@ _FATE_WITH_LEFT = _FATE.format(wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s::float
 
 
 class Fate(NamedTuple):
-    """SQL for SELECT that gives FATE_COLUMNS, and its values."""
+    """SQL for SELECT with the values of FATE_COLUMNS, and its parameters."""
 
     sql: str
     values: list[object]
 
 
 class Source(NamedTuple):
-    """SQL for FROM, and its values: a row per draft with its columns, those `beside` it, its `place` from 1 on,
-    and `suppressed`: why it must not be sent, if so.
+    """SQL for FROM, and its parameters.
+
+    It has a row for each draft: the draft's columns, the additional columns, its `place` from 1 on, and
+    `suppressed`, the reason why it must not be sent, or NULL.
     """
 
     sql: str
@@ -45,7 +47,7 @@ class Source(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What goes beside the drafts: a value for each."""
+    """An additional column, with a value for each draft."""
 
     name: str
     type: str
@@ -53,10 +55,10 @@ class Column(NamedTuple):
 
 
 def fate(grace: float, left: Collection[Group] = ()) -> Fate:
-    """A draft is pending, and due at its time; or it has failed, because it is suppressed.
+    """Return SQL that makes a draft pending and due at its time, or failed if it is suppressed.
 
-    The caller rings what is due at once, and if it is still pending after `grace` seconds, so does
-    the relay. What is to be sent later, and those of `left`, the relay alone rings.
+    The caller enqueues what is due at once; the relay does if it is still pending after `grace` seconds. Only
+    the relay enqueues what is to be sent later, and the groups in `left`.
     """
     if not left:
         return Fate(_FATE_OF_ALL, [grace])
@@ -65,7 +67,7 @@ def fate(grace: float, left: Collection[Group] = ()) -> Fate:
 
 
 def source(drafts: Sequence[Draft], *beside: Column) -> Source:
-    """A column whose values are all the same is sent once: it costs next to nothing however many rows there are."""
+    """Return the drafts as rows. A column whose values are all equal is sent once, so it costs next to nothing."""
     given = [*zip(_COLUMNS, zip(*drafts, strict=True), strict=False), *(((c.name, c.type), c.values) for c in beside)]
     same: dict[columns.Column, object] = {}
     varying: dict[columns.Column, Sequence[object]] = {}
@@ -78,13 +80,13 @@ def source(drafts: Sequence[Draft], *beside: Column) -> Source:
     return Source(sql, [*same.values(), *varying.values()])
 
 
-# In the order of Draft's fields, of which the last is no column.
+# In the order of Draft's fields. The last field is not a column.
 _COLUMNS = [(name, COLUMN_TYPES[name]) for name in DRAFT_COLUMNS]
 
 
 @lru_cache(256)
 def _source(same: Sequence[columns.Column], varying: Sequence[columns.Column], rows: int) -> str:
-    """`rows`: how many there are, where none of their columns varies."""
+    """Return the SQL of `source`. `rows`: the number of rows, if no column varies."""
     selected = ", ".join([*columns.once(same), *(name for name, _ in varying), "place"])
     given = columns.unnested(varying, "place") if varying else f"generate_series(1, {rows}) AS v (place)"
     return f"""(SELECT draft.*, listed.error AS suppressed

@@ -1,4 +1,4 @@
-"""Coming to rest: nothing more is begun, and what is being sent ends. Call within `connection()`."""
+"""Drain the system: workers begin nothing more, and finish what they send. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from db.database import database, rows
 from db.models import CHANNELS
 from db.session import OURS
 
-COUNTED = 10_000  # what is in flight is counted no further
+COUNTED = 10_000  # `in_flight` counts no further
 
 
 class InFlight(NamedTuple):
-    """`oldest`: for how many seconds the one that was claimed first has been in a worker's hands."""
+    """Notifications that are being sent. `oldest`: seconds since the first of them was claimed."""
 
     number: int
     oldest: float
 
 
 def begin(by: By) -> int:
-    """Pause every channel; the number of the transaction that did, for `unaware`."""
+    """Pause every channel. Return the number of the transaction, for `unaware`."""
     with database.atomic():
         for channel in CHANNELS:
             recorded(by, acts.paused, pauses.pause)("channel", channel)
@@ -30,9 +30,10 @@ def begin(by: By) -> int:
 
 
 def unaware(transaction: int) -> int:
-    """How many statements of ours still run that have begun before this transaction was there to be seen.
+    """Return how many of our statements still run that began before this transaction was visible.
 
-    Until there is none, a worker may claim in spite of the pause. Those of another database user are not seen.
+    Until there is none, a worker may still claim in spite of the pause. Statements of other database users are not
+    counted.
     """
     [(count,)] = rows(
         f"""
@@ -45,7 +46,7 @@ def unaware(transaction: int) -> int:
 
 
 def in_flight() -> InFlight:
-    """What is being sent now, by whom ever."""
+    """Return how many notifications are being sent now, by any worker."""
     [found] = rows(
         "SELECT count(*), coalesce(extract(epoch FROM now() - min(claimed_at))::float8, 0)"
         " FROM (SELECT claimed_at FROM notifications WHERE status = 'processing' ORDER BY claimed_at LIMIT %s) AS n",

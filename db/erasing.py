@@ -1,8 +1,7 @@
-"""The pieces of an erasure: each a few statements over some rows, found anew each time.
+"""The parts of an erasure. Each runs a few statements over a bounded number of rows, and finds those rows anew.
 
-What is found is found by an index: by the recipient, or by `mailboxes` where that is written otherwise than
-the suppression list has it, or stands among the copies. Rows are locked in the order of ids. Within the
-transaction of `erasures.step`.
+Rows are found by an index: by `recipient`, or by `mailboxes` if the address is written differently from its normalised
+form or is among the copies. Rows are locked in id order. Call within the transaction of `erasures.step`.
 """
 
 from __future__ import annotations
@@ -12,35 +11,39 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from db import lifecycle, suppressions
+from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
 
 
 class Of(NamedTuple):
-    """Whose content: what a client has sent to an address, as the suppression list has it, up to an id."""
+    """The notifications to erase: those of a client to a normalised address, up to an id."""
 
     client_id: int
     address: str
     last_id: int
 
 
-_OURS = "client_id = %s AND callback_id IS NULL AND erased_at IS NULL AND id <= %s"
-# To the address itself: written like that, or otherwise.
-_MINE = f"""(SELECT id, status, expires_at FROM notifications WHERE recipient = %s AND mailboxes IS NULL AND {_OURS}
+_OURS = "client_id = %s AND erased_at IS NULL AND id <= %s"
+# Notifications to the address itself, written in its normalised form or differently.
+_MINE = f"""(SELECT id, status, expires_at FROM {VIEW} AS n WHERE recipient = %s AND mailboxes IS NULL AND {_OURS}
              UNION ALL
-             SELECT id, status, expires_at FROM notifications
+             SELECT id, status, expires_at FROM {VIEW} AS n
              WHERE mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 = %s AND {_OURS}) AS mine"""
-_COPIES = f"""(SELECT id, status FROM notifications
+_COPIES = f"""(SELECT id, status FROM {VIEW} AS n
                WHERE mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 <> %s AND {_OURS}) AS copied"""
-# What may yet be begun: waiting, or being sent and not too late for another attempt.
+# What a worker may still begin: pending, or being sent with another attempt possible.
 _TO_STOP = "status = 'pending' OR status = 'processing' AND (expires_at IS NULL OR expires_at > now())"
 
 
 def stop(erasure: int, of: Of, most: int, key: int | None = None) -> int:
-    """Cancel up to `most`, end what is being sent with the attempt under way, take the address out of copies."""
+    """Cancel up to `most` notifications, allow no further attempt of those being sent, remove the address from copies.
+
+    Return how many rows were found.
+    """
     found = rows(f"SELECT id, status FROM {_MINE} WHERE {_TO_STOP} ORDER BY id LIMIT %s", *_mine(of), most)
     cancelled = sum(lifecycle.cancel(id, of.client_id, key) for id, status in found if status == "pending")
-    # No arrow of lifecycle.py: it stays what it is, and when it comes back it is too late for it.
+    # Not a transition: the status stays, and when the row comes back it is too late for another attempt.
     rows(
         "UPDATE notifications SET expires_at = least(expires_at, clock_timestamp())"
         " WHERE id = ANY(%s) AND status = 'processing'",
@@ -55,7 +58,7 @@ def stop(erasure: int, of: Of, most: int, key: int | None = None) -> int:
 
 
 def erase(erasure: int, of: Of, most: int) -> int:
-    """Take the content out of up to `most` that have come to their end; returns how many."""
+    """Remove the content of up to `most` final notifications. Return how many."""
     found = rows(f"SELECT id FROM {_MINE} WHERE status = ANY(%s) ORDER BY id LIMIT %s", *_mine(of), list(FINAL), most)
     held = rows(
         "SELECT id FROM notifications WHERE id = ANY(%s) AND status = ANY(%s) AND erased_at IS NULL"
@@ -74,7 +77,7 @@ def erase(erasure: int, of: Of, most: int) -> int:
 
 
 def rinse(erasure: int, of: Of, rest: Sequence[int]) -> int:
-    """What was answered to callbacks and copies that were being sent, as far as they have come back."""
+    """Remove the answers to callbacks and copies that were being sent and no longer are. Return how many rows."""
     back = rows(
         "SELECT asked.id FROM unnest(%s::bigint[]) AS asked (id) LEFT JOIN notifications AS n USING (id)"
         " WHERE n.status IS DISTINCT FROM 'processing'",
@@ -89,7 +92,7 @@ def rinse(erasure: int, of: Of, rest: Sequence[int]) -> int:
 
 
 def forget_in_keys(erasure: int, of: Of, after: str, most: int) -> None:
-    """What the answers that idempotency keys repeat say of the address; up to `most` keys behind `after`."""
+    """Remove the address from the stored answers of up to `most` idempotency keys behind the key `after`."""
     [(last,)] = rows(
         "SELECT max(key) FROM (SELECT key FROM idempotency_keys WHERE client_id = %s AND key > %s"
         " ORDER BY key LIMIT %s) AS next",
@@ -111,7 +114,7 @@ def forget_in_keys(erasure: int, of: Of, after: str, most: int) -> None:
 
 
 def left(of: Of) -> int:
-    """How many are still to be erased."""
+    """Return how many notifications and copies are still to be erased."""
     [(count,)] = rows(
         f"SELECT (SELECT count(*) FROM {_MINE}) + (SELECT count(*) FROM {_COPIES})", *_mine(of), *_copied(of)
     )
@@ -119,7 +122,7 @@ def left(of: Of) -> int:
 
 
 def hide_suppression(of: Of) -> bool:
-    """Keep of the address on the suppression list its digest, which is as good; whether it is there."""
+    """Replace the address on the suppression list by its digest, which still matches. Return whether it is there."""
     digest = f"({suppressions.digest('%s', '%s::text')})"
     plain = (of.client_id, of.address)
     if rows("SELECT true FROM suppressions WHERE client_id = %s AND address = %s FOR UPDATE", *plain):
@@ -135,12 +138,12 @@ def hide_suppression(of: Of) -> bool:
 
 
 def forget_elsewhere(of: Of) -> None:
-    """Why a breaker opened may quote what a server said to this address."""
+    """Remove reasons of breakers that quote the address: a server may have repeated it in its reply."""
     rows("UPDATE providers SET reason = 'erased' WHERE position(%s IN lower(reason)) > 0", of.address)
 
 
 def count(of: Of) -> dict[str, int]:
-    """What an erasure would find: to the address by status, and `copies` to it of what was sent to others."""
+    """Return what an erasure would find: how many notifications by status, and how many `copies`."""
     found = dict(rows(f"SELECT status, count(*) FROM {_MINE} GROUP BY status ORDER BY status", *_mine(of)))
     [(copies,)] = rows(f"SELECT count(*) FROM {_COPIES}", *_copied(of))
     return {**found, "copies": copies}
@@ -155,7 +158,7 @@ def _copied(of: Of) -> tuple[object, ...]:
 
 
 def _blank(ids: Sequence[int], address: str) -> None:
-    # What has failed is too late to be retried from now on, which a time to be sent in the future would contradict.
+    # A failed notification expires now, so that it cannot be retried; a CHECK requires its send_at to be earlier.
     rows(
         """
         UPDATE notifications AS n
@@ -172,12 +175,12 @@ def _blank(ids: Sequence[int], address: str) -> None:
 
 
 def _silence(ids: Sequence[int]) -> None:
-    """Servers quote addresses in their replies."""
+    """Remove the servers' replies, which may quote the address."""
     rows("UPDATE attempts SET text = NULL WHERE notification_id = ANY(%s) AND text IS NOT NULL", list(ids))
 
 
 def _untold(erasure: int, ids: Sequence[int]) -> int:
-    """What callbacks say of these, sent or not: a client still hears how they ended."""
+    """Remove the content from callbacks about these, delivered or not. Clients still learn how they ended."""
     found = rows("SELECT id, status FROM notifications WHERE subject_id = ANY(%s) ORDER BY id FOR UPDATE", list(ids))
     callbacks = [id for id, _ in found]
     rows(
@@ -196,7 +199,7 @@ def _untold(erasure: int, ids: Sequence[int]) -> int:
 
 
 def _copies(erasure: int, of: Of, most: int) -> int:
-    """Take the address out of what was sent to others: who else gets it, and what it says, is theirs."""
+    """Remove the address from notifications to others of which it got a copy. Their other content stays."""
     found = rows(f"SELECT id FROM {_COPIES} ORDER BY id LIMIT %s", *_copied(of), most)
     held = rows(
         "SELECT id, status, mailboxes, mail FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
@@ -213,7 +216,7 @@ def _copies(erasure: int, of: Of, most: int) -> int:
 
 
 def _without(address: str, mailboxes: Sequence[str], mail: dict[str, Any]) -> str:
-    """`mail` without the copies to the address: in `mailboxes` they stand in the same order, behind the recipient."""
+    """Return `mail` without the copies to the address. `mailboxes` has them in the same order, after the recipient."""
     places = iter(mailboxes[1:])
     kept = {
         name: [text for text, mailbox in zip(mail[name], places, strict=False) if mailbox != address]
@@ -224,7 +227,7 @@ def _without(address: str, mailboxes: Sequence[str], mail: dict[str, Any]) -> st
 
 
 def _quiet(erasure: int, of: Of, ids: Sequence[int]) -> None:
-    """What servers have said about these, and what callbacks repeat of it."""
+    """Remove the servers' replies about these, and what callbacks repeat of them."""
     _silence(ids)
     rows("UPDATE notifications SET last_error = NULL WHERE id = ANY(%s) AND last_error IS NOT NULL", list(ids))
     repeated = rows(

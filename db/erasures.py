@@ -1,11 +1,11 @@
-"""Erasures: what a client has sent to one address loses its content, and keeps its states, times and counts.
+"""Erasures: remove the content of what a client has sent to one address; keep states, times and counts.
 
     (request) -> stopping -> erasing -> done
 
-`stopping`: what waits is cancelled, and what is being sent is given no further attempt. `erasing`: nothing of
-it is begun any more, and content goes as soon as nobody sends it. Each step is one transaction over some rows
-that are still to be done, and finds them anew: whoever dies leaves nothing half done, and two at once are
-safe. The address itself stands here until all is done. Call within `connection()`.
+`stopping`: pending notifications are cancelled, and those being sent get no further attempt. `erasing`: no worker
+begins any of them, and the content of each is removed once it is final. Each step is one transaction over a
+bounded number of rows, which it finds anew. So a process that dies leaves nothing half done, and two processes at
+once are safe. The table holds the address itself until the erasure is done. Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from db.database import database, rows
 from db.erasing import Of
 
 Row = dict[str, Any]
-LEASE = 10.0  # seconds: then another worker goes on, if the one that was at it has died
+LEASE = 10.0  # seconds after which another worker continues, if the one that took the erasure has died
 _SHOWN = (
     *("id", "client_id", "recipient", "created_at", "stopped_at", "done_at"),
     *("cancelled", "erased", "copies", "callbacks"),
@@ -27,7 +27,7 @@ _COLUMNS = ", ".join(_SHOWN)
 
 
 class Work(NamedTuple):
-    """An erasure that is not done, locked until the end of the transaction."""
+    """An unfinished erasure, locked until the end of the transaction."""
 
     id: int
     of: Of
@@ -37,7 +37,10 @@ class Work(NamedTuple):
 
 
 def begin(client_id: int, address: str, by: By) -> int:
-    """Ask for an erasure of what was accepted until now; its id. While one of this address is under way, of that."""
+    """Request the erasure of what was accepted until now. Return its id.
+
+    If an erasure of this address is under way, extend that one and return its id.
+    """
     marked = audit.mark(address)
     with database.atomic():
         made = rows(
@@ -46,7 +49,7 @@ def begin(client_id: int, address: str, by: By) -> int:
             SELECT %s, %s, %s, CASE WHEN is_called THEN last_value ELSE 0 END, now() + %s * interval '1 second'
             FROM notifications_id_seq
             ON CONFLICT (client_id, address) WHERE done_at IS NULL
-            -- What came in since the first request is meant too, and may have to be stopped.
+            -- Include what was accepted since the first request; it may have to be stopped.
             DO UPDATE SET last_id = excluded.last_id, stopped_at = NULL, keys_after = ''
             RETURNING id
             """,
@@ -58,7 +61,7 @@ def begin(client_id: int, address: str, by: By) -> int:
 
 
 def take() -> int | None:
-    """One that is to go on, which is ours for LEASE seconds."""
+    """Take a due erasure for LEASE seconds and return its id, or None."""
     found = rows(
         """
         UPDATE erasures SET due_at = now() + %s * interval '1 second' WHERE done_at IS NULL AND id IN (
@@ -72,17 +75,17 @@ def take() -> int | None:
 
 
 def give_back(id: int, pause: float) -> None:
-    """Whoever comes first may go on in so many seconds."""
+    """Let the next worker continue the erasure in `pause` seconds."""
     rows("UPDATE erasures SET due_at = now() + %s * interval '1 second' WHERE id = %s AND done_at IS NULL", pause, id)
 
 
 def step(id: int, most: int, by: By) -> bool:
-    """Do up to `most` rows of what is to be done; whether there was anything. When nothing is left it is done."""
+    """Process up to `most` rows and return whether there was anything to do. Finish the erasure if nothing is left."""
     with database.atomic():
         work = _locked(id)
         if work is None:
             return False
-        # What was being sent may have come back to wait.
+        # A notification that was being sent may be pending again.
         if erasing.stop(id, work.of, most, by.key_id):
             return True
         if not work.stopped:
@@ -92,7 +95,7 @@ def step(id: int, most: int, by: By) -> bool:
 
 
 def one(client_id: int, id: int) -> Row | None:
-    """An erasure as people may see it, and what `left` of it nobody can erase yet: it is being sent."""
+    """Return an erasure without its address, with `left`: how many rows are still to be erased."""
     found = rows(
         f"SELECT {_COLUMNS}, address, last_id, cardinality(rest) FROM erasures WHERE client_id = %s AND id = %s",
         *(client_id, id),

@@ -1,4 +1,4 @@
-"""Advisory locks, each for one schema of ours: other installations in the same database are not concerned."""
+"""Advisory locks. Each is for one schema, so other installations in the same database are not affected."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def one_at_a_time(lock: int, client_id: int) -> None:
 
 @contextmanager
 def exclusive(lock: int) -> Iterator[bool]:
-    """Whether the lock was free; it is held until the end. Within `connection()`, outside of a transaction.
+    """Try to take a lock and yield whether it was free; hold it until the end of the block.
 
-    A process that dies gives it back with its connection.
+    Call within `connection()`, outside of a transaction. If the process dies, its connection ends and the lock with it.
     """
     if database.pooled():
         with _in_transaction(lock) as mine:
@@ -31,16 +31,17 @@ def exclusive(lock: int) -> Iterator[bool]:
     try:
         yield mine
     finally:
-        # Closed, it has no session, and so no lock.
+        # A closed connection has no session, and so no lock.
         if mine and not database.is_closed():
             rows(f"SELECT pg_advisory_unlock(%s, {SCHEMA})", lock)
 
 
 @contextmanager
 def _in_transaction(lock: int) -> Iterator[bool]:
-    """Hold it by a transaction of another connection: behind a pooler, a session's lock would stay with the session.
+    """Hold the lock in a transaction of another connection.
 
-    Between two statements that transaction has no snapshot, so nothing waits for it.
+    Behind a pooler, the lock of a session would stay with the session. Between two statements this transaction has no
+    snapshot, so nothing waits for it.
     """
     conn = database.another()
     try:
@@ -52,7 +53,7 @@ def _in_transaction(lock: int) -> Iterator[bool]:
             [(mine,)] = cursor.fetchall()
         yield mine
     finally:
-        # A pooler ends a session that was left in a transaction.
+        # A pooler closes a session that is left in a transaction.
         with suppress(psycopg2.Error):
             conn.cursor().execute("COMMIT")
         conn.close()

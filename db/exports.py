@@ -1,7 +1,7 @@
-"""All that is stored of a client, a page at a time, each in its own short transaction.
+"""Export all data of a client, page by page, each page in its own short transaction.
 
-A page begins behind the place where the one before ended, in an order that does not change: nothing is met
-twice, and nothing is missed that was there at the beginning. Call within `connection()`.
+A page begins behind the place where the previous one ended, in an order that never changes. So a row appears once, and
+no row is missed that existed at the beginning. Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from db import audit, callbacks, clients, keys, reports, suppressions, templates, timeline
+from db.client_view import VIEW
 from db.database import rows
 
 Row = dict[str, Any]
@@ -19,7 +20,7 @@ Found = list[tuple[str, Row]]  # each row with its place
 
 
 class Wanted(NamedTuple):
-    """Of whom. `recipient`: only what concerns this address, as the suppression list has it."""
+    """The client whose data to export. `recipient`: only what concerns this normalised address."""
 
     client_id: int
     recipient: str | None = None
@@ -27,12 +28,15 @@ class Wanted(NamedTuple):
 
 
 def page(wanted: Wanted, kind: str, after: str, limit: int) -> Found:
-    """Up to `limit` of a KIND behind the place `after`, '' for the first. Raises ValueError for no place."""
+    """Return up to `limit` rows of a kind from behind the place `after`, "" for the first page.
+
+    Raises ValueError if `after` is not a place.
+    """
     return _READERS[kind](wanted, after, limit)
 
 
 def kinds(wanted: Wanted) -> tuple[str, ...]:
-    """What there is, in this order."""
+    """Return the kinds of rows to export, in order."""
     return ("suppression", "notification") if wanted.recipient else tuple(_READERS)
 
 
@@ -46,7 +50,7 @@ def _keys(wanted: Wanted, after: str, limit: int) -> Found:
 
 
 def _callbacks(wanted: Wanted, after: str, _limit: int) -> Found:
-    """At most CALLBACK_ENDPOINTS, so all at once."""
+    """Return all endpoints at once: there are at most CALLBACK_ENDPOINTS."""
     return [(str(row["id"]), row) for row in callbacks.listed(wanted.client_id) if row["id"] > int(after or 0)]
 
 
@@ -81,7 +85,7 @@ def _notifications(wanted: Wanted, after: str, limit: int) -> Found:
     histories, acts = _attempts(ids), timeline.acts(ids)
     found = []
     for at, id in places:
-        # What retention has just removed is no longer here.
+        # Retention may have just deleted it.
         if (row := known.get(id)) is not None:
             told = timeline.told(row, histories[id], acts.get(id, []))
             contents = _contents(id) if wanted.attachments else None
@@ -90,7 +94,7 @@ def _notifications(wanted: Wanted, after: str, limit: int) -> Found:
     return found
 
 
-_PLACES = "SELECT created_at, id FROM notifications WHERE client_id = %s AND callback_id IS NULL"
+_PLACES = f"SELECT created_at, id FROM {VIEW} AS n WHERE client_id = %s"
 _BEHIND = "AND (created_at, id) > (%s::timestamptz, %s) ORDER BY created_at, id LIMIT %s"
 _TO_RECIPIENT = f"""({_PLACES} AND recipient = %s AND mailboxes IS NULL {_BEHIND})
     UNION ALL ({_PLACES} AND mailboxes @> jsonb_build_array(%s::text) {_BEHIND})

@@ -1,4 +1,4 @@
-"""What has failed lately, at a price that does not grow with the tables. Call within `connection()`."""
+"""The newest failures, at a cost that does not grow with the tables. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.pulse import CLIENTS_SEEN
 
 
 class Failure(NamedTuple):
-    """`error`: the last words of the other side, which may hold an address: for operators only."""
+    """A failed notification. `error`, the answer of the other side, may hold an address: show it to operators only."""
 
     id: int
     client: str
@@ -21,7 +21,7 @@ class Failure(NamedTuple):
 
 
 def newest(most: int) -> list[Failure]:
-    """Up to `most`, the last to fail first, among the newest that each client has made."""
+    """Return up to `most` failures, the latest first, among the newest notifications of each client."""
     found = rows(
         """
         SELECT n.id, c.name, n.type, n.failure_reason, n.finished_at, n.last_error

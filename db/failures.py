@@ -1,4 +1,4 @@
-"""Which failed notifications of a client a filter is true of, and their kinds. Call within `connection()`."""
+"""Find, count and group the failed notifications of a client. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
 from db.reports import Position
 
 
 class Group(NamedTuple):
-    """Failures of the same kind. Of the last attempt: its outcome, provider, phase and code; None where there was none.
+    """Failures of the same kind.
 
-    `number`: how many. `last_id` and `last_error` are those of the newest.
+    `outcome`, `provider`, `phase` and `reply_code` are those of the last attempt; None if there was none. `number` is
+    how many failures there are. `last_id` and `last_error` are those of the newest.
     """
 
     failure_reason: str
@@ -28,7 +30,7 @@ class Group(NamedTuple):
     last_error: str | None
 
 
-# How the last attempt ended, as `last_attempt` filters by it.
+# The last attempt, in the form that the filter `last_attempt` compares.
 _LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::text] FROM (SELECT) AS one
     LEFT JOIN attempts AS a ON a.notification_id = notifications.id AND a.number = notifications.attempt_count)"""
 
@@ -48,17 +50,19 @@ _CONDITIONS = {
 
 
 def matching(client_id: int, filters: Mapping[str, object], after: Position | None) -> tuple[str, list[object]]:
-    """The condition as SQL and its values: failed, not too late by now, created after `after`.
+    """Return a condition and its parameters: failed, not expired, created after the position `after`.
 
-    `filters`: failure_reason, last_outcome (of its last attempt), type, recipient, lane, tag, sandbox,
-    created_from (inclusive), created_to (exclusive), last_attempt (its outcome, provider, phase and code as texts,
-    or None): to be had for a bounded time only.
+    The condition is on a table or view called `notifications`. It does not exclude callbacks: use it on
+    `client_view.VIEW`, or add `client_view.GUARD`.
+
+    `filters`: failure_reason, last_outcome (of the last attempt), type, recipient, lane, tag, sandbox, created_from
+    (inclusive), created_to (exclusive), last_attempt (outcome, provider, phase and code as texts, or None; give it
+    only together with a range of time, because no index serves it).
     """
     conditions = [
         "status = 'failed'",
         "(expires_at IS NULL OR expires_at > now())",
         "client_id = %s",
-        "callback_id IS NULL",
     ]
     values: list[object] = [client_id]
     for name, value in filters.items():
@@ -71,21 +75,21 @@ def matching(client_id: int, filters: Mapping[str, object], after: Position | No
 
 
 def count(client_id: int, filters: Mapping[str, object], after: Position | None, most: int) -> int:
-    """How many there are; counts no further than `most`."""
+    """Return how many notifications match; count no further than `most`."""
     condition, values = matching(client_id, filters, after)
     [(found,)] = rows(
-        f"SELECT count(*) FROM (SELECT FROM notifications WHERE {condition} LIMIT %s) AS f", *values, most
+        f"SELECT count(*) FROM (SELECT FROM {VIEW} AS notifications WHERE {condition} LIMIT %s) AS f", *values, most
     )
     return int(found)
 
 
 def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False) -> list[Group]:
-    """Of a client's `among` newest failures up to `most` groups, the largest first."""
+    """Return up to `most` groups of a client's `among` newest failures, the largest first."""
     found = rows(
-        """
+        f"""
         WITH newest AS MATERIALIZED (
-            SELECT id, failure_reason, attempt_count, created_at, last_error FROM notifications
-            WHERE client_id = %s AND status = 'failed' AND callback_id IS NULL AND (sandbox OR NOT %s)
+            SELECT id, failure_reason, attempt_count, created_at, last_error FROM {VIEW} AS n
+            WHERE client_id = %s AND status = 'failed' AND (sandbox OR NOT %s)
             ORDER BY created_at DESC, id DESC LIMIT %s
         )
         SELECT n.failure_reason, a.outcome, a.provider, a.phase, a.reply_code,

@@ -1,4 +1,4 @@
-"""What a database must be for this system to work with it, and why one cannot be used: sentences with the fix."""
+"""Check that this system can work with a database. Each error is a sentence that says how to fix it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _EXISTS = (
     *(errorcodes.UNDEFINED_FUNCTION, errorcodes.DATATYPE_MISMATCH, errorcodes.INVALID_COLUMN_REFERENCE),
     *(errorcodes.INVALID_OBJECT_DEFINITION, errorcodes.INVALID_TABLE_DEFINITION, errorcodes.SYNTAX_ERROR),
 )
-# What libpq and poolers say when they let nobody in, and what to do. The server may say it in another language.
+# Errors of libpq and poolers when a connection fails, and what to do. The server may write in another language.
 _ADVICE = {
     r"database .* does not exist|no such database": "create it "
     "(CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C'), or name another in DATABASE_URL",
     r"password authentication failed|no password supplied|SASL authentication failed|role .* does not exist"
-    r"|no such user": "put user and password in DATABASE_URL right",
+    r"|no such user": "correct the user and password in DATABASE_URL",
     r"no pg_hba\.conf entry": "allow it in pg_hba.conf, or add ?sslmode=require to DATABASE_URL",
     r"does not support SSL": "set ssl = on in postgresql.conf, or write sslmode=disable where the network is private",
-    r"invalid \w+ value|invalid \w+ value .* for connection option|definition of service": "put that option "
-    "right in DATABASE_URL",
+    r"invalid \w+ value|invalid \w+ value .* for connection option|definition of service": "correct that option "
+    "in DATABASE_URL",
     r"unsupported startup parameter": "leave out of options, in DATABASE_URL and PGOPTIONS, what is not -cNAME=VALUE; "
     "where it is off, ALTER ROLE name SET standard_conforming_strings = on",
     r"statement pooling mode": "set pool_mode to transaction or session, or give DATABASE_URL without the pooler",
@@ -35,14 +35,14 @@ _ADVICE = {
 
 
 class Unfit(Exception):
-    """This database cannot be worked with as it is; the message says what to do."""
+    """This system cannot work with the database as it is; the message says what to do."""
 
 
 def check(*, writing: bool = True) -> None:
-    """Return if this server, database and schema can hold our tables. Call within `connection()`.
+    """Check that this server, database and schema can hold our tables. Call within `connection()`.
 
     Raises:
-        Unfit: they cannot. `writing`: nor if nothing may be written.
+        Unfit: they cannot; with `writing`, also if the server takes no writes.
     """
     # A transaction, because some poolers have none.
     with database.atomic():
@@ -56,7 +56,7 @@ def check(*, writing: bool = True) -> None:
         raise Unfit(f"the server is PostgreSQL {version}, which is too old: use {OLDEST} or newer")
     if encoding != "UTF8":
         raise Unfit(
-            f"the database {name} has the encoding {encoding}, which cannot hold every text: make one with "
+            f"the database {name} has the encoding {encoding}, which cannot hold every text: create one with "
             f"CREATE DATABASE another ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C', and name it in DATABASE_URL"
         )
     if schema is None:
@@ -74,7 +74,7 @@ def check(*, writing: bool = True) -> None:
 
 
 def check_may_create() -> None:
-    """Return if this role may make tables in the schema that they go to. Raises Unfit."""
+    """Check that this role may create tables in the schema. Raises Unfit."""
     [(may, schema, role)] = rows(
         "SELECT has_schema_privilege(current_schema(), 'CREATE'), quote_ident(current_schema()),"
         " quote_ident(current_user)"
@@ -87,7 +87,7 @@ def check_may_create() -> None:
 
 
 def check_may_write() -> None:
-    """Return if this role may do with notifications what programs do all the time. Raises Unfit."""
+    """Check that this role may read and write notifications. Raises Unfit."""
     [(may, schema, role)] = rows(
         "SELECT bool_and(has_table_privilege('notifications', privilege)), quote_ident(current_schema()),"
         " quote_ident(current_user) FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS privilege"
@@ -100,7 +100,7 @@ def check_may_write() -> None:
 
 
 def refused(error: Exception, doing: str) -> Unfit:
-    """A refusal of a statement of ours, as a sentence. `doing` says what was not done."""
+    """Return the server's refusal of a statement as a sentence that begins with `doing`, which says what failed."""
     orig = getattr(error, "orig", error)
     code = getattr(orig, "pgcode", None)
     said = (str(error).strip().splitlines() or ["refused"])[0]
@@ -109,11 +109,11 @@ def refused(error: Exception, doing: str) -> Unfit:
             f"{doing} ({said}): run it as the role that owns the schema and its tables, or grant that to this one"
         )
     if code in _EXISTS:
-        return Unfit(f"{doing} ({said}): something that is not of this system has a name that it needs: {ANOTHER}")
+        return Unfit(f"{doing} ({said}): another system's object has a name that this one needs: {ANOTHER}")
     return Unfit(f"{doing} ({said}): see PostgreSQL's log")
 
 
 def advised(said: str) -> str:
-    """What was said when there was no way in, with what to do where that is known."""
+    """Return the error of a failed connection, with what to do about it if that is known."""
     advice = next((fix for pattern, fix in _ADVICE.items() if re.search(pattern, said)), None)
     return f"{said}: {advice}" if advice else said

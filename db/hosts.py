@@ -1,8 +1,8 @@
-"""Connect to one of several hosts, also where one of them hangs.
+"""Connect to one of several hosts, even if one of them hangs.
 
-libpq tries the next host where one refuses, and so it does in time where it waits by itself. Here psycopg2 waits by a
-callback (`db.database`), and libpq gives no way to go on from there: so the hosts that hang are left out, and the
-others are tried anew.
+libpq tries the next host if one refuses, or does not answer in time while libpq waits by itself. Here psycopg2 waits in
+a callback (`db.database`), from which libpq cannot go on to the next host. So the hosts that hang are left out
+and the others are tried anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def connect(parameters: Mapping[str, Any], kind: type[psycopg2.extensions.connec
     """Return a connection to the first host that answers and suits target_session_attrs.
 
     Raises:
-        psycopg2.OperationalError: there is none; what the last one said.
+        psycopg2.OperationalError: no host does; the error of the last one.
     """
     hosts = _hosts(parameters)
     while True:
@@ -41,7 +41,7 @@ def connect(parameters: Mapping[str, Any], kind: type[psycopg2.extensions.connec
 
 
 def _hosts(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Cut libpq's lists, which are as long as each other; a single port is every host's. Empty for a single host."""
+    """Split libpq's lists, which must be equally long; a single port is for every host. Empty for a single host."""
     given = {name: str(parameters.get(name) or os.environ.get(f"PG{name.upper()}", "")) for name in _LISTS}
     lists = {name: value.split(",") for name, value in given.items() if value}
     count = max((len(values) for name, values in lists.items() if name != "port"), default=0)

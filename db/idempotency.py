@@ -1,9 +1,8 @@
-"""(client) -> pending, or failed where it is suppressed, once for each key: what makes a POST safe to repeat.
+"""Accept notifications once for each idempotency key, so that a client can safely repeat a POST.
 
-The key is stored by the statement that stores the notification, so there is never the one without
-the other. Of several that bring the same key at the same moment one is first, and the others wait
-for its transaction, for a bounded time. Keys are taken in their order, so that two statements never
-wait for each other. Call within `connection()`.
+The statement that stores a notification also stores its key, so neither exists without the other. If several requests
+bring the same key at the same time, one is first; the others wait for its transaction, for a bounded time. Call
+within `connection()`.
 """
 
 from __future__ import annotations
@@ -13,29 +12,29 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
+from db.client_view import VIEW
 from db.database import rows
-from db.drafts import FATE_COLUMNS, Column, Fate, Group, fate, source
-from db.lifecycle import ACCEPTED, DRAFTED, accept
-from db.prepared import prepared
+from db.drafts import Group
+from db.lifecycle import accept, accept_keyed
 from db.records import COLUMN_TYPES, DRAFT_COLUMNS, Accepted, Draft
 
 
 class Key(NamedTuple):
-    """`digest`: SHA-256 of the request, which the key stands for from then on."""
+    """An idempotency key. `digest`: SHA-256 of the request that it stands for."""
 
     key: str
     digest: bytes
 
 
 class Post(NamedTuple):
-    """A notification to be stored, once where it has a key."""
+    """A notification to store; with a key, it is stored once."""
 
     draft: Draft
     key: Key | None = None
 
 
 class Stored(NamedTuple):
-    """What was stored, now or earlier under the same key, as it was when it was accepted."""
+    """A stored notification, as it was when it was accepted. `replayed`: an earlier request with the key stored it."""
 
     accepted: Accepted
     draft: Draft
@@ -43,7 +42,7 @@ class Stored(NamedTuple):
 
 
 class Refusal(Enum):
-    """Why nothing was stored. The value is a sentence for the client."""
+    """The reason why nothing was stored. The value is the end of a sentence for the client."""
 
     OTHER = "was used for another request: send a new key, or the same request"
     GONE = "was used for a notification that has been deleted since: send a new key"
@@ -52,22 +51,21 @@ class Refusal(Enum):
 
 Outcome = Stored | Refusal
 
-# JSON comes back as the text that a draft has.
+# Drafts hold JSON as text.
 _CAST = {"jsonb": "::text"}
 AS_DRAFTED = ", ".join(f"n.{name}{_CAST.get(COLUMN_TYPES[name], '')}" for name in DRAFT_COLUMNS)
-PATIENCE = "patience AS MATERIALIZED (SELECT set_config('lock_timeout', %s, true))"
 
 
 def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collection[Group] = ()) -> list[Outcome]:
-    """Store those whose key is new, or that have none, as `fate` says; find what the others' keys stand for.
+    """Store the posts that have no key or a new one; for the others, find what their key stands for.
 
-    Raises Contended where another transaction that is writing one of these keys did not end within
-    `wait` seconds.
+    `grace` and `left` are those of `lifecycle.accept`. Raises Contended if another transaction that inserts one of
+    these keys does not end within `wait` seconds.
     """
     if all(post.key is None and not post.draft.contents for post in posts):  # At half the cost.
         accepted = accept([post.draft for post in posts], grace, left)
         return [Stored(one, post.draft) for one, post in zip(accepted, posts, strict=True)]
-    stored = _insert(posts, fate(grace, left), wait)
+    stored = accept_keyed([post.draft for post in posts], [post.key for post in posts], grace, wait, left)
     known = _known([p for place, p in enumerate(posts) if place not in stored])
     return [
         Stored(stored[place], post.draft) if place in stored else _earlier(post, known)
@@ -76,12 +74,12 @@ def accept_once(posts: Sequence[Post], grace: float, wait: float, left: Collecti
 
 
 def find(client_id: int, key: Key) -> Outcome | None:
-    """What a key stands for, or None while nobody has used it."""
+    """Return what a key stands for, or None if it was not used yet."""
     return find_each(client_id, [key]).get(key.key)
 
 
 def find_each(client_id: int, keys: Sequence[Key]) -> dict[str, Outcome]:
-    """The same for many; those that nobody has used are not among them."""
+    """Return what each of these keys stands for; keys that were not used are left out."""
     known = _known_to(client_id, [key.key for key in keys])
     return {key.key: known[client_id, key.key].answer(key) for key in keys if (client_id, key.key) in known}
 
@@ -99,63 +97,8 @@ def forget(age: float, most: int) -> None:
     )
 
 
-def _insert(posts: Sequence[Post], becomes: Fate, wait: float) -> dict[int, Accepted]:
-    """What was stored, by its place among `posts`."""
-    given = source(
-        [p.draft for p in posts],
-        Column("key", "text", [p.key and p.key.key for p in posts]),
-        Column("digest", "bytea", [p.key and p.key.digest for p in posts]),
-    )
-    stored = prepared(
-        "accept_once",
-        f"""
-        WITH given AS MATERIALIZED (
-            SELECT nextval('notifications_id_seq') AS id, drawn.*
-            FROM (SELECT * FROM {given.sql} ORDER BY place) AS drawn
-        ), {PATIENCE}, first AS (
-            INSERT INTO idempotency_keys (client_id, key, digest, notification_id, send_at, expires_at, suppressed)
-            SELECT client_id, key, digest, id, send_at, expires_at, suppressed FROM given, patience
-            WHERE key IS NOT NULL ORDER BY client_id, key, place
-            ON CONFLICT DO NOTHING
-            RETURNING notification_id
-        ), stored AS (
-            INSERT INTO notifications AS n (id, {DRAFTED}, {FATE_COLUMNS})
-            SELECT id, {DRAFTED}, {becomes.sql} FROM given
-            WHERE key IS NULL OR id IN (SELECT notification_id FROM first) ORDER BY id
-            RETURNING {ACCEPTED}
-        ), attached AS (
-            INSERT INTO attachments (notification_id, number, content)
-            SELECT id, file.number, file.content
-            FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS file (place, number, content)
-            JOIN given USING (place) JOIN stored USING (id)
-        )
-        SELECT place, id, created_at, failure_reason, last_error FROM stored JOIN given USING (id)
-        """,
-        *given.values,
-        milliseconds(wait),
-        *becomes.values,
-        *_attached(posts),
-    )
-    return {place - 1: Accepted(*accepted) for place, *accepted in stored}
-
-
-def _attached(posts: Sequence[Post]) -> tuple[list[int], list[int], list[bytes]]:
-    """The attachments of all: for each the place of its post, its number, and its content."""
-    files = [
-        (place, number, content)
-        for place, post in enumerate(posts, 1)
-        for number, content in enumerate(post.draft.contents, 1)
-    ]
-    return [f[0] for f in files], [f[1] for f in files], [f[2] for f in files]
-
-
-def milliseconds(seconds: float) -> str:
-    """For PATIENCE, to which 0 would mean for ever."""
-    return f"{max(1, round(seconds * 1000))}ms"
-
-
 class _Known(NamedTuple):
-    """What a key stands for. `row`: the notification's id, created_at and draft, None where it was deleted."""
+    """A key that was used. `stored`: its notification, None if that was deleted."""
 
     digest: bytes
     stored: Stored | None
@@ -169,7 +112,7 @@ class _Known(NamedTuple):
 def _earlier(post: Post, known: dict[tuple[int, str], _Known]) -> Outcome:
     assert post.key is not None  # noqa: S101 - without a key it was stored
     found = known.get((post.draft.client_id, post.key.key))
-    # Not there: it was deleted for its age at this very moment, so that a repetition will find it new.
+    # Not found: it was just deleted for its age. When the client repeats the request, the key is new.
     return found.answer(post.key) if found else Refusal.BUSY
 
 
@@ -184,7 +127,7 @@ def _known_to(client_id: int, keys: Sequence[str]) -> dict[tuple[int, str], _Kno
     found = rows(
         f"""
         SELECT k.key, k.digest, k.send_at, k.expires_at, k.suppressed, n.id, n.created_at, {AS_DRAFTED}
-        FROM idempotency_keys AS k LEFT JOIN notifications AS n ON n.id = k.notification_id AND n.erased_at IS NULL
+        FROM idempotency_keys AS k LEFT JOIN {VIEW} AS n ON n.id = k.notification_id AND n.erased_at IS NULL
         WHERE k.client_id = %s AND k.key = ANY(%s)
         """,
         client_id,
@@ -201,10 +144,10 @@ def as_accepted(
     created_at: datetime,
     *draft: object,
 ) -> Stored | None:
-    """A notification as its first answer showed it, or None where it was deleted since.
+    """Return a notification as the first answer showed it, or None if it was deleted since.
 
-    All the columns of its draft are as they were, except these two times, which may have been changed;
-    what was suppressed may have been retried.
+    The key has the first values of what may have changed since: the two times, and `suppressed`, the reason if it was
+    suppressed (it may have been retried). `id`, `created_at` and `draft` are columns of the notification.
     """
     first = Draft(*draft)._replace(send_at=send_at, expires_at=expires_at)  # type: ignore[arg-type]
     if id is None:

@@ -1,4 +1,4 @@
-"""Which installation this database belongs to. Call within `connection()`."""
+"""Identify the installation that this database belongs to. Call within `connection()`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""API keys: made, found, rotated, revoked. Call within `connection()`.
+"""Create, find, rotate and revoke API keys. Call within `connection()`.
 
-Only the digest of a secret is here. Times of expiry are measured on the database's clock alone.
+Only the digests of secrets are stored. Expiry is measured on the database's clock.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from db.exclusive import one_at_a_time
 
 SCOPES = ("send", "read", "manage", "admin")
 MOST_LIVE = 1_000  # keys of one client that work at the same time
-# Any constant will do, as long as no other lock of a client has it.
+# Any constant will do that no other lock of a client has.
 LOCK = 7_022
-USE_NOTED_EVERY = 60.0  # seconds; `last_used_at` is as exact as that
+USE_NOTED_EVERY = 60.0  # seconds; the precision of `last_used_at`
 
 
 class Grant(NamedTuple):
-    """What a new key is to be."""
+    """A key to create."""
 
     name: str
     scopes: Sequence[str]
@@ -30,7 +30,7 @@ class Grant(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What people may know of a key. Fields are columns."""
+    """A key without its digest. Fields are columns."""
 
     id: int
     client_id: int
@@ -49,7 +49,7 @@ class TooMany(Exception):
 
 
 class Live(NamedTuple):
-    """A key that may be used now, and for whom. `expires_in` is in seconds; `unnoted`: its use should be noted."""
+    """A key that works now, with its client. `expires_in`: seconds. `unnoted`: record its use with `used`."""
 
     id: int
     digest: bytes
@@ -68,9 +68,9 @@ _LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
 
 def create(client_id: int, digest: bytes, grant: Grant, maker: int | None = None) -> Key | None:
-    """A new key of a client, which expires no later than the key that makes it.
+    """Create a key of a client. It expires no later than the key `maker` that creates it.
 
-    None where there is no such client, or where the key would have expired already.
+    Return None if there is no such client, or if the key would have expired already.
 
     Raises:
         TooMany: the client has MOST_LIVE keys that work.
@@ -88,30 +88,32 @@ def create(client_id: int, digest: bytes, grant: Grant, maker: int | None = None
 
 
 def one(id: int) -> Key | None:
+    """Return a key by its id, or None."""
     return _one(f"SELECT {_COLUMNS} FROM keys WHERE id = %s", id)
 
 
 def listed(client_id: int, after: int, limit: int) -> list[Key]:
-    """Up to `limit` keys of a client with an id above `after`, oldest first; those that are over too."""
+    """Return up to `limit` keys of a client with an id above `after`, oldest first, including those that ended."""
     sql = f"SELECT {_COLUMNS} FROM keys WHERE client_id = %s AND id > %s ORDER BY id LIMIT %s"
     return [Key(*row) for row in rows(sql, client_id, after, limit)]
 
 
 def revoke(id: int) -> Key | None:
-    """A key that works -> one that does not; None where it is unknown or was revoked before."""
+    """Revoke a key. Return None if it is unknown or was revoked before."""
     sql = f"UPDATE keys SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL RETURNING {_COLUMNS}"
     return _one(sql, id)
 
 
 def rotate(id: int, digest: bytes, overlap: float, maker: int | None = None) -> Key | None:
-    """A successor with the same name, scopes and lifetime; the old key works for `overlap` seconds more at most.
+    """Create a successor with the same name, scopes and lifetime. The old key works for `overlap` more seconds at most.
 
-    The successor expires no later than the key that rotates, as that was before.
+    The successor expires no later than the key `maker` that rotates, by that key's expiry before the rotation.
 
-    None where the old one is unknown, over, or has a successor already: of two who rotate at once one does.
+    Return None if the old key is unknown, has ended, or has a successor already. Of two rotations at once, one
+    succeeds.
 
     Raises:
-        TooMany: the client has MOST_LIVE keys that work, and with an overlap the old one stays one of them.
+        TooMany: the client has MOST_LIVE keys that work; during an overlap the old key is one of them.
     """
     return _bounded(
         f"""
@@ -136,7 +138,7 @@ def rotate(id: int, digest: bytes, overlap: float, maker: int | None = None) -> 
 
 
 def live(ids: Iterable[int]) -> dict[int, Live]:
-    """Those of these keys that may be used now."""
+    """Return those of these keys that work now, by id."""
     found = rows(
         f"""
         SELECT k.id, k.digest, k.scopes, k.sandbox, extract(epoch FROM k.expires_at - now())::float8,
@@ -154,7 +156,7 @@ def live(ids: Iterable[int]) -> dict[int, Live]:
 
 
 def used(id: int) -> None:
-    """Note that a key is in use, unless that was noted in the last minute."""
+    """Record that a key was used, unless that was recorded within the last minute."""
     rows(
         """
         UPDATE keys SET last_used_at = now()
@@ -167,12 +169,12 @@ def used(id: int) -> None:
 
 
 def _bounded(sql: str, *parameters: object) -> Key | None:
-    """Run a statement that makes a key; raises TooMany where the client then has more than MOST_LIVE that work."""
+    """Run a statement that creates a key. Raises TooMany if the client then has more than MOST_LIVE that work."""
     with database.atomic():
         made = _one(sql, *parameters)
         if made is not None:
             one_at_a_time(LOCK, made.client_id)
-            # Another statement, so that it sees what was committed before the lock was free.
+            # A statement of its own, so that it sees what was committed before the lock was free.
             [(number,)] = rows(f"SELECT count(*) FROM keys WHERE client_id = %s AND {_LIVE}", made.client_id)
             if number > MOST_LIVE:
                 raise TooMany

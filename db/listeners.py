@@ -1,9 +1,9 @@
-"""Who listens: clients whose changes are written down. Call within `connection()`.
+"""Leases of clients that listen to streams: while a lease lasts, the client's changes are recorded.
 
-A lease for each, which API processes renew while somebody listens, and which outlasts the last listener,
-so that whoever comes back soon has missed nothing. A statement writes down changes if it sees the lease;
-one that was running when the lease came does not. So a client's record is whole only from the moment when
-all such statements have ended: its `since`.
+API processes renew a lease while a client listens. It outlasts the last listener, so that a client that reconnects soon
+has missed nothing. A statement records changes if it sees the lease; a statement that was running when the lease began
+does not. So the record of a client is complete only from the moment when all such statements have ended: its
+`since`, the number of a change. Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Collection, Sequence
 
 from db.database import rows
 
-# Seconds: longer than it takes from the beginning of a statement that finds a lease over to the commit of a renewal.
+# Seconds. Longer than the time from the start of a statement that sees an ended lease to the commit of its renewal.
 MARGIN = 15.0
 
 
 def hold(clients: Collection[int], kept: float) -> dict[int, int | None]:
     """Take or renew the leases of these clients for `kept` seconds from now.
 
-    Returns from which change on each one's record is whole; None: it has just begun, see `begin`.
+    Return the change from which on each client's record is complete; None if the lease has just begun: see `begin`.
     """
     found = rows(
         """
@@ -27,7 +27,7 @@ def hold(clients: Collection[int], kept: float) -> dict[int, int | None]:
         SELECT id, now() + %s * interval '1 second' FROM unnest(%s::bigint[]) AS id ORDER BY id
         ON CONFLICT (client_id) DO UPDATE
         SET until = excluded.until,
-            -- It has ended, or may for some statements: nobody knows what is missing.
+            -- The lease has ended, or may have for some statements: changes may be missing.
             since = CASE WHEN l.until > now() + %s * interval '1 second' THEN l.since END
         RETURNING client_id, since
         """,
@@ -37,7 +37,7 @@ def hold(clients: Collection[int], kept: float) -> dict[int, int | None]:
 
 
 def transactions() -> frozenset[str]:
-    """All transactions in this database, our own aside: those that began before a lease do not know of it."""
+    """Return all other transactions in this database. Those that began before a lease do not see it."""
     found = rows(
         """
         SELECT l.virtualtransaction FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
@@ -49,7 +49,10 @@ def transactions() -> frozenset[str]:
 
 
 def begin(clients: Collection[int], since: int) -> dict[int, int]:
-    """The records of these clients are whole from this change on, unless they were before; returns from which on."""
+    """Mark the records of these clients as complete from the change `since` on, unless they were before.
+
+    Return the change from which on each is complete.
+    """
     found = rows(
         """
         WITH held AS MATERIALIZED (
@@ -65,7 +68,7 @@ def begin(clients: Collection[int], since: int) -> dict[int, int]:
 
 
 def whole(clients: Sequence[int]) -> dict[int, int]:
-    """From which change on the record of each is whole; those that have none are not in it."""
+    """Return the change from which on each client's record is complete; clients without one are left out."""
     return dict(
         rows(
             "SELECT client_id, since FROM listeners WHERE client_id = ANY(%s) AND since IS NOT NULL AND until > now()",
@@ -75,7 +78,7 @@ def whole(clients: Sequence[int]) -> dict[int, int]:
 
 
 def forget(most: int) -> None:
-    """Delete up to `most` leases that are over."""
+    """Delete up to `most` leases that have ended."""
     rows(
         """
         DELETE FROM listeners WHERE client_id IN (

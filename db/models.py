@@ -1,4 +1,4 @@
-"""The tables as Peewee sees them; CHECKs and indexes stand in migrations/, beside their reasons."""
+"""Peewee models of the tables. The migrations have the CHECKs and indexes, with the reasons for them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from db.database import database
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
 TYPES = ("email",)
-CALLBACK = "callback"  # the type, and the lane, of what tells a client how a notification ended
+CALLBACK = "callback"  # the type and the priority of callbacks, which tell a client how a notification ended
 CHANNELS = (*TYPES, CALLBACK)  # what can be paused
-PRIORITIES = ("high", "normal", "bulk")  # the lanes that a client may ask for
-REASONS = ("manual", "unsubscribed", "bounced")  # of a suppression
+PRIORITIES = ("high", "normal", "bulk")  # the priorities that a client may ask for
+REASONS = ("manual", "unsubscribed", "bounced")  # why an address is suppressed
 
 
 class Table(Model):

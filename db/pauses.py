@@ -1,13 +1,13 @@
-"""What is not sent for now: a client's notifications, a channel's, or all of a client that is disabled.
+"""Pauses: hold the notifications of a client or a channel, or everything of a disabled client.
 
     (nothing) --pause--> paused --resume--> resumed --forget, once nothing is parked--> (nothing)
                            ^                   |
                            +------ pause ------+
 
-While it is paused, the claim refuses its rows, and the relay parks those that it meets, so that a
-long backlog is not looked at in every round. The relay holds the pauses it goes by until its
-statement has ended, and a resume waits for that: whatever was parked is there to be found when
-upkeep looks for what a resumed pause has held. Call within `connection()`.
+During a pause, `claim` refuses its rows, and the relay marks the rows that it meets as `parked`, so that it does not
+look at a long backlog in every round. The relay locks the pauses that it reads until its statement has ended, and a
+resume waits for that. So upkeep finds every parked row when it brings back what a resumed pause has held. Call
+within `connection()`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from db.database import rows
 from db.models import CALLBACK
 
-# The pauses in force, for a statement that asks `held(...)`: none of them ends before the statement has.
+# For WITH, in a statement that uses `held`: the pauses in force, locked so that none ends before the statement does.
 # Ordered by the key so that an index serves it: see SAFELY in db/prepared.py.
 _PAUSES = "FROM pauses WHERE resumed_at IS NULL ORDER BY kind, name"
 PAUSES_HELD = f"paused AS MATERIALIZED (SELECT kind || ' ' || name AS what {_PAUSES} FOR SHARE)"
@@ -27,7 +27,7 @@ _HELD_BY = {"client": "client_id = %s::bigint", "channel": "type = %s", "disable
 
 
 class Pause(NamedTuple):
-    """`kind`: client, channel, or disabled (a client); `since`: None while not paused.
+    """A pause. `kind`: client, channel, or disabled (a client). `since`: None if it is not paused.
 
     `name`: the client's id, or the channel's type.
     """
@@ -38,23 +38,26 @@ class Pause(NamedTuple):
 
 
 def paused(row: str) -> str:
-    """As SQL: whether a pause holds the row of this alias now. The pauses are read once, whatever the rows."""
+    """Return SQL for whether a pause holds the row of this alias now. PostgreSQL reads the pauses once a statement."""
     return f"({_names(row)} && ARRAY({_IN_FORCE}))"
 
 
 def held(row: str) -> str:
-    """The same by PAUSES_HELD."""
+    """Return the same as `paused`, for a statement with PAUSES_HELD."""
     return f"({_names(row)} && ARRAY(SELECT what FROM paused))"
 
 
 def _names(row: str) -> str:
-    # A client that sends nothing for now still wants to hear what becomes of it.
+    # A paused client still gets its callbacks.
     client = f"CASE WHEN {row}.type <> '{CALLBACK}' THEN 'client ' || {row}.client_id END"
     return f"ARRAY[{client}, 'channel ' || {row}.type, 'disabled ' || {row}.client_id]"
 
 
 def pause(kind: str, name: str) -> Pause:
-    """From now on nothing more of it is begun; what is being sent is finished. Again: no change."""
+    """Pause a client or a channel: workers begin nothing more of it, and finish what they send.
+
+    A repetition changes nothing.
+    """
     [(since,)] = rows(
         """
         INSERT INTO pauses AS p (kind, name) VALUES (%s, %s)
@@ -69,13 +72,13 @@ def pause(kind: str, name: str) -> Pause:
 
 
 def resume(kind: str, name: str) -> Pause:
-    """From now on it is sent again; upkeep brings back what was parked."""
+    """End a pause. Upkeep brings back the rows that were parked."""
     rows("UPDATE pauses SET resumed_at = now() WHERE kind = %s AND name = %s AND resumed_at IS NULL", kind, name)
     return Pause(kind, name)
 
 
 def in_force(client_id: int) -> list[Pause]:
-    """The pauses that concern this client: its own, and those of channels."""
+    """Return the pauses that concern a client: its own and those of channels."""
     found = rows(
         "SELECT kind, name, since FROM pauses WHERE resumed_at IS NULL"
         " AND (kind = 'channel' OR kind = 'client' AND name = %s) ORDER BY kind, name",
@@ -85,18 +88,21 @@ def in_force(client_id: int) -> list[Pause]:
 
 
 def all_in_force() -> list[Pause]:
-    """Whomever they concern."""
+    """Return all pauses that are in force."""
     found = rows("SELECT kind, name, since FROM pauses WHERE resumed_at IS NULL ORDER BY kind, name")
     return [Pause(*row) for row in found]
 
 
 def resumed() -> list[Pause]:
-    """Those that have ended and may still have rows parked."""
+    """Return the pauses that have ended and may still have parked rows."""
     return [Pause(*row) for row in rows("SELECT kind, name FROM pauses WHERE resumed_at IS NOT NULL")]
 
 
 def bring_back(kind: str, name: str, most: int) -> int:
-    """Have the relay ring up to `most` of the rows that were parked for it and that no other pause holds."""
+    """Let the relay enqueue up to `most` rows that were parked for a pause and that no other pause holds.
+
+    Return how many.
+    """
     freed = rows(
         f"""
         WITH {PAUSES_HELD}, parked AS MATERIALIZED (
@@ -117,7 +123,7 @@ def bring_back(kind: str, name: str, most: int) -> int:
 
 
 def forget(kind: str, name: str) -> None:
-    """Drop a resumed pause once nothing is parked that it alone has held."""
+    """Delete a resumed pause, unless a row that only this pause held is still parked."""
     rows(
         f"""
         WITH {PAUSES_HELD}

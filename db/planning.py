@@ -1,7 +1,6 @@
-"""What stands in the way of good plans, and what of our statements the server writes into its log.
+"""Conditions that lead to bad plans, and settings by which the server logs our statements, for `notify doctor`.
 
-For an operator who looks for what is wrong. Call within `connection()`; reads only, at a price that does not
-grow with the tables.
+Only reads, at a cost that does not grow with the tables. Call within `connection()`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import NamedTuple
 from db import diagnosis
 from db.database import rows
 
-# What a session of ours must have, and what PostgreSQL's planner must be free to do. By name: the value that is right.
+# The settings that our sessions need, and those by which PostgreSQL's planner may use every kind of plan.
 WANTED: Mapping[str, str] = MappingProxyType(
     {
         "jit": "off",
@@ -26,12 +25,12 @@ WANTED: Mapping[str, str] = MappingProxyType(
         "enable_sort": "on",
     }
 )
-# Changes since the last ANALYZE that nobody need worry about; and of the rows, the share that is too much.
+# Statistics are old if more than FEW rows, and more than this share of all rows, changed since the last ANALYZE.
 FEW, SHARE = 50_000, 0.5
 
 
 class Stale(NamedTuple):
-    """A table whose statistics are old: rows changed since the last ANALYZE, and rows in it, about."""
+    """A table with old statistics: about how many rows changed since the last ANALYZE, and how many it has."""
 
     table: str
     changed: int
@@ -39,18 +38,18 @@ class Stale(NamedTuple):
 
 
 def hindering() -> dict[str, str]:
-    """The settings that are not as WANTED, with their values, as they are for this session."""
+    """Return the settings of this session that differ from WANTED, with their values."""
     found = diagnosis.in_force(list(WANTED))
     return {name: found[name] for name, value in WANTED.items() if found.get(name, value) != value}
 
 
 def counting() -> bool:
-    """Whether the server counts changes, without which autovacuum never analyzes."""
+    """Return whether the server counts changes. If it does not, autovacuum never analyzes."""
     return diagnosis.in_force(["track_counts"]) == {"track_counts": "on"}
 
 
 def stale() -> list[Stale]:
-    """Our tables whose statistics are so old that plans may be wrong, the worst first."""
+    """Return our tables whose statistics are so old that plans may be wrong, the worst first."""
     found = rows(
         """
         SELECT c.relname, s.n_mod_since_analyze, greatest(s.n_live_tup, 0)
@@ -66,7 +65,7 @@ def stale() -> list[Stale]:
 
 
 def unattended() -> list[str]:
-    """Our tables for which autovacuum has been switched off."""
+    """Return our tables for which autovacuum was switched off."""
     found = rows(
         """
         SELECT relname FROM pg_class
@@ -79,9 +78,9 @@ def unattended() -> list[str]:
 
 
 def logged() -> dict[str, str]:
-    """The settings by which the server writes statements of this session, values and all, into its log.
+    """Return the settings by which the server logs statements of this session with their values.
 
-    `log_error_verbosity` is among them where the details of an error, which may quote a row or a statement, are logged.
+    `log_error_verbosity` is among them if the server logs the details of errors, which may quote a row or a statement.
     """
     watched = {
         "log_statement": ("none", "ddl"),

@@ -1,4 +1,4 @@
-"""How long what has come to its end is kept, and what removing the rest may take."""
+"""The retention policy: how long final notifications are kept, and the limits of a round that removes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from settings import Settings
 
 
 class Policy(NamedTuple):
-    """How long what has come to its end is kept, in seconds since then, by state; None: for ever.
+    """Seconds for which final notifications are kept, by state; None means for ever.
 
-    A row is deleted no sooner than `lateness` seconds after its time: until then its block may go as a whole.
+    A single row is deleted `lateness` seconds later at the earliest: until then its whole block may be dropped.
     """
 
     sent: float | None = None
@@ -21,13 +21,15 @@ class Policy(NamedTuple):
 
     @property
     def ages(self) -> dict[str, float]:
-        """Of the states that are not kept for ever."""
+        """Return the states that are not kept for ever, with their ages."""
         return {state: age for state in FINAL if (age := getattr(self, state)) is not None}
 
 
 class Bounds(NamedTuple):
-    """`batch`: rows looked at in one statement. `size`: ids in a block. `lock_timeout`: for so many seconds others
-    may be held up. `patience`: seconds for what holds up nobody.
+    """The limits of a round.
+
+    `batch`: rows that one statement looks at. `size`: ids in a block. `lock_timeout`: seconds for which other sessions
+    may be blocked. `patience`: seconds for work that blocks no other session.
     """
 
     batch: int = 2_000
@@ -37,8 +39,10 @@ class Bounds(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What was done: a block was `begun` or `dropped`, or was to be, and others were at it (`contended`); or rows
-    were `deleted`. `block`: its first id. `rows`: notifications, of a block about.
+    """One step of a round.
+
+    `what`: a block was `begun` or `dropped`, rows were `deleted`, or a lock could not be taken (`contended`). `block`:
+    the first id of the block. `rows`: notifications; an estimate for a block.
     """
 
     what: str
@@ -47,7 +51,7 @@ class Step(NamedTuple):
 
 
 def of(settings: Settings) -> Policy:
-    """The ages that are set. Half of RETENTION_LATENESS is a row's, half goes by until the next sweep."""
+    """Return the policy of the settings. Half of RETENTION_LATENESS is a row's, half the wait for a sweep."""
     return Policy(
         sent=settings.retention_sent or None,
         failed=settings.retention_failed or None,
@@ -57,7 +61,7 @@ def of(settings: Settings) -> Policy:
 
 
 def bounds(settings: Settings) -> Bounds:
-    """What a round may take and hold."""
+    """Return the limits of a round."""
     return Bounds(
         batch=settings.retention_batch,
         size=settings.partition_size,

@@ -1,7 +1,7 @@
-"""Statements that PostgreSQL plans once for each connection: to plan one costs as much as to store ten rows.
+"""Prepared statements, which PostgreSQL plans once for each connection: a plan costs as much as ten stored rows.
 
-Their plan is made without values. PostgreSQL makes it anew when a table is analyzed, and at no other
-time: the plan of an empty table is still in use when a million rows are in it. SAFELY sees to that.
+Such a plan is made without values. PostgreSQL makes it anew only when a table is analyzed, so the plan for an empty
+table is still in use when the table has a million rows. SAFELY keeps such plans cheap.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from psycopg2.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from db.database import database, rows
 
 _NUMBERS = frozenset({int, float, bool})
-# Sent before each of these statements, in the same message and so in the same transaction, as PostgreSQL may make the
-# plan at any execution. For an empty table it would choose to read the whole table, and keep that plan as it grows.
-# Before PostgreSQL 18 a plan that cannot avoid a sequential scan costs 10^10, which with JIT on compiles it at each
-# execution. So every part of these statements has an index to use, small tables by an ORDER BY of their key.
+# Goes before each of these statements, in the same message and so in the same transaction, because PostgreSQL may make
+# the plan at any execution. For an empty table it would choose to read the whole table, and keep that plan as it grows.
+# Before PostgreSQL 18 a plan that cannot avoid a sequential scan costs 10^10, so that with JIT on each execution
+# compiles it. So every part of these statements has an index to use; for small tables, an ORDER BY of their key.
 SAFELY = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; "
-MOST = 64  # of a connection; what comes in more shapes is planned each time
+MOST = 64  # prepared statements of a connection; further ones are planned each time
 
 
 class _Plans:
-    """What one connection has prepared: by its SQL how to execute it, None for what came only once."""
+    """The prepared statements of a connection: how to execute each SQL, or None if it came only once so far."""
 
-    works = True  # of all connections: where there is a pooler between, it may not
+    works = True  # for all connections; False once a pooler was seen to change sessions
 
     def __init__(self) -> None:
         self._known: dict[str, str | None] = {}
 
     def execution(self, what: str, sql: str) -> str | None:
-        """How to execute this; None while it is not worth it."""
+        """Return the EXECUTE for a statement; None if it is not worth preparing yet."""
         if known := self._known.get(sql):
             return known
         if sql not in self._known:
             if len(self._known) < MOST:
                 self._known[sql] = None
             return None
-        # Of the text: whoever finds the name taken finds the same statement.
+        # The name is a digest of the text, so if it is taken, it is taken by the same statement.
         name, numbers = f"{what}_{hashlib.sha256(sql.encode()).hexdigest()[:16]}", count(1)
         rows(f"PREPARE {name} AS " + re.sub("%s", lambda _: f"${next(numbers)}", sql))
         self._known[sql] = f"EXECUTE {name} ({', '.join(['%s'] * sql.count('%s'))})"
@@ -54,9 +54,9 @@ _plans: WeakKeyDictionary[Any, _Plans] = WeakKeyDictionary()
 
 
 def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """As `rows`, for a statement of a few shapes that comes often; in a transaction it is the same.
+    """Run a frequent statement like `rows`, prepared if it came before; within a transaction it is not prepared.
 
-    `what` it does is how pg_stat_activity calls it.
+    `what` names the statement in pg_stat_activity.
     """
     if database.in_transaction():
         return rows(sql, *parameters)
@@ -72,13 +72,13 @@ def prepared(what: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     except (OperationalError, ProgrammingError) as error:
         if not isinstance(getattr(error, "orig", None), (InvalidSqlStatementName, DuplicatePreparedStatement)):
             raise
-        # A pooler gave us another session (PgBouncer, pool_mode = transaction): nothing happened, and it would again.
+        # A pooler gave us another session (PgBouncer, pool_mode = transaction). Nothing happened; do not prepare again.
         _Plans.works = False
         return rows(SAFELY + sql, *parameters)
 
 
 def _array(values: Sequence[object]) -> str:
-    """As PostgreSQL reads an array from text: quicker than one of SQL expressions, and without a type of its own."""
+    """Return an array as text. PostgreSQL reads it faster than an ARRAY expression, and infers its type."""
     if _NUMBERS.issuperset(map(type, values)):  # True and False are understood too.
         return f"{{{','.join(map(str, values))}}}"
     return f"{{{','.join(map(_element, values))}}}"

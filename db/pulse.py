@@ -1,7 +1,7 @@
-"""What is moving right now, at a price that does not grow with the tables. Call within `connection()`.
+"""Live statistics, at a cost that does not grow with the tables. Call within `connection()`.
 
-Nothing here counts rows without a bound: what waits is counted up to COUNTED, the oldest due one is
-looked for among those that were rung the longest ago, and what was accepted is the last id drawn.
+No query counts rows without a bound. Pending rows are counted up to COUNTED, the oldest due row is looked for among
+those that were enqueued the longest ago, and the last id drawn stands for the number of accepted notifications.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from db.database import rows
+from db.lifecycle.relay import CLIENTS
 from db.pauses import paused
-from db.relay import CLIENTS
 from db.workers import ALIVE
 
-COUNTED = 10_000  # notifications of a lane
-AMONG = 100  # of each client and lane, those whose bell is to be rung again first
-CLIENTS_SEEN = 1_000  # of each lane
+COUNTED = 10_000  # notifications of a priority
+AMONG = 100  # notifications of each client and priority: those that the relay enqueues next
+CLIENTS_SEEN = 1_000  # clients of a priority
 
 
 class Lane(NamedTuple):
-    """`waiting`: how many are pending, no further than COUNTED; scheduled and paused ones too.
+    """A priority. `waiting`: pending notifications, counted up to COUNTED, scheduled and paused ones included.
 
-    `oldest_due`: for how many seconds the oldest has waited that may be sent now; 0 where none may. Of a client
-    with more than AMONG in the lane it is the oldest of those that were rung the longest ago.
+    `oldest_due`: seconds for which the oldest notification has waited that may be sent now; 0 if none may. For a client
+    with more than AMONG pending notifications it is the oldest of those that were enqueued the longest ago.
     """
 
     waiting: int
@@ -34,7 +34,7 @@ class Lane(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """A mail server's breaker. `probe_in`: seconds until it is tried again; None while closed."""
+    """The breaker of a mail server. `probe_in`: seconds until the next probe; None while it is closed."""
 
     name: str
     opened_at: datetime | None
@@ -43,10 +43,10 @@ class Provider(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """`silent_for`: seconds since its last heartbeat. `tallies`: by outcome, how many since it started.
+    """A worker. `silent_for`: seconds since its last heartbeat. `tallies`: attempts by outcome since its start.
 
-    `provider`: the mail server it sends to, None where an older version does not tell. `unrecorded`: how many
-    outcomes it could not record yet, and `trouble` why. `settings`: by name, those that all should share.
+    `provider`: the mail server it sends to; None if an older version does not report it. `unrecorded`: outcomes that
+    it could not record yet, and `trouble`: why. `settings`: those that all workers should share, by name.
     """
 
     id: UUID
@@ -64,7 +64,10 @@ class Worker(NamedTuple):
 
 
 class Pulse(NamedTuple):
-    """`at`: the database's seconds since 1970. `accepted`: the last id drawn, callbacks and gaps included."""
+    """All live statistics. `at`: seconds since 1970 on the database's clock.
+
+    `accepted`: the last id drawn, callbacks and gaps included.
+    """
 
     at: float
     accepted: int
@@ -74,11 +77,11 @@ class Pulse(NamedTuple):
 
 
 def pulse(worker_timeout: float, configured: str = "") -> Pulse:
-    """All of it, each part as of its own moment.
+    """Return all live statistics, each part as of its own moment.
 
-    A worker is alive whose last heartbeat is no older than its own WORKER_TIMEOUT, or `worker_timeout` where it
-    told none. Of the providers those that a live worker uses, and the `configured` one (host:port); all of them
-    where nobody knows.
+    A worker is alive if its last heartbeat is no older than its own WORKER_TIMEOUT, or `worker_timeout` if it reports
+    none. The providers are those that a live worker uses, and the `configured` one (host:port); all of them if
+    neither is known.
     """
     [(at, accepted)] = rows(
         "SELECT extract(epoch FROM clock_timestamp())::float8, CASE WHEN is_called THEN last_value ELSE 0 END"
@@ -91,13 +94,13 @@ def pulse(worker_timeout: float, configured: str = "") -> Pulse:
 
 
 def lanes() -> dict[str, Lane]:
-    """Each lane in which something waits."""
+    """Return each priority that has pending notifications."""
     found = rows(_LANES, COUNTED, CLIENTS_SEEN, AMONG)
     return {name: Lane(waiting, oldest_due) for name, waiting, oldest_due in found}
 
 
 def providers() -> list[Provider]:
-    """Those whose breaker has ever opened."""
+    """Return the providers whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
         " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers ORDER BY name"
@@ -106,7 +109,7 @@ def providers() -> list[Provider]:
 
 
 def workers(worker_timeout: float) -> list[Worker]:
-    """Those that run, and those that were not seen for a while and have not said goodbye; longest-lived first."""
+    """Return the workers that run, and those that vanished without a shutdown, the oldest first."""
     found = rows(
         f"SELECT id, host, pid, threads, started_at, silent_for, {ALIVE}, tallies,"
         " provider, cardinality(unrecorded), trouble, settings"

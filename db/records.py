@@ -1,4 +1,4 @@
-"""What goes into the arrows of lifecycle.py and what comes out."""
+"""Arguments and results of the transitions in db/lifecycle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class Draft(NamedTuple):
-    """What a client asks for, checked. Each field is a column of the same name, of the type in COLUMN_TYPES."""
+    """A valid notification to accept. Each field is a column of the same name, of the type in COLUMN_TYPES."""
 
     type: str
     recipient: str
@@ -23,21 +23,21 @@ class Draft(NamedTuple):
     lane: str = "normal"
     send_at: datetime | None = None
     expires_at: datetime | None = None
-    # What mails alone have, as JSON: see migrations/0006_mail.py.
+    # The fields that only mails have, as JSON: see migrations/0006_mail.py.
     mail: str | None = None
     template: str | None = None
     template_version: int | None = None
-    # Who gets it, as the suppression list has them, the recipient first: JSON. None for who stands in `recipient`.
+    # All normalised recipients, the main one first: a JSON array. None if it is just what `recipient` says.
     mailboxes: str | None = None
     tags: str | None = None  # a JSON array of strings
     metadata: str | None = None  # a JSON object of strings
-    trace: str | None = None  # the context that it was accepted in: see migrations/0016_traces.py
-    key_id: int | None = None  # the key that it was posted with; None where AUTH is off
-    # Of the attachments that `mail` lists, in the same order; in a table of their own.
+    trace: str | None = None  # the trace context that it was accepted in: see migrations/0016_traces.py
+    key_id: int | None = None  # the key that it was posted with; None if AUTH is off
+    # The contents of the attachments that `mail` lists, in the same order. They have a table of their own.
     contents: tuple[bytes, ...] = ()
 
     def waits(self, now: datetime) -> bool:
-        """Whether it is to be sent later than `now`."""
+        """Return whether it is to be sent later than `now`."""
         return self.send_at is not None and self.send_at > now
 
 
@@ -58,7 +58,7 @@ COLUMN_TYPES: defaultdict[str, str] = defaultdict(
 
 
 class Accepted(NamedTuple):
-    """`failure_reason` and `last_error` are set where it failed at once."""
+    """An accepted notification. `failure_reason` and `last_error` are set if it failed at once."""
 
     id: int
     created_at: datetime
@@ -67,7 +67,7 @@ class Accepted(NamedTuple):
 
 
 class Times(NamedTuple):
-    """What a reschedule changes: `sends` and `expires` say whether to set what follows them; None takes it away."""
+    """The times that a reschedule sets: `send_at` if `sends`, `expires_at` if `expires`. None removes a time."""
 
     sends: bool
     send_at: datetime | None
@@ -76,10 +76,10 @@ class Times(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A notification that is ours to send, as long as nobody else has a higher `claim`. Fields are columns.
+    """A notification that a worker may send as long as no other worker has a higher `claim`.
 
-    But `throttled_for`: for how many seconds the provider has refused it only because of our rate; and `late`: for
-    how many seconds it had been due when it was claimed, on the database's clock.
+    Fields are columns, except two. `throttled_for`: seconds for which the provider has refused it only because we send
+    too fast. `late`: seconds for which it had been due when it was claimed, on the database's clock.
     """
 
     id: int
@@ -107,7 +107,7 @@ CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name not in {"thrott
 
 
 class Attempt(NamedTuple):
-    """The record of one attempt. `started` and `finished` are `time.monotonic()` of this process."""
+    """One attempt. `started` and `finished` are `time.monotonic()` of this process."""
 
     outcome: str
     worker: UUID
@@ -121,7 +121,7 @@ class Attempt(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How a claim ends. Made by lifecycle's `sent`, `retry` and `failed`, recorded by `settle`."""
+    """How a claim ends. `lifecycle.sent`, `retry`, `failed` and `bounced` make it; `settle` records it."""
 
     id: int
     claim: int
@@ -133,7 +133,7 @@ class Settlement(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What a worker may have begun to send and has not recorded yet."""
+    """The ids that a worker may have begun to send, without a recorded outcome."""
 
     worker: UUID
     ids: Sequence[int]

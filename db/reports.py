@@ -1,4 +1,4 @@
-"""Reads: one notification, its attempts, and the list. Call within `connection()`."""
+"""Read one notification, its attempts, and the list. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
 
+from db.client_view import VIEW, select
 from db.database import IN_ORDER, database, rows
 from db.models import FINAL, Attempt, Notification
 
@@ -31,68 +32,65 @@ _ATTEMPT = (
 
 Row = dict[str, Any]
 Run = Callable[[Any], list[Row]]
-# Notifications that one statement looks at for a filter that no index serves.
+# Notifications that one statement looks at for a filter without an index.
 FEW, LOOKED_AT = 500, 10_000
 
 
 class Position(NamedTuple):
-    """Where a page of the list ended."""
+    """The place where a page of the list ended."""
 
     created_at: datetime
     id: int
 
 
 def notification(id: int, client: int) -> Row | None:
-    """One notification of a client with its message, or None. A callback is none of its notifications."""
+    """Return a notification of a client with its message, or None. Callbacks are never returned."""
     found = dicts(_whole().where(N.id == id, N.client_id == client))
     return found[0] if found else None
 
 
 def notifications(ids: Sequence[int]) -> list[Row]:
-    """These notifications with their messages, in any order. The caller knows whose they are."""
+    """Return these notifications with their messages, in any order.
+
+    The caller must have checked that they belong to the client.
+    """
     return dicts(_whole().where(N.id.in_(ids)))
 
 
 def finished(ids: Sequence[int]) -> list[int]:
-    """Which of these have come to their end."""
-    found = rows("SELECT id FROM notifications WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
+    """Return the ids of those that are final."""
+    found = rows(f"SELECT id FROM {VIEW} AS n WHERE id = ANY(%s) AND status = ANY(%s)", list(ids), list(FINAL))
     return [id for (id,) in found]
 
 
 def attempts(id: int, client: int) -> list[Row]:
-    """Every attempt of a notification of a client, first to last."""
-    return _attempts(N.select(N.id).where(N.id == id, N.client_id == client, N.callback_id.is_null()))
-
-
-def callback_attempts(id: int) -> list[Row]:
-    """Every attempt to deliver a callback, first to last."""
-    return _attempts(N.select(N.id).where(N.id == id, ~N.callback_id.is_null()))
+    """Return every attempt of a notification of a client, first to last."""
+    return attempts_of(select(N.id).where(N.id == id, N.client_id == client))
 
 
 class Page(NamedTuple):
-    """Rows of a list, and the position from which the next page goes on; None: there is none."""
+    """Rows of a list, and the position after which the next page starts; None: this is the last page."""
 
     rows: list[Row]
     after: Position | None
 
 
 def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
-    """Up to `limit` notifications of a client without their messages, newest first, that came before `after`.
+    """Return up to `limit` notifications of a client without their messages, newest first, from behind `after`.
 
     `filters`: status, type, recipient, lane, sandbox, created_from (inclusive), created_to (exclusive), tags (all
-    of them), metadata (all of these entries). A page costs the same wherever it is: it begins at its place
-    in an index; but what is found by rare tags or metadata is found first and sorted then. For a filter that no
-    index serves, the next LOOKED_AT notifications are looked at: a page may then have few rows, or none, and
-    still be followed by another.
+    of them), metadata (all of these entries). Every page costs the same, because it begins at its place in an index.
+    Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the
+    next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
     """
     wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
-    owned = N.select(*_HEAD, *_STATE).where(N.client_id == client, N.callback_id.is_null())
+    owned = select(*_HEAD, *_STATE).where(N.client_id == client)
     owned = owned.order_by(N.created_at.desc(), N.id.desc())
     for name in filters.keys() - wide:
         owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    # What is found by tags or metadata has no order yet.
+    # Matches of tags or metadata must be sorted.
     run = dicts if filters.keys() & {"tags", "metadata"} else _in_order
     found = (
         _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
@@ -105,7 +103,7 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
 
 
 def _among_first(owned: Any, filters: Mapping[str, Any], limit: int, run: Run) -> list[Row]:
-    """Up to `limit` of the first LOOKED_AT rows that the filters are true of; most often a few are enough."""
+    """Return up to `limit` matches among the first LOOKED_AT rows. Usually the first FEW rows are enough."""
     found = run(_filtered(owned, filters, limit, FEW))
     return found if len(found) == limit else run(_filtered(owned, filters, limit, LOOKED_AT))
 
@@ -130,15 +128,16 @@ def answers() -> None:
 
 
 def _whole() -> Any:
-    return N.select(*_HEAD, N.message, N.html, *_STATE, N.mail).where(N.callback_id.is_null())
+    return select(*_HEAD, N.message, N.html, *_STATE, N.mail)
 
 
-def _attempts(owned: Any) -> list[Row]:
+def attempts_of(owned: Any) -> list[Row]:
+    """Return every attempt of the notification whose id this query of Peewee's finds, first to last."""
     return dicts(Attempt.select(*_ATTEMPT).where(Attempt.notification_id == owned).order_by(Attempt.number))
 
 
 def dicts(query: Any) -> list[Row]:
-    """Run a query of Peewee's; each row by the names of its columns."""
+    """Run a Peewee query and return its rows as dictionaries."""
     return list(query.dicts())
 
 
@@ -150,11 +149,11 @@ def _in_order(query: Any) -> list[Row]:
 
 
 def _holds(column: Field, value: object) -> Any:
-    """jsonb contains jsonb."""
+    """Return the condition that the column contains `value` (jsonb @> jsonb)."""
     return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
 
 
-# Filters that no index serves, for these values: what they rule out may be all of a client's notifications.
+# Filters without an index, for these values: they may exclude all of a client's notifications.
 _WIDE: dict[str, Callable[[Any], bool]] = {
     "type": lambda value: True,
     "sandbox": lambda value: True,

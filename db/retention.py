@@ -1,9 +1,8 @@
-"""Retention: what has come to its end is kept for a while, by state, and removed with all that belongs to it.
+"""Retention: delete final notifications, with all that belongs to them, after a time that depends on their state.
 
-A block of which every row is past its time is dropped: that takes milliseconds, whatever it holds, and
-leaves nothing to clean up. What is past its time in other blocks is deleted row by row, some at a time.
-Nothing that is pending or being sent is ever removed, however old it is. Two of these at once are safe.
-Call within `connection()`, outside of a transaction.
+A block whose rows are all past their age is dropped: that takes milliseconds, whatever it holds, and leaves nothing to
+vacuum. Such rows in other blocks are deleted in small batches. Pending rows and rows being sent are never deleted,
+however old they are. Two processes at once are safe. Call within `connection()`, outside of a transaction.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from db.exclusive import exclusive
 from db.models import FINAL
 from db.policy import Bounds, Policy, Step
 
-# Any constant will do, as long as no other advisory lock of a schema has it.
+# Any constant will do that no other advisory lock of a schema has.
 LOCK = 7_021_970
-LEASE = 60.0  # seconds: then another worker takes over, if the one that took the turn has died
+LEASE = 60.0  # seconds after which another worker takes over, if the one whose turn it was has died
 
 
 def take_turn() -> bool:
-    """Of all workers that ask, one does it now."""
+    """Return whether it is this worker's turn."""
     return bool(
         rows(
             "UPDATE retention_turns SET due_at = now() + %s * interval '1 second' WHERE due_at <= now() RETURNING true",
@@ -33,23 +32,23 @@ def take_turn() -> bool:
 
 
 def hold_turn() -> None:
-    """It takes longer: nobody else begins for LEASE seconds."""
+    """Keep the turn for another LEASE seconds."""
     end_turn(LEASE)
 
 
 def end_turn(interval: float) -> None:
-    """The next turn is due in so many seconds."""
+    """End the turn. The next one is due in `interval` seconds."""
     rows("UPDATE retention_turns SET due_at = now() + %s * interval '1 second'", interval)
 
 
 def sweep_due(every: float) -> bool:
-    """Whether the last sweep that came to its end began that many seconds ago."""
+    """Return whether the last complete sweep began more than `every` seconds ago."""
     [(due,)] = rows("SELECT coalesce(swept_at < now() - %s * interval '1 second', true) FROM retention_turns", every)
     return bool(due)
 
 
 def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
-    """Begin a block where it is time to, and drop those that are past their time; nothing while another is at it."""
+    """Begin a new block if it is time to, and drop blocks past their age. Do nothing while another process does it."""
     with exclusive(LOCK) as alone:
         if not alone:
             return
@@ -63,7 +62,7 @@ def look_after_blocks(policy: Policy, bounds: Bounds) -> Iterator[Step]:
 
 
 def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
-    """Delete rows that are past their time, oldest first, a step for each statement."""
+    """Delete rows past their age, oldest first. Yield a step for each statement."""
     if not policy.ages:
         return
     [(begun,)] = rows("SELECT now()")
@@ -74,7 +73,7 @@ def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
             " FROM (SELECT id, created_at FROM notifications WHERE id > %s ORDER BY id LIMIT %s) AS next",
             *(oldest, after, bounds.batch),
         )
-        # Ids grow with time: those that come after are younger still.
+        # Ids grow with time, so all further rows are younger.
         if not old:
             break
         yield Step("deleted", _delete(after, last, bounds.batch, policy))
@@ -83,7 +82,7 @@ def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
 
 
 def estimate(policy: Policy) -> Iterator[Step]:
-    """About what would be done, as PostgreSQL knows it without counting."""
+    """Yield the steps that a round would make, with PostgreSQL's estimates instead of counts."""
     for block in blocks.listed():
         if _ripe(block, policy):
             yield Step("dropped", block.rows, block.first)
@@ -92,7 +91,7 @@ def estimate(policy: Policy) -> Iterator[Step]:
 
 
 def past(row: str) -> str:
-    """As SQL: whether the row is past its time. Parameters: the ages of FINAL in order, and the lateness."""
+    """Return SQL for whether a row is past its age. Parameters: the ages of the states in FINAL, in order; lateness."""
     ages = " ".join(f"WHEN '{state}' THEN %s::float8" for state in FINAL)
     return f"{row}.finished_at < now() - (CASE {row}.status {ages} END + %s) * interval '1 second'"
 
@@ -102,7 +101,10 @@ def _ages(policy: Policy, lateness: float = 0) -> tuple[float | None, ...]:
 
 
 def _delete(after: int, last: int, most: int, policy: Policy) -> int:
-    """Of the next `most` after `after`, up to `last`; what another transaction is moving is left for the next time."""
+    """Delete rows past their age among the next `most` with ids above `after` and up to `last`. Return how many.
+
+    Rows that another transaction has locked are left for the next sweep.
+    """
     among, gone = (after, last), "ANY(ARRAY(SELECT id FROM old))"
     children = ", ".join(
         f"{table}_gone AS (DELETE FROM {table} WHERE {key} > %s AND {key} <= %s AND {key} = {gone})"
@@ -141,25 +143,28 @@ def _grown(bounds: Bounds) -> Iterator[Step]:
 
 
 def _ripe(block: Block, policy: Policy) -> bool:
-    """Whether it has its end, and its newest row is past its time: a quick look."""
+    """Return whether a block has a bound and its newest row is past its age: a quick check."""
     if block.end is None or not policy.ages:
         return False
     newest = rows(f"SELECT {past('n')} FROM {_part(block)} AS n ORDER BY id DESC LIMIT 1", *_ages(policy))
-    # An empty one has none to keep.
+    # An empty block has no row to keep.
     return not newest or bool(newest[0][0])
 
 
 def _dropped(block: Block, policy: Policy, bounds: Bounds) -> int | None:
-    """About how many notifications it had, or None where it holds one that must stay. Raises Contended."""
+    """Drop a block and return about how many notifications it had; None if one of them must stay.
+
+    Raises Contended.
+    """
     with lasting(bounds.patience):
         _index(block)
         if _holds(block, policy, bounds.patience):
             return None
-    # As the index was built all were met.
+    # Building the index has counted all rows.
     [(count,)] = rows("SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = %s::regclass", _part(block))
     with hurrying(bounds.lock_timeout):
         blocks.lock()
-        # Until now somebody may have had one of it sent again.
+        # A row may have been retried since the first check.
         if _holds(block, policy, bounds.lock_timeout):
             return None
         blocks.drop(block)
@@ -167,7 +172,7 @@ def _dropped(block: Block, policy: Policy, bounds: Bounds) -> int | None:
 
 
 def _index(block: Block) -> None:
-    """What answers `_holds` at once. Only here: while rows are being sent they need not pay for it."""
+    """Build the index that makes `_holds` fast. Only old blocks have it: it would slow down sending."""
     name = f"{_part(block)}_finished"
     [(valid,)] = rows("SELECT (SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s))", name)
     if valid:
@@ -177,7 +182,7 @@ def _index(block: Block) -> None:
 
 
 def _holds(block: Block, policy: Policy, seconds: float) -> bool:
-    """Whether it holds a row that must stay; to be known in so many seconds. Each question has an index for it."""
+    """Return whether a block holds a row that must stay, within `seconds`. Each condition has an index."""
     part, ages = _part(block), policy.ages
     conditions = ["status = 'pending'", "status = 'processing'"]
     conditions += [f"status = '{state}'" for state in FINAL if state not in ages]

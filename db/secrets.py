@@ -1,8 +1,8 @@
-"""The text of an API key: ntf_live_12_<43 characters>, or ntf_test_... for one that only works on the sandbox.
+"""The text of an API key: ntf_live_12_<43 characters>, or ntf_test_... for a key that only works on the sandbox.
 
-The prefix makes it known to scanners of source code and logs, the number says which key it is, and the
-rest is 32 random bytes. Those cannot be guessed or tried through, so their plain SHA-256 is stored: a
-slow hash protects secrets that people choose, and would cost its time with each request.
+Scanners of source code and logs recognise the prefix, the number is the key's id, and the rest is 32 random bytes.
+Those cannot be guessed, so a plain SHA-256 is stored: a slow hash protects secrets that people choose, and would slow
+each request down.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TEXT = re.compile(r"ntf_(live|test)_([1-9][0-9]{0,17})_([A-Za-z0-9_-]{43})")
 
 
 class KeyText(NamedTuple):
-    """A key as its owner shows it, taken apart. Nothing of it is checked yet."""
+    """The parts of a key's text. Nothing is checked yet."""
 
     id: int
     sandbox: bool
@@ -24,7 +24,7 @@ class KeyText(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> KeyText | None:
-        """None where the text is no key."""
+        """Return the parts of a key, or None if the text is not a key."""
         found = _TEXT.fullmatch(text)
         return cls(int(found[2]), found[1] == "test", found[3]) if found else None
 
@@ -40,10 +40,10 @@ class KeyText(NamedTuple):
 
 
 def new() -> str:
-    """A secret that nobody has had before."""
+    """Return a new random secret."""
     return secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of a secret."""
+    """Return the digest of a secret, which is what the database stores."""
     return hashlib.sha256(secret.encode()).digest()

@@ -1,8 +1,8 @@
-"""Sessions: what each connection sets, whatever the server, the database, the role or a pooler has set before.
+"""The settings of each database session, whatever the server, the database, the role or a pooler has set before.
 
-A connection that leads straight to PostgreSQL sets it once. One that leads to a pooler may have another session
-for each transaction, so there each transaction sets it for itself: nothing is lost, and nothing is left behind for
-others. A pooler shows itself by the number of the session, which it makes up for its clients.
+A connection straight to PostgreSQL sets them once. Behind a pooler, each transaction may run in another session, so
+each transaction sets them for itself: no setting is missing, and none is left behind for others. A pooler is
+recognised by the backend pid of the session: it makes up its own for its clients.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from db import hosts
 from settings import SettingsError
 from settings.postgres_url import CONFORMING
 
-# What every version calls its connections: with the number of the last migration it knows.
+# The name of our connections in every version; the number of the last migration that the version knows follows it.
 APPLICATION = "notification-system"
 
-# For plans and waits; DATABASE_URL may set others.
+# Settings for plans and waits. DATABASE_URL may set other values.
 TUNED = {
-    # A plan that was prepared is made once for all values.
+    # Make the plan of a prepared statement once, for all values.
     "plan_cache_mode": "force_generic_plan",
     # Statements take milliseconds; to compile one takes a second, and PostgreSQL does so at each execution.
     "jit": "off",
-    # Of a block of notifications nobody asks what its CHECKs rule out, and to consider them costs each statement.
+    # No statement asks a block for what its CHECKs exclude, and considering them costs time in each statement.
     "constraint_exclusion": "off",
-    # Waits for locks are bounded where they must be (`hurrying`), and elsewhere by the time for a statement.
+    # Waits for locks are bounded where they must be (`hurrying`), and otherwise by the statement timeout.
     "lock_timeout": "0",
-    # A thread that had nothing to do must find its connection again.
+    # An idle thread keeps its connection.
     "idle_session_timeout": "0",
 }
 
-# A number for the schema of our tables, for advisory locks and names: two installations in one database share none.
+# A number for the schema of our tables, so that two installations in one database share no advisory locks and names.
 SCHEMA = "quote_ident(current_schema())::regnamespace::oid::int"
-# Our connections in pg_stat_activity, those of this schema: see `_set_up` for their names.
+# For WHERE: our connections of this schema in pg_stat_activity. `_set_up` gives them their names.
 OURS = f"""datname = current_database() AND application_name LIKE '{APPLICATION}%%'
     AND coalesce(substring(application_name FROM '^\\S+ \\S+ in (-?\\d+)')::int, to_regnamespace('public')::oid::int)
         = {SCHEMA}"""
 
-# These run outside of every transaction, and so cannot share one with settings.
+# These must run outside of transactions, so they cannot share one with the settings.
 _ALONE = re.compile(r"\s*(CREATE (UNIQUE )?INDEX CONCURRENTLY|DROP INDEX CONCURRENTLY|VACUUM|REINDEX)\b", re.IGNORECASE)
 
 
@@ -56,7 +56,7 @@ class Connection(psycopg2.extensions.connection):
     settings: Mapping[str, str]
 
 
-# Half of it has types, which fit half of what it does.
+# The types of Peewee's class are incomplete.
 _Postgresql: Any = PostgresqlDatabase
 
 
@@ -64,25 +64,25 @@ class Database(_Postgresql):  # type: ignore[misc]
     """PostgreSQL, with our settings in force in every session."""
 
     def session(self, name: tuple[str, str], settings: Mapping[str, str], *, pooled: bool) -> None:
-        """Say what connections to come set. `name`: ours, and what DATABASE_URL calls them.
+        """Choose what new connections set. `name`: our name for them, and the one in DATABASE_URL.
 
-        `pooled`: a pooler is between, even if none shows.
+        `pooled`: there is a pooler, even if it cannot be recognised.
         """
         self._name, self._settings, self._pooled = name, dict(settings), pooled
         self.connect_params: dict[str, Any] = {}  # or `init` would add to those of another DATABASE_URL
 
     @property
     def schema_chosen(self) -> bool:
-        """Whether DATABASE_URL says which schema our tables are in."""
+        """Return whether DATABASE_URL names the schema of our tables."""
         return "search_path" in self._settings
 
     def another(self) -> Connection:
-        """A new connection, set up as all are; the caller closes it."""
+        """Return a new connection with our settings; the caller closes it."""
         with __exception_wrapper__:
             return self._connect()
 
     def pooled(self) -> bool:
-        """Whether this thread's connection leads to a pooler."""
+        """Return whether this thread's connection leads to a pooler."""
         return bool(self.connection().pooled)
 
     def _connect(self) -> Connection:
@@ -102,7 +102,7 @@ class Database(_Postgresql):  # type: ignore[misc]
             self._set_up(conn)
         except (psycopg2.ProgrammingError, psycopg2.DataError, CantChangeRuntimeParam) as error:
             conn.close()
-            # What is ours every server takes.
+            # Every server accepts our own settings, so DATABASE_URL is at fault.
             said = str(error).splitlines()[0]
             raise SettingsError(
                 f"DATABASE_URL sets what the server refuses ({said}): change it in options, or remove it"
@@ -113,7 +113,7 @@ class Database(_Postgresql):  # type: ignore[misc]
         return conn
 
     def _opened(self, **settings: str) -> Connection:
-        """A connection; `settings` of the server go out with its first packet, which not every pooler takes."""
+        """Open a connection. `settings` go into its first packet, which not every pooler accepts."""
         parameters = self.connect_params
         if settings:
             more = (f"-c{name}={value}" for name, value in settings.items())
@@ -122,11 +122,11 @@ class Database(_Postgresql):  # type: ignore[misc]
         return conn
 
     def _set_up(self, conn: Connection) -> None:
-        """Set everything in one round trip: for the session, or where a pooler is, for this transaction alone."""
+        """Set everything in one round trip: for the session, or for this transaction if there is a pooler."""
         pooled = "true" if self._pooled else f"(pg_backend_pid() <> {conn.info.backend_pid})"
         chosen = [f"set_config(%s, %s, {pooled})" for _ in self._settings]
         if "search_path" not in self._settings:
-            # Of a pooler's session, others may have changed it: pg_dump empties it.
+            # Other clients may have changed it in a pooler's session; pg_dump empties it.
             chosen.append(
                 f"CASE WHEN {pooled} THEN set_config('search_path',"
                 " (SELECT reset_val FROM pg_settings WHERE name = 'search_path'), true) END"
@@ -142,15 +142,15 @@ class Database(_Postgresql):  # type: ignore[misc]
                 [*(word for pair in self._settings.items() for word in pair), ours, theirs and f" ({theirs})"],
             )
             [(conn.pooled, path, name)] = cursor.fetchall()
-        # Of its isolation a transaction is told before its first snapshot: see `begin` and `execute_sql`.
+        # A transaction's isolation must be set before its first snapshot: see `begin` and `execute_sql`.
         settings = {key: value for key, value in self._settings.items() if key != "default_transaction_isolation"}
         conn.settings = {**settings, "search_path": path, "application_name": name}
 
     @contextmanager
     def taking(self, timeout: str) -> Iterator[None]:
-        """Give the statements of this thread's connection another statement_timeout; outside of a transaction.
+        """Set another statement_timeout for this thread's connection. Call outside of a transaction.
 
-        After an exception a session keeps it.
+        After an exception the session keeps it.
         """
         conn = self.connection()
         before = conn.settings
@@ -163,11 +163,11 @@ class Database(_Postgresql):  # type: ignore[misc]
             conn.settings = before
 
     def without_timeouts(self) -> None:
-        """From now on, end no statement and no transaction of this connection because of the time that it takes."""
+        """Remove all timeouts of statements and transactions from this connection."""
         conn = self.connection()
         conn.settings = {**conn.settings, "statement_timeout": "0"}
         if not conn.pooled:
-            # Some versions know fewer.
+            # Old versions of PostgreSQL lack some of these.
             super().execute_sql(
                 "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
                 " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
@@ -178,7 +178,7 @@ class Database(_Postgresql):  # type: ignore[misc]
             super().execute_sql("SELECT set_config('statement_timeout', %s, false)", (timeout,))
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """As peewee's; a statement that is a transaction of its own behind a pooler brings its settings."""
+        """Run a statement. Behind a pooler, a statement outside of a transaction brings its settings along."""
         if not self.is_closed() and not self.in_transaction():
             conn = self.connection()
             if conn.pooled and not _ALONE.match(sql):
@@ -186,19 +186,19 @@ class Database(_Postgresql):  # type: ignore[misc]
         return super().execute_sql(sql, params)
 
     def begin(self, isolation_level: int | None = None) -> None:
-        """As peewee's; a transaction behind a pooler begins with its settings."""
+        """Begin a transaction. Behind a pooler, it begins with its settings."""
         conn = self.connection()
         if not conn.pooled:
             super().begin(isolation_level)
             return
         level = self._adapter.isolation_level_str(isolation_level) if isolation_level else "READ COMMITTED"
         with __exception_wrapper__:
-            # The empty tuple: as in each statement, %% is one %.
+            # With an empty tuple, %% stands for % as in every other statement.
             self.cursor().execute(f"BEGIN ISOLATION LEVEL {level}; {_local(conn)}", ())
 
 
 def _local(conn: Connection) -> str:
-    """Set everything for the transaction: in one SELECT, since SET reads '"a", b' as one schema."""
+    """Return a SELECT that sets everything for the transaction. SET would read '"a", b' as one schema."""
     return f"SELECT {', '.join(f'set_config({_literal(n)}, {_literal(v)}, true)' for n, v in conn.settings.items())}"
 
 

@@ -1,7 +1,7 @@
-"""Sessions: people at the dashboard who have come in with a key. Call within `connection()`.
+"""Logins at the dashboard with an API key. Call within `connection()`.
 
-A session is a random token that a browser holds; only its digest is here. It is good for as long as
-its key is, and no longer than it was begun for.
+The browser holds a random token; only its digest is stored. A session ends with its key, or after the time that it
+was begun for.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from db import keys
 from db.database import rows
 from db.keys import Live
 
-FORGOTTEN = 100  # sessions that are over, at each beginning of another: more than come
+FORGOTTEN = 100  # ended sessions that `begin` deletes each time: more than it adds
 
 
 def begin(digest: bytes, key: int, seconds: float) -> None:
-    """A session of this key, for so long."""
+    """Begin a session with a key for so many seconds, and delete sessions that have ended."""
     rows(
         """
         WITH over AS (
@@ -34,7 +34,7 @@ def begin(digest: bytes, key: int, seconds: float) -> None:
 
 
 def live(digests: Sequence[bytes]) -> dict[bytes, Live]:
-    """The keys of those of these sessions that are good now."""
+    """Return the keys of those sessions that are valid now, by digest."""
     held = {
         bytes(digest): key
         for digest, key in rows(
@@ -46,10 +46,7 @@ def live(digests: Sequence[bytes]) -> dict[bytes, Live]:
 
 
 def end(digest: bytes) -> tuple[int, int] | None:
-    """Whoever holds its token is a stranger from now on.
-
-    Returns the client and the key that it was begun with; None where there was no such session.
-    """
+    """End a session. Return the ids of its client and key, or None if there was no such session."""
     sql = (
         "DELETE FROM sessions AS s USING keys AS k WHERE s.digest = %s AND k.id = s.key_id RETURNING k.client_id, k.id"
     )

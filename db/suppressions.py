@@ -1,8 +1,8 @@
 """The suppression list of each client: addresses to which nothing is sent. Call within `connection()`.
 
-Addresses are as `mailboxes` of a notification has them: normalised by the caller. An entry whose time is
-over counts for nothing, and is shown until it is removed or replaced. Of an address that was erased the
-list keeps the digest alone (`erased`), under which the address is found and refused as before.
+Callers give normalised addresses, as in `mailboxes` of a notification. An entry that has expired has no effect, but is
+shown until it is removed or replaced. Of an erased address the list keeps only a digest (`erased`), by which the
+address is still found and refused.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from db.client_view import VIEW
 from db.database import database, rows
 
 Row = dict[str, Any]
 UNBOUNDED = 2**63 - 1  # bigint
 _COLUMNS = ("address", "reason", "source", "created_at", "expires_at")
 _SELECTED = ", ".join(_COLUMNS)
-# Asked once a statement, whatever its rows: where nobody was erased no digest is made.
-# In the order of the index of those: without statistics PostgreSQL expects to find one soon and reads the list for it.
+# PostgreSQL evaluates this once a statement, so that no digests are computed if no address was erased. The ORDER BY is
+# that of the index of erased addresses: without statistics PostgreSQL expects a match soon and would read the list.
 _ANY_ERASED = "(SELECT true FROM suppressions WHERE erased ORDER BY client_id LIMIT 1)"
 
 
 class Entry(NamedTuple):
-    """One address; `expires_at` None means for ever."""
+    """An address to suppress; without `expires_at`, for ever."""
 
     address: str
     reason: str = "manual"
@@ -32,16 +33,17 @@ class Entry(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a page of the list ended."""
+    """The place where a page of the list ended."""
 
     created_at: datetime
     address: str
 
 
 def listed(row: str) -> str:
-    """SQL for a join: `listed.error` says which of those that the row is for is on the list; no row if none is."""
+    """Return SQL for a join. `listed.error` names the row's recipient that is suppressed; no row if none is."""
     written = digest(f"{row}.client_id", f"{row}.recipient")
-    # One key at a time, which LIMIT keeps so: for several, a plan made while the list is empty reads the whole list.
+    # LIMIT makes the plan look up one key at a time. A plan for several keys, made while the list is empty, would read
+    # the whole list.
     return f"""LATERAL (
             SELECT CASE WHEN s.erased THEN 'a recipient' ELSE s.address END || ' is on the suppression list: '
                    || s.reason AS error
@@ -61,24 +63,24 @@ def listed(row: str) -> str:
 
 
 def digest(client_id: str, address: str) -> str:
-    """As SQL: what the list keeps of an address that was erased. The client is in it, so that lists do not compare."""
+    """Return SQL for the digest of an erased address. It includes the client, so lists cannot be compared."""
     return f"'sha256:' || encode(sha256(convert_to({client_id}::text || ':' || {address}, 'UTF8')), 'hex')"
 
 
 def recipient(row: str) -> str:
-    """As SQL: whom the row is for, copies aside, as the list has them."""
+    """Return SQL for the normalised main recipient of a row, without copies."""
     return f"coalesce({row}.mailboxes ->> 0, {row}.recipient)"
 
 
 class TooMany(Exception):
-    """The client has put as many addresses on its list as it may; nothing happened."""
+    """The client's list is full; nothing happened."""
 
 
 def add(client_id: int, entry: Entry, most: int = UNBOUNDED) -> tuple[Row, bool]:
-    """The entry as it is now, and whether the address was not on the list before; else it replaces what was.
+    """Add or replace an entry. Return it, and whether the address is new on the list.
 
     Raises:
-        TooMany: the client has put `most` there already, and this is another one.
+        TooMany: the address is new, and the client has added `most` already.
     """
     with database.atomic():
         [(*values, new)] = rows(
@@ -93,14 +95,14 @@ def add(client_id: int, entry: Entry, most: int = UNBOUNDED) -> tuple[Row, bool]
             client_id,
             *entry,
         )
-        # The count comes after the row, here and where one is removed, or two would wait for each other.
+        # The count is locked after the row, here and where an entry is removed, so that two never deadlock.
         if new and not _counted(client_id, most):
             raise TooMany
     return dict(zip(_COLUMNS, values, strict=True)), bool(new)
 
 
 def _counted(client_id: int, most: int) -> bool:
-    """Count one more, unless there are `most`."""
+    """Count one more address and return True, unless there are `most`."""
     return bool(
         rows(
             """
@@ -115,16 +117,16 @@ def _counted(client_id: int, most: int) -> bool:
 
 
 def unsubscribe(notification: int) -> bool:
-    """Put the recipient of a notification on its client's list; False where there is no such notification.
+    """Suppress the recipient of a notification after a click; return False if there is no such notification.
 
-    Who is on the list for ever stays as they are: a second click changes nothing. A notification of the sandbox
-    went to nobody, so its link puts nobody on the list that live mail is checked against.
+    An entry without expiry stays as it is, so a second click changes nothing. A sandbox notification was sent to
+    nobody, so its link adds no entry: the list also applies to live mail.
     """
     return bool(
         rows(
             f"""
             WITH asked AS (
-                SELECT client_id, {recipient("n")} AS address, id, sandbox FROM notifications AS n
+                SELECT client_id, {recipient("n")} AS address, id, sandbox FROM {VIEW} AS n
                 WHERE id = %s AND erased_at IS NULL
             ), added AS (
                 INSERT INTO suppressions AS s (client_id, address, reason, source)
@@ -142,18 +144,18 @@ def unsubscribe(notification: int) -> bool:
 
 
 def find(client_id: int, address: str) -> Row | None:
-    """One entry."""
+    """Return the entry of an address, or None."""
     found = rows(f"SELECT {_SELECTED} FROM suppressions WHERE {_OF_ADDRESS}", *(client_id, address) * 2)
     return next(iter(_rows(found)), None)
 
 
 def remove(client_id: int, address: str) -> bool:
-    """From now on it is sent to again; what has failed stays failed."""
+    """Remove an address from the list and return whether it was there. What has failed stays failed."""
     return bool(rows(f"DELETE FROM suppressions WHERE {_OF_ADDRESS} RETURNING address", *(client_id, address) * 2))
 
 
 def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> list[Row]:
-    """Up to `limit` entries, newest first, that came before `after`.
+    """Return up to `limit` entries, newest first, from behind `after`.
 
     `filters`: reason, created_from (inclusive), created_to (exclusive).
     """
@@ -170,7 +172,7 @@ def newest(client_id: int, filters: Mapping[str, Any], after: Position | None, l
 
 
 def in_order(client_id: int, after: str, limit: int) -> list[Row]:
-    """Up to `limit` entries in the order of their addresses, behind `after`."""
+    """Return up to `limit` entries in the order of their addresses, from behind the address `after`."""
     sql = f"SELECT {_SELECTED} FROM suppressions WHERE client_id = %s AND address > %s ORDER BY address LIMIT %s"
     return _rows(rows(sql, client_id, after, limit))
 
@@ -179,7 +181,7 @@ def _rows(found: list[tuple[Any, ...]]) -> list[Row]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
-# The entry of an address, which may be its digest. Parameters: client, address, client, address.
+# For WHERE: the entry of an address or of its digest. Parameters: client, address, client, address.
 _OF_ADDRESS = f"client_id = %s AND address IN (%s, {digest('%s', '%s::text')})"
 _CONDITIONS = {
     "reason": "reason = %s",

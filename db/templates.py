@@ -1,7 +1,7 @@
 """Templates and their versions. Call within `connection()`.
 
-A version is never changed. Whoever adds or deletes one holds the lock of its name's row, so that of
-many at once each gets a number of its own.
+A version never changes. A transaction that adds or deletes versions locks the row of the template's name, so that
+concurrent ones get different numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HEADS = ("name", "version", "created_at")
 
 
 class Content(NamedTuple):
-    """What a version is made of. `schema` is a JSON Schema."""
+    """The content of a version. `schema` is a JSON Schema."""
 
     subject: str
     text: str
@@ -28,16 +28,16 @@ class Content(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """The same for the same content, whatever the order of the schema's members."""
+        """Return a digest of the content. The order of the schema's members does not matter."""
         return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()
 
 
 class TooMany(Exception):
-    """The client has as many versions as it may."""
+    """The client has as many versions as it may have."""
 
 
 def put(client_id: int, name: str, content: Content, most: int) -> tuple[Row, bool]:
-    """The newest version, which has this content, and whether it was made just now. Raises TooMany."""
+    """Make this content the newest version. Return it and whether it is new. Raises TooMany."""
     while True:
         if made := _made(client_id, name, content, most):
             return made, True
@@ -45,11 +45,11 @@ def put(client_id: int, name: str, content: Content, most: int) -> tuple[Row, bo
             return found, False
         if _count(client_id, most) >= most:
             raise TooMany
-        # Neither: others have changed it between our statements.
+        # Another transaction changed the template between our statements: try again.
 
 
 def newest(client_id: int, name: str) -> Row | None:
-    """The version that is used where none is named."""
+    """Return the newest version of a template, which is used if a request names none."""
     return _one(
         f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND name = %s ORDER BY version DESC LIMIT 1",
         client_id,
@@ -58,7 +58,7 @@ def newest(client_id: int, name: str) -> Row | None:
 
 
 def version(client_id: int, name: str, number: int) -> Row | None:
-    """One version."""
+    """Return one version of a template, or None."""
     return _one(
         f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND name = %s AND version = %s",
         client_id,
@@ -68,7 +68,7 @@ def version(client_id: int, name: str, number: int) -> Row | None:
 
 
 def versions(client_id: int, name: str, before: int | None, limit: int) -> list[Row]:
-    """Up to `limit` versions below number `before`, newest first, with their content."""
+    """Return up to `limit` versions below the number `before`, newest first, with their content."""
     return _rows(
         rows(
             f"""
@@ -82,7 +82,7 @@ def versions(client_id: int, name: str, before: int | None, limit: int) -> list[
 
 
 def names(client_id: int, after: str | None, limit: int) -> list[Row]:
-    """Up to `limit` templates by name, after `after`: their newest version's number and time."""
+    """Return up to `limit` templates by name, after the name `after`: number and time of their newest version."""
     found = rows(
         """
         SELECT n.name, t.version, t.created_at
@@ -96,7 +96,7 @@ def names(client_id: int, after: str | None, limit: int) -> list[Row]:
 
 
 def in_order(client_id: int, name: str, number: int, limit: int) -> list[Row]:
-    """Up to `limit` versions of all templates, by name and number, behind version `number` of `name`."""
+    """Return up to `limit` versions of all templates, by name and number, from behind version `number` of `name`."""
     return _rows(
         rows(
             f"SELECT {_SELECTED} FROM templates WHERE client_id = %s AND (name, version) > (%s, %s)"
@@ -107,15 +107,15 @@ def in_order(client_id: int, name: str, number: int, limit: int) -> list[Row]:
 
 
 def delete(client_id: int, name: str) -> bool:
-    """Delete every version; what was rendered from them stays as it is."""
-    # Two statements: the second must see what whoever held the lock before has added.
+    """Delete every version of a template. Notifications rendered from it stay as they are."""
+    # Two statements, because the second must see versions that were added while the first waited for the lock.
     with database.atomic():
         held = rows(
             "UPDATE template_names SET digest = NULL WHERE client_id = %s AND name = %s AND digest IS NOT NULL"
             " RETURNING name",
             *(client_id, name),
         )
-        # Who did not get the lock must leave alone what others are about to add.
+        # Without the row there is no lock, and another transaction may be adding versions.
         if held:
             rows("DELETE FROM templates WHERE client_id = %s AND name = %s", client_id, name)
     return bool(held)

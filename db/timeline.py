@@ -1,4 +1,4 @@
-"""What happened to one notification, in order: told from its row, its attempts and what operators did."""
+"""The timeline of a notification: events in order, from its row, its attempts and the acts of operators."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
+from db.client_view import VIEW, select
 from db.database import database, rows
 from db.models import Notification
 from db.reports import attempts, dicts
@@ -21,36 +22,36 @@ _TOLD_OF_ATTEMPTS = ("number", "outcome", "provider", "phase", "reply_code", "en
 
 
 class Story(NamedTuple):
-    """What a notification is, and what led there: each event with its name, its time (`at`) and its `detail`."""
+    """The status of a notification and the events that led to it, each with `event` (its name), `at` and `detail`."""
 
     status: str
     events: list[Row]
 
 
 def story(id: int, client_id: int) -> Story | None:
-    """All as it was at one moment, first to last; None for an unknown notification.
+    """Return the timeline as of one moment, first to last; None for an unknown notification.
 
-    Of things at the same moment, an attempt comes before the end that it led to. What happens later only ever
-    adds to the end.
+    Of events at the same time, an attempt comes before the end that it led to. Later events are only ever added at
+    the end.
     """
     with database.atomic(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ):
         return _story(id, client_id)
 
 
 def events(id: int, client_id: int) -> list[Row] | None:
-    """The events of its story; None for an unknown notification."""
+    """Return the events of the timeline; None for an unknown notification."""
     told = story(id, client_id)
     return None if told is None else told.events
 
 
 def marks(ids: Iterable[int]) -> dict[int, str]:
-    """Of each notification what differs whenever anything has happened to it; those that are gone are not in it."""
-    return dict(rows("SELECT id, xmin::text FROM notifications WHERE id = ANY(%s)", list(ids)))
+    """Return a mark for each notification that differs after every change. Deleted notifications are left out."""
+    return dict(rows(f"SELECT id, xmin::text FROM {VIEW} AS n WHERE id = ANY(%s)", list(ids)))
 
 
 def _story(id: int, client_id: int) -> Story | None:
-    known = N.select(N.status, N.created_at, N.finished_at, N.failure_reason, N.key_id)
-    found = dicts(known.where(N.id == id, N.client_id == client_id, N.callback_id.is_null()))
+    known = select(N.status, N.created_at, N.finished_at, N.failure_reason, N.key_id)
+    found = dicts(known.where(N.id == id, N.client_id == client_id))
     if not found:
         return None
     [row] = found
@@ -58,7 +59,7 @@ def _story(id: int, client_id: int) -> Story | None:
 
 
 def told(row: Row, attempted: Sequence[Row], acted: Sequence[Row]) -> list[Row]:
-    """The events of a story from what is known already: the notification, its attempts and its `acts`."""
+    """Return the events of a timeline from the notification's row, its attempts and its `acts`."""
     with_key = {} if row.get("key_id") is None else {"key_id": row["key_id"]}
     happened = [_event("accepted", row["created_at"], **with_key), *map(_attempted, attempted), *acted, *_ending(row)]
     return sorted(happened, key=lambda event: event["at"])
@@ -76,7 +77,10 @@ def _attempted(attempt: Row) -> Row:
 
 
 def acts(ids: Sequence[int]) -> dict[int, list[Row]]:
-    """What operators did to each, and with which key. A retry ended a failure, which stands only there."""
+    """Return what operators did to each notification.
+
+    A retry ends a failure, and only the retry's event still has it: return that failure as an event of its own.
+    """
     found: defaultdict[int, list[Row]] = defaultdict(list)
     for id, name, at, detail in rows(
         "SELECT notification_id, name, at, detail FROM events WHERE notification_id = ANY(%s) ORDER BY at, id",

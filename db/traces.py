@@ -1,4 +1,4 @@
-"""What the database knows of traces, and what traces tell of the database."""
+"""Traces: those of notifications that callbacks are about, and the attributes of the spans of statements."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from db.database import rows
 
 
 def of_subjects(callbacks: Collection[int]) -> dict[int, str]:
-    """Return the traces of what these callbacks tell of, by the callbacks' ids. Call it within `connection()`.
+    """Return the traces of these callbacks by id. Call within `connection()`.
 
-    A callback belongs to the trace of the notification that it tells of; those without one are left out.
+    A callback belongs to the trace of the notification that it is about. Callbacks without a trace are left out.
     """
     found = rows(
         """
@@ -23,6 +23,6 @@ def of_subjects(callbacks: Collection[int]) -> dict[int, str]:
 
 
 def statement(operation: str, table: str, count: int) -> dict[str, str | int | bool]:
-    """Return the attributes of the span of a statement for so many notifications."""
+    """Return the attributes of the span of a statement for `count` notifications."""
     size = {"db.operation.batch.size": count} if count > 1 else {}
     return {"db.system.name": "postgresql", "db.operation.name": operation, "db.collection.name": table, **size}

@@ -1,4 +1,4 @@
-"""Settlements as rows of a statement."""
+"""Pass settlements to a statement as rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from db.columns import once, unnested
 from db.records import Settlement
 
-# What most have in common, and what each has for itself.
+# The columns that are usually equal for all settlements of a statement, and those that differ.
 _SHARED = (
     *(("status", "text"), ("reason", "text"), ("delay", "float8"), ("outcome", "text"), ("worker", "uuid")),
     *(("provider", "text"), ("phase", "text"), ("reply_code", "int"), ("enhanced_code", "text")),
@@ -18,16 +18,17 @@ _OWN = (("id", "bigint"), ("claim", "bigint"), ("started_ago", "float8"), ("fini
 
 
 class Verdicts(NamedTuple):
-    """SQL of a row per settlement, with the columns of _SHARED and _OWN, and its values."""
+    """SQL for a row per settlement with the columns of _SHARED and _OWN, and its parameters."""
 
     sql: str
     values: list[object]
 
 
 def verdicts(settlements: Sequence[Settlement], now: float) -> Verdicts:
-    """The attempts' times are seconds before `now`, a `time.monotonic()` of this process.
+    """Return the settlements as rows. The attempts' times become seconds before `now`, a `time.monotonic()`.
 
-    What all have in common is sent once. There are two forms and no more: each makes statements to be planned.
+    Shared columns are sent once if they are equal in all rows. There are only these two forms, because each form makes
+    another statement to plan.
     """
     own = _columns([_own(s, now) for s in settlements])
     shared = [_shared(s) for s in settlements]

@@ -1,4 +1,4 @@
-"""The worker processes and when each was last seen."""
+"""Worker processes and their heartbeats. Call within `connection()`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from uuid import UUID
 
 from db.database import rows
 
-# Each worker tells in its heartbeats the WORKER_TIMEOUT and the STUCK_AFTER that it keeps to, and whoever judges it
-# goes by those: workers may have different settings. Those of older versions tell nothing: the observer's hold.
+# Workers may have different settings. So each heartbeat reports the worker's own WORKER_TIMEOUT and STUCK_AFTER, by
+# which other workers judge it. Older versions report none; then the observer's values apply.
 _TIMEOUT = "coalesce(w.timeout, %s) * interval '1 second'"
 ALIVE = f"w.seen_at > now() - {_TIMEOUT}"  # A condition on workers AS w. Parameter: the observer's worker_timeout.
 
 
 def dead(column: str) -> str:
-    """A condition: the worker named by this column is not alive. Parameter: the observer's worker_timeout."""
+    """Return SQL for whether the worker in this column is not alive. Parameter: the observer's worker_timeout."""
     return f"NOT EXISTS (SELECT FROM workers AS w WHERE w.id = {column} AND {ALIVE})"
 
 
 def lost(column: str) -> str:
-    """As `dead`, and the observer was itself seen for as long.
+    """Return SQL for whether the worker in this column is dead and the observer was itself seen for as long.
 
     Parameters: the observer's worker_timeout, the observer, its worker_timeout twice.
     """
@@ -32,10 +32,10 @@ def lost(column: str) -> str:
 
 
 def stuck(id: str, column: str, since: str) -> str:
-    """A condition: the live worker named by `column` has held `id` since `since` for too long.
+    """Return SQL for whether the live worker in `column` has held `id` for too long, since `since`.
 
-    Not where it says that it has an outcome that could not be recorded, and not before it had an occasion to
-    say so since the observer has been steady. Parameters: the observer, its worker_timeout, its stuck_after.
+    A worker that reports an outcome for `id` that it could not record is not stuck. It must have had the opportunity to
+    report that since the observer is steady. Parameters: the observer, its worker_timeout, its stuck_after.
     """
     return f"""EXISTS (
                   SELECT FROM workers AS w, workers AS o
@@ -45,24 +45,24 @@ def stuck(id: str, column: str, since: str) -> str:
 
 
 class Crew(NamedTuple):
-    """All live workers: their threads, and by lane the age in seconds of the oldest bell in hand and not begun."""
+    """All live workers: their threads, and the age in seconds of the oldest wake-up message not begun, by priority."""
 
     threads: int
     oldest_bells: dict[str, float]
 
 
-CAUGHT = "CAUGHT_MAIL"  # In Kept.settings: "true" where `notify up` catches every mail.
+CAUGHT = "CAUGHT_MAIL"  # A name in Kept.settings: "true" if `notify up` catches every mail.
 
 
 class Unrecorded(NamedTuple):
-    """Notifications whose outcome a worker knows and could not record yet, and the error of the last try."""
+    """Notifications whose outcome a worker knows but could not record yet, and the error of the last try."""
 
     ids: tuple[int, ...] = ()
     trouble: str = ""
 
 
 class Kept(NamedTuple):
-    """Values that a worker runs with: what others judge it by, its mail server, and the settings all should share."""
+    """Values of a worker: the times others judge it by, its mail server, and settings that all should share."""
 
     timeout: float | None = None  # WORKER_TIMEOUT
     stuck_after: float | None = None  # STUCK_AFTER
@@ -71,9 +71,10 @@ class Kept(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """`oldest_bells`: by lane, when the oldest bell was rung that it has fetched and not begun (seconds since 1970).
+    """A sign of life of a worker.
 
-    `tallies`: by outcome, how many it has settled since it started.
+    `oldest_bells`: by priority, when the oldest wake-up message was enqueued that the worker has fetched and not begun
+    (seconds since 1970). `tallies`: by outcome, how many notifications it has settled since it started.
     """
 
     worker: UUID
@@ -87,9 +88,10 @@ class Heartbeat(NamedTuple):
 
 
 def seen(beat: Heartbeat, worker_timeout: float) -> float:
-    """Record a heartbeat and return the time (seconds since 1970).
+    """Record a heartbeat and return the database's time in seconds since 1970.
 
-    After a gap of a third of `worker_timeout` the worker is steady only from now on."""
+    After a gap of a third of `worker_timeout` the worker counts as steady only from now on.
+    """
     [(now,)] = rows(
         """
         INSERT INTO workers AS w (id, host, pid, threads, oldest_bells, tallies, unrecorded, trouble,
@@ -116,14 +118,14 @@ def seen(beat: Heartbeat, worker_timeout: float) -> float:
 
 
 def gone(worker: UUID) -> None:
-    """A worker that stops in order says so; what it still held, if anything, can be rescued at once."""
+    """Delete a worker that shuts down. Whatever it still holds can be rescued at once."""
     rows("DELETE FROM workers WHERE id = %s", str(worker))
 
 
 def forget(age: float) -> None:
-    """Drop workers that were not seen for `age` seconds, and not for their own timeout."""
+    """Delete workers that were not seen for `age` seconds and for their own timeout."""
     rows("DELETE FROM workers WHERE seen_at < now() - greatest(%s, timeout) * interval '1 second'", age)
-    # What a worker may have begun is of use as long as it holds something.
+    # `sending` is needed as long as the worker holds a row.
     rows(
         "DELETE FROM sending AS s WHERE at < now() - %s * interval '1 second'"
         " AND NOT EXISTS (SELECT FROM workers AS w WHERE w.id = s.worker)"
@@ -133,7 +135,7 @@ def forget(age: float) -> None:
 
 
 def crew(worker_timeout: float) -> Crew:
-    """The live workers together."""
+    """Return the live workers together."""
     live = rows(
         f"SELECT threads, oldest_bells, extract(epoch FROM now())::float8 FROM workers AS w WHERE {ALIVE}",
         worker_timeout,
@@ -146,9 +148,9 @@ def crew(worker_timeout: float) -> Crew:
 
 
 def reporting(host: str, worker_timeout: float) -> dict[int, bool]:
-    """By pid, whether a worker process of a machine was seen within `worker_timeout` seconds.
+    """Return for each pid of a machine whether a worker was seen within `worker_timeout` seconds.
 
-    Those that ended without a word are among them: a pid may be in use again.
+    Workers that died are included: another process may have their pid by now.
     """
     found = rows(
         f"SELECT pid, bool_or({ALIVE}) FROM workers AS w WHERE host = %s GROUP BY pid",

@@ -13,7 +13,7 @@ from api.http.bodies import read_nothing
 from api.http.problems import Problem
 from api.resources.callbacks import owned
 from api.store import Gateway
-from db import callbacks, lifecycle, reports
+from db import callbacks, lifecycle
 from db.models import CALLBACK
 from runtime import logs
 
@@ -52,7 +52,7 @@ class Delivery:
         row = await self._gateway.read(callbacks.delivery, endpoint["id"], id_of(delivery, KIND))
         if row is None:
             raise unknown(KIND)
-        made = await self._gateway.read(reports.callback_attempts, row["id"])
+        made = await self._gateway.read(callbacks.attempts, row["id"])
         write(resp, {**shown(row), "attempts": [shown(attempt) for attempt in made]})
 
     on_head = on_get

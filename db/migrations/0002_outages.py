@@ -1,4 +1,4 @@
-"""Outages: a breaker for each provider, and what a client wants when an outcome cannot be known."""
+"""The breaker of each provider, and what a client wants if the outcome of an attempt is unknown."""
 
 from typing import Any
 

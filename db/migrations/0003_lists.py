@@ -1,4 +1,4 @@
-"""What a worker had begun when it died: the list that a row was claimed in, and who holds a breaker's probe."""
+"""Find out what a worker had begun when it died: the list in which it claimed a row, and the probe of a breaker."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Clients, who own notifications, and the keys that they come in with."""
+"""Clients, who own notifications, and their API keys."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Requests that are safe to repeat, lanes, times asked for, and pauses."""
+"""Idempotency keys, priorities, scheduled and expiring notifications, and pauses."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What only mails have: other senders, copies, headers of their own, and attachments."""
+"""Fields that only mails have: senders, copies, headers, and attachments."""
 
 from typing import Any
 

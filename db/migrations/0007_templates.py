@@ -1,4 +1,4 @@
-"""Templates and their versions, and which one a notification was rendered from."""
+"""Templates, their versions, and the version from which a notification was rendered."""
 
 from typing import Any
 

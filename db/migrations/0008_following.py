@@ -1,4 +1,4 @@
-"""Following: tags and metadata, what operators did, and callbacks to the clients' own servers."""
+"""Tags and metadata, events by operators, and callbacks to the servers of clients."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Addresses to which a client's notifications are not sent; and callbacks tell of templates."""
+"""The suppression list of each client; and templates in callbacks."""
 
 from typing import Any
 

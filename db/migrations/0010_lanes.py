@@ -1,4 +1,4 @@
-"""Lanes and fair turns: the relay takes from each lane by itself, and in it from each client in turn."""
+"""Fairness: the relay treats each priority separately, and gives each client in it an equal part."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many notifications of each client wait to be sent, as counted every so often, for their limits."""
+"""Counts of the pending notifications of each client, for their limits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The list by priority, a bound on what a client puts on its suppression list, and clients that are switched off."""
+"""An index for the list by priority, a limit on suppression lists, and disabled clients."""
 
 from typing import Any
 

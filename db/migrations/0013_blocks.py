@@ -1,20 +1,20 @@
-"""Notifications, and what belongs to them, in blocks of ids: what is old enough is dropped by the block.
+"""Partition notifications and the tables that belong to them into blocks of ids, so that retention can drop old blocks.
 
-Ids grow with time, so a block of ids is a span of time. The tables that were there become the first
-blocks, open at both ends: nothing is rewritten, and nothing is read, however large they are.
+Ids grow with time, so a block of ids is a span of time. The existing tables become the first blocks, without
+bounds: no row is read or rewritten, however large the tables are.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Each table with the column that says which notification a row is of, or is.
+# Each table with its column that holds the id of the notification.
 TABLES = {"notifications": "id", "attempts": "notification_id", "attachments": "notification_id"}
 TABLES |= {"events": "notification_id"}
-# Who draws numbers from a sequence. Not as identity, which PostgreSQL before 17 does not let a block have.
+# Tables with a sequence. Not as an identity, which PostgreSQL before 17 does not allow in a partitioned table.
 NUMBERED = ("notifications", "events")
 
-# In a partitioned table the key of the partitions is part of every unique one. Events are rare.
+# In a partitioned table every unique key includes the partition key. The table has few rows.
 EVENTS = "ALTER TABLE events DROP CONSTRAINT events_pkey, ADD PRIMARY KEY (notification_id, id)"
 
 # One row: when blocks are to be looked after again, by whichever worker comes first.
@@ -31,7 +31,7 @@ INSERT INTO retention_turns DEFAULT VALUES;
 
 def up(_migrator: Any, db: Any) -> None:
     db.execute_sql(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE")
-    # Its argument is a row of the table, so it must be made anew for what takes the table's name.
+    # Its argument is a row of the table, so it must be created again for the new table of that name.
     [(tell,)] = db.execute_sql("SELECT pg_get_functiondef('tell'::regproc)").fetchall()
     db.execute_sql("DROP FUNCTION tell")
     db.execute_sql(EVENTS)
@@ -46,14 +46,14 @@ def _partition(db: Any, table: str, key: str) -> None:
     indexes = db.execute_sql(_INDEXES, (table,)).fetchall()
     db.execute_sql(f"ALTER TABLE {table} RENAME TO {table}_0")
     for name, *_ in indexes:
-        # The names are wanted for the whole table's, which later migrations speak of.
+        # The new table's indexes get the names, which later migrations refer to.
         db.execute_sql(f"ALTER INDEX {name} RENAME TO {name}_0")
     db.execute_sql(f"CREATE TABLE {table} (LIKE {table}_0 INCLUDING ALL EXCLUDING INDEXES) PARTITION BY RANGE ({key})")
     for name, definition, constraint in indexes:
         db.execute_sql(f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint}" if constraint else definition)
     if drawn is not None:
         _draw(db, table, *drawn)
-    # Finds the indexes and checks that the block has, and needs no look at its rows.
+    # PostgreSQL matches the existing indexes and checks of the block, and does not read its rows.
     db.execute_sql(f"ALTER TABLE {table} ATTACH PARTITION {table}_0 FOR VALUES FROM (MINVALUE) TO (MAXVALUE)")
 
 
@@ -66,7 +66,7 @@ WHERE i.indrelid = %s::regclass ORDER BY c.relname
 
 
 def _end_identity(db: Any, table: str) -> tuple[int, bool]:
-    """The number drawn last, and whether it was: its sequence goes with the identity."""
+    """Remove the identity and its sequence. Return the last value of the sequence, and whether it was used."""
     [drawn] = db.execute_sql(f"SELECT last_value, is_called FROM {table}_id_seq").fetchall()
     db.execute_sql(f"ALTER TABLE {table} ALTER COLUMN id DROP IDENTITY")
     last, called = drawn

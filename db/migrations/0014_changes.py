@@ -1,4 +1,4 @@
-"""Changes: what clients that listen to their stream are told, for as long as it is kept; nearly always empty."""
+"""Changes of notifications for clients that listen to a stream; nearly always empty."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Data's end: erasure by recipient, suppressions without their addresses, and what operators did."""
+"""Erasure by recipient, suppressions without their addresses, and the audit log."""
 
 from db.migrations.indexes import Index
 from db.migrations.steps import Statement
@@ -80,22 +80,22 @@ CREATE TRIGGER keep_all_audit BEFORE TRUNCATE ON audit FOR EACH STATEMENT EXECUT
 """
 
 STEPS = (
-    # Since when nothing of its content is there: its row tells when, how often and with what end. What is erased is
-    # never sent again.
+    # The time when the content was erased; the row keeps times, counts and status. An erased notification is never
+    # sent again.
     Statement(
         "ALTER TABLE notifications ADD COLUMN erased_at timestamptz, ADD CONSTRAINT notifications_erased"
         " CHECK (erased_at IS NULL OR status IN ('sent', 'failed', 'cancelled')) NOT VALID"
     ),
     Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_erased"),
-    # For an erasure: who is written otherwise than the suppression list has them, or gets copies. Few; else nothing.
+    # For an erasure: rows whose recipient is not written in its normalised form, or that have copies; few.
     Index(
         "notifications_mailboxes",
         "notifications",
         "USING gin (mailboxes jsonb_path_ops) WHERE mailboxes IS NOT NULL",
     ),
-    # For an erasure: the callbacks that tell of a notification.
+    # For an erasure: the callbacks about a notification.
     Index("notifications_subject", "notifications", "(subject_id) WHERE subject_id IS NOT NULL"),
     Statement(TABLES),
-    # For accept and claim: whether there is any such, which is asked once a statement.
+    # For accept and claim, which ask once in a statement whether there is any erased entry.
     Index("suppressions_erased", "suppressions", "(client_id) WHERE erased"),
 )

@@ -1,4 +1,4 @@
-"""The trace that a notification belongs to, where TRACING is on: Redis may lose what it carries, so the row does."""
+"""The trace of a notification, if TRACING is on. The row carries it because Redis may lose its messages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What each worker process has done since it started, told with its heartbeats."""
+"""Counts of what each worker process has done since it started, reported with its heartbeats."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sessions of people at the dashboard, each of whom has come in with a key."""
+"""Logins at the dashboard with an API key."""
 
 from typing import Any
 

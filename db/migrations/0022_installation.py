@@ -1,4 +1,4 @@
-"""An identity of this database, from which the keys in Redis get their namespace."""
+"""An identity of this database, which gives the keys in Redis their namespace."""
 
 from db.migrations.steps import Statement
 

@@ -2,5 +2,5 @@
 
 from db.migrations.steps import Statement
 
-# NULL where AUTH was off, and for what older programs accept. No foreign key: keys are never deleted.
+# NULL if AUTH was off, and for notifications that older programs accepted. No foreign key: keys are never deleted.
 STEPS = (Statement("ALTER TABLE notifications ADD COLUMN key_id bigint"),)

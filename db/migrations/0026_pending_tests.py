@@ -1,4 +1,4 @@
-"""Find what keys for tests have waiting, which is counted apart from what goes out."""
+"""An index of pending notifications with test keys, which are counted separately."""
 
 from db.migrations.indexes import Index
 

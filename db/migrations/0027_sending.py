@@ -1,11 +1,11 @@
-"""What each worker may have begun to send, for rescue; and since when the provider has refused a mail for our rate."""
+"""Record what each worker may have begun to send, for rescue; and since when a provider has throttled a mail."""
 
 from db.migrations.steps import Statement
 
 STEPS = (
-    # A row that is begun as soon as it is claimed says so itself: its claimed_list is below zero. The others stand
-    # here before they are begun. Workers of versions before this one number their lists from zero, of which the first
-    # two by id may have been begun.
+    # A row that may be begun as soon as it is claimed has a claimed_list below zero. A worker records the ids of other
+    # rows here before it begins them. Workers of older versions number their lists from zero; the first two ids of a
+    # list may have been begun.
     Statement(
         "CREATE TABLE sending ("
         " worker uuid PRIMARY KEY,"

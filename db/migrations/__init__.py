@@ -1,7 +1,7 @@
-"""Numbered migrations beside this file, applied in order by one process at a time.
+"""Apply the numbered migrations in this folder, in order, in one process at a time.
 
-A new version is deployed in three moves: `migrate` (old and new programs work with what it leaves), the new
-programs in place of the old ones, `finish` (which takes away what only the old ones needed). See docs/upgrades.md.
+A new version is deployed in three steps: `migrate` (old and new programs work with the result), replace the old
+programs, `finish` (remove what only the old ones needed). See docs/upgrades.md.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ log = logs.get("migrate")
 
 
 class WrongSchema(fitness.Unfit):
-    """The database's schema is not one that this version can work with; the message says what to do."""
+    """This version cannot work with the schema of the database; the message says what to do."""
 
 
 class OlderRunning(Exception):
-    """Programs that a migration would break are connected; the message says what to do."""
+    """Programs are connected that a migration would break; the message says what to do."""
 
 
 class Pending(NamedTuple):
-    """A migration that has not run. Of its `steps` so many are `done`; one that is no list of steps has one."""
+    """A migration that was not applied yet: how many steps it has, and how many are done.
+
+    A migration without STEPS counts as one step.
+    """
 
     name: str
     phase: str
@@ -49,12 +52,12 @@ class Pending(NamedTuple):
 
 
 def migrate(limits: Limits = LIMITS) -> list[str]:
-    """Apply what is missing and disturbs no older version; return the names. Several at once wait for each other.
+    """Apply the missing migrations that do not disturb older versions. Return their names.
 
-    A database that is empty has no older version: it gets everything.
+    An empty database gets all migrations. Concurrent calls wait for each other.
 
     Raises:
-        Unfit: the database is none that this system can work with, or refuses a step.
+        Unfit: this system cannot work with the database, or the database refuses a step.
     """
     with _migrating() as runner:
         fresh = not runner.applied()
@@ -62,10 +65,10 @@ def migrate(limits: Limits = LIMITS) -> list[str]:
 
 
 def finish(limits: Limits = LIMITS) -> list[str]:
-    """Apply all that is missing; return the names.
+    """Apply all missing migrations. Return their names.
 
     Raises:
-        OlderRunning: a version that needs what would be taken away is connected; nothing was applied.
+        OlderRunning: a program is connected that needs what would be removed; nothing was applied.
     """
     with _migrating() as runner:
         missing = _missing(runner)
@@ -76,18 +79,18 @@ def finish(limits: Limits = LIMITS) -> list[str]:
 
 
 def pending() -> list[Pending]:
-    """What has not run yet, in order."""
+    """Return the migrations that were not applied yet, in order."""
     with connection():
         fitness.check(writing=False)
         return [_described(m) for m in _missing(_runner())]
 
 
 def check_start() -> None:
-    """Return if a program that serves can start: as `check`, and it may write.
+    """Check that a program that serves can start: like `check`, and it may write.
 
     Raises:
         Unfit: it cannot.
-        Unavailable: it cannot be asked.
+        Unavailable: the database does not answer.
     """
     check()
     with connection():
@@ -96,11 +99,11 @@ def check_start() -> None:
 
 
 def check() -> None:
-    """Return if this version can work with the database's schema: it has all that is needed, and lost nothing of it.
+    """Check that this version can work with the schema: nothing it needs is missing or was removed.
 
     Raises:
         Unfit: it cannot.
-        Unavailable: it cannot be asked.
+        Unavailable: the database does not answer.
     """
     try:
         with connection():
@@ -108,12 +111,12 @@ def check() -> None:
             status = _runner().status()
     except Unavailable as error:
         said = fitness.advised(str(error))
-        raise Unavailable(f"DATABASE_URL leads to no database that answers us: {said}") from None
+        raise Unavailable(f"DATABASE_URL leads to no database that answers: {said}") from None
     if names := [m.name for m in status if m.applied is None and not is_after(m.name)]:
         raise WrongSchema(f"the database lacks {', '.join(names)}: run `notify migrate`")
     if names := [m.name for m in status if m.path is None and is_after(m.name)]:
         raise WrongSchema(
-            f"the database has {', '.join(names)}, which took away what this version may need, "
+            f"the database has {', '.join(names)}, which removed what this version may need, "
             "and which this version does not know: deploy a newer one"
         )
 
@@ -137,7 +140,7 @@ def _missing(runner: Runner) -> list[Migration]:
 def _refuse_older(afters: list[str]) -> None:
     if database.pooled():
         raise OlderRunning(
-            f"{', '.join(afters)} would take away what older programs need, and a pooler hides who is connected: "
+            f"{', '.join(afters)} would remove what older programs need, and a pooler hides who is connected: "
             "run it again with a DATABASE_URL that leads to PostgreSQL itself"
         )
     needed = number(afters[-1])
@@ -147,7 +150,7 @@ def _refuse_older(afters: list[str]) -> None:
     older = [known for (name,) in connected if (known := known_to(name)) < needed]
     if older:
         raise OlderRunning(
-            f"{', '.join(afters)} would take away what older programs need, and {len(older)} connections of such are "
+            f"{', '.join(afters)} would remove what older programs need, and {len(older)} connections of such are "
             f"open (they know migrations up to {max(older):04}): stop those programs, and run it again"
         )
 
@@ -156,7 +159,7 @@ def _apply(runner: Runner, missing: list[Migration], limits: Limits) -> list[str
     if not missing:
         return []
     fitness.check_may_create()
-    # Before the first change: what cannot be read must not stop halfway.
+    # Load all modules before the first change, so that a faulty file cannot stop the migration halfway.
     modules = [(migration.name, migration.load()) for migration in missing]
     runner.History.create_table()
     for name, module in modules:
@@ -193,7 +196,7 @@ def _described(migration: Migration) -> Pending:
 
 
 def _refuse_hidden() -> None:
-    """An installation further along the search_path: what is made now would not be part of it."""
+    """Refuse to migrate if a later schema of the search_path has our tables: new ones would not belong to them."""
     [(theirs, ours)] = rows(
         "SELECT (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass('schema_migration')),"
         " quote_ident(current_schema())"
@@ -206,7 +209,7 @@ def _refuse_hidden() -> None:
 
 
 def _runner() -> Runner:
-    """Runner whose table can be read, and lists no migrations but ours."""
+    """Return a runner. Raises Unfit if its table cannot be read or lists migrations of another system."""
     runner = Runner(database, str(DIRECTORY))
     try:
         applied = runner.applied()

@@ -1,4 +1,4 @@
-"""Indexes of large tables, built while everybody goes on reading and writing."""
+"""Build indexes of large tables without blocking reads and writes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ log = logs.get("migrate")
 
 
 class Index(NamedTuple):
-    """`columns` is what follows the table's name: `(client_id, id) WHERE status = 'pending'`.
+    """An index to build. `columns` follows the table's name: `(client_id, id) WHERE status = 'pending'`.
 
-    With blocks (partitions), each gets its own, named like the table's with the block's number: 40 characters at most.
+    Each block (partition) of a table gets its own index. Its name is `name` with the number of the block, so `name` has
+    40 characters at most.
     """
 
     name: str
@@ -27,7 +28,10 @@ class Index(NamedTuple):
 
 
 def build(index: Index, limits: Limits) -> None:
-    """CREATE INDEX CONCURRENTLY, for blocks too. What an earlier try has left is used, or removed if it is broken."""
+    """Build an index concurrently, also on a table with blocks.
+
+    An index that an earlier try left behind is used, or rebuilt if it is invalid.
+    """
     if rows("SELECT 1 FROM pg_partitioned_table WHERE partrelid = %s::regclass", index.table):
         _build_on_blocks(index, limits)
     else:
@@ -35,7 +39,7 @@ def build(index: Index, limits: Limits) -> None:
 
 
 def _build_on_blocks(index: Index, limits: Limits) -> None:
-    # Of no block yet, so it is there at once; new blocks get it from here on.
+    # ON ONLY takes no time, because it builds nothing. New blocks get the index from here on.
     briefly(limits, lambda: rows(f"{_create(index)} IF NOT EXISTS {index.name} ON ONLY {index.table} {index.columns}"))
     while block := _without(index):
         name = index.name + block.removeprefix(index.table)
@@ -45,7 +49,7 @@ def _build_on_blocks(index: Index, limits: Limits) -> None:
 
 
 def _without(index: Index) -> str | None:
-    """The name of a block that does not have it yet."""
+    """Return the name of a block that does not have the index yet, or None."""
     found = rows(
         """
         SELECT c.relname FROM pg_inherits AS b JOIN pg_class AS c ON c.oid = b.inhrelid
@@ -66,7 +70,7 @@ def _build(index: Index, name: str, table: str, limits: Limits) -> None:
         if found == [(True,)]:
             return
         if found:
-            # Left by a build that was broken off: it is kept up at each write and used by nobody.
+            # An interrupted build left it: every write maintains it, and no query uses it.
             rows(f"DROP INDEX CONCURRENTLY {qualified(name)}")
         try:
             rows(f"{_create(index)} CONCURRENTLY {name} ON {qualified(table)} {index.columns}")
@@ -75,7 +79,7 @@ def _build(index: Index, name: str, table: str, limits: Limits) -> None:
                 raise Contended("deadlock detected") from None
             raise
 
-    # No lock_timeout: nobody queues behind what it waits for but those who change the table themselves.
+    # No lock_timeout: while it waits, it blocks no session but those that change the table itself.
     insist(limits, attempt)
 
 

@@ -1,7 +1,7 @@
-"""Locks that would hold everybody up are waited for briefly, and asked for again.
+"""Take locks that block others: wait only briefly, and try again.
 
-Whoever waits for a lock on a table makes everybody queue behind him who comes later and wants less. A
-migration that waits behind one long transaction would so stop all accepting and sending.
+While a session waits for a lock on a table, sessions that come later queue behind it, even for weaker locks. So a
+migration that waits for one long transaction would stop all accepting and sending.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ log = logs.get("migrate")
 
 
 class Limits(NamedTuple):
-    """Seconds: how long one wait for a lock may hold up others, and how long it is tried again in all."""
+    """Seconds for which one wait for a lock may block others, and for which it is tried again in all."""
 
     lock_timeout: float = 0.5
     patience: float = 600.0
 
 
 def insist(limits: Limits, attempt: Callable[[], T]) -> T:
-    """Try until it is done. Raises Contended where `patience` was not enough; nothing of it has happened then."""
+    """Call `attempt` until it succeeds. Raises Contended after `patience` seconds; nothing of it has happened then."""
     deadline = time.monotonic() + limits.patience
     while True:
         try:
@@ -34,16 +34,16 @@ def insist(limits: Limits, attempt: Callable[[], T]) -> T:
         except Contended as error:
             if time.monotonic() > deadline:
                 raise Contended(
-                    f"others kept a lock for {limits.patience:g} seconds (MIGRATION_PATIENCE); what was done before "
-                    "stays done: look for long transactions in pg_stat_activity, and run it again"
+                    f"other sessions held a lock for {limits.patience:g} seconds (MIGRATION_PATIENCE); what was done "
+                    "before stays done: look for long transactions in pg_stat_activity, and run it again"
                 ) from None
             log.info("migration.waits", reason=str(error))
-        # Longer than each attempt holds others up: most of the time they are not.
+        # Wait longer than an attempt blocks others, so that they are free most of the time.
         time.sleep(random.uniform(2, 4) * limits.lock_timeout)  # noqa: S311 - to get out of step
 
 
 def briefly(limits: Limits, action: Callable[[], T]) -> T:
-    """Do it in one transaction that never waits long for a lock, again and again until it is done."""
+    """Run `action` in one transaction that never waits long for a lock, until it succeeds."""
 
     def attempt() -> T:
         with hurrying(limits.lock_timeout):

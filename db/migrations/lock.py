@@ -1,4 +1,4 @@
-"""One process migrates a schema at a time."""
+"""The lock by which only one process migrates a schema at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.database import database
 from db.exclusive import exclusive
 from runtime import logs
 
-# Any constant will do, as long as every version of this project uses the same.
+# Any constant will do, but every version of this project must use the same one.
 LOCK = 7_021_969
 POLL = 0.1  # seconds
 log = logs.get("migrate")
@@ -18,10 +18,10 @@ log = logs.get("migrate")
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the advisory lock; within `connection()`, which is closed at the end, and the lock with it."""
+    """Hold the advisory lock. Call within `connection()`; the connection is closed at the end, which frees the lock."""
     waiting = False
-    # Asked for again and again: a statement that waits in PostgreSQL has a snapshot, and CREATE INDEX CONCURRENTLY
-    # waits for all who have one.
+    # Polled, because a statement that waits in PostgreSQL has a snapshot, and CREATE INDEX CONCURRENTLY waits for all
+    # snapshots.
     while True:
         with exclusive(LOCK) as mine:
             if mine:

@@ -1,4 +1,4 @@
-"""What a migration is made of: `STEPS`, each done once, however often the migration has to be begun again."""
+"""The steps of a migration. Each is done once, even if the migration is interrupted and started again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from db.migrations.insistence import Limits, briefly
 
 
 class Statement(NamedTuple):
-    """SQL in a transaction of its own."""
+    """An SQL statement in a transaction of its own."""
 
     sql: str
 
 
 class Repeated(NamedTuple):
-    """A statement that changes a bounded number of rows, again and again until there is none left to change.
+    """A statement that changes a bounded number of rows, repeated until none is left to change.
 
-    `UPDATE ... WHERE id IN (SELECT id FROM ... WHERE note IS NULL LIMIT 1000)`.
+    Example: `UPDATE ... WHERE id IN (SELECT id FROM ... WHERE note IS NULL LIMIT 1000)`.
     """
 
     sql: str
@@ -29,24 +29,25 @@ class Repeated(NamedTuple):
 
 Step = Statement | Repeated | Index
 
-# What of the migrations that are under way is done. Not by number: a mended step is another one.
+# The completed steps of unfinished migrations. A step is known by its digest and not by its number, because a corrected
+# step must run again.
 _TABLE = "CREATE TABLE IF NOT EXISTS schema_steps (migration text, step text, PRIMARY KEY (migration, step))"
 
 
 def mark(step: Step) -> str:
-    """What a step is known by: a digest of all that it says."""
+    """Return the digest of a step, by which it is known."""
     return hashlib.sha256(repr(step).encode()).hexdigest()
 
 
 def done(migration: str) -> set[str]:
-    """Marks of the steps of a migration that are done, as long as it is not complete."""
+    """Return the digests of the completed steps of a migration; none once the whole migration is complete."""
     if rows("SELECT to_regclass('schema_steps')") == [(None,)]:
         return set()
     return {step for (step,) in rows("SELECT step FROM schema_steps WHERE migration = %s", migration)}
 
 
 def perform(migration: str, steps: tuple[Step, ...], limits: Limits, complete: Callable[[], None]) -> None:
-    """Do what is not done yet, and call `complete` in the transaction that forgets the steps."""
+    """Perform the remaining steps, and call `complete` in the transaction that deletes the digests."""
     briefly(limits, lambda: rows(_TABLE))
     already = done(migration)
     for step in steps:

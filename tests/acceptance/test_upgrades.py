@@ -163,9 +163,7 @@ def test_what_only_the_old_version_needs_goes_once_it_is_gone_and_then_it_does_n
 ) -> None:
     system = upgraded.world.system
     with newer(upgraded, monkeypatch):
-        with pytest.raises(
-            migrations.OlderRunning, match="9002_no_bells_after would take away what older programs need"
-        ):
+        with pytest.raises(migrations.OlderRunning, match="9002_no_bells_after would remove what older programs need"):
             migrations.finish()
         system.stop()
         assert migrations.finish() == ["9002_no_bells_after"]

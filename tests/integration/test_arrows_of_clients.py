@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from db import failures, lifecycle, relay
+from db import failures, lifecycle
 from db.database import Unacceptable, connection, rows
+from db.lifecycle import relay
 from db.records import Times
 from tests.integration.rows import (
     CLIENT,

@@ -11,9 +11,8 @@ import pytest
 from dramatiq import Retry
 
 from db import attachments, lifecycle, reports
-from db.database import Unacceptable, Unavailable, connection, rows
+from db.database import Unacceptable, Unavailable, connection, database, rows
 from db.idempotency import Post, Stored, accept_once
-from db.prepared import prepared
 from db.records import Accepted, Draft
 from tests.integration.rows import GRACE, WORKER, attempt, draft, history, row, status
 from tests.integration.test_deliver import Make, make
@@ -51,9 +50,10 @@ def test_each_file_is_stored_with_its_own_notification() -> None:
 
 
 def test_a_notification_without_files_is_one_insert_into_one_table() -> None:
-    with mock.patch.object(lifecycle, "prepared", side_effect=prepared) as ran:
+    with mock.patch.object(database, "execute_sql", side_effect=database.execute_sql) as ran:
         lifecycle.accept([draft(), draft()], GRACE)
-    [((_, sql, *_), _)] = ran.call_args_list
+    [((sql, _), _)] = ran.call_args_list
+    assert "INSERT INTO notifications" in sql
     assert "attachments" not in sql
 
 

@@ -15,7 +15,7 @@ import pytest
 from actors.breaker import ALL
 from actors.delivery import Again
 from actors.evidence import Evidence, evidence
-from db import breaker, lifecycle, pauses, relay
+from db import breaker, lifecycle, pauses
 from db.database import rows
 from db.records import Attempt, Claimed
 from tests.eventually import eventually
@@ -118,7 +118,7 @@ def probes(count: int) -> list[tuple[int, str, int]]:
     """Client, lane and retries of so many probes that all fail."""
     found = []
     for _ in range(count):
-        [id] = relay.next_probe(500, MAIL)
+        [id] = breaker.next_probe(500, MAIL)
         stored = row(id)
         found.append((stored["client_id"], stored["lane"], stored["retry_count"]))
         rows(
@@ -149,9 +149,9 @@ def test_what_is_paused_scheduled_or_not_for_the_mail_server_is_no_probe() -> No
     lifecycle.accept([draft()._replace(client_id=B, sandbox=True)], GRACE)
     [later] = accept(B, "b@example.com")
     passed(-100, later)
-    assert relay.next_probe(500, MAIL) == []
+    assert breaker.next_probe(500, MAIL) == []
     [due] = accept(C, "c@example.com")
-    assert relay.next_probe(500, MAIL) == [due]
+    assert breaker.next_probe(500, MAIL) == [due]
 
 
 ONE, OTHERS = (A, "a.example"), [(A, "b.example"), (B, "a.example"), (B, "c.example"), (C, "d.example")]

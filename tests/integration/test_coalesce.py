@@ -1,4 +1,4 @@
-"""Many callers, one statement: faults, order, bounds, shutdown, fork, a lost connection."""
+"""Coalescer: faults, order, bounds, shutdown, fork, a lost connection, pauses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 class Gate:
-    """A `run` that waits until it is let through, and remembers its batches."""
+    """A `run` that waits until the gate is open, and records its batches."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -51,17 +51,17 @@ def coalescer(gate: Gate) -> Iterator[Coalescer[int, int]]:
 
 
 def busy(coalescer: Coalescer[int, int], gate: Gate) -> None:
-    """The flusher is inside a run, so that what comes now must wait and share the next one."""
+    """Put the flusher into a run, so that new items must wait and share the next one."""
     coalescer.submit(0)
     assert gate.entered.wait(10)
 
 
-def test_an_item_alone_is_run_at_once(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_single_item_is_run_at_once(coalescer: Coalescer[int, int], gate: Gate) -> None:
     gate.open.set()
     assert coalescer.submit(7).result(10) == 70
 
 
-def test_what_waits_shares_one_run_in_order(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_waiting_items_share_one_run_in_order(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     futures = [coalescer.submit(i) for i in range(1, 11)]
     gate.open.set()
@@ -100,7 +100,7 @@ def test_any_other_error_reaches_every_caller_of_that_run_and_no_later_one(
     assert coalescer.submit(3).result(10) == 30
 
 
-def test_too_many_waiting_is_refused_and_loses_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_too_many_waiting_items_are_refused_and_none_is_lost(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     futures = [coalescer.submit(i) for i in range(1, 51) if i != 13]
     futures.append(coalescer.submit(51))
@@ -110,7 +110,7 @@ def test_too_many_waiting_is_refused_and_loses_nobody(coalescer: Coalescer[int, 
     assert all(f.result(10) for f in futures)
 
 
-def test_close_finishes_what_waits_and_takes_nothing_new(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_close_finishes_waiting_items_and_takes_no_new_ones(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     futures = [coalescer.submit(i) for i in range(1, 6)]
     closing = threading.Thread(target=coalescer.close, args=(10,))
@@ -143,7 +143,7 @@ def test_the_event_loop_gets_answers_and_faults(coalescer: Coalescer[int, int], 
     assert isinstance(second, Unacceptable)
 
 
-def test_a_caller_that_has_gone_away_disturbs_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_cancelled_caller_does_not_affect_others(coalescer: Coalescer[int, int], gate: Gate) -> None:
     async def ask() -> int:
         gone = coalescer.ask(1)
         stays = coalescer.ask(2)
@@ -154,7 +154,7 @@ def test_a_caller_that_has_gone_away_disturbs_nobody(coalescer: Coalescer[int, i
     assert asyncio.run(ask()) == 20
 
 
-def test_who_gave_up_waiting_is_not_served(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_caller_that_gave_up_is_not_served(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     given_up, patient = coalescer.submit(1), coalescer.submit(2)
     given_up.cancel()
@@ -163,7 +163,7 @@ def test_who_gave_up_waiting_is_not_served(coalescer: Coalescer[int, int], gate:
     assert gate.batches == [[0], [2]]
 
 
-def test_an_event_loop_that_has_closed_disturbs_nobody(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_closed_event_loop_does_not_affect_others(coalescer: Coalescer[int, int], gate: Gate) -> None:
     async def leave() -> None:
         coalescer.ask(1)
 
@@ -214,7 +214,7 @@ def backend(_: Sequence[int]) -> list[int]:
 
 
 def terminate(pid: int) -> None:
-    """The server ends that connection, and the client has had time to hear of it."""
+    """End a connection on the server, and wait until its process has ended."""
     rows("SELECT pg_terminate_backend(%s, 5000)", pid)
 
 
@@ -259,7 +259,7 @@ REST = 3_600.0
 
 
 class Pauses(threading.Event):
-    """Ends a coalescer's pauses; records how long each may last. With `over` that time passes at once."""
+    """The event that ends a pause. It records how long each pause may last; with `over`, that time passes at once."""
 
     def __init__(self, over: bool) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ class Pauses(threading.Event):
 
 
 class Resting:
-    """A coalescer that has just run for three, and what it was run for. Its runs take four at most."""
+    """A coalescer that has just run for three items, and the items of its runs. A run takes four items at most."""
 
     def __init__(self, over: bool) -> None:
         self.runs: list[list[int]] = []
@@ -300,11 +300,11 @@ def resting() -> Iterator[Callable[[bool], Resting]]:
         return made[-1]
 
     yield make
-    # Nobody waits for the end of a pause.
+    # A close does not wait for the end of a pause.
     assert all(one.coalescer.close(10) for one in made)
 
 
-def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting: Callable[[bool], Resting]) -> None:
+def test_after_a_run_for_several_it_pauses_until_as_many_wait_again(resting: Callable[[bool], Resting]) -> None:
     one = resting(False)
     again = [one.coalescer.submit(number) for number in (4, 5)]
     assert eventually(lambda: one.coalescer._awaited == 3)
@@ -314,14 +314,14 @@ def test_it_rests_after_a_run_for_several_until_as_many_have_come_again(resting:
     assert one.runs[2:] == [[4, 5, 6]]
 
 
-def test_it_goes_on_after_the_rest_when_fewer_come_again(resting: Callable[[bool], Resting]) -> None:
+def test_the_pause_ends_after_its_time_if_fewer_wait(resting: Callable[[bool], Resting]) -> None:
     one = resting(True)
     assert one.coalescer.submit(4).result(10) == 4
     assert one.pauses.bounds == [REST]
     assert one.runs[2:] == [[4]]
 
 
-def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[bool], Resting]) -> None:
+def test_there_is_no_pause_if_a_full_run_waits_already(resting: Callable[[bool], Resting]) -> None:
     one = resting(False)
     one.going.clear()
     again = [one.coalescer.submit(number) for number in (4, 5, 6)]
@@ -332,7 +332,7 @@ def test_it_rests_for_nobody_where_a_whole_run_waits_already(resting: Callable[[
     assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10], [11]]
 
 
-def test_it_rests_after_a_run_for_several_only_and_after_none_for_one(resting: Callable[[bool], Resting]) -> None:
+def test_there_is_no_pause_after_a_run_for_one(resting: Callable[[bool], Resting]) -> None:
     one = resting(True)
     for number in range(4, 7):
         assert one.coalescer.submit(number).result(10) == number

@@ -9,7 +9,7 @@ import pytest
 
 from actors.delivery import Again
 from actors.queue.priorities import LANES
-from db import breaker, callbacks, lifecycle, relay, reports
+from db import breaker, callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
 from settings import Settings
@@ -79,7 +79,7 @@ def test_each_kind_has_its_own_budget(make: Make, hooks: Hooks, smtp_server: Smt
         passed(10_000, callback)
     process.deliver([callback], LANE)
     assert (words.status(callback), words.row(callback)["failure_reason"]) == ("failed", "exhausted")
-    assert [a["outcome"] for a in reports.callback_attempts(callback)] == ["deferred"] * 3
+    assert [a["outcome"] for a in callbacks.attempts(callback)] == ["deferred"] * 3
 
 
 def test_callbacks_say_nothing_about_the_mail_server(make: Make, hooks: Hooks) -> None:
@@ -138,7 +138,7 @@ def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
     make().deliver(accepted(1))
     [callback], [mail] = callback_ids(), accepted(1)
     rows("UPDATE notifications SET lane = 'normal' WHERE id = %s", callback)
-    assert relay.next_probe(100) == [mail]
+    assert breaker.next_probe(100) == [mail]
 
 
 def test_what_is_sent_to_the_sandbox_is_told_too(make: Make, hooks: Hooks) -> None:

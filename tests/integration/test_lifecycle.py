@@ -1,4 +1,4 @@
-"""Every arrow: it moves, it refuses the wrong state, it refuses a stale owner."""
+"""Every transition: it moves a row, refuses a row in another state, and refuses a stale owner."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ Outcome = Callable[[Claimed, Attempt], Settlement]
 # accept
 
 
-def test_accept_stores_each_draft_and_answers_in_their_order() -> None:
+def test_accept_stores_each_draft_and_returns_rows_in_their_order() -> None:
     stored = lifecycle.accept([draft(f"{n}@example.com") for n in range(300)], GRACE)
     assert [row(a.id)["recipient"] for a in stored] == [f"{n}@example.com" for n in range(300)]
 
 
-def test_an_accepted_row_is_pending_due_and_rung_again_after_the_grace() -> None:
+def test_an_accepted_row_is_pending_due_and_enqueued_again_after_the_grace() -> None:
     [id] = accepted()
     stored = row(id)
     assert (stored["status"], stored["attempt_count"], stored["retry_count"]) == ("pending", 0, 0)
@@ -69,7 +69,7 @@ def test_accept_refuses_the_whole_statement_for_a_value_the_database_cannot_hold
 # claim
 
 
-def test_claim_takes_what_is_pending_and_due() -> None:
+def test_claim_takes_pending_rows_that_are_due() -> None:
     ids = accepted(3)
     taken = lifecycle.claim(reversed(ids), WORKER)
     assert [c.id for c in taken] == ids
@@ -78,7 +78,7 @@ def test_claim_takes_what_is_pending_and_due() -> None:
     assert row(ids[0])["claimed_by"] == WORKER
 
 
-def test_claim_leaves_what_is_claimed_settled_or_cancelled() -> None:
+def test_claim_leaves_claimed_settled_and_cancelled_rows() -> None:
     sent, failed, cancelled, held = (claimed() for _ in range(4))
     settle(lifecycle.sent(sent, attempt()))
     settle(reject(failed, attempt("refused")))
@@ -87,7 +87,7 @@ def test_claim_leaves_what_is_claimed_settled_or_cancelled() -> None:
     assert lifecycle.claim([c.id for c in (sent, failed, cancelled, held)], uuid4()) == []
 
 
-def test_claim_leaves_what_is_not_yet_due() -> None:
+def test_claim_leaves_rows_that_are_not_due_yet() -> None:
     [id] = accepted()
     passed(-5, id)
     assert lifecycle.claim([id], WORKER) == []
@@ -95,7 +95,7 @@ def test_claim_leaves_what_is_not_yet_due() -> None:
     assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
 
 
-def test_claim_leaves_what_is_too_late() -> None:
+def test_claim_leaves_rows_that_have_expired() -> None:
     [id] = accepted()
     rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", id)
     assert lifecycle.claim([id], WORKER) == []
@@ -117,7 +117,7 @@ def test_every_claim_has_a_higher_number() -> None:
 # sent, retry, failed
 
 
-def test_sent_ends_the_life_and_records_the_attempt() -> None:
+def test_sent_is_final_and_records_the_attempt() -> None:
     held = claimed()
     assert settle(lifecycle.sent(held, attempt()))
     stored = row(held.id)
@@ -169,7 +169,7 @@ def test_only_a_row_in_processing_can_be_settled(outcome: Outcome) -> None:
 
 
 @settlements
-def test_a_stale_worker_cannot_settle_what_another_has_taken_over(outcome: Outcome) -> None:
+def test_a_stale_worker_cannot_settle_a_row_that_another_has_taken_over(outcome: Outcome) -> None:
     stale = claimed()
     lifecycle.release([(stale.id, stale.claim)])
     [owner] = lifecycle.claim([stale.id], uuid4())
@@ -211,7 +211,7 @@ def held_back() -> Claimed:
     return one
 
 
-def test_doubt_is_marked_for_those_still_owned() -> None:
+def test_doubt_is_marked_for_rows_still_owned() -> None:
     held, stale = held_back(), held_back()
     lifecycle.release([(stale.id, stale.claim)])
     lifecycle.claim([stale.id], uuid4())
@@ -221,13 +221,13 @@ def test_doubt_is_marked_for_those_still_owned() -> None:
     assert not row(stale.id)["in_doubt_since"]
 
 
-def test_doubt_is_refused_where_nothing_is_being_sent() -> None:
+def test_doubt_is_refused_for_rows_that_are_not_being_sent() -> None:
     held = held_back()
     lifecycle.release([(held.id, held.claim)])
     assert lifecycle.doubt([(held.id, held.claim)]) == set()
 
 
-def test_doubt_is_only_for_those_who_asked_to_be_held() -> None:
+def test_doubt_is_only_for_notifications_with_hold() -> None:
     held = claimed()
     with pytest.raises(Unacceptable), connection():
         lifecycle.doubt([(held.id, held.claim)])
@@ -253,7 +253,7 @@ def test_a_lost_worker_in_doubt_ends_as_outcome_unknown_and_before_it_is_sent_ag
 # release
 
 
-def test_release_hands_back_at_no_cost() -> None:
+def test_release_costs_no_attempt() -> None:
     held = claimed()
     assert lifecycle.release([(held.id, held.claim)]) == [held.id]
     stored = row(held.id)
@@ -261,7 +261,7 @@ def test_release_hands_back_at_no_cost() -> None:
     assert stored["dispatch_after"] <= rows("SELECT now()")[0][0]
 
 
-def test_release_leaves_what_is_not_in_processing() -> None:
+def test_release_leaves_rows_that_are_not_processing() -> None:
     held = claimed()
     settle(lifecycle.sent(held, attempt()))
     assert lifecycle.release([(held.id, held.claim)]) == []
@@ -275,7 +275,7 @@ def test_a_stale_owner_cannot_release() -> None:
     assert lifecycle.release([(stale.id, stale.claim)]) == []
 
 
-def test_what_a_worker_does_not_know_it_holds_is_released_and_nothing_else() -> None:
+def test_only_rows_that_a_worker_does_not_know_it_holds_are_released() -> None:
     mine, lost = lifecycle.claim(accepted(2), WORKER)
     theirs = claimed(uuid4())
     assert lifecycle.release_unheld(WORKER, [mine.id]) == [lost.id]
@@ -299,7 +299,7 @@ def test_rescue_takes_from_a_worker_that_was_not_seen_and_counts_the_attempt() -
     assert not settle(lifecycle.sent(held, attempt()))
 
 
-def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
+def test_rows_that_are_lost_again_are_due_apart_from_each_other() -> None:
     held = [claimed(uuid4()) for _ in range(8)]
     ids = [c.id for c in held]
     assert rescue() == ids
@@ -317,7 +317,7 @@ def lost(ids: list[int]) -> list[int]:
     return [id for id in ids if history(id) == ["lost"]]
 
 
-def test_of_a_list_only_what_may_have_been_begun_costs_an_attempt() -> None:
+def test_only_rows_that_may_have_been_begun_cost_an_attempt() -> None:
     ids, worker = accepted(10), uuid4()
     held = lifecycle.claim(ids, worker, at_once=[*ids[:3], *ids[5:7]])
     settle(lifecycle.sent(held[0], attempt()))
@@ -336,7 +336,7 @@ def test_a_list_that_is_rescued_in_parts_costs_no_more() -> None:
     assert lost(ids) == ids[:2]
 
 
-def test_what_is_in_doubt_is_never_taken_for_not_begun() -> None:
+def test_a_row_in_doubt_always_counts_as_begun() -> None:
     ids = [a.id for a in lifecycle.accept([draft()._replace(on_uncertain="hold") for _ in range(4)], GRACE)]
     held = lifecycle.claim(ids, uuid4(), at_once=())
     lifecycle.doubt([(held[3].id, held[3].claim)])
@@ -345,31 +345,31 @@ def test_what_is_in_doubt_is_never_taken_for_not_begun() -> None:
     assert history(ids[3]) == ["lost"]
 
 
-def test_rescue_takes_from_a_worker_nobody_knows() -> None:
+def test_rescue_takes_from_an_unknown_worker() -> None:
     held = claimed(uuid4())
     assert rescue() == [held.id]
 
 
-def test_rescue_leaves_what_a_live_worker_holds() -> None:
+def test_rescue_leaves_rows_that_a_live_worker_holds() -> None:
     held = claimed(alive(uuid4(), steady_for=100, seen_ago=29))
     assert rescue() == []
     assert status(held.id) == "processing"
 
 
-def test_rescue_takes_what_even_a_live_worker_has_held_for_too_long() -> None:
+def test_rescue_takes_rows_that_a_live_worker_has_held_for_too_long() -> None:
     held = claimed(alive(uuid4(), steady_for=1000))
     passed(601, held.id)
     assert rescue() == [held.id]
 
 
-def test_rescue_ends_what_has_no_attempt_left() -> None:
+def test_rescue_fails_rows_that_have_no_attempt_left() -> None:
     held = claimed(uuid4())
     assert rescue(max_attempts=1) == [held.id]
     stored = row(held.id)
     assert (stored["status"], stored["failure_reason"], stored["retry_count"]) == ("failed", "exhausted", 0)
 
 
-def test_after_an_outage_nobody_is_called_dead_until_an_observer_has_seen_enough() -> None:
+def test_after_an_outage_no_worker_counts_as_dead_until_an_observer_is_steady() -> None:
     held = claimed(alive(uuid4(), steady_for=100, seen_ago=300))
     fresh = alive(uuid4(), steady_for=29)
     assert lifecycle.rescue(fresh, 30, 600, 5, 100) == []
@@ -377,7 +377,7 @@ def test_after_an_outage_nobody_is_called_dead_until_an_observer_has_seen_enough
     assert status(held.id) == "processing"
 
 
-def test_rescue_leaves_what_is_not_in_processing() -> None:
+def test_rescue_leaves_rows_that_are_not_processing() -> None:
     [id] = accepted()
     sent = claimed(uuid4())
     settle(lifecycle.sent(sent, attempt()))
@@ -388,7 +388,7 @@ def test_rescue_leaves_what_is_not_in_processing() -> None:
 # expire, cancel, redrive
 
 
-def test_expire_fails_what_is_too_late_and_nothing_else() -> None:
+def test_expire_fails_only_rows_that_have_expired() -> None:
     late, soon, never = accepted(3)
     rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", late)
     rows("UPDATE notifications SET expires_at = now() + interval '1 hour' WHERE id = %s", soon)
@@ -397,13 +397,13 @@ def test_expire_fails_what_is_too_late_and_nothing_else() -> None:
     assert [status(id) for id in (soon, never)] == ["pending", "pending"]
 
 
-def test_expire_leaves_what_is_being_sent() -> None:
+def test_expire_leaves_rows_that_are_being_sent() -> None:
     held = claimed()
     rows("UPDATE notifications SET expires_at = now() - interval '1 second' WHERE id = %s", held.id)
     assert lifecycle.expire(100) == []
 
 
-def test_cancel_ends_what_is_pending_for_good() -> None:
+def test_cancel_is_final_for_a_pending_row() -> None:
     [id] = accepted()
     assert lifecycle.cancel(id, CLIENT)
     assert status(id) == "cancelled"
@@ -411,13 +411,13 @@ def test_cancel_ends_what_is_pending_for_good() -> None:
     assert not lifecycle.cancel(id, CLIENT)
 
 
-def test_cancel_refuses_what_is_being_sent() -> None:
+def test_cancel_refuses_a_row_that_is_being_sent() -> None:
     held = claimed()
     assert not lifecycle.cancel(held.id, CLIENT)
     assert status(held.id) == "processing"
 
 
-def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None:
+def test_redrive_gives_a_failed_row_all_attempts_and_keeps_its_history() -> None:
     held = claimed()
     settle(reject(held, attempt("refused")))
     assert lifecycle.redrive(held.id, CLIENT, GRACE)
@@ -429,7 +429,7 @@ def test_redrive_gives_a_failed_one_a_new_budget_and_keeps_its_history() -> None
     assert history(held.id) == ["refused", "sent"]
 
 
-def test_redrive_refuses_what_has_not_failed() -> None:
+def test_redrive_refuses_a_row_that_has_not_failed() -> None:
     [pending] = accepted()
     held = claimed()
     assert not lifecycle.redrive(pending, CLIENT, GRACE)

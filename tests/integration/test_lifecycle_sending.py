@@ -1,4 +1,4 @@
-"""What may have been begun: the record that rescue goes by; and what the provider refused for our rate alone."""
+"""The record of what a worker may have begun, by which rescue decides; and throttled notifications."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def owner(held: Claimed) -> tuple[int, int]:
 # claim
 
 
-def test_only_what_may_be_begun_at_once_counts_as_begun_after_the_worker_died() -> None:
+def test_only_rows_that_may_be_begun_at_once_count_as_begun_after_the_worker_died() -> None:
     ids = accepted(6)
     assert [held.id for held in lifecycle.claim(ids, uuid4(), at_once=ids[1:3])] == ids
     assert sorted(rescue()) == ids
@@ -50,7 +50,7 @@ def test_only_what_may_be_begun_at_once_counts_as_begun_after_the_worker_died() 
     assert [row(id)["alone"] for id in ids] == [False, True, True, False, False, False]
 
 
-def test_what_may_be_begun_at_once_is_said_anew_with_each_claim() -> None:
+def test_each_claim_decides_anew_what_may_be_begun_at_once() -> None:
     [id] = accepted()
     [first] = lifecycle.claim([id], WORKER)
     lifecycle.release([owner(first)])
@@ -60,7 +60,7 @@ def test_what_may_be_begun_at_once_is_said_anew_with_each_claim() -> None:
 
 
 @pytest.mark.parametrize("at_once", [None, ()], ids=["all", "none"])
-def test_claim_leaves_what_is_not_pending_whatever_may_be_begun(
+def test_claim_leaves_rows_that_are_not_pending_whatever_may_be_begun(
     at_once: tuple[int, ...] | None,
 ) -> None:
     held, [cancelled] = claimed(), accepted()
@@ -71,7 +71,7 @@ def test_claim_leaves_what_is_not_pending_whatever_may_be_begun(
 # begin
 
 
-def test_what_is_recorded_as_begun_costs_an_attempt_and_the_rest_of_the_claim_does_not() -> None:
+def test_only_rows_recorded_as_begun_cost_an_attempt() -> None:
     ids, worker = accepted(5), uuid4()
     lifecycle.claim(ids, worker, at_once=())
     lifecycle.begin(Sending(worker, ids[3:]))
@@ -79,7 +79,7 @@ def test_what_is_recorded_as_begun_costs_an_attempt_and_the_rest_of_the_claim_do
     assert lost(ids) == ids[3:]
 
 
-def test_a_later_record_of_a_worker_takes_the_place_of_its_earlier_one_and_of_no_others() -> None:
+def test_a_record_replaces_only_the_earlier_record_of_the_same_worker() -> None:
     ids, worker, other = accepted(4), uuid4(), uuid4()
     lifecycle.claim(ids[:2], worker, at_once=())
     lifecycle.claim(ids[2:], other, at_once=())
@@ -91,7 +91,7 @@ def test_a_later_record_of_a_worker_takes_the_place_of_its_earlier_one_and_of_no
     assert lost(ids) == [ids[1], ids[3]]
 
 
-def test_what_another_worker_had_begun_says_nothing_of_who_holds_it_now() -> None:
+def test_the_record_of_another_worker_does_not_count_for_the_present_owner() -> None:
     [id], stale, holder = accepted(), uuid4(), uuid4()
     lifecycle.begin(Sending(stale, [id]))
     lifecycle.claim([id], holder, at_once=())
@@ -99,7 +99,7 @@ def test_what_another_worker_had_begun_says_nothing_of_who_holds_it_now() -> Non
     assert (status(id), lost([id])) == ("pending", [])
 
 
-def test_a_record_of_what_has_ended_moves_nothing() -> None:
+def test_a_record_of_final_rows_moves_nothing() -> None:
     held = claimed(WORKER)
     settle(lifecycle.sent(held, attempt()))
     lifecycle.begin(Sending(WORKER, [held.id]))
@@ -110,7 +110,7 @@ def test_a_record_of_what_has_ended_moves_nothing() -> None:
 # settle
 
 
-def test_what_comes_next_is_recorded_with_the_outcome_before_it() -> None:
+def test_the_next_rows_are_recorded_with_the_outcome_before_them() -> None:
     first, second = lifecycle.claim(accepted(2), WORKER, at_once=())
     sending = Sending(WORKER, [second.id])
     settled = lifecycle.settle([lifecycle.sent(first, attempt())], GRACE, time.monotonic(), sending)
@@ -119,7 +119,7 @@ def test_what_comes_next_is_recorded_with_the_outcome_before_it() -> None:
     assert lost([second.id]) == [second.id]
 
 
-def test_what_comes_next_is_recorded_though_the_outcome_comes_too_late() -> None:
+def test_the_next_rows_are_recorded_even_if_the_outcome_comes_too_late() -> None:
     stale, [other] = claimed(), accepted()
     lifecycle.release([owner(stale)])
     lifecycle.claim([stale.id], uuid4())
@@ -128,7 +128,7 @@ def test_what_comes_next_is_recorded_though_the_outcome_comes_too_late() -> None
     assert recorded() == {WORKER: [other]}
 
 
-def test_without_anything_that_comes_next_the_record_stays() -> None:
+def test_the_record_stays_if_nothing_comes_next() -> None:
     first, second = lifecycle.claim(accepted(2), WORKER, at_once=())
     lifecycle.begin(Sending(WORKER, [first.id, second.id]))
     assert settle(lifecycle.sent(first, attempt()))
@@ -138,7 +138,7 @@ def test_without_anything_that_comes_next_the_record_stays() -> None:
 # postpone
 
 
-def test_postpone_hands_back_at_no_cost_and_has_it_due_later() -> None:
+def test_postpone_costs_no_attempt_and_makes_the_row_due_later() -> None:
     held = claimed()
     assert lifecycle.postpone([owner(held)], 60, "432 4.3.2 too many connections") == [held.id]
     stored = row(held.id)
@@ -154,7 +154,7 @@ def test_postpone_hands_back_at_no_cost_and_has_it_due_later() -> None:
     assert again.throttled_for >= 0.0
 
 
-def test_postpone_leaves_what_is_not_in_processing() -> None:
+def test_postpone_leaves_rows_that_are_not_processing() -> None:
     held = claimed()
     settle(lifecycle.sent(held, attempt()))
     assert lifecycle.postpone([owner(held)], 60, "later") == []
@@ -179,7 +179,7 @@ def throttled() -> Claimed:
     return again
 
 
-def test_since_when_it_was_refused_is_kept_until_it_is_taken() -> None:
+def test_the_time_of_the_first_throttling_is_kept_until_the_provider_accepts() -> None:
     held = throttled()
     since = row(held.id)["throttled_since"]
     lifecycle.postpone([owner(held)], 0, "later")
@@ -191,7 +191,7 @@ def test_since_when_it_was_refused_is_kept_until_it_is_taken() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["sent", "retry", "failed"])
-def test_any_outcome_ends_it(outcome: str) -> None:
+def test_any_outcome_ends_the_throttling(outcome: str) -> None:
     held = throttled()
     settlement = {
         "sent": lifecycle.sent(held, attempt()),
@@ -202,7 +202,7 @@ def test_any_outcome_ends_it(outcome: str) -> None:
     assert row(held.id)["throttled_since"] is None
 
 
-def test_a_retry_by_an_operator_begins_anew() -> None:
+def test_a_retry_by_an_operator_ends_the_throttling() -> None:
     held = throttled()
     lifecycle.begin(Sending(row(held.id)["claimed_by"], [held.id]))
     assert rescue(max_attempts=1) == [held.id]
@@ -222,7 +222,7 @@ def of_an_older_version(ids: list[int], worker: UUID, list_of: dict[int, int]) -
     return held
 
 
-def test_of_an_older_workers_lists_the_first_two_may_have_been_begun() -> None:
+def test_the_first_two_rows_of_an_older_workers_list_may_have_been_begun() -> None:
     ids, worker = accepted(10), uuid4()
     held = of_an_older_version(ids, worker, {id: place // 5 for place, id in enumerate(ids)})
     settle(lifecycle.sent(held[0], attempt()))
@@ -238,7 +238,7 @@ def test_older_and_newer_workers_are_told_apart() -> None:
     assert lost([*old, *new]) == [*old[:2], new[3]]
 
 
-def test_what_a_worker_had_begun_is_kept_as_long_as_it_holds_something() -> None:
+def test_the_record_of_a_worker_is_kept_as_long_as_it_holds_a_row() -> None:
     gone, holding, living = uuid4(), uuid4(), alive(uuid4())
     [id] = accepted()
     lifecycle.claim([id], holding, at_once=())

@@ -1,4 +1,4 @@
-"""Migrations beside a running system: what waits for what, what holds up whom, and what a broken-off one leaves."""
+"""Migrations of a running system: locks, steps, interrupted indexes, two at once."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def valid(index: str) -> bool:
     return bool(state)
 
 
-def test_what_takes_something_away_waits_until_it_is_asked_for(future: Write) -> None:
+def test_an_after_migration_waits_until_it_is_asked_for(future: Write) -> None:
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     future("9003_other", 'Statement("CREATE TABLE other (id bigint)"),')
@@ -105,7 +105,7 @@ def test_what_takes_something_away_waits_until_it_is_asked_for(future: Write) ->
     assert (migrate(), finish(), migrations.pending()) == ([], [], [])
 
 
-def test_nothing_is_taken_away_while_somebody_is_connected_who_needs_it(future: Write) -> None:
+def test_an_after_migration_is_refused_while_an_older_program_is_connected(future: Write) -> None:
     future("9001_note", NOTE)
     future("9002_no_note_after", 'Statement("ALTER TABLE notifications DROP COLUMN note"),')
     older = "notification-system 9001"
@@ -119,7 +119,7 @@ def test_nothing_is_taken_away_while_somebody_is_connected_who_needs_it(future: 
         assert finish() == ["9001_note", "9002_no_note_after"]
 
 
-def test_a_version_tells_by_its_connections_what_it_knows() -> None:
+def test_the_names_of_connections_tell_the_last_known_migration() -> None:
     last = max(path.name[:4] for path in migrations.DIRECTORY.glob("[0-9]*.py"))
     assert rows("SHOW application_name") == [(f"notification-system {last}",)]
 
@@ -139,7 +139,7 @@ def test_no_writer_queues_behind_a_migration_that_has_to_wait(future: Write) -> 
     assert "note" in columns()
 
 
-def test_a_lock_that_is_never_to_be_had_ends_with_a_sentence_and_nothing_done(future: Write) -> None:
+def test_a_lock_that_never_becomes_free_ends_the_migration_with_nothing_done(future: Write) -> None:
     future("9001_note", 'Statement("CREATE TABLE other (id bigint)"),', NOTE)
     with other() as reader:
         reader.execute("BEGIN; SELECT FROM notifications")
@@ -152,7 +152,7 @@ def test_a_lock_that_is_never_to_be_had_ends_with_a_sentence_and_nothing_done(fu
     assert rows("SELECT count(*) FROM schema_steps") == [(0,)]
 
 
-def test_a_migration_that_fails_goes_on_where_it_was_once_it_is_mended(future: Write) -> None:
+def test_a_corrected_migration_continues_after_its_last_completed_step(future: Write) -> None:
     once = 'Statement("CREATE TABLE other (id bigint)"),'
     future("9001_note", once, 'Statement("INSERT INTO other VALUES (1)"),', 'Statement("SELECT 1 / 0"),', NOTE)
     with pytest.raises(Unacceptable):
@@ -165,7 +165,7 @@ def test_a_migration_that_fails_goes_on_where_it_was_once_it_is_mended(future: W
     assert (rows("SELECT id FROM other"), "note" in columns()) == ([(1,)], True)
 
 
-def test_rows_are_filled_in_a_few_at_a_time(future: Write) -> None:
+def test_rows_are_filled_in_small_batches(future: Write) -> None:
     ended(count=25)
     fill = "UPDATE notifications SET note = '' WHERE id IN (SELECT id FROM notifications WHERE note IS NULL LIMIT 10)"
     future("9001_note", NOTE, f'Repeated("{fill}"),')
@@ -175,7 +175,7 @@ def test_rows_are_filled_in_a_few_at_a_time(future: Write) -> None:
     assert found == [(5,), (10,), (10,)]
 
 
-def test_an_index_is_built_on_all_blocks_and_those_to_come_while_rows_are_written(future: Write) -> None:
+def test_an_index_is_built_on_all_blocks_and_future_ones_while_rows_are_written(future: Write) -> None:
     ended(count=20)
     grown()
     future("9001_note", NOTE)
@@ -198,7 +198,7 @@ def test_an_index_is_built_on_all_blocks_and_those_to_come_while_rows_are_writte
 
 
 @pytest.mark.parametrize("broken", ["notifications_note_0", "other_note"])
-def test_an_index_whose_build_was_broken_off_is_built_anew(future: Write, broken: str) -> None:
+def test_an_index_whose_build_was_interrupted_is_built_again(future: Write, broken: str) -> None:
     table = broken.replace("_note", "")
     unique = f"CREATE UNIQUE INDEX CONCURRENTLY {broken} ON {table} (note)"
     rows("CREATE TABLE other (id bigint, note text)")
@@ -214,7 +214,7 @@ def test_an_index_whose_build_was_broken_off_is_built_anew(future: Write, broken
     assert (valid(broken), valid("notifications_note"), valid("other_note")) == (True, True, True)
 
 
-def test_two_at_once_with_an_index_to_build_do_not_wait_for_each_other_for_ever(future: Write) -> None:
+def test_two_migrations_at_once_that_build_an_index_do_not_deadlock(future: Write) -> None:
     future("9001_note", NOTE, INDEX)
     applied: list[list[str]] = []
 

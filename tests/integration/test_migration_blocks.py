@@ -1,4 +1,4 @@
-"""From tables to blocks: nothing is lost, nothing is rewritten, and the system goes on."""
+"""The migration from tables to blocks: nothing is lost or rewritten, and the system works on."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def populated() -> dict[str, list[int]]:
 
 
 @pytest.mark.usefixtures("before")
-def test_rows_of_every_state_and_what_belongs_to_them_stay_where_they_are() -> None:
+def test_rows_of_every_status_keep_their_attempts_and_events() -> None:
     ids = populated()
     was, lay = contents(), files(PARTS)
     migrated()
@@ -84,7 +84,7 @@ def test_rows_of_every_state_and_what_belongs_to_them_stay_where_they_are() -> N
 
 
 @pytest.mark.usefixtures("before")
-def test_numbers_go_on_where_they_were() -> None:
+def test_ids_continue_after_the_last_one() -> None:
     accepted(5)
     [cancelled] = ended("cancelled")
     migrated()
@@ -100,7 +100,7 @@ def test_an_empty_database_begins_at_one() -> None:
 
 
 @pytest.mark.usefixtures("before")
-def test_every_arrow_goes_on_from_where_it_was() -> None:
+def test_every_transition_works_on_migrated_rows() -> None:
     rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, 'u', '', '{failed}', 's')")
     ids = populated()
     held = [
@@ -120,7 +120,7 @@ def test_every_arrow_goes_on_from_where_it_was() -> None:
 
 
 @pytest.mark.usefixtures("before")
-def test_the_first_block_is_given_its_end_and_goes_like_any_other() -> None:
+def test_the_first_block_gets_a_bound_and_is_dropped_like_any_other() -> None:
     ended(count=20)
     migrated()
     assert [(b.first, b.end) for b in blocks.listed()] == [(0, None)]

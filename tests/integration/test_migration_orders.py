@@ -1,4 +1,4 @@
-"""Whoever leaves out a version gets all before-migrations first, and then all after-migrations: the end is alike."""
+"""An upgrade that skips versions runs all `before` migrations first, then all `after` ones, with the same result."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_order_does_not_matter(postgres_server: Postgres, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("last", "alike"), [("ADD COLUMN another text", True), ("ALTER COLUMN note SET DEFAULT 'x'", False)]
 )
-def test_a_migration_that_relies_on_what_went_after_an_earlier_one_is_noticed(
+def test_a_before_migration_that_needs_an_earlier_after_migration_is_found(
     postgres_server: Postgres,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from db import lifecycle, pauses, relay
+from db import lifecycle, pauses
 from db.database import connection, database, rows
+from db.lifecycle import relay
 from db.records import Times
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, claimed, draft, passed, row, status

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from db import lifecycle, pauses, relay
+from db import lifecycle, pauses
 from db.database import connection, rows
 from db.idempotency import Key, Post, accept_once
+from db.lifecycle import relay
 from tests.integration.rows import CLIENT, GRACE, WORKER, attempt, draft
 
 pytestmark = pytest.mark.usefixtures("store")

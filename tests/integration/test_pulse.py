@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from db import breaker, lifecycle, pauses, pulse, relay, workers
+from db import breaker, lifecycle, pauses, pulse, workers
+from db.lifecycle import relay
 from tests.integration.rows import GRACE, WORKER, accepted, alive, attempt, claimed, draft, in_seconds, passed
 
 pytestmark = pytest.mark.usefixtures("store")

@@ -1,4 +1,4 @@
-"""Whom the relay rings again, and whom it leaves alone."""
+"""Which rows the relay enqueues again, and which it leaves alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from db import lifecycle, relay, workers
+from db import lifecycle, workers
 from db.database import rows
+from db.lifecycle import relay
 from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, draft, passed
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -18,25 +19,25 @@ def due(oldest_bell: float = 0, most: int = 100) -> list[int]:
     return [d.id for d in relay.take_due("normal", GRACE, oldest_bell, most)]
 
 
-def test_a_fresh_row_is_left_to_the_bell_that_accept_rang() -> None:
+def test_a_fresh_row_is_left_to_the_wake_up_message_of_its_accept() -> None:
     accepted()
     assert due() == []
 
 
-def test_a_row_still_pending_after_the_grace_is_rung_again_once() -> None:
+def test_a_row_still_pending_after_the_grace_is_enqueued_again_once() -> None:
     [id] = accepted()
     passed(GRACE + 1, id)
     assert due() == [id]
     assert due() == []
 
 
-def test_what_is_claimed_is_not_rung() -> None:
+def test_a_claimed_row_is_not_enqueued() -> None:
     held = claimed()
     passed(GRACE + 1, held.id)
     assert due() == []
 
 
-def test_a_retry_is_rung_when_its_time_and_the_grace_are_over() -> None:
+def test_a_retry_is_enqueued_when_its_delay_and_the_grace_are_over() -> None:
     [id] = accepted()
     rows("UPDATE notifications SET dispatch_after = now() + interval '60 seconds' WHERE id = %s", id)
     assert due() == []
@@ -44,7 +45,7 @@ def test_a_retry_is_rung_when_its_time_and_the_grace_are_over() -> None:
     assert due() == [id]
 
 
-def test_a_row_rung_after_the_oldest_bell_still_in_the_queue_is_not_rung_again() -> None:
+def test_a_row_enqueued_after_the_oldest_waiting_message_is_not_enqueued_again() -> None:
     before, after = accepted(2)
     passed(GRACE + 30, before)
     passed(GRACE + 10, after)
@@ -52,7 +53,7 @@ def test_a_row_rung_after_the_oldest_bell_still_in_the_queue_is_not_rung_again()
     assert due(oldest_bell=0) == [after]
 
 
-def test_it_takes_the_oldest_first_and_no_more_than_asked() -> None:
+def test_the_relay_takes_the_oldest_rows_first_and_no_more_than_asked() -> None:
     ids = accepted(5)
     for age, id in enumerate(ids):
         passed(GRACE + 1 + age, id)
@@ -66,13 +67,13 @@ def test_released_rows_are_due_at_once() -> None:
     assert due() == [held.id]
 
 
-def test_rescued_rows_are_marked_to_be_rung_alone() -> None:
+def test_rescued_rows_are_marked_for_a_message_of_their_own() -> None:
     held = claimed(uuid4())
     lifecycle.rescue(alive(WORKER, steady_for=100), 30, 600, 5, 10)
     assert [(d.id, d.alone) for d in relay.take_due("normal", GRACE, 0, 10)] == [(held.id, True)]
 
 
-def test_only_live_workers_threads_count() -> None:
+def test_only_the_threads_of_live_workers_count() -> None:
     alive(uuid4())
     alive(uuid4())
     alive(uuid4(), seen_ago=31)
@@ -90,7 +91,7 @@ def test_a_worker_is_steady_until_a_gap() -> None:
     assert age < 50  # and not the hundred from before
 
 
-def test_a_worker_that_says_goodbye_and_one_long_dead_are_forgotten() -> None:
+def test_a_worker_that_shut_down_and_one_long_dead_are_deleted() -> None:
     polite, live = alive(uuid4()), alive(uuid4())
     alive(uuid4(), seen_ago=100)
     workers.gone(polite)
@@ -98,7 +99,7 @@ def test_a_worker_that_says_goodbye_and_one_long_dead_are_forgotten() -> None:
     assert rows("SELECT id FROM workers") == [(live,)]
 
 
-def test_the_oldest_bell_in_live_hands_is_known_to_all() -> None:
+def test_all_workers_know_the_oldest_message_that_a_live_worker_has_not_begun() -> None:
     now = time.time()
     for age, seen_ago in ((5, 0), (20, 0), (500, 31)):
         worker = uuid4()
@@ -107,7 +108,7 @@ def test_the_oldest_bell_in_live_hands_is_known_to_all() -> None:
     assert workers.crew(30).oldest_bells == {"bulk": pytest.approx(20, abs=1)}
 
 
-def test_what_nobody_rang_for_waits_for_no_other_bell() -> None:
+def test_a_row_that_was_never_enqueued_does_not_wait_for_other_messages() -> None:
     held = claimed()
     [rung] = accepted()
     passed(GRACE + 1, rung)
@@ -124,7 +125,7 @@ def owned(client: int, count: int) -> list[int]:
     return ids
 
 
-def test_each_client_has_its_turn_however_much_another_one_has() -> None:
+def test_each_client_gets_a_part_whatever_the_backlog_of_another_one() -> None:
     owned(1, 60)
     [little] = owned(2, 1)
     others = owned(3, 2)
@@ -134,7 +135,7 @@ def test_each_client_has_its_turn_however_much_another_one_has() -> None:
     assert len(taken) == 13
 
 
-def test_each_lane_is_taken_by_itself() -> None:
+def test_each_priority_is_taken_separately() -> None:
     [high, bulk] = [a.id for lane in ("high", "bulk") for a in lifecycle.accept([draft()._replace(lane=lane)], GRACE)]
     for id in (high, bulk):
         passed(GRACE + 1, id)

@@ -11,10 +11,11 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from db import erasures, idempotency, lifecycle, listeners, pauses, relay, retention
+from db import erasures, idempotency, lifecycle, listeners, pauses, retention, sessions
 from db.audit import By
 from db.database import rows
 from db.idempotency import Key, Post
+from db.lifecycle import relay
 from settings import Settings
 from tests.integration.ends import ALIKE, BOUNDS, DAY, ended
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, suppressed
@@ -51,14 +52,14 @@ def overdue(count: int, rung: bool = True) -> list[int]:
 
 @pytest.mark.parametrize("rung", [True, False])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_the_relay_leaves_what_another_one_is_enqueueing(store: Settings, rung: bool, place: int) -> None:
+def test_the_relay_skips_rows_that_another_one_is_enqueueing(store: Settings, rung: bool, place: int) -> None:
     ids = overdue(3, rung)
     with locked(store, "notifications", "id = %s", ids[place]):
         assert taken() == [id for id in ids if id != ids[place]]
     assert taken() == [ids[place]]
 
 
-def test_of_many_relays_at_the_same_moment_each_row_is_enqueued_by_one(store: Settings) -> None:
+def test_each_row_is_enqueued_by_only_one_of_many_relays(store: Settings) -> None:
     for _ in range(ROUNDS):
         ids = overdue(20)
         found = at_once([taken] * 6)
@@ -94,7 +95,7 @@ def _suppressed(ids: Sequence[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("prepare", [_claim, _rescue, _expire, _suppress])
-def test_a_transition_of_many_skips_the_row_that_is_moving(
+def test_a_transition_of_many_rows_skips_a_locked_one(
     store: Settings, prepare: Callable[[], tuple[list[int], Act]]
 ) -> None:
     ids, act = prepare()
@@ -102,7 +103,7 @@ def test_a_transition_of_many_skips_the_row_that_is_moving(
         assert act() == ids[1:]
 
 
-def test_rows_come_back_from_a_pause_without_the_one_that_is_moving(store: Settings) -> None:
+def test_rows_come_back_from_a_pause_without_a_locked_one(store: Settings) -> None:
     ids = overdue(3)
     pauses.pause(*MINE)
     assert taken() == []
@@ -112,14 +113,14 @@ def test_rows_come_back_from_a_pause_without_the_one_that_is_moving(store: Setti
     assert pauses.bring_back(*MINE, 10) == 1
 
 
-def test_retention_leaves_the_row_that_is_moving_for_the_next_time(store: Settings) -> None:
+def test_retention_leaves_a_locked_row_for_the_next_sweep(store: Settings) -> None:
     ids = ended("sent", 10_000 * DAY, 3)
     with locked(store, "notifications", "id = %s", ids[0]):
         assert sum(step.rows for step in retention.sweep(ALIKE, BOUNDS)) == 2
     assert sum(step.rows for step in retention.sweep(ALIKE, BOUNDS)) == 1
 
 
-def test_idempotency_keys_in_use_are_forgotten_later(store: Settings) -> None:
+def test_locked_idempotency_keys_are_deleted_later(store: Settings) -> None:
     idempotency.accept_once([Post(draft(), Key(name, b"")) for name in ("a", "b", "c")], GRACE, 5)
     rows("UPDATE idempotency_keys SET created_at = now() - interval '2 days'")
     with locked(store, "idempotency_keys", "key = 'a'"):
@@ -127,7 +128,7 @@ def test_idempotency_keys_in_use_are_forgotten_later(store: Settings) -> None:
         assert rows("SELECT key FROM idempotency_keys") == [("a",)]
 
 
-def test_leases_of_listeners_that_are_being_renewed_are_kept(store: Settings) -> None:
+def test_leases_that_are_being_renewed_are_kept(store: Settings) -> None:
     listeners.hold([CLIENT, CLIENT + 1], LONG_AGO)
     rows("UPDATE listeners SET until = now()")
     with locked(store, "listeners", "client_id = %s", CLIENT):
@@ -135,7 +136,21 @@ def test_leases_of_listeners_that_are_being_renewed_are_kept(store: Settings) ->
         assert rows("SELECT client_id FROM listeners") == [(CLIENT,)]
 
 
-def test_an_erasure_that_another_worker_is_taking_is_passed_over(store: Settings) -> None:
+def test_locked_sessions_are_deleted_later(store: Settings) -> None:
+    [(key,)] = rows(
+        "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
+        " VALUES (%s, 'k', sha256('k'), '{read}', false) RETURNING id",
+        CLIENT,
+    )
+    for digest in (b"a" * 32, b"b" * 32):
+        sessions.begin(digest, key, LONG_AGO)
+    rows("UPDATE sessions SET ends_at = now()")
+    with locked(store, "sessions", "digest = %s", b"a" * 32):
+        sessions.begin(b"c" * 32, key, LONG_AGO)
+        assert {bytes(digest)[:1] for (digest,) in rows("SELECT digest FROM sessions")} == {b"a", b"c"}
+
+
+def test_an_erasure_that_another_worker_takes_is_skipped(store: Settings) -> None:
     first, second = (erasures.begin(CLIENT, f"{name}@example.com", By("cli", name="somebody")) for name in "ab")
     rows("UPDATE erasures SET due_at = now() - id * interval '1 second'")
     with locked(store, "erasures", "id = %s", second):

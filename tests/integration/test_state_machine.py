@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from db import lifecycle, listeners, pauses, relay
+from db import lifecycle, listeners, pauses
 from db.database import rows
+from db.lifecycle import relay
 from db.records import Claimed, Sending, Times
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 

@@ -12,9 +12,10 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from db import callbacks, lifecycle, pauses, relay, reports
+from db import callbacks, lifecycle, pauses, reports
 from db.callbacks import New
 from db.database import Unavailable, connection, database, rows
+from db.lifecycle import relay
 from db.records import Times
 from settings import Settings
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, alive, attempt, claimed, draft, passed, row, status

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
-from db import backlogs, lifecycle, pauses, relay, reports, retention, workers
+from db import backlogs, breaker, lifecycle, pauses, reports, retention, workers
 from db.database import rows
 from db.idempotency import Key, Post, accept_once
+from db.lifecycle import relay
 from db.policy import Bounds, Policy
 from db.records import Claimed
 from db.workers import Heartbeat
@@ -175,7 +176,7 @@ def shown(ids: list[int]) -> None:
 
 
 def probed(_ids: list[int]) -> None:
-    assert relay.next_probe(MOVED)
+    assert breaker.next_probe(MOVED)
 
 
 MOVES: tuple[Move, ...] = (

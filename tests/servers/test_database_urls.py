@@ -250,7 +250,7 @@ def test_sslmode_is_honoured(two: str) -> None:
 @pytest.mark.parametrize("option", ["sslmode=REQUIRE", "target_session_attrs=rw", "keepalives=abc", "service=none"])
 def test_a_value_that_libpq_refuses_is_to_be_put_right(two: str, option: str) -> None:
     ran = notify(f"{two}?{option}", "migrate")
-    assert (ran.code, "put that option right in DATABASE_URL" in ran.said) == (3, True), ran
+    assert (ran.code, "correct that option in DATABASE_URL" in ran.said) == (3, True), ran
 
 
 def test_a_setting_that_only_a_restart_changes_is_refused(two: str) -> None:

@@ -97,13 +97,15 @@ def test_a_way_in_that_is_none_is_said_with_what_to_do(server: StockPostgres, wo
     refused(notify(server.url_of("nope"), "migrate", *words), 3, 'database "nope" does not exist', "create it")
     refused(
         *(notify(server.url_of("postgres", password="wrong"), "migrate", *words), 3, "password authentication failed"),
-        "put user and password in DATABASE_URL right",
+        "correct the user and password in DATABASE_URL",
     )
 
 
 def test_of_several_hosts_the_one_that_answered_says_why(server: StockPostgres) -> None:
     url = server.url_of("postgres", password="wrong").replace("@127.0.0.1", "@127.0.0.1:9,127.0.0.1")
-    refused(notify(url, "migrate"), 3, "password authentication failed", "put user and password in DATABASE_URL right")
+    refused(
+        notify(url, "migrate"), 3, "password authentication failed", "correct the user and password in DATABASE_URL"
+    )
 
 
 def test_a_server_that_takes_no_writes_is_said(server: StockPostgres, url: str) -> None:

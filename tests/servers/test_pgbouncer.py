@@ -294,8 +294,8 @@ REFUSALS = {
     "ERROR:  unsupported startup parameter in options: search_path": "leave out of options",
     "FATAL:  no such database: shop": "create it",
     'FATAL:  database "shop" does not exist': "create it",
-    "FATAL:  SASL authentication failed": "put user and password in DATABASE_URL right",
-    'FATAL:  password authentication failed for user "me"': "put user and password in DATABASE_URL right",
+    "FATAL:  SASL authentication failed": "correct the user and password in DATABASE_URL",
+    'FATAL:  password authentication failed for user "me"': "correct the user and password in DATABASE_URL",
     "FATAL:  transaction blocks not allowed in statement pooling mode": "set pool_mode to transaction or session",
 }
 

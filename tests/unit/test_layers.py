@@ -79,9 +79,8 @@ def test_a_status_is_written_by_the_lifecycle_alone() -> None:
     sources = (path for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
     assert found == {
-        "update": {"db/lifecycle.py"},
-        # With an idempotency key a notification is stored together with the key, in one statement.
-        "insert": {"db/lifecycle.py", "db/idempotency.py"},
+        "update": {f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate")},
+        "insert": {"db/lifecycle/accept.py"},
     }
 
 
@@ -95,11 +94,16 @@ def test_a_status_is_written_by_the_lifecycle_alone() -> None:
         ("UPDATE notifications SET (claim, status) = (1, 'sent')", {"update"}),
         ("UPDATE notifications SET {?} WHERE id = 1", {"update"}),
         ("UPDATE notifications SET claim = 1, {?}", {"update"}),
+        ("UPDATE notifications SET {changes} WHERE id = %s", {"update"}),
+        ("UPDATE notifications SET claim = {}, {} = %s", {"update"}),
+        ("UPDATE notifications SET %s WHERE id = %s", {"update"}),
+        ("UPDATE {} SET status = 'sent'", {"update"}),
         ("UPDATE {?} SET status = 'sent'", {"update"}),
         ("UPDATE notifications SET x = (SELECT 1 FROM y WHERE a = b), status = 'sent'", {"update"}),
         ("INSERT INTO notifications (id, status) VALUES (1, 'sent')", {"insert"}),
         ("INSERT INTO notifications SELECT * FROM others", {"insert"}),
         ("INSERT INTO notifications ({?}) SELECT 1", {"insert"}),
+        ("INSERT INTO notifications ({columns}) VALUES (%s)", {"insert"}),
         ("INSERT INTO notifications (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET status = 'sent'", {"update"}),
         ("MERGE INTO notifications USING x ON true WHEN MATCHED THEN UPDATE SET status = 1", {"update", "insert"}),
         ("UPDATE notifications SET claim = 1 WHERE status = 'pending'", set()),
@@ -119,6 +123,11 @@ def test_placeholders_are_filled_in_where_the_module_knows_them() -> None:
         "UPDATE notifications SET claim = 1",
         "UPDATE notifications SET {?}",
     ]
+
+
+def test_concatenated_strings_are_read_as_one() -> None:
+    source = """rows("UPDATE notifications" + " SET " + given); print(rows("SELECT 1") + rows("SELECT 2"))"""
+    assert list(statements(source, {})) == ["UPDATE notifications SET {?}", "SELECT 1", "SELECT 2"]
 
 
 def test_notifications_are_written_by_statements_and_never_through_the_model() -> None:

@@ -1,4 +1,4 @@
-"""Syntax and comparison of mail addresses. Whether a mailbox exists shows only when mail is sent to it."""
+"""Check and normalise mail addresses. Only the syntax is checked, not whether the mailbox exists."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 
 from actors.channels.email.mailboxes import on_the_wire, unquoted
 
-# Private networks use .local, and tests use .test.
+# Private networks use .local, tests use .test.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}"
 _LABEL = r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}"
-# Nearly all addresses have this form, which the library always accepts.
+# Nearly all addresses match this pattern, and the library accepts every address that does.
 _PLAIN = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,20}}\Z")
 
 
-# Some mail providers gave out local parts such as `a..b` and `a.`, which RFC 5321 requires in quotes, and which people
-# write without. At other domains two dots are a typing error, unless quotes show that they are meant. No other
-# address needs quotes.
+# Some providers have issued local parts such as `a..b` and `a.`, which need quotes in RFC 5321 but are written without.
+# At other domains two dots are a mistake unless the local part is quoted. No other local part needs quotes.
 _DOTTED = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
 _ODD_DOTS = re.compile(rf"{_DOTTED}@(?:docomo\.ne\.jp|ezweb\.ne\.jp|au\.com)", re.ASCII | re.IGNORECASE)
 _QUOTED_DOTS = re.compile(rf'"{_DOTTED}"@.+')
 
-_DOMAIN = "a.aa"  # stands for the domain while only the local part is checked
+_DOMAIN = "a.aa"  # placeholder when only the rest of an address is checked
 
 
 def address_fault(address: str) -> str | None:
-    """Return a sentence that says why this is not a mail address, or None if it is one.
+    """Return a sentence that says why a text is not a mail address; None if it is one.
 
-    Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are accepted. Domains need not exist in the public DNS.
+    Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are allowed. Domains need not exist in the public DNS.
     """
     if _is_plain(address):
         return None
@@ -61,10 +60,10 @@ def _is_plain(address: str) -> bool:
 
 @lru_cache(1_000)
 def _domain_fault(domain: str, local_octets: int) -> str | None:
-    """Return what is wrong with the domain, or with the length of an address in it, or None.
+    """Return the fault of a domain, or of the length of an address with it, as a sentence; None if there is none.
 
-    Answers are cached, because checking an internationalized domain takes up to a millisecond. Of the local part only
-    its length is cached.
+    The result is cached, because checking an internationalized domain takes up to a millisecond. Of the local part, the
+    cache contains only the length.
     """
     try:
         _validate(f"{'a' * local_octets}@{domain}")
@@ -78,24 +77,24 @@ def _validate(address: str, *, quoted: bool = False) -> None:
 
 
 def normalised(address: str) -> str:
-    """Return one form for all spellings of an address that very likely lead to the same mailbox.
+    """Return one form for all ways to write the address of a mailbox, as far as this can be known.
 
-    The domain is in ASCII (IDNA 2008) and lower case. The local part is in lower case too: servers may distinguish
-    Ann@ from ann@ (RFC 5321, 2.4), but that is so rare that an unsubscription should not depend on it. Characters are
-    normalized (NFC), and unneeded quotes are removed.
+    The domain is in ASCII (IDNA 2008) and lower case. The local part is in lower case too: a server may distinguish
+    Ann@ from ann@ (RFC 5321, section 2.4), but this is so rare that a suppression must not depend on it. Equivalent
+    Unicode characters are unified (NFC), and unnecessary quotes are removed.
     """
     try:
         address = unquoted(on_the_wire(address))
-    except ValueError:  # A text that is not an address equals only itself.
+    except ValueError:  # A text that is not an address is equal only to itself.
         return address.lower() if address.isascii() else address
     local, at, domain = address.rpartition("@")
     return unicodedata.normalize("NFC", local).lower() + at + domain.lower()
 
 
 def exact(address: str) -> str:
-    """Return a form that is equal for two addresses only if they differ in nothing but ASCII letter case.
+    """Return a form for comparing addresses in permissions: only the case of ASCII letters is ignored.
 
-    It is for permissions: `str.lower` turns U+212A, the Kelvin sign, into a `k`, which no mail server does.
+    `str.lower` would also convert U+212A, the Kelvin sign, to `k`, which mail servers do not do.
     """
     return unquoted(on_the_wire(address)).encode().lower().decode()
 

@@ -1,0 +1,124 @@
+"""From a claim to the moment of sending: which rows a worker holds, and which of them it may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
+
+from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
+from db.pauses import paused
+from db.prepared import prepared
+from db.records import CLAIMED_COLUMNS, Claimed, Sending
+from db.suppressions import listed
+from db.telling import TELL, note
+
+# Notifications that a connection may begin before the outcomes of earlier ones are recorded. After a kill, the
+# outcome of at most this many per connection is unknown.
+AHEAD = 2
+
+_CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
+_THROTTLED_FOR = "coalesce(extract(epoch FROM clock_timestamp() - n.throttled_since), 0)::float8"
+_LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
+
+# Parameters: ids, ids that must be for the sandbox, worker, ids and their marks (see `claim`), span.
+_CLAIM = f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
+            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n
+        SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
+            claimed_list = given.mark, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            -- If a retry commits at this moment, PostgreSQL first checks the constraints on the old, failed version.
+            failure_reason = NULL, finished_at = NULL
+        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, mark) USING (id)
+             LEFT JOIN {listed("asked")} ON true
+        WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+              AND (asked.expires_at IS NULL OR asked.expires_at > now())
+              AND NOT {paused("asked")} AND listed.error IS NULL
+        RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {note("'claimed'")}
+        """
+
+_SUPPRESS = f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, status, next_attempt_at, client_id, recipient, mailboxes FROM notifications
+            WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE notifications AS n
+        SET status = 'failed', failure_reason = 'suppressed', finished_at = now(),
+            last_error = listed.error, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            {UNCLAIMED}
+        FROM asked, {listed("asked")}
+        WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
+        RETURNING n.id, {TELL}, {note("'failed'")}
+        """
+
+# Parameters: see `sending_values`. `settle` records it in the same statement as the outcomes.
+RECORD_SENDING = """INSERT INTO sending AS s (worker, ids) VALUES (%s, %s::bigint[])
+            ON CONFLICT (worker) DO UPDATE SET ids = excluded.ids, at = now()"""
+
+_DOUBT = f"""
+        WITH {HELD}
+        UPDATE notifications AS n SET in_doubt_since = now()
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
+        RETURNING n.id
+        """
+
+
+def claim(
+    ids: Iterable[int],
+    worker: UUID,
+    at_once: Collection[int] | None = None,
+    if_sandbox: Iterable[int] = (),
+) -> list[Claimed]:
+    """pending -> processing, for the ids that are due, not expired, not paused and not suppressed.
+
+    Return the claimed rows in id order. Rows that another transaction has locked are skipped: that transaction
+    takes care of them. Pass the ids that were not claimed to `suppress`.
+
+    `at_once` are the ids that the worker may begin as soon as they are claimed, by default all of them. It must
+    record the others with `begin` or `settle` before it begins them. An id in `if_sandbox` is claimed only
+    if it is a sandbox notification: the breaker of a provider does not hold those back.
+    """
+    asked = list(dict.fromkeys(ids))
+    begun = asked if at_once is None else at_once
+    marks = [-id if id in begun else None for id in asked]
+    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), str(worker), asked, marks, *span(asked))
+    return sorted(Claimed(*row) for *row, _ in claimed)
+
+
+def still_due(ids: Iterable[int]) -> list[int]:
+    """Return the ids that are pending and due, in id order."""
+    due = "SELECT id FROM notifications WHERE id = ANY(%s) AND status = 'pending' AND next_attempt_at <= now()"
+    return sorted(returned_ids(due, list(ids)))
+
+
+def suppress(ids: Iterable[int]) -> list[int]:
+    """pending -> failed (suppressed), for the ids that are due and have a recipient on the suppression list.
+
+    Call it with the ids that `claim` refused: until a suppressed row is moved, the relay enqueues it again and
+    again. Return the ids that were moved.
+    """
+    given = list(ids)
+    return returned_ids(_SUPPRESS, given, *span(given))
+
+
+def begin(sending: Sending) -> None:
+    """Record which notifications a worker may begin now, in place of what was recorded for it before."""
+    prepared("begin", RECORD_SENDING, *sending_values(sending))
+
+
+def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """processing -> processing, in doubt: until it is settled, nobody can know whether it was sent.
+
+    Call it for `onUncertain: "hold"` before the body goes out. Return the (id, claim) pairs still owned; send no
+    other.
+    """
+    owned = returned_ids(_DOUBT, *by_claim(claims))
+    return {(id, claim) for id, claim in claims if id in owned}
+
+
+def sending_values(sending: Sending | None) -> tuple[object, ...]:
+    """Return the parameters of RECORD_SENDING; none if there is nothing to record."""
+    return (str(sending.worker), list(sending.ids)) if sending else ()

@@ -1,0 +1,36 @@
+"""SQL clauses that several transitions share, and their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from db.database import rows
+
+# For SET: the columns that only a claimed row has.
+UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
+
+# For WHERE. The ids alone would do, but a range lets the planner skip the blocks (partitions) that hold none of them.
+# Parameters: see `span`.
+WITHIN = "n.id BETWEEN %s AND %s"
+
+# For WITH: the rows, locked in id order. Parameter: their ids.
+HELD = """held AS MATERIALIZED (
+            SELECT id, status, claim FROM notifications WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+        )"""
+
+
+def span(ids: Iterable[int]) -> tuple[int, int]:
+    """Return the lowest and the highest id, for WITHIN; zeros if there are none."""
+    among = list(ids)
+    return min(among, default=0), max(among, default=0)
+
+
+def by_claim(claims: Sequence[tuple[int, int]]) -> tuple[object, ...]:
+    """Return the parameters of a statement that joins HELD with (id, claim) pairs and ends with WITHIN."""
+    ids, numbers = [id for id, _ in claims], [claim for _, claim in claims]
+    return ids, ids, numbers, *span(ids)
+
+
+def returned_ids(sql: str, *parameters: object) -> list[int]:
+    """Run a statement and return the first column of its rows."""
+    return [row[0] for row in rows(sql, *parameters)]
