@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from api.http.problems import MOST_FAULTS
-from api.schemas.details import escaped, faults
+from api.schemas.details import escaped, faults_of
 from api.schemas.formats import FORMATS, LONGEST_ADDRESS, TEMPLATE_NAME
 from api.schemas.frugal import Validator
 from api.schemas.verdict import Verdict
@@ -42,7 +42,7 @@ class Schema:
         return [] if self._verdict.sound(document) else self._explained(document)
 
     def _explained(self, document: object) -> list[Fault]:
-        faults = (fault for error in self._validator.iter_errors(document) for fault in faults(error))
+        faults = (fault for error in self._validator.iter_errors(document) for fault in faults_of(error))
         return [{"pointer": pointer, "detail": detail} for pointer, detail in islice(_unique(faults), MOST_FAULTS + 1)]
 
 

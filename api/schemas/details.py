@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def faults(error: Any) -> Iterator[tuple[str, str]]:
+def faults_of(error: Any) -> Iterator[tuple[str, str]]:
     """Yield the faults in an error of jsonschema, each with a JSON pointer (RFC 6901) and a detail."""
     place = "".join(f"/{escaped(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
