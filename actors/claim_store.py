@@ -15,6 +15,7 @@ from uuid import UUID
 
 from actors import spans
 from actors.held_claims import HeldClaims
+from actors.queue.wake_up import WAITING
 from actors.unrecorded import SETTLE_BATCH, Unrecorded
 from db import attachments, breaker, lifecycle, workers
 from db.coalesce import REST, Coalescer, Waiter, answer
@@ -49,9 +50,8 @@ class Ledger:
         self._recording = threading.Lock()  # keeps an older list of begun ids from overwriting a newer one
         self._in_doubt = False
         self._stop_at: float | None = None
-        waiting = settings.queue.waiting
         self._claims: Coalescer[Wanted, list[Claimed]] = Coalescer(
-            "claim", self._claim, most=CLAIM_BATCH, waiting=waiting, rest=REST
+            "claim", self._claim, most=CLAIM_BATCH, waiting=WAITING, rest=REST
         )
         self._unsettled: Unrecorded[Settlement, bool] = Unrecorded(
             "settle", self._settle, settings, attrgetter("id"), reductions
@@ -71,7 +71,7 @@ class Ledger:
         )
         # Attachments are large: read one notification's at a time, in a thread that delays no other statement.
         self._contents: Coalescer[tuple[int, int], list[bytes] | None] = Coalescer(
-            "contents", self._read, most=1, waiting=waiting
+            "contents", self._read, most=1, waiting=WAITING
         )
 
     async def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = (), at_once: int = 0) -> list[Claimed]:

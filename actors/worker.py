@@ -94,7 +94,7 @@ class WorkerProcess(Middleware):
         self._ledger.close()
         outcomes.count()
         self._upkeep.stop(self._settings.process.shutdown_grace)
-        tracing.stop(self._settings.telemetry)
+        tracing.stop()
         log.info("worker.stopped")
 
     async def _delivery(self, identity: UUID) -> Delivery:

@@ -61,7 +61,7 @@ def create_app() -> Application:
     targets = Targets(current.public)
     middleware: list[object] = [Measuring(), Access(), RequestId()]
     if current.telemetry.tracing == "on":
-        middleware.append(ServerSpan(current.telemetry))
+        middleware.append(ServerSpan())
     middleware += [NoStore(), targets, Lifespan(gateway, renderers)]
     middleware += [authentication, Door(gateway, authentication), Metering(gateway.cpu), limits]
     middleware += [numbers, redis, streams]

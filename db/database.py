@@ -32,6 +32,7 @@ from db.session import APPLICATION, TUNED, Database
 from settings import SettingsError, postgres_url
 from settings.database import DatabaseSettings
 
+LATENESS = 2.0  # seconds after a statement's time-out; a server that has not answered then is given up
 MOMENT = 0.1  # seconds; a connection that was used so recently is not checked before use
 # The number of the last migration that this version knows.
 KNOWN = max(path.name[:4] for path in (Path(__file__).parent / "migrations").glob("[0-9]*.py"))
@@ -96,7 +97,7 @@ def bind(settings: DatabaseSettings) -> None:
         raise SettingsError(str(error)) from None
     connecting = target.connect_timeout or settings.connect_timeout
     connecting = min(connecting, settings.connect_timeout)
-    set_wait_callback(_BoundedWait(connecting, settings.statement_timeout + settings.lateness))
+    set_wait_callback(_BoundedWait(connecting, settings.statement_timeout + LATENESS))
     at_once = ("client_encoding", postgres_url.CONFORMING)  # the driver needs these too, when it connects
     fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
     timeout = {"statement_timeout": f"{round(settings.statement_timeout * 1000)}ms"}

@@ -65,5 +65,4 @@ def bounds(settings: RetentionSettings) -> Bounds:
     return Bounds(
         batch=settings.batch,
         size=settings.partition_size,
-        lock_timeout=settings.lock_timeout,
     )

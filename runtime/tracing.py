@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 NAME = "notification-system"
+FLUSH = 5.0  # seconds that a stopping process may take to export the remaining spans
 PARENT = 55  # characters of a traceparent (W3C Trace Context, section 3.2.2)
 STATE = 512  # characters of a tracestate that must be propagated (section 3.3.1.5)
 LINKS = 128  # links of a span, at most
@@ -93,14 +94,14 @@ def is_on() -> bool:
     return _Process.provider is not None
 
 
-def stop(settings: TelemetrySettings) -> None:
-    """Create no more spans, and export the remaining ones within TRACING_FLUSH seconds."""
+def stop() -> None:
+    """Create no more spans, and export the remaining ones within FLUSH seconds."""
     provider = _Process.provider
     _Process.tracer, _Process.provider = NoOpTracer(), None
     if provider is not None:
         flushing = threading.Thread(target=provider.shutdown, name="flush-traces", daemon=True)
         flushing.start()
-        flushing.join(settings.tracing_flush)
+        flushing.join(FLUSH)
 
 
 def begin(  # noqa: PLR0913, PLR0917 - the parameters of OpenTelemetry's start_span

@@ -14,10 +14,6 @@ class AccessSettings(Group):
     key_cache: float = number("KEY_CACHE", 0.5, "seconds", low=0, high=1)
     """How long an API process remembers a key, or that a key does not exist. At most 1, so a revoked key stops working
     within a second."""
-    key_cache_size: int = number("KEY_CACHE_SIZE", 10_000, "keys", low=1, high=1_000_000)
-    """How many keys an API process remembers, and how many that do not exist."""
-    key_waiting: int = number("KEY_WAITING", 10_000, "keys", low=1, high=1_000_000)
-    """How many keys may wait for a lookup in one API process; more get 503."""
     key_overlap: int = number("KEY_OVERLAP", 86_400, "seconds", low=0, high=2_592_000)
     """How long the old key works after a rotation, unless the rotation says otherwise."""
     session_ttl: float = number("SESSION_TTL", 43_200, "seconds", low=60, high=2_592_000)

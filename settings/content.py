@@ -52,16 +52,6 @@ class ContentSettings(Group):
     """The decoded size of all attachments of one notification."""
     refused_attachments: str = text("REFUSED_ATTACHMENTS", "names", default=REFUSED)
     """Content types and file name extensions that are refused."""
-    tags_limit: int = number("TAGS_LIMIT", 20, "tags", low=1, high=1_000)
-    """How many `tags` a notification may have."""
-    tag_limit: int = number("TAG_LIMIT", 64, "characters", low=1, high=1_000)
-    """The longest tag."""
-    metadata_limit: int = number("METADATA_LIMIT", 20, "entries", low=1, high=1_000)
-    """How many entries `metadata` may have."""
-    metadata_key_limit: int = number("METADATA_KEY_LIMIT", 40, "characters", low=1, high=1_000)
-    """The longest key in `metadata`."""
-    metadata_value_limit: int = number("METADATA_VALUE_LIMIT", 500, "characters", low=1, high=100_000)
-    """The longest value in `metadata`."""
     batch_limit: int = number("BATCH_LIMIT", 1_000, "notifications", low=1, high=10_000)
     """How many notifications a batch may hold."""
 

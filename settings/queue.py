@@ -19,8 +19,6 @@ class QueueSettings(Group):
     """How many notifications the relay enqueues at once."""
     message_size: int = number("RING_SIZE", 50, "notifications", low=1, high=1_000)
     """How many notifications one message holds at most."""
-    waiting: int = number("RING_WAITING", 100_000, "lists", low=1, high=1_000_000)
-    """How many lists of ids may wait in one process to be enqueued, claimed or settled."""
     spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
     """The API spreads simultaneous notifications over this many messages, so that several worker threads share
     them."""

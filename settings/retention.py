@@ -23,8 +23,6 @@ class RetentionSettings(Group):
     """The time between two rounds of retention; one worker at a time does them."""
     batch: int = number("RETENTION_BATCH", 2_000, "rows", low=1, high=100_000)
     """How many rows one statement of retention reads."""
-    lock_timeout: float = number("RETENTION_LOCK_TIMEOUT", 0.2, "seconds", low=0.001, high=10)
-    """How long creating or dropping a partition may hold up others; then it is tried again in the next round."""
     erasure_batch: int = number("ERASURE_BATCH", 500, "rows", low=1, high=100_000)
     """How many rows one step of an erasure changes."""
     erasure_wait: float = number("ERASURE_WAIT", 2, "seconds", low=0, high=60)

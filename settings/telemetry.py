@@ -23,8 +23,6 @@ class TelemetrySettings(Group):
     """The share that is kept of the log lines that come with every mail or request and report no trouble."""
     tracing: str = choice("TRACING", "off", "on")
     """`on` exports OpenTelemetry traces."""
-    tracing_flush: float = number("TRACING_FLUSH", 5, "seconds", low=0, high=60)
-    """How long a stopping process may take to export the remaining spans."""
     metrics_dir: str = text("METRICS_DIR", "directory")
     """Where processes keep their metrics (metrics.md). By default each `gunicorn` and `dramatiq` command has a
     directory of its own."""

@@ -29,5 +29,3 @@ class TemplateSettings(Group):
     """The time for one rendering with its wait; then the answer is 503."""
     batch_timeout: float = number("BATCH_RENDER_TIMEOUT", 30, "seconds", low=0.1, high=3_600)
     """The time to render all items of a batch; then the answer is 503."""
-    waiting: int = number("RENDER_WAITING", 1_000, "renderings", low=1, high=100_000)
-    """How many renderings may wait in one API process; more get 503."""

@@ -11,7 +11,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from runtime import tracing
-from settings import read
 from tests.eventually import eventually
 
 
@@ -52,7 +51,7 @@ def recorded(sampler: Sampler = DEFAULT_ON) -> Iterator[Spans]:
     try:
         yield Spans(exporter)
     finally:
-        tracing.stop(read({}).telemetry)
+        tracing.stop()
 
 
 def id_of(span: ReadableSpan) -> int:

@@ -28,6 +28,7 @@ from settings import Settings
 
 log = logs.get("bell")
 
+WAITING = 100_000  # lists of ids that may wait in one process to be enqueued, claimed or settled
 TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
 # After a round trip with SEVERAL ids or more, everything submitted within REST seconds shares the next one. A round
 # trip costs this process as much CPU time as three POSTs; a process with eight connections stores every 3 ms.
@@ -61,7 +62,7 @@ class Bell:
             _ = metrics.bells[result]
         self._closing = threading.Event()
         self._ringing: Coalescer[Ring, None] = Coalescer(
-            "ring", self._ring, most=settings.store.accept_batch, waiting=settings.queue.waiting
+            "ring", self._ring, most=settings.store.accept_batch, waiting=WAITING
         )
 
     def ring(self, ring: Ring) -> None:

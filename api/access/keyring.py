@@ -30,6 +30,10 @@ class _Asked(NamedTuple):
     since: float
 
 
+CACHED = 10_000  # keys that are remembered, and as many that do not exist
+WAITING = 10_000  # lookups in one API process; more are refused with Full
+
+
 class Keyring:
     """Finds keys that may be used. Its answers are at most KEY_CACHE seconds old, in every process.
 
@@ -38,7 +42,7 @@ class Keyring:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._seconds, self._most = settings.access.key_cache, settings.access.key_cache_size
+        self._seconds, self._most = settings.access.key_cache, CACHED
         # A database that hangs does not enforce its own timeouts.
         self._patience = settings.database.connect_timeout + settings.database.statement_timeout
         # Invented keys are kept apart, so that they do not evict valid ones.
@@ -46,7 +50,7 @@ class Keyring:
         self._fails: dict[int, _Known] = {}
         self._asked: dict[int, _Asked] = {}
         self._lookups: Coalescer[int, Live | None] = Coalescer(
-            "keys", _look_up, most=settings.store.accept_batch, waiting=settings.access.key_waiting
+            "keys", _look_up, most=settings.store.accept_batch, waiting=WAITING
         )
 
     async def live(self, key: KeyText) -> Live | None:

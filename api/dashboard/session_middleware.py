@@ -13,6 +13,7 @@ from falcon.asgi import Request, Response
 
 from api import dashboard
 from api.access.auth import ANYBODY, Authentication, identify
+from api.access.keyring import WAITING
 from api.dashboard import answers, forms, page
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.http.problems import Problem
@@ -39,7 +40,7 @@ class Door:
         self._settings = gateway.settings
         # Not with the reading threads: requests with invented sessions must not occupy them.
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
-            "sessions", _look_up, most=self._settings.store.accept_batch, waiting=self._settings.access.key_waiting
+            "sessions", _look_up, most=self._settings.store.accept_batch, waiting=WAITING
         )
 
     async def process_startup(self, _scope: Any, _event: Any) -> None:

@@ -199,7 +199,7 @@ def _tags(raw: Any) -> list[str]:
 
 
 _TAG, _METADATA = "tag", "metadata."
-# A value longer than TAG_LIMIT or METADATA_VALUE_LIMIT is accepted and finds nothing.
+# A value longer than any tag or metadata value is accepted and finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {
     "keyId": "key_id",

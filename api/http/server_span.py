@@ -12,7 +12,6 @@ from opentelemetry.trace import Span, SpanKind, format_trace_id, get_current_spa
 from api.http.requests import QUIET
 from api.http.spans import CAME
 from runtime import logs, tracing
-from settings.telemetry import TelemetrySettings
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -22,9 +21,6 @@ class ServerSpan:
 
     The span has the route instead of the path, which may contain an address.
     """
-
-    def __init__(self, settings: TelemetrySettings) -> None:
-        self._settings = settings
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         if req.path in QUIET:
@@ -51,7 +47,7 @@ class ServerSpan:
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         """Export the remaining spans. It runs after the other middleware has shut down."""
-        await asyncio.to_thread(tracing.stop, self._settings)
+        await asyncio.to_thread(tracing.stop)
 
 
 def _name(req: Request) -> str:

@@ -27,6 +27,7 @@ ROOT = str(Path(__file__).parents[2])
 # SIGPROF ends a child that has exceeded its CPU time; the others end it after a crash.
 OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
 PENANCE = 60.0  # seconds
+WAITING = 1_000  # renderings in one API process; more are refused with Full
 TEMPLATES = 200  # that each API process and each of its children keeps in memory
 KEPT = ("PATH", "LD_LIBRARY_PATH")  # variables that children inherit; others may hold secrets
 
@@ -47,9 +48,7 @@ class Pool:
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
         self._overran: dict[int, float] = {}  # client -> `time.monotonic()` of its last overrun
-        self._gate = FairGate(
-            "render", settings.templates.processes, settings.templates.waiting, divided=settings.http.auth != "off"
-        )
+        self._gate = FairGate("render", settings.templates.processes, WAITING, divided=settings.http.auth != "off")
 
     async def ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
         """Return the answer of a child to `request`; `source` is sent if the child has not cached it.

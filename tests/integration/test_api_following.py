@@ -24,10 +24,9 @@ NOBODY = {"keyId": None}  # as where AUTH is off
 
 @pytest.fixture(scope="module")
 def client(module_database_url: str, redis_server: Valkey) -> Iterator[CheckedClient]:
-    limits = {"tags_limit": 3, "tag_limit": 10, "metadata_limit": 2, "metadata_key_limit": 8}
     with (
         configured(database_url=module_database_url) as settings,
-        running(module_database_url, redis_server.url, metadata_value_limit=12, **limits) as api,
+        running(module_database_url, redis_server.url) as api,
         api.client as client,
     ):
         database.bind(settings.database)
@@ -74,16 +73,16 @@ def test_nothing_is_stored_where_there_is_nothing(client: CheckedClient) -> None
         ({"tags": [1]}, "/tags/0", "must be a string"),
         ({"tags": [""]}, "/tags/0", "must not be empty"),
         ({"tags": ["a\nb"]}, "/tags/0", "must be one line without control characters"),
-        ({"tags": ["x" * 11]}, "/tags/0", "must have at most 10 characters, has 11"),
+        ({"tags": ["x" * 65]}, "/tags/0", "must have at most 64 characters, has 65"),
         ({"tags": ["a", "a"]}, "/tags", "must not have the same item twice"),
-        ({"tags": list("abcd")}, "/tags", "must have at most 3 entries, has 4"),
+        ({"tags": list("abcdefghijklmnopqrstu")}, "/tags", "must have at most 20 entries, has 21"),
         ({"metadata": []}, "/metadata", "must be an object"),
         ({"metadata": {"a": 1}}, "/metadata/a", "must be a string"),
         ({"metadata": {"a": {"b": "c"}}}, "/metadata/a", "must be a string"),
         ({"metadata": {"a": "\0"}}, "/metadata/a", "must not contain the character U+0000"),
-        ({"metadata": {"a": "x" * 13}}, "/metadata/a", "must have at most 12 characters, has 13"),
-        ({"metadata": dict.fromkeys("abc", "")}, "/metadata", "must have at most 2 entries, has 3"),
-        ({"metadata": {"x" * 9: ""}}, "/metadata", "has a key of more than 8 characters"),
+        ({"metadata": {"a": "x" * 501}}, "/metadata/a", "must have at most 500 characters, has 501"),
+        ({"metadata": dict.fromkeys("abcdefghijklmnopqrstu", "")}, "/metadata", "must have at most 20 entries, has 21"),
+        ({"metadata": {"x" * 41: ""}}, "/metadata", "has a key of more than 40 characters"),
         ({"metadata": {"a b": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
         ({"metadata": {"a\n": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
         ({"metadata": {"": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),

@@ -109,7 +109,8 @@ def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPat
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(broker, "ring", away)
-    with configured(ring_waiting=1) as current:
+    monkeypatch.setattr("actors.queue.wake_up.WAITING", 1)
+    with configured() as current:
         bell = Bell(current)
     for id in range(100):
         bell.ring(Ring([id], 0.0))

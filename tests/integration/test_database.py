@@ -16,10 +16,11 @@ from tests.environment import configured
 
 
 @pytest.fixture(autouse=True)
-def bound_again(database_url: str) -> Iterator[None]:
+def bound_again(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Binds are for the whole process: leave none of ours behind."""
     before = get_wait_callback()
-    values = {"db_connect_timeout": 1, "db_statement_timeout": 0.5, "db_lateness": 0.1}
+    monkeypatch.setattr(database, "LATENESS", 0.1)
+    values = {"db_connect_timeout": 1, "db_statement_timeout": 0.5}
     with configured(database_url=database_url, **values) as settings:
         database.bind(settings.database)
         yield

@@ -34,8 +34,9 @@ def asked(store: Settings, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 
 @pytest.fixture
-def ring(store: Settings) -> Iterator[Keyring]:
-    with configured(database_url=store.database.url, key_cache=1, key_cache_size=3) as current:
+def ring(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyring]:
+    monkeypatch.setattr("api.access.keyring.CACHED", 3)
+    with configured(database_url=store.database.url, key_cache=1) as current:
         ring = Keyring(current)
         yield ring
         ring.close(10)
@@ -154,8 +155,9 @@ def test_who_gives_up_takes_the_answer_from_nobody(ring: Keyring) -> None:
     assert asyncio.run(ask())
 
 
-def test_no_more_questions_wait_than_the_setting_says(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with configured(database_url=store.database.url, key_waiting=1) as current:
+def test_no_more_than_waiting_questions_wait(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.access.keyring.WAITING", 1)
+    with configured(database_url=store.database.url) as current:
         ring = Keyring(current)
 
     async def flood() -> list[Live | BaseException | None]:

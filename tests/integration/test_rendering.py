@@ -206,7 +206,9 @@ def test_of_those_who_wait_each_client_has_its_turn() -> None:
     run(test, render_processes=1)
 
 
-def test_more_than_may_wait_are_refused() -> None:
+def test_more_than_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.rendering.pool.WAITING", 8)
+
     async def test(pool: Pool) -> None:
         waiting = [asyncio.ensure_future(text_of(pool, "Hello")) for _ in range(7)]
         await asyncio.sleep(0)
@@ -214,7 +216,7 @@ def test_more_than_may_wait_are_refused() -> None:
             await text_of(pool, "Hello")
         assert await asyncio.gather(*waiting) == ["Hello"] * 7
 
-    run(test, render_processes=1, render_waiting=8)
+    run(test, render_processes=1)
 
 
 def test_who_goes_away_leaves_nothing_behind() -> None:

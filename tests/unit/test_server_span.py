@@ -14,12 +14,11 @@ from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from api.http import spans
 from api.http.server_span import ServerSpan
-from settings import read
 from tests.spans import Spans, recorded, trace_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ASKED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-MIDDLEWARE = ServerSpan(read({"TRACING": "on"}).telemetry)
+MIDDLEWARE = ServerSpan()
 
 
 @pytest.fixture

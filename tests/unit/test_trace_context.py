@@ -26,7 +26,7 @@ def spans() -> Iterator[None]:
     provider = TracerProvider(shutdown_on_exit=False)
     tracing.use(provider)
     yield
-    tracing.stop(read({}).telemetry)
+    tracing.stop()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCapt
         tracing.start(read({"TRACING": "on"}).telemetry, "test")
     tracing.given(ASKED, "leak and no pair")
     tracing.given("leak" * 200, None)
-    tracing.stop(read({}).telemetry)
+    tracing.stop()
 
     assert caplog.text == ""
 
@@ -106,13 +106,14 @@ class Hanging(SpanExporter):
         self.let_go.wait()
 
 
-def test_a_collector_that_does_not_answer_holds_up_no_stop() -> None:
+def test_a_collector_that_does_not_answer_holds_up_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "FLUSH", 0.01)
     hanging = Hanging()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(hanging))
     tracing.use(provider)
 
-    tracing.stop(read({"TRACING_FLUSH": "0.01"}).telemetry)
+    tracing.stop()
 
     assert not hanging.let_go.is_set()
     hanging.let_go.set()

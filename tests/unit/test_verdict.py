@@ -12,7 +12,7 @@ from api.http.idempotency import PROPERTY
 from api.schemas import Schema
 from settings import read
 
-SMALL = {"SUBJECT_LIMIT": "5", "TAGS_LIMIT": "2", "TAG_LIMIT": "4", "METADATA_LIMIT": "2", "RECIPIENTS_LIMIT": "2"}
+SMALL = {"SUBJECT_LIMIT": "5", "RECIPIENTS_LIMIT": "2"}
 NAMES = ["batch", "callback", "callback_changes", "client", "client_changes", "key", "preview", "reschedule"]
 NAMES += ["notification", "retry", "rotation", "suppression", "template"]
 SCHEMAS = {name: Schema(name, read(SMALL)) for name in NAMES}
@@ -51,6 +51,12 @@ def test_both_readers_agree_on_every_document(name: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(more=documents(ITEM))
 @example(more={"tags": ["a", "a"]})
+@example(more={"tags": [str(n) for n in range(21)]})
+@example(more={"tags": ["x" * 64]})
+@example(more={"tags": ["x" * 65]})
+@example(more={"metadata": dict.fromkeys(map(str, range(21)), "")})
+@example(more={"metadata": {"k" * 41: "v"}})
+@example(more={"metadata": {"k": "v" * 501}})
 @example(more={"tags": [1, 1.0]})
 @example(more={"template": {"name": "a", "version": 1.0}})
 @example(more={"template": {"name": "a", "version": 2**31}})

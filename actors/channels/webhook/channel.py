@@ -14,6 +14,7 @@ from actors.channels.webhook.http_client import Answer, HttpClient, HttpError, R
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from actors.channels.webhook.signature import headers
 from actors.channels.webhook.url_guard import NotPublic, UrlRejected
+from actors.queue.wake_up import WAITING
 from db import callbacks
 from db.callbacks import Signing
 from db.coalesce import Closed, Coalescer, Full
@@ -45,7 +46,7 @@ class Callback:
         self._http = HttpClient(settings.callbacks.networks, settings.callbacks.timeout, look_up, context)
         self._turns = EndpointTurns(settings)
         self._endpoints: Coalescer[int, Signing | None] = Coalescer(
-            "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=settings.queue.waiting
+            "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=WAITING
         )
 
     def sender(self) -> Callback:
