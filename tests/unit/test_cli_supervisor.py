@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -105,15 +106,19 @@ def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() 
         signals.pause(0.01)
 
 
-def test_the_same_wish_heard_twice_is_no_hurry_and_a_later_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("seconds_later", "hurried"), [(0.0, False), (1.9, False), (2.1, True)])
+def test_a_stop_signal_hurries_the_stop_only_when_it_comes_well_after_the_first(
+    monkeypatch: pytest.MonkeyPatch, again: int, seconds_later: float, hurried: bool
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 100.0)
+    monkeypatch.setattr("cli.signals.time", clock)
     with Signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert not signals.hurried
+        clock.monotonic = lambda: 100.0 + seconds_later
+        os.kill(os.getpid(), again)
 
-        monkeypatch.setattr("cli.signals.SAME_WISH", 0.0)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert signals.hurried
+        assert signals.hurried is hurried
 
 
 def test_the_handlers_of_before_are_put_back() -> None:
