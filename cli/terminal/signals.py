@@ -12,8 +12,9 @@ from typing import Any, Self
 from cli.servers.program import Patience
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A group's Ctrl-C and a parent that passes it on are one wish, not two.
-SAME_WISH = 0.5
+# Seconds in which several signals are one wish to stop: a terminal or a supervisor signals the whole process group,
+# and a parent in that group passes the signal on, which takes it a while on a busy machine.
+SAME_WISH = 2.0
 UNREAD = 4096  # bytes, one for each signal that has come since the last wait
 
 
