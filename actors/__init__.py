@@ -1,7 +1,7 @@
 """Everything that happens to a notification later: queue, delivery, retries, upkeep.
 
-`dramatiq actors` imports this package and takes Dramatiq's global broker. That command is the one place where an import
-reads the settings and makes the broker.
+`dramatiq actors` imports this package and uses Dramatiq's global broker. Only for that command, importing it reads the
+settings and creates the broker.
 
 Other programs import only the modules that they need. The API, for example, puts messages into Redis and delivers
 nothing, so it does not load the channels and their HTTP and SMTP clients.

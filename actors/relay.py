@@ -61,18 +61,18 @@ class Relay:
 
     def _top_up(self, lane: str, depths: Mapping[str, Depth], share: int) -> int:
         """Enqueue due rows of a priority, up to `share` rows and the watermark; return how many."""
-        room, rung = self._settings.relay_watermark - depths[lane].waiting, 0
+        room, enqueued = self._settings.relay_watermark - depths[lane].waiting, 0
         # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
         until = time.monotonic() + self._settings.worker_timeout / 6
-        while room > 0 and share > rung and time.monotonic() < until and not self._ending.is_set():
-            met, due, bells = self._ring_due(lane, min(self._settings.relay_batch, share - rung), depths)
+        while room > 0 and share > enqueued and time.monotonic() < until and not self._ending.is_set():
+            met, due, sent = self._enqueue_due(lane, min(self._settings.relay_batch, share - enqueued), depths)
             if not met:
                 break
-            room, rung = room - bells, rung + due
+            room, enqueued = room - sent, enqueued + due
         self._crowded |= room <= 0
-        return rung
+        return enqueued
 
-    def _ring_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
+    def _enqueue_due(self, lane: str, most: int, depths: Mapping[str, Depth]) -> tuple[int, int, int]:
         """Enqueue about `most` due rows; return the numbers of rows met, rows enqueued and messages."""
         s = self._settings
         # The message of a retry is dated by its sender, shortly after the row: allow one round for the difference.
@@ -87,16 +87,16 @@ class Relay:
             log.info("notifications.parked", lane=lane, count=len(met) - len(due))
         if not due:
             return len(met), 0, 0
-        bells = [bell for d in due if d.alone for bell in messages([d.id], 1, 1, lane)]
+        queued = [message for d in due if d.alone for message in messages([d.id], 1, 1, lane)]
         for client, ids in _by_client(due).items():
             self._turns.count(lane, client, len(ids))
             by = self._turns.lane(lane, client, depths[lane].unfinished)
-            bells += messages(ids, self._crew.threads, s.ring_size, by)
-        broker.ring(bells, due[0].rung_at)
+            queued += messages(ids, self._crew.threads, s.ring_size, by)
+        broker.ring(queued, due[0].rung_at)
         tallies.count("rung", len(due))
         metrics.upkeep["relayed"].inc(len(due))
-        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(bells))
-        return len(met), len(due), len(bells)
+        log.info("bell.rung_again", lane=lane, count=len(due), messages=len(queued))
+        return len(met), len(due), len(queued)
 
 
 def _by_client(due: Sequence[relay.Due]) -> dict[int, list[int]]:

@@ -128,7 +128,7 @@ def _begin_at_zero() -> None:
 
 
 def prepare() -> None:
-    """Make the broker, with its actors, that the `dramatiq` command finds; end this process if a setting is wrong."""
+    """Create the broker with its actors for the `dramatiq` command. End this process if a setting is wrong."""
     try:
         broker = get_broker()
     except settings.SettingsError as error:

@@ -1,1 +1,1 @@
-"""How fast the whole is, beside any other system with the same two endpoints. Nothing here asserts."""
+"""Measure the whole system, and compare it with any other system that has the same two endpoints."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure this project, and race it against any other system. Figures to stdout."""
+"""`python -m benchmarks`: measure this project, and race it against other systems. Write the figures to stdout."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ FLOORS = "floors"
 
 
 def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """What was asked for; ends the program where that cannot be."""
+    """Parse the command line. End the program if its options exclude each other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="TARGET.json")
-    parser.add_argument("--without-ours", action="store_true", help="only what --against names")
+    parser.add_argument("--without-ours", action="store_true", help="measure only the systems of --against")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are reported (3)")
     every = (*scenarios.SCENARIOS, FLOORS)
     parser.add_argument("--only", nargs="+", choices=every, default=None, help="of " + ", ".join(every), metavar="PART")
-    lent = "measure servers that exist, together with the other one: an EMPTY "
+    lent = "measure on existing servers, given with both URLs: an EMPTY "
     parser.add_argument("--database-url", metavar="URL", help=f"{lent}database, which is emptied again")
     parser.add_argument("--redis-url", metavar="URL", help=f"{lent}Redis database, which is emptied again")
-    parser.add_argument("--threads", type=int, default=8, help="of each of our worker processes (8)")
+    parser.add_argument("--threads", type=int, default=8, help="threads of each of our worker processes (8)")
     parser.add_argument(
         "--stock", action="store_true", help="start the distribution's PostgreSQL and Redis with their default settings"
     )
@@ -40,20 +40,20 @@ def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(words)
     urls = (options.database_url, options.redis_url)
     if urls != (None, None) and not all(urls):
-        parser.error("--database-url and --redis-url go together: give both, or none")
+        parser.error("--database-url and --redis-url belong together: give both or neither")
     if options.database_url and options.stock:
-        parser.error("--stock starts servers of its own: leave out --database-url and --redis-url")
+        parser.error("--stock starts its own servers: remove --database-url and --redis-url")
     if options.database_url and options.against:
-        parser.error("--against races on servers of the benchmark's own: leave out --database-url and --redis-url")
+        parser.error("--against races on the benchmark's own servers: remove --database-url and --redis-url")
     barred = OWN_SERVERS if options.database_url else ()
     if refused := [part for part in options.only or () if part in barred]:
-        parser.error(f"{refused[0]} wants servers of its own: leave out --database-url, or name other parts by --only")
+        parser.error(f"{refused[0]} needs its own servers: remove --database-url, or give other parts in --only")
     options.only = options.only or [part for part in every if part not in barred]
     return options
 
 
 def _race(systems: list[System], chosen: Plan, wanted: Sequence[str], runs: int) -> dict[str, Figures]:
-    """Rounds in turn, so that a drifting machine drifts for all."""
+    """Measure the systems alternately in each round, so that changes of the machine's speed affect all of them."""
     rounds: dict[str, list[Figures]] = {system.name: [] for system in systems}
     for number in range(1, runs + 1):
         for system in systems:
@@ -69,7 +69,7 @@ def _report(stack: Ground, measured: dict[str, Figures], chosen: Plan, options: 
         parts.append(report.listing(floors.measure(stack, chosen.seconds)))
     parts.append(
         f"{report.machine()}; {stack.versions()}. Medians of {options.runs}; load by {load.tool()}; "
-        f"everything {'but maybe the servers ' if options.database_url else ''}on this machine.\n"
+        f"everything {'except perhaps the servers ' if options.database_url else ''}on this machine.\n"
     )
     return "\n\n".join(parts)
 
@@ -85,10 +85,10 @@ def _targets(options: argparse.Namespace) -> list[Target]:
 
 
 def main() -> int:
-    """0 where every POST was accepted and every mail arrived once; speed decides nothing."""
+    """Return 0 if every POST was accepted and every mail arrived once, whatever the speed; else 1."""
     options = options_of()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit("stopped"))  # in order
+        signal.signal(number, lambda *_: sys.exit("stopped"))  # stops all processes in order
     chosen, wanted = plan.plan_of(options), [name for name in scenarios.SCENARIOS if name in options.only]
     with tempfile.TemporaryDirectory(prefix="nb-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)  # PostgreSQL may run as another user.

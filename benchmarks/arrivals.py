@@ -1,4 +1,4 @@
-"""Waiting for mail at the sink."""
+"""Wait for mails at the sink."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from benchmarks import load
 from benchmarks.processes import OverdueError, wait_until
 from benchmarks.system import System
 
-STALLED = 30  # seconds without a mail: what is missing will not come
+STALLED = 30  # seconds without a mail after which missing mails are considered lost
 
 
 def wait_for_first(system: System) -> None:
-    """POST one and wait for it, so that workers are at work."""
+    """POST a notification and wait for its mail, so that the workers are known to run."""
     system.mailbox.reset()
     load.exactly(system.url, 1, 1, "first-")
     wait_until(lambda: system.mailbox.count().mails > 0, f"the first mail of {system.name}")
-    time.sleep(1)  # Idle means idle: what a start leaves behind is done by then.
+    time.sleep(1)  # Let the work that follows a start finish, so that the system is idle.
 
 
 def wait_for_recipients(system: System, recipients: int, seconds: float = 10) -> None:
-    """Until so many have got mail; says so where they have not, and goes on: it will be counted."""
+    """Wait until `recipients` have mail, at most `seconds`. Missing mails are reported here and counted later."""
     try:
         wait_until(lambda: system.mailbox.count().recipients >= recipients, f"{recipients} mails", seconds)
     except OverdueError as missing:
@@ -29,7 +29,7 @@ def wait_for_recipients(system: System, recipients: int, seconds: float = 10) ->
 
 
 def wait_for_drain(system: System, backlog: int) -> None:
-    """Until so many recipients have got mail, or nobody gets any for STALLED."""
+    """Wait until `backlog` recipients have mail, or no mail has arrived for STALLED seconds."""
     seen, moved = 0, time.monotonic()
     while seen < backlog and time.monotonic() - moved < STALLED:
         time.sleep(0.02)

@@ -1,6 +1,6 @@
-"""An ASGI application that does nothing but answer, and gunicorn's settings for it: the floor of accepting over HTTP.
+"""ASGI application that only answers, with settings for gunicorn: the floor for accepting over HTTP.
 
-`gunicorn --config python:benchmarks.bare benchmarks.bare:app`: two workers of the same kind as ours.
+`gunicorn --config python:benchmarks.bare benchmarks.bare:app` runs two workers of the same class as ours.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ worker_class = "uvicorn_worker.UvicornWorker"
 keepalive = 75
 control_socket_disable = True
 
-# As long as what a POST is answered with.
+# As long as our answer to a POST.
 ANSWER = (
     b'{"id":1,"type":"email","recipient":"accept-64-1-000000001@example.com","status":"pending","retryCount":0}'.ljust(
         600

@@ -1,7 +1,7 @@
-"""Closed-loop POSTs from Python: for machines without wrk, and wherever an exact number is wanted.
+"""Closed-loop POSTs from Python, for machines without wrk and for an exact number of POSTs.
 
 `python -m benchmarks.closedloop URL CONNECTIONS PREFIX --seconds S | --count N [--items N]`
-prints what post.lua prints.
+prints the same line of JSON as post.lua.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.wire import Endpoint, answer, endpoint
 
 
 class Run:
-    """What all connections share: how many are still to send, and what came back."""
+    """State that all connections share: the requests still to send, and the answers."""
 
     def __init__(
         self, target: Endpoint, prefix: str, count: int | None, seconds: float | None, items: int | None
@@ -28,11 +28,11 @@ class Run:
         self.deadline = None if seconds is None else time.perf_counter() + seconds
         self.sent = self.errors = 0
         self.times: list[float] = []
-        # Made once: a thousand addresses a time would be the generator's limit, and not the server's.
+        # Built once: building a thousand addresses each time would make the generator the bottleneck.
         self.batch = target.batch(prefix, items) if items else None
 
     def next(self) -> bytes | None:
-        """The next request; None when there have been enough."""
+        """Return the next request; None if enough have been sent."""
         if self.count is not None and self.sent >= self.count:
             return None
         if self.deadline is not None and time.perf_counter() >= self.deadline:
@@ -42,7 +42,7 @@ class Run:
 
 
 class Connection(asyncio.Protocol):
-    """One request in flight at a time."""
+    """Connection with one request in flight."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -51,12 +51,12 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self.transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Count the answer, send the next."""
+        """Count the answer, and send the next request."""
         found = answer(self.rest + data)
         if found is None:
             self.rest += data
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A request that was never answered is an error, and this connection sends no more."""
+        """Count an unanswered request as an error, and end."""
         self.run.errors += self.in_flight
         if not self.done.done():
             self.done.set_result(None)
@@ -91,14 +91,14 @@ async def _drive(run: Run, connections: int) -> None:
 
 
 def main() -> None:
-    """One run, one line of JSON."""
+    """Run once, and print one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("connections", type=int)
     parser.add_argument("prefix")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--count", type=int)
-    parser.add_argument("--items", type=int, help="of each POST: batches, all of the same items")
+    parser.add_argument("--items", type=int, help="items of each POST: send batches, all with the same items")
     options = parser.parse_args()
     run = Run(endpoint(options.url), options.prefix, options.count, options.seconds, options.items)
     started = time.perf_counter()

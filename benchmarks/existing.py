@@ -1,7 +1,7 @@
-"""Servers that exist: a PostgreSQL database and a Redis database, both empty, lent for the time of a measurement.
+"""Measure on existing servers: an empty PostgreSQL database and an empty Redis database.
 
-Nothing that was there before is touched: what is not empty is refused, and what is emptied between the parts
-is what the benchmark itself has put there. CPU is not measured of servers that may be anywhere.
+Existing data are never touched: a database that is not empty is refused, and between the parts only the benchmark's own
+data are removed. The CPU time of the servers is not measured, because they may run on another machine.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from psycopg2.extensions import parse_dsn
 from benchmarks.stack import KEPT, Ground
 from benchmarks.target import WORKERS
 
-# The parts that make databases, or servers, of their own.
+# The parts that create their own databases or servers.
 OWN_SERVERS = ("growth", "lanes", "floors")
-# Keys of Dramatiq's broker, of the limits of requests, and of what the workers tell each other.
+# Prefixes of the keys of Dramatiq's broker, of rate limits, and of workers.
 KEYS = ("dramatiq", "LIMITS", "notify")
 
 _RELATIONS = """
@@ -39,11 +39,11 @@ WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
 
 
 class RefusedError(Exception):
-    """A server is not to be used for this; the message names the option and the way out."""
+    """A server must not be used for a measurement. The message names the option and the fix."""
 
 
 class Existing(Ground):
-    """DATABASE_URL and REDIS_URL as they were given. Entering refuses what is not empty; leaving empties both."""
+    """Servers of --database-url and --redis-url. Entering refuses databases with data; leaving empties them."""
 
     def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
         super().__init__(folder)
@@ -51,7 +51,7 @@ class Existing(Ground):
         self._lent = False
 
     def start(self) -> None:
-        """Refuse what holds anything; start the mail sink."""
+        """Refuse databases that are not empty, and start the mail sink."""
         self._refuse_tables()
         self._refuse_keys()
         self._lent = True
@@ -69,7 +69,7 @@ class Existing(Ground):
         return {"sink": self.sink.pid}
 
     def environment(self, database: str, port: int) -> Mapping[str, str]:
-        """What a target is told."""
+        """Return the environment of a target."""
         del database
         return {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "PORT": str(port),
@@ -81,9 +81,9 @@ class Existing(Ground):
         }
 
     def fresh(self, database: str, template: str = "") -> None:
-        """Remove every table and key that the part before has made."""
+        """Remove all tables and keys of the previous part."""
         if template:
-            raise RefusedError("growth wants servers of its own: leave out --database-url")
+            raise RefusedError("growth needs its own servers: remove --database-url")
         del database
         for schema, name in self.execute("", _RELATIONS):
             self.execute("", sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(str(schema), str(name))))
@@ -92,25 +92,25 @@ class Existing(Ground):
         self._remove_keys()
 
     def checkpoint(self) -> None:
-        """Nothing: an ordinary role may not."""
+        """Do nothing: an ordinary role may not run CHECKPOINT."""
 
     def url_of(self, database: str) -> str:
-        """The one database that there is."""
+        """Return the URL of the only database."""
         del database
         return self._database_url
 
     def name_of(self, database: str) -> str:
-        """As the server calls it."""
+        """Return the name of the only database."""
         del database
         return str(self.execute("", "SELECT current_database()")[0][0])
 
     @property
     def redis_url(self) -> str:
-        """As it was given."""
+        """URL of --redis-url."""
         return self._redis_url
 
     def redis(self) -> redis.Redis:
-        """A client."""
+        """Return a client."""
         return redis.Redis.from_url(self._redis_url)
 
     def _refuse_tables(self) -> None:
@@ -123,8 +123,8 @@ class Existing(Ground):
         if found:
             schema, name = found[0]
             raise RefusedError(
-                f"--database-url: the database is not empty (it has {schema}.{name}), and all of it would be removed:"
-                " CREATE DATABASE another one, and name that"
+                f"--database-url: the database is not empty (it has {schema}.{name}), and its data would be removed:"
+                " create an empty database, and give that"
             )
 
     def _refuse_keys(self) -> None:
@@ -135,7 +135,7 @@ class Existing(Ground):
             raise RefusedError(f"--redis-url: {error}") from None
         if size:
             raise RefusedError(
-                f"--redis-url: this Redis database holds {size} keys already: name an empty one, such as /15 at its end"
+                f"--redis-url: this Redis database contains {size} keys: give an empty one, such as /15 at its end"
             )
 
     def _remove_keys(self) -> None:
@@ -144,8 +144,8 @@ class Existing(Ground):
             foreign = [key for key in found if not key.decode(errors="replace").startswith(KEYS)]
             if foreign:
                 raise RefusedError(
-                    f"--redis-url: somebody else is using this Redis database: {foreign[0].decode(errors='replace')!r}"
-                    " is no key of ours; nothing was removed from it"
+                    f"--redis-url: another program uses this Redis database: {foreign[0].decode(errors='replace')!r}"
+                    " is not one of our keys; nothing was removed"
                 )
             if found:
                 client.unlink(*found)

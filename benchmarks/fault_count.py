@@ -1,4 +1,4 @@
-"""What a fault did, counted at the mail server and in the database by a hand that is not the system's."""
+"""Count the effects of a fault at the mail server and in the database, independently of the system."""
 
 from __future__ import annotations
 
@@ -13,48 +13,52 @@ from tests.smtp import SmtpServer
 
 
 class Arrivals(Protocol):
-    """The far end: what has really come."""
+    """Mails that have arrived at the mail server."""
 
     def mails(self) -> int:
-        """How many mails, doubles included."""
+        """Return the number of mails, duplicates included."""
 
     def recipients(self) -> Counter[str] | dict[str, float]:
-        """Who has got one."""
+        """Return the recipients that have a mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fast:
-    """The sink in a process of its own: it accepts everything."""
+    """Arrivals at the sink, a process that accepts everything."""
 
     mailbox: MailboxClient
 
     def mails(self) -> int:
-        """As it counted."""
+        """Return the sink's count."""
         return self.mailbox.count().mails
 
     def recipients(self) -> dict[str, float]:
-        """By first arrival."""
+        """Return the first arrival of each recipient, in Unix seconds."""
         return self.mailbox.times()
 
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """The mail server that misbehaves as told."""
+    """Arrivals at a mail server that misbehaves according to a script."""
 
     server: SmtpServer
 
     def mails(self) -> int:
-        """Those it has said 250 to."""
+        """Return the number of mails that were answered with 250."""
         return len(self.server.mails)
 
     def recipients(self) -> Counter[str]:
-        """With the number of their mails."""
+        """Return the number of mails of each recipient."""
         return Counter(to for mail in self.server.mails for to in mail.recipients)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """`lost`: neither arrived nor told as failed. `burnt`: attempts beyond the one that each sent one needs."""
+    """Result of a fault.
+
+    `lost`: accepted notifications that neither arrived nor failed. `burnt`: attempts besides the one of each sent
+    notification.
+    """
 
     accepted: int
     delivered: int
@@ -66,7 +70,7 @@ class Count:
 
 
 def count(accepted: Mapping[int, str], arrivals: Arrivals, ledger: Ledger) -> Count:
-    """The balance. Stuck, doubled and burnt are of the whole database: also of what no client heard of."""
+    """Return the result. `stuck`, `doubled` and `burnt` count all rows, also those whose POST was not answered."""
     arrived = arrivals.recipients()
     missing = [id for id, recipient in accepted.items() if recipient not in arrived]
     told = ledger.statuses(missing)["failed"]

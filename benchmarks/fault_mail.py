@@ -1,4 +1,4 @@
-"""The mail server: away, flapping, dumb, slow, rude; and a long backlog."""
+"""Faults of the mail server: down, flapping, silent, slow, dropping connections; and a long backlog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _probes(scene: Scene) -> str:
 
 
 def _ramp(scene: Scene, since: float) -> str:
-    """How many arrived in each of the first seconds."""
+    """Return the number of arrivals in each of the first seconds, as text."""
     arrivals = Counter(int(mail.at - since) for mail in scene.server.mails if mail.at >= since)
     first = min(arrivals, default=0)
     return "arrivals per second on return: " + ", ".join(str(arrivals[first + n]) for n in range(5))
@@ -31,7 +31,7 @@ def _ramp(scene: Scene, since: float) -> str:
 
 @row("away", "SMTP refuses connections for 60 s, longer than all retries", scripted=True)
 def away(scene: Scene) -> None:
-    """Posted in the first ten seconds of it."""
+    """Notifications are posted in the first ten seconds of the outage."""
     scene.work()
     scene.server.stop()
     scene.post(10)
@@ -46,7 +46,7 @@ def away(scene: Scene) -> None:
 
 @row("flapping", "SMTP up for 2 s, away for 2 s, 6 times", scripted=True)
 def flapping(scene: Scene) -> None:
-    """Connections break in mid-mail, so the last mail of a connection may be in doubt."""
+    """Connections break during a mail, so the outcome of the last mail of a connection may be unknown."""
     scene.server.delay = 0.005
     scene.work()
     scene.post(20)
@@ -58,12 +58,12 @@ def flapping(scene: Scene) -> None:
     scene.healed()
     scene.finish()
     uncertain = scene.system.ledger.rows("SELECT count(*) FROM attempts WHERE outcome = 'uncertain'")[0][0]
-    scene.note = f"{uncertain} in doubt; {_probes(scene)}"
+    scene.note = f"{uncertain} unknown outcomes; {_probes(scene)}"
 
 
 @row("421", "SMTP answers 421 for 15 s", scripted=True)
 def busy(scene: Scene) -> None:
-    """At the greeting."""
+    """The 421 is the greeting."""
     scene.server.on("connect", Reply(421, "4.3.2 not now"), times=None)
     scene.work()
     scene.post(5)
@@ -75,7 +75,7 @@ def busy(scene: Scene) -> None:
 
 @row("greeting", "the greeting hangs for 20 s", scripted=True)
 def greeting(scene: Scene) -> None:
-    """Counts those that wait for it at the same time, once the breaker is open."""
+    """Count the connections that wait for the greeting at the same time, after the breaker has opened."""
     scene.server.on("connect", Hang(), times=None)
     scene.work()
     scene.post(5)
@@ -94,7 +94,7 @@ def greeting(scene: Scene) -> None:
 
 @row("auth", "AUTH refused for 15 s", scripted=True)
 def auth(scene: Scene) -> None:
-    """A password that was changed."""
+    """The password was changed at the server."""
     scene.server.users["shop"] = "old"
     url = scene.server.url.replace("://", "://shop:new@") + "?starttls=off"
     for _ in range(2):
@@ -106,9 +106,9 @@ def auth(scene: Scene) -> None:
     scene.healed()
 
 
-@row("tls", "TLS certificate that nobody trusts for 15 s", scripted=True)
+@row("tls", "untrusted TLS certificate for 15 s", scripted=True)
 def tls(scene: Scene) -> None:
-    """Mended by an operator, who restarts the workers with another SMTP_URL."""
+    """An operator ends the fault by restarting the workers with another SMTP_URL."""
     authority, scene.server.tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(scene.server.tls)
     ca = scene.system.directory / "ca.pem"
@@ -127,7 +127,7 @@ def tls(scene: Scene) -> None:
 
 @row("lone", "one notification to a server that never returns", size=1, scripted=True, failed=1)
 def lone(scene: Scene) -> None:
-    """It ends failed after five real attempts."""
+    """The notification fails after five real attempts."""
     scene.server.stop()
     scene.work()
     scene.fill()
@@ -144,7 +144,7 @@ TALL = "a line of a long mail\n" * 400_000  # 8.8 MB: more than the buffers of a
 @row("drops", "SMTP drops the connection in each phase", scripted=True,
      message_limit=10_000_000, body_limit=20_000_000)  # fmt: skip
 def drops(scene: Scene) -> None:
-    """The script knows recipients from RCPT on; earlier phases hit whoever comes."""
+    """From RCPT on, the script chooses by recipient; in earlier phases it affects the next connections."""
     for recipient, phase in zip(scene.recipients(150), ("rcpt", "data", "dot") * 50, strict=True):
         scene.server.on(phase, Drop(), to=recipient)  # type: ignore[arg-type]
     for phase in ("connect", "ehlo", "mail"):
@@ -153,7 +153,7 @@ def drops(scene: Scene) -> None:
     tall = scene.system.client.notify("tall@recipient.example", message=TALL).json["id"]
     scene.accepted[tall] = "tall@recipient.example"
     scene.fill()
-    # Only now: a notification that is alone would meet one drop after the other, until its attempts are spent.
+    # Start the workers only now: a single notification would meet one drop after the other until its attempts end.
     scene.work()
     scene.healed()
     scene.finish()
@@ -163,12 +163,12 @@ def drops(scene: Scene) -> None:
     scene.note = "; ".join(f"{phase} {outcome} {count}" for phase, outcome, count in found)
     counts = {(phase, outcome): count for phase, outcome, count in found}
     scene.promise(counts.get(("content", "uncertain")) == 50, "misjudged")
-    scene.promise(counts.get(("content", "deferred")) == 1, "the drop within the content was not met")
+    scene.promise(counts.get(("content", "deferred")) == 1, "the drop within the content did not happen")
 
 
 @row("slow", "SMTP takes 30 s per reply for 8 recipients", scripted=True)
 def slow(scene: Scene) -> None:
-    """Half of all threads are kept waiting, for SMTP_TIMEOUT."""
+    """Half of all threads wait for SMTP_TIMEOUT."""
     for recipient in list(scene.recipients(8)):
         scene.server.on("rcpt", Reply(250, delay=30), to=recipient)
     scene.work()
@@ -178,13 +178,13 @@ def slow(scene: Scene) -> None:
     [(slow, lost)] = scene.system.ledger.rows(
         "SELECT count(*) FILTER (WHERE outcome = 'deferred'), count(*) FILTER (WHERE outcome = 'lost') FROM attempts"
     )
-    scene.promise(lost == 0, "a live worker was taken for dead")
-    scene.note = f"{slow} timed out after {scene.system.environ['SMTP_TIMEOUT']} s; {lost} workers taken for dead"
+    scene.promise(lost == 0, "a live worker was considered dead")
+    scene.note = f"{slow} timed out after {scene.system.environ['SMTP_TIMEOUT']} s; {lost} workers considered dead"
 
 
-@row("backlog", "a backlog, slow provider, RELAY_GRACE 10 as by default", size=100_000, relay_grace=10)
+@row("backlog", "a backlog, slow provider, RELAY_GRACE 10 (default)", size=100_000, relay_grace=10)
 def backlog(scene: Scene) -> None:
-    """Bells are counted in Redis itself, each id in each message once."""
+    """Wake-up messages are counted in Redis itself; each id in each message counts once."""
     scene.ground.sink.delay(12)
     with Bells(scene.ground.valkey.url) as bells:
         scene.flood()
@@ -193,5 +193,5 @@ def backlog(scene: Scene) -> None:
         scene.healed()
         scene.finish()
     scene.bells = bells.rung / scene.size
-    scene.promise(scene.bells <= 1.1, "more than 1.1 bells each")
+    scene.promise(scene.bells <= 1.1, "more than 1.1 wake-ups each")
     scene.note = f"Redis held at most {bells.longest} messages, {bells.memory / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""The table's rows: what each is called, how large it is, and what it promises."""
+"""Rows of the table of faults: name, size, and the promise that must hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ Act = Callable[[Scene], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`act` starts the workers, does the fault and says when it is over. `doubled` and `failed`: so many may be."""
+    """Row of the table.
+
+    `act`: starts the workers, causes the fault and reports its end. `doubled`, `failed`: the largest allowed numbers.
+    """
 
     name: str
     fault: str
@@ -31,7 +34,7 @@ def row(
     name: str, fault: str, *, size: int = 2_000, scripted: bool = False, doubled: int = 0, failed: int = 0,
     **settings: object,
 ) -> Callable[[Act], Act]:  # fmt: skip
-    """Put a function into the table."""
+    """Decorate a function that causes a fault, and add it to the table."""
 
     def add(act: Act) -> Act:
         ROWS.append(Row(name, fault, act, size, scripted, doubled, failed, settings))

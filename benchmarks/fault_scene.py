@@ -1,4 +1,4 @@
-"""Where a fault happens: the whole system on real servers, with a mail server that can be believed."""
+"""Stage for a fault: the whole system on real servers, with a mail server that counts independently."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.load import Load
 from tests.smtp import SmtpServer
 from tests.system import System
 
-# The suite's short times (tests.system.QUICK), with these: an outage of a minute is longer than all retries.
+# These settings and the short times of the test suite (tests.system.QUICK) make all retries end within a minute.
 SETTINGS = {"probe_wait": 1, "probe_wait_max": 5, "smtp_connect_timeout": 3, "smtp_timeout": 5, "log_level": "warning"}
 GROUPS, THREADS = 2, 8
 POLL = 0.02
-END_WITHIN = 90.0  # seconds after a fault; what has not ended then is stuck
+END_WITHIN = 90.0  # seconds after a fault; unfinished notifications then count as stuck
 
 
 class Ground:
-    """The servers that all rows share, each row with a database of its own."""
+    """Servers that all rows share. Each row has its own database."""
 
     def __init__(self, folder: Path, lasting: ExitStack) -> None:
         self.folder = folder
@@ -49,12 +49,12 @@ class Ground:
         self.sink = lasting.enter_context(closing(MailboxClient(control)))
 
     def redis(self) -> redis.Redis:
-        """A client."""
+        """Return a client."""
         return redis.Redis.from_url(self.valkey.url)
 
 
 class Scene:
-    """One row's system, its load, and the moments that the table tells of."""
+    """System of one row, its load, and the times for the table."""
 
     def __init__(self, ground: Ground, system: System, arrivals: Arrivals, server: SmtpServer, size: int) -> None:
         self.ground, self.system, self.arrivals, self.server, self.size = ground, system, arrivals, server, size
@@ -68,19 +68,19 @@ class Scene:
         self._healed_at = 0.0
 
     def recipients(self, count: int, seconds: float = 0.0) -> Iterator[str]:
-        """So many addresses, spread over so many seconds."""
+        """Yield `count` addresses, spread over `seconds`."""
         begun = time.monotonic()
         for number in range(count):
             time.sleep(max(0.0, begun + seconds * number / count - time.monotonic()))
             yield f"r{number}@recipient.example"
 
     def fill(self, **fields: object) -> None:
-        """Post all of it, as fast as it is taken."""
+        """Post all notifications as fast as they are accepted, and wait for the last answer."""
         self.post(0, **fields)
         self.posted()
 
     def post(self, seconds: float, **fields: object) -> Load:
-        """Post all of it in the background, over so many seconds."""
+        """Post all notifications in the background, spread over `seconds`."""
         self._load = Load(self.system.port, self.recipients(self.size, seconds), 8, **fields).start()
         return self._load
 
@@ -91,28 +91,28 @@ class Scene:
         return self._load
 
     def flood(self) -> None:
-        """Post a backlog too long for a patient client; all must be accepted."""
+        """Post a backlog with the fast generator. All POSTs must be accepted."""
         done = load.exactly(f"http://127.0.0.1:{self.system.port}", 32, self.size, "b")
         assert not done.errors, f"{done.errors} POSTs were not answered with 201"
         self.accepted = dict(self.system.ledger.rows("SELECT id, recipient FROM notifications"))
 
     def work(self) -> None:
-        """Start the usual groups of workers."""
+        """Start GROUPS groups of workers."""
         for _ in range(GROUPS):
             self.system.start_workers(threads=THREADS)
 
     def arrived(self, more: int = 1, within: float = 60.0) -> None:
-        """Wait for so many more mails."""
+        """Wait for `more` mails."""
         enough = self.arrivals.mails() + more
         wait_until(lambda: self.arrivals.mails() >= enough, f"{more} more mails", within)
 
     def promise(self, kept: bool, what: str) -> None:
-        """Something that the counts alone do not show."""
+        """Record a promise that the counts do not show."""
         if not kept:
             self.broken.append(what)
 
     def healed(self) -> None:
-        """The fault is over now; returns with the first mail after it, or when there is none to come."""
+        """Record the end of the fault. Return after the next mail, or when no mail is left to send."""
         self._healed_at, before = time.monotonic(), self.arrivals.mails()
         while time.monotonic() < self._healed_at + END_WITHIN:
             if self.arrivals.mails() > before:
@@ -123,7 +123,7 @@ class Scene:
             time.sleep(POLL)
 
     def finish(self) -> None:
-        """Wait until all has ended, or for END_WITHIN."""
+        """Wait until all notifications are finished, at most END_WITHIN seconds."""
         if self._load is not None:
             self.posted()
         deadline = time.monotonic() + END_WITHIN
@@ -142,7 +142,7 @@ class Scene:
 
 @contextmanager
 def scene(ground: Ground, name: str, size: int, *, scripted: bool, **settings: object) -> Iterator[Scene]:
-    """A new system with its API; the row starts the workers. `scripted`: mail goes to the server that can misbehave."""
+    """Start a new system with its API; the row starts the workers. `scripted`: use the mail server with a script."""
     logs = ground.folder / name
     logs.mkdir()
     ground.redis().flushall()

@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL: flushed, stopped, hung, replaced, cut off, full."""
+"""Faults of Redis and PostgreSQL: flushed, stopped, hanging, replaced, cut off, full."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.acceptance.troubles import disk_full, read_only, too_many_connections
 from tests.proxy import Proxy
 from tests.smtp import Reply
 
-DEFERRED = 200  # recipients who are told to come back, twice
+DEFERRED = 200  # recipients that are deferred twice
 
 
 def _with_retries(scene: Scene, seconds: float) -> None:
-    """Work, POST load, and delayed retries under way."""
+    """Start workers, POST load and delayed retries."""
     for recipient in list(scene.recipients(DEFERRED)):
         scene.server.on("rcpt", Reply(451, "4.3.0 later"), to=recipient, times=2)
     scene.work()
@@ -34,7 +34,7 @@ def _report(scene: Scene) -> None:
 
 @row("redis-flush", "Redis FLUSHALL, 5 times", scripted=True)
 def redis_flush(scene: Scene) -> None:
-    """Everything that waits in it is gone."""
+    """All waiting messages are lost."""
     _with_retries(scene, 8)
     for _ in range(5):
         scene.ground.redis().flushall()
@@ -45,7 +45,7 @@ def redis_flush(scene: Scene) -> None:
 
 @row("redis-stop", "Redis stopped for 20 s", scripted=True)
 def redis_stop(scene: Scene) -> None:
-    """It comes back with what it had."""
+    """Redis returns with its data."""
     _with_retries(scene, 15)
     scene.ground.valkey.stop()
     time.sleep(20)
@@ -56,7 +56,7 @@ def redis_stop(scene: Scene) -> None:
 
 @row("redis-hang", "Redis SIGSTOPped for 10 s", scripted=True)
 def redis_hang(scene: Scene) -> None:
-    """It takes connections and says nothing."""
+    """Redis accepts connections, but does not answer."""
     _with_retries(scene, 10)
     scene.ground.valkey.signal(signal.SIGSTOP)
     time.sleep(10)
@@ -67,7 +67,7 @@ def redis_hang(scene: Scene) -> None:
 
 @row("redis-empty", "Redis killed and replaced by an empty one", scripted=True)
 def redis_empty(scene: Scene) -> None:
-    """The same address, and nothing in it."""
+    """The new server has the same address, but no data."""
     _with_retries(scene, 8)
     scene.ground.valkey.kill()
     time.sleep(5)
@@ -93,25 +93,25 @@ def _postgres(scene: Scene, end: Callable[[], object]) -> None:
 def _refusals(scene: Scene) -> None:
     refused = scene.posted().refused
     unavailable = sum(answer.startswith("503") for answer in refused)
-    scene.promise(0 < unavailable == len(refused), "a POST was refused otherwise than by 503")
-    scene.note = f"POSTs meanwhile: {unavailable} answered 503, {len(refused) - unavailable} otherwise"
+    scene.promise(0 < unavailable == len(refused), "a POST was refused with another answer than 503")
+    scene.note = f"POSTs during the fault: {unavailable} answered 503, {len(refused) - unavailable} otherwise"
 
 
-@row("pg-restart", "PostgreSQL stopped for 5 s in mid-drain")
+@row("pg-restart", "PostgreSQL stopped for 5 s while sending")
 def pg_restart(scene: Scene) -> None:
-    """In order."""
+    """PostgreSQL shuts down in order."""
     _postgres(scene, scene.ground.postgres.stop)
 
 
-@row("pg-kill", "PostgreSQL SIGKILLed in mid-drain, back after 5 s")
+@row("pg-kill", "PostgreSQL SIGKILLed while sending, back after 5 s")
 def pg_kill(scene: Scene) -> None:
-    """Not in order."""
+    """PostgreSQL recovers from its WAL."""
     _postgres(scene, scene.ground.postgres.kill)
 
 
-@row("cut", "network cut between workers and PostgreSQL, 8 s in mid-drain")
+@row("cut", "network cut between workers and PostgreSQL for 8 s while sending")
 def cut(scene: Scene) -> None:
-    """At any moment some mails are between the 250 and their record."""
+    """Some mails are always sent but not recorded yet."""
     scene.ground.sink.delay(20)
     url = scene.system.environ["DATABASE_URL"]
     with Proxy.of_database(url) as network:
@@ -126,7 +126,7 @@ def cut(scene: Scene) -> None:
         network.mend()
         scene.healed()
         scene.finish()
-    scene.note = f"{arrived - recorded} sent and not recorded during the cut"
+    scene.note = f"{arrived - recorded} sent but not recorded during the cut"
 
 
 def _trouble(scene: Scene, trouble: Callable[[Scene], AbstractContextManager[None]]) -> None:
@@ -142,18 +142,18 @@ def _trouble(scene: Scene, trouble: Callable[[Scene], AbstractContextManager[Non
 
 @row("read-only", "database read-only for 4 s")
 def pg_read_only(scene: Scene) -> None:
-    """As on a standby."""
+    """Writes fail as on a standby."""
     _trouble(scene, lambda s: read_only(s.ground.postgres, s.system))
 
 
-# A worker that alone is cut off for longer than WORKER_TIMEOUT is taken for dead by those that are not.
+# If only one worker were cut off for longer than WORKER_TIMEOUT, the others would consider it dead.
 @row("connections", "too many connections for 4 s", worker_timeout=10)
 def pg_connections(scene: Scene) -> None:
-    """Others hold them all."""
+    """Other sessions use all connections."""
     _trouble(scene, lambda s: too_many_connections(s.ground.postgres, s.system))
 
 
 @row("disk-full", "disk full for 4 s (as PostgreSQL reports it)")
 def pg_disk_full(scene: Scene) -> None:
-    """By a trigger that says what PostgreSQL says."""
+    """A trigger raises the error that PostgreSQL would raise."""
     _trouble(scene, lambda s: disk_full(s.system))

@@ -1,4 +1,4 @@
-"""Workers and the API: killed, replaced, poisoned, with a wrong clock."""
+"""Faults of workers and the API: killed, replaced, poisoned, with a wrong clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.acceptance.troubles import POISON
 from tests.smtp import Reply
 
 ROUNDS = 5
-IN_DOUBT = 2  # mails a thread may be ahead of what is recorded
+IN_DOUBT = 2  # mails of each thread that may be sent but not recorded
 
 
 def _drain(scene: Scene, milliseconds: float, **fields: object) -> None:
-    """Post all, then begin to send it to a server that takes its time."""
+    """Post all notifications, then begin to send them to a slow server."""
     scene.ground.sink.delay(milliseconds)
     scene.fill(**fields)
     scene.work()
@@ -36,27 +36,27 @@ def _kill_every_two_seconds(scene: Scene) -> None:
 
 @row("kill", "workers SIGKILLed every 2 s, 5 times", size=5_000, doubled=IN_DOUBT * GROUPS * THREADS * ROUNDS)
 def kill(scene: Scene) -> None:
-    """What was between the 250 and its record may come twice, nothing else."""
+    """Only mails that were sent but not recorded may arrive twice."""
     _drain(scene, 40)
     _kill_every_two_seconds(scene)
     scene.note = f"at most {IN_DOUBT * GROUPS * THREADS * ROUNDS} may double"
 
 
-@row("hold", "the same, `onUncertain: hold`", size=5_000, failed=IN_DOUBT * GROUPS * THREADS * ROUNDS)
+@row("hold", "the same with `onUncertain: hold`", size=5_000, failed=IN_DOUBT * GROUPS * THREADS * ROUNDS)
 def hold(scene: Scene) -> None:
-    """None doubled: what is uncertain says so."""
+    """No mail arrives twice: notifications with an unknown outcome fail."""
     _drain(scene, 40, onUncertain="hold")
     _kill_every_two_seconds(scene)
     scene.finish()
     reasons = scene.system.ledger.rows("SELECT DISTINCT failure_reason FROM notifications WHERE status = 'failed'")
-    scene.promise(set(reasons) <= {("outcome-unknown",)}, "failed otherwise")
+    scene.promise(set(reasons) <= {("outcome-unknown",)}, "failed for another reason")
     scene.note = "all failed are outcome-unknown"
 
 
 @row("standstill", "a group of workers SIGSTOPped for 5 s (WORKER_TIMEOUT 3), 3 times", size=5_000,
      doubled=IN_DOUBT * THREADS * 3)  # fmt: skip
 def standstill(scene: Scene) -> None:
-    """As a paused machine: others take over, and it must not go on with what they have sent."""
+    """Like a paused machine: others take over, and it must not continue what they have sent."""
     _drain(scene, 40)
     for turn in range(3):
         group = scene.system.workers[turn % GROUPS]
@@ -83,7 +83,7 @@ def deploy(scene: Scene) -> None:
 
 @row("sibling", "one worker process of two SIGKILLed", doubled=IN_DOUBT * THREADS)
 def sibling(scene: Scene) -> None:
-    """The master stops the other one in order; a supervisor starts both again."""
+    """The master stops the other process in order; a supervisor starts both again."""
     scene.ground.sink.delay(20)
     scene.fill()
     group = scene.system.start_workers(processes=2, threads=THREADS)
@@ -96,7 +96,7 @@ def sibling(scene: Scene) -> None:
 
 @row("master", "the Dramatiq master SIGKILLed", doubled=IN_DOUBT * 2 * THREADS)
 def master(scene: Scene) -> None:
-    """No orphan goes on."""
+    """No orphaned process continues."""
     scene.ground.sink.delay(20)
     scene.fill()
     group = scene.system.start_workers(processes=2, threads=THREADS)
@@ -145,19 +145,19 @@ def _clock(scene: Scene, off_by: int) -> None:
         "SELECT count(*) FROM attempts AS a JOIN attempts AS b USING (notification_id) WHERE a.number = 1"
         " AND b.number = 2 AND b.started_at < a.finished_at + interval '0.3 s'"
     )
-    scene.promise(early == [(0,)], "early")
-    scene.note = f"100 told to come back; {early[0][0]} early"
+    scene.promise(early == [(0,)], "retried too early")
+    scene.note = f"100 deferred; {early[0][0]} retried too early"
 
 
 @row("clock-ahead", "one worker's clock 5 min ahead", scripted=True)
 def clock_ahead(scene: Scene) -> None:
-    """The database's clock rules."""
+    """Due times depend on the database's clock only."""
     _clock(scene, 300)
 
 
 @row("clock-behind", "one worker's clock 5 min behind", scripted=True)
 def clock_behind(scene: Scene) -> None:
-    """The database's clock rules."""
+    """Due times depend on the database's clock only."""
     _clock(scene, -300)
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults`: every fault of the promise, at size, and what it did. Markdown to stdout."""
+"""`python -m benchmarks.faults`: cause each fault at full size, and write its effects as Markdown to stdout."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from benchmarks.processes import OverdueError
 from tests import embedded, environment
 from tests.system import QUICK
 
-__all__ = ["fault_mail", "fault_stores", "fault_workers"]  # Imported for the rows they bring.
+__all__ = ["fault_mail", "fault_stores", "fault_workers"]  # Imported because they register rows.
 COLUMNS = (
     "fault", "accepted", "delivered", "lost", "doubled", "stuck", "failed", "attempts burnt",
-    "s to first mail", "s to the end", "bells each", "seen",
+    "s to first mail", "s to the end", "wake-ups each", "notes",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One line of the table."""
+    """Result of one row."""
 
     row: Row
     count: Count
@@ -35,7 +35,7 @@ class Outcome:
 
     @property
     def kept(self) -> bool:
-        """Whether the promise held."""
+        """True if the promise was kept."""
         c = self.count
         return (
             not self.scene.broken
@@ -45,7 +45,7 @@ class Outcome:
         )
 
     def cells(self) -> list[str]:
-        """As text."""
+        """Return the cells of the row."""
         c, s = self.count, self.scene
         numbers = (c.accepted, c.delivered, c.lost, c.doubled, c.stuck, c.failed, c.burnt)
         seconds = ("-" if t is None else f"{t:.1f}" for t in (s.recovered, s.ended))
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def run(row: Row, ground: Ground) -> Outcome:
-    """One fault, from an empty database to the balance."""
+    """Cause one fault on an empty database, and return its result."""
     with scene(ground, row.name, row.size, scripted=row.scripted, **row.settings) as at:
         try:
             row.act(at)
@@ -66,7 +66,7 @@ def run(row: Row, ground: Ground) -> Outcome:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Markdown."""
+    """Return the table as Markdown."""
     lines = [list(COLUMNS), ["---", *["---:"] * (len(COLUMNS) - 2), "---"]]
     lines += [outcome.cells() for outcome in outcomes]
     settings = {**{name.lower(): value for name, value in QUICK.items()}, **SETTINGS}
@@ -74,7 +74,7 @@ def table(outcomes: list[Outcome]) -> str:
     return (
         "\n".join("| " + " | ".join(line) + " |" for line in lines)
         + f"\n\n{report.machine()}. 2 API processes and mostly 2 worker processes of 8 threads; "
-        f"settings shortened so that minutes become seconds: {times}.\n"
+        f"shortened settings, so that retries take seconds instead of minutes: {times}.\n"
     )
 
 
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0 where every promise held."""
+    """Return 0 if every promise was kept, else 1."""
     options = _options()
     rows = [row for row in ROWS if not options.only or row.name in options.only]
     if options.size:

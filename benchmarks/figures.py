@@ -1,4 +1,4 @@
-"""Figures by name, as a scenario measures them, and what several rounds of them come to."""
+"""Figures by name, as measured by a scenario, and their combination over several rounds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ FAULTS = ("errors", "missing", "twice")  # the last word of a figure that must b
 
 
 def named(key: str, figures: Figures) -> Figures:
-    """The figures of one part, under its name."""
+    """Return the figures with a prefix for their part."""
     return {f"{key} {name}": value for name, value in figures.items()}
 
 
 def percentiles(values: Sequence[float]) -> Figures:
-    """p50, p95, p99 and the highest; nothing of nothing."""
+    """Return p50, p95, p99 and the highest value; empty without values."""
     if not values:
         return {}
     ordered = sorted(values)
@@ -25,17 +25,17 @@ def percentiles(values: Sequence[float]) -> Figures:
 
 
 def is_fault(name: str) -> bool:
-    """Whether the figure counts wrong answers, or mails that are missing or came twice."""
+    """Return whether a figure counts wrong answers, missing mails or duplicates."""
     return name.rpartition(" ")[2] in FAULTS
 
 
 def faults(figures: Figures) -> float:
-    """How many answers were wrong and mails lost or doubled."""
+    """Return the number of wrong answers, missing mails and duplicates."""
     return sum(value for name, value in figures.items() if is_fault(name))
 
 
 def medians(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure over the rounds that have it; faults are summed, never averaged away."""
+    """Return the median of each figure over the rounds that have it. Faults are summed."""
     names = dict.fromkeys(name for figures in rounds for name in figures)
     combined = {}
     for name in names:

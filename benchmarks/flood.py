@@ -1,6 +1,6 @@
-"""How fast the sink itself is: a sender that does nothing but send, one mail in flight per connection.
+"""Measure the sink itself, with a minimal sender that has one mail in flight per connection.
 
-`python -m benchmarks.flood SMTP_PORT [MAILS] [CONNECTIONS]` prints mails per second.
+`python -m benchmarks.flood SMTP_PORT [MAILS] [CONNECTIONS]` prints the mails per second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 
 import uvloop
 
-# The end of a mail and the envelope of the next in one write, as a pipelining client does (RFC 2920).
+# The end of a mail and the next envelope in one write, like a pipelining client (RFC 2920).
 MAIL = (
     b"From: a@example.com\r\nSubject: Flood\r\n\r\nHello\r\n.\r\n"
     b"MAIL FROM:<a@example.com>\r\nRCPT TO:<flood-%d@example.com>\r\nDATA\r\n"
@@ -22,19 +22,19 @@ FIRST = b"EHLO flood\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<flood-first@exampl
 
 
 class Sender(asyncio.Protocol):
-    """One connection that sends a mail whenever it is asked for one."""
+    """Connection that sends a mail at each 354."""
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self.numbers = numbers
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open the first envelope without waiting for the greeting: the sink does not mind."""
+        """Send the first envelope without waiting for the greeting, which the sink allows."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(FIRST)
 
     def data_received(self, data: bytes) -> None:
-        """Send the next mail at each 354."""
+        """Send the next mail after a 354."""
         if not data.endswith(b"354 Go ahead\r\n"):
             return
         number = next(self.numbers, None)
@@ -46,7 +46,7 @@ class Sender(asyncio.Protocol):
 
 
 async def flood(port: int, mails: int, connections: int) -> float:
-    """Mails per second over kept connections."""
+    """Send mails over persistent connections, and return the mails per second."""
     loop, numbers = asyncio.get_running_loop(), iter(range(mails))
     started = time.perf_counter()
     opened = [await loop.create_connection(lambda: Sender(numbers), "127.0.0.1", port) for _ in range(connections)]

@@ -1,4 +1,4 @@
-"""What stands in for pgbench and redis-benchmark where they are not installed."""
+"""Replacements for pgbench and redis-benchmark where they are not installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIPELINE = 100
 
 
 def inserts(url: str, statement: str, clients: int, seconds: float) -> float:
-    """Statements per second, each with its commit, from so many threads. Python takes its share of the CPU."""
+    """Return the committed statements per second from `clients` threads. Python uses a part of the CPU time."""
     done: list[int] = []
     deadline = time.monotonic() + seconds
     threads = [threading.Thread(target=_insert, args=(url, statement, deadline, done)) for _ in range(clients)]
@@ -25,7 +25,7 @@ def inserts(url: str, statement: str, clients: int, seconds: float) -> float:
 
 
 def pushes(client: redis.Redis, count: int) -> float:
-    """RPUSHes per second of one client that sends PIPELINE at a time."""
+    """Return the RPUSH commands per second of one client, with PIPELINE commands in a pipeline."""
     begun = time.monotonic()
     for _ in range(count // PIPELINE):
         with client.pipeline(transaction=False) as pipe:

@@ -1,6 +1,6 @@
-"""What the parts can do alone, on the same machine and the same servers: nothing built on them is faster for one item.
+"""Floors: the speed of each component alone, on the same machine and servers. No system built on them can be faster.
 
-pgbench, redis-benchmark and wrk where they are installed, else the nearest thing in Python; the label says which.
+Measured with pgbench, redis-benchmark and wrk if they are installed, else with Python clients; the label tells which.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INSERT = "INSERT INTO floor (recipient, message, status, at) VALUES ('a@example.
 
 
 def measure(stack: Stack, seconds: int) -> dict[str, float]:
-    """Per second, by what it is."""
+    """Return the rates per second, by label."""
     stack.fresh(DATABASE)
     stack.execute(DATABASE, TABLE)
     stack.checkpoint()
@@ -71,7 +71,7 @@ def _http(stack: Stack, seconds: int) -> Iterator[tuple[str, float]]:
                 rate = load.for_seconds(url, connections, seconds, "bare-").rate
                 yield f"{what}, {connections} connection{'s' * (connections > 1)} (wrk)", rate
         rate = load.python_for_seconds(url, 64, seconds, "bare-").rate
-        yield f"{what}, 64 connections (the Python generator: it can do no more)", rate
+        yield f"{what}, 64 connections (limit of the Python generator)", rate
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _bare(stack: Stack) -> Iterator[str]:
 
 def _sink(stack: Stack) -> tuple[str, float]:
     said = _said([sys.executable, "-m", "benchmarks.flood", str(stack.smtp_port)], dict(os.environ))
-    return "mails to the SMTP sink, 16 kept connections", float(said)
+    return "mails to the SMTP sink, 16 persistent connections", float(said)
 
 
 def _answers(url: str) -> bool:

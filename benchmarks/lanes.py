@@ -1,7 +1,8 @@
-"""`python -m benchmarks.lanes`: what a backlog does to those who are not in it. Markdown to stdout; or --json.
+"""`python -m benchmarks.lanes`: measure the delay of notifications that are not part of a backlog.
 
-From POST to the arrival at the mail server, ten notifications a second: with nothing else to do;
-`high` while the same client's `bulk` lane is full; `normal` while another client's is.
+The delay is measured from POST to the arrival at the mail server, with ten notifications per second: without other
+load; `high` during a backlog of the same client's `bulk`; `normal` during a backlog of another client's `normal`.
+Writes Markdown to stdout, or JSON with --json.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from tests import embedded, keys
 
 BACKLOG, BATCH = 30_000, 1_000
 PROBES, RATE = 60, 10.0
-REPLY_MS = 1.0  # of the mail server, for each of its answers: a backlog of half a minute
+REPLY_MS = 1.0  # milliseconds per answer of the mail server, so that the backlog takes half a minute
 SETTINGS = {"auth": "required", "relay_grace": 10, "worker_timeout": 30}
 
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """Posts with one key over one connection."""
+    """Client with one key and one connection."""
 
     connection: http.client.HTTPConnection
     key: str
 
     def post(self, path: str, document: object) -> None:
-        """All must be accepted."""
+        """POST a document. Raise RuntimeError unless it is accepted."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         self.connection.request("POST", path, json.dumps(document), headers)
         answer = self.connection.getresponse()
@@ -44,13 +45,13 @@ class Poster:
             raise RuntimeError(f"{path} was answered with {answer.status}")
 
     def fill(self, prefix: str, priority: str, backlog: int) -> None:
-        """A backlog."""
+        """POST a backlog in batches."""
         for start in range(0, backlog, BATCH):
             items = [_notification(f"{prefix}{n}", priority) for n in range(start, min(start + BATCH, backlog))]
             self.post("/api/notifications/batch", {"items": items})
 
     def probe(self, at: Scene, prefix: str, priority: str) -> list[float]:
-        """Milliseconds from POST to arrival."""
+        """POST the probes, and return the milliseconds from POST to arrival."""
         sent: dict[str, float] = {}
         begun = time.monotonic()
         for number in range(PROBES):
@@ -68,7 +69,7 @@ def _notification(name: str, priority: str) -> dict[str, str]:
 
 @contextmanager
 def _posters(at: Scene) -> Iterator[tuple[Poster, Poster]]:
-    """Of two clients."""
+    """Yield the posters of two clients."""
     ledger, port = at.system.ledger, at.system.port
     with ExitStack() as closing:
         posters = []
@@ -80,7 +81,7 @@ def _posters(at: Scene) -> Iterator[tuple[Poster, Poster]]:
 
 
 class Probed(NamedTuple):
-    """What was waited for how long: percentiles in ms, and how much of the backlog was left then."""
+    """Result of one line: percentiles of the delay in milliseconds, and the notifications left of the backlog."""
 
     key: str
     label: str
@@ -92,13 +93,13 @@ def _probed(at: Scene, poster: Poster, key: str, label: str, priority: str) -> P
 
 
 def measure(at: Scene, backlog: int) -> Iterator[Probed]:
-    """One line of the table after the other."""
+    """Yield the lines of the table."""
     at.ground.sink.delay(REPLY_MS)
     at.work()
     with _posters(at) as (first, second):
         first.probe(at, "warm", "normal")
-        yield _probed(at, first, "normal", "`normal`, nothing else to do", "normal")
-        yield _probed(at, first, "high", "`high`, nothing else to do", "high")
+        yield _probed(at, first, "normal", "`normal`, no other load", "normal")
+        yield _probed(at, first, "high", "`high`, no other load", "high")
         first.fill("bulk", "bulk", backlog)
         yield _probed(at, first, "high-beside", f"`high`, {backlog:,} in the client's own `bulk`", "high")
         at.finish()
@@ -107,7 +108,7 @@ def measure(at: Scene, backlog: int) -> Iterator[Probed]:
 
 
 def _left(at: Scene) -> int:
-    """How many of the backlog were still to be sent when the last probe had arrived."""
+    """Return the number of notifications that are still to be sent."""
     return int(at.system.ledger.rows("SELECT count(*) FROM notifications WHERE status = 'pending'")[0][0])
 
 
@@ -124,13 +125,13 @@ def _print_table(backlog: int) -> None:
         waits = " | ".join(f"{found[p]:.1f}" for p in PERCENTILES)
         print(f"| {label} | {waits} | {found['left']:,.0f} |", flush=True)
     print(
-        f"\n{report.machine()}. 2 worker processes of 8 threads; {PROBES} probes, {RATE:g} a second; "
+        f"\n{report.machine()}. 2 worker processes of 8 threads; {PROBES} probes, {RATE:g} per second; "
         f"the mail server takes {REPLY_MS:g} ms for each answer."
     )
 
 
 def main() -> None:
-    """Print the table, or the figures by key."""
+    """Print the table, or the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lanes", description=__doc__)
     parser.add_argument("--backlog", type=int, default=BACKLOG)
     parser.add_argument("--json", action="store_true")

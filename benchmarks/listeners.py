@@ -1,8 +1,8 @@
-"""What many open streams cost, and how late they are: gunicorn with two processes, everything on one machine.
+"""Measure the cost and delay of many open streams: gunicorn with two processes, everything on one machine.
 
-`python -m benchmarks.listeners [LISTENERS] [CLIENTS] [RATE] [SECONDS]`: so many streams, shared out among so many
-clients of the API, while RATE notifications a second are accepted, claimed and sent (without an SMTP server).
-The delay of an event is from the answer to the statement that settles until its last byte is read.
+`python -m benchmarks.listeners [LISTENERS] [CLIENTS] [RATE] [SECONDS]` opens LISTENERS streams for CLIENTS clients of
+the API, while RATE notifications per second are accepted, claimed and settled as sent (without an SMTP server). The
+delay of an event is measured from the end of the settling statement until the last byte of the event is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from settings import read
 
 PROCESSES = 2
 SENT = re.compile(rb'"event":"sent","at":"[^"]+","notification":\{"id":(\d+)')
-QUIET = 5.0  # seconds in which nothing happens
+QUIET = 5.0  # seconds without any events
 
 
 class Load(NamedTuple):
@@ -44,7 +44,7 @@ class Load(NamedTuple):
 
 
 class Listener(asyncio.Protocol):
-    """One stream, which notes when it hears of what was settled."""
+    """Stream that records the delay of each event."""
 
     def __init__(self, key: str, settled: dict[int, float], delays: list[float]) -> None:
         self._head = f"GET /api/stream?status=sent HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {key}\r\n\r\n"
@@ -69,7 +69,7 @@ class Listener(asyncio.Protocol):
 
 @contextmanager
 def api(folder: Path, url: str, redis_url: str, load: Load) -> Iterator[tuple[Part, int]]:
-    """gunicorn on a database that has been migrated."""
+    """Run gunicorn on a migrated database; yield the process and its port."""
     port, log = free_port(), folder / "api.log"
     environ = {"DATABASE_URL": url, "REDIS_URL": redis_url, "SMTP_URL": "smtp://127.0.0.1:9", "LOG_FORMAT": "json"}
     environ |= {
@@ -89,7 +89,7 @@ def api(folder: Path, url: str, redis_url: str, load: Load) -> Iterator[tuple[Pa
 
 
 def keys_of(count: int) -> list[tuple[int, str]]:
-    """New clients of the API, each with a key."""
+    """Create clients of the API, and return their ids and keys."""
     made = []
     for number in range(count):
         client, secret = clients.create(f"listener {number}", {}), secrets.new()
@@ -101,7 +101,7 @@ def keys_of(count: int) -> list[tuple[int, str]]:
 
 
 def settle_all(owners: list[int], load: Load, settled: dict[int, float]) -> None:
-    """Accept, claim and send at the rate, one after another."""
+    """Accept, claim and settle notifications at the rate, one after the other."""
     worker, begun = uuid4(), time.monotonic()
     with database.connection():
         for number in range(int(load.rate * load.seconds)):
@@ -111,7 +111,7 @@ def settle_all(owners: list[int], load: Load, settled: dict[int, float]) -> None
             [held] = lifecycle.claim([stored.id], worker)
             now = time.monotonic()
             made = Attempt("sent", worker, "mail:25", now, now, "content", 250, "2.0.0", "250 ok")
-            # Known before it is told of; then exactly.
+            # Set before the event can arrive, and again with the exact time.
             settled[held.id] = time.monotonic()
             lifecycle.settle([lifecycle.sent(held, made)], 10, time.monotonic())
             settled[held.id] = time.monotonic()
@@ -130,20 +130,20 @@ async def listen(port: int, known: list[tuple[int, str]], load: Load, part: Part
     say(f"{load.listeners} streams of {load.clients} clients ready after {time.monotonic() - begun:.1f} s")
     after = sum(memory_mb(part.pid))
     each = (after - before) * 1e3 / load.listeners
-    say(f"memory of the API: {before:.0f} MB before, {after:.0f} MB with them: {each:.1f} KB for each")
+    say(f"memory of the API: {before:.0f} MB without streams, {after:.0f} MB with them: {each:.1f} KB for each")
     used = cpu_seconds(part.pid)
     await asyncio.sleep(QUIET)
-    say(f"CPU of the API while nothing happens: {(cpu_seconds(part.pid) - used) / QUIET * 100:.1f}% of a core")
+    say(f"CPU of the API without events: {(cpu_seconds(part.pid) - used) / QUIET * 100:.1f}% of a core")
     used = cpu_seconds(part.pid)
     await loop.run_in_executor(None, settle_all, [owner for owner, _ in known], load, settled)
     spent = cpu_seconds(part.pid) - used
     await asyncio.sleep(2)
     expected = int(load.rate * load.seconds) * load.listeners // load.clients
-    say(f"CPU of the API at {load.rate:g} a second: {spent / load.seconds * 100:.1f}% of a core")
+    say(f"CPU of the API at {load.rate:g} per second: {spent / load.seconds * 100:.1f}% of a core")
     delays.sort()
-    assert len(delays) == expected, f"{len(delays)} of {expected} events came"
+    assert len(delays) == expected, f"{len(delays)} of {expected} events arrived"
     p50, p99, most = (1e3 * delays[round((len(delays) - 1) * share)] for share in (0.5, 0.99, 1))
-    say(f"{len(delays)} events, all that there were; delay p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {most:.0f} ms")
+    say(f"all {len(delays)} events arrived; delay p50 {p50:.0f} ms, p99 {p99:.0f} ms, max {most:.0f} ms")
 
 
 def identity(listener: Listener) -> Listener:

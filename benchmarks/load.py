@@ -1,4 +1,4 @@
-"""Closed-loop load: N connections, each with one POST in flight. wrk where it is installed, else Python."""
+"""Closed-loop load: N connections, each with one POST in flight. Uses wrk if it is installed, else Python."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from benchmarks.wire import PATH
 
-LONGEST = 900  # seconds; more is a server that does not answer
+LONGEST = 900  # seconds after which the server is considered hanging
 LUA = Path(__file__).with_name("post.lua")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Answers of any kind, of which `errors` were not 201; lost requests are errors too. Times in ms."""
+    """Result of a run. `errors`: answers other than 201, and lost requests. Percentiles are in milliseconds."""
 
     answers: int
     seconds: float
@@ -28,27 +28,27 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Accepted notifications per second."""
+        """POSTs per second that were answered with 201."""
         return (self.answers - self.errors) / self.seconds
 
 
 def tool() -> str:
-    """The generator that `for_seconds` uses here, for the report."""
+    """Return the name of the generator that `for_seconds` uses on this machine."""
     return "wrk" if shutil.which("wrk") else "python"
 
 
 def for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
-    """POST as fast as answers come; `items` of them at a time, to a `url` with the path for that."""
+    """POST for some seconds. With `items`, each POST is a batch of that many, to a `url` that includes the path."""
     if tool() == "python":
         return python_for_seconds(url, connections, seconds, prefix, items)
     path = "" if items else PATH
-    # The pause at the end of a run is wrk's own; -t1 leaves the other cores to what is measured.
+    # One thread, so that the other cores are free for the measured system.
     words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), url + path, "--", prefix, str(items)]
     return _run(words)
 
 
 def python_for_seconds(url: str, connections: int, seconds: int, prefix: str, items: int = 0) -> Load:
-    """The same without wrk."""
+    """POST for some seconds from Python, even if wrk is installed."""
     return _python(url, connections, prefix, "--seconds", str(seconds), *(["--items", str(items)] if items else []))
 
 

@@ -1,6 +1,7 @@
-"""What the sink remembers, its control port, and the client of that port.
+"""Arrivals at the sink, its control port, and a client for that port.
 
-One JSON array a line in, `[command, argument ...]`; one JSON value a line out. Times are Unix seconds.
+Each request is a line with a JSON array, `[command, argument ...]`; each answer is a line with a JSON value. Times are
+Unix seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zlib import crc32
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What has arrived: mails in all, different recipients, and the first and last arrival."""
+    """Number of mails and of different recipients, and the times of the first and last arrival."""
 
     mails: int
     recipients: int
@@ -32,29 +33,29 @@ class Mailbox:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every mail, and who was refused."""
+        """Forget all mails, and the recipients that were deferred."""
         self.deferred: set[bytes] = set()
         self.arrivals: dict[bytes, float] = {}
         self.mails = 0
         self.last = 0.0
 
     def take(self, recipients: list[bytes], now: float) -> None:
-        """Remember the first arrival of each recipient; a second one counts as a mail only."""
+        """Record a mail. Only the first arrival of each recipient is kept; later ones count as mails."""
         for recipient in recipients:
             self.arrivals.setdefault(recipient, now)
         self.mails += len(recipients)
         self.last = now
 
     def delay(self, reply_ms: float, mail_ms: float) -> None:
-        """Answer every round trip that much later, and each mail's end later still."""
+        """Delay every answer by `reply_ms`, and the answer to a content by `mail_ms` more."""
         self.reply_delay, self.mail_delay = reply_ms / 1_000, mail_ms / 1_000
 
     def defer(self, share: float) -> None:
-        """Refuse that share of the recipients, 0 to 1, once with 451; always the same ones."""
+        """Answer a share of the recipients (0 to 1) once with 451. The choice is the same in every run."""
         self.deferred_share = share
 
     def defers(self, recipient: bytes) -> bool:
-        """Whether to refuse this one now."""
+        """Return whether to answer this RCPT with 451."""
         if not self.deferred_share or recipient in self.deferred:
             return False
         if crc32(recipient) >= self.deferred_share * 2**32:
@@ -63,17 +64,17 @@ class Mailbox:
         return True
 
     def count(self) -> list[float]:
-        """The fields of Count."""
+        """Return the fields of Count."""
         first = next(iter(self.arrivals.values()), 0.0)
         return [self.mails, len(self.arrivals), first, self.last]
 
     def times(self) -> dict[str, float]:
-        """First arrival by recipient."""
+        """Return the first arrival by recipient."""
         return {recipient.decode(): time for recipient, time in self.arrivals.items()}
 
 
 class Control(asyncio.Protocol):
-    """The control port."""
+    """Connection to the control port."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         commands = mailbox.reset, mailbox.delay, mailbox.defer, mailbox.count, mailbox.times
@@ -81,11 +82,11 @@ class Control(asyncio.Protocol):
         self.rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember whom to answer."""
+        """Keep the transport for the answers."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Run each whole line."""
+        """Run the command of each complete line."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             name, *arguments = json.loads(line)
@@ -93,35 +94,35 @@ class Control(asyncio.Protocol):
 
 
 class MailboxClient:
-    """Asks a sink in another process."""
+    """Client of the control port of a sink."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.lines = self.socket.makefile("rb")
 
     def reset(self) -> None:
-        """Forget every mail."""
+        """Forget all mails."""
         self._ask("reset")
 
     def delay(self, reply_ms: float = 0, mail_ms: float = 0) -> None:
-        """Slow the sink down, or with no argument make it fast again."""
+        """Slow the sink down; without arguments, make it fast again."""
         self._ask("delay", reply_ms, mail_ms)
 
     def defer(self, share: float) -> None:
-        """Refuse that share of the recipients once with 451."""
+        """Answer a share of the recipients (0 to 1) once with 451."""
         self._ask("defer", share)
 
     def count(self) -> Count:
-        """What has arrived since the last reset."""
+        """Return the arrivals since the last reset."""
         mails, recipients, first, last = self._ask("count")
         return Count(int(mails), int(recipients), first, last)
 
     def times(self) -> dict[str, float]:
-        """First arrival by recipient."""
+        """Return the first arrival by recipient."""
         return cast(dict[str, float], self._ask("times"))
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.lines.close()
         self.socket.close()
 

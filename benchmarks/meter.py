@@ -1,4 +1,4 @@
-"""What a stretch of work costs: CPU by part, WAL, memory, and who else was on the machine."""
+"""Measure the cost of a block of work: CPU time by part, WAL, memory, and the load of other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORES = os.cpu_count() or 1
 
 @contextmanager
 def metered(system: System) -> Iterator[Figures]:
-    """What is spent while the block runs, filled in at its end: CPU seconds by part, bytes of WAL, percentages."""
+    """Yield figures that are filled in when the block ends: CPU seconds by part, bytes of WAL, percentages."""
     spent: Figures = {}
     before, wal, begun = system.cpu(), system.stack.wal_bytes(), time.monotonic()
     with system.waits() as waits:
@@ -25,23 +25,23 @@ def metered(system: System) -> Iterator[Figures]:
     used = {part: after - before[part] for part, after in system.cpu().items()}
     spent |= {f"cpu {part}": used[part] for part in used if part not in ("busy", "others", "load")}
     spent |= {f"core {part}": used[part] / seconds * 100 for part in used if part not in ("busy", "others")}
-    # Ticks of the clock and ours differ a little.
+    # The kernel's clock ticks and the measured time differ slightly.
     spent |= {part: min(max(used[part] / seconds / CORES * 100, 0.0), 100.0) for part in ("busy", "others")}
     spent |= waits.shares()
 
 
 def each(spent: Figures, count: int) -> Figures:
-    """The same for one of `count`: CPU in microseconds, WAL in bytes. Percentages stay."""
+    """Return the cost of one of `count` items: CPU time in microseconds, WAL in bytes. Percentages stay."""
     scale = {name: 1e6 if name.startswith("cpu") else 1.0 for name in spent if name.startswith(("cpu", "wal"))}
     return spent | {name: spent[name] * factor / max(count, 1) for name, factor in scale.items()}
 
 
 def memory(system: System, when: str) -> Figures:
-    """PSS in MB of each part."""
+    """Return the PSS of each part in MB."""
     found: Figures = {}
     for part, sizes in system.memory().items():
         key, total = f"memory {when} {part}", sum(sizes)
-        working = max(len(sizes) - 1, 1)  # all but the master; one process is its own
+        working = max(len(sizes) - 1, 1)  # all processes but the master; a single process counts itself
         found |= {key: total, f"{key} processes": len(sizes)}
         found |= {f"{key} largest": max(sizes, default=0.0), f"{key} each": total / working}
     return found

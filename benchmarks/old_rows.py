@@ -1,11 +1,11 @@
-"""Notifications that ended long ago, with their attempts, as the system itself would have left them."""
+"""Insert old finished notifications with their attempts, as the system itself would have stored them."""
 
 from __future__ import annotations
 
 from benchmarks.stack import Stack
 
-AT_ONCE = 500_000  # rows of one statement
-# One in a hundred was refused. One every second or so, the last of them yesterday.
+AT_ONCE = 500_000  # rows per statement
+# One in a hundred was refused. There is one per second, and the last one is from yesterday.
 NOTIFICATIONS = """
 INSERT INTO notifications (type, recipient, subject, message, status, attempt_count, claim, created_at, finished_at,
                            failure_reason, last_error, next_attempt_at, dispatch_after)
@@ -26,7 +26,7 @@ FROM notifications WHERE recipient LIKE 'old%' AND id > {above}
 
 
 def insert(stack: Stack, database: str, count: int) -> None:
-    """So many, with their indexes; then what autovacuum would have done by the time they are old."""
+    """Insert `count` rows, then run what autovacuum would have done over time."""
     above = 0
     for first in range(1, count + 1, AT_ONCE):
         last = min(first + AT_ONCE - 1, count)

@@ -1,7 +1,7 @@
 """Open-loop load: POSTs at fixed times, however slowly they are answered.
 
-A latency counts from the time a POST was due, so a stalled server cannot hide behind a generator
-that waited for it. One thread and select(2), whose timeout is the only one finer than a millisecond.
+Latencies count from the time at which a POST was due, so that a stalled server is not hidden by a generator that waits
+for it. It uses one thread and select(2), whose time-out has a resolution below a millisecond.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.wire import Endpoint, answer
 
 @dataclass(slots=True)
 class Connection:
-    """One kept connection; busy while an answer is awaited."""
+    """Persistent connection. It is busy while an answer is due."""
 
     socket: socket.socket
     rest: bytes = b""
@@ -24,7 +24,7 @@ class Connection:
 
 @dataclass(slots=True)
 class OpenLoop:
-    """POSTs to one endpoint, over as many kept connections as are needed at once."""
+    """Generator of POSTs to one endpoint, over as many persistent connections as needed."""
 
     target: Endpoint
     idle: list[Connection] = field(default_factory=list)
@@ -32,7 +32,7 @@ class OpenLoop:
     errors: int = 0
 
     def run(self, rate: float, count: int, prefix: str) -> dict[str, float]:
-        """Due time (Unix seconds) by recipient."""
+        """POST `count` notifications, and return the due time (Unix seconds) by recipient."""
         start = time.time() + 0.05
         due = {f"{prefix}{n}@example.com": start + n / rate for n in range(count)}
         for recipient, moment in due.items():
@@ -43,7 +43,7 @@ class OpenLoop:
         return due
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         for connection in (*self.idle, *self.busy.values()):
             connection.socket.close()
 
@@ -62,7 +62,7 @@ class OpenLoop:
 
     def _answers_until(self, moment: float, *, stop_when_idle: bool = False) -> None:
         while (left := moment - time.time()) > 0 and not (stop_when_idle and not self.busy):
-            # Idle ones too: a server may close what it has kept for long.
+            # Watch idle connections too: a server may close them.
             watched = [*self.busy, *(connection.socket for connection in self.idle)]
             for ready in select.select(watched, [], [], left)[0]:
                 self._read(ready)

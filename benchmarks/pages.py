@@ -1,6 +1,6 @@
-"""`python -m benchmarks.pages`: how long the dashboard's pages take beside many old rows. Markdown to stdout.
+"""`python -m benchmarks.pages`: measure the pages of the dashboard with many old rows. Write Markdown to stdout.
 
-Each page is asked for some times over HTTP, one request after the other; the whole of it is measured.
+Each page is requested several times over HTTP, one request after the other. The time includes the whole answer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rows", type=int, default=10_000_000, metavar="N", help="old notifications (10,000,000)")
     count = arguments.parse_args().rows
-    print(f"| page, beside {count:,} old notifications | median ms | slowest ms |\n|---|---:|---:|")
+    print(f"| page, with {count:,} old notifications | median ms | slowest ms |\n|---|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="np-", dir="/tmp") as folder, Stack(Path(folder)) as stack:
         Path(folder).chmod(0o711)
         for page, taken in _measured(System(ours(threads=1), stack, "pages"), count):

@@ -1,4 +1,4 @@
-"""How much of each is measured, and the options that say so."""
+"""Sizes of the measurements, and their command line options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Sizes; seconds, and milliseconds where the name says so. Each field is an option of the same name."""
+    """Sizes of the measurements. Each field is an option. Times are in seconds, or milliseconds if the name says ms."""
 
     connections: tuple[int, ...] = (1, 16, 64)
     seconds: int = 5
@@ -28,25 +28,25 @@ class Plan:
 
 
 MEANING = {
-    "connections": "of each accept, one POST in flight on each",
-    "seconds": "of each accept and each size of a batch",
-    "batches": "items of one POST, for each size",
-    "rate": "POSTs a second whose mail is waited for",
-    "latency_seconds": "how long they come",
-    "idle_posts": "POSTs to a system that has nothing to do",
-    "idle_gap": "seconds between those",
+    "connections": "connections of each accept, with one POST in flight on each",
+    "seconds": "duration of each accept and of each batch size",
+    "batches": "items per POST, for each batch size",
+    "rate": "POSTs per second of the latency measurement",
+    "latency_seconds": "duration of the latency measurement",
+    "idle_posts": "POSTs to an idle system",
+    "idle_gap": "seconds between POSTs to an idle system",
     "backlog": "mails of each drain",
-    "smtp_ms": "of each drain, before every answer of the mail server",
+    "smtp_ms": "delay of every answer of the mail server, for each drain",
     "retries_backlog": "mails of the drain with retries",
-    "retries_share": "of its recipients, 0 to 1: refused once with 451",
-    "old_rows": "of the table before each part of growth; ours only",
+    "retries_share": "share of its recipients, 0 to 1, that are answered once with 451",
+    "old_rows": "rows in the table before each part of growth; our system only",
     "processes": "worker processes of each drain of scale",
-    "lanes_backlog": "mails that wait while others are sent past them; ours only",
+    "lanes_backlog": "mails that wait while urgent ones overtake them; our system only",
 }
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """An option for each field, with its default."""
+    """Add an option for each field of Plan."""
     for field in fields(Plan):
         default = getattr(Plan(), field.name)
         several = isinstance(default, tuple)
@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    """What the options say."""
+    """Return the plan that the options describe."""
     given: dict[str, Any] = {}
     for field in fields(Plan):
         value = getattr(options, field.name)

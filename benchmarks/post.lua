@@ -1,5 +1,5 @@
--- For wrk: POST notifications as fast as they are answered. Arguments: the recipients' prefix, and how many
--- items one POST has, 0 for a single notification. Prints one line of JSON; counts every answer that is not 201.
+-- Script for wrk: POST notifications as fast as they are answered. Arguments: the prefix of the recipients, and the
+-- number of items per POST (0: a single notification). Prints one line of JSON; answers other than 201 are errors.
 
 local threads = {}
 
@@ -11,7 +11,7 @@ end
 function init(args)
   refused, sent = 0, 0
   prefix, items = args[1], tonumber(args[2])
-  -- A batch is made once: a thousand addresses a time would be this script's limit, and not the server's.
+  -- Built once: building a thousand addresses each time would make this script the bottleneck.
   if items > 0 then
     local content = batched()
     batch = head(#content) .. content

@@ -1,4 +1,4 @@
-"""Child processes and what they cost: CPU time and memory of a whole tree, read from /proc (Linux)."""
+"""Child processes, and the CPU time and memory of a process tree, read from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class OverdueError(Exception):
-    """What was waited for did not come in time."""
+    """A condition did not become true in time."""
 
 
 class Part(Program):
-    """Any command as a child that is stopped in order, with all that it started."""
+    """Command that runs as a child process and is stopped in order, with its descendants."""
 
     on_death = signal.SIGTERM
     grace = 20.0
@@ -39,25 +39,25 @@ class Part(Program):
         self.name = words[0]
 
     def command(self) -> list[str]:
-        """The words, the first one found on PATH."""
+        """Return the command, with its program looked up in PATH."""
         found = shutil.which(self.words[0], path=self.environ.get("PATH"))
         return [found or self.words[0], *self.words[1:]]
 
     def environment(self) -> Mapping[str, str]:
-        """As told."""
+        """Return the environment."""
         return self.environ
 
     def directory(self) -> Path:
-        """As told."""
+        """Return the working directory."""
         return self.folder
 
     def ready(self) -> bool:
-        """As told."""
+        """Return whether the process is ready."""
         return self.is_ready()
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Poll until `condition` holds; OverdueError after `seconds`."""
+    """Poll until `condition` is true. Raise OverdueError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -66,7 +66,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) ->
 
 
 def tree(root: int) -> list[int]:
-    """A process and its descendants; a session or group would miss PostgreSQL's, which open their own."""
+    """Return a process and its descendants. A process group would not include PostgreSQL's children."""
     children = defaultdict(list)
     for entry in PROC.iterdir():
         if entry.name.isdecimal() and (stat := _stat(int(entry.name))):
@@ -78,19 +78,19 @@ def tree(root: int) -> list[int]:
 
 
 def cpu_seconds(root: int) -> float:
-    """User and system time of a tree, with the children it has already waited for."""
+    """Return the user and system time of a tree, including children that have ended."""
     stats = filter(None, map(_stat, tree(root)))
     return sum(sum(map(int, stat[11:15])) for stat in stats) / TICKS
 
 
 def busy_seconds() -> float:
-    """CPU time spent on this machine by anybody; proc(5): user nice system idle iowait irq softirq."""
+    """Return the CPU time used on this machine by all programs (proc(5): user nice system idle iowait irq softirq)."""
     user, nice, system, _, _, irq, softirq = (PROC / "stat").read_text().split()[1:8]
     return sum(map(int, (user, nice, system, irq, softirq))) / TICKS
 
 
 def memory_mb(root: int) -> list[float]:
-    """PSS in MB (shared pages counted once, in shares) of each process of a tree, the root first."""
+    """Return the PSS in MB of each process of a tree, the root first. PSS divides shared pages among their users."""
     return [size / 1_000 for pid in tree(root) if (size := _pss_kb(pid))]
 
 

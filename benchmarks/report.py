@@ -1,4 +1,4 @@
-"""The figures as Markdown: one table, a column for each system, and a ratio where there are two."""
+"""Write the figures as Markdown: one table with a column for each system, and their ratio if there are two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.rows import Row
 
 
 def table(measured: Mapping[str, Figures], rows: Iterable[Row]) -> str:
-    """The Markdown table; a figure nobody has is left out."""
+    """Return the table. Rows without figures are left out."""
     names = list(measured)
     ratio = ["ratio"] if len(names) == 2 else []
     lines = [["measured", *names, *ratio], ["---", *["---:" for _ in (*names, *ratio)]]]
@@ -26,25 +26,25 @@ def table(measured: Mapping[str, Figures], rows: Iterable[Row]) -> str:
 
 
 def verdict(measured: Mapping[str, Figures]) -> str:
-    """What must be 0, and who else was on the machine: a line for each system."""
+    """Return a line for each system with its faults, which must be 0, and the load of other programs."""
     lines = []
     for name, figures in measured.items():
         strangers = max((share for figure, share in figures.items() if figure.endswith(" others")), default=0.0)
         lines.append(
-            f"{name}: answers that were not 201, mails missing and mails twice: {faults(figures):g} in all. "
-            f"Strangers took at most {strangers:.0f}% of the machine."
+            f"{name}: answers other than 201, missing mails and duplicates: {faults(figures):g} in all. "
+            f"Other programs used at most {strangers:.0f}% of the machine."
         )
     return "\n".join(lines)
 
 
 def listing(floors: Mapping[str, float]) -> str:
-    """The floors as a table of their own."""
+    """Return the table of floors."""
     lines = ["| floor, measured alone | per second |", "| --- | ---: |"]
     return "\n".join([*lines, *(f"| {label} | {number(value)} |" for label, value in floors.items())])
 
 
 def machine() -> str:
-    """Where and when."""
+    """Return the date and the hardware and software of this machine."""
     cpu = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ":unknown CPU")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     return (
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def number(value: float) -> str:
-    """Three digits or so."""
+    """Return a number as text with about three digits."""
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}"
 
@@ -74,6 +74,6 @@ def _ratio(row: Row, ours: Figures, other: Figures) -> str:
         return ""
     if other.get(row.key):
         return f"{ours[row.key] / other[row.key]:.2f}"
-    # It has no such thing; what it does instead is what it is raced with.
+    # The other system lacks this feature: compare with its alternative.
     instead = other.get(row.instead)
     return f"{ours[row.key] / instead:.2f} to its single ones" if instead else ""

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.retention --rows 10000000`: old rows removed, by the block and by the row, under load.
+"""`python -m benchmarks.retention --rows 10000000`: remove old rows under load.
 
-Half of the rows fill a block that is dropped; the other half one that holds a row that must stay, so that they are
-deleted. Meanwhile others accept, claim and settle at a steady rate, straight on the database. Markdown to stdout.
+Half of the rows fill a block that is dropped. The other half is in a block with a row that must stay, so its old rows
+are deleted. At the same time another process accepts, claims and settles notifications at a steady rate, directly on
+the database. Writes Markdown to stdout.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from db.records import Attempt, Draft
 from settings import Settings
 
 OLD_GO = Policy(sent=86_400.0)
-CHUNK = 250_000  # rows in one statement
+CHUNK = 250_000  # rows per statement
 THREADS = 4
 DRAFT = Draft("email", "someone@example.com", "Welcome", "Hello, and welcome. " * 10, None)
 OLD = """
@@ -48,7 +49,7 @@ FROM generate_series(%s, %s) AS id
 
 
 class Phase(NamedTuple):
-    """Seconds, and the latencies of accepts meanwhile in milliseconds."""
+    """Duration in seconds, and the latencies of concurrent accepts in milliseconds."""
 
     name: str
     seconds: float
@@ -56,7 +57,7 @@ class Phase(NamedTuple):
 
     @property
     def line(self) -> str:
-        """As a row of the table."""
+        """Row of the table."""
         centiles = statistics.quantiles(self.latencies, n=100)
         figures = (centiles[49], centiles[98], max(self.latencies))
         worst = " | ".join(f"{figure:.1f}" for figure in figures)
@@ -64,11 +65,11 @@ class Phase(NamedTuple):
 
 
 def main() -> int:
-    """0 where all went that had to go, and nothing else."""
+    """Return 0 if exactly the old rows were removed, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retention", description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--rate", type=float, default=200, help="accepted, claimed and settled a second (200)")
-    parser.add_argument("--seconds", type=float, default=20, help="of the same load alone, for comparison")
+    parser.add_argument("--rate", type=float, default=200, help="notifications accepted and settled per second (200)")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of the load without retention (20)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nr-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)  # PostgreSQL may run as another user.
@@ -88,7 +89,7 @@ def _measure(server: RacePostgres, options: argparse.Namespace) -> int:
         _fill(options.rows, size)
         before = _sizes()
         bounds = Bounds(size=size)
-        phases = [_phase("nothing else", server.url, options.rate, lambda: time.sleep(options.seconds))]
+        phases = [_phase("load only", server.url, options.rate, lambda: time.sleep(options.seconds))]
         phases.append(
             _phase(
                 "one block dropped",
@@ -120,7 +121,7 @@ def _fill(count: int, size: int) -> None:
             print(f"# {high:,} of {count:,} rows, {time.monotonic() - began:,.0f} s", file=sys.stderr, flush=True)
     rows("SET synchronous_commit = on")
     rows("SELECT setval('notifications_id_seq', %s)", 2 * size)
-    # It must stay: a block that holds it is not dropped.
+    # This row must stay, so its block cannot be dropped.
     rows(
         "UPDATE notifications SET status = 'pending', finished_at = NULL, next_attempt_at = now() + interval '9 days',"
         " dispatch_after = now() + interval '9 days' WHERE id = %s",
@@ -132,7 +133,7 @@ def _fill(count: int, size: int) -> None:
 
 
 def _paced(steps: Iterable[Step]) -> None:
-    """As a worker does it: after each step it rests for as long as that took."""
+    """Run the steps as a worker does: pause after each step for as long as it took."""
     began = time.monotonic()
     for step in steps:
         if step.what != "deleted":
@@ -154,7 +155,7 @@ def _phase(name: str, url: str, rate: float, work: Callable[[], None]) -> Phase:
 
 @contextmanager
 def _load(url: str, rate: float) -> Iterator[list[tuple[float, float]]]:
-    """A process of its own; when it begins and what it took, for each accept, is there after the block."""
+    """Run the load in another process. After the block, the list has the start and milliseconds of each accept."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_accept_and_send, args=(url, rate, theirs))
@@ -200,7 +201,7 @@ def _steadily(rate: float, ending: threading.Event, results: list[tuple[float, f
 
 
 def _sizes() -> tuple[int, int]:
-    """Bytes of all blocks of notifications and of attempts, indexes included."""
+    """Return the bytes of all blocks of notifications and of attempts, including indexes."""
     found = rows(
         "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits"
         " WHERE inhparent IN ('notifications'::regclass, 'attempts'::regclass) GROUP BY inhparent ORDER BY inhparent"
@@ -213,11 +214,11 @@ def _report(count: int, phases: list[Phase], sizes: tuple[tuple[int, int], ...])
     gigabytes = "; ".join(f"{n / 1e9:.2f} + {a / 1e9:.2f}" for n, a in sizes)
     return "\n".join(
         [
-            "| meanwhile | s | accepts | p50 ms | p99 ms | max ms |",
+            "| phase | s | accepts | p50 ms | p99 ms | max ms |",
             "|---|---|---|---|---|---|",
             *(phase.line for phase in phases),
             "",
-            f"{half:,} rows in the block; {half:,} deleted, at {half / phases[2].seconds:,.0f} a second.",
+            f"{half:,} rows in the block; {half:,} deleted, at {half / phases[2].seconds:,.0f} per second.",
             f"notifications + attempts in GB, before; after the drop; after the deletion: {gigabytes}.",
             report.machine(),
         ]

@@ -1,4 +1,4 @@
-"""The project's own servers, set up for a race: durable, on loopback TCP, which every system can speak."""
+"""The embedded servers, configured for a race: durable, and reachable over TCP on the loopback interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from cli.servers.postgres import USER, Postgres
 from cli.servers.valkey import Valkey
 
-# Durability as in production; memory enough that nobody's table leaves it.
+# Durability as in production, and enough memory to keep every system's tables in it.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -21,19 +21,19 @@ SETTINGS = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
 }
-# Loopback is shared with whoever else is on this machine, so TCP wants the password.
+# Other users of this machine can reach the loopback interface, so TCP connections need the password.
 ACCESS = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
+    """Return a port that is currently free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class RacePostgres(Postgres):
-    """PostgreSQL with a port and a password beside its socket."""
+    """PostgreSQL with a TCP port and a password, in addition to its socket."""
 
     def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
         self.port, self.user, self.password = free_port(), USER, secrets.token_urlsafe(16)
@@ -42,18 +42,18 @@ class RacePostgres(Postgres):
         super().__init__(data_dir, runtime_dir, settings={**SETTINGS, **places}, database=USER)
 
     def url_of(self, database: str) -> str:
-        """The URL of a database over the socket, which needs no password."""
+        """Return the URL of a database over the socket, which needs no password."""
         return f"postgresql:///{database}?host={quote(str(self._sockets))}&port={self.port}&user={USER}"
 
     def prepare(self) -> None:
-        """Nobody gets in over TCP before there is a password."""
+        """Write pg_hba.conf before the first start, so that TCP connections always need the password."""
         super().prepare()
         self._access.write_text(ACCESS)
         self._access.chmod(0o644)
 
 
 class RaceValkey(Valkey):
-    """Valkey with a port, and without a file: what is raced must not need one."""
+    """Valkey with a TCP port, and without an append-only file: Redis need not be durable."""
 
     def __init__(self, data_dir: Path, runtime_dir: Path) -> None:
         super().__init__(data_dir, runtime_dir)

@@ -1,8 +1,8 @@
-"""An SMTP server that accepts everything and remembers when each recipient's mail arrived.
+"""SMTP server that accepts everything and records when each recipient's mail arrived.
 
-It shares the machine with what it measures, so it does as little as it can: one process, no
-objects per mail, one write per read. `python -m benchmarks.sink` prints its two ports as JSON: SMTP
-(RFC 5321 with PIPELINING, 8BITMIME and SMTPUTF8) and the control port of `mailbox.Control`.
+It runs on the same machine as the measured systems, so it does as little as possible: one process, no objects per mail,
+one write per read. `python -m benchmarks.sink` prints its two ports as JSON: SMTP (RFC 5321 with PIPELINING, 8BITMIME
+and SMTPUTF8), and the control port (`mailbox.Control`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import uvloop
 
 from benchmarks.mailbox import Control, Mailbox
 
-# What nearly every client sends, in one match; other spellings take the path line by line.
+# The form that nearly every client sends, in one match. Other forms are parsed line by line.
 ENVELOPE = re.compile(rb"MAIL FROM:<[^>\r\n]*>[^\r\n]*\r\nRCPT TO:<([^>\r\n]+)>[^\r\n]*\r\nDATA\r\n", re.IGNORECASE)
 RECIPIENT = re.compile(rb"RCPT TO:\s*<?([^>\s]+)>?", re.IGNORECASE)
 END = b"\r\n.\r\n"
@@ -40,7 +40,7 @@ REPLIES = {
 
 
 class Smtp(asyncio.Protocol):
-    """One connection. `rest` is what was read and not yet understood."""
+    """Connection. `rest`: received data that were not processed yet."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
@@ -50,19 +50,19 @@ class Smtp(asyncio.Protocol):
         self.quiet_until = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet."""
+        """Send the greeting."""
         self.transport = cast(asyncio.Transport, transport)
         self._reply([b"220 sink ESMTP\r\n"], 0)
 
     def data_received(self, data: bytes) -> None:
-        """Answer all that is complete with one write."""
+        """Answer all complete commands and mails with one write."""
         buffer = self.rest + data if self.rest else data
         position, replies, mails = 0, list[bytes](), 0
         while True:
             if self.in_body:
                 end = buffer.find(END, position)
                 if end < 0:
-                    # Only a split end mark is worth keeping of a body.
+                    # Of a content, keep only what may be a part of the end mark.
                     position = max(position, len(buffer) - len(END) + 1)
                     break
                 position = end + len(END)
@@ -91,7 +91,7 @@ class Smtp(asyncio.Protocol):
             self.transport.abort()
 
     def _open_body(self, start: int) -> int:
-        # The CRLF of DATA stays in sight, so that an empty body ends by the same search.
+        # Keep the CRLF of DATA, so that the same search finds the end of an empty content.
         self.in_body = True
         return start - 2
 
@@ -127,7 +127,7 @@ class Smtp(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Listen on two free ports of loopback until killed."""
+    """Listen on two free ports of the loopback interface until killed."""
     mailbox, loop = Mailbox(), asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: Smtp(mailbox), "127.0.0.1", 0, backlog=1024)
     control = await loop.create_server(lambda: Control(mailbox), "127.0.0.1", 0)
@@ -137,5 +137,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()  # Nothing here makes cycles, and a pause would be measured as somebody's latency.
+    gc.disable()  # There are no reference cycles, and a pause would count as latency of the measured system.
     uvloop.run(serve())

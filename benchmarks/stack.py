@@ -1,4 +1,4 @@
-"""The ground everything stands on during a race: PostgreSQL, Redis and an SMTP sink on loopback."""
+"""Servers of a race: PostgreSQL, Redis and an SMTP sink on the loopback interface."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
 
 
 class Ground(ABC):
-    """Servers that are there while it is entered, and a mail sink; `folder` (a short path) keeps the logs."""
+    """Context manager for the servers and a mail sink. `folder`: a short path, for the logs."""
 
     home = ""  # the database for questions about the whole server
 
@@ -50,61 +50,61 @@ class Ground(ABC):
         self.undo.close()
 
     def start(self) -> None:
-        """Start what is ours."""
+        """Start our own servers."""
         self.sink.start()
 
     def stop(self) -> None:
-        """Stop what is ours."""
+        """Stop our own servers."""
         self.sink.stop()
 
     @property
     @abstractmethod
     def pids(self) -> dict[str, int]:
-        """The roots of its process trees."""
+        """Roots of the process trees, by part."""
 
     @abstractmethod
     def environment(self, database: str, port: int) -> Mapping[str, str]:
-        """What a target is told."""
+        """Return the environment of a target."""
 
     @abstractmethod
     def fresh(self, database: str, template: str = "") -> None:
-        """Make the database empty, or a copy of another one, and Redis empty."""
+        """Create an empty database, or a copy of another one, and empty Redis."""
 
     @abstractmethod
     def checkpoint(self) -> None:
-        """Leave nothing to write of what was before."""
+        """Write all pending data, so that no earlier work disturbs the measurement."""
 
     @abstractmethod
     def url_of(self, database: str) -> str:
-        """How psycopg2 gets to a database."""
+        """Return the URL of a database for psycopg2."""
 
     @abstractmethod
     def name_of(self, database: str) -> str:
-        """What the server calls a database."""
+        """Return the name of a database on the server."""
 
     @property
     @abstractmethod
     def redis_url(self) -> str:
-        """As the systems get it."""
+        """URL of Redis for the systems."""
 
     @abstractmethod
     def redis(self) -> redis.Redis:
-        """A client."""
+        """Return a client."""
 
     def wal_bytes(self) -> float:
-        """How far the write-ahead log has come, over all databases."""
+        """Return the position in the write-ahead log of all databases, in bytes."""
         [(position,)] = self.execute(self.home, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
         return float(str(position))
 
     def transactions(self, database: str) -> float:
-        """How many were committed in a database; exact once the sessions that did so have ended."""
+        """Return the committed transactions of a database. Exact after its sessions have ended."""
         count = sql.SQL("SELECT xact_commit FROM pg_stat_database WHERE datname = {}").format(
             sql.Literal(self.name_of(database))
         )
         return float(str(self.execute(self.home, count)[0][0]))
 
     def execute(self, database: str, statement: str | sql.Composable) -> list[tuple[object, ...]]:
-        """Run one statement outside any transaction; its rows, if it has any."""
+        """Run one statement outside a transaction, and return its rows."""
         with closing(psycopg2.connect(self.url_of(database))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -112,7 +112,7 @@ class Ground(ABC):
                 return cursor.fetchall() if cursor.description else []
 
     def versions(self) -> str:
-        """Server versions and the settings that durability hangs on, asked of the running servers."""
+        """Return the versions of the running servers and their settings for durability."""
         names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
         version, fsync, commit, buffers = (self.execute(self.home, f"SHOW {n}")[0][0] for n in names)
         info = self.redis().info("server")
@@ -127,9 +127,9 @@ class Ground(ABC):
 
 
 class Stack(Ground):
-    """Servers of its own, started on entering, gone on leaving; `folder` keeps their data too.
+    """Our own servers, started on entering and removed on leaving. `folder`: for their data, too.
 
-    `stock`: the distribution's, with their default settings, instead of the embedded ones.
+    `stock`: use the distribution's servers with their default settings instead of the embedded ones.
     """
 
     home = "postgres"
@@ -153,26 +153,26 @@ class Stack(Ground):
         self.execute("postgres", sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
 
     def stop(self) -> None:
-        """In the other order."""
+        """Stop the servers in reverse order."""
         super().stop()
         self.redis_server.stop()
         self.postgres.stop()
 
     def url_of(self, database: str) -> str:
-        """Over its socket."""
+        """Return the URL over the server's socket."""
         return self.postgres.url_of(database)
 
     def name_of(self, database: str) -> str:
-        """The same."""
+        """Return the same name."""
         return database
 
     @property
     def pids(self) -> dict[str, int]:
-        """The roots of its process trees."""
+        """Roots of the process trees, by part."""
         return {"postgresql": self.postgres.pid, "redis": self.redis_server.pid, "sink": self.sink.pid}
 
     def environment(self, database: str, port: int) -> Mapping[str, str]:
-        """What a target is told, under the names most programs know; psql needs no arguments."""
+        """Return the environment of a target, with the usual names of variables; psql needs no arguments."""
         user, password, at = self.postgres.user, self.postgres.password, f"127.0.0.1:{self.postgres.port}"
         return {name: os.environ[name] for name in KEPT if name in os.environ} | {
             "PORT": str(port),
@@ -192,13 +192,13 @@ class Stack(Ground):
         }
 
     def fresh(self, database: str, template: str = "") -> None:
-        """An empty database, or a copy of another one, and an empty Redis."""
+        """Create an empty database, or a copy of another one, and empty Redis."""
         self.redis().flushall()
         name = sql.Identifier(database)
         self.execute("postgres", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         create = sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(self.postgres.user))
         if template:
-            # The files as they are: by its WAL a large one would take minutes. PostgreSQL 15 or newer.
+            # Copy the files: through the WAL, a large database would take minutes. Needs PostgreSQL 15 or newer.
             create += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
         self.execute("postgres", create)
 
@@ -209,19 +209,19 @@ class Stack(Ground):
         )
 
     def has(self, database: str) -> bool:
-        """Whether there is such a database."""
+        """Return whether the database exists."""
         known = sql.SQL("SELECT true FROM pg_database WHERE datname = {}").format(sql.Literal(database))
         return bool(self.execute("postgres", known))
 
     def checkpoint(self) -> None:
-        """Leave nothing to write of what was before."""
+        """Write all pending data."""
         self.execute("postgres", "CHECKPOINT")
 
     @property
     def redis_url(self) -> str:
-        """Over TCP, as the systems get it."""
+        """URL over TCP, as the systems get it."""
         return f"redis://127.0.0.1:{self.redis_server.port}/0"
 
     def redis(self) -> redis.Redis:
-        """A client."""
+        """Return a client."""
         return redis.Redis(port=self.redis_server.port)

@@ -1,4 +1,4 @@
-"""The distribution's PostgreSQL and Redis with their default settings, for a race on what people run."""
+"""PostgreSQL and Redis of the distribution with their default settings, for a race on usual servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.servers.stock_redis import StockRedis
 
 
 class StockRacePostgres(StockPostgres):
-    """A new cluster of the installed PostgreSQL; an ordinary role owns the databases."""
+    """New cluster of the installed PostgreSQL. An ordinary role owns the databases."""
 
     user = ROLE
 
@@ -28,7 +28,7 @@ class StockRacePostgres(StockPostgres):
 
 
 class StockRaceRedis(StockRedis):
-    """The installed Redis with its default settings, on a port of its own."""
+    """Installed Redis with its default settings, on a free port."""
 
     def stop(self) -> None:
         """Stop it at once: nothing in it is kept."""

@@ -1,4 +1,4 @@
-"""A target that runs: its database, its API and its workers, started and stopped as a scenario wants."""
+"""A running target: its database, API and workers, which the scenarios start and stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.waits import Waits
 
 
 class System:
-    """One target on the common ground. Each part is one process tree."""
+    """Target on the servers of the race. Each of its parts is one process tree."""
 
     def __init__(self, target: Target, stack: Ground, database: str) -> None:
         self.target, self.stack, self.database = target, stack, database
@@ -31,17 +31,17 @@ class System:
 
     @property
     def batch_url(self) -> str:
-        """Where it takes many at once."""
+        """URL for batches."""
         return self.url + self.target.batch
 
     @property
     def mailbox(self) -> MailboxClient:
-        """Where its mail arrives."""
+        """Client of the sink that receives its mails."""
         return self.stack.mailbox
 
     @contextmanager
     def prepared(self, template: str = "") -> Iterator[None]:
-        """From an empty database to a migrated one; or a copy of a database that was."""
+        """Prepare an empty, migrated database, or a copy of the database `template`."""
         self.stack.fresh(self.database, template)
         if not template:
             self._run(self.target.prepare)
@@ -49,13 +49,13 @@ class System:
         yield
 
     def after_fill(self) -> None:
-        """What the target wants done once a backlog stands; then nothing of the load is left to write."""
+        """Run the target's command for after a backlog is posted, then write all pending data."""
         self._run(self.target.after_fill)
         self.stack.checkpoint()
 
     @contextmanager
     def told(self, **environ: str) -> Iterator[None]:
-        """What is started within the block sees these variables too."""
+        """Add environment variables for the processes that are started in the block."""
         before, self.environ = self.environ, self.environ | environ
         try:
             yield
@@ -64,20 +64,20 @@ class System:
 
     @contextmanager
     def api(self) -> Iterator[None]:
-        """Its API, from the first answer on."""
+        """Run the API. The block begins with its first answer."""
         with self._part("api", self.target.api, self._answers):
             yield
 
     @contextmanager
     def workers(self, processes: int = WORKERS) -> Iterator[None]:
-        """Its workers, from the moment of their start on."""
+        """Run the workers. The block begins with their start."""
         with self._part("workers", self.target.workers, lambda: True, WORKERS=str(processes)):
             yield
 
     def cpu(self) -> dict[str, float]:
-        """CPU seconds so far, by part; the stack's parts as well.
+        """Return the CPU seconds used so far, by part, including the servers.
 
-        Beside them `load`, the benchmark itself with its generator; `busy`, everybody; `others`, who is no part of it.
+        Further keys: `load` (this benchmark with its generator), `busy` (all programs), `others` (all other programs).
         """
         pids = self.stack.pids | {name: part.pid for name, part in self.parts.items()}
         spent = {name: cpu_seconds(pid) for name, pid in pids.items()}
@@ -85,22 +85,22 @@ class System:
         return spent | {"load": whole - sum(spent.values()), "busy": busy, "others": busy - whole}
 
     def waits(self) -> Waits:
-        """A watch on what its database sessions wait for."""
+        """Return a sampler of the wait events of the database sessions."""
         return Waits(self.stack.url_of(self.database), self.stack.name_of(self.database))
 
     def memory(self) -> dict[str, list[float]]:
-        """PSS in MB of each process of its own parts, the one that was started first."""
+        """Return the PSS in MB of each process of the target's parts, the master first."""
         return {name: memory_mb(part.pid) for name, part in self.parts.items()}
 
     def keep_as(self, name: str) -> None:
-        """Rename its database, which nobody uses now: the next part begins with a new one."""
+        """Keep the database under another name. The next part begins with a new one."""
         self.own_servers.rename(self.database, name)
 
     @property
     def own_servers(self) -> Stack:
-        """The servers, for what may make databases there."""
+        """Our own servers. Raises TypeError if the race uses existing ones."""
         if not isinstance(self.stack, Stack):
-            raise TypeError("this part wants servers of its own")
+            raise TypeError("this part needs its own servers")
         return self.stack
 
     @contextmanager

@@ -1,6 +1,6 @@
-"""A system to measure: how it is started, told as a small JSON file, so that any other can be raced.
+"""Description of a system to measure: its commands, read from a small JSON file.
 
-docs/benchmarks.md documents the file. Ours is one too, built in.
+docs/benchmarks.md documents the file. The description of our own system is built in.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from string import Template
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKERS = 2  # worker processes, where nothing else is said
+WORKERS = 2  # worker processes by default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Commands and their environment. `$NAME` in a value of `env` and in a command is filled in."""
+    """Commands and environment of a system. `$NAME` is replaced in commands and in the values of `env`."""
 
     name: str
     api: str
@@ -27,37 +27,37 @@ class Target:
     prepare: str = ""
     after_fill: str = ""
     ready: str = "/"
-    # The path of POSTs of {"items": [...]}, if it takes such.
+    # Path for POSTs of {"items": [...]}, if the system has batches.
     batch: str = ""
-    # What is measured with our own tables and keys as well.
+    # True for our own system, of which more can be measured.
     ours: bool = False
     folder: Path = ROOT
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def scales(self) -> bool:
-        """Whether it can be told how many worker processes to run."""
+        """True if the number of worker processes can be chosen."""
         return "$WORKERS" in self.workers
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
-        """What its commands see: what the benchmark gives, then the target's own."""
+        """Return the environment of its commands: the benchmark's variables, then the target's own."""
         return {**given, **{name: Template(value).substitute(given) for name, value in self.env.items()}}
 
 
 def command(text: str, environ: Mapping[str, str]) -> list[str]:
-    """A command as its words; no shell, so that a signal reaches the program and not a shell before it."""
+    """Return the words of a command. No shell is used, so that signals reach the program itself."""
     return [Template(word).substitute(environ) for word in shlex.split(text)]
 
 
 def read(path: Path) -> Target:
-    """A target file; `folder` in it is relative to the file."""
+    """Read a target file. Its `folder` is relative to the file."""
     told = json.loads(path.read_text())
     told["folder"] = path.resolve().parent / told.get("folder", ".")
     return Target(**told)
 
 
 def ours(threads: int) -> Target:
-    """This project with its defaults: logs, upkeep and every guarantee switched on."""
+    """Return the description of this project with its default settings: logs, upkeep and all guarantees."""
     scripts = shlex.quote(str(Path(sys.executable).parent))
     return Target(
         name="notification-system",

@@ -1,4 +1,4 @@
-"""What PostgreSQL's sessions wait for while something is measured: pg_stat_activity, ten times a second."""
+"""Sample the wait events of PostgreSQL's sessions during a measurement: pg_stat_activity, ten times per second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg2
 from benchmarks.figures import Figures
 
 EVERY = 0.1  # seconds
-# What a session that works waits for; one that waits for its client does not work.
+# Wait events of active sessions, except waiting for the client.
 WAITING = """
 SELECT DISTINCT wait_event_type || ':' || wait_event FROM pg_stat_activity
 WHERE state = 'active' AND datname = %s AND wait_event IS NOT NULL AND wait_event_type <> 'Client'
@@ -20,7 +20,7 @@ WHERE state = 'active' AND datname = %s AND wait_event IS NOT NULL AND wait_even
 
 
 class Waits:
-    """While entered: counts in how many samples a session waited for each event."""
+    """Context manager that counts in how many samples a session waited for each event."""
 
     def __init__(self, url: str, database: str) -> None:
         self._url, self._database = url, database
@@ -38,7 +38,7 @@ class Waits:
         self._thread.join()
 
     def shares(self) -> Figures:
-        """Percent of the samples, by event."""
+        """Return the percentage of the samples, by event."""
         return {f"waits {event}": 100 * seen / max(self._samples, 1) for event, seen in self._seen.items()}
 
     def _sample(self) -> None:

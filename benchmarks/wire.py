@@ -1,4 +1,4 @@
-"""Just enough HTTP/1.1 for a load generator: one POST as bytes, one answer out of bytes."""
+"""Minimal HTTP/1.1 for a load generator: write a POST as bytes, parse an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY = '{"type":"email","recipient":"%s","message":"Hello"}'
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where POSTs go, and the key that they come with, if any."""
+    """Target of POSTs, with the key to send, if any."""
 
     host: str
     port: int
@@ -22,11 +22,11 @@ class Endpoint:
     path: str = PATH
 
     def post(self, recipient: str) -> bytes:
-        """One request that creates a notification."""
+        """Return a request that creates one notification."""
         return self._request(BODY % recipient)
 
     def batch(self, prefix: str, items: int) -> bytes:
-        """One request that creates many, to `prefix`1@example.com and up."""
+        """Return a request that creates `items` notifications, to `prefix`1@example.com and so on."""
         bodies = (BODY % f"{prefix}{n}@example.com" for n in range(1, items + 1))
         return self._request(f'{{"items":[{",".join(bodies)}]}}')
 
@@ -39,17 +39,17 @@ class Endpoint:
 
 
 def endpoint(url: str) -> Endpoint:
-    """Where an http:// URL leads; without a path, to single notifications. The key is NOTIFY_KEY of the environment."""
+    """Return the endpoint of an http:// URL; without a path, that of single notifications. NOTIFY_KEY is the key."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http:// address")
+        raise ValueError(f"{url!r} is not an http:// URL")
     return Endpoint(parts.hostname, parts.port or 80, os.environ.get("NOTIFY_KEY", ""), parts.path or PATH)
 
 
 def answer(buffer: bytes) -> tuple[int, bytes] | None:
-    """The status of the first answer in `buffer` and what follows it; None while it is incomplete.
+    """Return the status of the first answer in `buffer` and the data after it; None if the answer is incomplete.
 
-    Chunked answers are not understood: an API that is benchmarked names a Content-Length.
+    Chunked answers are not supported: a measured API must send Content-Length.
     """
     head = HEAD.match(buffer)
     if head is None:

@@ -1,4 +1,4 @@
-"""The one place that imports when asked: not every installation has what every command needs."""
+"""Late imports: an installation need not have the packages of commands that it does not use."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from settings import SettingsError
 
 
 def attribute(place: str, needed: str = "") -> Any:
-    """The object at "module:name". Where the module's own needs are not installed, a SettingsError
-    that says what is `needed`.
+    """Import "module:name" and return it.
+
+    Where a package that the module imports is not installed, raises SettingsError with the text `needed`.
     """
     module, _, name = place.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""`notify`: the console command. What its exit codes mean stands in terminal/failure.py."""
+"""`notify`: the console command. terminal/failure.py defines its exit codes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import click
+from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem
 
 from cli import lazy
@@ -52,32 +53,42 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Loads a command's module when it is used, and turns the project's errors into exit codes."""
+    """Group that imports the module of a command when the command is used, and turns errors into exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order that a newcomer meets them."""
+        """Return the names of the commands, in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, or None where there is none of that name."""
+        """Return the command with this name, or None."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = lazy.attribute(COMMANDS[cmd_name])
         return equip(command, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that `args` begin with; for an unknown one suggest those with a similar name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            # click suggests only commands that are imported, and none is.
+            raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """From what is written down of each, which is three times as fast as loading them all."""
+        """Write the summaries from examples.json: three times as fast as importing every command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The same for whoever presses Tab."""
+        """Return the completions of a command's name, with summaries, without importing any command."""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         found = [CompletionItem(name, help=self._summary(ctx, name)) for name in names]
         return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a person gets one sentence, never a traceback, for what is theirs to mend."""
+        """Run the command. An error that the user can fix is printed as one sentence, without a traceback."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -87,7 +98,7 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
-            raise Refused(f"{error.filename or 'The system said'}: {error.strerror or error}") from error
+            raise Refused(f"{error.filename or 'The system reported'}: {error.strerror or error}") from error
         except KeyboardInterrupt:
             raise Stopped("Stopped.") from None
 
@@ -99,20 +110,21 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="notification-system")
 def notify() -> None:
-    """A notification backend that loses nothing it has accepted.
+    """Send notifications, and operate the system that sends them.
 
-    A mail goes out twice only where nobody can know whether the first was taken: onUncertain decides.
+    The system loses no notification that it has accepted. It sends a mail a second time only where the outcome of
+    the first attempt cannot be known; `onUncertain` decides that case.
     """
 
 
 def main() -> None:
-    """The console command."""
+    """Run the console command."""
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets its number instead of a traceback.
+        # A character that the terminal's encoding lacks is printed as an escape, instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     equip(notify, "")
-    # None: where it is a terminal. NO_COLOR is what people set who want none (no-color.org).
+    # None means colours on a terminal only. NO_COLOR turns them off everywhere (no-color.org).
     notify(prog_name="notify", color=False if os.environ.get("NO_COLOR") else None)
 
 

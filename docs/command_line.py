@@ -1,4 +1,4 @@
-"""Prints the reference of the command line, made of the commands themselves.
+"""Print the reference of the command line, generated from the commands.
 
 python docs/command_line.py > docs/cli.md
 """

@@ -1,8 +1,8 @@
-"""Prints the Postman collection (format 2.1), made of api/schemas/openapi.json: its operations, examples and words.
+"""Print the Postman collection (format 2.1) with the operations, examples and texts of api/schemas/openapi.json.
 
     python docs/postman.py > docs/postman_collection.json
 
-What the document cannot know stands in postman_walk.py.
+postman_walk.py adds the order of the requests and the expected answers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "schemas" / "openapi.
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 METHODS = {"get", "post", "put", "patch", "delete"}
 JSON = "application/json"
-# What stands for a parameter of this kind, wherever it is: what an earlier answer has brought.
+# The variable for each kind of parameter. Earlier answers set the variables.
 CARRIED = {
     **{
         "Id": "{{id}}",
@@ -31,19 +31,19 @@ CARRIED = {
     },
     "TemplateVersion": "{{templateVersion}}",
 }
-ABOUT = """Every operation of the API, in an order in which they can all be run: the ones that follow use the ids that \
-earlier ones got.
+ABOUT = """Every operation of the API, in an order in which all can be run: later requests use the ids of earlier \
+answers.
 
-Set `baseUrl` to where the API listens and `key` to a key, unless AUTH is off; clients, keys and channels need one \
-with the scope `admin`. Nothing is sent to anybody but test@example.com and its like."""
+Set `baseUrl` to the address of the API and, unless AUTH is off, `key` to a key. Clients, keys and channels need one \
+with the scope `admin`. Notifications go only to test@example.com and similar addresses."""
 
 
 def collection() -> dict[str, Any]:
-    """The whole document; raises SystemExit where an operation is in no step."""
+    """Return the collection; raise SystemExit if an operation is in no step."""
     operations = dict(_operations())
     if forgotten := operations.keys() - {step.operation for steps in WALK.values() for step in steps}:
         raise SystemExit(f"postman_walk.py has no step for {', '.join(sorted(forgotten))}")
-    about = {tag["name"]: tag["description"] for tag in DOCUMENT["tags"]} | {"refused": "What is answered with faults."}
+    about = {tag["name"]: tag["description"] for tag in DOCUMENT["tags"]} | {"refused": "Requests that are refused."}
     variables = {"baseUrl": "http://127.0.0.1:8000", "key": "", "cursor": ""}
     carried = {value.strip("{}"): "1" for value in CARRIED.values()}
     return {
@@ -62,7 +62,7 @@ def collection() -> dict[str, Any]:
 
 
 def _operations() -> Iterator[tuple[str, tuple[str, str, dict[str, Any]]]]:
-    """By its id: the method, the path, and the operation with the parameters of its path."""
+    """Yield each operation by its id: the method, the path, and the operation with the parameters of its path."""
     for path, item in DOCUMENT["paths"].items():
         for method in item.keys() & METHODS:
             operation = item[method]
@@ -91,7 +91,7 @@ def _item(step: Step, method: str, path: str, operation: Mapping[str, Any]) -> d
 
 
 def _body(step: Step, operation: Mapping[str, Any]) -> tuple[str, str]:
-    """The body, and what its example is called; neither where there is none."""
+    """Return the body and the name of its example; both are empty if there is no body."""
     if isinstance(step.given, str) or "requestBody" not in operation:
         return str(step.given or ""), ""
     media = operation["requestBody"]["content"][JSON]
@@ -131,7 +131,7 @@ def _query(step: Step, operation: Mapping[str, Any]) -> Iterator[tuple[str, str]
 
 
 def _parameters(operation: Mapping[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those that stand there, each with the name of its component."""
+    """Yield the parameters, each with the name of its component."""
     for parameter in operation["parameters"]:
         kind = parameter.get("$ref", "").rpartition("/")[2]
         found = DOCUMENT["components"]["parameters"][kind] if kind else parameter

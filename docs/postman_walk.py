@@ -1,4 +1,4 @@
-"""The order in which the whole API can be run, and how each request is answered then: see postman.py."""
+"""The order in which all operations can be run, and the expected answers: see postman.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ NOBODY = "999999999"
 
 
 class Step(NamedTuple):
-    """One request. `example` names that of the body; `given` replaces fields of it, or is all of it.
+    """One request.
 
-    `query` names parameters, which get the values of their examples, or `name=value`. `keep` is the variable
-    that is set, and the field of the answer that it is set to; `path` names components of the document.
+    `example` names the example of the body; `given` replaces fields of it, or the whole body. `query` has names of
+    parameters, which get the values of their examples, or `name=value`. `keep` is a variable and the field of the
+    answer that sets it. `path` names components of the document.
     """
 
     operation: str
@@ -28,7 +29,7 @@ class Step(NamedTuple):
 
 SEND = "createNotification"
 KEY = ("Idempotency-Key",)
-# By tag; a deletion comes last, and what a worker may have sent by then is not what is cancelled.
+# By tag. Deletions come last, and no step cancels a notification that a worker may have sent by then.
 WALK: dict[str, tuple[Step, ...]] = {
     "templates": (
         Step("putTemplate", 201, keep=("templateVersion", "version")),

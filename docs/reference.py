@@ -1,6 +1,6 @@
-"""The pages of the API reference, made of what `GET /openapi.json` answers: see conf.py.
+"""Generate the pages of the API reference from `GET /openapi.json`: see conf.py.
 
-All operations, parameters, schemas, examples and errors; whatever is added to the document is on the site.
+They have all operations, parameters, schemas, examples and errors of the document.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Operation(NamedTuple):
 
 
 def pages() -> dict[str, str]:
-    """By their names: one for each tag, `errors`, `schemas`, and `index`, which leads to them."""
+    """Return the pages by name: one for each tag, `errors`, `schemas`, and `index`, which links to them."""
     document = json.loads(OpenApi(Settings()).document)
     tagged = {tag["name"]: tag["description"] for tag in document["tags"]}
     made = {tag: _tag_page(document, tag, about) for tag, about in tagged.items()}
@@ -38,7 +38,7 @@ def pages() -> dict[str, str]:
 
 
 def operations(document: Mapping[str, Any], of: str = "paths") -> Iterator[Operation]:
-    """All of them, in the order of the document."""
+    """Yield all operations in the order of the document."""
     for path, item in document[of].items():
         for method in METHODS:
             if method in item:
@@ -47,7 +47,7 @@ def operations(document: Mapping[str, Any], of: str = "paths") -> Iterator[Opera
 
 
 def _resolved(document: Mapping[str, Any], one: dict[str, Any]) -> dict[str, Any]:
-    """What a `$ref` into the components means."""
+    """Return the component to which a `$ref` points."""
     if "$ref" not in one:
         return one
     _, _, section, name = one["$ref"].split("/")
@@ -67,7 +67,7 @@ def _index(document: Mapping[str, Any], tagged: Mapping[str, str], names: Iterab
 
 
 def _scope(one: Operation) -> str:
-    """The scope that its description names."""
+    """Return the scope that the description names."""
     _, found, rest = one.what.get("description", "").rpartition("Needs the scope `")
     return f"`{rest.partition('`')[0]}`" if found else ""
 
@@ -81,7 +81,7 @@ def _tag_page(document: Mapping[str, Any], tag: str, about: str) -> str:
 
 
 def _webhooks_page(document: Mapping[str, Any]) -> str:
-    blocks = ["# Callbacks that are sent", "What an endpoint that was registered gets; see [callbacks](callbacks.md)."]
+    blocks = ["# Sent callbacks", "The requests that registered endpoints receive; see [callbacks](callbacks.md)."]
     for one in operations(document, "webhooks"):
         blocks += _operation(document, one._replace(path=f"(your URL) {one.path}"))
     return "\n\n".join(blocks) + "\n"
@@ -142,12 +142,12 @@ def _examples(holder: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 
 def media_name(media: Mapping[str, Any]) -> str:
-    """What a body is called in a sentence."""
+    """Return the name of a body for a sentence."""
     return link(media.get("schema", {})) or "body"
 
 
 def _values(media: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each example with its title."""
+    """Yield each example with its title."""
     if "example" in media:
         yield "", media["example"]
     for example in media.get("examples", {}).values():
@@ -163,7 +163,7 @@ def _json(value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _folded(status: str, answer: Mapping[str, Any]) -> Iterator[str]:
-    """Examples of an error, which are seldom wanted."""
+    """Yield the examples of an error, folded."""
     if blocks := list(_examples(answer, "Example of a")):
         yield f"<details><summary>Examples of {status}</summary>"
         yield from blocks
@@ -172,9 +172,9 @@ def _folded(status: str, answer: Mapping[str, Any]) -> Iterator[str]:
 
 def _errors_page(document: Mapping[str, Any]) -> str:
     blocks = [
-        "# Errors, and headers of answers",
+        "# Errors and response headers",
         "Every error is a problem document (RFC 9457), `application/problem+json`: " + link_to_problem(),
-        "## Answers that many operations share",
+        "## Answers of many operations",
     ]
     for answer in document["components"]["responses"].values():
         blocks += [f"**{cell(answer['description'])}**", *_examples(answer, "Example of a")]
@@ -184,12 +184,12 @@ def _errors_page(document: Mapping[str, Any]) -> str:
 
 
 def link_to_problem() -> str:
-    """Where its fields are explained."""
+    """Return a link to the table of the schema's fields."""
     return f"{link({'$ref': '#/components/schemas/Problem'})} has its fields."
 
 
 def _headers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each header under the name that answers use."""
+    """Yield each header with the name that answers use."""
     named = {
         name: _resolved(document, header)
         for one in operations(document)

@@ -1,4 +1,4 @@
-"""How the API reference shows a JSON Schema: one table of fields for each that has a name."""
+"""Generate the tables of fields for the named JSON Schemas of the API reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# What bounds a value, and how that reads.
+# Keywords that bound a value, and their texts.
 BOUNDS = {
     "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
@@ -20,13 +20,13 @@ BOUNDS = {
     "format": "{}",
     "default": "default {}",
 }
-ABOUT = """**Required**: of a request, it has to be there; of an answer, it always is. Unknown fields of requests are
-refused; clients should ignore those of answers."""
-LONG = 80  # characters of a pattern that a table can bear
+ABOUT = """**Required** fields must be in a request, and are always in an answer. Unknown fields of requests are
+refused; clients should ignore unknown fields of answers."""
+LONG = 80  # characters: a longer pattern is left out of the table
 
 
 def schemas_page(schemas: Mapping[str, Any]) -> str:
-    """All that have a name, by their names."""
+    """Return the page of all named schemas."""
     blocks = ["# Schemas", ABOUT]
     for name, schema in sorted(schemas.items()):
         blocks += _schema(name, schema)
@@ -56,7 +56,7 @@ def _fields(schema: Mapping[str, Any]) -> str:
 
 
 def kind(schema: Mapping[str, Any]) -> str:
-    """The type of a value in a few words, with a link where it has a name."""
+    """Return the type of a value in a few words, with a link if it is a named schema."""
     if "$ref" in schema:
         return link(schema)
     for choice in ("oneOf", "anyOf"):
@@ -76,13 +76,13 @@ def _array(schema: Mapping[str, Any]) -> str:
 
 
 def link(schema: Mapping[str, Any]) -> str:
-    """To the fields of a schema that has a name; nothing for one that has none."""
+    """Return a link to the fields of a named schema, else an empty text."""
     name = schema.get("$ref", "").rpartition("/")[2]
     return f"[{name}](schemas.md#{name.lower()})" if name else ""
 
 
 def bounds(schema: Mapping[str, Any]) -> str:
-    """What its value is bounded by, as a sentence; empty where by nothing."""
+    """Return the bounds of a value as a sentence; empty if there are none."""
     said = []
     for name, words in BOUNDS.items():
         value = schema.get(name)
@@ -94,5 +94,5 @@ def bounds(schema: Mapping[str, Any]) -> str:
 
 
 def cell(text: str) -> str:
-    """Fit for a cell of a table: one line, no bar that would end it."""
+    """Return the text for a table cell: one line, with escaped bars."""
     return " ".join(text.split()).replace("|", "\\|")

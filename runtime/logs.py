@@ -83,7 +83,7 @@ class Log(structlog.BoundLoggerBase):
             self._say("info", event, {**fields, **_sample()})
 
     def routine_of(self, event: str, keys: Sequence[int], **fields: object) -> None:
-        """As `routine`, in one line for many keys: those that are kept stand in it as `ids`."""
+        """Log one sampled line for many keys. Its field `ids` contains the keys that are kept; see `routine`."""
         kept = keys if _Process.sample >= 1 else [key for key in keys if _drawn(key)]
         if kept and _Process.level <= logging.INFO:
             self._say("info", event, {"ids": kept, **fields, **_sample()})

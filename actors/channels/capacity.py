@@ -15,7 +15,7 @@ from actors.channels.speed import Speed
 
 MESSAGES_KEPT_AT_MOST = 3_600.0  # seconds
 # Seconds before the next try if no connection works: the first time, and at most.
-RECONNECT, RECONNECT_AT_MOST = 1.0, 30.0
+RECONNECT, RECONNECT_AT_MOST = 1.0, 5.0
 
 
 class Capacity:

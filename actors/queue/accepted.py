@@ -1,4 +1,4 @@
-"""What follows a commit: the stored notifications are counted, and their wake-up messages are enqueued."""
+"""After a commit: count the stored notifications, and enqueue their wake-up messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runtime import metrics
 
 
 def enqueue(bell: Bell, accepted: Sequence[Accepted], drafts: Sequence[Draft], left: Set[Group]) -> None:
-    """Enqueue those that are due now, except the groups that are `left` to the relay; never raises."""
+    """Enqueue the notifications that are due now, except the groups that are `left` to the relay. Never raises."""
     _count(accepted, drafts)
     at = accepted[0].created_at.timestamp()
     clock.set(at)
@@ -28,14 +28,14 @@ def enqueue(bell: Bell, accepted: Sequence[Accepted], drafts: Sequence[Draft], l
 
 
 def enqueue_stored(bell: Bell, outcomes: Sequence[object], left: Set[Group]) -> None:
-    """As `enqueue`, for those of the outcomes that were stored and not replayed."""
+    """Enqueue the notifications of outcomes that were stored, not replayed."""
     stored = [o for o in outcomes if isinstance(o, Stored) and not o.replayed]
     if stored:
         enqueue(bell, [o.accepted for o in stored], [o.draft for o in stored], left)
 
 
 def _count(accepted: Sequence[Accepted], drafts: Sequence[Draft]) -> None:
-    """Increment once for each kind, not once for each notification."""
+    """Count the notifications, with one increment for each combination of labels."""
     results = ("pending" if stored.failure_reason is None else "suppressed" for stored in accepted)
     kinds = Counter(
         (draft.lane, "sandbox" if draft.sandbox else draft.type, result)

@@ -189,7 +189,7 @@ class Begun(Middleware):
 
 
 def connect(current: settings.Settings) -> Doorbell:
-    """Return a broker for these settings, with the queues of all lanes, without connecting."""
+    """Return a broker for these settings, with the queues of all priorities, without connecting."""
     broker = Doorbell(
         redis_pools.pool(current, current.redis_timeout),
         find_namespace=partial(namespace.needed, current),
@@ -206,7 +206,7 @@ def connect(current: settings.Settings) -> Doorbell:
 
 @cache
 def get_broker() -> Doorbell:
-    """Return the broker of this process. The first call makes it.
+    """Return the broker of this process. The first call creates it.
 
     Raises:
         SettingsError: REDIS_URL is not set, or a setting is wrong.

@@ -158,6 +158,6 @@ def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") 
 
 
 def message(ids: Sequence[int], lane: str = "normal") -> Message[Any]:
-    """Return the message that has a worker deliver `ids`."""
+    """Return a message that makes a worker deliver `ids`."""
     to = LANES[lane]
     return Message(queue_name=to.queue, actor_name=to.actor, args=(list(ids),), kwargs={}, options={})

@@ -48,7 +48,7 @@ class Login:
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        await self._knock(req)
+        await self._count_attempt(req)
         to = _next(req.context.form.get("next"))
         given = req.context.form.get("key", "").strip()
         live = await self._authentication.live(given) if len(given) <= LONGEST_KEY else None
@@ -76,7 +76,7 @@ class Login:
             stranger = By("anybody", None, None, req.remote_addr, logs.bound("request_id"))
             await self._gateway.read(audit.note, stranger, acts.session_refused(live))
 
-    async def _knock(self, req: Request) -> None:
+    async def _count_attempt(self, req: Request) -> None:
         # Redis gets a hash, because it stores no personal data.
         whom = hashlib.sha256(req.remote_addr.encode()).hexdigest()[:32]
         try:

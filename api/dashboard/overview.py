@@ -76,7 +76,7 @@ def _point(sample: Sample) -> list[float | None]:
 
 
 def _oldest(sample: Sample) -> float:
-    return round(max((lane.oldest_due for lane in sample.pulse.lanes.values()), default=0.0), 1)
+    return round(max((backlog.oldest_due for backlog in sample.pulse.lanes.values()), default=0.0), 1)
 
 
 def _sees_all(caller: Caller) -> bool:
@@ -89,18 +89,18 @@ def _told(sample: Sample, caller: Caller) -> dict[str, Any]:
 
 
 def _values(sample: Sample, sees_all: bool) -> dict[str, Any]:
-    lanes = sample.pulse.lanes
+    backlogs = sample.pulse.lanes
     return {
         "sample": sample,
         "sees_all": sees_all,
         "oldest": _oldest(sample),
-        "waiting": sum(lane.waiting for lane in lanes.values()),
+        "waiting": sum(backlog.waiting for backlog in backlogs.values()),
         "counted": COUNTED,
-        "more": any(lane.waiting >= COUNTED for lane in lanes.values()),
-        "lanes": [(name, lanes.get(name), (sample.depths or {}).get(name)) for name in _LANES],
+        "more": any(backlog.waiting >= COUNTED for backlog in backlogs.values()),
+        "queues": [(name, backlogs.get(name), (sample.depths or {}).get(name)) for name in _QUEUES],
         "pauses": [pause for pause in sample.pauses if sees_all or pause.kind == "channel"],
         "alive": [worker for worker in sample.pulse.workers if worker.alive],
     }
 
 
-_LANES = ("high", "normal", "bulk", "callback")
+_QUEUES = ("high", "normal", "bulk", "callback")

@@ -65,11 +65,11 @@ class Sampler:
         leaving = asyncio.ensure_future(looker.left())
         try:
             while not self._stopping and not leaving.done():
-                following = self._following()
-                await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
+                upcoming = self._next_sample()
+                await asyncio.wait((upcoming, leaving), return_when=asyncio.FIRST_COMPLETED)
                 if leaving.done() or self._stopping:
                     return
-                sample = following.result()
+                sample = upcoming.result()
                 if sample and looker.digest and looker.digest not in sample.good:
                     return
                 yield sample
@@ -85,7 +85,7 @@ class Sampler:
         if self._next is not None and not self._next.done():
             self._next.set_result(None)
 
-    def _following(self) -> asyncio.Future[Sample | None]:
+    def _next_sample(self) -> asyncio.Future[Sample | None]:
         if self._next is None or self._next.done():
             self._next = asyncio.get_running_loop().create_future()
         if self._looking is None:

@@ -1,4 +1,4 @@
-"""What can be measured: each family is a module with `measure(system, plan)` and `rows(plan)`."""
+"""Scenarios: each is a module with `measure(system, plan)` and `rows(plan)`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.system import System
 
 
 class Scenario(NamedTuple):
-    """`measure` begins each part with an empty database, and returns nothing for a target that lacks what it needs."""
+    """Scenario. `measure` starts each part with an empty database, and returns no figures for unsuitable targets."""
 
     measure: Callable[[System, Plan], Figures]
     rows: Callable[[Plan], Iterator[Row]]
-    once: bool = False  # in the first round only, because it takes long
+    once: bool = False  # run it in the first round only, because it takes long
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -33,7 +33,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def measure(system: System, plan: Plan, wanted: Sequence[str], number: int) -> Figures:
-    """Each that is wanted, for round `number`, from 1 on."""
+    """Run the wanted scenarios in round `number`, which starts at 1."""
     figures: Figures = {}
     for name in wanted:
         if number == 1 or not SCENARIOS[name].once:
@@ -42,6 +42,6 @@ def measure(system: System, plan: Plan, wanted: Sequence[str], number: int) -> F
 
 
 def rows(plan: Plan, wanted: Sequence[str]) -> Iterator[Row]:
-    """Every line of the table, in order."""
+    """Yield the rows of the report, in order."""
     for name in wanted:
         yield from SCENARIOS[name].rows(plan)

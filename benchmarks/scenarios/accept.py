@@ -1,4 +1,4 @@
-"""POST to 201 over N connections, each with one POST in flight, while no worker runs."""
+"""Accept: POST over N connections, each with one POST in flight, while no worker runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARM_UP = 2  # seconds
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """One number of connections after the other, on one table."""
+    """Measure each number of connections, on one table."""
     figures: Figures = {}
     with system.prepared(), system.api():
         load.for_seconds(system.url, 16, WARM_UP, "warm-")
@@ -25,7 +25,7 @@ def measure(system: System, plan: Plan) -> Figures:
 
 
 def closed(system: System, key: str, connections: int, seconds: int) -> Figures:
-    """So many connections for so many seconds."""
+    """Measure one number of connections."""
     with metered(system) as spent:
         done = load.for_seconds(system.url, connections, seconds, f"{key.replace(' ', '-')}-")
     figures = {"rate": done.rate, "p50": done.p50, "p95": done.p95, "p99": done.p99, "errors": done.errors}
@@ -33,7 +33,7 @@ def closed(system: System, key: str, connections: int, seconds: int) -> Figures:
 
 
 def lines(label: str, key: str) -> Iterator[Row]:
-    """What `closed` has found."""
+    """Yield the rows for the figures of `closed`."""
     yield Row(f"{label}: per second", f"{key} rate")
     yield from percentiles(label, key)
     yield from costs(label, key, "api", "postgresql", "redis")
@@ -42,7 +42,7 @@ def lines(label: str, key: str) -> Iterator[Row]:
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """By the number of connections, and what the API has come to hold by then."""
+    """Yield rows for each number of connections, and for the API's memory afterwards."""
     for n in plan.connections:
         yield from lines(f"accept, {n} connection{'s' * (n > 1)}", f"accept {n}")
     yield from memory_rows("loaded", "api")

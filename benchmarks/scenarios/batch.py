@@ -1,4 +1,4 @@
-"""Many notifications in one POST, over few connections, beside single ones of the same system."""
+"""Batch: many notifications in one POST over few connections, compared with single POSTs of the same system."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from benchmarks.rows import Row, costs, fault_rows, saturated
 from benchmarks.scenarios.accept import WARM_UP
 from benchmarks.system import System
 
-# Fewer may all be taken by one of two API processes.
+# With fewer connections, one of two API processes may accept all of them.
 CONNECTIONS = 8
 SINGLE_CONNECTIONS = 64
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """Single POSTs first, then one size after the other. A system without batches has the single ones only."""
+    """Measure single POSTs, then each batch size if the system has batches."""
     with system.prepared(), system.api():
         load.for_seconds(system.url, 16, WARM_UP, "warm-")
         single = load.for_seconds(system.url, SINGLE_CONNECTIONS, plan.seconds, "single-")
@@ -38,9 +38,9 @@ def _batches(system: System, items: int, seconds: int, single: float) -> Figures
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """By size. Who has no batches is compared by what he can do instead: POST one by one, as fast as he can."""
-    yield Row(f"single POSTs beside them, {SINGLE_CONNECTIONS} connections: per second", "batch single rate")
-    yield from fault_rows("single POSTs beside batches", "batch single")
+    """Yield rows for each size. A system without batches is compared by its rate of single POSTs."""
+    yield Row(f"single POSTs, {SINGLE_CONNECTIONS} connections: per second", "batch single rate")
+    yield from fault_rows("single POSTs", "batch single")
     for items in plan.batches:
         label, key = f"batch of {items:,}, {CONNECTIONS} connections", f"batch {items}"
         yield Row(f"{label}: items per second", f"{key} rate", instead="batch single rate")

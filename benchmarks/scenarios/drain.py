@@ -1,4 +1,4 @@
-"""A backlog that was posted while no worker ran, and then the workers."""
+"""Drain: post a backlog while no worker runs, then start the workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILLING = 64  # connections
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """Once for each latency of the mail server."""
+    """Measure a drain for each latency of the mail server."""
     figures: Figures = {}
     for smtp_ms in plan.smtp_ms:
         with system.prepared(), system.api():
@@ -28,9 +28,9 @@ def measure(system: System, plan: Plan) -> Figures:
 def drained(
     system: System, key: str, backlog: int, *, smtp_ms: float = 0, refused: float = 0, processes: int = WORKERS
 ) -> Figures:
-    """Fill, then start the workers; they are gone at the end. Memory stands under its own name.
+    """Post the backlog, start the workers, wait for all mails, and stop the workers.
 
-    `refused`: the share of the recipients that the mail server refuses at first.
+    `refused`: the share of the recipients that the mail server defers once. The figures of memory have no prefix.
     """
     filled = load.exactly(system.url, FILLING, backlog, "d-")
     system.after_fill()
@@ -40,12 +40,12 @@ def drained(
     begun, committed = time.time(), system.stack.transactions(system.database)
     with system.workers(processes):
         arrivals.wait_for_drain(system, 1)
-        # From the first mail on: the start of a process is not the cost of a mail.
+        # Measure from the first mail on: starting a process is not part of the cost of a mail.
         early = system.mailbox.count().mails
         with metered(system) as spent:
             arrivals.wait_for_drain(system, backlog)
         held = memory(system, "draining")
-    # Workers are gone: what has not come by now never does, and a second copy has had its time.
+    # The workers have stopped: no further mails and no duplicates can arrive.
     system.mailbox.delay()
     system.mailbox.defer(0)
     came = system.mailbox.count()
@@ -62,7 +62,7 @@ def drained(
 
 
 def lines(label: str, key: str) -> Iterator[Row]:
-    """What `drained` has found."""
+    """Yield the rows for the figures of `drained`."""
     yield Row(f"{label}: per second", f"{key} rate")
     yield Row(f"{label}: s from worker start", f"{key} seconds")
     yield from costs(label, key, "workers", "postgresql", "redis")
@@ -72,7 +72,7 @@ def lines(label: str, key: str) -> Iterator[Row]:
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """By latency, and what the workers have come to hold by then."""
+    """Yield rows for each latency, and for the workers' memory during a drain."""
     for smtp_ms in plan.smtp_ms:
         yield from lines(f"drain of {plan.backlog:,}" + f", SMTP {smtp_ms:g} ms" * (smtp_ms > 0), f"drain {smtp_ms:g}")
     yield from memory_rows("draining", "workers")

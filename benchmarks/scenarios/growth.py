@@ -1,4 +1,4 @@
-"""Accept and drain beside rows that have long been sent. Ours only: the rows are put there past the API."""
+"""Growth: accept and drain with many old rows in the table. Our system only, because the rows are inserted by SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONNECTIONS = 64
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """One size after the other."""
+    """Measure each number of old rows."""
     figures: Figures = {}
     for count in plan.old_rows if system.target.ours else ():
         with system.prepared(_beside(system, count)), system.api():
@@ -28,12 +28,12 @@ def measure(system: System, plan: Plan) -> Figures:
 
 
 def _beside(system: System, count: int) -> str:
-    """The database to copy; made for the first round, kept for the next ones."""
+    """Return the database to copy. It is created in the first round and kept for later ones."""
     if not count:
         return ""
     name = f"old_{count}"
     if not system.own_servers.has(name):
-        print(f"# {system.name}: making {count:,} old rows", file=sys.stderr, flush=True)
+        print(f"# {system.name}: inserting {count:,} old rows", file=sys.stderr, flush=True)
         with system.prepared():
             old_rows.insert(system.own_servers, system.database, count)
             system.keep_as(name)
@@ -41,8 +41,8 @@ def _beside(system: System, count: int) -> str:
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """By the number of rows."""
+    """Yield rows for each number of old rows."""
     for count in plan.old_rows:
-        beside = f"beside {count:,} old rows"
+        beside = f"with {count:,} old rows"
         yield from accept.lines(f"accept, {CONNECTIONS} connections, {beside}", f"growth {count} accept")
         yield from drain.lines(f"drain of {plan.backlog:,}, {beside}", f"growth {count} drain")

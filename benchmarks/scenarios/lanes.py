@@ -1,4 +1,4 @@
-"""`high` under a full `bulk` lane: what benchmarks.lanes measures, beside the rest. Ours only."""
+"""Priorities: run benchmarks.lanes as a scenario. Our system only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.target import ROOT
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """On servers of its own, whose settings it changes; in a process of its own, which it points at them."""
+    """Run it in a separate process with its own servers, because it changes their settings."""
     if not system.target.ours:
         return {}
     words = [sys.executable, "-m", "benchmarks.lanes", "--json", "--backlog", str(plan.lanes_backlog)]
@@ -27,15 +27,15 @@ def measure(system: System, plan: Plan) -> Figures:
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """One POST's wait alone, and beside a backlog."""
+    """Yield rows for the delays without other load and during a backlog."""
     crowd = f"{plan.lanes_backlog:,}"
     labels = {
-        "high": "`high`, nothing else to do",
+        "high": "`high`, no other load",
         "high-beside": f"`high`, {crowd} in the client's own `bulk`",
-        "normal": "`normal`, nothing else to do",
+        "normal": "`normal`, no other load",
         "normal-beside": f"`normal`, {crowd} in another client's `normal`",
     }
     for key, label in labels.items():
         yield from (Row(f"{label}: {p} ms to mail", f"lanes {key} {p}") for p in PERCENTILES)
         if key.endswith("beside"):
-            yield Row(f"{label}: of these left by then", f"lanes {key} left", compared=False)
+            yield Row(f"{label}: backlog left", f"lanes {key} left", compared=False)

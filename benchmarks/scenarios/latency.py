@@ -1,4 +1,4 @@
-"""From the moment a POST was due to the last byte of its mail at the sink: under an even load, and after idling."""
+"""Latency: time from when a POST was due to the last byte of its mail at the sink, when idle and under steady load."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from benchmarks.scenarios.accept import WARM_UP
 from benchmarks.system import System
 from benchmarks.wire import endpoint
 
-IDLE = 5  # seconds of nothing before the first POST of those after idling
+IDLE = 5  # seconds without load before the first POST to an idle system
 
 
 def measure(system: System, plan: Plan) -> Figures:
-    """Memory while idle too: it is the moment for it."""
+    """Measure the memory and latency of the idle system, then the latency under load."""
     with system.prepared(), system.api(), system.workers():
         arrivals.wait_for_first(system)
         figures = memory(system, "idle")
@@ -45,12 +45,12 @@ def _posts(system: System, key: str, rate: float, count: int) -> Figures:
 
 
 def _waits(due: Mapping[str, float], arrived: Mapping[str, float]) -> list[float]:
-    """Milliseconds."""
+    """Return the latencies in milliseconds."""
     return [(arrived[recipient] - moment) * 1_000 for recipient, moment in due.items() if recipient in arrived]
 
 
 def rows(plan: Plan) -> Iterator[Row]:
-    """Of few POSTs a p99 would be the slowest anyway."""
+    """Yield rows for the percentiles. The few POSTs to an idle system have the slowest one instead of a p99."""
     idle = f"POST to mail, idle: 1 POST in {plan.idle_gap:g} s"
     if plan.idle_posts:
         yield from (Row(f"{idle}: {p} ms", f"idle {p}") for p in ("p50", "slowest"))

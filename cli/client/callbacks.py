@@ -1,4 +1,4 @@
-"""`notify callbacks`: the endpoints of one's own that are told how notifications end."""
+"""`notify callbacks`: endpoints that receive the outcome of notifications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDPOINT = {"id": "ID", "url": "URL", "events": "EVENTS", "disabledReason": "DIS
 DELIVERY = {
     "id": "ID",
     "event": "EVENT",
-    "notificationId": "OF",
+    "notificationId": "NOTIFICATION",
     "status": "STATUS",
     "attemptCount": "ATTEMPTS",
     "createdAt": "CREATED",
@@ -22,19 +22,21 @@ DELIVERY = {
 _id = click.argument("id", type=click.IntRange(min=1))
 
 
-@click.group
+@click.group(short_help="Manage callback endpoints.")
 def callbacks() -> None:
-    """Be told how notifications end, by signed POSTs to a server of yours."""
+    """Manage callback endpoints: your servers, which receive the outcome of notifications as signed POST requests."""
 
 
 @callbacks.command
-@click.argument("endpoint")
-@click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="Only these ends; all by default.")
-@click.option("--description", help="What it is for.")
+@click.argument("endpoint", metavar="URL")
+@click.option(
+    "--event", "events", multiple=True, type=click.Choice(EVENTS), help="Only this outcome; all outcomes by default."
+)
+@click.option("--description", help="A note on what the endpoint is for.")
 @at_url
 @in_json
 def create(client: Client, as_json: bool, endpoint: str, events: tuple[str, ...], description: str | None) -> None:
-    """Register ENDPOINT, a URL, and show its secret, this once."""
+    """Register the endpoint URL and print its secret, which cannot be shown again."""
     wanted: dict[str, object] = {"url": endpoint}
     if events:
         wanted["events"] = list(events)
@@ -47,7 +49,7 @@ def create(client: Client, as_json: bool, endpoint: str, events: tuple[str, ...]
 @at_url
 @in_json
 def list_(client: Client, as_json: bool) -> None:
-    """List the endpoints."""
+    """List the callback endpoints."""
     answer = client.callbacks()
     if as_json:
         click.echo(show.document(answer.raw))
@@ -61,7 +63,7 @@ def list_(client: Client, as_json: bool) -> None:
 @at_url
 @in_json
 def rotate(client: Client, as_json: bool, id: int) -> None:
-    """Give an endpoint a new secret; the old one signs too for a while."""
+    """Give the endpoint ID a new secret. For a while requests are signed with the old one too."""
     _print_secret(client.rotate_callback(id), as_json)
 
 
@@ -70,27 +72,22 @@ def rotate(client: Client, as_json: bool, id: int) -> None:
 @at_url
 @in_json
 def delete(client: Client, as_json: bool, id: int) -> None:
-    """Delete an endpoint; what is still to be told to it fails."""
+    """Delete the endpoint ID. Callbacks that it has not received yet fail."""
     answer = client.delete_callback(id)
     click.echo(show.document(answer.raw) if as_json else f"Endpoint {id} is deleted.")
 
 
 @callbacks.command
 @_id
-@click.option("--status", type=click.Choice(("pending", "processing", "sent", "failed")), help="Only these.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
-@click.option("--cursor", help="Where the page before ended.")
+@click.option("--status", type=click.Choice(("pending", "processing", "sent", "failed")), help="Only this status.")
+@click.option("--limit", type=click.IntRange(min=1), help="The number of callbacks at most.")
+@click.option("--cursor", help="Continue after the page that printed this cursor.")
 @at_url
 @in_json
 def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None:
-    """List what was told to an endpoint, newest first."""
+    """List the callbacks to the endpoint ID, newest first."""
     answer = client.deliveries(id, **wanted)
-    if as_json:
-        click.echo(show.document(answer.raw))
-        return
-    click.echo(show.table(answer.json["items"], DELIVERY))
-    if answer.json.get("nextCursor"):
-        click.echo(f"\nMore: the same with --cursor {show.plain(answer.json['nextCursor'])}")
+    click.echo(show.document(answer.raw) if as_json else show.page(answer.json, DELIVERY))
 
 
 @callbacks.command
@@ -99,7 +96,7 @@ def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None
 @at_url
 @in_json
 def retry(client: Client, as_json: bool, id: int, delivery: int) -> None:
-    """Deliver a callback that has failed again."""
+    """Deliver the failed callback DELIVERY of the endpoint ID again."""
     answer = client.retry_delivery(id, delivery)
     click.echo(show.document(answer.raw) if as_json else f"Delivery {delivery}: {show.plain(answer.json['status'])}")
 
@@ -110,4 +107,4 @@ def _print_secret(answer: Answer, as_json: bool) -> None:
     else:
         one = answer.json
         click.echo(f"Endpoint {one['id']}: {show.plain(one['url'])}")
-        click.echo(f"Secret, shown only now: {show.plain(one['secret'])}")
+        click.echo(f"Secret (shown only now): {show.plain(one['secret'])}")

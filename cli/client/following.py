@@ -1,4 +1,4 @@
-"""`notify timeline` and `limits`: what became of a notification, and what may still be sent."""
+"""`notify timeline`: the history of a notification. `notify limits`: the limits of a client."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 
 from cli.client.http import Client
 from cli.client.notifications import at_url, in_json
-from cli.terminal import show
+from cli.terminal import moments, show
 
-LIMITS = {"name": "LIMIT", "limit": "AT MOST", "used": "USED", "remaining": "LEFT"}
-# In the words of the options that set them.
-NAMES = {"rate": "a minute", "daily": "a day (UTC)", "pending": "waiting"}
+LIMITS = {"name": "LIMIT", "limit": "MAXIMUM", "used": "USED", "remaining": "REMAINING"}
+# In the words of the options of `notify clients` that set them.
+NAMES = {"rate": "per minute", "daily": "per day (UTC)", "pending": "pending"}
 
 
 @click.command
@@ -22,20 +22,21 @@ NAMES = {"rate": "a minute", "daily": "a day (UTC)", "pending": "waiting"}
 @at_url
 @in_json
 def timeline(client: Client, as_json: bool, id: int) -> None:
-    """Tell the story of a notification, first to last."""
+    """Show the history of a notification, oldest event first."""
     events = list(_events(client, id))
     if as_json:
         click.echo(show.document(json.dumps({"items": events}, ensure_ascii=False)))
         return
     for event in events:
-        click.echo(show.plain(f"{event['at']}  {event['event']:<11}  {_told(event['detail'])}".rstrip()))
+        at = moments.readable(event["at"])
+        click.echo(show.plain(f"{at}  {event['event']:<11}  {show.details(event['detail'])}".rstrip()))
 
 
-@click.command
+@click.command(short_help="Show the limits of the client.")
 @at_url
 @in_json
 def limits(client: Client, as_json: bool) -> None:
-    """Show what may still be sent: notifications a minute, a day, and waiting."""
+    """Show the limits of the client: notifications per minute, per day, and pending at a time."""
     answer = client.limits()
     if as_json:
         click.echo(show.document(answer.raw))
@@ -45,22 +46,17 @@ def limits(client: Client, as_json: bool) -> None:
 
 
 def _events(client: Client, id: int) -> Iterator[dict[str, Any]]:
-    """All events of a notification, page by page."""
+    """Yield all events of a notification, page by page."""
     cursor = None
     while True:
         page = client.events(id, cursor=cursor).json
         yield from page["items"]
-        if (cursor := page.get("nextCursor")) is None:  # A server of an older version has no pages.
+        if (cursor := page.get("nextCursor")) is None:  # An API of an older version sends no nextCursor at all.
             return
-
-
-def _told(detail: Mapping[str, Any]) -> str:
-    """What there is to tell, whole: the words of a mail server are what one looks for here."""
-    return ", ".join(f"{name}: {value}" for name, value in detail.items() if value is not None)
 
 
 def _limit(name: str, use: Mapping[str, Any]) -> dict[str, Any]:
     if use["limit"] is None:
-        return {"name": name, "limit": "any number"}
-    # Null where Redis cannot be asked.
-    return {"name": name, **{key: "unknown" if value is None else value for key, value in use.items()}}
+        return {"name": name, "limit": "unlimited"}
+    # The API sends null for a number that Redis holds, while Redis does not answer.
+    return {"name": name, **{key: "unknown" if value is None else f"{value:,}" for key, value in use.items()}}

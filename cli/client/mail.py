@@ -1,4 +1,4 @@
-"""What `notify send` makes of its options for mail."""
+"""Options of `notify send` for mail, as fields of the API."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ OURS = "ours"
 
 
 def headers(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    """`Name: value`, as a mail has them."""
+    """Return the headers that were given as `Name: value`, by name."""
     named = {}
     for header in given:
         name, colon, value = header.partition(":")
         if not colon:
-            raise click.BadParameter(f"{header!r} must look like 'X-Campaign: spring'")
+            raise click.BadParameter(f"{header!r} must be a name and a value, such as 'X-Campaign: spring'")
         named[name.strip()] = value.strip()
     return named
 
 
 def unsubscribe(_context: click.Context, _option: click.Parameter, given: str | None) -> dict[str, str] | bool | None:
-    """A URL of one's own, or True for a link that the API makes."""
+    """Return the URL that was given, or True for a link of the API."""
     return True if given == OURS else {"url": given} if given else None
 
 
 def attachments(_context: click.Context, _option: click.Parameter, given: Sequence[Path]) -> list[dict[str, str]]:
-    """Files as the API wants them; their type is guessed by their name."""
+    """Return the files as the API takes them; the content type is guessed from the file name."""
     return [
         {
             "filename": path.name,

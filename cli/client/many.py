@@ -1,6 +1,6 @@
-"""Retrying many, step by step and with a bar.
+"""Retry of many notifications in steps, with a progress bar.
 
-Ctrl-C, or a server that goes away, leaves a place to go on from.
+After Ctrl-C, or when a server stops answering, the command prints a cursor to continue from.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from cli.terminal.signals import Signals
 
 
 class Count(NamedTuple):
-    """`more`: counting has ended there."""
+    """Number of notifications. `more`: there are more, and counting stopped there."""
 
     number: int
     more: bool = False
 
 
 class Done(NamedTuple):
-    """A step that is done; `cursor` is where the next one begins."""
+    """Step that is done. `cursor` is the start of the next one, None after the last."""
 
     retried: int
     cursor: str | None
 
 
 class Many(Protocol):
-    """What is to be retried."""
+    """Set of notifications to retry."""
 
     def count(self) -> Count:
-        """About how many there are."""
+        """Return about how many there are."""
 
     def steps(self) -> Iterator[Done]:
-        """Each is done by the time it comes."""
+        """Retry them and yield each step after it is done."""
 
 
 class OverApi:
-    """What a key may move."""
+    """Failed notifications of the client of the API key, retried over the API."""
 
     def __init__(self, client: Client, filters: Mapping[str, str], cursor: str | None) -> None:
         self._client, self._filters, self._cursor = client, filters, cursor
@@ -63,7 +63,7 @@ class OverApi:
 
 
 def count(many: Many, as_json: bool) -> None:
-    """Say how many it would be."""
+    """Print how many notifications would be retried."""
     found = many.count()
     if as_json:
         click.echo(json.dumps({"matched": found.number, "more": found.more}))
@@ -72,8 +72,8 @@ def count(many: Many, as_json: bool) -> None:
 
 
 def retry(many: Many, as_json: bool) -> None:
-    """Retry them all; raises Stopped where somebody did not let it finish."""
-    # Only for the bar: elsewhere it would be a question more.
+    """Retry all notifications of `many`; raises Stopped after a stop signal."""
+    # The count is only for the progress bar, which needs a terminal.
     expected = many.count() if sys.stderr.isatty() else Count(0)
     retried, cursor, stopped = 0, None, False
     with Signals() as signals, progress.bar("Retrying", expected.number, more=expected.more) as step:
@@ -84,10 +84,11 @@ def retry(many: Many, as_json: bool) -> None:
                 if stopped := bool(signals.stops and cursor):
                     break
         except (Refused, Unreachable) as error:
-            raise type(error)(f"{error.message}\nRetried so far: {retried}{_goes_on(cursor)}") from error
+            so_far = f"\nRetried so far: {retried}{_continued(cursor)}" if cursor else ""
+            raise type(error)(f"{error.message}{so_far}") from error
     _say(retried, cursor if stopped else None, as_json)
     if stopped:
-        raise Stopped(f"Stopped{_goes_on(cursor)}")
+        raise Stopped(f"Stopped{_continued(cursor)}")
 
 
 def _say(retried: int, cursor: str | None, as_json: bool) -> None:
@@ -95,5 +96,5 @@ def _say(retried: int, cursor: str | None, as_json: bool) -> None:
     click.echo(json.dumps(known) if as_json else f"Retried: {retried}")
 
 
-def _goes_on(cursor: str | None) -> str:
-    return f"; go on with the same command and --cursor {show.plain(cursor)}" if cursor else ""
+def _continued(cursor: str | None) -> str:
+    return f"; to continue, repeat the command with --cursor {show.plain(cursor)}" if cursor else ""

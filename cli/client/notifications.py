@@ -1,8 +1,7 @@
-"""`notify send`, `status` and `list`: for a person at a terminal, or with --json for a script."""
+"""`notify send`, `status` and `list`."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -12,11 +11,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli.client import mail
+from cli.client import mail, reading
 from cli.client.http import Answer, Client
 from cli.terminal import show
-from cli.terminal.failure import Refused
+from cli.terminal.failure import Late, Refused
 from cli.terminal.moments import Moment
+from cli.up import data
 
 KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
@@ -28,21 +28,26 @@ POLL = 0.2  # seconds
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _checked(_context: click.Context, _option: click.Parameter, url: str) -> Client:
+def _home() -> str:
+    """Return the address of the API of the `notify up` that runs on DATA_DIR, or else the usual one."""
+    return data.url_of_another(data.root(os.environ)) or HOME
+
+
+def _connected(context: click.Context, _option: click.Parameter, url: str) -> Client:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.BadParameter(f"{url!r} must look like {HOME}")
-    # Not an option: what stands in a command line, everybody on the machine can read.
+        raise click.BadParameter(f"{url!r} must be a URL such as {HOME}")
+    # The key is no option, because every user of the machine can read the command lines of others.
     key = os.environ.get(KEY, "").strip()
     if not key.isascii() or not key.isprintable():
-        raise click.BadParameter("it holds what no key can have", param_hint=KEY)
-    return Client(url, key)
+        raise click.BadParameter("has characters that no API key has: copy the key again", param_hint=KEY)
+    return Client(url, key, context.command)
 
 
 def _pairs(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in given]
     if any(not key or not equals for key, equals, _ in pairs):
-        raise click.BadParameter("must look like orderId=42")
+        raise click.BadParameter("must be KEY=VALUE, such as orderId=42")
     return {key: value for key, _, value in pairs}
 
 
@@ -50,33 +55,36 @@ at_url = click.option(
     "--url",
     "client",
     envvar="NOTIFY_URL",
-    default=HOME,
-    show_default=True,
+    metavar="URL",
+    default=_home,
     show_envvar=True,
-    callback=_checked,
-    help=f"Where the API is; {KEY} is the key for it.",
+    callback=_connected,
+    help=f"The address of the API; by default that of the `notify up` on DATA_DIR, or else {HOME}.",
 )
-in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's JSON, for scripts.")
+in_json = click.option("--json", "as_json", is_flag=True, help="Print the JSON of the API, for scripts.")
 
 
 @click.command
-@click.option("--to", "recipient", required=True, help="The recipient's address.")
-@click.option("--message", help="The text of the mail.")
-@click.option("--subject", help="Its subject.")
+@click.option("--to", "recipient", required=True, metavar="ADDRESS", help="The mail address of the recipient.")
+@click.option("--message", help="The text of the mail; `-` reads it from standard input.")
+@click.option("--subject", help="The subject of the mail.")
+@click.option("--html", type=reading.file, help="A file with the HTML of the mail; `-` is standard input.")
+@click.option("--template", metavar="NAME", help="The template to send, instead of --message, --subject and --html.")
+@click.option("--variables", metavar="JSON", help="The variables of the template; `-` reads them from standard input.")
+@click.option("--from", "from", metavar="MAILBOX", help="The sender: name@example.com or Name <name@example.com>.")
+@click.option("--reply-to", "replyTo", metavar="MAILBOX", help="The mailbox that replies go to.")
+@click.option("--recipient-name", "recipientName", metavar="NAME", help="The display name of the recipient.")
+@click.option("--cc", multiple=True, metavar="MAILBOX", help="Another recipient; may be repeated.")
 @click.option(
-    "--html",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the HTML of the mail.",
+    "--bcc", multiple=True, metavar="MAILBOX", help="A recipient that the others do not see; may be repeated."
 )
-@click.option("--template", help="A template by its name, instead of --message, --subject and --html.")
-@click.option("--variables", help="What the template is rendered with, as JSON.")
-@click.option("--from", "from", metavar="MAILBOX", help="Whom it is from: name@example.com or Name <name@example.com>.")
-@click.option("--reply-to", "replyTo", metavar="MAILBOX", help="Where answers go.")
-@click.option("--recipient-name", "recipientName", metavar="NAME", help="The recipient's display name.")
-@click.option("--cc", multiple=True, metavar="MAILBOX", help="Who else gets it; again for more.")
-@click.option("--bcc", multiple=True, metavar="MAILBOX", help="Who else gets it, unknown to the others.")
 @click.option(
-    "--header", "headers", multiple=True, callback=mail.headers, help="A header, Name: value; again for more."
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    callback=mail.headers,
+    help="A header of the mail, such as `X-Campaign: spring`; may be repeated.",
 )
 @click.option(
     "--attach",
@@ -84,7 +92,7 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=mail.attachments,
-    help="A file to go with it; again for more.",
+    help="A file to attach; may be repeated.",
 )
 @click.option(
     "--unsubscribe",
@@ -92,29 +100,31 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the API's 
     flag_value=mail.OURS,
     metavar="[URL]",
     callback=mail.unsubscribe,
-    help="How to leave the list with one click: a URL of yours, or without one a link of this system.",
+    help="Add a one-click unsubscribe link (RFC 8058): to URL, or without a URL to this system.",
 )
 @click.option(
     "--on-uncertain",
     "onUncertain",
     type=click.Choice(["resend", "hold"]),
-    help="What to do where nobody can know whether the mail was taken.",
+    help="What to do when nobody can know whether the mail server took the mail: send it again, or stop.",
 )
-@click.option("--tag", "tags", multiple=True, help="A word to find it by; may be repeated.")
+@click.option("--tag", "tags", multiple=True, help="A tag, to find the notification by; may be repeated.")
 @click.option(
-    "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="What to know of it again; may be repeated."
+    "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A value to store with it; may be repeated."
 )
-@click.option("--priority", type=click.Choice(PRIORITIES), help="Its lane.")
-@click.option("--at", "sendAt", type=Moment(), help="When to send it: a time, or how long from now.")
-@click.option("--expires", "expiresAt", type=Moment(), help="From when on it is too late.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="The priority of the notification.")
+@click.option("--at", "sendAt", type=Moment(), help="When to send it: an RFC 3339 time, or a span from now such as 2h.")
+@click.option("--expires", "expiresAt", type=Moment(), help="When to give up: a time, or a span from now.")
 @click.option(
-    "--idempotency-key", "key", help="Send it once, however often this is run as it is; 2h is another time in each run."
+    "--idempotency-key",
+    "key",
+    help="Send once, however often the same command is run. A span such as 2h differs in every run: give a time.",
 )
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait for the outcome; anything but sent is exit code 1.",
+    help="Wait for the outcome; exit with 1 if it was not sent, with 75 if it is still undecided after SECONDS.",
 )
 @at_url
 @in_json
@@ -126,18 +136,21 @@ def send(
         "type": "email",
         **{name: value for name, value in given.items() if value not in (None, (), [], {})},
     }
+    if isinstance(message := wanted.get("message"), str):
+        wanted["message"] = reading.text(message, "--message")
     if isinstance(variables := wanted.get("variables"), str):
-        wanted["variables"] = _json(variables)
+        wanted["variables"] = reading.json_in(reading.text(variables, "--variables"), "--variables")
     if html is not None:
-        wanted["html"] = text_of(html, "--html")
+        wanted["html"] = reading.text_of(html, "--html")
     answer = client.send(wanted, key)
     if wait is not None:
         answer = _outcome(client, answer, time.monotonic() + wait)
     _print_sent(answer, as_json)
-    if wait is not None and answer.json["status"] != "sent":
-        raise Refused(_not_sent(answer.json, wait))
-    if answer.json["status"] == "failed":  # At once: somebody it is for is on the suppression list.
-        raise Refused(_not_sent(answer.json, 0))
+    if wait is not None and answer.json["status"] not in FINAL:
+        raise Late(f"not sent within {wait:g} s: see `notify status {answer.json['id']}`")
+    # Without --wait too: a recipient on the suppression list fails the notification at once.
+    if answer.json["status"] == "failed" or (wait is not None and answer.json["status"] != "sent"):
+        raise Refused(_not_sent(answer.json))
 
 
 @click.command
@@ -154,12 +167,12 @@ def status(client: Client, as_json: bool, id: int) -> None:
 
 
 @click.command("list")
-@click.option("--status", type=click.Choice(STATUSES), help="Only these.")
-@click.option("--recipient", help="Only to this address.")
-@click.option("--priority", type=click.Choice(PRIORITIES), help="Only of this lane.")
-@click.option("--tag", multiple=True, help="Only with this tag; with all of them if repeated.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
-@click.option("--cursor", help="Where the page before ended.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only notifications with this status.")
+@click.option("--recipient", metavar="ADDRESS", help="Only notifications to this address.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Only notifications with this priority.")
+@click.option("--tag", multiple=True, help="Only notifications with this tag; with all tags if repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="The number of notifications at most.")
+@click.option("--cursor", help="Continue after the page that printed this cursor.")
 @at_url
 @in_json
 def list_(client: Client, as_json: bool, **wanted: object) -> None:
@@ -169,21 +182,6 @@ def list_(client: Client, as_json: bool, **wanted: object) -> None:
         click.echo(show.document(answer.raw))
         return
     click.echo(show.page(answer.json, show.COLUMNS))
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise click.BadParameter("is not JSON", param_hint="--variables") from None
-
-
-def text_of(path: Path, option: str) -> str:
-    """What a file says that was given with an option; raises BadParameter."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise click.BadParameter(f"{path} is not UTF-8", param_hint=option) from None
 
 
 def _outcome(client: Client, answer: Answer, deadline: float) -> Answer:
@@ -201,8 +199,6 @@ def _print_sent(answer: Answer, as_json: bool) -> None:
         click.echo(f"Notification {answer.json['id']}: {answer.json['status']}")
 
 
-def _not_sent(one: dict[str, Any], waited: float) -> str:
-    if one["status"] not in FINAL:
-        return f"not sent within {waited:g} s: see `notify status {one['id']}`"
+def _not_sent(one: dict[str, Any]) -> str:
     why = one.get("lastError") or one.get("failureReason") or "see `notify status`"
     return show.plain(f"{one['status']}: {why}")

@@ -1,4 +1,4 @@
-"""Server-sent events, read as WHATWG HTML 9.2.6 says."""
+"""Parser of server-sent events (WHATWG HTML, section 9.2.6)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """One event; `type` is "message" where none is given."""
+    """Event of a stream. `type` is "message" where the stream gives none."""
 
     type: str
     data: str
 
 
 class Events:
-    """The events in the lines of a stream. `last` is what to come back with, `retry` when, in seconds."""
+    """Parser that keeps what a reconnect needs: `last`, the id of the last event, and `retry`, the delay in seconds."""
 
     def __init__(self, last: str = "", retry: float = 3.0) -> None:
         self.last, self.retry = last, retry
 
     def read(self, lines: Iterable[str]) -> Iterator[Event]:
-        """Those that come whole; of one that breaks off neither the data nor the id counts."""
+        """Yield the complete events. An event that breaks off is dropped, and its id is not kept."""
         type, id = "", self.last
         data: list[str] = []
         for line in lines:

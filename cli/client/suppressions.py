@@ -1,4 +1,4 @@
-"""`notify suppressions`: add, list and remove."""
+"""`notify suppressions`: add, list and remove suppressed addresses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from cli.client.notifications import at_url, in_json
 from cli.terminal import show
+from cli.terminal.moments import Moment
 
 REASONS = ("manual", "unsubscribed", "bounced")
 COLUMNS = {
@@ -19,27 +20,32 @@ COLUMNS = {
 }
 
 
-@click.group
+@click.group(short_help="Manage the suppression list.")
 def suppressions() -> None:
-    """Addresses to which nothing is sent."""
+    """Manage the suppression list: addresses that no notification is sent to."""
 
 
 @suppressions.command
 @click.argument("address")
-@click.option("--source", help="Where this comes from, for people.")
-@click.option("--until", "expiresAt", metavar="TIME", help="Until when, e.g. 2030-01-01T00:00:00Z; else for ever.")
+@click.option("--source", help="Where the request came from, as a note for people.")
+@click.option(
+    "--until",
+    "expiresAt",
+    type=Moment(),
+    help="When the suppression ends: an RFC 3339 time, or a span from now such as 30d. Without it, never.",
+)
 @at_url
 @in_json
 def add(client: Any, as_json: bool, address: str, **given: str | None) -> None:
-    """Put an address on the list."""
+    """Add ADDRESS to the suppression list."""
     answer = client.suppress({"address": address, **{name: value for name, value in given.items() if value}})
     click.echo(show.document(answer.raw) if as_json else show.plain(f"{answer.json['address']}: suppressed"))
 
 
 @suppressions.command("list")
-@click.option("--reason", type=click.Choice(REASONS), help="Only these.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many at most.")
-@click.option("--cursor", help="Where the page before ended.")
+@click.option("--reason", type=click.Choice(REASONS), help="Only addresses with this reason.")
+@click.option("--limit", type=click.IntRange(min=1), help="The number of addresses at most.")
+@click.option("--cursor", help="Continue after the page that printed this cursor.")
 @at_url
 @in_json
 def list_(client: Any, as_json: bool, **wanted: object) -> None:
@@ -52,6 +58,6 @@ def list_(client: Any, as_json: bool, **wanted: object) -> None:
 @click.argument("address")
 @at_url
 def remove(client: Any, address: str) -> None:
-    """Take an address off the list: it is sent to again."""
+    """Remove ADDRESS from the suppression list. Notifications are sent to it again."""
     client.unsuppress(address)
-    click.echo(f"{show.plain(address)}: not suppressed any more")
+    click.echo(f"{show.plain(address)}: no longer suppressed")

@@ -8,45 +8,45 @@ from typing import Any
 
 import click
 
-from cli.client.notifications import at_url, in_json, text_of
+from cli.client import reading
+from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
-_version = click.option("--version", type=click.IntRange(min=1), help="Which version; the newest unless given.")
+_version = click.option("--version", type=click.IntRange(min=1), help="The version; the newest one if not given.")
 COLUMNS = {"name": "NAME", "version": "VERSION", "createdAt": "CREATED"}
 
 
-@click.group
+@click.group(short_help="Manage templates.")
 def templates() -> None:
-    """Texts with variables, by name and version."""
+    """Manage templates: subjects and texts with variables, stored by name and version."""
 
 
 @templates.command
 @click.argument("name")
-@click.option("--subject", required=True, help="The subject, in Jinja2.")
-@click.option("--text", type=_file, required=True, help="A file with the text.")
-@click.option("--html", type=_file, help="A file with the HTML.")
-@click.option("--schema", type=_file, help="A file with the JSON Schema of the variables.")
+@click.option("--subject", required=True, help="The subject, in Jinja2 syntax.")
+@click.option("--text", type=reading.file, required=True, help="A file with the text; `-` is standard input.")
+@click.option("--html", type=reading.file, help="A file with the HTML; `-` is standard input.")
+@click.option("--schema", type=reading.file, help="A file with the JSON Schema of the variables.")
 @at_url
 @in_json
 def put(client: Any, as_json: bool, name: str, subject: str, **files: Path | None) -> None:
-    """Make a new version of a template."""
+    """Store a new version of a template."""
     wanted: dict[str, Any] = {"subject": subject}
     for part in ("text", "html"):
         if (path := files[part]) is not None:
-            wanted[part] = text_of(path, f"--{part}")
+            wanted[part] = reading.text_of(path, f"--{part}")
     if (path := files["schema"]) is not None:
-        wanted["schema"] = _object(text_of(path, "--schema"), "--schema")
+        wanted["schema"] = reading.object_in(reading.text_of(path, "--schema"), "--schema")
     answer = client.put_template(name, wanted)
     click.echo(show.document(answer.raw) if as_json else _named(answer.json))
 
 
 @templates.command("list")
-@click.option("--cursor", help="Where the page before ended.")
+@click.option("--cursor", help="Continue after the page that printed this cursor.")
 @at_url
 @in_json
 def list_(client: Any, as_json: bool, cursor: str | None) -> None:
-    """List templates by name."""
+    """List templates, by name."""
     answer = client.templates(cursor=cursor)
     click.echo(show.document(answer.raw) if as_json else show.page(answer.json, COLUMNS))
 
@@ -67,13 +67,20 @@ def show_(client: Any, as_json: bool, name: str, version: int | None) -> None:
 
 @templates.command
 @click.argument("name")
-@click.option("--variables", default="{}", show_default=True, help="The variables as JSON.")
+@click.option(
+    "--variables",
+    metavar="JSON",
+    default="{}",
+    show_default=True,
+    help="The variables; `-` reads them from standard input.",
+)
 @_version
 @at_url
 @in_json
 def preview(client: Any, as_json: bool, name: str, variables: str, version: int | None) -> None:
-    """Show what a template says with these variables."""
-    wanted = {"variables": _object(variables, "--variables"), **({"version": version} if version else {})}
+    """Render a template with variables, without sending anything."""
+    values = reading.object_in(reading.text(variables, "--variables"), "--variables")
+    wanted = {"variables": values, **({"version": version} if version else {})}
     answer = client.preview(name, wanted)
     one = answer.json
     parts = {"subject": one["subject"], "message": one["message"], "html": one["html"]}
@@ -84,19 +91,9 @@ def preview(client: Any, as_json: bool, name: str, variables: str, version: int 
 @click.argument("name")
 @at_url
 def delete(client: Any, name: str) -> None:
-    """Delete a template, all its versions; what was sent stays."""
+    """Delete all versions of a template. Notifications that were sent keep their text."""
     client.delete_template(name)
     click.echo(f"Template {show.plain(name)}: deleted")
-
-
-def _object(text: str, option: str) -> Any:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise click.BadParameter("is not a JSON object", param_hint=option)
-    return document
 
 
 def _named(one: Any) -> str:

@@ -1,4 +1,4 @@
-"""`notify completion`: what makes the shell complete commands, options and names."""
+"""`notify completion`: shell scripts that complete commands, options and names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComple
 VARIABLE = "_NOTIFY_COMPLETE"  # as click derives it from the program's name
 
 
-@click.command(short_help="Print a script that makes the shell complete.")
+@click.command(short_help="Print a completion script for a shell.")
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a script for SHELL that completes commands, options, their values, and names of clients.
+    """Print a script that makes SHELL complete commands, options, their values, and names of clients.
 
-    Names come from the database, if it answers within a second.
+    The names come from the database, if it answers within a second.
     """
     made = SHELLS[shell](context.find_root().command, {}, "notify", VARIABLE)
     click.echo(made.source_template % made.source_vars())

@@ -1,4 +1,4 @@
-"""What the shell offers for a value, when Tab is pressed: names out of the database, if it answers soon."""
+"""Shell completion of values: channels, and names of clients from the database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cli import lazy
 
 
 def clients(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Names of clients."""
+    """Return the names of clients that begin with `begun`."""
     names: list[str] = lazy.attribute("cli.completion.names:clients")(begun)
     return [CompletionItem(name) for name in names]
 
 
 def channels(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
-    """All channels."""
+    """Return the channels that begin with `begun`."""
     return [CompletionItem(name) for name in ("email", "callback") if name.startswith(begun)]

@@ -1,4 +1,4 @@
-"""Names out of the database, for the shell to offer. Whatever is wrong, Tab must not show an error."""
+"""Names from the database for shell completion. No error may reach the terminal of somebody who presses Tab."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from db import clients as table
 from db import database
 from settings import SettingsError
 
-PATIENCE = 1  # seconds that somebody who has pressed Tab waits
-MOST = 200
+TIMEOUT = 1  # seconds, for the connection and for the statement
+MOST = 200  # clients
 
 
 def clients(begun: str) -> list[str]:
-    """Names of clients that begin so, among the first MOST; none where the database does not answer."""
+    """Return the names of the first MOST clients that begin with `begun`; none if the database does not answer."""
     try:
         chosen = running.joined(settings.load())
-        database.bind(replace(chosen, db_connect_timeout=PATIENCE, db_statement_timeout=PATIENCE))
+        database.bind(replace(chosen, db_connect_timeout=TIMEOUT, db_statement_timeout=TIMEOUT))
         with database.connection():
             found = [client.name for client in table.listed(0, MOST)]
     except (SettingsError, database.Unavailable):

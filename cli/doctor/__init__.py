@@ -1,1 +1,1 @@
-"""What `notify doctor` looks at. Each probe is one module beside this file and yields findings as it makes them."""
+"""Checks of `notify doctor`. Each module has the probe of one part of the system, which yields findings."""

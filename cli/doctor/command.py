@@ -1,4 +1,4 @@
-"""`notify doctor`: look at everything that must be right, and say of each fault how to mend it."""
+"""`notify doctor`: check the whole installation, and print a fix for every fault."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from runtime import logs
 from settings import Settings, SettingsError
 
 COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
-ANSWER = 0.8  # of the time for a probe: for one answer, so that who does not answer is told by name
+ANSWER = 0.8  # part of --timeout that one answer may take: the probe then has time left to name who did not answer
 
 
-@click.command(short_help="Look for what is wrong, and say how to mend it.")
+@click.command(short_help="Find faults of the installation, and how to fix them.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1, max=300),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long it may take in all; what has not answered by then is a problem.",
+    help="The time for all checks; what has not answered by then is a problem.",
 )
-@click.option("--strict", is_flag=True, help="Warnings are exit code 1 too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 after warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def doctor(timeout: float, strict: bool, as_json: bool) -> None:
-    """Look at settings, database, schema, Redis, mail server, clocks, disks, workers and backlog, all at once.
+    """Check settings, database, schema, Redis, mail server, clocks, disks, workers and backlog in parallel.
 
-    Nothing is changed and no mail is sent: the mail server is greeted, logged in to, and left. A warning
-    works now and may not tomorrow; a problem does not work, or can lose what was accepted.
+    Nothing is changed and no mail is sent: on the mail server this only logs in. A warning is something that works
+    now but may fail later. A problem is something that does not work, or that can lose accepted notifications.
     """
     found = _examined(timeout)
     result = worst(found)
@@ -66,20 +66,20 @@ def _examined(timeout: float) -> list[Finding]:
         "settings": lambda: environment.findings(chosen, wrong, environ, up=up),
         "database": partial(lazy.attribute("cli.doctor.postgresql:findings"), chosen),
         "redis": partial(lazy.attribute("cli.doctor.redis_server:findings"), chosen),
-        "mail": lambda: [warning("mail", "was not looked at", "put the settings right first")],
+        "mail": lambda: [warning("mail", "was not checked", "fix the settings first")],
         "disk": _disks,
     }
     if any(sentence.startswith("REDIS_") for sentence in wrong):
-        probes["redis"] = lambda: [warning("redis", "was not looked at", "put the settings right first")]
+        probes["redis"] = lambda: [warning("redis", "was not checked", "fix the settings first")]
     if up and not (chosen.smtp_url or chosen.email_user):
-        probes["mail"] = lambda: []  # The database knows whether the workers that run catch it or send it.
+        probes["mail"] = lambda: []  # The work probe reports where the live workers send mail to.
     elif not wrong and chosen.redis_url and (chosen.smtp_url or chosen.email_pass):
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
 
 
 def _let_in(chosen: Settings, environ: Mapping[str, str], *, up: bool) -> Settings:
-    """As `notify up` reads AUTH and BIND; a BIND that is none was told among the settings."""
+    """Apply the defaults of `notify up` for AUTH. An invalid BIND, which the settings probe reports, is replaced."""
     try:
         unsaid = not environ.get("AUTH", "").strip()
         return replace(chosen, auth="off") if up and unsaid and chosen.local else chosen
@@ -110,7 +110,7 @@ def _report(found: list[Finding]) -> str:
                 lines += _lines(one)
     counts = Counter(one.level for one in found)
     summary = ", ".join(_counted(counts, level) for level in (PROBLEM, WARNING) if counts[level])
-    return "\n".join([*lines, "", summary or "All is well."])
+    return "\n".join([*lines, "", summary or "No problems found."])
 
 
 def _lines(one: Finding) -> list[str]:

@@ -1,4 +1,4 @@
-"""The settings: everything that is wrong at once, and what looks like a setting and is none."""
+"""Probe of the settings: every invalid one, and variables that look like a misspelt setting."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings, SettingsError
 
 CHECK = "settings"
-# Read by commands of ours, and not by `settings`.
+# Variables that commands read, but not `settings`.
 OTHERS = {"NOTIFY_URL", "NOTIFY_KEY", "DATA_DIR", "CATCHER_KEEP"}
 KNOWN = {field.name.upper() for field in fields(Settings)} | OTHERS
-ALIKE = 0.84  # of 1; RETRY_MIN_BACKOF and RETRY_MIN_BACKOFF are 0.97, DB_URL and DATABASE_URL 0.67
+ALIKE = 0.84  # difflib ratio; RETRY_MIN_BACKOF and RETRY_MIN_BACKOFF have 0.97, DB_URL and DATABASE_URL 0.67
 USUAL = {
     **dict.fromkeys(("DB_URL", "POSTGRES_URL", "POSTGRESQL_URL", "PG_URL", "DATABASE_URI"), "DATABASE_URL"),
     **dict.fromkeys(("SMTP_URI", "SMTP_HOST", "SMTP_SERVER", "MAIL_URL", "EMAIL_URL"), "SMTP_URL"),
@@ -25,16 +25,19 @@ USUAL = {
 
 
 def findings(chosen: Settings, wrong: list[str], environ: Mapping[str, str], *, up: bool) -> Iterator[Finding]:
-    """`wrong`: what `settings.examined` has said. `up`: `notify up` runs, and has chosen what is not set."""
+    """Yield the findings on the settings.
+
+    `wrong` are the faults that `settings.examined` found. `up`: `notify up` runs, which chooses what is not set.
+    """
     wrong = [*wrong, *_missing(chosen, wrong, up=up)]
     for sentence in wrong:
         what, _, fix = sentence.partition(": ")
-        yield problem(CHECK, what, fix or "change the one or the other")
+        yield problem(CHECK, what, fix or "change one of them")
     if not wrong:
         given = sum(1 for name in KNOWN - OTHERS if environ.get(name, "").strip())
-        yield ok(CHECK, f"{given} are set, the others have their defaults, and none is wrong")
+        yield ok(CHECK, f"{given} are set, the others have their defaults, and all are valid")
     for name, meant in _misspelt(environ):
-        yield warning(CHECK, f"{name} is set and means nothing", f"did you mean {meant}? Else remove it")
+        yield warning(CHECK, f"{name} is set, but is no setting", f"did you mean {meant}? Otherwise remove it")
 
 
 def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
@@ -57,7 +60,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name in sorted(environ.keys() - KNOWN):
         bare = name.removeprefix("NOTIFY_")
         meant = USUAL.get(name) or ((bare in KNOWN and bare) or _alike(name))
-        # With a setting beside it that is right, it belongs to another program, most likely.
+        # If the right setting is there too, this one probably belongs to another program.
         if meant and not (name in USUAL and environ.get(meant)):
             yield name, meant
         elif name.startswith("NOTIFY_") and not meant:

@@ -1,4 +1,4 @@
-"""What the doctor finds: what is so, how bad that is, and the fix."""
+"""Findings of the doctor: the fact, its level, and the fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEVELS = (OK, WARNING, PROBLEM)  # from the best to the worst
 
 
 class Finding(NamedTuple):
-    """`check`: what was looked at. `what` and `fix` are sentences; what is in order has no fix. Never a secret."""
+    """Finding of a check. `what` is the fact and `fix` what to do, empty if all is well. Neither holds a secret."""
 
     check: str
     level: str
@@ -22,12 +22,12 @@ def ok(check: str, what: str) -> Finding:
 
 
 def warning(check: str, what: str, fix: str) -> Finding:
-    """It works now, and may not tomorrow."""
+    """Return a finding on something that works now but may fail later."""
     return Finding(check, WARNING, what, fix)
 
 
 def problem(check: str, what: str, fix: str) -> Finding:
-    """Something does not work, or what was accepted can be lost."""
+    """Return a finding on something that does not work, or that can lose accepted notifications."""
     return Finding(check, PROBLEM, what, fix)
 
 

@@ -1,4 +1,4 @@
-"""The database: whether it can be asked, whether it may lose what it has, how much room there is."""
+"""Probe of PostgreSQL: does it answer, can it lose data, and has it room left?"""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from db import database, diagnosis, fitness, migrations, pulse
 from settings import Settings, SettingsError, postgres_url
 
 CHECK = "database"
-NEWEST = 18  # version of PostgreSQL that this project is tested with, or stands by
-SLOW = 0.010  # seconds for a question; each notification costs several
-APART = 2.0  # seconds between two clocks that nobody need worry about
+NEWEST = 18  # newest version of PostgreSQL that this project is tested with
+SLOW = 0.010  # seconds for a query; each notification needs several
+APART = 2.0  # seconds of difference between two clocks that does no harm
 LONG = 3_600.0  # seconds that a transaction may be open
-AGED, STOPPING = 1_000_000_000, 1_900_000_000  # transactions; the server stops at 2,100 million
-PER_SYSTEM = 12  # connections of an API process and a worker process, besides READ_THREADS
-ASKED = 5  # times; the quickest answer counts, because the other probes take our CPU meanwhile
+AGED, STOPPING = 1_000_000_000, 1_900_000_000  # age in transactions; the server stops at 2,100 million
+PER_SYSTEM = 12  # connections of an API process and a worker process, plus READ_THREADS
+ASKED = 5  # queries; the fastest answer counts, because other probes use the CPU at the same time
 
-# name, the value that is wrong, how bad, what it means
+# setting, dangerous value, level, consequence
 DANGEROUS = (
-    ("fsync", "off", PROBLEM, "when the machine crashes, the whole database can be lost"),
-    ("full_page_writes", "off", PROBLEM, "when the machine crashes, pages can be left half written"),
-    ("synchronous_commit", "off", PROBLEM, "when the server crashes, accepted notifications are forgotten"),
-    ("autovacuum", "off", WARNING, "tables grow and get slower, and in the end the server stops"),
+    ("fsync", "off", PROBLEM, "after a crash of the machine the whole database can be lost"),
+    ("full_page_writes", "off", PROBLEM, "after a crash of the machine pages can be half written"),
+    ("synchronous_commit", "off", PROBLEM, "after a crash of the server accepted notifications are lost"),
+    ("autovacuum", "off", WARNING, "tables grow and become slow, and finally the server stops"),
 )
 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
-    """Over one connection; what needs a schema only where there is one."""
+    """Yield the findings, over one connection. Checks that need the schema run only if it is there."""
     try:
         database.bind(chosen)
     except SettingsError as error:
@@ -54,7 +54,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             elif "workers" not in diagnosis.forbidden():
                 yield from work.unrecorded(pulse.workers(chosen.worker_timeout))
     except database.Unavailable as error:
-        yield problem(CHECK, f"cannot be used: {error}", "start it, or put DATABASE_URL right")
+        yield problem(CHECK, f"cannot be used: {error}", "start it, or correct DATABASE_URL")
     finally:
         database.database.close()
 
@@ -66,28 +66,28 @@ def _server() -> Iterator[Finding]:
     if server.version // 10_000 < fitness.OLDEST:
         yield problem(CHECK, said, f"this version is too old: use {fitness.OLDEST} or newer")
     elif server.version // 10_000 > NEWEST:
-        yield warning(CHECK, said, f"nothing newer than {NEWEST} was tried: expect surprises")
+        yield warning(CHECK, said, f"use {NEWEST} or older: this project is not tested with newer versions")
     elif took > SLOW:
-        yield warning(CHECK, said, "that is slow: have it in the same data centre")
+        yield warning(CHECK, said, "this is slow: run it in the same data centre")
     else:
         yield ok(CHECK, said)
     if server.replica:
         yield problem(
-            CHECK, "it takes no writes", "point DATABASE_URL at the primary, or end default_transaction_read_only"
+            CHECK, "it is read-only", "point DATABASE_URL at the primary, or turn off default_transaction_read_only"
         )
     if server.clear:
-        yield warning(CHECK, "the way to it is not encrypted", "add ?sslmode=verify-full to DATABASE_URL")
+        yield warning(CHECK, "the connection is not encrypted", "add ?sslmode=verify-full to DATABASE_URL")
     yield _clock()
     if diagnosis.on_this_machine() and (place := diagnosis.data_directory()):
         yield from free("the database's disk", place)
 
 
 def _options(chosen: Settings) -> Iterator[Finding]:
-    """What DATABASE_URL says that is not done, and what stands between."""
+    """Yield findings on options in DATABASE_URL that are ignored, and on a pooler."""
     for name in postgres_url.parse(chosen.database_url, os.environ).ignored:
         yield warning(CHECK, f"DATABASE_URL has {name}, which is ignored", f"remove it: {postgres_url.IGNORED[name]}")
     if database.database.pooled():
-        yield ok(CHECK, "a pooler stands between: each transaction brings its settings with it")
+        yield ok(CHECK, "connections go through a pooler: every transaction sets its own settings")
 
 
 def _asked() -> float:
@@ -105,7 +105,7 @@ def _clock() -> Finding:
     return warning(
         "clock",
         f"the database is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} this machine",
-        "have both set by NTP: due times go by the database's clock, certificates and signatures by this one",
+        "synchronise both with NTP: due times use the database's clock, certificates and signatures this one",
     )
 
 
@@ -115,7 +115,7 @@ def _dangers() -> Iterator[Finding]:
     for name, level, means in found:
         yield Finding(CHECK, level, f"{name} is off: {means}", f"set {name} = on")
     if not found:
-        yield ok(CHECK, "what is committed survives a crash")
+        yield ok(CHECK, "committed data survive a crash")
 
 
 def _room(chosen: Settings) -> Iterator[Finding]:
@@ -123,18 +123,19 @@ def _room(chosen: Settings) -> Iterator[Finding]:
     said = f"{room.left} connections are left"
     if room.left < needed:
         raise_it = "raise max_connections (or the role's limit), or start fewer processes"
-        yield warning(CHECK, f"{said}; an API and a worker process take {needed}", raise_it)
+        yield warning(CHECK, f"{said}; an API process and a worker process need {needed}", raise_it)
     else:
         yield ok(CHECK, said)
     if room.longest > LONG:
         end = "find it in pg_stat_activity by xact_start, and end it"
-        yield warning(
-            CHECK, f"a transaction has been open for {room.longest / 3600:.1f} hours: nothing is cleaned up", end
-        )
+        what = f"a transaction has been open for {room.longest / 3600:.1f} hours, so that vacuum removes no rows"
+        yield warning(CHECK, what, end)
     if room.age > AGED:
         grade = problem if room.age > STOPPING else warning
         yield grade(
-            CHECK, f"transaction numbers are {room.age:,} old; at 2,100,000,000 it stops", "VACUUM, and see why not"
+            CHECK,
+            f"the oldest transaction id is {room.age:,} transactions old; at 2,100,000,000 the server stops",
+            "run VACUUM, and find out why autovacuum does not",
         )
 
 
@@ -144,7 +145,7 @@ def _rights() -> Iterator[Finding]:
             CHECK, f"this user may not read and write {', '.join(names)}", "grant it, or connect as the owner"
         )
     elif names := diagnosis.not_owned():
-        fix = "have this user own them: blocks are made and dropped, and migrations run, by the owner"
+        fix = "make this user the owner, who alone can create and drop partitions and run migrations"
         yield warning(CHECK, f"this user does not own {', '.join(names)}", fix)
 
 

@@ -1,4 +1,4 @@
-"""All probes at once, each with as much time as it may take and no more."""
+"""Runner of the probes: all in parallel, with a deadline."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ Probe = Callable[[], Iterable[Finding]]
 
 
 def findings(probes: Mapping[str, Probe], seconds: float) -> list[Finding]:
-    """What they find, in the order of the probes; of one that does not end in time, what it has found by then."""
+    """Return the findings in the order of the probes.
+
+    A probe that is late contributes what it found so far, and a problem that says so.
+    """
     found: dict[str, list[Finding]] = {name: [] for name in probes}
-    # Daemons: a name that DNS does not answer for holds its thread for minutes, and nobody waits for it.
+    # Daemon threads, because a DNS query without an answer blocks its thread for minutes.
     threads = {
         name: threading.Thread(target=_probe, args=(name, probe, found[name]), name=name, daemon=True)
         for name, probe in probes.items()
@@ -25,9 +28,7 @@ def findings(probes: Mapping[str, Probe], seconds: float) -> list[Finding]:
     for name, thread in threads.items():
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
-            late = problem(
-                name, f"no answer within {seconds:g} s", "see whether the host name and the network are right"
-            )
+            late = problem(name, f"no answer within {seconds:g} s", "check the host name and the network")
             found[name] = [*found[name], late]
     return [finding for name in probes for finding in found[name]]
 
@@ -35,8 +36,6 @@ def findings(probes: Mapping[str, Probe], seconds: float) -> list[Finding]:
 def _probe(name: str, probe: Probe, found: list[Finding]) -> None:
     try:
         found.extend(iter(probe()))
-    except Exception as error:  # noqa: BLE001 - one probe that fails must not take the others' findings along
-        # Its kind only: what it says may quote a URL.
-        found.append(
-            problem(name, f"could not be looked at ({type(error).__name__})", "report this as a fault of notify")
-        )
+    except Exception as error:  # noqa: BLE001 - the findings of other probes must survive
+        # Only the type: the message may contain a URL with a password.
+        found.append(problem(name, f"could not be checked ({type(error).__name__})", "report this as a bug of notify"))

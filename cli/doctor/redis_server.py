@@ -1,4 +1,4 @@
-"""Redis or Valkey, the doorbell: whether it can be asked, and whether it keeps what it is given."""
+"""Probe of Redis or Valkey: does it answer, and does it keep its data?"""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CHECK = "redis"
 OLDEST = (6, 2)
 SLOW = 0.010  # seconds
 ALMOST = 0.9  # of maxmemory
-ASKED = 5  # times; the quickest answer counts, because the other probes take our CPU meanwhile
+ASKED = 5  # pings; the fastest answer counts, because other probes use the CPU at the same time
 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
-    """What it says of itself, over one connection."""
+    """Yield the findings, over one connection."""
     if not chosen.redis_url:
         return
     try:
@@ -28,7 +28,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             connection_pool=lazy.attribute("actors.queue.redis_pools:pool")(chosen, chosen.redis_timeout)
         ) as client:
             took = min(_asked(client) for _ in range(ASKED))
-            yield from _told(client, took)
+            yield from _info(client, took)
     except (redis.RedisError, OSError) as error:
         fault = lazy.attribute("actors.queue.redis_faults:of")(error)
         yield problem(CHECK, f"cannot be used: {fault.what}", fault.fix)
@@ -36,21 +36,21 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from lazy.attribute("cli.doctor.redis_use:findings")(chosen)
 
 
-def _told(client: redis.Redis, took: float) -> Iterator[Finding]:
-    """What INFO says, which nothing but this needs."""
+def _info(client: redis.Redis, took: float) -> Iterator[Finding]:
+    """Yield the findings from INFO, a command that only the doctor needs."""
     try:
         known: Mapping[str, Any] = client.info()
     except redis.ResponseError as error:
         if not lazy.attribute("actors.queue.redis_faults:of")(error).rights:
             raise
-        fix = "let this user use INFO (ACL), rename it back, or look yourself"
-        yield warning(CHECK, f"it does not tell about itself: {error}", fix)
+        fix = "allow this user the command INFO (ACL), or undo its rename-command"
+        yield warning(CHECK, f"version and memory are unknown, because it refuses INFO: {error}", fix)
         return
     yield _version(known, took)
     yield from _memory(known)
     yield from _state(known)
     if not known.get("aof_enabled") and not _saves(client):
-        what = "it keeps nothing over a restart: rates and quotas are then counted anew; no notification is lost"
+        what = "it loses its data at a restart: rates and quotas then start at zero; no notification is lost"
         yield warning(CHECK, what, "set appendonly yes")
 
 
@@ -61,37 +61,39 @@ def _asked(client: redis.Redis) -> float:
 
 
 def _saves(client: redis.Redis) -> bool:
-    """Whether it writes snapshots; where it does not say, as if it did."""
+    """Return whether it writes snapshots; True if it refuses to say."""
     try:
-        told: Mapping[str, str] = client.config_get("save")  # type: ignore[assignment]
-        return bool(told.get("save", "unsaid"))
+        answer: Mapping[str, str] = client.config_get("save")  # type: ignore[assignment]
+        return bool(answer.get("save", "unknown"))
     except redis.ResponseError:
         return True
 
 
 def _version(known: Mapping[str, Any], took: float) -> Finding:
     name = "Valkey" if "valkey_version" in known else "Redis"
-    # Valkey tells, under this name, with which Redis it goes.
+    # In Valkey this is the version of Redis that it is compatible with.
     version = str(known.get("redis_version", "0"))
     said = f"{name} {known.get('valkey_version', version)} answers in {took * 1000:.1f} ms"
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
         return problem(CHECK, said, "this version is too old: use Redis 6.2 or newer, or Valkey")
     if took > SLOW:
-        return warning(CHECK, said, "that is slow: have it in the same data centre")
+        return warning(CHECK, said, "this is slow: run it in the same data centre")
     return ok(CHECK, said)
 
 
 def _memory(known: Mapping[str, Any]) -> Iterator[Finding]:
     policy, most, used = (known.get(name) for name in ("maxmemory_policy", "maxmemory", "used_memory"))
     if policy not in (None, "noeviction"):
-        what = f"maxmemory-policy is {policy}: when memory is short, bells and counted limits are thrown away"
+        what = f"maxmemory-policy is {policy}: when memory is short, wake-up messages and counted limits are evicted"
         yield warning(CHECK, what, "set maxmemory-policy noeviction")
     if most and used and used > ALMOST * most:
-        yield warning(CHECK, f"{used / most:.0%} of maxmemory is used", "raise maxmemory, or see what else is in it")
+        yield warning(
+            CHECK, f"{used / most:.0%} of maxmemory is used", "raise maxmemory, or find out what else it holds"
+        )
 
 
 def _state(known: Mapping[str, Any]) -> Iterator[Finding]:
     if known.get("role") not in (None, "master"):
-        yield problem(CHECK, "it is a replica and takes no writes", "point REDIS_URL at the primary")
+        yield problem(CHECK, "it is a replica and read-only", "point REDIS_URL at the primary")
     if known.get("loading"):
         yield warning(CHECK, "it is still loading its data", "wait")

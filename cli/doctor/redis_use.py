@@ -1,4 +1,4 @@
-"""Redis as the API and the workers use it: tried on keys of its own, and who else is there."""
+"""Probe of Redis as the API and the workers use it: pass a test message, and look for other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOKED_AT = 100_000  # keys
 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
-    """Whether messages can pass, under which name, and which other programs are seen."""
+    """Yield findings on whether messages pass, under which namespace, and on other programs in the same Redis."""
     broker = connect(chosen)
     place = None
     try:
@@ -26,8 +26,10 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         place = presence.place()
     except (SettingsError, database.Unavailable):
         if not chosen.redis_namespace:
-            what = "what a worker does with it was not tried: the database names the keys, and cannot be asked"
-            yield warning(CHECK, what, "put the database right first")
+            what = (
+                "passing a message was not tried: the namespace of the keys is in the database, which does not answer"
+            )
+            yield warning(CHECK, what, "fix the database first")
             return
     try:
         yield from _use(broker)
@@ -35,7 +37,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         yield from _neighbours(broker)
     except redis.RedisError as error:
         fault = redis_faults.of(error)
-        if not fault.rights:  # Those that are needed were told.
+        if not fault.rights:  # _use has reported missing rights.
             yield problem(CHECK, fault.what, fault.fix)
     finally:
         broker.client.connection_pool.disconnect()
@@ -54,8 +56,8 @@ def _shared(broker: Doorbell, place: str | None) -> Iterator[Finding]:
     if place is not None and presence.others(broker, place):
         yield problem(
             CHECK,
-            f"workers of another database use the namespace {broker.namespace} too, and take our messages",
-            "set REDIS_NAMESPACE to another name for one of the two (a restored dump has the same identity)",
+            f"workers of another database use the namespace {broker.namespace} too and take our messages",
+            "set REDIS_NAMESPACE to another name for one of them (a restored dump has the namespace of its original)",
         )
 
 
@@ -66,8 +68,8 @@ def _neighbours(broker: Doorbell) -> Iterator[Finding]:
     if ours:
         yield warning(
             CHECK,
-            f"another installation is on it: {', '.join(ours)}; keys are apart, memory and outages are not",
-            "give each installation a Redis of its own, unless that is meant",
+            f"another installation uses it: {', '.join(ours)}; their keys are separate, memory and outages are shared",
+            "give each installation its own Redis, unless this is intended",
         )
     if others:
-        yield ok(CHECK, f"other programs use Dramatiq on it, with keys apart from ours: {', '.join(others)}")
+        yield ok(CHECK, f"other programs use Dramatiq on it, with separate keys: {', '.join(others)}")

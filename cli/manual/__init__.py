@@ -1,1 +1,1 @@
-"""The manual: help and docs/cli.md, all made of the commands themselves and of examples.json."""
+"""Manual of the command line: --help and docs/cli.md, made from the commands and from examples.json."""

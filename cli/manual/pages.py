@@ -1,4 +1,4 @@
-"""What there is to say of each command, from its code and from examples.json."""
+"""Manual page of each command, from its code and from examples.json."""
 
 from __future__ import annotations
 
@@ -15,34 +15,46 @@ from cli.terminal.failure import CODES
 
 EXAMPLES = Path(__file__).with_name("examples.json")
 DATABASE = {
-    "DATABASE_URL": "PostgreSQL; where it is not set, that of the `notify up` which runs on DATA_DIR",
-    "DATA_DIR": "where `notify up` keeps its data; .data unless set",
+    "DATABASE_URL": "PostgreSQL; if not set, that of the `notify up` which runs on DATA_DIR",
+    "DATA_DIR": "the data directory of `notify up`; default .data",
 }
-REDIS = {"REDIS_URL": "Redis or Valkey; where it is not set, that of the same `notify up`"}
-# Of each thing that a command may need: what it reads in the environment, and how it can end besides 0 and 2.
+REDIS = {"REDIS_URL": "Redis or Valkey; if not set, that of the same `notify up`"}
+# For each need of a command: the environment variables that it reads, and its exit codes besides 0 and 2.
 ENVIRONMENT: dict[str, dict[str, str]] = {
-    "api": {"NOTIFY_URL": "where the API is; http://127.0.0.1:8000 unless set", "NOTIFY_KEY": "the key for it"},
+    "api": {
+        "NOTIFY_URL": "the address of the API; if not set, that of the `notify up` which runs on DATA_DIR",
+        "NOTIFY_KEY": "the API key",
+        "DATA_DIR": DATABASE["DATA_DIR"],
+    },
     "database": DATABASE,
-    "servers": {**DATABASE, **REDIS, "SMTP_URL": "the mail server (`notify doctor` alone)"},
+    "servers": {**DATABASE, **REDIS, "SMTP_URL": "the mail server (only `notify doctor`)"},
+    "settings": {"DATABASE_URL, REDIS_URL, ...": "all settings: see docs/configuration.md"},
     "data": {"DATA_DIR": DATABASE["DATA_DIR"]},
     "up": {
         "DATA_DIR": DATABASE["DATA_DIR"],
-        "DATABASE_URL, REDIS_URL, SMTP_URL": "where set, used instead of servers of its own",
-        "BIND": "where the API listens; 127.0.0.1:8000 unless set",
+        "DATABASE_URL, REDIS_URL, SMTP_URL": "if set, used instead of a server that `notify up` starts",
+        "BIND": "the address that the API listens on; default 127.0.0.1:8000",
     },
 }
-ENDS = {"api": (1, 3), "database": (1, 3, 4), "servers": (1, 3, 4), "data": (1,), "up": (1, 4)}
+CODES_OF = {
+    "api": (1, 3),
+    "database": (1, 3, 4),
+    "servers": (1, 3, 4),
+    "settings": (1, 3, 4),
+    "data": (1,),
+    "up": (1, 4),
+}
 
 
 class Option(NamedTuple):
-    """An option or an argument: how it is written, and what it is for."""
+    """Option, argument or command: how it is written, and its help."""
 
     names: str
     help: str
 
 
 class Page(NamedTuple):
-    """All that is to be said of a command. `path`: its words after `notify`, none for `notify` itself."""
+    """Manual page of a command. `path` has its words after `notify`, and is empty for `notify` itself."""
 
     path: str
     summary: str
@@ -60,20 +72,20 @@ class Page(NamedTuple):
 
 
 @cache
-def _told() -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(EXAMPLES.read_text())
-    return told
+def _entries() -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(EXAMPLES.read_text())
+    return entries
 
 
 def summary(name: str) -> str:
-    """What a command is for, without loading it; empty where that is not written down."""
-    found: str = _told().get(name, {}).get("about", "")
+    """Return the summary of a command without importing it; empty if examples.json has none."""
+    found: str = _entries().get(name, {}).get("about", "")
     return found
 
 
 def equip(command: click.Command, path: str) -> click.Command:
-    """Have its --help, and that of its commands, end with examples, environment and exit codes."""
-    if command.epilog is None and path in _told():
+    """Append examples, environment and exit codes to the --help of a command and of its subcommands."""
+    if command.epilog is None and path in _entries():
         command.epilog = _epilog(path)
     if isinstance(command, click.Group) and path:
         for name, one in command.commands.items():
@@ -82,7 +94,7 @@ def equip(command: click.Command, path: str) -> click.Command:
 
 
 def pages(root: click.Group) -> Iterator[Page]:
-    """`notify` itself, then each command and its commands."""
+    """Yield the page of `notify`, then those of each command and its subcommands."""
     yield from _pages(root, click.Context(root, info_name="notify", **root.context_settings), "")
 
 
@@ -104,7 +116,7 @@ def _page(command: click.Command, context: click.Context, path: str) -> Page:
         [first, *rest],
         [Option(*record) for p in command.get_params(context) if (record := p.get_help_record(context)) and record[1]],
         list(_commands(command, context)),
-        [(line, why) for line, why in _told().get(path, {}).get("examples", ())],
+        [(line, why) for line, why in _entries().get(path, {}).get("examples", ())],
         _environment(path),
         _codes(path),
     )
@@ -124,20 +136,19 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def _environment(path: str) -> dict[str, str]:
-    needs = _told().get(path, {}).get("needs", ())
+    needs = _entries().get(path, {}).get("needs", ())
     return {name: what for need in needs for name, what in ENVIRONMENT[need].items()}
 
 
 def _codes(path: str) -> dict[int, str]:
-    told = _told().get(path, {})
-    ends = {0, 2, *told.get("codes", ()), *(code for need in told.get("needs", ()) for code in ENDS[need])}
-    return {code: what for code, what in CODES.items() if code in ends or not path}
+    entry = _entries().get(path, {})
+    codes = {0, 2, *entry.get("codes", ()), *(code for need in entry.get("needs", ()) for code in CODES_OF[need])}
+    return {code: what for code, what in CODES.items() if code in codes or not path}
 
 
 def _epilog(path: str) -> str:
-    """As click shows it: \\b keeps the lines of a paragraph as they are."""
-    told = [f"  {line}\n      {why}" for line, why in _told()[path]["examples"]]
-    parts = [["Examples:", *told]]
+    """Return the end of --help. In click, \\b keeps the lines of a paragraph as they are."""
+    parts = [["Examples:", *(f"  {line}\n      {why}" for line, why in _entries()[path]["examples"])]]
     if environment := _environment(path):
         widest = max(map(len, environment))
         parts.append(["Environment:", *(f"  {name:<{widest}}  {what}" for name, what in environment.items())])

@@ -1,4 +1,4 @@
-"""`notify audit`: what was done with power over others' data, and by whom. Speaks to the database itself."""
+"""`notify audit`: the audit log, which records who changed what. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from api.http import pagination
 from api.resources.documents import act
 from cli.operator import store
 from cli.terminal import show
+from cli.terminal.moments import Moment
 from db import audit as table
 from db.database import connection
 
 COLUMNS = {
     "id": "ID",
-    "at": "AT",
-    "act": "ACT",
+    "at": "TIME",
+    "act": "ACTION",
     "target": "TARGET",
     "client_id": "CLIENT",
-    "by": "BY",
+    "by": "ACTOR",
     "detail": "DETAIL",
 }
-PAUSE = 1.0  # seconds between two looks
+PAUSE = 1.0  # seconds between two queries with --follow
 
 
-def _moment(_context: click.Context, parameter: click.Parameter, raw: str | None) -> Any:
+def _parsed(_context: click.Context, parameter: click.Parameter, raw: str | None) -> Any:
     if raw is None:
         return None
     try:
@@ -38,18 +39,33 @@ def _moment(_context: click.Context, parameter: click.Parameter, raw: str | None
         raise click.BadParameter(str(why), param=parameter) from None
 
 
-@click.command(short_help="Show who did what.")
-@click.option("--client", help="Only what concerns the client of this name.")
-@click.option("--act", help="Only this, e.g. key.created.")
-@click.option("--actor", type=click.Choice(table.ACTORS), help="Only what these did.")
-@click.option("--key", "key_id", type=click.IntRange(min=1, max=2**63 - 1), help="Only what was done with this key.")
-@click.option("--from", "created_from", metavar="TIME", callback=_moment, help="Only what was done then or later.")
-@click.option("--to", "created_to", metavar="TIME", callback=_moment, help="Only what was done before.")
-@click.option("--limit", type=click.IntRange(min=1, max=10_000), default=50, show_default=True, help="How many.")
-@click.option("--follow", is_flag=True, help="Then wait for more, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts: a record a line.")
+@click.command(short_help="Show the audit log: who changed what.")
+@click.option("--client", help="Only records that concern the client with this name.")
+@click.option("--act", help="Only records of this action, such as key.created.")
+@click.option("--actor", type=click.Choice(table.ACTORS), help="Only records of this kind of actor.")
+@click.option(
+    "--key", "key_id", type=click.IntRange(min=1, max=2**63 - 1), help="Only actions of the API key with this id."
+)
+@click.option(
+    "--from",
+    "created_from",
+    type=Moment(ago=True),
+    callback=_parsed,
+    help="Only records from this time on: RFC 3339, or a span back from now such as 2h.",
+)
+@click.option(
+    "--to", "created_to", type=Moment(ago=True), callback=_parsed, help="Only records before this time, likewise."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1, max=10_000), default=50, show_default=True, help="The number of records."
+)
+@click.option("--follow", is_flag=True, help="Wait for further records, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts, one record per line.")
 def audit(client: str | None, limit: int, follow: bool, as_json: bool, **filters: Any) -> None:
-    """Show who did what with the keys, clients, pauses, templates, suppressions and data, oldest first."""
+    """Show who changed keys, clients, pauses, templates, suppressions and data, oldest record first.
+
+    Without --from these are the newest records.
+    """
     wanted = {name: value for name, value in filters.items() if value is not None}
     with store.opened():
         owner = store.client(client).id if client else None
@@ -76,5 +92,5 @@ def _say(found: Iterable[table.Row], *, as_json: bool, heading: bool = True) -> 
 
 def _readable(row: table.Row) -> dict[str, Any]:
     by = f"key {row['key_id']}" if row["actor"] == "key" else " ".join(filter(None, (row["actor"], row["name"])))
-    detail = ", ".join(f"{name}={value}" for name, value in row["detail"].items())
-    return {**row, "at": row["at"].isoformat(timespec="seconds"), "by": by, "detail": detail}
+    detail = ", ".join(f"{name}={show.value(name, value)}" for name, value in row["detail"].items())
+    return {**row, "by": by, "detail": detail}

@@ -1,4 +1,4 @@
-"""Who runs a command that speaks to the database itself, for the audit log."""
+"""Actor of the commands that write to the database directly, for the audit log."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from db.audit import By
 
 
 def by() -> By:
-    """The user of the system, as far as it has a name."""
+    """Return the current user of the operating system as the actor, without a name where it has none."""
     try:
         return By("cli", name=getpass.getuser())
-    except (OSError, KeyError):  # A container may have a number only.
+    except (OSError, KeyError):  # In a container the user id may have no name.
         return By("cli")

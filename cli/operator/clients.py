@@ -1,4 +1,4 @@
-"""`notify clients`: who may come in, and within which limits. Speaks to the database itself."""
+"""`notify clients`: the programs that may use the API, and their limits. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from db.clients import Client, create, disable, enable, listed, update
 COLUMNS = {
     "id": "ID",
     "name": "NAME",
-    "rate_limit": "A MINUTE",
-    "daily_quota": "A DAY",
-    "pending_limit": "PENDING",
+    "rate_limit": "PER MINUTE",
+    "daily_quota": "PER DAY",
+    "pending_limit": "MAX PENDING",
     "senders": "SENDERS",
     "created_at": "CREATED",
     "disabled_at": "DISABLED",
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Limit(click.ParamType[int | str]):
-    """A whole number from 1, or none."""
+    """Limit: a whole number from 1, or `none` for the limit of the settings."""
 
     name = "number|none"
 
@@ -42,15 +42,21 @@ class Limit(click.ParamType[int | str]):
         try:
             return int(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a whole number nor none", param, ctx)
+            self.fail(f"{value!r} must be a whole number or none", param, ctx)
 
 
 def _limits(command: F) -> F:
     for option in (
-        click.option("--rate-limit", type=Limit(), help="Notifications a minute."),
-        click.option("--daily-quota", type=Limit(), help="Notifications a day (UTC)."),
-        click.option("--pending-limit", type=Limit(), help="Notifications that may wait to be sent."),
-        click.option("--sender", "senders", multiple=True, help="An address its mails may come from, or @domain."),
+        click.option("--rate-limit", type=Limit(), help="Notifications per minute."),
+        click.option("--daily-quota", type=Limit(), help="Notifications per day (UTC)."),
+        click.option("--pending-limit", type=Limit(), help="Notifications that may be pending at a time."),
+        click.option(
+            "--sender",
+            "senders",
+            multiple=True,
+            metavar="ADDRESS",
+            help="An address that the client may send from, or @example.com for a domain; may be repeated.",
+        ),
     ):
         command = option(command)
     return command
@@ -59,23 +65,23 @@ def _limits(command: F) -> F:
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-@click.group(short_help="Make, show and limit clients.")
+@click.group(short_help="Manage clients and their limits.")
 def clients() -> None:
-    """Who may come in, and within which limits. Speaks to the database at DATABASE_URL."""
+    """Manage clients: the programs that may use the API, with their limits. Uses the database directly."""
 
 
 @clients.command("create")
-@click.option("--name", required=True, help="What people call it.")
+@click.option("--name", required=True, help="The name of the client.")
 @_limits
 @_json
 def create_(name: str, as_json: bool, senders: tuple[str, ...], **limits: int | str | None) -> None:
-    """Make a client."""
+    """Create a client."""
     wanted = _wanted(limits, senders)
     with store.opened() as chosen:
         store.checked("client", chosen, {"name": name, **shown(wanted)})
         made = recorded(caller.by(), acts.client_created, create)(name, wanted)
     if made is None:
-        raise Refused(f"There is a client {name!r} already")
+        raise Refused(f"--name: there is a client {name!r} already; choose another name")
     _say(made, as_json)
 
 
@@ -107,13 +113,17 @@ def show_(name: str, as_json: bool) -> None:
 @clients.command("update")
 @click.argument("name", shell_complete=completing.clients)
 @_limits
-@click.option("--no-senders", is_flag=True, help="Its mails may come from MAIL_FROM only.")
+@click.option("--no-senders", is_flag=True, help="Let the client send from MAIL_FROM only.")
 @_json
 def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool, **limits: int | str | None) -> None:
-    """Change what the client NAME may do: what is named, and `none` gives it the limit of the settings."""
+    """Change the limits and senders of the client NAME. `none` restores the limit of the settings."""
     wanted = _wanted(limits, senders)
     if no_senders:
         wanted["senders"] = []
+    if not wanted:
+        raise click.UsageError(
+            "give at least one of --rate-limit, --daily-quota, --pending-limit, --sender and --no-senders"
+        )
     with store.opened() as chosen:
         found = store.client(name)
         store.checked("client_changes", chosen, shown(wanted))
@@ -123,10 +133,10 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
 
 @clients.command("disable")
 @click.argument("name", shell_complete=completing.clients)
-@click.option("--cancel", is_flag=True, help="Cancel what waits to be sent; else it waits for `notify clients enable`.")
+@click.option("--cancel", is_flag=True, help="Cancel its pending notifications too, which wait otherwise.")
 @_json
 def disable_(name: str, as_json: bool, cancel: bool) -> None:
-    """Switch the client NAME off: within a second none of its keys works, and nothing of it is sent."""
+    """Disable the client NAME: within a second its keys stop working and none of its notifications is sent."""
     with store.opened():
         found = store.client(name)
         disabled = recorded(caller.by(), partial(acts.client_changed, {}, True), disable)(found.id)
@@ -140,7 +150,7 @@ def disable_(name: str, as_json: bool, cancel: bool) -> None:
 @click.argument("name", shell_complete=completing.clients)
 @_json
 def enable_(name: str, as_json: bool) -> None:
-    """Switch the client NAME on again: its keys work, and what has waited is sent."""
+    """Enable the client NAME again: its keys work, and its pending notifications are sent."""
     with store.opened():
         found = store.client(name)
         enabled = recorded(caller.by(), partial(acts.client_changed, {}, False), enable)(found.id)
@@ -148,7 +158,7 @@ def enable_(name: str, as_json: bool) -> None:
 
 
 def _cancel(client: Client) -> int:
-    """Step by step, so that no statement takes long; how many."""
+    """Cancel the pending notifications of a client in steps, so that no statement takes long; return their number."""
     cancelled, cancel = 0, recorded(caller.by(), partial(acts.cancelled, client.id), lifecycle.cancel_all)
     while step := cancel(client.id, store.PAGE):
         cancelled += len(step)

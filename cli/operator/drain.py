@@ -1,4 +1,4 @@
-"""`notify drain`: come to rest before maintenance. Speaks to the database itself."""
+"""`notify drain`: stop sending before maintenance. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from db import drain as table
 from db.drain import InFlight
 
 POLL = 0.25  # seconds
-ON = "All channels are paused; send again: notify resume --all"
+RESUME = "All channels are paused; to send again: notify resume --all"
 
 
-@click.command("drain", short_help="Pause all, and wait until nothing is being sent.")
+@click.command("drain", short_help="Pause all channels and wait until nothing is being sent.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, max=86_400),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for what is being sent; exit code 75 when it is over.",
+    help="How long to wait for notifications that are being sent; exit with 75 if some still are.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def drain(timeout: float, as_json: bool) -> None:
-    """Pause every channel, and wait until no notification is in a worker's hands.
+    """Pause every channel and wait until no worker is sending a notification.
 
-    Then nothing is sent, and nothing is in doubt, until `notify resume --all`: PostgreSQL, Redis, the mail
-    server and the workers can be restarted. The API goes on accepting; what it accepts is stored and waits.
-    Also when time is over, or Ctrl-C ends the wait, the channels stay paused. Safe to run again.
+    Then nothing is sent and no outcome is unknown until `notify resume --all`: you can restart PostgreSQL, Redis,
+    the mail server and the workers. The API still accepts notifications and stores them. The channels stay paused
+    after a timeout and after Ctrl-C too. Safe to run again.
     """
     began = time.monotonic()
     with store.opened(), Signals() as signals:
@@ -46,18 +46,18 @@ def drain(timeout: float, as_json: bool) -> None:
             json.dumps({"drained": left is None, "inFlight": left.number if left else 0, "waited": round(waited, 3)})
         )
     if signals.stops:
-        raise Stopped(f"Stopped waiting. {ON}")
+        raise Stopped(f"Stopped waiting. {RESUME}")
     if left is not None:
         raise Late(
-            f"After {waited:.0f} s {left.number:,} are still being sent, the oldest for {span(left.oldest)}: "
-            f"run it again, or see `notify workers`. {ON}"
+            f"After {waited:.0f} s {left.number:,} notifications are still being sent, the oldest for "
+            f"{span(left.oldest)}: run this again, or see `notify workers`. {RESUME}"
         )
     if not as_json:
-        click.echo(f"Nothing is being sent. {ON}")
+        click.echo(f"Nothing is being sent. {RESUME}")
 
 
 def _wait(transaction: int, deadline: float, signals: Signals) -> InFlight | None:
-    """None once nothing is in flight and nothing can be any more; else what still is."""
+    """Wait until nothing is in flight and every worker knows of the pause. Return what is left at the deadline."""
     left = table.in_flight()
     with progress.bar("Being sent", left.number) as step:
         while table.unaware(transaction) or (left := _looked(left, step)).number:

@@ -1,4 +1,4 @@
-"""`notify erase`: what was sent to an address loses its content. Speaks to the database itself."""
+"""`notify erase`: erase the content of notifications to an address. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ COLUMNS = {
     "erased": "ERASED",
     "copies": "COPIES",
     "callbacks": "CALLBACKS",
-    "left": "LEFT",
+    "left": "REMAINING",
 }
 LAST = 2**63 - 1  # bigint
 
 
-@click.command(short_help="Erase what was sent to an address.")
+@click.command(short_help="Erase the content of notifications to an address.")
 @click.argument("address")
-@click.option("--client", default="default", show_default=True, help="The name of the client that has sent it.")
+@click.option("--client", default="default", show_default=True, help="The name of the client that sent them.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be erased.")
-@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. Erasing cannot be undone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def erase(address: str, client: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Erase the content of all that a client has sent to ADDRESS until now; states, times and counts stay.
+    """Erase the content of all notifications that a client has sent to ADDRESS. Statuses, times and counts stay.
 
-    What waits is cancelled first. What is being sent at the moment is erased by the workers when it has
-    ended: run it again to see whether all is done. Safe to stop, and to run beside them.
+    Pending notifications are cancelled first. Workers erase those that are being sent at the moment as soon as
+    their outcome is known: run this again to see whether all is erased. Safe to stop, and to run while workers run.
     """
     if fault := address_fault(address):
-        raise Refused(f"This is no mail address: {fault}")
+        raise Refused(f"ADDRESS: must be a mail address such as name@example.com: {fault}")
     with store.opened() as chosen:
         owner, meant = store.client(client), normalised(address)
         found = erasing.count(Of(owner.id, meant, LAST))
@@ -50,7 +50,8 @@ def erase(address: str, client: str, dry_run: bool, yes: bool, as_json: bool) ->
             return
         if not yes:
             to = sum(found.values()) - found["copies"]
-            click.confirm(f"Erase {to} to {address} and {found['copies']} copies, for ever?", abort=True, err=True)
+            copies = f"{found['copies']} with it in cc or bcc"
+            click.confirm(f"Erase {to} notifications to {address} and {copies} for ever?", abort=True, err=True)
         _erase(owner, meant, chosen, as_json=as_json)
 
 
@@ -62,13 +63,13 @@ def _erase(owner: Client, address: str, chosen: Settings, *, as_json: bool) -> N
     erasures.give_back(id, 0)
     row = erasures.one(owner.id, id)
     if row is None:
-        raise Refused(f"Erasure {id} is no longer there")
+        raise Refused(f"Erasure {id} no longer exists: run this again")
     if as_json:
         click.echo(orjson.dumps(shown(row), option=orjson.OPT_UTC_Z).decode())
         return
     click.echo(show.table([shown(row)], COLUMNS))
     if row["done_at"] is None:
-        click.echo("What is being sent is erased by the workers when it has ended.", err=True)
+        click.echo("Workers erase the notifications that are being sent once their outcome is known.", err=True)
 
 
 def _say_count(found: dict[str, int], *, listed: bool, as_json: bool) -> None:
@@ -79,4 +80,4 @@ def _say_count(found: dict[str, int], *, listed: bool, as_json: bool) -> None:
         return
     lines = [{"what": name, "count": count} for name, count in [*counts.items(), ("copies", found["copies"])]]
     click.echo(show.table(lines, {"what": "WOULD BE ERASED", "count": "COUNT"}))
-    click.echo(f"On the suppression list: {'yes, and stays there as a digest' if listed else 'no'}")
+    click.echo(f"On the suppression list: {'yes; it stays there as a digest' if listed else 'no'}")

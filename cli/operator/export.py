@@ -1,4 +1,4 @@
-"""`notify export`: all that is stored of a client, or of one recipient. Speaks to the database itself."""
+"""`notify export`: export the data of a client, or of one recipient. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from db import acts, audit
 from db.exports import Wanted
 
 
-@click.command(short_help="Write out what is stored of a client.")
+@click.command(short_help="Export the stored data of a client.")
 @click.option("--client", default="default", show_default=True, help="The name of the client.")
-@click.option("--recipient", metavar="ADDRESS", help="Only what was sent to this address: what a person may ask for.")
-@click.option("--attachments", is_flag=True, help="With the files, in base64.")
-@click.option("--after", metavar="CURSOR", help="Go on behind the line with this cursor.")
+@click.option("--recipient", metavar="ADDRESS", help="Only data about this address, for a person who asks for a copy.")
+@click.option("--attachments", is_flag=True, help="Include the attached files, in base64.")
+@click.option("--after", metavar="CURSOR", help="Continue after the line with this cursor.")
 def export(client: str, recipient: str | None, attachments: bool, after: str | None) -> None:
-    """Write what is stored of a client to stdout, a JSON document a line; the last one has the kind `end`.
+    """Write the stored data of a client to stdout, one JSON document per line. The last one has the kind `end`.
 
-    Nothing is held up meanwhile. Each line is as it was when it was read.
+    The export locks nothing and is no snapshot: each line shows the data at the time when it was read.
     """
     if recipient is not None and (fault := address_fault(recipient)):
-        raise Refused(f"This is no mail address: {fault}")
+        raise Refused(f"--recipient: must be a mail address such as name@example.com: {fault}")
     out = sys.stdout.buffer
     with store.opened() as chosen:
         owner = store.client(client)
@@ -35,8 +35,8 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
             at: exporting.Place | None = exporting.place(after, wanted) if after else exporting.first(wanted)
         except Wrong as why:
             raise Refused(f"--after: {why}") from None
-        told = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
-        audit.note(caller.by(), told)
+        begun = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
+        audit.note(caller.by(), begun)
         count = 0
         while at is not None:
             page = exporting.page(wanted, at, chosen.export_page)

@@ -1,6 +1,6 @@
-"""`notify keys`: the keys that clients come in with. Speaks to the database itself.
+"""`notify keys`: API keys. Uses the database directly.
 
-A new key is the only line on stdout, so that a script can keep it: KEY=$(notify keys create ...).
+A new key is the only line on stdout, so that a script can store it: KEY=$(notify keys create ...).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from cli.completion import completing
 from cli.operator import caller, store
 from cli.terminal import show
 from cli.terminal.failure import Refused
+from cli.terminal.moments import Moment
 from db import acts, secrets
 from db import keys as table
 from db.audit import recorded
@@ -30,14 +31,14 @@ COLUMNS = {
     "last_used_at": "LAST USED",
     "expires_at": "EXPIRES",
     "revoked_at": "REVOKED",
-    "replaced_by": "NEXT",
+    "replaced_by": "REPLACED BY",
 }
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-@click.group(short_help="Make, rotate and revoke API keys.")
+@click.group(short_help="Create, rotate and revoke API keys.")
 def keys() -> None:
-    """The keys that clients come in with. Speaks to the database at DATABASE_URL."""
+    """Manage API keys, which clients authenticate with. Uses the database directly."""
 
 
 @keys.command
@@ -46,15 +47,24 @@ def keys() -> None:
     default="default",
     show_default=True,
     shell_complete=completing.clients,
-    help="The name of the client it belongs to.",
+    help="The name of the client that the key belongs to.",
 )
-@click.option("--name", required=True, help="What it is for.")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="What it may do.")
-@click.option("--sandbox", is_flag=True, help="For tests: what it sends goes to simulated recipients only.")
-@click.option("--expires-at", metavar="TIME", help="When it stops working, e.g. 2030-01-01T00:00:00Z.")
+@click.option("--name", required=True, help="A name that says what the key is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="What the key may do; may be repeated.",
+)
+@click.option("--sandbox", is_flag=True, help="A test key: its notifications go to simulated recipients only.")
+@click.option(
+    "--expires-at", type=Moment(), help="When the key stops working: an RFC 3339 time, or a span from now such as 90d."
+)
 @_json
 def create(client: str, as_json: bool, expires_at: str | None, **given: Any) -> None:
-    """Make a key, which is shown this once."""
+    """Create a key and print it. It cannot be shown again."""
     expires = None
     if expires_at is not None:
         try:
@@ -63,16 +73,18 @@ def create(client: str, as_json: bool, expires_at: str | None, **given: Any) -> 
             raise click.BadParameter(str(why), param_hint="--expires-at") from None
     grant = Grant(given["name"], sorted(set(given["scopes"]), key=SCOPES.index), given["sandbox"], expires)
     with store.opened() as chosen:
-        # The scope admin is what the command line is for.
+        # The schema does not allow the scope admin, which only the command line may give.
         store.checked("key", chosen, {"name": grant.name, "scopes": ["send"]})
         owner, secret = store.client(client), secrets.new()
         try:
             made = recorded(caller.by(), acts.key_created, table.create)(owner.id, secrets.digest(secret), grant)
         except table.TooMany:
-            raise _too_many("Revoke one first: see `notify keys list`") from None
+            raise _too_many("revoke one first: see `notify keys list`") from None
     if made is None:
-        raise Refused("expires-at: must be in the future")
-    _say_new(made, secret, as_json, f"Key {made.id} of the client {owner.name!r}. It is shown this once; keep it safe.")
+        raise Refused("--expires-at: must be in the future")
+    _say_new(
+        made, secret, as_json, f"Key {made.id} of the client {owner.name!r}. It cannot be shown again: keep it safe."
+    )
 
 
 @keys.command("list")
@@ -104,11 +116,11 @@ def list_(client: str, as_json: bool) -> None:
     "--overlap",
     type=click.IntRange(min=0, max=2_592_000),
     metavar="SECONDS",
-    help="For how long the old key still works; KEY_OVERLAP unless said.",
+    help="How long the old key keeps working; KEY_OVERLAP if not given.",
 )
 @_json
 def rotate(id: int, overlap: int | None, as_json: bool) -> None:
-    """Make a key in the place of key ID, which is shown this once; the old one works for a while yet."""
+    """Replace the key ID: create a new key and print it. The old one keeps working for a while."""
     secret = secrets.new()
     with store.opened() as chosen:
         seconds = chosen.key_overlap if overlap is None else overlap
@@ -116,17 +128,17 @@ def rotate(id: int, overlap: int | None, as_json: bool) -> None:
         try:
             made = doing(id, secrets.digest(secret), seconds)
         except table.TooMany:
-            raise _too_many("Revoke one first, see `notify keys list`, or rotate with --overlap 0") from None
+            raise _too_many("revoke one first (see `notify keys list`), or rotate with --overlap 0") from None
     if made is None:
-        raise Refused(f"Key {id} is unknown, revoked, has expired, or was rotated before: see `notify keys list`")
-    _say_new(made, secret, as_json, f"Key {made.id} takes the place of key {id}, which works for {seconds} s more.")
+        raise Refused(f"Key {id} does not exist, is revoked, expired or replaced already: see `notify keys list`")
+    _say_new(made, secret, as_json, f"Key {made.id} replaces key {id}, which works for another {seconds} s.")
 
 
 @keys.command
 @click.argument("id", type=click.IntRange(min=1, max=2**63 - 1))
 @_json
 def revoke(id: int, as_json: bool) -> None:
-    """Revoke key ID: within a second it works nowhere."""
+    """Revoke the key ID: it stops working within a second."""
     with store.opened():
         revoked = recorded(caller.by(), acts.key_revoked, table.revoke)(id) or table.one(id)
     if revoked is None:
@@ -138,7 +150,7 @@ def revoke(id: int, as_json: bool) -> None:
 
 
 def _too_many(remedy: str) -> Refused:
-    return Refused(f"A client may have {table.MOST_LIVE:,} keys that work, and this one has them. {remedy}")
+    return Refused(f"The client has {table.MOST_LIVE:,} valid keys, and no more are allowed: {remedy}")
 
 
 def _say_new(key: Key, secret: str, as_json: bool, remark: str) -> None:

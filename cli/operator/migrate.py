@@ -1,4 +1,4 @@
-"""`notify migrate`: bring the database's tables to this version."""
+"""`notify migrate`: apply the migrations of this version to the database."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import click
 
 import settings
 from cli.terminal import show
-from cli.terminal.failure import Misconfigured, Refused, Unreachable
+from cli.terminal.failure import Late, Misconfigured, Refused, Unreachable
+from cli.up import running
 from db import database, fitness, migrations
 from db.migrations import Pending
 from db.migrations.insistence import Limits
 from runtime import logs
 
-COLUMNS = {"name": "MIGRATION", "phase": "PHASE", "done": "STEPS DONE", "about": "WHAT IT DOES"}
+COLUMNS = {"name": "MIGRATION", "phase": "PHASE", "done": "STEPS DONE", "about": "DESCRIPTION"}
 
 
-@click.command(short_help="Bring the database to this version.")
-@click.option("--after", is_flag=True, help="Also take away what only older versions need. None may be running.")
-@click.option("--plan", is_flag=True, help="Only say what would be applied, and when.")
+@click.command(short_help="Apply the migrations of this version to the database.")
+@click.option("--after", is_flag=True, help="Also remove what only older versions need. None of them may be running.")
+@click.option("--plan", is_flag=True, help="Only show the migrations that would be applied, and their phase.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def migrate(as_json: bool, plan: bool, after: bool) -> None:
-    """Bring the database at DATABASE_URL to this version. Safe to run again, and by several at once.
+    """Apply the migrations of this version to the database. Safe to repeat, and to run several times at once.
 
-    Run it before a new version is started: older programs go on working. Once none of them runs any more,
-    run it with --after. A new database gets everything at once.
+    Run it before you start a new version: older programs go on working. Once no older program runs any more,
+    run it with --after. A new database gets all migrations at once.
     """
-    chosen = settings.load()
+    chosen = running.joined(settings.load())
     logs.configure(chosen)
     database.bind(chosen)
     limits = Limits(chosen.migration_lock_timeout, chosen.migration_patience)
-    with _told():
+    with _as_exit_codes():
         if plan:
             _show_plan(migrations.pending(), as_json)
             return
@@ -42,10 +43,12 @@ def migrate(as_json: bool, plan: bool, after: bool) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_exit_codes() -> Iterator[None]:
     try:
         yield
-    except (database.Contended, database.Unacceptable, migrations.OlderRunning) as error:
+    except database.Contended as error:
+        raise Late(str(error)) from error
+    except (database.Unacceptable, migrations.OlderRunning) as error:
         raise Refused(str(error)) from error
     except fitness.Unfit as error:
         raise Misconfigured(str(error)) from error
@@ -71,6 +74,4 @@ def _show_applied(applied: list[str], waiting: list[Pending], as_json: bool) -> 
         return
     click.echo(f"applied: {', '.join(applied)}" if applied else "nothing to apply")
     if names:
-        click.echo(
-            f"waiting: {', '.join(names)}: run `notify migrate --after` once no older version is running any more"
-        )
+        click.echo(f"waiting: {', '.join(names)}: run `notify migrate --after` once no older version runs any more")

@@ -1,4 +1,4 @@
-"""Pauses as an operator sets them: straight in the database, without a key. For `notify pause` and `resume`."""
+"""`notify pause` and `notify resume` directly in the database, for operators without an API key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from cli.operator import caller, store
-from cli.terminal import show
+from cli.terminal import moments, show
 from db import acts, pauses
 from db.audit import recorded
 from db.models import CHANNELS
@@ -16,9 +16,9 @@ from db.pauses import Pause
 
 
 def change(arrow: str, *, channel: str | None, client: str | None, as_json: bool) -> None:
-    """`arrow`: pause or resume; of this channel, or of this client, or, where neither is said, of every channel."""
+    """Pause or resume (`arrow`) a channel, a client, or every channel if neither is given."""
     if channel is not None and channel not in CHANNELS:
-        raise click.BadParameter(f"there is no such channel; there are: {', '.join(CHANNELS)}", param_hint="--channel")
+        raise click.BadParameter(f"must be one of {', '.join(CHANNELS)}", param_hint="--channel")
     arrows: dict[str, Callable[[str, str], Pause]] = {"pause": pauses.pause, "resume": pauses.resume}
     move = recorded(caller.by(), acts.paused, arrows[arrow])
     with store.opened():
@@ -35,5 +35,5 @@ def _say(pause: Pause, as_json: bool) -> None:
         known = {"kind": pause.kind, "name": pause.name, "paused": pause.since is not None, "since": since}
         click.echo(show.document(json.dumps(known)))
     else:
-        state = f"paused since {pause.since:%Y-%m-%dT%H:%M:%SZ}" if pause.since else "not paused"
+        state = f"paused since {moments.readable(pause.since)}" if pause.since else "not paused"
         click.echo(show.plain(f"{pause.kind} {pause.name}: {state}"))

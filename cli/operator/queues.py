@@ -1,4 +1,4 @@
-"""`notify queues`: what waits in each lane, and how many bells Redis holds for it. Speaks to the servers themselves."""
+"""`notify queues`: pending notifications and wake-up messages by queue. Uses PostgreSQL and Redis directly."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from db.pulse import COUNTED, Lane, lanes
 
 NOTHING = Lane(0, 0.0)
 LANES = (*PRIORITIES, CALLBACK)
-COLUMNS = {"lane": "LANE", "waiting": "WAITING", "oldest": "OLDEST DUE", "queued": "QUEUED", "inHand": "IN HAND"}
+COLUMNS = {"lane": "QUEUE", "waiting": "PENDING", "oldest": "OLDEST DUE", "queued": "MESSAGES", "inHand": "FETCHED"}
 
 
-@click.command(short_help="Show what waits in each lane.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each lane.")
+@click.command(short_help="Show the pending notifications of each queue.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each queue.")
 def queues(as_json: bool) -> None:
-    """Show what waits in each lane: in PostgreSQL, which is the truth, and as bells in Redis.
+    """Show the pending notifications in PostgreSQL and the wake-up messages in Redis, for each queue.
 
-    WAITING counts what is pending, up to 10,000, also what is scheduled or paused. OLDEST DUE is for how
-    long the oldest has waited that may be sent now. QUEUED are messages of up to 50 ids each, IN HAND
-    those that workers have fetched.
+    There is a queue for each priority and one for callbacks. PENDING includes scheduled and paused notifications
+    and is counted up to 10,000. OLDEST DUE is how long the oldest notification that may be sent now has waited.
+    MESSAGES are wake-up messages in Redis, with up to 50 ids each; FETCHED are those that workers have taken.
     """
     with store.opened() as chosen:
         found, held = lanes(), pauses.all_in_force()
@@ -48,7 +48,7 @@ def queues(as_json: bool) -> None:
 
 
 def row(name: str, found: Lane | None, depth: Any) -> dict[str, Any]:
-    """A lane as programs see it; `depth` is None where Redis did not say."""
+    """Return a queue as a row for JSON. `depth` is None where Redis does not answer."""
     lane = found or NOTHING
     return {
         "lane": name,
@@ -61,21 +61,21 @@ def row(name: str, found: Lane | None, depth: Any) -> dict[str, Any]:
 
 
 def readable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as people see it."""
+    """Return a row with its values as people read them."""
     unknown = {name: "unknown" for name in ("queued", "inHand") if row[name] is None}
     return {**row, **unknown, "waiting": counted(row["waiting"]), "oldest": span(row["oldestDue"])}
 
 
 def counted(waiting: int) -> str:
-    """Of a lane: where counting has ended, there may be more."""
+    """Return the number of pending notifications as text, with a + where counting stopped."""
     return f"{waiting:,}{'+' if waiting >= COUNTED else ''}"
 
 
 def _held(held: list[Pause]) -> Iterator[str]:
-    """What explains that something waits."""
+    """Yield the pauses in force, which explain why notifications wait."""
     channels = [pause.name for pause in held if pause.kind == "channel"]
     others = len(held) - len(channels)
     if channels:
-        yield f"\nPaused channels: {', '.join(channels)}; send again: notify resume --all"
+        yield f"\nPaused channels: {', '.join(channels)}; to send again: notify resume --all"
     if others:
-        yield f"\nClients that are paused or disabled: {others}"
+        yield f"\nPaused or disabled clients: {others}"

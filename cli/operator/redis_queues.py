@@ -1,4 +1,4 @@
-"""The queues in Redis, for commands: Redis may be away, and all else that they show is still worth showing."""
+"""Depths of the queues in Redis, for commands that also work while Redis does not answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from settings import Settings
 
 
 class Doorbell:
-    """The broker at REDIS_URL."""
+    """Client of the broker at REDIS_URL. `error` is the reason why the last question had no answer, or None."""
 
     def __init__(self, chosen: Settings) -> None:
         chosen.require("redis_url")
@@ -20,18 +20,18 @@ class Doorbell:
         self.error: str | None = None
 
     def depths(self) -> Mapping[str, Any]:
-        """By lane, how many bells wait and how many are not done with; empty, with an `error`, where Redis is away."""
+        """Return by queue how many wake-up messages wait and how many are not acknowledged; empty after an error."""
         try:
             depths: Mapping[str, Any] = self._broker.depths()
         except redis.RedisError as error:
-            self.error = f"Redis at REDIS_URL cannot be asked: {why(error)}"
+            self.error = f"Redis at REDIS_URL does not answer: {why(error)}"
             return {}
         self.error = None
         return depths
 
 
 def why(error: Exception) -> str:
-    """In words; of a Sentinel's without the connections that redis-py adds."""
+    """Return the reason of an error in words, without the list of connections that redis-py adds for Sentinel."""
     if isinstance(error, (TimeoutError, redis.TimeoutError)):
-        return "no answer in time"
+        return "timeout"
     return str(error).partition(" : <")[0]

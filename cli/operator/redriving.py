@@ -1,4 +1,4 @@
-"""Many retries as an operator asks for them: of one client or all, straight in the database, without a key."""
+"""Retry of many notifications directly in the database, for operators: of one client or of all, without a key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from db.reports import Position
 from settings import Settings
 
 T = TypeVar("T")
-PATIENCE = 120.0  # seconds for a statement: by some filters a million rows are looked at to find a thousand
+STATEMENT_TIMEOUT = 120.0  # seconds; some filters read a million rows to find a thousand
 COLUMNS = {
     **{"failureReason": "failure_reason", "lastOutcome": "last_outcome"},
     **{"createdFrom": "created_from", "priority": "lane"},
@@ -29,14 +29,14 @@ COLUMNS = {
 
 
 class Place(NamedTuple):
-    """How far it has come: which client's, and after which notification of it; None is before the first."""
+    """Position of the retry: a client, and the last notification of it that was retried (None before the first)."""
 
     client_id: int = 0
     after: Position | None = None
 
     @classmethod
     def parse(cls, cursor: str | None) -> Self:
-        """What `cursor` has made; raises pages.Wrong."""
+        """Parse the result of `cursor`; raises pagination.Wrong."""
         if cursor is None:
             return cls()
         id, _, place = pagination.decoded(cursor).partition(" ")
@@ -47,14 +47,17 @@ class Place(NamedTuple):
 
 
 class InDatabase:
-    """`client`: whose; None for all clients. `filters`: as for `db.failures.matching`."""
+    """Failed notifications of `client`, or of all clients if it is None.
+
+    `filters` are those of `db.failures.matching`.
+    """
 
     def __init__(self, chosen: Settings, client: Client | None, filters: Mapping[str, object], place: Place) -> None:
         self._chosen, self._client, self._filters, self._place = chosen, client, filters, place
 
     def count(self) -> Count:
         most, found = self._chosen.retry_count_limit, 0
-        with lasting(PATIENCE):
+        with lasting(STATEMENT_TIMEOUT):
             for place in self._places():
                 found += failures.count(place.client_id, self._filters, place.after, most + 1 - found)
                 if found > most:
@@ -62,7 +65,7 @@ class InDatabase:
         return Count(found)
 
     def steps(self) -> Iterator[Done]:
-        """Each in a transaction of its own; a database that goes away is Unreachable."""
+        """Retry step by step, each step in a transaction. Raises Unreachable if the database stops answering."""
         try:
             for place in self._places():
                 after = place.after
@@ -73,14 +76,14 @@ class InDatabase:
             raise Unreachable(f"The database at DATABASE_URL cannot be used: {error}") from error
 
     def _step(self, client_id: int, after: Position | None) -> list[Position]:
-        with connection(), lasting(PATIENCE):
+        with connection(), lasting(STATEMENT_TIMEOUT):
             redrive = recorded(
                 caller.by(), partial(acts.retried, client_id, self._filters.keys()), lifecycle.redrive_all
             )
             return redrive(client_id, self._filters, after, self._chosen.retry_limit)
 
     def _places(self) -> Iterator[Place]:
-        """Of each client, where to begin."""
+        """Yield the position at which to start with each client."""
         if self._place.after is not None:
             yield self._place
         if self._client is not None:
@@ -96,7 +99,7 @@ class InDatabase:
 
 @contextmanager
 def opened(client: str | None, wanted: Mapping[str, str], cursor: str | None) -> Iterator[InDatabase]:
-    """`wanted`: the filters in the words of the API."""
+    """Open the database for a retry. `wanted` has the filters under their names in the API."""
     filters: dict[str, object] = {COLUMNS.get(name, name): value for name, value in wanted.items()}
     if since := wanted.get("createdFrom"):
         filters["created_from"] = _parsed("--since", lambda: pagination.time(since))
@@ -104,7 +107,9 @@ def opened(client: str | None, wanted: Mapping[str, str], cursor: str | None) ->
     with store.opened() as chosen:
         owner = store.client(client) if client is not None else None
         if owner is not None and place.after is not None and place.client_id != owner.id:
-            raise click.BadParameter("is not of this command", param_hint="--cursor")
+            raise click.BadParameter(
+                "belongs to another client: repeat the command that printed it", param_hint="--cursor"
+            )
         yield InDatabase(chosen, owner, filters, place)
 
 

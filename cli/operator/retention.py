@@ -1,4 +1,4 @@
-"""`notify retention`: remove what is past its time, once and now. Speaks to the database itself."""
+"""`notify retention`: delete old notifications now, as workers do regularly. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from settings import Settings
 COLUMNS = {"state": "STATE", "kept": "KEPT FOR"}
 
 
-@click.command(short_help="Remove what is past its time.")
-@click.option("--dry-run", is_flag=True, help="Only say about how many it would be; nothing is counted.")
+@click.command(short_help="Delete notifications that are past their retention time.")
+@click.option("--dry-run", is_flag=True, help="Only print estimates of how many it would be.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def retention(as_json: bool, dry_run: bool) -> None:
-    """Remove what has come to its end and is past its time: RETENTION_SENT, _FAILED and _CANCELLED, in seconds.
+    """Delete final notifications that are older than RETENTION_SENT, _FAILED or _CANCELLED (seconds).
 
-    Blocks of which all is past its time are dropped, other rows deleted, without RETENTION_LATENESS.
-    Workers do the same every RETENTION_INTERVAL. Safe to run beside them, to stop, and to run again.
+    A table partition is dropped if all of its notifications are old enough; otherwise rows are deleted. This does
+    not wait for RETENTION_LATENESS. Workers do the same every RETENTION_INTERVAL. Safe to run while they work, to
+    stop, and to run again.
     """
     with store.opened() as chosen:
         asked, bounds = policy.of(chosen)._replace(lateness=0), policy.bounds(chosen)
@@ -77,9 +78,9 @@ def _span(age: float | None) -> str:
 def _sentence(done: Counter[str], dry_run: bool) -> str:
     would, about = ("would be ", "about ") if dry_run else ("", "")
     lines = [
-        f"{would}deleted: {about}{done['deleted rows']:,}",
-        f"{would}dropped: {done['dropped blocks']:,} blocks with about {done['dropped rows']:,}",
+        f"{would}deleted: {about}{done['deleted rows']:,} notifications",
+        f"{would}dropped: {done['dropped blocks']:,} partitions with about {done['dropped rows']:,} notifications",
     ]
     if held := done["contended blocks"]:
-        lines.append(f"not dropped, because somebody was using the table: {held:,} blocks; run it again")
+        lines.append(f"not dropped, because the table was in use: {held:,} partitions; run this again")
     return "\n".join(line[0].upper() + line[1:] for line in lines)

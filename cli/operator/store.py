@@ -1,4 +1,4 @@
-"""The database itself, for commands that must work before anybody has a key."""
+"""Direct access to the database, for commands that must work without an API key."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import orjson
 import settings
 from api.http.answers import shown
 from api.schemas import Schema
+from cli.terminal import faults
 from cli.terminal.failure import Refused, Unreachable
 from cli.up import running
 from db import clients, database, fitness, migrations
@@ -23,7 +24,10 @@ PAGE = 1_000  # rows in one statement
 
 @contextmanager
 def opened() -> Iterator[settings.Settings]:
-    """The database at DATABASE_URL, else that of the `notify up` which runs on DATA_DIR; at this version's schema."""
+    """Connect to the database at DATABASE_URL, or to that of the `notify up` on DATA_DIR; yield the settings.
+
+    Raises Unreachable if it does not answer, and Refused if its schema is not that of this version.
+    """
     chosen = running.joined(settings.load())
     logs.configure(chosen)
     database.bind(chosen)
@@ -41,14 +45,13 @@ def opened() -> Iterator[settings.Settings]:
 
 
 def checked(schema: str, chosen: settings.Settings, document: Mapping[str, Any]) -> None:
-    """Refuse what the API would refuse, in its words."""
-    if faults := Schema(schema, chosen).faults(document):
-        lines = [f"{fault['pointer'].removeprefix('/') or 'this'}: {fault['detail']}" for fault in faults]
-        raise Refused("\n  ".join(lines))
+    """Check a document as the API would; raises Refused with each fault under the name of its option."""
+    if found := Schema(schema, chosen).faults(document):
+        raise Refused("\n  ".join(faults.explained(found, click.get_current_context().command)))
 
 
 def client(name: str) -> Client:
-    """The client of this name."""
+    """Return the client with this name; raises Refused."""
     found = clients.named(name)
     if found is None:
         raise Refused(f"There is no client {name!r}: see `notify clients list`")
@@ -56,5 +59,5 @@ def client(name: str) -> Client:
 
 
 def say(row: Mapping[str, Any]) -> None:
-    """A row as the API would show it."""
+    """Print a row as JSON, in the form of the API."""
     click.echo(orjson.dumps(shown(row), option=orjson.OPT_UTC_Z).decode())

@@ -1,4 +1,4 @@
-"""`notify workers`: who works, since when, and what each has done. Speaks to the database itself."""
+"""`notify workers`: worker processes and what each has done. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.pulse import workers as found
 
 TALLIES = ("sent", "failed", "retried", "rescued")
 COLUMNS = {
-    **{"id": "ID", "host": "HOST", "pid": "PID", "threads": "THREADS", "state": "STATE", "up": "UP"},
+    **{"id": "ID", "host": "HOST", "pid": "PID", "threads": "THREADS", "state": "STATE", "up": "UPTIME"},
     **{name: name.upper() for name in TALLIES},
 }
 
@@ -23,10 +23,10 @@ COLUMNS = {
 @click.command(short_help="Show the worker processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each process.")
 def workers(as_json: bool) -> None:
-    """Show the worker processes, longest-lived first, and what each has done since it started.
+    """Show the worker processes, oldest first, and what each has done since it started.
 
-    One is alive whose last heartbeat is younger than WORKER_TIMEOUT. What a silent one had in its hands,
-    the others rescue; it is forgotten after WORKERS_KEPT.
+    A worker is alive if its last heartbeat is younger than WORKER_TIMEOUT. The others rescue the notifications of
+    a silent worker, which disappears from this list after WORKERS_KEPT.
     """
     with store.opened() as chosen:
         now = found(chosen.worker_timeout)
@@ -36,17 +36,17 @@ def workers(as_json: bool) -> None:
     else:
         click.echo(show.table(map(readable, now), COLUMNS))
         if not any(worker.alive for worker in now):
-            click.echo("\nNo worker is alive; start some: dramatiq actors -p 2 -t 8")
+            click.echo("\nNo worker is alive; to start some: dramatiq actors -p 2 -t 8")
 
 
 def readable(worker: Worker) -> dict[str, Any]:
-    """A line of the table."""
+    """Return a worker as a row of the table."""
     silent = worker.silent_for
     return {
         **worker._asdict(),
         "id": str(worker.id)[:8],
         "state": "alive" if worker.alive else f"silent {span(silent)}",
-        # By this machine's clock: near enough for people.
+        # By the clock of this machine, which is exact enough here.
         "up": span(max(0.0, (datetime.now(UTC) - worker.started_at).total_seconds())),
         **{name: f"{worker.tallies.get(name, 0):,}" for name in TALLIES},
     }

@@ -1,5 +1,5 @@
-"""Real servers from binaries: PostgreSQL and Valkey for a laptop and for the tests."""
+"""PostgreSQL and Valkey, run from their binaries for `notify up` and for the tests."""
 
 
 class StartError(Exception):
-    """Something of `notify up` cannot start; the message says what and what to do."""
+    """A part of `notify up` cannot start. The message names it and says what to do."""

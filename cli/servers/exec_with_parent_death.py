@@ -1,9 +1,9 @@
-"""Run a program on a leash: as a given user, and gone when its parent is.
+"""Run a program as a given user, so that the kernel ends it when its parent dies.
 
     python -m cli.servers.exec_with_parent_death PARENT SIGNAL IDENTITY COMMAND...
 
-A program of its own instead of Popen(preexec_fn=...): Python code between fork and exec can deadlock
-where other threads run, and the supervisor has one for the mail catcher.
+This is a program and no Popen(preexec_fn=...), because Python code between fork and exec can deadlock if other
+threads run: the supervisor has one for the mail catcher.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NAMESPACE = "namespace"
 
 
 def prefix(identity: str, on_death: signal.Signals) -> list[str]:
-    """The words to put before a command, so that it runs on our leash.
+    """Return the words to put before a command, so that this program runs it.
 
-    `identity` is MYSELF, NAMESPACE or "uid:gid"; `on_death` is sent to the program when we are gone.
+    `identity` is MYSELF, NAMESPACE or "uid:gid". The kernel sends `on_death` to the command when this process dies.
     """
     return [
         sys.executable,
@@ -39,10 +39,10 @@ def prefix(identity: str, on_death: signal.Signals) -> list[str]:
 
 
 def main() -> None:
-    """Change the user, tie the leash, become the program."""
+    """Change the user, ask for a signal at the parent's death, and execute the program."""
     parent, on_death, identity, *command = sys.argv[1:]
     _become(identity)
-    # Only now: a change of user clears it (prctl(2)).
+    # After the change of user, which clears the setting (prctl(2), PR_SET_PDEATHSIG).
     process.die_with_parent(int(parent), int(on_death))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
@@ -62,7 +62,10 @@ def _become(identity: str) -> None:
 
 
 def _enter_namespace() -> None:
-    """Be root to the outside and nobody to ourselves: user_namespaces(7), a map of one id onto ours."""
+    """Enter a user namespace that maps the id of `nobody` to ours: PostgreSQL then does not see root.
+
+    See user_namespaces(7).
+    """
     uid, gid = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER):

@@ -1,4 +1,4 @@
-"""Process groups: what a program started and left behind."""
+"""Process groups: the processes that a program has started and left behind."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 POLL = 0.005  # seconds
-PATIENCE = 2.0
+TIMEOUT = 2.0  # seconds
 
 
 def kill(group: int) -> None:
-    """SIGKILL all of a process group and return when none of it lives.
+    """Send SIGKILL to a process group and wait until none of its processes lives, for at most TIMEOUT.
 
-    Only for the group of a child that has just been reaped: later its number may be another's.
+    Call it right after the leading child was reaped: later another group may have the same number.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
         while _lives(group) and time.monotonic() < deadline:
@@ -26,9 +26,9 @@ def kill(group: int) -> None:
 
 
 def _lives(group: int) -> bool:
-    """Whether a member is more than a zombie, which may wait long for whoever adopted it.
+    """Return whether a member lives. A zombie does not: it may wait long until its new parent reaps it.
 
-    Where there is no /proc, a zombie cannot be told from a process.
+    Without /proc every zombie counts as alive.
     """
     stats = list(Path("/proc").glob("[0-9]*/stat"))
     return not stats or any(_is_live_member(stat, group) for stat in stats)

@@ -1,4 +1,4 @@
-"""As whom PostgreSQL runs, which refuses to run as root."""
+"""Choice of the user that PostgreSQL runs as: it refuses to run as root."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from cli.servers import StartError, exec_with_parent_death
 
-# A real attempt instead of a look at mode bits: access lists and mounts have their say too.
+# An attempt, because access lists and mounts decide too and mode bits do not show them.
 _PROBE = '"$0" --version && for place; do cd "$place" || exit 1; done'
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`word` is what the leash understands; `uid` and `gid` must own the server's files."""
+    """User to run as: `word` for exec_with_parent_death, `uid` and `gid` as the owner of the server's files."""
 
     word: str
     uid: int
     gid: int
 
     def own(self, path: Path) -> None:
-        """Give a directory to this identity, closed to all others."""
+        """Make a directory, if it is missing, that belongs to this user and is closed to all others."""
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)
         if os.geteuid() == 0:
@@ -33,16 +33,16 @@ class Identity:
 
 
 def enterable(path: Path) -> Path:
-    """Make a directory that only we can list; root's may be entered by the user that PostgreSQL runs as."""
+    """Make a directory that only we can list. If we are root, others may enter it, as PostgreSQL's user must."""
     path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     return path
 
 
 def choose(binary: Path, cluster: Path, reach: Sequence[Path]) -> Identity:
-    """Who can run `binary` on `cluster` and enter each directory in `reach`.
+    """Return a user that can run `binary` on `cluster` and enter each directory in `reach`; raises StartError.
 
-    Ourselves, unless we are root. Then the owner of the existing data; for new data `nobody`, else root
-    in a user namespace, where it looks like somebody else.
+    This is the current user, unless that is root. Then it is the owner of existing data. For new data it is
+    `nobody`, or else root in a user namespace, where PostgreSQL sees another user.
     """
     if os.geteuid() != 0:
         return _myself(exec_with_parent_death.MYSELF)
@@ -50,7 +50,7 @@ def choose(binary: Path, cluster: Path, reach: Sequence[Path]) -> Identity:
         if _can(identity, binary, reach):
             return identity
     raise StartError(
-        f"PostgreSQL refuses to run as root, and no other user can both run {binary} and reach {cluster}: "
+        f"PostgreSQL refuses to run as root, and no other user can both run {binary} and enter {cluster}: "
         "run `notify up` as an ordinary user, or set DATABASE_URL"
     )
 

@@ -1,4 +1,4 @@
-"""What a server that was not stopped left behind: a process, or a file that names one."""
+"""Leftovers of a server that was not stopped: an orphaned process, or a stale pidfile."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 from cli.servers.program import POLL, Patience
 
-LAST_WORD = 20.0
+GRACE = 20.0  # seconds from SIGINT to SIGKILL
 
 
 def pid_in(pidfile: Path) -> int | None:
-    """The process id on a file's first line, or None."""
+    """Return the process id on the first line of a file, or None."""
     with suppress(OSError, ValueError, IndexError):
         return int(pidfile.read_text(errors="replace").splitlines()[0])
     return None
 
 
 def clear(pidfile: Path, directory: Path, patience: Patience) -> None:
-    """End the orphan that still works on `directory`; remove a pidfile that names a stranger.
+    """End an orphaned server that still works on `directory`; remove a pidfile that names an unrelated process.
 
-    Only for the owner of the data root's lock: nobody else may run a server there. A file that names
-    no process stays, since PostgreSQL learns from it whether old backends still hold its memory.
+    The caller must hold the lock of the data directory, so that no other server may run there. A pidfile whose
+    process is gone stays: PostgreSQL reads in it whether old backends still use its shared memory.
     """
     pid = pid_in(pidfile)
     if pid is None or not _exists(pid):
@@ -40,7 +40,7 @@ def _end(pid: int, directory: Path, patience: Patience) -> None:
     started = time.monotonic()
     os.kill(pid, signal.SIGINT)
     while _exists(pid) and _works_in(pid, directory):
-        if time.monotonic() - started > LAST_WORD:
+        if time.monotonic() - started > GRACE:
             os.kill(pid, signal.SIGKILL)
         patience.pause(POLL)
 
@@ -58,7 +58,7 @@ def _exists(pid: int) -> bool:
 
 
 def _works_in(pid: int, directory: Path) -> bool:
-    """Both servers change into their data directory; where /proc is not, the command line tells."""
+    """Return whether a process serves `directory`: both servers change into it. Without /proc, ask ps."""
     if Path("/proc/self").exists():
         with suppress(OSError):
             return Path(f"/proc/{pid}/cwd").samefile(directory)

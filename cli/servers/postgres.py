@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own: a unix socket in a private directory, no port, settings for a small laptop."""
+"""PostgreSQL of `notify up`: a Unix socket in a private directory, no TCP port, settings for a small laptop."""
 
 from __future__ import annotations
 
@@ -23,38 +23,37 @@ DATABASE = "notifications"
 USER = "postgres"
 PORT = "5432"
 SOCKETS = "pg"
-# How long the memory of a postmaster that was killed may stay in the hands of its backends.
-AFTERMATH = 20.0
+AFTERMATH = 20.0  # seconds for which the backends of a killed postmaster may keep its shared memory
 SMALL = {
     "shared_buffers": "64MB",
     "max_connections": "50",
     "max_wal_size": "256MB",
     "jit": "off",
-    # No replicas and no archive here, so WAL needs no more than a crash needs.
+    # There are no replicas and no archive, so that WAL is needed only for crash recovery.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_logical_replication_workers": "0",
     "max_worker_processes": "2",
     "max_parallel_workers_per_gather": "0",
     "log_checkpoints": "off",
-    # Statements that fail have messages and addresses in them.
+    # Failed statements contain messages and addresses.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# Reads in the backends themselves instead of in three processes of their own.
+# Backends read by themselves, without three extra I/O processes.
 SINCE_18 = {"io_method": "sync"}
 
 
 def url_of_another(runtime_dir: Path) -> str | None:
-    """For DATABASE_URL: the server that another process runs with this directory; None where none listens there."""
+    """Return the value of DATABASE_URL for the server whose sockets are in `runtime_dir`; None if none listens."""
     sockets = runtime_dir / SOCKETS
     return _url(sockets, DATABASE) if (sockets / f".s.PGSQL.{PORT}").exists() else None
 
 
 def _url(sockets: Path, database: str) -> str:
-    # The port is named because PGPORT in the environment would change it.
+    # The port is explicit because libpq would take PGPORT otherwise.
     return f"postgresql:///{quote(database)}?host={quote(str(sockets))}&port={PORT}&user={USER}"
 
 
@@ -90,17 +89,17 @@ class Postgres(Program):
 
     @property
     def url(self) -> str:
-        """For DATABASE_URL."""
+        """Value for DATABASE_URL."""
         return self.url_of(self.database)
 
     def url_of(self, database: str) -> str:
-        """The URL of another database of this server."""
+        """Return the URL of another database of this server."""
         return _url(self._sockets, database)
 
     def start(self) -> None:
-        """Run it until it is ready and has its database.
+        """Start the server, wait until it is ready, and create its database.
 
-        After a kill it is refused while the old backends go, so that case alone is tried again.
+        After a kill the start fails while old backends end, so that it is repeated for up to AFTERMATH seconds.
         """
         unclean = self._pidfile.exists()
         deadline = time.monotonic() + AFTERMATH
@@ -115,7 +114,7 @@ class Postgres(Program):
         self._create_database()
 
     def prepare(self) -> None:
-        """Make the cluster where there is none; clear what a server that was killed left."""
+        """Create the cluster if there is none, or clear the leftovers of a killed server."""
         places = (identity.enterable(self._root), identity.enterable(self._runtime))
         who = identity.choose(self._binary, self._data, places)
         self.identity = who.word
@@ -128,23 +127,23 @@ class Postgres(Program):
         who.own(self._sockets)
 
     def command(self) -> list[str]:
-        """Every setting on the command line; no file to go stale."""
+        """Return the command with every setting, so that no configuration file can be out of date."""
         places = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "port": PORT}
         settings = {**places, "unix_socket_permissions": "0700", **self._settings}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [str(self._binary), "-D", str(self._data), *words]
 
     def environment(self) -> Mapping[str, str]:
-        """Ours without what would steer PostgreSQL behind our back."""
+        """Return the environment without variables that change how PostgreSQL works."""
         steering = ("PG", "LC_", "LANG")
         return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
     def directory(self) -> Path:
-        """Not ours, which its user may not enter."""
+        """Return a directory that its user may enter, unlike perhaps the current one."""
         return Path("/")
 
     def ready(self) -> bool:
-        """Line 1 of postmaster.pid is our child and line 8 says so: miscadmin.h of PostgreSQL."""
+        """Return whether postmaster.pid has our child on line 1 and `ready` on line 8 (PostgreSQL, miscadmin.h)."""
         try:
             lines = self._pidfile.read_text(errors="replace").splitlines()
         except OSError:
@@ -154,14 +153,14 @@ class Postgres(Program):
     def _check_version(self) -> None:
         version = (self._data / "PG_VERSION").read_text().strip()
         if version != str(self._major):
-            raise StartError(f"{self._data} holds data of PostgreSQL {version}: move it away")
+            raise StartError(f"{self._data} holds data of PostgreSQL {version}: move this directory away")
 
     def _initialise(self, who: identity.Identity) -> None:
-        """Into a temporary directory first: a start that was interrupted leaves no half of a cluster."""
+        """Create the cluster in a temporary directory first, so that an interrupted start leaves no partial one."""
         if others := sorted(self._root.glob("postgres-*[0-9]")):
             raise StartError(
-                f"The PostgreSQL here is version {self._major} and the data are in {others[-1]}: "
-                "run that version and set DATABASE_URL, or move the directory away to begin anew"
+                f"PostgreSQL here has version {self._major}, but the data in {others[-1]} are of another: "
+                "run that version and set DATABASE_URL, or move the directory away to start without data"
             )
         fresh = self._data.with_name(self._data.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -188,17 +187,17 @@ class Postgres(Program):
         )
         if done.returncode != 0:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise StartError(f"PostgreSQL could not make its data directory: {done.stderr.strip()}")
+            raise StartError(f"PostgreSQL could not create its data directory: {done.stderr.strip()}")
 
     def _create_database(self) -> None:
         try:
-            # Said in full, because libpq fills gaps from PG* of the environment.
+            # All parameters are explicit, because libpq takes missing ones from PG* variables.
             connect = psycopg2.connect(self.url_of("postgres"), sslmode="disable", options="", connect_timeout=10)
             with closing(connect) as connection:
                 connection.autocommit = True
                 _ensure(connection.cursor(), self.database)
         except psycopg2.Error as error:
-            raise StartError(f"postgres has no database {self.database} ({error}){self.tail()}") from error
+            raise StartError(f"The database {self.database} cannot be created ({error}){self.tail()}") from error
 
 
 def _ensure(cursor: Any, database: str) -> None:

@@ -1,4 +1,4 @@
-"""A child program: started until it is ready, stopped in order, gone when we are."""
+"""Child program: its start waits until it is ready, and it ends when this process dies."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from pathlib import Path
 
 from cli.servers import StartError, exec_with_parent_death, group
 
-POLL = 0.02
-LOG_LIMIT = 4 * 1024 * 1024
-TAIL = 2_000
+POLL = 0.02  # seconds
+LOG_LIMIT = 4 * 1024 * 1024  # bytes; a larger log file is emptied at the next start
+TAIL = 2_000  # bytes of the log in an error message
 
 
 class Patience:
-    """How a start or a stop waits. The supervisor's own also listens to Ctrl-C: see `cli.terminal.signals`."""
+    """Way to wait during a start or a stop. Ctrl-C interrupts that of the supervisor: see `cli.terminal.signals`."""
 
     @property
     def hurried(self) -> bool:
-        """Whether somebody wants the stop to be short."""
+        """True if the stop should be short."""
         return False
 
     def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         time.sleep(seconds)
 
 
 class Program:
-    """A child in a session of its own, so that a terminal's Ctrl-C reaches only us.
+    """Child program in its own session, so that Ctrl-C in the terminal reaches only this process.
 
-    A subclass says what to run (`command`), what comes first (`prepare`) and when it is up (`ready`).
-    Start it from the main thread: the kernel ties the leash to the thread that spawned (prctl(2)).
+    A subclass defines what to run (`command`), what to do before (`prepare`), and when it is up (`ready`).
+    Start it from the main thread: the child gets `on_death` when the thread that started it ends (prctl(2)).
     """
 
     name = ""
-    on_death = signal.SIGKILL  # what the kernel sends it when we are gone
+    on_death = signal.SIGKILL  # sent by the kernel when this process dies
     stop_signal = signal.SIGTERM
     start_within = 60.0  # seconds
     grace = 30.0  # seconds from the stop signal to SIGKILL
-    hurried_grace = 0.0  # the same, once somebody is in a hurry
+    hurried_grace = 0.0  # seconds from the stop signal to SIGKILL after a second Ctrl-C
     identity = exec_with_parent_death.MYSELF
 
     def __init__(self, patience: Patience | None = None, log: Path | None = None) -> None:
@@ -51,44 +51,44 @@ class Program:
         self._asked_at: float | None = None
 
     def command(self) -> list[str]:
-        """The program's absolute path and its arguments."""
+        """Return the absolute path of the program and its arguments."""
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """The program's environment."""
+        """Return the environment of the program."""
         return os.environ
 
     def directory(self) -> Path | None:
-        """Where the program runs; None is here."""
+        """Return the directory to run in; None is the current one."""
         return None
 
     def prepare(self) -> None:
         """Do what must be done before the program can run."""
 
     def ready(self) -> bool:
-        """Whether the program does its work now."""
+        """Return whether the program does its work."""
         return True
 
     @property
     def pid(self) -> int:
-        """The running program's process id."""
+        """Process id of the running program."""
         if self._child is None:
             raise RuntimeError(f"{self.name} is not running")
         return self._child.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the program runs."""
+        """True while the program runs."""
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
-        """Run it and return when it is ready; StartError says why it is not."""
+        """Start the program and wait until it is ready; raises StartError."""
         self.bury()
         self.prepare()
         self._spawn()
         deadline = time.monotonic() + self.start_within
         while True:
-            # Asked first: a program that ended after it had become ready has not failed.
+            # Read before ready(): a program that ends right after it became ready has not failed.
             alive = self.alive
             if self.ready():
                 return
@@ -100,20 +100,20 @@ class Program:
             self.patience.pause(POLL)
 
     def ask(self) -> None:
-        """Send the stop signal, once, and do not wait."""
+        """Send the stop signal once, without waiting."""
         if self.alive and self._asked_at is None:
             self._asked_at = time.monotonic()
             self.signal(self.stop_signal)
 
     def stop(self) -> str:
-        """Ask it to end and wait; after the grace, kill it and all that it started. Says how it ended."""
+        """Stop the program, or kill it and its group after the grace period; return how it ended."""
         self.ask()
         while self.alive and not self._overdue():
             self.patience.pause(POLL)
         return self.bury()
 
     def kill(self) -> None:
-        """SIGKILL the program and its process group; the data must survive that."""
+        """Send SIGKILL to the program and its process group. The data must survive that."""
         self.signal(signal.SIGKILL)
         self.bury()
 
@@ -123,7 +123,7 @@ class Program:
             self._child.send_signal(number)
 
     def bury(self) -> str:
-        """Leave no process of its group alive, and say how the program ended."""
+        """Kill what is left of the process group, reap the program, and return how it ended."""
         child, self._child, self._asked_at = self._child, None, None
         if child is None:
             return "not running"
@@ -134,9 +134,9 @@ class Program:
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     def tail(self) -> str:
-        """The last lines of its log, to follow a sentence."""
+        """Return the end of the log as the end of a sentence."""
         if self.log is None:
-            return ": see its lines above"
+            return ": see its log lines above"
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
             text = log.read().decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""A Valkey of our own (or a Redis): a unix socket, an append-only file, no port."""
+"""Valkey (or Redis) of `notify up`: a Unix socket, an append-only file, no TCP port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOCKET = "valkey.sock"
 
 
 def url_of_another(runtime_dir: Path) -> str | None:
-    """For REDIS_URL: the server that another process runs with this directory; None where none listens there."""
+    """Return the value of REDIS_URL for the server whose socket is in `runtime_dir`; None if none listens."""
     place = runtime_dir / SOCKET
     return _url(place) if place.exists() else None
 
@@ -23,10 +23,10 @@ def _url(place: Path) -> str:
 
 
 class Valkey(Program):
-    """Keeps its data in `data_dir`/valkey and listens in `runtime_dir`, which must be short and private."""
+    """Valkey with its data in `data_dir`/valkey and its socket in `runtime_dir`, a short path closed to others."""
 
     name = "valkey"
-    on_death = signal.SIGINT  # it closes its append-only file
+    on_death = signal.SIGINT  # Valkey then closes its append-only file.
     start_within = 30.0
     grace = 10.0
     hurried_grace = 5.0
@@ -47,22 +47,22 @@ class Valkey(Program):
 
     @property
     def url(self) -> str:
-        """For REDIS_URL."""
+        """Value for REDIS_URL."""
         return _url(self._socket)
 
     def prepare(self) -> None:
-        """Nobody else may write the append-only file: two servers on one directory both stay alive."""
+        """Make the directories and end an orphaned server: two servers would write to the same append-only file."""
         self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         leftover.clear(self._pidfile, self._data, self.patience)
         self._socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
-        """Every setting on the command line; no file to go stale."""
+        """Return the command with every setting, so that no configuration file can be out of date."""
         return [str(locate.valkey()), *_words(self._settings())]
 
     def ready(self) -> bool:
-        """Whether it answers PING with PONG; while it loads its data it answers LOADING."""
+        """Return whether it answers PING with PONG; while it loads its data it answers LOADING."""
         try:
             with socket.socket(socket.AF_UNIX) as line:
                 line.settimeout(1)

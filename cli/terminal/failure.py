@@ -1,46 +1,46 @@
-"""How a command ends that could not do what it was asked: a sentence on stderr and an exit code."""
+"""Errors of commands: each prints one sentence to stderr and sets the exit code."""
 
 from __future__ import annotations
 
 import click
 
-# The one place where they are told; help, manual and docs/cli.md repeat it.
+# The only definition: --help and docs/cli.md are made from it.
 CODES = {
-    0: "done",
-    1: "refused, or not there; what was looked at has a problem",
-    2: "wrong usage: an unknown option, a value that cannot be",
-    3: "no server answers: the API, or the database",
-    4: "a setting must be put right first",
-    75: "not done in time: run it again",
-    130: "stopped by Ctrl-C, SIGTERM or SIGHUP, after what was begun was finished",
+    0: "success",
+    1: "the request was refused, an object does not exist, or a check found a problem",
+    2: "wrong usage: an unknown command or option, or an invalid value",
+    3: "the API or the database does not answer, or is unavailable at the moment",
+    4: "a setting is missing or invalid",
+    75: "not finished in time: run the command again",
+    130: "stopped by Ctrl-C, SIGTERM or SIGHUP; the step that was running was finished",
 }
 
 
 class Refused(click.ClickException):
-    """The request was refused, or what it names is not there."""
+    """The request was refused, or the object that it names does not exist."""
 
     exit_code = 1
 
 
 class Unreachable(click.ClickException):
-    """No server answers."""
+    """The API or the database does not answer, or is unavailable at the moment."""
 
     exit_code = 3
 
 
 class Misconfigured(click.ClickException):
-    """A setting must be put right first."""
+    """A setting is missing or invalid."""
 
     exit_code = 4
 
 
 class Late(click.ClickException):
-    """Time ran out; nothing is wrong with asking again (EX_TEMPFAIL of sysexits.h)."""
+    """Time ran out, and the command may be run again (EX_TEMPFAIL of sysexits.h)."""
 
     exit_code = 75
 
 
 class Stopped(click.ClickException):
-    """Whoever ran it has had enough (128 + SIGINT, as shells have it)."""
+    """A signal stopped the command (128 + SIGINT, the code that shells use)."""
 
     exit_code = 130

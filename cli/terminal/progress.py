@@ -1,4 +1,4 @@
-"""How far long work is, on stderr: a bar with time left and rate on a terminal, and nothing elsewhere."""
+"""Progress bar on stderr, with rate and time left. Nothing is printed where stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Step = Callable[[int], None]
 
 @contextmanager
 def bar(label: str, length: int, *, more: bool = False) -> Iterator[Step]:
-    """Call what it yields with how much more is done. `more`: it is longer, and nobody knows by how much."""
+    """Show a progress bar and yield a function to call with the number of items that were done since the last call.
+
+    `more`: there are more than `length` items, and their number is unknown.
+    """
     begun = time.monotonic()
     done = 0
 
@@ -29,7 +32,7 @@ def bar(label: str, length: int, *, more: bool = False) -> Iterator[Step]:
         show_pos=True,
         item_show_func=rate,
         file=sys.stderr,
-        # Where it is no terminal, it would be noise in a log; of nothing to do it would show 0%.
+        # It would be noise in a log, and with nothing to do it would show 0%.
         hidden=not sys.stderr.isatty() or not length,
     )
     with shown as drawn:
@@ -39,7 +42,7 @@ def bar(label: str, length: int, *, more: bool = False) -> Iterator[Step]:
             done += number
             if done > (drawn.length or 0):
                 drawn.length = done
-            # It draws again only when its percentage has changed, but the rate and the time left do change.
+            # update() draws only when the percentage changes, but the rate and the time left change more often.
             drawn.update(number)
             drawn.render_progress()
 

@@ -1,14 +1,17 @@
-"""What people see: tables and records, with nothing in them that a terminal would obey."""
+"""Tables and records for people. Control characters are escaped, so that no text can steer the terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-WIDEST = 48
-# What changes the direction of writing: UAX #9, explicit formatting characters.
-TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+from cli.terminal import moments
+
+WIDEST = 48  # characters of a column
+# Explicit directional formatting characters (UAX #9, section 2): they reorder the text around them.
+DIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 COLUMNS = {
     "id": "ID",
     "status": "STATUS",
@@ -44,46 +47,49 @@ ATTEMPT = {
     "startedAt": "STARTED",
     "provider": "PROVIDER",
     "phase": "PHASE",
-    "replyCode": "CODE",
-    "text": "TEXT",
+    "replyCode": "REPLY CODE",
+    "text": "REPLY TEXT",
 }
 
 
 def plain(text: str, keep: str = "") -> str:
-    """The text with control and direction-changing characters written out, except those in `keep`.
+    """Return the text with control and directional characters escaped, except those in `keep`.
 
-    Whoever sends a notification must not be able to move the cursor of whoever looks at it.
+    Otherwise the sender of a notification could move the cursor of an operator who looks at it.
     """
-    return "".join(c if c in keep or not _obeyed(c) else _written_out(c) for c in text)
+    return "".join(c if c in keep or not _steers(c) else _escaped(c) for c in text)
 
 
 def document(raw: str) -> str:
-    """The same JSON document, safe for a terminal; control characters occur only inside its strings."""
+    """Return an equal JSON document that is safe for a terminal.
+
+    Apart from white space, control characters occur only inside the strings of a document, where they may be escaped.
+    """
     return plain(raw, keep="\n\r\t ")
 
 
 def body(text: str) -> str:
-    """A text of several lines."""
+    """Return a text of several lines, safe for a terminal."""
     return plain(text.replace("\r\n", "\n"), keep="\n\t")
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], widest: int = WIDEST) -> str:
-    """Rows of `columns` (name to heading), each column as wide as it must be, and no wider than `widest`."""
-    lines = [list(columns.values()), *([_cell(row.get(name), widest) for name in columns] for row in rows)]
+    """Return rows as a table. `columns` maps names to headings; no column is wider than `widest` characters."""
+    lines = [list(columns.values()), *([_cell(name, row.get(name), widest) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(_line(line, widths) for line in lines)
 
 
 def page(one: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    """A page of a list, and how to get the next one."""
-    more = [f"\nMore: the same with --cursor {plain(one['nextCursor'])}"] if one.get("nextCursor") else []
+    """Return a page of a list as a table, and how to get the next page."""
+    more = [f"\nMore: repeat the command with --cursor {plain(one['nextCursor'])}"] if one.get("nextCursor") else []
     return "\n".join([table(one["items"], columns), *more])
 
 
 def notification(one: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> str:
-    """A notification, its attempts and its message."""
-    known = [(title, one[name]) for name, title in FIELDS.items() if one.get(name) not in (None, [])]
-    lines = [f"Notification {one.get('id')}", *(f"  {title:<12} {plain(_value(v))}" for title, v in known)]
+    """Return a notification, its attempts and its message as text."""
+    known = [(title, value(name, one[name])) for name, title in FIELDS.items() if one.get(name) not in (None, [])]
+    lines = [f"Notification {one.get('id')}", *(f"  {title:<12} {plain(text)}" for title, text in known)]
     if attempts:
         lines += ["", table(attempts, ATTEMPT)]
     if message := one.get("message"):
@@ -91,15 +97,24 @@ def notification(one: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) 
     return "\n".join(lines)
 
 
-def _value(value: object) -> str:
-    """Of a list its entries, of a file its name."""
-    if isinstance(value, list):
-        return ", ".join(map(_value, value))
-    return str(value["filename"]) if isinstance(value, dict) else str(value)
+def value(name: str, one: object) -> str:
+    """Return the value of a field as text: a list as its entries, a file as its name, a time as people read it."""
+    if isinstance(one, list):
+        return ", ".join(value(name, entry) for entry in one)
+    if isinstance(one, dict) and "filename" in one:
+        return str(one["filename"])
+    if isinstance(one, datetime) or (isinstance(one, str) and name.endswith(("At", "_at"))):
+        return moments.readable(one)
+    return str(one)
 
 
-def _cell(value: object, widest: int) -> str:
-    text = "" if value is None else plain(str(value))
+def details(known: Mapping[str, Any]) -> str:
+    """Return the details of an event as `name: value`, in full: the words of a mail server are often the reason."""
+    return ", ".join(f"{name}: {value(name, one)}" for name, one in known.items() if one is not None)
+
+
+def _cell(name: str, one: object, widest: int) -> str:
+    text = "" if one is None else plain(value(name, one))
     return text if len(text) <= widest else text[: widest - 1] + "…"
 
 
@@ -108,15 +123,15 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _obeyed(character: str) -> bool:
-    # Cc: controls; Cs: surrogates, which no terminal can be sent; Zl, Zp: line ends to some.
-    return character in TURNING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+def _steers(character: str) -> bool:
+    # Cc: control characters; Cs: surrogates, which cannot be encoded; Zl, Zp: line ends for some terminals.
+    return character in DIRECTIONAL or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
-def _written_out(character: str) -> str:
+def _escaped(character: str) -> str:
     code = ord(character)
     if code < 0x10000:
         return f"\\u{code:04x}"
-    # As JSON writes it, so that a document stays the same document.
+    # A surrogate pair, as JSON escapes it (RFC 8259, section 7), so that `document` keeps the value.
     code -= 0x10000
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"

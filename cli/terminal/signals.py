@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the death of a child, as something the main thread can wait for."""
+"""Stop signals and the death of child processes, as events that the main thread can wait for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Self
 from cli.servers.program import Patience
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Seconds in which several signals are one wish to stop: a terminal or a supervisor signals the whole process group,
-# and a parent in that group passes the signal on, which takes it a while on a busy machine.
-SAME_WISH = 2.0
-UNREAD = 4096  # bytes, one for each signal that has come since the last wait
+# Seconds in which several signals count as one request to stop: a terminal or a supervisor signals the whole process
+# group, and a parent in that group passes the signal on, which takes it a while on a busy machine.
+SAME_STOP = 2.0
+UNREAD = 4096  # bytes; there is one for each signal since the last wait
 
 
 class Interrupted(Exception):
@@ -23,11 +23,11 @@ class Interrupted(Exception):
 
 
 class Signals(Patience):
-    """While entered, a stop signal is counted instead of obeyed on the spot, and a pause ends early.
+    """Context manager that counts stop signals instead of letting them end the process. They also end a pause early.
 
-    No polling: an idle supervisor costs nothing. The kernel may give a signal to another thread, such as that of the
-    mail catcher, and Python runs the handler only once the main thread runs again. So the main thread waits for the
-    byte that Python writes to a pipe as soon as a signal arrives in any thread (`signal.set_wakeup_fd`).
+    It does not poll, so that an idle supervisor uses no CPU. The kernel may deliver a signal to another thread, such
+    as that of the mail catcher, and Python runs the handler only once the main thread runs again. So the main thread
+    waits for the byte that Python writes to a pipe when a signal arrives in any thread (`signal.set_wakeup_fd`).
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Signals(Patience):
 
     def __enter__(self) -> Self:
         self._pipe = reader, writer = os.pipe()
-        os.set_blocking(writer, False)  # set_wakeup_fd demands it
+        os.set_blocking(writer, False)  # as set_wakeup_fd requires
         self._arrivals.register(reader, select.POLLIN)
         self._wakeup_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        # nohup's wish is kept.
+        # A signal that is ignored, such as SIGHUP under nohup, stays ignored.
         wanted = [s for s in STOPPING if signal.getsignal(s) is not signal.SIG_IGN or s == signal.SIGINT]
         for number in wanted:
             self._before[number] = signal.signal(number, self._on_stop)
@@ -61,16 +61,16 @@ class Signals(Patience):
 
     @property
     def hurried(self) -> bool:
-        """Whether we were told to stop more than once."""
+        """True after a second stop signal."""
         return self.stops > 1
 
     def wait(self, seconds: float | None) -> None:
-        """Return when a signal has come, or after `seconds`; None is for ever."""
+        """Wait for a signal, for at most `seconds`; None waits without limit."""
         for reader, _ in self._arrivals.poll(None if seconds is None else seconds * 1000):
             os.read(reader, UNREAD)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass; raises Interrupted, once, when we shall stop and do not know it yet."""
+        """Wait for a signal, for at most `seconds`. Raises Interrupted once, after the first stop signal."""
         self.wait(seconds)
         if self.stops and not self.stopping:
             self.stopping = True
@@ -78,7 +78,7 @@ class Signals(Patience):
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.stops == 0 or now - self._last > SAME_WISH:
+        if self.stops == 0 or now - self._last > SAME_STOP:
             self.stops += 1
             self._last = now
 

@@ -1,1 +1,1 @@
-"""`notify top`: what moves, lane by lane and worker by worker, again and again."""
+"""`notify top`: live view of queues, workers, breakers and failures."""

@@ -1,4 +1,4 @@
-"""`notify top`: the command. Speaks to the servers themselves."""
+"""`notify top`: the command. Uses PostgreSQL and Redis directly."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from cli.top.screen import document, lines
 from cli.top.terminal import Watching, capable, run
 
 
-@click.command(short_help="Watch what moves, live.")
+@click.command(short_help="Watch queues, workers and failures live.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.2, max=3_600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="The time between two updates.",
 )
-@click.option("--once", is_flag=True, help="Look twice, for the rates, print it, and end; as where it is no terminal.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead: one line for each look, until Ctrl-C.")
+@click.option("--once", is_flag=True, help="Print the view once, after one interval; so too if there is no terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead: one line for each update, until Ctrl-C.")
 def top(interval: float, once: bool, as_json: bool) -> None:
-    """Watch rates, lanes, workers, breakers and the newest failures. q quits.
+    """Watch rates, queues, workers, breakers and the newest failures. q quits.
 
-    What it shows costs the servers little, whatever their tables hold: what waits is counted up to 10,000.
-    Rates are averages of the last 10 seconds; `accepted` counts ids drawn, those of callbacks too.
+    The view costs the servers little, however large their tables are: pending notifications are counted up to
+    10,000. Rates are averages of the last 10 seconds; `accepted` includes callbacks.
     """
     with store.opened() as chosen:
         sampler = Sampler(Doorbell(chosen), chosen.worker_timeout, chosen.provider)

@@ -1,4 +1,4 @@
-"""One look at the system, and what two looks make of it: rates."""
+"""Samples of the system, and the rates between two of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from db.pauses import Pause
 from db.pulse import Pulse, pulse
 
 FAILURES = 10
-WINDOW = 10.0  # seconds over which rates are taken: workers tell what they have done once a second or so
+WINDOW = 10.0  # seconds that rates are averages of: workers report their counters about once a second
 TALLIED = ("sent", "failed", "retried")
 
 
 class Sample(NamedTuple):
-    """`depths` is empty where Redis cannot be asked."""
+    """State of the system at a time. `depths` is empty if Redis does not answer."""
 
     pulse: Pulse
     in_flight: InFlight
@@ -30,7 +30,10 @@ class Sample(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is to be shown. `rates`: a second; empty before there are two samples. `trouble`: who did not answer."""
+    """Content of the screen.
+
+    `rates` are per second, and empty before the second sample. `trouble` names a server that does not answer.
+    """
 
     sample: Sample | None
     rates: Mapping[str, float]
@@ -38,20 +41,20 @@ class View(NamedTuple):
 
 
 class Sampler:
-    """Takes samples and keeps those of the last WINDOW."""
+    """Source of views, which keeps the samples of the last WINDOW."""
 
     def __init__(self, doorbell: Doorbell, worker_timeout: float, provider: str = "") -> None:
         self._doorbell, self._asked = doorbell, (worker_timeout, provider)
         self._kept: deque[Sample] = deque()
 
     def look(self) -> View:
-        """Now; where the database does not answer, the last sample and why."""
+        """Take a sample and return the view; if the database does not answer, the last sample and the reason."""
         try:
             with connection():
                 found = pulse(*self._asked), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
         except Unavailable as error:
             last = self._kept[-1] if self._kept else None
-            return View(last, {}, f"The database cannot be asked: {error}")
+            return View(last, {}, f"The database does not answer: {error}")
         now, flying, paused, failures = found
         sample = Sample(now, flying, self._doorbell.depths(), paused, failures)
         self._kept.append(sample)
@@ -61,7 +64,7 @@ class Sampler:
 
 
 def rates(before: Pulse, now: Pulse) -> dict[str, float]:
-    """What happened in a second, on average; `accepted` counts ids, those of callbacks and gaps too."""
+    """Return the average rates per second. `accepted` counts ids, and so callbacks and gaps too."""
     seconds = now.at - before.at
     if seconds <= 0:
         return {}
@@ -71,12 +74,12 @@ def rates(before: Pulse, now: Pulse) -> dict[str, float]:
 
 
 def _done(before: Pulse, now: Pulse) -> dict[str, int]:
-    """By outcome, what the workers have done in between; of one that has started in between, all it has done."""
+    """Return by outcome what the workers did between two samples; of a worker that started since, all it did."""
     earlier = {worker.id: worker.tallies for worker in before.workers}
     done = dict.fromkeys(TALLIED, 0)
     for worker in now.workers:
         if worker.id in earlier or worker.started_at.timestamp() >= before.at:
-            told = earlier.get(worker.id, {})
+            counted = earlier.get(worker.id, {})
             for name in TALLIED:
-                done[name] += worker.tallies.get(name, 0) - told.get(name, 0)
+                done[name] += worker.tallies.get(name, 0) - counted.get(name, 0)
     return done

@@ -1,4 +1,4 @@
-"""A view as lines for a terminal, and as a document for programs."""
+"""A view as lines for a terminal, and as a JSON document."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from api.http.answers import shown
-from cli.operator import workers as crew
+from cli.operator import workers as worker_table
 from cli.operator.queues import COLUMNS as QUEUES
 from cli.operator.queues import LANES, readable, row
-from cli.terminal import show
+from cli.terminal import moments, show
 from cli.terminal.moments import span
 from cli.top.sample import Sample, View
 
 PLAIN, TITLE, HEADING, BAD = "plain", "title", "heading", "bad"
-WORKERS = 8  # lines; of more it is said how many
-FAILURES = {"id": "ID", "client": "CLIENT", "reason": "REASON", "ago": "AGO", "error": "ERROR"}
+WORKERS = 8  # lines; a last one says how many more there are
+FAILURES = {"id": "ID", "client": "CLIENT", "reason": "REASON", "ago": "AGE", "error": "ERROR"}
 
 
 class Line(NamedTuple):
-    """`style`: one of the above."""
+    """Line of text. `style` is PLAIN, TITLE, HEADING or BAD."""
 
     text: str
     style: str = PLAIN
 
 
 def lines(view: View, hint: str = "") -> list[Line]:
-    """From the most to the least urgent: a small window shows the first ones."""
+    """Return the lines of a view, most urgent first, because a small window shows only the first ones."""
     sample = view.sample
-    told = [Line(_title(sample, hint), TITLE)]
+    found = [Line(_title(sample, hint), TITLE)]
     if view.trouble:
-        told.append(Line(show.plain(view.trouble), BAD))
+        found.append(Line(show.plain(view.trouble), BAD))
     if sample is None:
-        return told
-    told.append(Line(_rates(view)))
-    for part in (_troubles, _lanes, _workers, _failures):
-        told += part(sample)
-    return told
+        return found
+    found.append(Line(_rates(view)))
+    for part in (_troubles, _queues, _workers, _failures):
+        found += part(sample)
+    return found
 
 
 def document(view: View) -> dict[str, Any]:
-    """For `--json`: names in camelCase."""
+    """Return a view as a document for `--json`, with names in camelCase."""
     sample = view.sample
     if sample is None:
         return {"at": None, "trouble": view.trouble}
@@ -60,29 +60,29 @@ def document(view: View) -> dict[str, Any]:
 
 
 def _title(sample: Sample | None, hint: str) -> str:
-    at = f"{datetime.fromtimestamp(sample.pulse.at, UTC):%Y-%m-%d %H:%M:%SZ}" if sample else "no answer yet"
+    at = moments.readable(datetime.fromtimestamp(sample.pulse.at, UTC)) if sample else "no answer yet"
     return "  ".join(filter(None, ("notify top", at, hint)))
 
 
 def _rates(view: View) -> str:
-    told = [f"{name} {rate:,.1f}/s" for name, rate in view.rates.items()] or ["rates come with the next look"]
+    known = [f"{name} {rate:,.1f}/s" for name, rate in view.rates.items()] or ["rates come with the next update"]
     flying = view.sample.in_flight.number if view.sample else 0
-    return "   ".join([*told, f"being sent {flying:,}"])
+    return "   ".join([*known, f"being sent {flying:,}"])
 
 
 def _troubles(sample: Sample) -> Iterator[Line]:
     for provider in sample.pulse.providers:
         if provider.opened_at is not None:
-            probe = f"tried again in {span(provider.probe_in or 0)}"
+            probe = f"next try in {span(provider.probe_in or 0)}"
             yield Line(show.plain(f"BREAKER OPEN  {provider.name}, {probe}: {provider.reason}"), BAD)
     channels = [pause.name for pause in sample.paused if pause.kind == "channel"]
     if channels:
-        yield Line(f"PAUSED  {', '.join(channels)}; send again: notify resume --all", BAD)
+        yield Line(f"PAUSED  {', '.join(channels)}; to send again: notify resume --all", BAD)
     if clients := len(sample.paused) - len(channels):
-        yield Line(f"Clients that are paused or disabled: {clients}")
+        yield Line(f"Paused or disabled clients: {clients}")
 
 
-def _lanes(sample: Sample) -> Iterator[Line]:
+def _queues(sample: Sample) -> Iterator[Line]:
     yield Line("")
     yield from _table(map(readable, _rows(sample)), QUEUES)
 
@@ -95,11 +95,11 @@ def _workers(sample: Sample) -> Iterator[Line]:
     found = sample.pulse.workers
     yield Line("")
     if not any(worker.alive for worker in found):
-        yield Line("NO WORKER IS ALIVE; start some: dramatiq actors -p 2 -t 8", BAD)
+        yield Line("NO WORKER IS ALIVE; to start some: dramatiq actors -p 2 -t 8", BAD)
     if found:
-        # The silent ones first: they are what one looks for.
+        # Silent workers first, because they need attention.
         first = sorted(found, key=lambda worker: worker.alive)[:WORKERS]
-        yield from _table(map(crew.readable, first), crew.COLUMNS)
+        yield from _table(map(worker_table.readable, first), worker_table.COLUMNS)
     if len(found) > WORKERS:
         yield Line(f"and {len(found) - WORKERS} more: notify workers")
 
@@ -116,7 +116,7 @@ def _failures(sample: Sample) -> Iterator[Line]:
 
 
 def _table(rows: Any, columns: Mapping[str, str]) -> Iterator[Line]:
-    # What is too wide for the window, the window cuts off.
+    # The window cuts off what is too wide for it.
     heading, *rest = show.table(rows, columns, widest=500).splitlines()
     yield Line(heading, HEADING)
     for line in rest:

@@ -1,4 +1,4 @@
-"""The live view: curses of the standard library, so that it works wherever a terminal does, also over ssh."""
+"""Live view in a terminal, with curses of the standard library, so that it also works over ssh."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cli.top.sample import View
 from cli.top.screen import BAD, HEADING, PLAIN, TITLE, Line, lines
 
 QUITTING = {ord("q"), ord("Q"), 27}  # 27 is Escape
-LOOKED_EVERY = 200  # milliseconds between two looks at the keyboard
+KEYBOARD_TIMEOUT = 200  # milliseconds to wait for a key before the view is checked for an update
 
 
 class Watching:
-    """Looks again every `interval` seconds, in a thread: the keyboard is answered while a server is not."""
+    """Thread that updates the view every `interval` seconds, so that a slow server does not block the keyboard."""
 
     def __init__(self, look: Callable[[], View], interval: float) -> None:
         self._look, self._interval = look, interval
@@ -30,7 +30,7 @@ class Watching:
         self._thread.start()
 
     def stop(self) -> None:
-        """Without waiting for a server that does not answer."""
+        """Stop the updates, without waiting for a server that does not answer."""
         self._stopping.set()
 
     @property
@@ -43,12 +43,12 @@ class Watching:
                 self.view = self._look()
                 self.number += 1
                 self._stopping.wait(self._interval)
-        except Exception as error:  # noqa: BLE001 - told by `run`, once the terminal is as it was
+        except Exception as error:  # noqa: BLE001 - `run` reports it, after it has restored the terminal
             self.error = error
 
 
 def capable() -> bool:
-    """Whether the terminal can move its cursor; asked first, because curses ends the process where it cannot."""
+    """Return whether the terminal can move its cursor. Without that, curses.initscr() would exit the process."""
     try:
         curses.setupterm()
     except curses.error:
@@ -57,7 +57,7 @@ def capable() -> bool:
 
 
 def run(watching: Watching, hint: str) -> None:
-    """Until q or Ctrl-C; the terminal is as it was afterwards. For one that is `capable`."""
+    """Show the view until q or Ctrl-C, then restore the terminal, which must be `capable`."""
     with Signals() as signals:
         watching.start()
         try:
@@ -65,13 +65,13 @@ def run(watching: Watching, hint: str) -> None:
         finally:
             watching.stop()
     if watching.error is not None:
-        # Not a server that is away: that is shown. The schema has changed under us, most likely.
-        raise Refused(f"notify top could not go on ({type(watching.error).__name__}): start it again")
+        # Probably a migration changed the schema: a server that does not answer is shown and raises nothing.
+        raise Refused(f"notify top stopped after an error ({type(watching.error).__name__}): start it again")
 
 
 def _show(screen: curses.window, watching: Watching, hint: str, stopped: Callable[[], bool]) -> None:
     styles = _styles()
-    screen.timeout(LOOKED_EVERY)
+    screen.timeout(KEYBOARD_TIMEOUT)
     drawn = -1
     while not stopped() and watching.alive:
         if drawn != watching.number:
@@ -91,13 +91,13 @@ def _draw(screen: curses.window, shown: list[Line], styles: dict[str, int]) -> N
     for place, line in enumerate(shown[:height]):
         try:
             screen.addnstr(place, 0, line.text, width - 1, styles[line.style])
-        except curses.error:  # The window got smaller just now; it is drawn again at once.
+        except curses.error:  # The window has just become smaller, and is drawn again at once.
             return
     screen.refresh()
 
 
 def _styles() -> dict[str, int]:
-    """Without colours where the terminal has none, or nobody wants them (no-color.org)."""
+    """Return the curses attributes of the styles, without colours where NO_COLOR is set (no-color.org)."""
     bad = curses.A_BOLD
     if curses.has_colors() and not os.environ.get("NO_COLOR"):
         curses.use_default_colors()

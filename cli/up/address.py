@@ -1,4 +1,4 @@
-"""The address that the API shall listen on, looked at before anything starts."""
+"""BIND, the address that the API listens on, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 from cli.servers import StartError
 from settings import Settings
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to reach who listens everywhere
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # address to connect to, for a server that listens on all
 
 
 def free(settings: Settings) -> str:
-    """BIND, when nobody uses it; port 0 becomes a free one. Raises StartError."""
+    """Return BIND, with port 0 replaced by a free port. Raises StartError where BIND cannot be used."""
     host, port = settings.address
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -25,24 +25,26 @@ def free(settings: Settings) -> str:
 
 
 def text(host: str, port: int) -> str:
-    """As BIND and as part of a URL."""
+    """Return the address as it is written in BIND and in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def url(settings: Settings) -> str:
-    """Where a client on this machine finds what listens at BIND."""
+    """Return the URL at which a client on this machine reaches the server that listens at BIND."""
     host, port = settings.address
     return f"http://{text(reachable(host), port)}"
 
 
 def reachable(host: str) -> str:
-    """The host to ask for when one listens on `host`."""
+    """Return the host to connect to, for a server that listens on `host`."""
     return ANYWHERE.get(host, host)
 
 
 def _sentence(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop what uses it or set BIND={text(host, port % 65_535 + 1)}"
+        return f"port {port} on {host} is in use: stop what uses it, or set BIND={text(host, port % 65_535 + 1)}"
     if error.errno == errno.EACCES:
-        return f"port {port} needs rights that this user does not have: set BIND={text(host, 8000)}"
-    return f"BIND={text(host, port)} cannot be listened on: {error.strerror}"
+        return f"this user may not listen on port {port}: set BIND={text(host, 8000)}"
+    return (
+        f"the API cannot listen on BIND={text(host, port)} ({error.strerror}): set BIND to an address of this machine"
+    )

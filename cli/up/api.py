@@ -1,4 +1,4 @@
-"""`notify api`: gunicorn with our settings, wherever this is installed."""
+"""`notify api`: run gunicorn with the configuration of this installation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NAME = "gunicorn.conf.py"
 @click.command(
     short_help="Run the API.", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
-@click.option("--check-config", is_flag=True, help="Only say, by the exit code, whether it would start.")
+@click.option("--check-config", is_flag=True, help="Only check the configuration: exit with 0 if it would start.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[GUNICORN OPTIONS]")
 def api(check_config: bool, options: tuple[str, ...]) -> None:
-    """Run the API: gunicorn, with the gunicorn.conf.py that came with this installation.
+    """Run the API: gunicorn, with the gunicorn.conf.py of this installation.
 
-    It becomes gunicorn and takes its signals: SIGTERM stops it in order, SIGHUP replaces its code. In a directory
-    that has gunicorn.conf.py, `gunicorn` alone does the same.
+    The process becomes gunicorn and obeys its signals: SIGTERM stops it in order, SIGHUP reloads the code. In a
+    directory that has gunicorn.conf.py, `gunicorn` alone does the same.
     """
     command = [*program(), "--config", str(configuration()), *options]
     if check_config:
@@ -35,7 +35,7 @@ def api(check_config: bool, options: tuple[str, ...]) -> None:
 
 
 def configuration() -> Path:
-    """gunicorn.conf.py of a checkout, or else the one that the wheel has installed."""
+    """Return the path of gunicorn.conf.py: of the checkout, or else the one that the wheel installed."""
     beside = Path(settings.__file__).parents[1] / NAME
     if beside.exists():
         return beside
@@ -43,10 +43,10 @@ def configuration() -> Path:
     for file in installed:
         if file.name == NAME and (path := Path(str(file.locate())).resolve()).exists():
             return path
-    raise StartError(f"{NAME} is not in this installation: install the wheel anew, or run from a checkout")
+    raise StartError(f"{NAME} is missing in this installation: install the package again, or run from a checkout")
 
 
 def program() -> list[str]:
-    """gunicorn's own script where there is one: after SIGUSR2 gunicorn cannot find itself when run as a module."""
+    """Return the command of gunicorn: its script if there is one, because `-m gunicorn` breaks upgrades by SIGUSR2."""
     script = shutil.which("gunicorn", path=str(Path(sys.executable).parent))
     return [sys.executable, script] if script else [sys.executable, "-m", "gunicorn"]

@@ -1,4 +1,4 @@
-"""The mail catcher: an SMTP server on loopback that keeps every mail as a file and sends none on."""
+"""Mail catcher: an SMTP server on loopback that stores every mail as a file and delivers none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 class Catcher:
-    """Runs as a thread of the supervisor, which costs 2 MB instead of the 30 of a process."""
+    """Service that runs in a thread of the supervisor: 2 MB of memory, where a process would take 30 MB."""
 
     name = "catcher"
 
@@ -31,22 +31,22 @@ class Catcher:
 
     @property
     def url(self) -> str:
-        """For SMTP_URL."""
+        """Value for SMTP_URL."""
         return f"smtp://{HOST}:{self._port}"
 
     @property
     def pid(self) -> int:
-        """Its process is ours."""
+        """Id of this process, which the catcher runs in."""
         return os.getpid()
 
     @property
     def alive(self) -> bool:
-        """Whether it catches."""
+        """True while the server runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Listen, the first time on a free port and then always on that one."""
-        # It logs every line of every conversation at info.
+        """Start the server: on a free port at first, later always on the same one."""
+        # aiosmtpd logs every line of every conversation at level info.
         logging.getLogger("mail.log").setLevel(logging.WARNING)
         loop = asyncio.new_event_loop()
         make = partial(_protocol, _Keeper(Slot(self._directory, self._keep)), loop)
@@ -61,17 +61,17 @@ class Catcher:
         self._thread.start()
 
     def ask(self) -> None:
-        """Stop accepting."""
+        """Ask the server to stop, without waiting."""
         if self._loop is not None and self.alive:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
     def stop(self) -> str:
-        """Stop and wait; how it ended."""
+        """Stop the server, wait for its end, and return how it ended."""
         self.ask()
         return self.bury()
 
     def bury(self) -> str:
-        """Wait for the thread."""
+        """Wait for the end of the thread, and return how it ended."""
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._thread = self._loop = None
@@ -79,7 +79,7 @@ class Catcher:
 
 
 class _Keeper:
-    """What aiosmtpd calls for each mail."""
+    """Handler that aiosmtpd calls for each mail."""
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
@@ -93,7 +93,7 @@ class _Keeper:
 
 
 def _protocol(keeper: _Keeper, loop: asyncio.AbstractEventLoop) -> SMTP:
-    # A hostname of our own, because the default asks the resolver.
+    # By default aiosmtpd asks the resolver for the host's name, which can take long.
     return SMTP(keeper, hostname="localhost", enable_SMTPUTF8=True, loop=loop)
 
 

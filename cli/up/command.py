@@ -1,8 +1,9 @@
-"""`notify up`: the whole system on one machine, from nothing."""
+"""`notify up`: run the whole system on one machine, without any preparation."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -27,19 +28,19 @@ from runtime import logs
 from settings import Settings, SettingsError
 
 SENDER = "noreply@localhost"
-READY_WITHIN = 60.0
+READY_WITHIN = 60.0  # seconds
 
 
-@click.command(short_help="Run everything here, from nothing.")
+@click.command(short_help="Run the whole system on this machine.")
 def up() -> None:
-    """Run everything here: PostgreSQL, Valkey, mail catcher, API and a worker.
+    """Run the whole system on this machine: PostgreSQL, Valkey, a mail catcher, the API and a worker.
 
-    DATABASE_URL, REDIS_URL or SMTP_URL, when set, are used instead of a server of our own. Data stay
-    in DATA_DIR (default .data). Ctrl-C stops all in order; a second Ctrl-C hurries.
+    Where DATABASE_URL, REDIS_URL or SMTP_URL is set, that server is used instead. The data stay in DATA_DIR
+    (default .data). Ctrl-C stops everything in order; a second Ctrl-C shortens the waits.
     """
     chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):
-        _ = chosen.sender  # refused now instead of by each worker
+        _ = chosen.sender  # A wrong MAIL_FROM stops the start here, instead of every worker.
     keep = _catcher_keep()
     logs.configure(chosen)
     root = data.root(os.environ)
@@ -49,7 +50,7 @@ def up() -> None:
 
 
 class System:
-    """Everything that runs, in the order in which each needs the one before."""
+    """Services of `notify up`, started in the order in which each needs the ones before."""
 
     def __init__(self, chosen: Settings, root: data.DataRoot, place: Path, signals: Signals) -> None:
         self._chosen = chosen
@@ -58,15 +59,16 @@ class System:
         self._signals = signals
         self._supervisor = Supervisor(signals)
         self._environ = {**os.environ, "BIND": chosen.bind, "AUTH": chosen.auth}
-        # Of the API and the worker together, so that the API shows all of it. What a crash has left is not of this run.
+        # API and worker share the directory, so that /metrics has both. Files of an earlier run do not count.
         shutil.rmtree(place / "metrics", ignore_errors=True)
         self._environ["METRICS_DIR"] = chosen.metrics_dir or str(place / "metrics")
 
     def run(self, keep: int) -> None:
-        """Until somebody wants it to stop."""
+        """Start all services and run until a signal stops them. `keep` is the number of caught mails to keep."""
         try:
             self._start_servers(keep)
             self._start_system()
+            (self._place / data.URL).write_text(address.url(self._chosen))
             click.echo(self._greeting())
             self._supervisor.watch()
         except Interrupted:
@@ -87,7 +89,7 @@ class System:
     def _start_postgres(self) -> None:
         postgres = Postgres(self._root.path, self._place, patience=self._signals, log=self._root.log("postgres"))
         self._supervisor.start(postgres)
-        # What libpq would read from PG* is meant for another server.
+        # libpq reads PG* variables, which are meant for another server.
         self._environ = {name: value for name, value in self._environ.items() if not name.startswith("PG")}
         self._environ["DATABASE_URL"] = postgres.url
 
@@ -124,9 +126,9 @@ class System:
         return f"""
 The notification system is up. Ctrl-C stops it; the data stay in {self._root.path}
 
-  Look  {url}/
-  API   {url}/api/notifications
-  Mail  {self._where_mail_goes()}
+  Dashboard  {url}/
+  API        {url}/api/notifications
+  Mail       {self._where_mail_goes()}
 
 Try it:
 {self._first_key()}  curl -s {url}/api/notifications -H 'Content-Type: application/json' \\
@@ -134,10 +136,10 @@ Try it:
 """
 
     def _first_key(self) -> str:
-        """How to make a key, where one is needed."""
+        """Return the command that makes an API key; empty where no key is needed."""
         if self._chosen.auth == "off":
             return ""
-        # One of the caller's own is in the caller's environment, and has a password.
+        # A DATABASE_URL of the user is in the user's environment already, and may hold a password.
         where = "" if self._chosen.database_url else f"DATABASE_URL='{self._environ['DATABASE_URL']}' "
         create = "keys create --client default --name my-app --scope send --scope read"
         return f"  export NOTIFY_KEY=$({where}{_command()} {create})\n"
@@ -147,13 +149,15 @@ Try it:
 
     def _where_mail_goes(self) -> str:
         if not _catches(self._chosen):
-            return f"sent through {self._chosen.smtp.host}:{self._chosen.smtp.port}"
-        prefix = "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={self._root.path} "
-        return f"kept here and sent nowhere; see it with: {prefix}{_command()} inbox"
+            return f"is sent through {self._chosen.smtp.host}:{self._chosen.smtp.port}"
+        prefix = (
+            "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={shlex.quote(str(self._root.path))} "
+        )
+        return f"is kept here and not delivered; to see it: {prefix}{_command()} inbox"
 
 
 def with_auth(chosen: Settings) -> Settings:
-    """Nobody but this machine can reach loopback, so nobody needs a key there unless AUTH says so."""
+    """Turn AUTH off where it is not set and the API listens on loopback, which other machines cannot reach."""
     unsaid = not os.environ.get("AUTH", "").strip()
     return replace(chosen, auth="off") if unsaid and chosen.local else chosen
 
@@ -163,7 +167,7 @@ def _catches(chosen: Settings) -> bool:
 
 
 def _catcher_keep() -> int:
-    """CATCHER_KEEP: how many caught mails are kept."""
+    """Return CATCHER_KEEP, the number of caught mails to keep."""
     raw = os.environ.get("CATCHER_KEEP", "").strip() or "1000"
     if not raw.isdecimal() or not 1 <= int(raw) <= 1_000_000:
         raise SettingsError(f"CATCHER_KEEP is {raw!r}: give a number from 1 to 1000000")
@@ -171,6 +175,6 @@ def _catcher_keep() -> int:
 
 
 def _command() -> str:
-    """How we were called, as short as it can be typed from here."""
+    """Return the path of this program as the user typed it, relative to the current directory where possible."""
     called = Path(sys.argv[0]).absolute()
     return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)

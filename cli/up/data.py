@@ -1,4 +1,4 @@
-"""The directory that `notify up` keeps its data in, and the right to use it alone."""
+"""DATA_DIR: the directory of the data of `notify up`, and the lock that keeps others out of it."""
 
 from __future__ import annotations
 
@@ -17,52 +17,53 @@ from api.dashboard.mailbox import Mailbox
 from cli.servers import StartError, identity
 
 DEFAULT = ".data"
-# A socket's path has room for 104 bytes at least, and the servers add their own names.
+URL = "url"  # file in the runtime directory: the address of the API
+# The path of a Unix socket has room for at least 104 bytes, and the servers append their own names.
 LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True)
 class DataRoot:
-    """Where things lie under DATA_DIR."""
+    """Paths of the files in DATA_DIR."""
 
     path: Path
 
     @property
     def mail(self) -> Path:
-        """The caught mails."""
+        """Directory of the caught mails."""
         return self.path / "mail"
 
     @property
     def mailbox(self) -> Mailbox:
-        """The caught mails, to read."""
+        """Reader of the caught mails."""
         return Mailbox(self.mail)
 
     @property
     def runtime(self) -> Path:
-        """File that names the directory of the sockets while `notify up` runs."""
+        """File with the path of the runtime directory, while `notify up` runs."""
         return self.path / "runtime"
 
     def log(self, name: str) -> Path:
-        """The log of a server."""
+        """Return the path of the log file of a server."""
         directory = self.path / "log"
         directory.mkdir(mode=0o700, exist_ok=True)
         return directory / f"{name}.log"
 
 
 def root(environ: Mapping[str, str]) -> DataRoot:
-    """DATA_DIR, else `.data` under the current directory."""
+    """Return DATA_DIR, or `.data` in the current directory if it is not set."""
     return DataRoot(Path(environ.get("DATA_DIR") or DEFAULT).absolute())
 
 
 @contextmanager
 def claimed(data: DataRoot) -> Iterator[None]:
-    """Hold the data root for life: two servers on one directory destroy it, and one of them says nothing."""
+    """Lock the data directory: two PostgreSQL or Valkey servers on the same files destroy them."""
     try:
         identity.enterable(data.path)
         handle = os.open(data.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartError(
-            f"{data.path} cannot be used ({error.strerror}): set DATA_DIR to a directory of yours"
+            f"{data.path} cannot be used ({error.strerror}): set DATA_DIR to a directory that you may write to"
         ) from error
     try:
         _lock(handle, data)
@@ -73,9 +74,10 @@ def claimed(data: DataRoot) -> Iterator[None]:
 
 @contextmanager
 def runtime(data: DataRoot) -> Iterator[Path]:
-    """A short directory for sockets, the same for the same data; gone when done.
+    """Make the runtime directory, which holds the sockets and has a short path; remove it at the end.
 
-    The data root names it, for commands that run with another TMPDIR.
+    The same data directory always gets the same runtime directory. Its path is written into the data directory,
+    for commands that run with another TMPDIR.
     """
     place = _place(data)
     try:
@@ -88,11 +90,20 @@ def runtime(data: DataRoot) -> Iterator[Path]:
 
 
 def runtime_of_another(data: DataRoot) -> Path | None:
-    """Where the sockets are of a `notify up` that runs on these data; None where there is no directory of ours."""
+    """Return the runtime directory of the `notify up` that runs on `data`; None if none runs, or it is not ours."""
     try:
         place = Path(os.fsdecode(data.runtime.read_bytes()))
         return place if place.is_absolute() and _ours(place) else None
     except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+
+
+def url_of_another(data: DataRoot) -> str | None:
+    """Return the address of the API of the `notify up` that runs on `data`; None if none runs."""
+    place = runtime_of_another(data)
+    try:
+        return (place / URL).read_text().strip() if place else None
+    except FileNotFoundError:  # It is still starting.
         return None
 
 
@@ -109,10 +120,13 @@ def _lock(handle: int, data: DataRoot) -> None:
 
 
 def _place(data: DataRoot) -> Path:
-    """Named by the data, so that it is found again after a crash; another's directory is never used."""
+    """Make the runtime directory. Its name depends on the data directory, so that a crash leaves only one behind.
+
+    Raises StartError where a directory of another user is in the way.
+    """
     place = identity.enterable(_named(data))
     if not _ours(place):
-        raise StartError(f"{place} belongs to somebody else: remove it, or set TMPDIR to a directory of yours")
+        raise StartError(f"{place} belongs to another user: remove it, or set TMPDIR to a directory of your own")
     return place
 
 
@@ -120,11 +134,11 @@ def _named(data: DataRoot) -> Path:
     mark = hashlib.sha256(os.fsencode(data.path.resolve())).hexdigest()[:10]
     parent = Path(tempfile.gettempdir())
     if len(os.fsencode(parent)) > LONGEST:
-        parent = Path("/tmp")  # noqa: S108  # what is made there is ours alone
+        parent = Path("/tmp")  # noqa: S108  # `_place` refuses a directory of another user
     return parent / f"notify-{os.geteuid()}-{mark}"
 
 
 def _ours(place: Path) -> bool:
-    """Whether nobody else can list it or put anything there."""
+    """Return whether the directory is ours and others can neither list it nor write to it."""
     found = place.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o066

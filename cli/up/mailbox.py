@@ -1,4 +1,4 @@
-"""The side that the catcher puts mails in; api/dashboard/mailbox.py says how they lie there."""
+"""Writer of the mailbox of caught mails. api/dashboard/mailbox.py is its reader and defines the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.dashboard.mailbox import ENVELOPE_FROM, ENVELOPE_TO, Mailbox
 
 
 class Slot:
-    """It keeps the newest `keep`. One writer at a time."""
+    """Writer that keeps the newest `keep` mails. Only one may write to a directory at a time."""
 
     def __init__(self, directory: Path, keep: int) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ class Slot:
         self._trim()
 
     def put(self, sender: str, recipients: list[str], content: bytes) -> int:
-        """Store a mail; its number. A reader sees the whole file or none."""
+        """Store a mail and return its number. A reader never sees part of a file."""
         number = self._kept[-1] + 1 if self._kept else 1
         path = self._mailbox.path(number)
         unfinished = path.with_name(f".{path.name}.tmp")

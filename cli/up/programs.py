@@ -1,4 +1,4 @@
-"""The parts of the system itself, as child programs: migrations, API, workers."""
+"""Child programs of `notify up` that are parts of this system: migrations, API and worker."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from cli.up import address, api
 from settings import Settings
 
 THREADS = 8
-# Seconds on top of SHUTDOWN_GRACE, in which each part ends by itself.
-MARGIN = 10.0
+MARGIN = 10.0  # seconds after SHUTDOWN_GRACE, by which every part should have ended
 
 
 class Part(Program):
-    """Runs in the project's directory, on the environment that `up` made; its log lines go to ours."""
+    """Program that runs in the project's directory with the environment of `up`, and logs to the same output."""
 
     def __init__(self, chosen: Settings, environ: Mapping[str, str], patience: Patience) -> None:
         super().__init__(patience)
@@ -28,44 +27,44 @@ class Part(Program):
         self.grace = chosen.shutdown_grace + MARGIN
 
     def environment(self) -> Mapping[str, str]:
-        """With the addresses of the servers."""
+        """Return the environment that `up` made, with the addresses of its servers."""
         return self._environ
 
     def directory(self) -> Path:
-        """Where the code is; the current directory may hold modules of the same names."""
-        return Path(settings.__file__).parents[1]
+        """Return the directory of the code, because the current one may hold modules with the same names."""
+        return Path(settings.__file__).parent
 
 
 class Migration(Part):
-    """`notify migrate --after`, since nothing else runs on our data; ready is done."""
+    """`notify migrate --after`: no older version can run on the data. It is ready when it has ended."""
 
     name = "migrate"
     start_within = 600.0
 
     def command(self) -> list[str]:
-        """The same command that people run."""
+        """Return the command that users run too."""
         return [sys.executable, "-m", "cli.main", "migrate", "--after"]
 
     def ready(self) -> bool:
-        """Whether it has ended well."""
+        """Return whether it has ended without an error."""
         return self._child is not None and self._child.poll() == 0
 
 
 class Api(Part):
-    """gunicorn."""
+    """API, in gunicorn."""
 
     name = "api"
 
     def command(self) -> list[str]:
-        """gunicorn.conf.py says the rest."""
+        """Return the command; gunicorn.conf.py has the options."""
         return [sys.executable, "-m", "gunicorn", "--config", str(api.configuration())]
 
     def ready(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers requests."""
         return self.ask_for("/healthz")[0] == HTTPStatus.OK
 
     def ask_for(self, path: str) -> tuple[int, str]:
-        """GET a path: status and body; status 0 where nobody answers, and why."""
+        """GET a path and return status and body. Without an answer the status is 0 and the body the reason."""
         host, port = self._chosen.address
         connection = http.client.HTTPConnection(address.reachable(host), port, timeout=5)
         try:
@@ -79,12 +78,12 @@ class Api(Part):
 
 
 class Worker(Part):
-    """One Dramatiq master with one process of work."""
+    """Dramatiq, with one worker process."""
 
     name = "worker"
 
     def command(self) -> list[str]:
-        """As people run it to scale, with a shutdown that fits our grace."""
+        """Return the command that users run too, with a shutdown timeout that fits the grace period."""
         milliseconds = str(int(self._chosen.shutdown_grace * 1000))
         options = ["-p", "1", "-t", str(THREADS), "--worker-shutdown-timeout", milliseconds]
         return [sys.executable, "-m", "dramatiq", "actors", *options]

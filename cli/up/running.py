@@ -1,4 +1,4 @@
-"""The servers that a `notify up` on this machine runs, for commands that are told of no others."""
+"""Servers of a running `notify up`, for commands without DATABASE_URL and REDIS_URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from settings import Settings
 
 
 def joined(chosen: Settings) -> Settings:
-    """With DATABASE_URL and REDIS_URL of the `notify up` that runs on DATA_DIR, where they are not set."""
+    """Fill in DATABASE_URL and REDIS_URL, where they are not set, from the `notify up` that runs on DATA_DIR."""
     if chosen.database_url and chosen.redis_url:
         return chosen
     place = data.runtime_of_another(data.root(os.environ))

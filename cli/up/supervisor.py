@@ -1,4 +1,4 @@
-"""Starts services in order, brings back what dies, stops all in the reverse order."""
+"""Supervisor: start services in order, restart those that die, and stop all in the reverse order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from cli.terminal.signals import Signals
 from runtime import logs
 
 FIRST_DELAY = 0.5  # seconds
-LONGEST_DELAY = 30.0
-# Who lived so long starts again with the first delay.
-SETTLED = 60.0
+LONGEST_DELAY = 30.0  # seconds
+SETTLED = 60.0  # seconds; a service that ran for longer is restarted after the first delay again
 
 
 class Service(Protocol):
-    """What the supervisor looks after; `cli.servers.program.Program` says what each of these means."""
+    """Service that the supervisor runs; `cli.servers.program.Program` documents the methods."""
 
     name: str
 
@@ -38,10 +37,10 @@ class _Watched:
     first_delay: float
     delay: float
     started: float = 0.0
-    due: float | None = None  # when it shall be brought back
+    due: float | None = None  # time.monotonic() of the next start, if it is down
 
     def schedule(self) -> float:
-        """Plan its return and say in how many seconds; each time later, up to a limit."""
+        """Schedule a restart and return the delay in seconds, which doubles each time up to LONGEST_DELAY."""
         now = time.monotonic()
         if now - self.started > SETTLED:
             self.delay = self.first_delay
@@ -51,7 +50,7 @@ class _Watched:
 
 
 class Supervisor:
-    """Holds the services in the order they were started, in tiers: one tier is stopped at once."""
+    """Supervisor of services in tiers: a tier starts after the ones before, and its services stop together."""
 
     def __init__(self, signals: Signals, first_delay: float = FIRST_DELAY) -> None:
         self._signals = signals
@@ -60,7 +59,7 @@ class Supervisor:
         self._log = logs.get("up")
 
     def start(self, *services: Service) -> None:
-        """Start one tier; each is ready when this returns."""
+        """Start the services of a tier, one after the other. All are ready when this returns."""
         tier: list[_Watched] = []
         self._tiers.append(tier)
         for service in services:
@@ -68,7 +67,7 @@ class Supervisor:
             self._start(tier[-1])
 
     def watch(self) -> None:
-        """Bring back what dies, until somebody wants us to stop."""
+        """Restart services that die, until a stop signal arrives."""
         while not self._signals.stops:
             for watched in self._all():
                 self._look_at(watched)
@@ -76,7 +75,7 @@ class Supervisor:
             self._signals.wait(max(0.0, min(due) - time.monotonic()) if due else None)
 
     def stop(self) -> None:
-        """Stop everything, last tier first. A second wish to stop shortens the waits."""
+        """Stop all services, last tier first. A second stop signal shortens the waits."""
         self._signals.stopping = True
         for tier in reversed(self._tiers):
             running = [watched.service for watched in tier if watched.service.alive]
@@ -99,14 +98,14 @@ class Supervisor:
 
     def _look_at(self, watched: _Watched) -> None:
         if watched.due is None and not watched.service.alive:
-            # At once, while its process id cannot have been given to another.
+            # Reaped at once: later another process could have its id.
             how = watched.service.bury()
             again_in = watched.schedule()
             self._say("warning", "service.died", service=watched.service.name, how=how, again_in=again_in)
         if watched.due is not None and watched.due <= time.monotonic():
-            self._bring_back(watched)
+            self._restart(watched)
 
-    def _bring_back(self, watched: _Watched) -> None:
+    def _restart(self, watched: _Watched) -> None:
         watched.due = None
         try:
             self._start(watched)
@@ -115,6 +114,6 @@ class Supervisor:
             self._say("error", "service.not_restarted", service=watched.service.name, why=str(error), again_in=again_in)
 
     def _say(self, level: str, event: str, **details: object) -> None:
-        # The terminal may be gone; what must be stopped must be stopped all the same.
+        # The terminal may be gone, and the services must be stopped all the same.
         with suppress(OSError):
             getattr(self._log, level)(event, **details)

@@ -133,6 +133,34 @@ def test_clients_and_keys_find_the_database_of_what_runs_here(up: Up) -> None:
     assert (elsewhere.returncode, "DATABASE_URL is not set" in elsewhere.stderr) == (4, True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("limits",),
+        ("heartbeat",),
+        ("migrate", "--plan"),
+        ("queues",),
+        ("workers",),
+        ("retention", "--dry-run"),
+        ("audit",),
+        ("doctor",),
+        ("resume", "--all"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_finds_what_runs_on_the_data_directory(up: Up, words: tuple[str, ...]) -> None:
+    up.running()
+    found = up.notify(*words, NOTIFY_URL="")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("words", [("heartbeat",), ("migrate",), ("queues",), ("clients", "list")], ids=" ".join)
+def test_a_command_without_a_database_says_what_to_set(up: Up, words: tuple[str, ...], tmp_path: Path) -> None:
+    elsewhere = up.notify(*words, DATA_DIR=str(tmp_path))
+    assert (elsewhere.returncode, "DATABASE_URL is not set" in elsewhere.stderr) == (4, True), elsewhere.stderr
+
+
 def test_it_listens_on_loopback_only(up: Up) -> None:
     family = _descendants(up.running().pid)
 
@@ -167,7 +195,7 @@ def test_a_taken_port_is_said_before_anything_starts(up: Up, tmp_path: Path) -> 
         done = up.notify("up", BIND=f"127.0.0.1:{port}", DATA_DIR=str(tmp_path))
 
     assert done.returncode == 1
-    assert f"port {port} on 127.0.0.1 is taken: stop what uses it or set BIND=127.0.0.1:{port + 1}" in done.stderr
+    assert f"port {port} on 127.0.0.1 is in use: stop what uses it, or set BIND=127.0.0.1:{port + 1}" in done.stderr
     assert not list(tmp_path.glob("postgres*"))
 
 

@@ -65,12 +65,12 @@ def test_json_is_what_the_api_would_show(run: Run) -> None:
     ("words", "code", "said"),
     [
         (("--name", "app"), 2, "--scope"),
-        (("--name", "", "--scope", "send"), 1, "name: must not be empty"),
-        (("--name", "a\nb", "--scope", "send"), 1, "name: must be one line"),
+        (("--name", "", "--scope", "send"), 1, "--name: must not be empty"),
+        (("--name", "a\nb", "--scope", "send"), 1, "--name: must be one line"),
         (("--name", "app", "--scope", "root"), 2, "--scope"),
         (("--name", "app", "--scope", "send", "--client", "nobody"), 1, "There is no client 'nobody'"),
         (("--name", "app", "--scope", "send", "--expires-at", "soon"), 2, "must be a time as RFC 3339 has it"),
-        (("--name", "app", "--scope", "send", "--expires-at", "2020-01-01T00:00:00Z"), 1, "must be in the future"),
+        (("--name", "app", "--scope", "send", "--expires-at", "2020-01-01 00:00:00Z"), 1, "--expires-at: must be in"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_a_sentence(run: Run, words: tuple[str, ...], code: int, said: str) -> None:
@@ -135,10 +135,9 @@ def test_a_client_is_made_shown_listed_and_changed(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("create", "--name", "x", "--rate-limit", "0"), "rateLimit: must be at least 1"),
-        (("create", "--name", "x", "--sender", "nobody"), "senders/0: must be a mail address, or @example.com"),
+        (("create", "--name", "x", "--rate-limit", "0"), "--rate-limit: must be at least 1"),
+        (("create", "--name", "x", "--sender", "nobody"), "--sender (number 1): must be a mail address, or @"),
         (("update", "nobody", "--rate-limit", "1"), "There is no client 'nobody'"),
-        (("update", "default"), "must name at least 1 field"),
         (("show", "nobody"), "There is no client 'nobody'"),
     ],
 )
@@ -147,6 +146,13 @@ def test_a_fault_in_a_client_is_said(run: Run, words: tuple[str, ...], said: str
 
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+def test_an_update_without_a_change_is_wrong_usage(run: Run) -> None:
+    result = run("clients", "update", "default")
+
+    assert result.exit_code == 2
+    assert "give at least one of --rate-limit, " in result.stderr
 
 
 def test_a_database_of_another_version_is_refused_with_a_sentence(run: Run) -> None:
@@ -176,7 +182,7 @@ def test_a_client_with_all_its_keys_is_told_what_to_do(run: Run) -> None:
         )
     refused = run("keys", "create", "--name", "app", "--scope", "send")
     assert refused.exit_code != 0
-    assert "1,000 keys that work" in refused.stderr
+    assert "1,000 valid keys" in refused.stderr
     assert "notify keys list" in refused.stderr
     refused = run("keys", "rotate", str(last.id), "--overlap", "60")
     assert refused.exit_code != 0

@@ -66,7 +66,7 @@ def test_a_dry_run_removes_nothing(run: Run) -> None:
     shown = json.loads(run("--dry-run", "--json", retention_sent=DAY).stdout)
     assert (shown["dryRun"], shown["droppedBlocks"], shown["droppedRows"]) == (True, 1, 20)
     assert left() == ids
-    assert "Would be dropped: 1 blocks with about 20" in run("--dry-run", retention_sent=DAY).stdout
+    assert "Would be dropped: 1 partitions with about 20" in run("--dry-run", retention_sent=DAY).stdout
 
 
 def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
@@ -75,7 +75,7 @@ def test_it_says_what_was_in_use(run: Run, own_store: Settings) -> None:
         other.run("SELECT count(*) FROM notifications")
         result = run(retention_sent=DAY, retention_lock_timeout=0.05)
     assert result.exit_code == 0
-    assert "1 blocks; run it again" in result.stdout
+    assert "1 partitions; run this again" in result.stdout
 
 
 def test_a_database_that_is_not_migrated_is_said(run: Run) -> None:

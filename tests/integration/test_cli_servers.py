@@ -88,7 +88,7 @@ def test_a_pidfile_that_names_a_foreign_process_does_not_stop_postgres(directory
 def test_data_of_another_version_are_not_passed_over(directory: Path) -> None:
     (directory / "postgres-9").mkdir()
 
-    with pytest.raises(StartError, match=r"the data are in .*postgres-9"):
+    with pytest.raises(StartError, match=r"the data in .*postgres-9"):
         Postgres(directory, directory, settings=CARELESS).start()
 
 

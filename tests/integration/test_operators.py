@@ -59,7 +59,7 @@ def test_queues_tell_of_each_lane_in_both_places(operator: Operator, redis_url: 
     assert normal.pop("oldestDue") < 60
     assert normal == {"lane": "normal", "waiting": 2, "more": False, "queued": 1, "inHand": 1}
     shown = operator("queues", redis_url=redis_url).stdout.splitlines()
-    assert [line.split()[0] for line in shown] == ["LANE", "high", "normal", "bulk", "callback"]
+    assert [line.split()[0] for line in shown] == ["QUEUE", "high", "normal", "bulk", "callback"]
 
 
 def test_queues_without_redis_tell_what_postgresql_knows(
@@ -73,7 +73,7 @@ def test_queues_without_redis_tell_what_postgresql_knows(
     shown = operator("queues", redis_url=redis_url)
     assert shown.exit_code == 0
     assert shown.stdout.splitlines()[2].split() == ["normal", "1", "0", "s", "unknown", "unknown"]
-    assert "Redis at REDIS_URL cannot be asked: refused" in shown.stderr
+    assert "Redis at REDIS_URL does not answer: refused" in shown.stderr
     assert operator.json("queues", redis_url=redis_url)[1]["queued"] is None
 
 
@@ -81,8 +81,8 @@ def test_queues_say_what_holds_them(operator: Operator, redis_url: str) -> None:
     pauses.pause("channel", "email")
     pauses.pause("client", "1")
     shown = operator("queues", redis_url=redis_url).stdout
-    assert "Paused channels: email; send again: notify resume --all" in shown
-    assert "Clients that are paused or disabled: 1" in shown
+    assert "Paused channels: email; to send again: notify resume --all" in shown
+    assert "Paused or disabled clients: 1" in shown
 
 
 def test_workers_are_listed_with_what_they_have_done(operator: Operator) -> None:
@@ -96,7 +96,7 @@ def test_workers_are_listed_with_what_they_have_done(operator: Operator) -> None
 
 
 def test_no_workers_is_said_with_what_to_do(operator: Operator) -> None:
-    assert "No worker is alive; start some" in operator("workers").stdout
+    assert "No worker is alive; to start some" in operator("workers").stdout
 
 
 # pauses
@@ -150,7 +150,7 @@ def test_a_system_at_rest_is_drained_at_once_and_stays_paused(operator: Operator
     accepted()
     drained = operator("drain")
     assert drained.exit_code == 0, drained.output
-    assert drained.stdout == "Nothing is being sent. All channels are paused; send again: notify resume --all\n"
+    assert drained.stdout == "Nothing is being sent. All channels are paused; to send again: notify resume --all\n"
     assert lifecycle.claim(accepted(), WORKER) == []
 
 
@@ -158,7 +158,7 @@ def test_drain_ends_with_75_while_something_is_in_flight(operator: Operator) -> 
     passed(120, claimed().id)
     late = operator("drain", "--timeout", "0.1")
     assert late.exit_code == 75
-    assert "1 are still being sent, the oldest for 2 min" in late.stderr
+    assert "1 notifications are still being sent, the oldest for 2 min" in late.stderr
     assert len(pauses.all_in_force()) == 2
     [told] = operator.json("drain", "--timeout", "0")
     assert (told["drained"], told["inFlight"]) == (False, 1)
@@ -324,7 +324,7 @@ def test_a_database_that_goes_away_in_the_middle_leaves_a_place_to_go_on_from(
     monkeypatch.setattr(lifecycle, "redrive_all", once)
     lost = operator("retry", "--failed", "--all-clients", retry_limit=1)
     assert lost.exit_code == 3
-    assert "Retried so far: 1; go on with the same command and --cursor " in lost.stderr
+    assert "Retried so far: 1; to continue, repeat the command with --cursor " in lost.stderr
 
 
 @pytest.mark.parametrize(

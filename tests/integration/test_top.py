@@ -65,12 +65,12 @@ def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
             raise redis.ConnectionError("refused")
 
         monkeypatch.setattr(broker.Doorbell, "depths", away)
-        assert sampler.look().trouble == "Redis at REDIS_URL cannot be asked: refused"
+        assert sampler.look().trouble == "Redis at REDIS_URL does not answer: refused"
     with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
         database.close()
         bind(chosen)
         lost = sampler.look()
         bind(store)
         database.connect()
-    assert lost.trouble.startswith("The database cannot be asked: ")
+    assert lost.trouble.startswith("The database does not answer: ")
     assert lost.sample is not None

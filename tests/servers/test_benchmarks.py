@@ -41,7 +41,7 @@ def test_a_drain_is_measured_and_both_servers_are_left_empty(empty_database_url:
 
     assert done.returncode == 0, done.stderr
     assert "| drain of 100: per second |" in done.stdout
-    assert "mails missing and mails twice: 0 in all" in done.stdout
+    assert "missing mails and duplicates: 0 in all" in done.stdout
     assert tables(empty_database_url) == []
     with redis.Redis.from_url(stock_redis_url) as client:
         assert client.dbsize() == 0
@@ -81,7 +81,7 @@ def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, st
         done = ran(empty_database_url, stock_redis_url, *SMALL)
 
         assert done.returncode == 2
-        assert "--redis-url: this Redis database holds 1 keys already" in done.stderr
+        assert "--redis-url: this Redis database contains 1 keys" in done.stderr
         assert client.get("somebody") == b"else"
     assert tables(empty_database_url) == []
 

@@ -65,7 +65,8 @@ def test_statistics_that_are_old_and_a_table_that_nobody_looks_after_are_told() 
         FEW + 1,
     )
     eventually(lambda: len(said()) == 2)
-    assert f"{FEW + 1:,} rows of notifications_0 have changed" in said()[1]
+    assert f"{FEW + 1:,} of the " in said()[1]
+    assert "rows of notifications_0 have changed" in said()[1]
 
     rows("ANALYZE notifications_0")
     rows("ALTER TABLE notifications_0 RESET (autovacuum_enabled)")

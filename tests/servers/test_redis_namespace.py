@@ -91,7 +91,7 @@ def test_two_installations_on_one_redis_take_nothing_from_each_other(
         assert {":".join(name.split(":")[:2]) for name in client.scan_iter()} == ours
 
     _, found = doctor(database_url, stock_redis_url)
-    said = [one for one in found if "another installation is on it" in one["what"]]
+    said = [one for one in found if "another installation uses it" in one["what"]]
     assert [(one["level"], namespace(other_url) in one["what"]) for one in said] == [("warning", True)]
 
 

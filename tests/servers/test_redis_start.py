@@ -43,7 +43,7 @@ def test_an_option_that_means_nothing_stops_every_program(
 def test_doctor_names_the_option(database_url: str, stock_redis_url: str) -> None:
     code, found = doctor(database_url, f"{stock_redis_url}?family=6")
     assert code == 1
-    assert [(one["level"], one["what"]) for one in found] == [("warning", "was not looked at")]
+    assert [(one["level"], one["what"]) for one in found] == [("warning", "was not checked")]
 
 
 def test_a_worker_that_needs_more_connections_than_it_may_have_does_not_start(

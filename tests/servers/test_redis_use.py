@@ -98,7 +98,7 @@ def test_without_info_the_rest_is_tried(database_url: str) -> None:
     with redis_server("--rename-command", "INFO", "") as server:
         _, found = doctor(database_url, server.url, redis_namespace="mine")
     assert [one["level"] for one in found] == ["warning", "ok"], found
-    assert "it does not tell about itself" in found[0]["what"]
+    assert "version and memory are unknown, because it refuses INFO" in found[0]["what"]
 
 
 def test_a_disk_that_cannot_be_written_is_named(database_url: str) -> None:

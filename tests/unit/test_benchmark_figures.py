@@ -58,7 +58,7 @@ def test_a_fault_has_a_line_only_where_there_is_one() -> None:
     ("figures", "words"),
     [
         ({"a busy": 96.0, "a core sink": 99.0}, "CPU"),
-        ({"a busy": 96.0, "a others": 40.0}, "CPU, 40% of it strangers'"),
+        ({"a busy": 96.0, "a others": 40.0}, "CPU, 40% of it by other programs"),
         ({"a busy": 60.0, "a core sink": 99.0}, "one core of the SMTP sink"),
         ({"a busy": 60.0, "a core load": 99.0}, "one core of the load generator"),
         ({"a busy": 60.0, "a waits IO:WalSync": 70.0}, "waiting: PostgreSQL for IO:WalSync (70% of samples)"),

@@ -23,12 +23,12 @@ def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (LENT[:2], "--database-url and --redis-url go together"),
-        (LENT[2:], "--database-url and --redis-url go together"),
-        ([*LENT[:2], "--redis-url", ""], "--database-url and --redis-url go together"),
-        (["--database-url", "", "--redis-url", ""], "--database-url and --redis-url go together"),
-        ([*LENT, "--against", "other.json"], "--against races on servers of the benchmark's own"),
-        *(([*LENT, "--only", part], f"{part} wants servers of its own") for part in OWN_SERVERS),
+        (LENT[:2], "--database-url and --redis-url belong together"),
+        (LENT[2:], "--database-url and --redis-url belong together"),
+        ([*LENT[:2], "--redis-url", ""], "--database-url and --redis-url belong together"),
+        (["--database-url", "", "--redis-url", ""], "--database-url and --redis-url belong together"),
+        ([*LENT, "--against", "other.json"], "--against races on the benchmark's own servers"),
+        *(([*LENT, "--only", part], f"{part} needs its own servers") for part in OWN_SERVERS),
     ],
 )
 def test_what_does_not_go_together_is_told_by_its_option(

@@ -22,7 +22,7 @@ def test_a_taken_port_is_said_with_the_next_one() -> None:
             address.free(_bound_to(f"127.0.0.1:{port}"))
 
     assert str(refused.value) == (
-        f"port {port} on 127.0.0.1 is taken: stop what uses it or set BIND=127.0.0.1:{port + 1}"
+        f"port {port} on 127.0.0.1 is in use: stop what uses it, or set BIND=127.0.0.1:{port + 1}"
     )
 
 
@@ -34,7 +34,7 @@ def test_port_0_becomes_a_free_one() -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(StartError, match=r"BIND=192\.0\.2\.1:8000 cannot be listened on"):
+    with pytest.raises(StartError, match=r"cannot listen on BIND=192\.0\.2\.1:8000"):
         address.free(_bound_to("192.0.2.1:8000"))
 
 

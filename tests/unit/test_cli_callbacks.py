@@ -28,7 +28,7 @@ def test_create_shows_the_secret(api: Api) -> None:
 
     assert (result.exit_code, result.stdout) == (
         0,
-        "Endpoint 3: https://e.com/\\u001b\nSecret, shown only now: whsec_x\n",
+        "Endpoint 3: https://e.com/\\u001b\nSecret (shown only now): whsec_x\n",
     )
     [(method, path, body)] = api.asked
     assert (method, path) == ("POST", "/api/callbacks")

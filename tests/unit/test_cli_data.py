@@ -33,7 +33,7 @@ def test_a_claimed_root_is_refused_to_another_and_free_again_afterwards(tmp_path
 def test_a_root_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(StartError, match="set DATA_DIR to a directory of yours"):
+    with pytest.raises(StartError, match="set DATA_DIR to a directory that you may write to"):
         _claim(DataRoot(tmp_path / "file" / "data"))
 
 
@@ -87,7 +87,7 @@ def test_a_directory_that_is_not_ours_alone_is_never_used(
         place.chmod(0o777)
 
     try:
-        with pytest.raises(StartError, match="belongs to somebody else"), data.runtime(root):
+        with pytest.raises(StartError, match="belongs to another user"), data.runtime(root):
             pass
     finally:
         place.unlink() if place.is_symlink() else place.rmdir()

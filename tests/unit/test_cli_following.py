@@ -34,10 +34,10 @@ def test_a_timeline_is_told_whole_and_with_nothing_that_a_terminal_obeys(api: Ap
 
     assert shown.exit_code == 0
     assert shown.output.splitlines() == [
-        "2024-01-01T10:00:00Z  accepted",
-        "2024-01-01T10:00:01Z  attempted    number: 1, outcome: refused, text: "
+        "2024-01-01 10:00:00Z  accepted",
+        "2024-01-01 10:00:01Z  attempted    number: 1, outcome: refused, text: "
         + ("550 5.1.1 no\\u001b[31m such user " * 3).rstrip(),
-        "2024-01-01T10:00:02Z  failed       failureReason: rejected",
+        "2024-01-01 10:00:02Z  failed       failureReason: rejected",
     ]
     assert api.asked == [("GET", "/api/notifications/5/events", b"")]
     assert json.loads(api.run("timeline", "5", "--json").output) == EVENTS
@@ -49,10 +49,10 @@ def test_limits_are_shown_with_what_is_left(api: Api) -> None:
 
     assert shown.exit_code == 0
     assert [line.split() for line in shown.output.splitlines()] == [
-        ["LIMIT", "AT", "MOST", "USED", "LEFT"],
-        ["a", "minute", "600", "12", "588"],
-        ["a", "day", "(UTC)", "1000", "unknown", "unknown"],
-        ["waiting", "any", "number"],
+        ["LIMIT", "MAXIMUM", "USED", "REMAINING"],
+        ["per", "minute", "600", "12", "588"],
+        ["per", "day", "(UTC)", "1,000", "unknown", "unknown"],
+        ["pending", "unlimited"],
     ]
     assert [asked[:2] for asked in api.asked] == [("GET", "/api/limits")]
     assert json.loads(api.run("limits", "--json").output) == LIMITS

@@ -70,12 +70,40 @@ def test_an_address_beyond_ascii_is_kept(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["to"] == ["jürgen@exämple.com"]
 
 
-@pytest.mark.parametrize("words", [[], ["--json"]])
-def test_an_inbox_without_mails_is_an_empty_list(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(("words", "shown"), [([], "No mail has been caught yet.\n"), (["--json"], '{"items": []}\n')])
+def test_an_inbox_without_mails_says_so(tmp_path: Path, words: list[str], shown: str) -> None:
+    Slot(tmp_path / "mail", keep=9)
+
     result = _inbox(tmp_path, *words)
 
-    assert result.exit_code == 0
-    assert result.stdout in ("N  DATE  TO  SUBJECT\n", '{"items": []}\n')
+    assert (result.exit_code, result.stdout) == (0, shown)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["7"]])
+def test_where_no_mail_was_ever_caught_is_an_error(tmp_path: Path, words: list[str]) -> None:
+    result = _inbox(tmp_path / "elsewhere", *words)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: {tmp_path}/elsewhere has no caught mails: ")
+    assert "DATA_DIR" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("date", "for_programs", "for_people"),
+    [
+        ("Mon, 01 Jan 2024 12:00:00 +0200", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00Z"),
+        ("Mon, 01 Jan 2024 10:00:00 -0000", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00Z"),
+        ("yesterday", None, ""),
+    ],
+)
+def test_the_date_of_a_mail_is_shown_as_all_times_are(
+    tmp_path: Path, date: str, for_programs: str | None, for_people: str
+) -> None:
+    Slot(tmp_path / "mail", keep=9).put("b@example.com", ["a@example.com"], f"Date: {date}\r\n\r\n".encode())
+
+    [mail] = json.loads(_inbox(tmp_path, "--json").stdout)["items"]
+    assert mail["date"] == for_programs
+    assert _inbox(tmp_path).stdout.splitlines()[1].split() == ["1", *for_people.split(), "a@example.com"]
 
 
 def test_the_inbox_lists_the_newest_first(tmp_path: Path) -> None:
@@ -105,10 +133,12 @@ def test_a_body_in_a_strange_charset_is_shown_all_the_same(tmp_path: Path, chars
 
 
 def test_a_mail_that_is_not_there_is_said(tmp_path: Path) -> None:
+    Slot(tmp_path / "mail", keep=9)
+
     result = _inbox(tmp_path, "7")
 
     assert result.exit_code == 1
-    assert result.stderr == f"Error: There is no mail 7 in {tmp_path}/mail\n"
+    assert result.stderr == f"Error: There is no mail 7 in {tmp_path}/mail: see `notify inbox`\n"
 
 
 def _inbox_of(mail: Path, *words: str) -> Result:

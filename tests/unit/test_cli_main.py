@@ -25,8 +25,20 @@ def test_help_names_every_command() -> None:
     assert all(name in listed for name in COMMANDS)
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
-    assert CliRunner().invoke(notify, ["fly"]).exit_code == 2
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["snd"], "No such command 'snd'. Did you mean 'send'?"),
+        (["statsu"], "No such command 'statsu'. Did you mean 'status'?"),
+        (["keys", "creat"], "No such command 'creat'. Did you mean 'create'?"),
+        (["fly"], "No such command 'fly'."),
+    ],
+)
+def test_an_unknown_command_is_a_usage_error_with_a_suggestion(words: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(notify, words)
+
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: {sentence}\n")
 
 
 def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
@@ -58,10 +70,10 @@ def test_what_is_not_installed_is_said_with_what_is_needed(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (SettingsError("BIND is wrong: mend it"), 4, "Error: BIND is wrong: mend it\n"),
+        (SettingsError("BIND is wrong: fix it"), 4, "Error: BIND is wrong: fix it\n"),
         (StartError("port 1 is taken"), 1, "Error: port 1 is taken\n"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 1, "Error: /data/x: No space left on device\n"),
-        (OSError("odd"), 1, "Error: The system said: odd\n"),
+        (OSError("odd"), 1, "Error: The system reported: odd\n"),
     ],
 )
 def test_an_error_that_a_person_can_mend_is_one_sentence(

@@ -74,8 +74,8 @@ def test_every_exit_code_is_told_in_one_place() -> None:
 def test_help_ends_with_examples_environment_and_exit_codes() -> None:
     shown = CliRunner().invoke(notify, ["drain", "--help"]).stdout
     assert "    notify drain --timeout 600\n        wait as long as the slowest mail may take" in shown
-    assert "    DATABASE_URL  PostgreSQL; where it is not set" in shown
-    assert "    75  not done in time: run it again" in shown
+    assert "    DATABASE_URL  PostgreSQL; if not set, that of the `notify up`" in shown
+    assert "    75  not finished in time: run the command again" in shown
 
 
 def test_help_of_a_command_of_a_group_has_them_too() -> None:

@@ -165,7 +165,7 @@ def test_a_pidfile_that_names_nobody_stays(tmp_path: Path, text: str) -> None:
 
 
 def test_an_orphan_that_works_on_the_data_is_ended_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftover, "LAST_WORD", 0.2)
+    monkeypatch.setattr(leftover, "GRACE", 0.2)
     orphan = subprocess.Popen(["/bin/sh", "-c", "trap '' INT; touch up; while :; do sleep 1; done"], cwd=tmp_path)
     eventually((tmp_path / "up").exists)
     pidfile = tmp_path / "server.pid"

@@ -36,7 +36,11 @@ def test_a_server_that_is_well_needs_no_fix(monkeypatch: pytest.MonkeyPatch) -> 
     ("server", "level", "fix"),
     [
         (WELL._replace(version=130_010, release="13.10"), PROBLEM, "this version is too old: use 14 or newer"),
-        (WELL._replace(version=190_000, release="19.0"), WARNING, "nothing newer than 18 was tried: expect surprises"),
+        (
+            WELL._replace(version=190_000, release="19.0"),
+            WARNING,
+            "use 18 or older: this project is not tested with newer versions",
+        ),
         (WELL._replace(clear=True), WARNING, "add ?sslmode=verify-full to DATABASE_URL"),
     ],
 )
@@ -54,7 +58,7 @@ def test_a_replica_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_database_that_is_slow_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "SLOW", 0.0)
-    assert told(monkeypatch, WELL) == [(WARNING, "that is slow: have it in the same data centre")]
+    assert told(monkeypatch, WELL) == [(WARNING, "this is slow: run it in the same data centre")]
 
 
 @pytest.mark.parametrize(("apart", "said"), [(60, "60 s ahead of"), (-60, "60 s behind")])

@@ -31,7 +31,7 @@ def names(found: list[Finding], level: str) -> list[str]:
 
 
 def test_what_is_right_is_one_line() -> None:
-    assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and none is wrong")]
+    assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and all are valid")]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -65,7 +65,7 @@ def test_beside_notify_up_nothing_need_be_set_for_mail() -> None:
 )
 def test_what_looks_like_a_setting_and_is_none_is_told(name: str, meant: str) -> None:
     [hint] = [one for one in said({**WELL, name: "x"}) if one.level == WARNING]
-    assert hint.what == f"{name} is set and means nothing"
+    assert hint.what == f"{name} is set, but is no setting"
     assert hint.fix.startswith(f"did you mean {meant}?")
 
 

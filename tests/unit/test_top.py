@@ -58,18 +58,18 @@ def test_a_worker_that_is_gone_takes_nothing_away() -> None:
 
 def test_of_one_look_there_are_no_rates() -> None:
     assert rates(pulse(0), pulse(0)) == {}
-    assert "rates come with the next look" in text(view(pulse()))
+    assert "rates come with the next update" in text(view(pulse()))
 
 
 def test_what_is_wrong_comes_first_and_stands_out() -> None:
     now = pulse()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [
-        "BREAKER OPEN  mail:25, tried again in 30 s: connect: \\u001b[31mrefused",
-        "PAUSED  email; send again: notify resume --all",
-        "NO WORKER IS ALIVE; start some: dramatiq actors -p 2 -t 8",
+        "BREAKER OPEN  mail:25, next try in 30 s: connect: \\u001b[31mrefused",
+        "PAUSED  email; to send again: notify resume --all",
+        "NO WORKER IS ALIVE; to start some: dramatiq actors -p 2 -t 8",
     ]
-    assert "Clients that are paused or disabled: 1" in text(shown)
+    assert "Paused or disabled clients: 1" in text(shown)
 
 
 def test_a_closed_breaker_is_no_news() -> None:

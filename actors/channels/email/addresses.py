@@ -1,4 +1,4 @@
-"""Is it a mail address? Syntax only; whether anybody lives there is found out by sending."""
+"""Check and normalise mail addresses. Only the syntax is checked, not whether the mailbox exists."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 
 from actors.channels.email.mailboxes import on_the_wire, unquoted
 
-# A network of one's own may well be called .local, and a test's .test.
+# Private networks use .local, tests use .test.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}"
 _LABEL = r"[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}"
-# Nearly all addresses look like this, and the library's answer for them is known: it would say yes.
+# Nearly all addresses match this pattern, and the library accepts every address that does.
 _PLAIN = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]{{2,20}}\Z")
 
 
-# Mail providers gave out local parts such as `a..b` and `a.`, which RFC 5321 wants in quotes: theirs people write
-# without. Elsewhere two dots are a slip, unless quotes say that they are meant. Nothing else is in quotes for a reason.
+# Some providers have issued local parts such as `a..b` and `a.`, which need quotes in RFC 5321 but are written without.
+# At other domains two dots are a mistake unless the local part is quoted. No other local part needs quotes.
 _DOTTED = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
 _ODD_DOTS = re.compile(rf"{_DOTTED}@(?:docomo\.ne\.jp|ezweb\.ne\.jp|au\.com)", re.ASCII | re.IGNORECASE)
 _QUOTED_DOTS = re.compile(rf'"{_DOTTED}"@.+')
 
-_DOMAIN = "a.aa"  # stands for any domain where only the rest of an address is looked at
+_DOMAIN = "a.aa"  # placeholder when only the rest of an address is checked
 
 
 def address_fault(address: str) -> str | None:
-    """Why this is no mail address, as a sentence, or None.
+    """Return a sentence that says why a text is not a mail address; None if it is one.
 
-    Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are addresses too; domains need not be
-    known to the public DNS.
+    Non-ASCII domains (IDNA 2008) and local parts (RFC 6531) are allowed. Domains need not exist in the public DNS.
     """
     if _is_plain(address):
         return None
@@ -61,10 +60,10 @@ def _is_plain(address: str) -> bool:
 
 @lru_cache(1_000)
 def _domain_fault(domain: str, local_octets: int) -> str | None:
-    """Return what is wrong with the domain, or with the length of an address that has it, or None.
+    """Return the fault of a domain, or of the length of an address with it, as a sentence; None if there is none.
 
-    The answer is kept, because looking at an internationalized domain takes up to a millisecond. Nothing of a
-    local part is kept but its length.
+    The result is cached, because checking an internationalized domain takes up to a millisecond. Of the local part, the
+    cache contains only the length.
     """
     try:
         _validate(f"{'a' * local_octets}@{domain}")
@@ -78,24 +77,24 @@ def _validate(address: str, *, quoted: bool = False) -> None:
 
 
 def normalised(address: str) -> str:
-    """The same for every way to write an address that leads to one mailbox, as good as can be known from outside.
+    """Return one form for all ways to write the address of a mailbox, as far as this can be known.
 
-    The domain in ASCII (IDNA 2008) and lower case, the local part in lower case too: that a server tells
-    Ann@ from ann@ is allowed (RFC 5321, 2.4), and so rare that nobody who unsubscribed should depend on it.
-    Characters that Unicode calls equivalent (NFC) are one. Quotes that a local part does not need are left out.
+    The domain is in ASCII (IDNA 2008) and lower case. The local part is in lower case too: a server may distinguish
+    Ann@ from ann@ (RFC 5321, section 2.4), but this is so rare that a suppression must not depend on it. Equivalent
+    Unicode characters are unified (NFC), and unnecessary quotes are removed.
     """
     try:
         address = unquoted(on_the_wire(address))
-    except ValueError:  # What is no address is the same only as itself.
+    except ValueError:  # A text that is not an address is equal only to itself.
         return address.lower() if address.isascii() else address
     local, at, domain = address.rpartition("@")
     return unicodedata.normalize("NFC", local).lower() + at + domain.lower()
 
 
 def exact(address: str) -> str:
-    """The same for two addresses only where no mail server tells them apart, but for ASCII letter case.
+    """Return a form for comparing addresses in permissions: only the case of ASCII letters is ignored.
 
-    For permissions: `str.lower` takes U+212A, the Kelvin sign, for a `k`, which no mail server does.
+    `str.lower` would also convert U+212A, the Kelvin sign, to `k`, which mail servers do not do.
     """
     return unquoted(on_the_wire(address)).encode().lower().decode()
 
