@@ -1,4 +1,4 @@
-"""The ASGI application and the only list of its routes; of pages, see dashboard/routes.py."""
+"""The ASGI application and the only list of its routes. The dashboard's pages have theirs in dashboard/routes.py."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from runtime import logs, tracing
 
 
 def create_app() -> Application:
-    """What gunicorn serves; connects to nothing until the first request."""
+    """Return the application that gunicorn serves. It connects to nothing until the first request."""
     current = settings.load()
     logs.configure(current, "api")
     database.bind(current)
@@ -59,40 +59,31 @@ def create_app() -> Application:
     streams = Streams(current)
     authentication = Authentication(gateway)
     targets = Targets(current)
-    app = Application(
-        current,
-        targets,
-        middleware=[
-            Measuring(),
-            Access(),
-            RequestId(),
-            *([ServerSpan(current)] if current.tracing == "on" else []),
-            NoStore(),
-            targets,
-            Lifespan(gateway, renderers),
-            authentication,
-            Door(gateway, authentication),
-            Metering(gateway.cpu),
-            limits,
-            numbers,
-            redis,
-            streams,
-        ],
-    )
+    middleware: list[object] = [Measuring(), Access(), RequestId()]
+    if current.tracing == "on":
+        middleware.append(ServerSpan(current))
+    middleware += [NoStore(), targets, Lifespan(gateway, renderers)]
+    middleware += [authentication, Door(gateway, authentication), Metering(gateway.cpu), limits]
+    middleware += [numbers, redis, streams]
+    app = Application(current, targets, middleware=middleware)
     app.on_stop += [gateway.watch.stop, streams.stop]
     problems.install(app)
-    for path, resource in _routes(gateway, limits, templating, streams, redis).items():
+    paths = {
+        **_sending(gateway, limits, templating, streams),
+        **_managing(gateway, limits),
+        "/healthz": Alive(),
+        "/readyz": Ready(gateway, redis),
+        "/metrics": numbers,
+        "/openapi.json": OpenApi(current),
+    }
+    for path, resource in paths.items():
         app.add_route(path, resource)
-    app.add_route("/metrics", numbers)
-    app.add_route("/openapi.json", OpenApi(current))
     routes.install(app, gateway, authentication, limits, templating)
     return app
 
 
-def _routes(
-    gateway: Gateway, limits: Limits, templating: Templating, streams: Streams, redis: RedisHealth
-) -> dict[str, object]:
-    """What stands where."""
+def _sending(gateway: Gateway, limits: Limits, templating: Templating, streams: Streams) -> dict[str, object]:
+    """Return the resources for sending notifications and following them."""
     return {
         "/api/notifications": Notifications(gateway, limits, templating),
         "/api/notifications/{id}": Notification(gateway),
@@ -104,11 +95,21 @@ def _routes(
         "/api/templates/{name}/versions": Versions(gateway),
         "/api/templates/{name}/versions/{version}": Version(gateway),
         "/api/suppressions": Suppressions(gateway),
-        # The local part of an address may hold a slash.
+        # The local part of an address may contain a slash.
         "/api/suppressions/{address:path}": Suppression(gateway),
         "/u/{token}": Unsubscribe(gateway),
         "/api/notifications/{id}/events": Events(gateway, streams),
         "/api/stream": Stream(gateway, streams),
+        "/api/notifications/batch": Batches(gateway, limits, templating),
+        "/api/notifications/retry": BulkRetry(gateway),
+        "/api/notifications/{id}/cancel": Cancel(gateway),
+        "/api/notifications/{id}/retry": Retry(gateway),
+    }
+
+
+def _managing(gateway: Gateway, limits: Limits) -> dict[str, object]:
+    """Return the resources for callbacks, clients, keys, pauses, limits, and stored data."""
+    return {
         "/api/callbacks": Callbacks(gateway),
         "/api/callbacks/{id}": Callback(gateway),
         "/api/callbacks/{id}/rotate-secret": Rotation(gateway),
@@ -124,14 +125,8 @@ def _routes(
         "/api/clients/{id}/keys": ClientKeys(gateway),
         "/api/keys/{id}": Key(gateway),
         "/api/keys/{id}/rotate": KeyRotation(gateway),
-        "/api/notifications/batch": Batches(gateway, limits, templating),
-        "/api/notifications/retry": BulkRetry(gateway),
-        "/api/notifications/{id}/cancel": Cancel(gateway),
-        "/api/notifications/{id}/retry": Retry(gateway),
         "/api/pauses": Pauses(gateway),
         "/api/pauses/client": ClientPause(gateway),
         "/api/pauses/channels/{type}": ChannelPause(gateway),
         "/api/limits": OwnLimits(limits),
-        "/healthz": Alive(),
-        "/readyz": Ready(gateway, redis),
     }

@@ -1,4 +1,4 @@
-"""Where the event loop meets blocking code: writes go to a coalescer, reads to a few threads."""
+"""Access to the database from the event loop: writes go through coalescers, reads through a few threads."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-MOMENT = 0.02  # seconds: for a key that was waited for in vain already
-# The client whose request is being answered, None for nobody's: its reads are admitted in turns with others'.
+MOMENT = 0.02  # seconds to wait for an Idempotency-Key that others still held after the first wait
+# Client whose request is being answered, None without one. Reads are admitted by turns between clients.
 reading_for: ContextVar[int | None] = ContextVar("reading_for", default=None)
 
 
 class Gateway:
-    """One per API process."""
+    """Stores and reads notifications for the event loop. There is one per API process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -53,11 +53,11 @@ class Gateway:
             waiting=settings.accept_waiting,
             rest=settings.coalesce_rest,
         )
-        # One at a time, and by a thread of its own: what is large must not hold up what is small.
+        # Notifications with attachments are stored one at a time on their own thread, so that they do not delay others.
         self._attaching: Coalescer[Post, Outcome] = Coalescer(
             "attach", self._accept_once, most=1, waiting=settings.accept_waiting
         )
-        # With connections of their own: who waits for a key, or for a thousand rows, keeps nobody else waiting.
+        # These have their own connections: waiting for a key, or for a thousand rows, delays no other request.
         self._accepting_once: Coalescer[Post, Outcome] = Coalescer(
             "accept-once",
             self._accept_once,
@@ -68,7 +68,7 @@ class Gateway:
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
             "accept-batch", self._accept_batches, most=1, waiting=settings.batch_waiting
         )
-        # A client that sends much, or much at a time, waits here for its turn, and not before the others' items.
+        # A client that sends many items waits here for its turn, so that the items of others do not queue behind them.
         batch, waiting = settings.accept_batch, settings.accept_waiting
         self._gates: dict[object, FairGate] = {
             self._accepting: self._turns("accept", batch, waiting),
@@ -76,7 +76,7 @@ class Gateway:
             self._attaching: self._turns("attach", 1, waiting),
             self._accepting_batches: self._turns("accept-batch", 1, settings.batch_waiting),
         }
-        # Each for itself: what one keeps waiting must not keep in memory what others have long answered.
+        # One for each coalescer: a future that waits long keeps later ones in memory (patience.py).
         self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
         self._readers = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._gate = self._gate_of("read", settings.read_threads, settings.read_waiting)
@@ -84,10 +84,10 @@ class Gateway:
         self.cpu = CpuBudget(divided=settings.auth != "off")
 
     async def accept(self, draft: Draft) -> Accepted:
-        """Store a notification for good and ring its bell.
+        """Store a notification durably, then enqueue it.
 
         Raises:
-            Unavailable, Full: it was not stored, as far as can be known.
+            Unavailable, Full: it was not stored, as far as is known.
         """
         with spans.creation(draft.lane) as span:
             accepted = await self._asked(self._accepting, spans.carrying(draft, span), draft.client_id)
@@ -95,7 +95,7 @@ class Gateway:
             return accepted
 
     async def accept_once(self, post: Post) -> Outcome:
-        """As `accept`, for a notification with a key, or with attachments: stored once for each key."""
+        """Store a notification with an idempotency key or attachments; a key is stored only once. See `accept`."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
         with spans.creation(post.draft.lane) as span:
             carrying = post._replace(draft=spans.carrying(post.draft, span))
@@ -105,24 +105,24 @@ class Gateway:
             return outcome
 
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
-        """As `accept`, for many in one transaction."""
+        """Store many notifications in one transaction. See `accept`."""
         drafts = batch.drafts()
         with spans.creation(drafts[0].lane if drafts else "normal", len(drafts)) as span:
             return await self._asked(self._accepting_batches, spans.carrying_all(batch, span), batch.client_id)
 
     def ring(self, id: int, lane: str, client: int) -> None:
-        """Ring the bell of a notification that became due; never raises."""
+        """Enqueue a notification that has become due; never raise."""
         self._bell.ring(Ring([id], clock.now(), lane, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking report on a thread that keeps its database connection.
+        """Run a blocking function on a thread that keeps its database connection, and return its result.
 
-        Clients are admitted in turns, and none has all threads. Raises Full where too many wait.
+        Clients are admitted by turns, and no client gets all threads. Raise Full if too many wait.
         """
         return await self.within_reason(self._admitted(partial(report, *args, **kwargs)))
 
     async def read_aside(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `read`, for what is read once for all: it takes no place that a request could have."""
+        """Run a blocking function on behalf of several requests: like `read`, but without waiting for a turn."""
         return await self.within_reason(
             asyncio.get_running_loop().run_in_executor(
                 self._readers, partial(_begun, time.monotonic()), partial(report, *args, **kwargs)
@@ -130,7 +130,7 @@ class Gateway:
         )
 
     def close(self) -> None:
-        """Finish what was begun, within SHUTDOWN_GRACE."""
+        """Finish the work in progress, within SHUTDOWN_GRACE."""
         for coalescer in (self._accepting, self._attaching, self._accepting_once, self._accepting_batches):
             coalescer.close(self.settings.shutdown_grace)
         self._bell.close(self.settings.redis_timeout)
@@ -138,7 +138,7 @@ class Gateway:
         self.watch.close()
 
     async def within_reason(self, answer: Awaitable[T]) -> T:
-        """Wait as long as the database may take; one that hangs does not keep its own limits."""
+        """Wait as long as the database may take: a database that hangs does not enforce its own timeouts."""
         try:
             async with asyncio.timeout(self._limit):
                 return await answer
@@ -151,12 +151,12 @@ class Gateway:
         job = self._readers.submit(_begun, wanted_at, report)
         leave = partial(self._gate.leave, client)
         loop = asyncio.get_running_loop()
-        # When the thread is free, which may be after the caller has given up.
+        # Leave when the thread is free, which may be after the caller has given up.
         job.add_done_callback(lambda _: _call_soon(loop, leave))
         return await asyncio.wrap_future(job)
 
     async def _asked(self, coalescer: Coalescer[Item, T], item: Item, client: int) -> T:
-        """Wait for a place, and for the answer; raises Unavailable where either takes too long, Full, Closed."""
+        """Wait for a place, then for the answer; raise Full, Closed, or Unavailable if either wait takes too long."""
         gate = self._gates[coalescer]
         if not gate.enter_at_once(client):
             await self.within_reason(gate.enter(client))
@@ -168,7 +168,7 @@ class Gateway:
             gate.leave(client)
 
     def _turns(self, what: str, batch: int, waiting: int) -> FairGate:
-        """Turns for a coalescer: what runs, and of all that waits what comes next, one of another client at least."""
+        """Return the gate before a coalescer. It admits the items that run and those that come next: at least two."""
         following = min(max(2, batch), waiting)
         return self._gate_of(what, batch + following, max(1, waiting - following))
 
@@ -182,7 +182,7 @@ class Gateway:
         left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
         with spans.insertion(drafts), connection():
             accepted = lifecycle.accept(drafts, self.settings.relay_grace, left)
-        # Stored is stored: nothing that happens to the bell may become an error of the request.
+        # The rows are committed: an error while enqueueing must not become an error of the request.
         enqueue(self._bell, accepted, drafts, left)
         return accepted
 
@@ -191,7 +191,7 @@ class Gateway:
         try:
             outcomes = self._stored_once(posts, self.settings.idempotency_wait, left)
         except Contended:
-            # One at a time, so that only those wait on whose key is being written elsewhere.
+            # Store them one at a time, so that only those wait whose key another transaction is writing.
             outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
         enqueue_stored(self._bell, outcomes, left)
         return outcomes
@@ -224,7 +224,7 @@ class Gateway:
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # The loop has closed: nobody waits any more.
+    with suppress(RuntimeError):  # The loop has closed, so nothing waits for this any more.
         loop.call_soon_threadsafe(function)
 
 

@@ -1,4 +1,4 @@
-"""Who a request comes from, for the audit log."""
+"""Origin of a request, for the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime import logs
 
 
 def by(req: Request) -> By:
-    """The key that it came with, or anybody where AUTH is off; and the peer's address, a proxy's where there is one."""
+    """Return the key of a request (`anybody` with AUTH=off) and the peer's address, which may be a proxy's."""
     caller: Caller = req.context.caller
     actor = "anybody" if caller.key_id is None else "key"
     return By(actor, caller.key_id, None, req.remote_addr, logs.bound("request_id"))

@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do: Authorization: Bearer <key> (RFC 6750)."""
+"""Authentication and authorization of requests: Authorization: Bearer <key> (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from db.secrets import KeyText
 from runtime import logs
 from runtime.metrics.tokens import is_token
 
-# What needs no key; all else does, what is not there too.
+# Paths that need no key. All others do, also those that do not exist.
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
-# Of the paths below these, each proves by itself that it may be used.
+# Each path below these contains its own proof that it may be used.
 PUBLIC_BELOW: tuple[str, ...] = ("/u/",)
 METRICS = "/metrics"
 REALM = 'Bearer realm="notification-system"'
 
 
 class Caller(NamedTuple):
-    """Whom a request comes from. For a limit that is None that of the settings is in force.
+    """Client and key that a request comes from. A limit of None means the limit of the settings.
 
-    Where AUTH is off everybody is the client `default`, with every scope, and with the limits of the settings.
+    With AUTH=off every request comes from the client `default`, with every scope and the limits of the settings.
     """
 
     client_id: int = DEFAULT
@@ -56,49 +56,52 @@ class Caller(NamedTuple):
         return cls(client.id, client.name, key.scopes, key.sandbox, key.id, *limits)
 
     def on_behalf_of(self, client: Client) -> Caller:
-        """With the same key and scopes, but for another client; whether it may is for others to say."""
+        """Return a caller with the same key and scopes for another client. It does not check that this is allowed."""
         limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
         return Caller(client.id, client.name, self.scopes, self.sandbox, self.key_id, *limits)
 
 
 ANYBODY = Caller()
-# Who came to /metrics with METRICS_TOKEN, for which no database is asked; it opens nothing else.
+# Caller of /metrics with METRICS_TOKEN. It needs no database, and gives access to nothing else.
 SCRAPER = Caller(scopes=frozenset())
 
 
 def identify(req: Request, caller: Caller) -> None:
-    """Say whom a request comes from: what it reads and holds from now on is charged to its client."""
+    """Set the caller of a request: from now on its reads and its memory are charged to this client."""
     req.context.caller = caller
     req.scope[RESERVATION].client = caller.client_id
     reading_for.set(caller.client_id)
 
 
 def require(req: Request, scope: str) -> Caller:
-    """The caller, if it has this scope; raises a Problem that names the scope."""
+    """Return the caller if it has this scope; otherwise raise a Problem that names the scope."""
     caller: Caller = req.context.caller
     if scope not in caller.scopes:
-        raise forbidden(f"This key has not the scope {scope!r}, which this needs.", scope)
+        raise forbidden(f"This key does not have the scope {scope!r}, which this operation needs.", scope)
     return caller
 
 
 def with_live_key(caller: Caller) -> Caller:
-    """The caller, if what it does may concern what goes out, or who may send; raises a Problem for a key for tests."""
+    """Return the caller if its key is live; otherwise raise a Problem.
+
+    Operations that affect live mail, or who may send it, need a live key.
+    """
     if caller.sandbox:
-        raise forbidden("A key for tests must neither stop, start nor change what goes out: use a live key for this.")
+        raise forbidden("A sandbox key cannot do this, because it would affect live notifications: use a live key.")
     return caller
 
 
 def forbidden(detail: str, scope: str = "") -> Problem:
-    """403. Where a `scope` would help, it is named for programs too (RFC 6750, 3.1)."""
+    """Return the Problem 403; a `scope` that would help is named in WWW-Authenticate too (RFC 6750, 3.1)."""
     needed = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'} if scope else None
     return Problem(HTTPStatus.FORBIDDEN, detail, headers=needed)
 
 
 class Authentication:
-    """Puts the Caller into `req.context.caller`, or refuses the request.
+    """Set `req.context.caller` to the Caller of a request, or refuse the request.
 
     Raises:
-        Unavailable, Full: the key is not known here and cannot be looked up now.
+        Unavailable, Full: the key is not cached in this process and cannot be looked up now.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -116,7 +119,7 @@ class Authentication:
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
             return
-        if dashboard.serves(req.path):  # Whoever comes there comes with a session.
+        if dashboard.serves(req.path):  # The dashboard authenticates by session.
             return
         given = req.get_header("Authorization") or ""
         if req.path == METRICS and self._token and is_token(given, self._token):
@@ -132,19 +135,19 @@ class Authentication:
         self._keyring.close(self._gateway.settings.shutdown_grace)
 
     async def live(self, token: str) -> Live | None:
-        """The key that this is the text of, if it may be used; raises Unavailable, Full."""
+        """Return the key with this text if it may be used, or None; raise Unavailable or Full."""
         key = KeyText.parse(token)
         return await self._keyring.live(key) if key else None
 
     def caller(self, live: Live) -> Caller:
-        """Whoever comes in with this key: that is noted, and stands in the log."""
+        """Return the caller with this key. Its use is recorded, and the log lines of the request name it."""
         if live.unnoted:
             self._note(live.id)
         logs.bind(client=live.client.id, key=live.id)
         return Caller.of(live)
 
     def _note(self, id: int) -> None:
-        """Behind the back of the request: its answer does not wait for this."""
+        """Record the use of a key in the background; the answer does not wait for this."""
         now = time.monotonic()
         if now - self._noted.get(id, -math.inf) < keys.USE_NOTED_EVERY / 2:
             return
@@ -154,11 +157,11 @@ class Authentication:
         task.add_done_callback(self._noting.discard)
 
     async def _used(self, id: int) -> None:
-        with suppress(Unavailable, Full):  # The next minute will do.
+        with suppress(Unavailable, Full):  # The next use records it.
             await self._gateway.read(keys.used, id)
 
 
 def _stranger() -> Problem:
-    # The same words for all that can be wrong, so that nobody finds out which keys there are, or were.
-    detail = "Send Authorization: Bearer and a key that is valid: it is missing, unknown, revoked or expired."
+    # All causes have the same text, so that nobody can find out which keys exist or have existed.
+    detail = "The key is missing, unknown, revoked or expired: send Authorization: Bearer with a valid key."
     return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": REALM})

@@ -1,7 +1,7 @@
-"""What waits of each client, as far as this process knows: as counted last, and what it has taken in since.
+"""Number of pending notifications of each client: the last count in the database, plus those accepted since.
 
-What other processes have taken in is known with the next count. Requests are let in without waiting
-for that: the event loop asks for the last count behind their back.
+Notifications that other processes accept become known with the next count. Requests do not wait for it: the count is
+read in the background.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from db import backlogs
 from db.clock import clock
 from db.database import Unavailable
 
-KEPT = 1_000  # entries of a client; if nobody counts, the oldest are put together
-TENTH = 0.1  # seconds that are one entry
+KEPT = 1_000  # entries of a client; more are merged, oldest first, while nothing is counted
+TENTH = 0.1  # seconds that share one entry
 
 
 class Since:
-    """How many were taken in, and when."""
+    """Number of notifications that were accepted, by time."""
 
     __slots__ = ("_entries", "total")
 
@@ -30,7 +30,7 @@ class Since:
         self.total = 0
 
     def add(self, count: int, at: float) -> None:
-        """`at`: seconds; no earlier than that of the last one, or it counts as that."""
+        """Add `count` at the time `at`, in seconds; a time before the last entry counts as that of the last entry."""
         self.total += count
         last, before = self._entries[-1] if self._entries else (0.0, 0)
         if self._entries and at < last + TENTH:
@@ -45,13 +45,13 @@ class Since:
         return len(self._entries)
 
     def forget(self, until: float) -> None:
-        """What was taken in by then has been counted."""
+        """Forget the entries before `until`, which have been counted since."""
         while self._entries and self._entries[0][0] + TENTH < until:
             self.total -= self._entries.popleft()[1]
 
 
 class Backlogs:
-    """For the event loop alone."""
+    """Pending notifications by client. Use it on the event loop only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -63,14 +63,14 @@ class Backlogs:
         self._asking: asyncio.Task[None] | None = None
 
     def waiting(self, client: int) -> int:
-        """How many wait, those included that are being taken in."""
+        """Return how many notifications are pending, including those that are being stored."""
         if self._asking is None and time.monotonic() - self._asked_at >= self._every:
             self._begin()
         since = self._since.get(client)
         return self._last.pending.get(client, 0) + self._coming[client] + (since.total if since else 0)
 
     async def has_room(self, client: int, count: int, most: int) -> bool:
-        """Whether so many more may come. Before it says no to somebody, it waits for the last count, if that is old."""
+        """Return whether there is room for `count` more. Before it denies that, it waits for a count in progress."""
         if self.waiting(client) + count <= most:
             return True
         if self._asking is None:
@@ -79,18 +79,18 @@ class Backlogs:
         return self.waiting(client) + count <= most
 
     def come(self, client: int, count: int) -> None:
-        """So many are being taken in."""
+        """Reserve room for `count` notifications that are about to be stored."""
         self._coming[client] += count
 
     def came(self, client: int, count: int, stored: int) -> None:
-        """Of `count` that came so many were stored."""
+        """Release the reservation of `count` notifications, of which `stored` were stored."""
         self._coming[client] -= count
         if stored:
             self._since[client].add(stored, clock.now())
 
     async def refresh(self) -> None:
-        """Learn the last count, with all who want it at this moment; not, where the database is away."""
-        # Who gives up waiting must not take the answer from the others.
+        """Read the last count, shared by concurrent callers. Keep the old one if the database is unavailable."""
+        # A caller that gives up must not cancel the reading for the others.
         await asyncio.shield(self._asking or self._begin())
 
     def _begin(self) -> asyncio.Task[None]:
@@ -100,7 +100,7 @@ class Backlogs:
 
     async def _ask(self) -> None:
         try:
-            with suppress(Unavailable):  # The next one will tell.
+            with suppress(Unavailable):  # The next reading will succeed.
                 self._learn(await self._gateway.read_aside(backlogs.read))
         finally:
             self._asking = None

@@ -1,9 +1,9 @@
-"""What clients have used of their rates and quotas, counted in Redis for all API processes.
+"""Counters of rates and quotas in Redis, shared by all API processes.
 
-A rate slides (the counters of this minute and of the one before, whose part shrinks), a quota is a
-counter of its own for each day. Both are checked and counted in one step in Redis, so that however many
-ask at the same time, no counter passes its limit. Redis measures the minutes, the database's clock
-says which day it is: the clocks of the machines do not matter.
+A rate is a sliding window over the counters of this minute and the previous one, whose share shrinks. A quota has one
+counter for each day. Each counter is checked and incremented in one step in Redis, so that concurrent requests never
+take it above its limit. Redis measures the minutes and the database's clock says which day it is: the clocks of the
+API's machines do not matter.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from api.access.windows import DAILY, DAY, MINUTE, RATE, Day, Minute, Policy, Wi
 from db.clock import clock as database_clock
 from settings import Settings
 
-# A counter slides when this is over, which for that of a day must never be: so it is a little more than one.
-DAY_COUNTED = 90_000  # seconds
+# Seconds after which the counter of a day would slide: more than a day, so that it never does.
+DAY_COUNTED = 90_000
 
 
 class Whose(NamedTuple):
-    """Whose counters, and their limits; None: there is none, and nothing is counted."""
+    """Owner of counters, and their limits. A limit of None means unlimited, and nothing is counted."""
 
     owner: str
     rate: int | None
@@ -39,35 +39,35 @@ class Whose(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """May `whose` have `number` more? 0 only asks how things are; fewer than 0 gives back to the day."""
+    """Request for `number` more. 0 only reads the counters; a negative number gives back to the daily quota."""
 
     whose: Whose
     number: int
 
 
 class Answer(NamedTuple):
-    """`refused`: the policy that does not allow it; then nothing was counted. The windows are as they are now."""
+    """Policy that refuses a request (then nothing was counted) or None, and the state of the windows."""
 
     refused: Policy | None
     windows: tuple[Window, ...]
 
 
 class Counters:
-    """For one thread at a time.
+    """Counters in Redis. Use it on one thread at a time.
 
     Raises:
-        redis.RedisError: Redis cannot be asked; of what was asked at once some may have been counted.
+        redis.RedisError: Redis is unavailable; some of the requests of a `run` may have been counted.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = database_clock.now) -> None:
         pool = redis_pools.pool(settings, min(settings.limits_timeout, settings.redis_timeout))
-        # The address is in the pool.
+        # The pool has the real address.
         self._storage = RedisStorage("redis://", pool)
         self._clock = clock
 
     def run(self, asks: Sequence[Ask]) -> list[Answer]:
-        """Answers all of these; those of the same client share the steps in Redis."""
-        # Known once the database was asked, so not before the first request.
+        """Answer these requests in order; those of the same owner share the steps in Redis."""
+        # The namespace is known once the database was read, so not before the first request.
         self._storage.key_prefix = f"{get_broker().namespace}:limits"
         by_owner: defaultdict[Whose, list[int]] = defaultdict(list)
         for place, ask in enumerate(asks):
@@ -83,7 +83,7 @@ class Counters:
         self._storage.storage.close()
 
     def _take_each(self, whose: Whose, counts: Sequence[int]) -> list[Policy | None]:
-        """By which policy each is refused, if any."""
+        """Count each of these if it is allowed; return for each the policy that refuses it, or None."""
         together = sum(count for count in counts if count > 0)
         for given_back in (count for count in counts if count < 0):
             self._acquire(*self._day(whose), given_back)
@@ -92,7 +92,7 @@ class Counters:
         refused: list[Policy | None] = []
         least, by = math.inf, None
         for count in counts:
-            # What was too much a moment ago is so still.
+            # A count that was refused a moment ago is still too large.
             found = by if count >= least else self._take(whose, count) if count > 0 else None
             if found:
                 least, by = min(least, count), found
@@ -100,12 +100,12 @@ class Counters:
         return refused
 
     def _take(self, whose: Whose, count: int) -> Policy | None:
-        """Count so many; or the policy that refuses them, and nothing is counted of either."""
+        """Count `count` against rate and quota and return None, or return the policy that refuses them."""
         if whose.daily and self._used_today(whose) + count > whose.daily:
             return DAILY
         if whose.rate and not self._acquire(f"rate/{whose.owner}", whose.rate, MINUTE, count):
             return RATE
-        # If others were faster since we looked, the rate has been charged for nothing.
+        # If another process has used the quota up since the check above, the rate was charged in vain.
         if whose.daily and not self._acquire(*self._day(whose), count):
             return DAILY
         return None
@@ -120,7 +120,7 @@ class Counters:
         return tuple(windows)
 
     def _day(self, whose: Whose) -> tuple[str, int, int]:
-        """The counter's name without its limit: who gets another one has not used less."""
+        """Return name, limit and seconds of today's counter. The name has no limit in it, which may change."""
         today = datetime.fromtimestamp(self._clock(), UTC).date()
         return f"daily/{whose.owner}/{today}", whose.daily or 0, DAY_COUNTED
 

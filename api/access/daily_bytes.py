@@ -1,4 +1,4 @@
-"""Quota of bytes that a client may send a day: counted in Redis for all API processes, a megabyte at a time."""
+"""Quota of bytes that a client may send per day, counted in Redis for all API processes, a mebibyte at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from api.access.exceeded import Exceeded, unchecked
 from api.access.windows import BYTES
 from settings import Settings
 
-STEP = 2**20  # bytes of a client that a process lets in before it asks Redis
+STEP = 2**20  # bytes of a client that a process admits before it asks Redis
 
 
 class DailyBytes:
-    """Lets in the bodies of requests, or refuses them; used on the event loop only.
+    """Admits or refuses the bodies of requests. Use it on the event loop only.
 
-    Most bodies are small: each process adds them up, and asks Redis once for every STEP bytes. A client may so
-    send up to STEP more than DAILY_BYTES for each process.
+    Most bodies are small: each process adds them up, and asks Redis once for every STEP bytes. A client can therefore
+    send up to STEP more than DAILY_BYTES through each process.
     """
 
     def __init__(self, settings: Settings, ask: Callable[[Ask], Awaitable[Answer | None]]) -> None:
@@ -25,11 +25,11 @@ class DailyBytes:
         self._uncounted: Counter[str] = Counter()
 
     async def admit(self, owner: str, size: int) -> None:
-        """Let in a body of `size` bytes of the client `owner`.
+        """Admit a body of `size` bytes of the client `owner`.
 
         Raises:
             Exceeded: the client has sent DAILY_BYTES today.
-            Problem: LIMITS_FAIL=closed, and Redis cannot be asked.
+            Problem: LIMITS_FAIL=closed, and Redis does not answer.
         """
         most = self._settings.daily_bytes
         if not most:

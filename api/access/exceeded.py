@@ -1,6 +1,6 @@
-"""How limits are told: RateLimit headers, and 429 for what is beyond them.
+"""Limits in answers: RateLimit headers, and 429 for requests beyond a limit.
 
-draft-ietf-httpapi-ratelimit-headers (the state of September 2025): structured fields, and a problem
+Source: draft-ietf-httpapi-ratelimit-headers (as of September 2025), which defines structured fields and a problem
 type. A quota unit is a notification.
 """
 
@@ -10,40 +10,39 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from api.access.windows import MANAGE, RATE, Policy, Window, left
-from api.http.problems import Problem, invalid
+from api.access.windows import RATE, Policy, Window, left
+from api.http.problems import Problem, RefusedRequest, invalid
 
 EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
-_AGAIN = "Try again after the seconds in Retry-After."
 
 
-class Exceeded(Problem):
-    """429: `count` more are too many now, by this policy; in `wait` seconds they may not be."""
+class Exceeded(RefusedRequest):
+    """429: `count` more would exceed the limit of this policy; there may be room for them after `wait` seconds."""
 
     def __init__(self, policy: Policy, count: int, limit: int, wait: float, windows: tuple[Window, ...] = ()) -> None:
-        # Where it is soon over, nobody needs to know what an earlier request has come to.
+        # A rate is free again soon, so that looking for an earlier request with the same key is not worth it.
         self.soon = policy is RATE
         self.more = {"violated-policies": [policy.name]}
-        nothing = "nothing was changed" if policy is MANAGE else "nothing was stored"
-        detail = f"With {count} more this client would be above its {limit} {policy.words}; {nothing}. {_AGAIN}"
+        detail = f"With {count} more this client would be above its limit of {limit} {policy.words}."
         again = {"Retry-After": str(max(1, math.ceil(wait)))} | headers(windows)
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, detail, type=EXCEEDED, headers=again)
 
 
 def never(policy: Policy, count: int, limit: int) -> Problem:
-    """422: to wait would not help."""
-    detail = f"are {count}, and this client may have {limit} {policy.words}: send smaller batches"
+    """Return the Problem 422 for a request that exceeds a limit by itself, so that waiting would not help."""
+    detail = f"has {count} items, and this client may have {limit} {policy.words}: send smaller batches"
     return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [{"pointer": "/items", "detail": detail}])
 
 
 def unchecked(wait: float) -> Problem:
-    """503: there is a limit, and nobody knows how much of it is used."""
-    detail = f"The limits of this client cannot be checked right now; nothing was stored. {_AGAIN}"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(math.ceil(wait))})
+    """Return the Problem 503: how much of a limit is used is not known."""
+    detail = "The limits of this client cannot be checked right now."
+    again = {"Retry-After": str(math.ceil(wait))}
+    return RefusedRequest(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=again)
 
 
 def headers(windows: tuple[Window, ...]) -> dict[str, str]:
-    """RateLimit-Policy and RateLimit; neither where nothing is limited."""
+    """Return the headers RateLimit-Policy and RateLimit; none without limits."""
     if not windows:
         return {}
     return {
@@ -53,7 +52,7 @@ def headers(windows: tuple[Window, ...]) -> dict[str, str]:
 
 
 def use(limit: int | None, used: int | None) -> dict[str, Any]:
-    """As JSON; `used` is None where it is not known, or not counted because there is no limit."""
+    """Return a limit and its use as JSON. `used` is None if unknown, or not counted because there is no limit."""
     if limit is None or used is None:
         return {"limit": limit, "used": None, "remaining": None}
     return {"limit": limit, "used": used, "remaining": max(0, limit - used)}

@@ -1,4 +1,4 @@
-"""Admission to a few places at a time, in turns between clients."""
+"""Fair admission of clients to a limited number of places."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Group = object  # a client's number, or a name for several clients that share wh
 
 
 class FairGate:
-    """Admits `most` at a time; where groups wait, each is admitted in its turn. Used on the event loop only.
+    """Admits `most` at a time, taking turns between the groups that wait. Use it on the event loop only.
 
-    One group never has all places, unless there is only one place, so that it does not keep the others waiting;
-    with `divided=False`, for an installation with one client, it may. `waiting` bounds how many wait.
+    One group never gets all places, unless there is only one, so that it does not block the others; with
+    `divided=False`, for an installation with one client, it may. At most `waiting` can wait.
     """
 
     def __init__(self, what: str, most: int, waiting: int, *, divided: bool = True) -> None:
@@ -26,14 +26,14 @@ class FairGate:
         self._room = Shares(what, waiting, divided=divided)
 
     def enter_at_once(self, group: Group) -> bool:
-        """Take a place if there is one and nobody waits; leave it with `leave`."""
+        """Take a place and return True if one is free and no group waits; give it back with `leave`."""
         if self._queues or not self._may(group):
             return False
         self._let_in(group)
         return True
 
     async def enter(self, group: Group) -> None:
-        """Wait for a place; leave it with `leave`. Raises Full where too many wait already."""
+        """Wait for a place; give it back with `leave`. Raise Full if too many wait already."""
         if self.enter_at_once(group):
             return
         self._room.take(group)
@@ -43,14 +43,14 @@ class FairGate:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # The place came, and nobody is there to use it.
+            if turn.done() and not turn.cancelled():  # The place was granted to a caller that is gone.
                 self.leave(group)
             raise
         finally:
             self._room.give_back(group)
 
     def leave(self, group: Group) -> None:
-        """Give a place back."""
+        """Give back a place, and admit whoever waits for it."""
         self._total -= 1
         self._admitted[group] -= 1
         if not self._admitted[group]:
@@ -65,12 +65,12 @@ class FairGate:
         self._admitted[group] += 1
 
     def _admit(self) -> None:
-        """Admit the first of each group, one group after the other, as long as there are places."""
+        """Admit the first caller of each group, one group after the other, while there are places."""
         for group in list(self._queues):
             if self._total >= self._most:
                 return
             queue = self._queues[group]
-            while queue and queue[0].done():  # Its caller has gone away.
+            while queue and queue[0].done():  # Its caller has given up.
                 queue.popleft()
             if queue and self._may(group):
                 self._let_in(group)

@@ -1,4 +1,4 @@
-"""The keys that this process knows, each for a moment: then the database is asked again."""
+"""Cache of API keys: the database is asked again after KEY_CACHE seconds."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from settings import Settings
 
 
 class _Known(NamedTuple):
-    """An answer of the database, good until this `time.monotonic()`; None: no such key works."""
+    """Answer of the database, valid until this `time.monotonic()`; `live` is None if no such key works."""
 
     live: Live | None
     until: float
 
 
 class _Asked(NamedTuple):
-    """A question under way, since this `time.monotonic()`."""
+    """Lookup in progress since this `time.monotonic()`."""
 
     answer: asyncio.Future[Live | None]
     since: float
 
 
 class Keyring:
-    """Finds keys that may be used. What it says is at most KEY_CACHE seconds old, in every process.
+    """Finds keys that may be used. Its answers are at most KEY_CACHE seconds old, in every process.
 
-    Age is counted from when the question was put, so a slow answer does not make it older. Those who
-    want the same key at the same time share one question, and all questions of a moment one statement.
+    An answer's age counts from the start of its lookup. Requests that want the same key at the same time share one
+    lookup, and lookups at about the same time share one statement.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._seconds, self._most = settings.key_cache, settings.key_cache_size
-        # A database that hangs does not keep its own limits.
+        # A database that hangs does not enforce its own timeouts.
         self._patience = settings.db_connect_timeout + settings.db_statement_timeout
-        # Apart, so that keys that somebody makes up do not push out those that work.
+        # Invented keys are kept apart, so that they do not evict valid ones.
         self._works: dict[int, _Known] = {}
         self._fails: dict[int, _Known] = {}
         self._asked: dict[int, _Asked] = {}
@@ -50,10 +50,10 @@ class Keyring:
         )
 
     async def live(self, key: KeyText) -> Live | None:
-        """The key, if it may be used and this is it; raises Unavailable, Full."""
+        """Return the key if it may be used and its secret is right, or None; raise Unavailable or Full."""
         known = self._works.get(key.id) or self._fails.get(key.id)
         found = known.live if known and time.monotonic() < known.until else await self._ask(key.id)
-        # Whoever tries secrets must not learn from the time it takes how much of one is right.
+        # The time that this takes must not tell an attacker how much of a guessed secret is right.
         if found and compare_digest(found.digest, key.digest) and found.sandbox == key.sandbox:
             return found
         return None
@@ -69,7 +69,7 @@ class Keyring:
             asked.answer.add_done_callback(lambda _: self._learn(id, asked))
         try:
             async with asyncio.timeout(self._patience):
-                # One that gives up must not take the answer from the others.
+                # A request that gives up must not cancel the lookup for the others.
                 return await asyncio.shield(asked.answer)
         except TimeoutError:
             raise Unavailable(f"no answer within {self._patience:g} seconds") from None

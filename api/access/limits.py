@@ -1,6 +1,6 @@
-"""How many notifications a client may send: a minute, a day, and with how many waiting.
+"""Limits of how many notifications a client may send: per minute, per day, and while how many are pending.
 
-Counted are notifications, not requests: a batch counts as what is in it, and what is faulty does not count.
+Notifications are counted, not requests: a batch of 50 counts as 50; rejected items do not count.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from api.access.counters import Answer, Ask, Counters, Whose
 from api.access.daily_bytes import DailyBytes
 from api.access.exceeded import Exceeded, headers, never, unchecked, use
 from api.access.windows import DAILY, MANAGE, PENDING, RATE, Day, Policy, Window
+from api.http import operations
 from api.store import Gateway
 from db.backlogs import backlog_of
 from db.clients import Client
@@ -28,21 +29,19 @@ from runtime import logs
 
 log = logs.get("api")
 
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-RECORDED = frozenset({"/api/export"})  # which only reads, and writes to the audit log each time
-SENDING = frozenset({"/api/notifications", "/api/notifications/batch"})  # which count notifications instead
+RECORDED = frozenset({"/api/export"})  # GET counts too, because it writes to the audit log each time
 
 
 class Bounds(NamedTuple):
-    """The limits of a client, its own or else those of the settings; None: there is none."""
+    """Limits of a client: its own, or else those of the settings; None means unlimited."""
 
-    backlog: int  # whose notifications that wait count: see db/backlogs.py
+    backlog: int  # the client whose pending notifications count: see db/backlogs.py
     whose: Whose
     pending: int | None
 
 
 class Limits:
-    """Lets notifications in, or refuses them. A client without rate and quota costs no question to Redis."""
+    """Admits or refuses notifications. For a client without rate and quota it does not ask Redis."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._settings = gateway.settings
@@ -55,7 +54,7 @@ class Limits:
         self._away_until: float | None = None
 
     def of(self, client: Caller | Client) -> Bounds:
-        """The bounds of whoever comes in; tests of a client do not use up what its live keys may send."""
+        """Return the limits of a caller or client. A client's sandbox has counters of its own."""
         s, sandbox = self._settings, isinstance(client, Caller) and client.sandbox
         id = client.client_id if isinstance(client, Caller) else client.id
         rate, daily = client.rate_limit or s.rate_limit or None, client.daily_quota or s.daily_quota or None
@@ -63,11 +62,11 @@ class Limits:
         return Bounds(backlog_of(id, sandbox=sandbox), whose, client.pending_limit or s.pending_limit or None)
 
     async def admit(self, caller: Caller, count: int, size: int) -> Admission:
-        """Let in so many, of `size` bytes together, for a `with` block that stores them.
+        """Admit `count` notifications of `size` bytes together, for a `with` block that stores them.
 
         Raises:
-            Exceeded: not now.
-            Problem: never so many at once; or LIMITS_FAIL=closed, and Redis cannot be asked.
+            Exceeded: a limit is reached for now.
+            Problem: a limit is below `count`; or LIMITS_FAIL=closed, and Redis does not answer.
         """
         bounds = self.of(caller)
         if count:
@@ -87,7 +86,7 @@ class Limits:
             raise
 
     async def use(self, bounds: Bounds) -> dict[str, Any]:
-        """How much of each limit is used, as JSON; null where it is not known now."""
+        """Return how much of each limit is used, as JSON; null where it is not known."""
         await self._backlogs.refresh()
         answer = await self._ask(Ask(bounds.whose, 0)) if bounds.whose.limited else None
         known = {window.policy: window.used for window in answer.windows} if answer else {}
@@ -98,21 +97,21 @@ class Limits:
         }
 
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: Any) -> None:
-        """Count an act of management, whatever it changes; raises as `admit` does."""
-        reads = req.method in READING and req.path not in RECORDED
-        if resource is None or reads or req.path in SENDING or self._settings.auth == "off":
+        """Count a management request against MANAGE_RATE; raise as `admit` does."""
+        reads = req.method in operations.READING and req.path not in RECORDED
+        if resource is None or reads or req.path in operations.SENDING or self._settings.auth == "off":
             return
         caller: Caller | None = getattr(req.context, "caller", None)
-        if caller is None:  # A log-in has a limit of its own, a link to unsubscribe is good for one address.
+        if caller is None:  # Log-ins have their own limit, and an unsubscribe link works for one address only.
             return
         await self._counted(Whose(f"manage/{caller.client_id}", self._settings.manage_rate, None), 1, MANAGE)
 
     async def knock(self, whom: str) -> None:
-        """Count one of LOGIN_RATE attempts a minute to log in; raises Exceeded, or Problem with LIMITS_FAIL=closed."""
+        """Count a login attempt against LOGIN_RATE; raise Exceeded, or Problem with LIMITS_FAIL=closed."""
         await self._counted(Whose(f"login/{whom}", self._settings.login_rate, None), 1)
 
     def settle(self, admission: Admission, stored: int) -> None:
-        """Of what was admitted so many were stored; the others do not count for the day."""
+        """Record how many admitted notifications were stored; give the rest back to the daily quota."""
         bounds, count, windows = admission.bounds, admission.count, admission.windows
         self._came(bounds, count, stored)
         if stored < count and any(isinstance(window, Day) for window in windows):
@@ -139,13 +138,13 @@ class Limits:
         for window in answer.windows:
             if window.policy is answer.refused:
                 policy = rate if window.policy is RATE else window.policy
-                # The headers speak of notifications alone.
+                # RateLimit headers are about notifications only.
                 told = answer.windows if rate is RATE else ()
                 raise Exceeded(policy, count, window.limit, window.until(count), told)
         return answer.windows
 
     async def _ask(self, ask: Ask) -> Answer | None:
-        """None where Redis cannot be asked. Then one in LIMITS_AWAY seconds finds out whether it is back."""
+        """Return the answer, None while Redis is unavailable. One request in LIMITS_AWAY seconds tries it again."""
         if self._away_until is not None:
             if time.monotonic() < self._away_until:
                 return None
@@ -165,14 +164,14 @@ class Limits:
 
 
 class Admission:
-    """Room for `count` notifications. What is not said to be `stored` within the `with` block is given back."""
+    """Room for `count` notifications. Those not reported as `stored` within the `with` block are given back."""
 
     def __init__(self, limits: Limits, bounds: Bounds, count: int, windows: tuple[Window, ...]) -> None:
         self.bounds, self.count, self.windows = bounds, count, windows
         self._limits, self._stored = limits, 0
 
     def stored(self, count: int, resp: Response) -> None:
-        """So many were, the others are replays or were refused; the answer tells what is left."""
+        """Record how many are new (not replayed or refused), and set the RateLimit headers of the answer."""
         self._stored = count
         resp.set_headers(headers(self.windows))
 
@@ -180,6 +179,6 @@ class Admission:
         return self
 
     def __exit__(self, type: type[BaseException] | None, _exc: object, _trace: TracebackType | None) -> None:
-        # Whoever went away before the answer may well have had it stored.
+        # After a disconnect the notifications may have been stored: count them.
         vanished = type is not None and issubclass(type, asyncio.CancelledError)
         self._limits.settle(self, self.count if vanished else self._stored)

@@ -1,4 +1,4 @@
-"""Measuring what CPU time a request takes of the event loop, and charging its client for it."""
+"""Measures the CPU time that a request takes on the event loop, and charges it to the client."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from api.access.cpu_budget import CpuBudget
 
-METER = "notification-system.meter"  # in the scope, if there may be a body: the Meter of the request
+METER = "notification-system.meter"  # in the scope, for methods that may have a body: the Meter of the request
 
 
 class Meter:
-    """Await this in place of the coroutine that answers a request.
+    """Measures a coroutine that answers a request: await the Meter in its place.
 
-    The client is charged for all of it if the request is refused, and for what is beyond `free` seconds if not: rates
-    count what is accepted, so what is refused or costly would otherwise count for nothing.
+    The client is charged for all CPU time of a refused request, and for the time beyond `free` seconds of an accepted
+    one. Rates count accepted notifications only, so refused and costly requests would otherwise be free.
     """
 
     __slots__ = ("_answering", "_before", "_began", "_budget", "_client", "_paid", "free")
@@ -27,11 +27,11 @@ class Meter:
         self._client = 0
 
     def charge(self, budget: CpuBudget, client: int) -> None:
-        """Name the client, once it is known."""
+        """Set the client to charge, once it is known."""
         self._budget, self._client = budget, client
 
     def require(self, free: float) -> None:
-        """Charge what was spent so far; raises a Problem, 429, where more than `free` of it is beyond the budget."""
+        """Charge the time spent so far; raise the Problem 429 if more than `free` of it is beyond the budget."""
         if self._budget is not None:
             spent = self._before + time.thread_time() - self._began
             self._budget.charge(self._client, spent - self._paid)
@@ -39,7 +39,7 @@ class Meter:
             self._budget.require(self._client, free)
 
     def settle(self) -> None:
-        """Charge the rest, when the request is answered."""
+        """Charge the rest once the request is answered."""
         owed = max(0.0, self._before - self.free) - self._paid
         if owed and self._budget is not None:
             self._budget.charge(self._client, owed)
@@ -54,7 +54,7 @@ class Meter:
         return self.send(None)
 
     def send(self, value: Any) -> Any:
-        """Run the coroutine until it waits for something."""
+        """Run the coroutine until its next suspension."""
         self._began = time.thread_time()
         try:
             return self._answering.send(value)
@@ -62,7 +62,7 @@ class Meter:
             self._before += time.thread_time() - self._began
 
     def throw(self, *error: Any) -> Any:
-        """Run the coroutine with an error, such as that its task is cancelled."""
+        """Run the coroutine with an exception, such as the cancellation of its task."""
         self._began = time.thread_time()
         try:
             return self._answering.throw(*error)
@@ -70,5 +70,5 @@ class Meter:
             self._before += time.thread_time() - self._began
 
     def close(self) -> None:
-        """End the coroutine."""
+        """Close the coroutine."""
         self._answering.close()

@@ -1,4 +1,4 @@
-"""Charging requests to their clients by the CPU time that they take, and refusing those of whoever has used it up."""
+"""Middleware that charges the CPU time of requests to their clients."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from api.http.asgi import BODILESS
 class Metering:
     """Refuses the requests of clients that have used up their CPU time, before their bodies are read.
 
-    What only reads is neither charged nor refused: its cost is in the database, whose threads are divided.
+    Requests that only read are neither charged nor refused: their cost is in the database, whose threads are shared
+    fairly anyway.
     """
 
     def __init__(self, budget: CpuBudget) -> None:
         self._budget = budget
 
     async def process_resource(self, req: Request, _resp: Response, _resource: object, _params: Any) -> None:
-        """Raise a Problem, 429, or charge the request to its client."""
+        """Raise the Problem 429, or charge the request to its client."""
         caller = getattr(req.context, "caller", None)
         if caller is not None and req.method not in BODILESS:
             self._budget.require(caller.client_id)
             req.scope[METER].charge(self._budget, caller.client_id)
 
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        """Say what costs nothing."""
+        """Let an accepted request have FREE seconds without charge."""
         if req.method not in BODILESS and resp.status_code < 400:
             meter: Meter = req.scope[METER]
             meter.free = max(meter.free, FREE)

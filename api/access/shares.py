@@ -1,4 +1,4 @@
-"""Division of what an API process has a limited amount of: no client keeps all others from having some."""
+"""Fair division of a limited resource of an API process between clients."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import Counter
 
 from db.coalesce import Full
 
-# A client may hold so many times what is left for the others.
+# A client may hold this many times what is left for the others.
 WEIGHT = 3
 
 
 class Shares:
-    """An amount of `most` units that clients hold parts of; used on the event loop only.
+    """Resource of `most` units, parts of which clients hold. Use it on the event loop only.
 
     A client may hold up to WEIGHT times what is left afterwards: one alone gets three quarters, two get three
     sevenths each, and something is always left for the next one (dynamic thresholds, as in the buffers of network
@@ -24,19 +24,19 @@ class Shares:
         self._held: Counter[object] = Counter()
 
     def take(self, client: object, number: int = 1) -> None:
-        """Take so many units for a client; raises Full, and takes nothing, where that is more than its share."""
+        """Take `number` units for a client; raise Full, and take nothing, if that is more than its share."""
         self.check(client, number)
         self._free -= number
         self._held[client] += number
 
     def check(self, client: object, number: int = 1) -> None:
-        """Raise Full where a client cannot have so many units now."""
+        """Raise Full if a client cannot have `number` more units now."""
         left, held = self._free - number, self._held.get(client, 0)
         if left < 0 or (self._divided and held and held + number > WEIGHT * left):
             raise Full(self._what)
 
     def give_back(self, client: object, number: int = 1) -> None:
-        """Give back what was taken."""
+        """Give back `number` units of a client."""
         self._free += number
         self._held[client] -= number
         if not self._held[client]:

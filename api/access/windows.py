@@ -1,4 +1,4 @@
-"""How full a limit is, and when there will be room: pure arithmetic."""
+"""How full a limit is, and when there will be room again: arithmetic without input or output."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _JUST_AFTER = 0.001
 
 
 class Policy(NamedTuple):
-    """What a limit is called, in headers and in sentences, and its window in seconds, if it has one."""
+    """Kind of a limit: its name in headers, its words in sentences, and its window in seconds, if it has one."""
 
     name: str
     words: str
     window: int | None = None
 
 
-RATE = Policy("rate", "notifications a minute", MINUTE)
-DAILY = Policy("daily", "notifications a day (UTC)", DAY)
-MANAGE = Policy("manage", "acts of management a minute", MINUTE)
-BYTES = Policy("bytes", "bytes a day (UTC)", DAY)
-PENDING = Policy("pending", "notifications that wait to be sent")
+RATE = Policy("rate", "notifications per minute", MINUTE)
+DAILY = Policy("daily", "notifications per day (UTC)", DAY)
+MANAGE = Policy("manage", "management requests per minute", MINUTE)
+BYTES = Policy("bytes", "bytes per day (UTC)", DAY)
+PENDING = Policy("pending", "pending notifications")
 
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """A sliding minute, as two counters tell of it: of the minute before, what has not slid out yet still counts.
+    """Sliding minute, estimated from two counters: the part of the previous minute that has not slid out still counts.
 
-    `lasts` are the seconds for which each counter still counts; the later one begins to slide out
-    when 60 of them are left.
+    `before_lasts` and `now_lasts` are the seconds for which each counter still counts. The later counter begins to
+    slide out when 60 of them are left.
     """
 
     limit: int
@@ -46,11 +46,11 @@ class Minute:
         return math.floor(self.before * self.before_lasts / MINUTE) + self.now
 
     def until(self, count: int) -> float:
-        """Seconds until there is room for `count` more, which are not more than the limit."""
+        """Return the seconds until there is room for `count` more, which must not exceed the limit."""
         room = self.limit - count
         if self.used <= room:
             return 0.0
-        # Parts of one that have not slid out do not count.
+        # Fractions of a notification do not count.
         if self.now <= room:
             return self.before_lasts - (room - self.now + 1) * MINUTE / self.before + _JUST_AFTER
         slides = self.now_lasts - MINUTE
@@ -59,7 +59,7 @@ class Minute:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day from midnight to midnight, UTC; `lasts` so many seconds more."""
+    """Day from midnight to midnight, UTC; it ends in `lasts` seconds."""
 
     limit: int
     used: int
@@ -67,7 +67,7 @@ class Day:
     policy: ClassVar[Policy] = DAILY
 
     def until(self, count: int) -> float:
-        """Seconds until there is room for `count` more, which are not more than the limit."""
+        """Return the seconds until there is room for `count` more, which must not exceed the limit."""
         return 0.0 if self.used + count <= self.limit else self.lasts
 
 
@@ -75,5 +75,5 @@ Window = Minute | Day
 
 
 def left(window: Window) -> int:
-    """How many more there is room for. None, where the limit was lowered below what was used."""
+    """Return how many more there is room for: 0 if the limit was lowered below what is used."""
     return max(0, window.limit - window.used)

@@ -1,4 +1,4 @@
-"""What answers and paths look like: JSON in camelCase, ids as whole numbers."""
+"""Form of answers and paths: JSON in camelCase, ids as whole numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAMES: dict[str, str] = {"lane": "priority"}
 
 
 def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = None) -> None:
-    """The body of an answer; times in UTC, with a Z. Without a `status` the one that was set stays, or 200."""
+    """Set the body of an answer, with times in UTC and a Z; without `status`, keep the status that was set, or 200."""
     if status is not None:
         resp.status = status.value
     resp.content_type = "application/json"
@@ -25,25 +25,25 @@ def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = N
 
 
 def empty(resp: Response) -> None:
-    """204: done, and nothing to say."""
+    """Answer with 204 and no body."""
     resp.status = HTTPStatus.NO_CONTENT.value
     resp.content_type = None
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its names in camelCase."""
+    """Return a row with its names in camelCase."""
     return {_NAMES.get(name) or _NAMES.setdefault(name, _camel(name)): value for name, value in row.items()}
 
 
 def id_of(raw: str, kind: str, largest: int = LARGEST_ID) -> int:
-    """The id in a path; raises the Problem that there is no such `kind`."""
+    """Return the id in a path; raise the Problem that there is no such `kind` if it cannot be one."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) <= largest):
         raise unknown(kind)
     return int(raw)
 
 
 def unknown(kind: str) -> Problem:
-    """404, for what is not there and for what is another client's: nobody learns which of them."""
+    """Return the Problem 404. It does not tell whether the id is unknown or belongs to another client."""
     return Problem(HTTPStatus.NOT_FOUND, f"There is no {kind} with this id.")
 
 

@@ -1,4 +1,4 @@
-"""Falcon's application, with the bodies of requests put right."""
+"""Falcon's application, with request bodies that are read when a resource asks for them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from api.http.body_memory import Reservation
 from api.http.targets import Targets
 from settings import Settings
 
-LEFT = "notification-system.left"  # in the scope: awaits the moment when the client has gone
-CUT = "notification-system.cut"  # in the scope: writes what is given and hangs up, soon
-ON_STOP = "notification-system.on-stop"  # in the state of the lifespan: called when the server is told to stop
-BODY = "notification-system.body"  # in the scope: the body of the request, piece by piece
-BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` at which the request came
-WHOLE = "notification-system.whole"  # in the scope: whether the whole body is here already
-BODILESS = ("GET", "HEAD", "OPTIONS")  # if one has a body all the same, the connection drops it
-RESERVATION = "notification-system.reservation"  # in the scope: the memory that the body takes
+LEFT = "notification-system.left"  # in the scope: waits until the client has disconnected
+CUT = "notification-system.cut"  # in the scope: writes the given bytes and closes the connection
+ON_STOP = "notification-system.on-stop"  # in the state of the lifespan: functions to call at a stop
+BODY = "notification-system.body"  # in the scope: the Body of the request
+BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` of the request's arrival
+WHOLE = "notification-system.whole"  # in the scope: whether the whole body has arrived
+BODILESS = ("GET", "HEAD", "OPTIONS")  # the connection drops a body that comes with these
+RESERVATION = "notification-system.reservation"  # in the scope: the Reservation of memory for the body
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
 
 class Truncated(Exception):
-    """The body of a request broke off: its client has gone away or fallen silent."""
+    """The body of a request is incomplete: its client has disconnected."""
 
 
 class Application(falcon.asgi.App[Any, Any]):
-    """Asks for the body of a request when a responder does, and drops after the answer what is left of it.
+    """Application that reads the body of a request when a responder asks for it, and drops the rest after the answer.
 
-    By itself Falcon waits for the first piece of a body before it looks at the request, however
-    long that takes, and takes a body that broke off for a whole one.
+    Falcon itself waits for the first piece of a body before it routes the request, however long that takes, and
+    mistakes an incomplete body for a whole one.
 
-    What is in `on_stop` is called when the server is told to stop, before it waits for requests under way.
+    The functions in `on_stop` are called when the server is told to stop, before it waits for requests in progress.
     """
 
     def __init__(self, settings: Settings, targets: Targets | None = None, **options: Any) -> None:
@@ -46,7 +46,7 @@ class Application(falcon.asgi.App[Any, Any]):
         self._settings = settings
         self._targets = targets or Targets(settings)
         self._memory = Shares("bodies", settings.bodies_limit, divided=settings.auth != "off")
-        # With one client nothing is charged (CpuBudget), and reading the clock of a thread is a system call.
+        # With a single client nothing is charged (CpuBudget). Reading a thread's clock costs a system call.
         self._metered = settings.auth != "off"
         self.on_stop: list[Callable[[], None]] = []
 
@@ -66,17 +66,17 @@ class Application(falcon.asgi.App[Any, Any]):
             try:
                 await (meter if self._metered else answering)
             finally:
-                reservation.give_back()  # Without a body nothing is reserved.
+                reservation.give_back()  # Only a body reserves memory.
                 meter.settle()
         else:
             scope.setdefault("state", {})[ON_STOP] = self.on_stop
             await super().__call__(scope, receive, send)
 
     async def _answer(self, send: Any, body: Body, reservation: Reservation, event: dict[str, Any]) -> None:
-        """Send a part of the answer; before its end, drop what is left of the body.
+        """Send a part of the answer; before its last part, read and drop the rest of the body.
 
-        Once an answer is complete the server takes no more of the body, and closes a connection that is not kept. A
-        client that is still sending then would not get to read the answer.
+        Once an answer is complete the server reads no more of the body, and closes a connection that is not kept alive.
+        A client that is still sending would then lose the answer.
         """
         if not body.over and event["type"] == "http.response.body" and not event.get("more_body"):
             reservation.give_back()
@@ -87,9 +87,9 @@ class Application(falcon.asgi.App[Any, Any]):
 
 
 class Body:
-    """`receive` of a request: its first event comes at once, a disconnect within the body raises Truncated.
+    """`receive` of a request. Its first event comes at once; a disconnect within the body raises Truncated.
 
-    Once it is `over` there is no more of it to come.
+    `over` is whether the whole body was read.
     """
 
     __slots__ = ("_asked", "_receive", "over")
@@ -108,13 +108,13 @@ class Body:
         return event
 
     async def piece(self) -> bytes:
-        """What came next; raises Truncated."""
+        """Return the next piece; raise Truncated."""
         self._asked = True
         piece: bytes = (await self()).get("body", b"")
         return piece
 
     async def left(self) -> None:
-        """Return when the client has gone; only for a request without a body."""
+        """Return when the client has disconnected. Only for a request whose body was read, or that has none."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 

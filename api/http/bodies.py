@@ -1,4 +1,4 @@
-"""Reading the JSON body of a request: bounded in bytes, in time and in depth."""
+"""Reads the JSON body of a request, within limits of bytes, time and depth."""
 
 from __future__ import annotations
 
@@ -14,62 +14,64 @@ from api.http.body_memory import SMALL, Reservation
 from api.http.problems import Problem, invalid
 from settings import Settings
 
-# What is left of the body is not read, so nothing can follow it.
+# The rest of the body is not read, so no other request can follow on the connection.
 _LAST = {"Connection": "close"}
 STRUCTURE = (b",", b"[", b"{")
 MOST_VALUES = SMALL // 4
 
 
 async def read_json(req: Request, settings: Settings, limit: int | None = None) -> Any:
-    """The body as Python values; raises Problem for whatever a client can get wrong about it.
-
-    It may have `limit` bytes, or else BODY_LIMIT.
+    """Return the body as Python values. It may have `limit` bytes, by default BODY_LIMIT.
 
     Raises:
-        Full: other large bodies have taken BODIES_LIMIT.
+        Problem: the body is not JSON in UTF-8, is too large, too slow, or nested too deep.
+        Full: the bodies of other requests take up BODIES_LIMIT.
     """
     media_type, _, parameters = (req.content_type or "").partition(";")
     if media_type.strip().lower() != "application/json" or not _is_utf8(parameters):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding.")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed, without Content-Encoding.")
     return parse(await read(req, settings, limit or settings.body_limit), settings.nesting_limit)
 
 
 async def read_nothing(req: Request, settings: Settings) -> None:
-    """Make sure that there is no body; an empty object, which some clients cannot help sending, is none."""
+    """Raise a Problem unless the body is empty or {}, which some clients always send."""
     if (await read(req, settings, settings.body_limit)).strip() not in (b"", b"{}"):
-        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "must be empty: this takes no fields"}])
+        fault = {"pointer": "", "detail": "must be empty: this operation has no fields"}
+        raise invalid(HTTPStatus.BAD_REQUEST, [fault])
 
 
 def parse(body: bytes, nesting_limit: int) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, no bad UTF-8; nested within `nesting_limit`.
+    """Return JSON (RFC 8259) as Python values: no NaN, no lone surrogates, no invalid UTF-8.
 
-    A body larger than SMALL has at most MOST_VALUES values, or so many commas and brackets in its texts.
+    It may be nested up to `nesting_limit`. A body larger than SMALL may have at most MOST_VALUES values, counted as
+    commas and brackets, including those within its texts.
     """
     if len(body) > SMALL and sum(map(body.count, STRUCTURE)) > MOST_VALUES:
-        # What is large is so for the sake of a few long texts; millions of values would keep the loop for seconds.
-        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": "has too many values"}])
+        # A large body consists of a few long texts. Millions of values would block the event loop for seconds.
+        detail = f"has more than {MOST_VALUES} values: send fewer, or smaller batches"
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": detail}])
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         detail = f"is not JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}"
         raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": detail}]) from None
-    # A body with few brackets, be they in its texts, cannot be deep.
+    # A body with few brackets cannot be deep, wherever they are.
     if body.count(b"[") + body.count(b"{") > nesting_limit and _deeper_than(document, nesting_limit):
-        detail = f"is nested more than {nesting_limit} deep"
+        detail = f"is nested more than {nesting_limit} levels deep"
         raise invalid(HTTPStatus.BAD_REQUEST, [{"pointer": "", "detail": detail}])
     return document
 
 
 async def read(req: Request, settings: Settings, limit: int) -> bytes:
-    """The body, whatever it is, of up to `limit` bytes; raises Problem, Full."""
+    """Return a body of up to `limit` bytes; raise Problem or Full."""
     if (req.content_length or 0) > limit:
         raise _too_large(limit)
     reservation: Reservation = req.scope[RESERVATION]
     reservation.need(req.content_length or 0)
     try:
-        if req.scope.get(WHOLE):  # There is nothing to wait for.
+        if req.scope.get(WHOLE):  # Without a timer, which costs time.
             body = await _joined(req, limit)
         else:
             async with asyncio.timeout(settings.body_timeout):
@@ -84,20 +86,20 @@ async def read(req: Request, settings: Settings, limit: int) -> bytes:
 
 
 def body_size(req: Request) -> int:
-    """The size in bytes of a body that was read."""
+    """Return the size in bytes of the body that was read."""
     size: int = req.context.body_size
     return size
 
 
 async def _joined(req: Request, limit: int) -> bytes:
-    """The body, up to a piece more than `limit`."""
+    """Return the body, or its beginning if it is longer than `limit`: up to one piece more than that."""
     coming: Body = req.scope[BODY]
     pieces, length = [], 0
     while not coming.over and length <= limit:
         pieces.append(piece := await coming.piece())
         length += len(piece)
         if length > SMALL:
-            req.scope[RESERVATION].need(req.content_length or limit)  # One that comes in chunks does not say.
+            req.scope[RESERVATION].need(req.content_length or limit)  # A chunked body declares no length.
     return b"".join(pieces)
 
 
@@ -111,7 +113,7 @@ def _is_utf8(parameters: str) -> bool:
 
 
 def _deeper_than(document: Any, levels: int) -> bool:
-    # What is empty holds nothing deeper; a level that is too deep may itself be empty.
+    # Empty containers hold nothing deeper, but count themselves on the last level.
     nested = [document] if isinstance(document, (dict, list)) else []
     for level in range(levels + 1):
         if not nested:

@@ -1,16 +1,17 @@
-"""Bound on how much memory the large bodies of requests hold of this process at a time."""
+"""Limit of the memory that the large bodies of requests take in this process at a time."""
 
 from __future__ import annotations
 
 from api.access.shares import Shares
 
-SMALL = 2**20  # bytes: a body without attachments has no more, and what it holds is bounded by connections
+# A body without attachments has no more bytes. The memory of small bodies is limited by the number of connections.
+SMALL = 2**20
 
 
 class Reservation:
-    """What one request has reserved of `memory`; given back when it is answered, however that ends.
+    """Memory that one request has reserved; given back when the request ends, for whatever reason.
 
-    The client that is charged is known once the request is authenticated: set `client` before `need`.
+    Set `client`, who is charged, once the request is authenticated, and before `need`.
     """
 
     __slots__ = ("_memory", "_reserved", "client")
@@ -20,13 +21,13 @@ class Reservation:
         self.client: object = None
 
     def need(self, size: int) -> None:
-        """Reserve memory for a body of `size` bytes; raises Full where there is none for this client."""
+        """Reserve memory for a body of `size` bytes; raise Full if this client can have no more."""
         if size > SMALL and size > self._reserved:
             self._memory.take(self.client, size - self._reserved)
             self._reserved = size
 
     def give_back(self) -> None:
-        """Give back what is reserved."""
+        """Give back the reserved memory."""
         if self._reserved:
             self._memory.give_back(self.client, self._reserved)
             self._reserved = 0

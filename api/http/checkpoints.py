@@ -1,4 +1,4 @@
-"""What long checks do between two of their steps: let others have the event loop, and stop when nobody waits."""
+"""Steps of long checks: they yield to the event loop, and stop once the client has disconnected."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from falcon.asgi import Request
 from api.http.asgi import LEFT
 from api.http.problems import Problem
 
-SLICE = 0.002  # seconds that checking may keep the event loop from others
+SLICE = 0.002  # seconds for which a check may block the event loop
 
 
 class Breather:
-    """Lets others have the event loop from time to time."""
+    """Yields to the event loop from time to time."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
     async def breathe(self) -> bool:
-        """Yield to the event loop, if this task has had it for SLICE; return whether it had."""
+        """Yield to the event loop if this task has run for SLICE; return whether it did."""
         if time.perf_counter() - self._since <= SLICE:
             return False
         await asyncio.sleep(0)
@@ -31,7 +31,7 @@ class Breather:
 
 
 class Presence:
-    """The client of a request whose body has come: whether it is still there to hear the answer."""
+    """Connection of a client whose request has arrived as a whole; tells whether the client has disconnected."""
 
     def __init__(self, req: Request) -> None:
         self._leaving = asyncio.ensure_future(req.scope[LEFT]())
@@ -43,6 +43,6 @@ class Presence:
         self._leaving.cancel()
 
     def require(self) -> None:
-        """Raise a Problem, which nobody reads, where the client has gone."""
+        """Raise a Problem, which nobody reads, if the client has disconnected."""
         if self._leaving.done():
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The client has gone; nothing was stored.")
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The client has disconnected.")

@@ -1,12 +1,12 @@
-"""Connection of a client: uvicorn's protocol, with limits for what comes before a request and an orderly stop.
+"""Connection of a client: uvicorn's protocol, with limits for the head of a request and an orderly stop.
 
-States of a connection, by what the client owes:
+States of a connection:
 
-    head      from the connection, or the first byte after an answer, to the end of a request's head:
+    head      from the connection, or the first byte after an answer, to the end of a request's head; it is limited by
               HEAD_TIMEOUT and HEAD_LIMIT bytes
-    request   from there to the end of the answer: the application bounds the body (bodies.py)
-    idle      after an answer: uvicorn's keep-alive timer
-    refused   the head was too large or no HTTP: the answer is out, what still comes is dropped for LINGER_TIMEOUT
+    request   from there to the end of the answer; the application limits the body (bodies.py)
+    idle      after an answer; uvicorn's keep-alive timer runs
+    refused   the head was too large or not HTTP, and the refusal was sent; input is dropped for LINGER_TIMEOUT
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from runtime import logs
 
 VERSIONS = ("1.1", "1.0")
 CUT_GRACE = 5.0  # seconds
-# Seconds that a connection without a request has at a stop: its first request may be on the way.
+# Seconds that a connection without a request stays open when the server stops: its first request may be on the way.
 STOP_LINGER = 1.0
-STOPPING = "notification-system.stopping"  # in the state that all connections share: whether the server stops
+STOPPING = "notification-system.stopping"  # in the state that all connections share: whether the server is stopping
 
 
 _HEAD = (
@@ -41,14 +41,14 @@ log = logs.get("api")
 
 
 class Connection(HttpToolsProtocol):
-    """Protocol of one connection; used on the event loop only."""
+    """Protocol of one connection. Use it on the event loop only."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time of the first head."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
         self._settings = settings.load()
         self._deadline: asyncio.TimerHandle | None = None
-        self._pending = 0  # bytes that came since the last head or the last body was whole
+        self._pending = 0  # bytes received since the last complete head or body
         self._in_body = self._refused = False
         allowed = tuple(self.config.forwarded_allow_ips)
         self._behind_proxy = self.client is None or heads.is_trusted(self.client[0], allowed)
@@ -60,7 +60,7 @@ class Connection(HttpToolsProtocol):
         self._disarm()
 
     def data_received(self, data: bytes) -> None:
-        """Bound what comes while no request is being answered, and what comes ahead of its turn."""
+        """Limit the bytes that arrive while no request is being answered, and those of pipelined requests."""
         self._pending += len(data)
         if self._refused:
             if self._pending > self._settings.linger_limit:
@@ -80,8 +80,8 @@ class Connection(HttpToolsProtocol):
             self._allow(self._settings.head_timeout)
 
     def on_headers_complete(self) -> None:
-        """Judge a head that is whole, and have the application answer it."""
-        if self.parser.should_upgrade():  # The parser stops behind the head, and _parse goes on.
+        """Check a complete head, and pass the request to the application."""
+        if self.parser.should_upgrade():  # The parser stops after the head, and _parse handles it.
             return
         if self.parser.get_http_version() not in VERSIONS:
             raise ValueError
@@ -99,21 +99,21 @@ class Connection(HttpToolsProtocol):
             scope["scheme"] = "https"
         scope[CUT] = self.cut
         super().on_headers_complete()
-        if STOPPING in self.app_state:  # This answer is the last one here.
+        if STOPPING in self.app_state:  # Close after this answer.
             super().shutdown()
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole."""
+        """Record that the whole request has arrived."""
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
         self._pending, self._in_body = 0, False
         self.scope[WHOLE] = True  # type: ignore[literal-required]
-        if self.cycle.response_complete:  # It was answered before its body had come.
+        if self.cycle.response_complete:  # It was answered before its body had arrived.
             self._allow(self.timeout_keep_alive)
 
     def cut(self, last: bytes) -> None:
-        """End a streamed answer whose client takes nothing: write `last`, and hang up after CUT_GRACE."""
+        """End a streamed answer whose client reads nothing: write `last`, and close after CUT_GRACE."""
         if self.transport.is_closing():
             return
         self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
@@ -121,7 +121,7 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(CUT_GRACE, self.transport.abort)
 
     def shutdown(self) -> None:
-        """Tell the application that the server stops, and close unless a request is, or may be, under way."""
+        """Tell the application that the server is stopping, and close unless a request is, or may be, in progress."""
         if STOPPING not in self.app_state:
             self.app_state[STOPPING] = True
             for stop in self.app_state.get(ON_STOP, ()):
@@ -138,7 +138,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _last_request(self) -> RequestResponseCycle | None:
-        return self.cycle  # None at first; uvicorn does not declare it so
+        return self.cycle  # None at first, which uvicorn's annotation lacks
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -150,7 +150,10 @@ class Connection(HttpToolsProtocol):
             self._refuse(heads.BODY_TOO_LARGE if too_large else heads.MALFORMED)
 
     def _pass_over_upgrade(self, rest: bytes) -> None:
-        """Take the request for one without its Upgrade field: the parser would take its body for another protocol."""
+        """Parse the request again without its Upgrade field, or refuse it.
+
+        With the field the parser would mistake the body for another protocol.
+        """
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._refuse(heads.MALFORMED if self.url.startswith(b"/") else heads.NO_TUNNEL)
@@ -164,12 +167,12 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, fault: heads.Fault) -> None:
         """Answer in place of the application, and let the client read the answer before the connection closes.
 
-        If an answer to a whole request is on the way, or one has begun, it is the last here instead.
+        If an answer has begun, or the request of the next one is complete, close after that answer instead.
         """
         if self._answering and (self.pipeline or not self._in_body or self.cycle.response_started):
             super().shutdown()
             return
-        if self._in_body and not self._answering:  # What is left of a body whose request was answered.
+        if self._in_body and not self._answering:  # The rest of a body whose request was answered.
             self.transport.close()
             return
         status = fault.status
@@ -177,7 +180,7 @@ class Connection(HttpToolsProtocol):
         request_id = f"{getrandbits(128):032x}"
         log.info("request.malformed", request_id=request_id, status=status, reason=fault.detail)
         self.transport.write(_HEAD % (status, status.phrase.encode(), request_id.encode(), len(body)) + body)
-        if self._answering:  # The application waits for a body that was broken: it hears that there is none.
+        if self._answering:  # The application waits for the body: let it learn that the client is gone.
             self.transport.close()
             return
         self.transport.write_eof()

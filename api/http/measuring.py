@@ -1,4 +1,4 @@
-"""How long each request took, by where it went: labels are this system's own words, never the client's."""
+"""Histogram of request durations by route, method and status. Labels never contain a client's words."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from api.http.asgi import BEGAN
 from runtime import metrics
 
 METHODS = {m: m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-NOWHERE = "(none)"  # there is no such route, or who asked was refused before one was looked for
-LONG_POLL = " (long poll)"  # which is to take long
+NOWHERE = "(none)"  # the path has no route, or the request was refused before it was routed
+LONG_POLL = " (long poll)"  # a route of its own, because such requests take long on purpose
 
 
 class Measuring:
-    """The first of the middleware, so that it sees each answer when nothing more is done to it."""
+    """Middleware that observes each request. It comes first, so that it sees the final answer."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, str, Any], Histogram] = {}
@@ -26,7 +26,7 @@ class Measuring:
         template = req.uri_template
         if template and req.query_string and "wait=" in req.query_string:
             template += LONG_POLL
-        # What makes the key is bounded: statuses and templates are ours.
+        # The number of keys is limited, because statuses and templates are the API's own.
         key = template, METHODS.get(req.method, metrics.OTHER), resp.status
         found = self._found.get(key) or self._find(key, resp.status_code)
         found.observe(time.monotonic() - req.scope[BEGAN])

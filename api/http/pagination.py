@@ -1,4 +1,4 @@
-"""The query of a list: filters, and an opaque cursor that says where the page before ended."""
+"""Query parameters of lists: filters, a limit, and an opaque cursor that says where the previous page ended."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ NOT_OURS = "is not a cursor that this API gave out"
 
 
 class Wrong(ValueError):
-    """Why a parameter cannot be taken."""
+    """A parameter is invalid; the message says why."""
 
 
 class Query(NamedTuple):
+    """Parsed query of a list."""
+
     filters: dict[str, Any]
     after: Any
     limit: int
@@ -31,9 +33,9 @@ class Query(NamedTuple):
 def parse(
     parameters: Mapping[str, Any], page_limit: int, parsers: Mapping[str, Callable[[str], Any]] | None = None
 ) -> Query:
-    """The query of a list: of GET /api/notifications, unless it says what `parsers` it has.
+    """Return the query of a list, by default that of GET /api/notifications; `parsers` are its filters otherwise.
 
-    Raises a Problem that lists every wrong parameter.
+    Raise a Problem that lists every invalid parameter.
     """
     if parsers is not None:
         known = {**parsers, "limit": _up_to(page_limit)}
@@ -45,7 +47,7 @@ def parse(
 
 
 def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
-    """The query of the list of an endpoint's callbacks; raises a Problem that lists every wrong parameter."""
+    """Return the query of the list of an endpoint's deliveries; raise a Problem that lists every invalid parameter."""
     return parse(parameters, page_limit, {name: _PARSERS[name] for name in ("status", "cursor")})
 
 
@@ -56,48 +58,48 @@ def _query(values: dict[str, Any], page_limit: int) -> Query:
 
 
 def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
-    """The only parameter that this address takes, a number from 1 to `most`; raises Problem."""
+    """Return the only parameter of a path, a number from 1 to `most`, or None; raise Problem."""
     value: int | None = _values(parameters, lambda given: _known(given, {name: _up_to(most)})).get(name)
     return value
 
 
 def given(parameters: Mapping[str, Any], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """The parameters of what is no list; raises a Problem that lists every wrong one."""
+    """Return the parameters of a request that is not for a list; raise a Problem that lists every invalid one."""
     return _values(parameters, lambda name: _known(name, parsers))
 
 
 def parse_stream(parameters: Mapping[str, Any], *filters: str) -> dict[str, Any]:
-    """The query of a stream: `lastEventId` and some of its `filters`; raises a Problem that lists what is wrong."""
+    """Return the query of a stream: `lastEventId` and these `filters`; raise a Problem that lists every invalid one."""
     parsers = {name: _PARSERS[name] for name in filters} | {"lastEventId": event_id}
     return _values(parameters, lambda name: _known(name, parsers))
 
 
 class Numbered(NamedTuple):
-    """Of a list in the order of ids: those above `after`."""
+    """Query of a list in the order of ids: up to `limit` items whose id is above `after`."""
 
     after: int
     limit: int
 
     def page(self, found: list[Any]) -> dict[str, Any]:
-        """Of `limit` + 1 that were looked for: the items, and the cursor of the page after."""
+        """Return the page with its cursor as JSON; `found` has up to `limit` + 1 rows."""
         items = found[: self.limit]
         return {"items": items, "nextCursor": str(items[-1]["id"]) if len(found) > self.limit else None}
 
 
 def parse_numbered(parameters: Mapping[str, Any], page_limit: int) -> Numbered:
-    """The query of a list that has no filters; raises a Problem that lists every wrong parameter."""
+    """Return the query of a list without filters; raise a Problem that lists every invalid parameter."""
     parsers = {"limit": _up_to(page_limit), "cursor": _up_to(2**63 - 1)}
     values = _values(parameters, lambda name: _known(name, parsers))
     return Numbered(values.get("cursor", 0), values.get("limit", min(DEFAULT_LIMIT, page_limit)))
 
 
 def cursor(last: Mapping[str, Any]) -> str:
-    """The cursor of the page after the one that ends with this row."""
+    """Return the cursor of the page that follows this row."""
     return encoded(f"{last['created_at'].isoformat()} {last['id']}")
 
 
 def encoded(place: str) -> str:
-    """A place in a list as a cursor."""
+    """Return a position in a list as a cursor."""
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
@@ -121,7 +123,7 @@ def _known(name: str, parsers: Mapping[str, Callable[[str], Any]]) -> Callable[[
 
 
 def decoded(raw: str) -> str:
-    """The place that a cursor stands for; raises Wrong."""
+    """Return the position in a cursor; raise Wrong."""
     try:
         return base64.b64decode(raw + "=" * (-len(raw) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
@@ -129,7 +131,7 @@ def decoded(raw: str) -> str:
 
 
 def position(raw: str) -> Position:
-    """Where a cursor points to; raises Wrong."""
+    """Return the position in a cursor of a list by time; raise Wrong."""
     when, _, id = decoded(raw).partition(" ")
     try:
         return Position(time(when), number(id, 2**63 - 1))
@@ -138,7 +140,7 @@ def position(raw: str) -> Position:
 
 
 def time(raw: str) -> datetime:
-    """A time as RFC 3339 has it, in UTC; raises Wrong."""
+    """Return a time in the format of RFC 3339 in UTC; raise Wrong."""
     try:
         return moment(raw)
     except NoTime as why:
@@ -146,16 +148,16 @@ def time(raw: str) -> datetime:
 
 
 def number(raw: str, most: int) -> int:
-    """A whole number from 1 to `most`; raises Wrong."""
+    """Return a whole number from 1 to `most`; raise Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and 1 <= int(raw) <= most):
         raise Wrong(f"must be a whole number from 1 to {most}")
     return int(raw)
 
 
 def event_id(raw: str) -> int:
-    """Where a stream was left, as one of its events says; raises Wrong."""
+    """Return the id of the last event that a client has read of a stream; raise Wrong."""
     if not (raw.isascii() and raw.isdecimal() and len(raw) < 20 and int(raw) < 2**63):
-        raise Wrong("must be the id of an event of this stream, as it stands there")
+        raise Wrong("must be the `id` of an event of this stream")
     return int(raw)
 
 
@@ -164,7 +166,7 @@ def _up_to(most: int) -> Callable[[str], int]:
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    """A parser for one of some words."""
+    """Return a parser that accepts these words."""
 
     def parse(raw: str) -> str:
         if raw not in choices:
@@ -175,9 +177,9 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _text(raw: str, most: int = 254) -> str:
-    # U+FFFD is what Falcon makes of bytes that are not UTF-8; no address holds it.
+    # Falcon replaces bytes that are not UTF-8 with U+FFFD, which no address contains.
     if not 1 <= len(raw) <= most or "\0" in raw or "\ufffd" in raw:
-        raise Wrong(f"must have 1 to {most} characters in UTF-8, none of them U+0000")
+        raise Wrong(f"must have 1 to {most} characters in UTF-8, without U+0000")
     return raw
 
 
@@ -192,12 +194,12 @@ def _single(raw: Any) -> str:
 
 
 def _tags(raw: Any) -> list[str]:
-    """Once or several times: all of them are wanted."""
+    """Return the tags of a parameter that may be given several times."""
     return [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
 
 
 _TAG, _METADATA = "tag", "metadata."
-# What is longer than TAG_LIMIT or METADATA_VALUE_LIMIT just finds nothing.
+# A value longer than TAG_LIMIT or METADATA_VALUE_LIMIT is accepted and finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {
     "keyId": "key_id",

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): what is wrong, where, and what to do."""
+"""Errors as problem documents (RFC 9457), which say what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import falcon
 import falcon.asgi
 import orjson
+from falcon.asgi import Request
 
+from api.http import operations
 from db.coalesce import Closed, Full
 from db.database import Unacceptable, Unavailable
 from runtime import logs
@@ -19,14 +21,18 @@ log = logs.get("api")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "1"  # seconds
+AGAIN = "Try again after the seconds in Retry-After."
 INVALID = "urn:notification-system:problem:invalid-request"
-MOST_FAULTS = 100  # in one answer; a request may have a hundred thousand
+MOST_FAULTS = 100  # listed in one answer; a request may have a hundred thousand
 
 
 class Problem(Exception):
-    """An answer of 4xx or 5xx. `errors` lists every fault: a pointer or parameter, and a detail."""
+    """Answer with a status of 4xx or 5xx.
 
-    more: Mapping[str, object] = MappingProxyType({})  # members beside the usual ones
+    `errors` lists every fault: a pointer, parameter or header, and a detail.
+    """
+
+    more: Mapping[str, object] = MappingProxyType({})  # further members of the document
 
     def __init__(
         self,
@@ -41,17 +47,32 @@ class Problem(Exception):
         self.status, self.detail, self.type, self.errors = status, detail, type, list(errors)
         self.headers = headers or {}
 
+    def told(self, req: Request) -> str:
+        """Return the detail for the answer to this request."""
+        detail = self._sentence(req)
+        return f"{detail} {AGAIN}" if "Retry-After" in self.headers else detail
+
+    def _sentence(self, _req: Request) -> str:
+        return self.detail
+
+
+class RefusedRequest(Problem):
+    """Problem whose detail also says what the request has left undone, which depends on its operation."""
+
+    def _sentence(self, req: Request) -> str:
+        return f"{self.detail.removesuffix('.')}{operations.undone(req)}."
+
 
 def invalid(status: HTTPStatus, errors: Sequence[dict[str, str]]) -> Problem:
-    """The request itself is at fault; says how many faults and lists them, up to MOST_FAULTS."""
+    """Return a Problem that counts the faults of a request and lists up to MOST_FAULTS of them."""
     faults = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
     if len(errors) > MOST_FAULTS:
         faults = f"more than {MOST_FAULTS} faults"
-    return Problem(status, f"The request has {faults}; nothing was stored.", type=INVALID, errors=errors[:MOST_FAULTS])
+    return RefusedRequest(status, f"The request has {faults}.", type=INVALID, errors=errors[:MOST_FAULTS])
 
 
 def install(app: falcon.asgi.App[Any, Any]) -> None:
-    """Answer every error with a problem document, Falcon's own and unforeseen ones included."""
+    """Answer every error with a problem document, including Falcon's own and unforeseen ones."""
     app.add_error_handler(Exception, _unforeseen)
     app.add_error_handler(falcon.HTTPError, _falcon)
     app.add_error_handler(Problem, _problem)
@@ -60,39 +81,40 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(Unacceptable, _unacceptable)
 
 
-async def _problem(_req: Any, resp: Any, problem: Problem, _params: Any, **_: Any) -> None:
-    _write(resp, problem)
+async def _problem(req: Any, resp: Any, problem: Problem, _params: Any, **_: Any) -> None:
+    _write(req, resp, problem)
 
 
-async def _falcon(_req: Any, resp: Any, error: falcon.HTTPError, _params: Any, **_: Any) -> None:
+async def _falcon(req: Any, resp: Any, error: falcon.HTTPError, _params: Any, **_: Any) -> None:
     status = HTTPStatus(error.status_code)
     detail = error.description or _DETAILS.get(status, status.description or status.phrase)
-    _write(resp, Problem(status, detail, headers=dict(error.headers or {})))
+    _write(req, resp, Problem(status, detail, headers=dict(error.headers or {})))
 
 
-async def _unavailable(_req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:
+async def _unavailable(req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:
     log.warning("request.unavailable", reason=type(error).__name__, error=str(error))
     away = isinstance(error, Unavailable)
-    detail = "The database is not available right now." if away else "Too much is waiting here already."
-    detail += " Try again after the seconds in Retry-After."
-    _write(resp, Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": RETRY_AFTER}))
+    detail = "The database is not available right now." if away else "Too many requests are waiting already."
+    _write(req, resp, Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": RETRY_AFTER}))
 
 
-async def _unacceptable(_req: Any, resp: Any, _error: Unacceptable, _params: Any, **_: Any) -> None:
-    _write(resp, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [{"pointer": "", "detail": "cannot be stored as it is"}]))
+async def _unacceptable(req: Any, resp: Any, _error: Unacceptable, _params: Any, **_: Any) -> None:
+    fault = {"pointer": "", "detail": "has a value that PostgreSQL cannot store: change or shorten it"}
+    _write(req, resp, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault]))
 
 
-async def _unforeseen(_req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:
+async def _unforeseen(req: Any, resp: Any, error: Exception, _params: Any, **_: Any) -> None:
     log.error("request.failed", exc_info=error)
-    _write(resp, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "This is our fault; the request id leads to the cause."))
+    detail = "The server failed. Report the X-Request-ID of this answer: the log has the cause under it."
+    _write(req, resp, Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail))
 
 
-def _write(resp: Any, problem: Problem) -> None:
+def _write(req: Any, resp: Any, problem: Problem) -> None:
     body: dict[str, Any] = {
         "type": problem.type,
         "title": problem.status.phrase,
         "status": problem.status.value,
-        "detail": problem.detail,
+        "detail": problem.told(req),
         **problem.more,
     }
     if problem.errors:
@@ -104,6 +126,6 @@ def _write(resp: Any, problem: Problem) -> None:
 
 
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "There is nothing at this address; /openapi.json lists what there is.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method; the Allow header lists those it takes.",
+    HTTPStatus.NOT_FOUND: "There is no resource at this path; /openapi.json lists all paths.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not accept this method; the Allow header lists those it accepts.",
 }

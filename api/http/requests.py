@@ -1,4 +1,4 @@
-"""What every request gets: an id, which stands in its log lines and in its answer, and a line of its own."""
+"""Middleware for every request: an id for its log lines and its answer, a line in the log, and no caching."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from runtime import logs
 log = logs.get("api")
 
 HEADER = "X-Request-ID"
-# Asked every few seconds by supervisors and collectors; of no interest while all is well.
+# Supervisors and collectors ask for these every few seconds: successes are logged at debug level.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}\Z")
 
 
 class RequestId:
-    """Takes the id that a proxy or a client gave, if it is fit to be logged, or makes one."""
+    """Take the id that a proxy or a client has sent, if it may be logged, or draw one."""
 
     async def process_request(self, req: Request, resp: Response) -> None:
         given = req.get_header(HEADER)
@@ -33,23 +33,23 @@ class RequestId:
 
 
 class NoStore:
-    """Forbid caches to store any answer that does not say otherwise (RFC 9111, 5.2.2.5): most are about somebody."""
+    """Forbid caches to store an answer that does not say otherwise (RFC 9111, 5.2.2.5): most hold personal data."""
 
     async def process_response(self, _req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
-        """Set Cache-Control."""
+        """Set Cache-Control where the resource has not."""
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "no-store")
 
 
 class Access:
-    """One line for each request, when its answer begins. The first middleware, so that it sees every answer.
+    """Log one line for each request when its answer begins. It comes first, so that it sees every answer.
 
-    The path is not in it, which may hold an address: the route is.
+    The line has the route instead of the path, which may contain an address.
     """
 
     async def process_response(self, req: Request, resp: Response, _resource: Any, _succeeded: bool) -> None:
         status = resp.status_code
-        # What went wrong is in the log however little of the rest is.
+        # LOG_SAMPLE leaves out successes only.
         tell = log.routine if status < 400 else log.info
         if status < 400 and req.path in QUIET:
             tell = log.debug
@@ -63,12 +63,12 @@ class Access:
 
 
 def _new() -> str:
-    # It is no secret. To ask the kernel for each would be a chance for other threads to hold up the loop.
+    # The id is not a secret. Asking the kernel for it would release the GIL and let other threads delay the event loop.
     return f"{getrandbits(128):032x}"
 
 
 class Lifespan:
-    """Closes the gateway and the renderers when the server stops, after the last request was answered."""
+    """Close the gateway and the renderers when the server stops, after the last request was answered."""
 
     def __init__(self, gateway: Gateway, renderers: Pool) -> None:
         self._gateway, self._renderers = gateway, renderers

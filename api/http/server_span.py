@@ -1,4 +1,4 @@
-"""The span of a request, for TRACING=on."""
+"""Middleware for TRACING=on that records a span for each request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class ServerSpan:
-    """Middleware for TRACING=on: a server's span for each request, child of the one that its `traceparent` names.
+    """Records a server span for each request, as a child of the span in its `traceparent`.
 
-    The path is not in it, which may hold an address: the route is.
+    The span has the route instead of the path, which may contain an address.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,10 +50,10 @@ class ServerSpan:
         current.detach(req.context.outer)
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        """Export what is left, after what the other middleware does at its end."""
+        """Export the remaining spans. It runs after the other middleware has shut down."""
         await asyncio.to_thread(tracing.stop, self._settings)
 
 
 def _name(req: Request) -> str:
-    """Return what the span's name begins with; a method that a client has made up is not in it."""
+    """Return the method for the span's name; HTTP for a method that a client has made up."""
     return req.method if req.method in METHODS else "HTTP"

@@ -1,4 +1,4 @@
-"""An end to waits that are all equally long: one timer for all of them, where asyncio.timeout has one for each."""
+"""Timeout of equal length for many futures, with one timer instead of one for each as in asyncio.timeout."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class Patience:
-    """For futures that end in about the order in which they were begun; for the event loop alone.
+    """Timeout for futures that finish in about the order in which they started. Use it on the event loop only.
 
-    One that waits long keeps those behind it in memory, until it ends or its `seconds` are over.
+    A future that waits long keeps later ones in memory until it is done or its `seconds` are over.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -21,7 +21,7 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
 
     def bounds(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
-        """The same future, which from now on ends within `seconds`: with TimeoutError, if with nothing else."""
+        """Make the future fail with TimeoutError unless it is done within `seconds`, and return it."""
         while self._waits and self._waits[0][1].done():
             self._waits.popleft()
         loop = asyncio.get_running_loop()

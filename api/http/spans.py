@@ -1,4 +1,4 @@
-"""The spans of what a request stores, within the request's own: see server_span.py."""
+"""Spans of storing notifications, within the span of the request (see server_span.py)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from db.idempotency import Post
 from db.records import Draft
 from runtime import tracing
 
-# In the context of a request: it came with a context of its own, which is carried on even where it is not recorded.
+# In the context of a request that came with a trace context, which is passed on even if it is not recorded.
 CAME = "notification-system.came-with-a-context"
 
 
 def creation(lane: str, count: int = 1) -> AbstractContextManager[Span]:
-    """Return the span of accepting so many notifications, within which their context begins."""
+    """Return the span of accepting `count` notifications, in which their trace context begins."""
     if not tracing.is_on():
         return tracing.NO_SPAN
     queue = LANES[lane].queue
@@ -28,18 +28,18 @@ def creation(lane: str, count: int = 1) -> AbstractContextManager[Span]:
 
 
 def insertion(drafts: Sequence[Draft]) -> AbstractContextManager[None]:
-    """Return the span of the statement that stores these."""
+    """Return the span of the statement that stores these drafts."""
     about = traces.statement("INSERT", "notifications", len(drafts))
     return tracing.shared("INSERT notifications", SpanKind.CLIENT, about, [draft.trace for draft in drafts])
 
 
 def carrying(draft: Draft, span: Span) -> Draft:
-    """Return the draft with the context of its `creation`: where that is recorded, or a client has sent one."""
+    """Return the draft with the trace context of its `creation`, if that is recorded or the client has sent one."""
     return draft._replace(trace=tracing.carried(span) or None) if _is_carried(span) else draft
 
 
 def carrying_all(batch: Batch, span: Span) -> Batch:
-    """As `carrying`, for all of a batch."""
+    """Return a batch whose drafts have the trace context. See `carrying`."""
     if not _is_carried(span):
         return batch
     items = [i._replace(draft=carrying(i.draft, span)) if isinstance(i, Post) else i for i in batch.items]
@@ -47,7 +47,7 @@ def carrying_all(batch: Batch, span: Span) -> Batch:
 
 
 def identify(span: Span, id: int) -> None:
-    """Add the id of what was stored."""
+    """Add the id of the stored notification."""
     if span.is_recording():
         span.set_attribute("messaging.message.id", str(id))
 

@@ -1,4 +1,4 @@
-"""The target of a request: its four forms (RFC 9112, 3.2), and the path prefix that a proxy may put before it."""
+"""Request targets: their four forms (RFC 9112, 3.2), and the path prefix that a proxy may add."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from api import dashboard
 from api.http.problems import Problem
 from settings import Settings
 
-REFUSED = "notification-system.refused"  # in the scope: the status and the reason for which no resource is looked for
-TARGET = "notification-system.target"  # in the scope, unless it is a path: the target as it was sent
+REFUSED = "notification-system.refused"  # in the scope: status and detail of a request that is refused before routing
+TARGET = "notification-system.target"  # in the scope: the target as it was sent, unless it is a plain path
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-# First segments of our own paths: a prefix that begins like one of them cannot be told from it.
+# First segments of the API's own paths. A prefix that begins with one of them would be ambiguous.
 SEGMENTS = dashboard.SECTIONS | {"api", "u", "healthz", "readyz", "metrics", "openapi.json"}
 
 _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
@@ -25,49 +25,50 @@ _VISIBLE = re.compile(rb"[\x21-\x7e]+")
 
 
 class Targets:
-    """Brings every target into the form that resources are found by: a path of ours.
+    """Turns every target into a path of the API, by which requests are routed.
 
-    PUBLIC_URL's path is the prefix. Requests are taken with and without it, as the proxy strips it or not, and
-    links of ours begin with it.
+    The prefix is the path of PUBLIC_URL. Requests are accepted with and without it, because a proxy may strip it or
+    not. Links in answers begin with it.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._prefix = settings.path_prefix
-        # A prefix like /api must have been stripped by the proxy.
+        # The proxy must have stripped a prefix such as /api.
         strips = self._prefix and unquote(self._prefix).split("/")[1] not in SEGMENTS
         self._stripped = unquote(self._prefix) if strips else ""
 
     def normalize(self, scope: dict[str, Any]) -> None:
-        """Change the scope of a request before it is looked at."""
+        """Normalize the target in the scope of a request before the request is routed."""
         if target := scope.get(TARGET):
             _to_origin_form(scope, target)
         path, prefix = scope["path"], self._stripped
         if prefix and path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
             scope["path"] = path[len(prefix) :] or "/"
-        # Resources are found without regard to it, so it would lead past what goes by the beginning of a path.
+        # Falcon ignores the second slash, so such a path would evade the checks by prefix, as in auth.py.
         if scope["path"].startswith("//"):
-            detail = "There is nothing at this address: its path begins with two slashes, leave one out."
+            detail = "There is no resource at this path, because it begins with two slashes: remove one."
             scope[REFUSED] = HTTPStatus.NOT_FOUND, detail
 
     async def process_request(self, req: Request, resp: Response) -> None:
-        """Answer for targets that stand for no resource."""
+        """Answer requests whose target is not a path."""
         if refused := req.scope.get(REFUSED):
             raise Problem(*refused)
-        if req.path == "*":  # Of the server as a whole (RFC 9110, 9.3.7).
+        if req.path == "*":  # The server as a whole (RFC 9110, 9.3.7).
             resp.status = HTTPStatus.NO_CONTENT.value
             resp.set_header("Allow", METHODS)
             resp.complete = True
 
     async def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
-        """Put the prefix before the path that an answer points to."""
+        """Add the prefix to the path in the header Location."""
         if self._prefix and (location := resp.get_header("Location")) and location.startswith("/"):
             resp.set_header("Location", self._prefix + location)
 
 
 def _to_origin_form(scope: dict[str, Any], target: bytes) -> None:
-    """Take apart a target that is no plain path; in absolute form its authority replaces Host (RFC 9112, 3.2.2)."""
+    """Split a target that is not a plain path; in absolute form its authority replaces Host (RFC 9112, 3.2.2)."""
     if not _VISIBLE.fullmatch(target):
-        scope[REFUSED] = HTTPStatus.BAD_REQUEST, "Percent-encode what is not printable ASCII in the target."
+        detail = "The request target has characters that are not printable ASCII: percent-encode them."
+        scope[REFUSED] = HTTPStatus.BAD_REQUEST, detail
     elif target == b"*" and scope["method"] == "OPTIONS":
         scope["path"] = "*"
     elif target.startswith(b"/"):
@@ -76,7 +77,7 @@ def _to_origin_form(scope: dict[str, Any], target: bytes) -> None:
         scope["headers"] = [(b"host", found[1]), *(field for field in scope["headers"] if field[0] != b"host")]
         _set_target(scope, found[2] or b"/", found[3] or b"")
     else:
-        detail = "The target is no path and no http:// or https:// URL with a host, and without a user."
+        detail = "The request target must be a path, or an http:// or https:// URL with a host and without a user."
         scope[REFUSED] = HTTPStatus.BAD_REQUEST, detail
 
 

@@ -13,12 +13,12 @@ import settings
 from api.http.connection import Connection
 from runtime import logs
 
-# uvicorn gives up the requests that are left before gunicorn kills the process.
+# uvicorn cancels the remaining requests this long before gunicorn kills the process.
 KILL_MARGIN = 1  # seconds
 
 
 class Logger(GunicornLogger):  # type: ignore[misc]
-    """gunicorn's logger, whose first line already has the form of ours."""
+    """gunicorn's logger, configured so that its first line already has our format."""
 
     def setup(self, cfg: Any) -> None:
         """Configure gunicorn's logger, then ours."""
@@ -27,14 +27,14 @@ class Logger(GunicornLogger):  # type: ignore[misc]
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
-    """Process that serves the API."""
+    """Worker process that serves the API."""
 
     CONFIG_KWARGS = {  # noqa: RUF012 - declared so by the base class
         "loop": "uvloop",
         "http": Connection,
         "ws": "none",
         "lifespan": "on",
-        # The application logs requests, and Connection decides which proxy is believed.
+        # The application logs requests, and Connection decides which proxies are trusted.
         "access_log": False,
         "proxy_headers": False,
         "server_header": False,
@@ -45,6 +45,6 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - KILL_MARGIN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop without waiting for requests under way: SIGQUIT is what gunicorn sends after SIGINT or SIGQUIT."""
-        for _ in range(2):  # uvicorn stops at the first SIGINT and waits for nothing after the second.
+        """Stop without waiting for requests in progress. gunicorn sends SIGQUIT after it has got SIGINT or SIGQUIT."""
+        for _ in range(2):  # uvicorn stops at the first SIGINT, and stops waiting for requests at the second.
             signal.raise_signal(signal.SIGINT)

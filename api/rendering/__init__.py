@@ -1,6 +1,6 @@
-"""Templates into texts, by processes of their own that can be ended.
+"""Rendering of templates in child processes that can be killed.
 
-What Jinja's sandbox leaves open is time and memory: a filter, a power or a regular expression may take
-for ever within one call, where no count of operations looks. So a child process compiles and renders,
-under limits that the kernel keeps (child.py), on behalf of a pool in the API's process (pool.py).
+Jinja's sandbox does not limit time and memory: a filter, a power or a regular expression may run for ever within one
+call. Therefore a child process compiles and renders templates, under limits that the kernel enforces (child.py), for
+a pool in the API process (pool.py).
 """

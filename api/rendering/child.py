@@ -1,8 +1,8 @@
-"""The process that compiles and renders: `python -m api.rendering.child LIMITS`, spoken to by pool.py.
+"""Process that compiles and renders templates: `python -m api.rendering.child LIMITS`. pool.py starts it.
 
-One request at a time over stdin and stdout, each a length (4 octets, big endian) and JSON. It knows no
-setting and no secret, and can open no file and no connection. The kernel ends it where a request takes
-more CPU time than it may; of memory it gets no more than it may have.
+It takes one request at a time from stdin and answers on stdout; each message is a length (4 octets, big endian) and
+JSON. The process has no settings and no secrets, and cannot open files or connections. The kernel kills it if a
+request takes more CPU time than allowed, and limits its memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ HEAD = struct.Struct(">I")
 
 
 class Compiled(NamedTuple):
-    """A template with its schema, if it has one."""
+    """Compiled template with its schema, if it has one."""
 
     template: Template
     schema: Variables | None
 
     @classmethod
     def of(cls, source: dict[str, Any]) -> Compiled:
-        """Raises Faulty with the faults of all that it is made of."""
+        """Compile a template and its schema; raise Faulty with the faults of both."""
         template = schema = None
         faults: list[Fault] = []
         try:
@@ -51,18 +51,18 @@ class Compiled(NamedTuple):
 
 
 class Renderer:
-    """What this child does. `limits`: characters of each part, and `cache`, how many templates are kept."""
+    """Answers requests. `limits` has the characters of each part, and `cache`, the number of templates to keep."""
 
     def __init__(self, limits: dict[str, int]) -> None:
         self._limits = limits
         self._kept: OrderedDict[str, Compiled] = OrderedDict()
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request. A template that is kept need not be sent: `unknown` asks for it."""
+        """Answer one request. A cached template need not be sent; the answer `unknown` asks for it."""
         try:
             return self._judged(asked)
         except MemoryError:
-            # What is kept takes memory too, and may be to blame.
+            # The cache takes memory too and may be the cause.
             self._kept.clear()
             gc.collect()
         try:
@@ -86,9 +86,8 @@ class Renderer:
         if compiled.schema is not None:
             compiled.schema.check(variables)
         elif unknown := sorted(variables.keys() - compiled.template.variables):
-            raise Faulty(
-                [Fault(pointer(("variables", name)), "is not a variable of this template") for name in unknown]
-            )
+            detail = "is not a variable of this template: leave it out"
+            raise Faulty([Fault(pointer(("variables", name)), detail) for name in unknown])
         return {"rendered": compiled.template.rendered(variables, self._limits)}
 
     def _compiled(self, asked: dict[str, Any]) -> Compiled | None:
@@ -104,10 +103,10 @@ class Renderer:
 
 
 def serve(renderer: Renderer, seconds: float, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until the other side hangs up; each request may take so many seconds of CPU time."""
+    """Answer requests until the other side closes; each may take `seconds` of CPU time."""
     while len(head := requests.read(HEAD.size)) == HEAD.size:
         asked = orjson.loads(requests.read(*HEAD.unpack(head)))
-        # Nobody handles this signal: its default action ends the process, be it within one call of C.
+        # SIGPROF has no handler: its default action ends the process, even within one call of a C function.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         answer = orjson.dumps(renderer.answer(asked))
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -116,10 +115,10 @@ def serve(renderer: Renderer, seconds: float, requests: BinaryIO, answers: Binar
 
 
 def main() -> None:
-    """LIMITS is JSON: those of Renderer, `memory` in bytes, `seconds` of CPU, and the `parent`'s pid."""
+    """Run the process. LIMITS is JSON: Renderer's limits, `memory` in bytes, `seconds` of CPU, the `parent`'s pid."""
     limits = orjson.loads(sys.argv[1])
     process.die_with_parent(limits["parent"])
-    # A stop reaches the whole process group; what is under way is still wanted, and then the parent hangs up.
+    # A stop signals the whole process group, but the current request is still needed. Then the parent closes the pipes.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
@@ -132,7 +131,7 @@ def main() -> None:
     os._exit(0)
 
 
-# Each uses what Python or Jinja imports on first use: codecs, textwrap, html, json.
+# Uses everything that Python or Jinja imports on first use: codecs, textwrap, html, json.
 _EVERYTHING = (
     "{{ '\\u00e9'|title|center(9) }}{{ a|tojson }}{{ a|urlencode }}{{ a|wordwrap(9) }}{{ '<p>&eacute;'|striptags }}"
     "{{ '%.2f'|format(1) }}{{ '{:x}'.format(1) }}{{ [{'b': 1}]|groupby('b')|list }}{{ a|truncate(3) }}{{ 1.5|round }}"
@@ -140,7 +139,7 @@ _EVERYTHING = (
 
 
 def _warm(renderer: Renderer) -> None:
-    """Import what is imported on first use, while files can still be opened."""
+    """Import the modules that are imported on first use, while files can still be opened."""
     schema = {"type": "object", "properties": {"a": {"format": "email"}}}
     source = {"subject": "a", "text": _EVERYTHING, "html": _EVERYTHING, "schema": schema}
     renderer.answer({"key": "", "source": source, "variables": {"a": "name@exämple.com"}})

@@ -1,4 +1,4 @@
-"""What is wrong with a template, a schema or variables, as both processes say it."""
+"""Faults of templates, schemas and variables, as both processes represent them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 MOST_FAULTS = 100  # in one answer
 LONGEST_DETAIL = 300  # characters
-LONGEST_KEY = 100  # characters of a field's name that are repeated
+LONGEST_KEY = 100  # characters of a field's name in a pointer
 
 
 class Fault(NamedTuple):
-    """Where (RFC 6901) and what."""
+    """JSON pointer (RFC 6901) and detail of a fault."""
 
     pointer: str
     detail: str
 
 
 class Faulty(Exception):
-    """The template, its schema or its variables are at fault."""
+    """The template, its schema or its variables have faults."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(f"{len(faults)} faults")
@@ -26,12 +26,12 @@ class Faulty(Exception):
 
     @property
     def listed(self) -> list[dict[str, str]]:
-        """As an answer has them."""
+        """Return the faults in the form of an answer."""
         return [fault._asdict() for fault in self.faults]
 
 
 def pointer(parts: Iterable[object]) -> str:
-    """The JSON pointer of a path."""
+    """Return the JSON pointer of a path."""
     return "".join("/" + str(part)[:LONGEST_KEY].replace("~", "~0").replace("/", "~1") for part in parts)
 
 

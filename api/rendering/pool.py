@@ -1,4 +1,4 @@
-"""The children that render, as the event loop sees them: started when first needed, ended when they overrun."""
+"""Pool of rendering processes for the event loop: started on demand, killed when they exceed a limit."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ log = logs.get("rendering")
 
 HEAD = struct.Struct(">I")
 ROOT = str(Path(__file__).parents[2])
-# The kernel says so where a child has taken more CPU time than it may; its own faults end it by the others.
+# SIGPROF ends a child that has exceeded its CPU time; the others end it after a crash.
 OVERRUN, CRASHES = -signal.SIGPROF, (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL)
 PENANCE = 60.0  # seconds
-KEPT = ("PATH", "LD_LIBRARY_PATH")  # of the environment, which holds secrets
+KEPT = ("PATH", "LD_LIBRARY_PATH")  # variables that children inherit; others may hold secrets
 
 
 class NoRenderer(Full):
-    """No child could answer in time, through no fault of the template: try again later."""
+    """No child could answer in time, for reasons other than the template: try again later."""
 
 
 class Pool:
-    """RENDER_PROCESSES children in each API process, to which clients are admitted in turns.
+    """RENDER_PROCESSES children of an API process, to which clients are admitted by turns.
 
-    One client never has all of them, so that its endless templates do not keep the others waiting; nor do all
-    clients together whose templates have used up their CPU time within the last PENANCE seconds.
+    One client never gets all children, so that its endless templates do not block others. The clients whose templates
+    have exceeded their CPU time within the last PENANCE seconds share the turns of one client.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
-        self._overran: dict[int, float] = {}  # by client, the `time.monotonic()` of the last time
+        self._overran: dict[int, float] = {}  # client -> `time.monotonic()` of its last overrun
         self._gate = FairGate(
             "render", settings.render_processes, settings.render_waiting, divided=settings.auth != "off"
         )
 
     async def ask(self, client: int, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
-        """The answer of a child to `request`; `source` is sent along where the child does not keep it.
+        """Return the answer of a child to `request`; `source` is sent if the child has not cached it.
 
         Raises:
-            Faulty: the template, its schema or its variables are at fault.
-            NoRenderer, Full: nothing is known; try again later.
+            Faulty: the template, its schema or its variables have faults.
+            NoRenderer, Full: no child could answer; try again later.
         """
         try:
             async with asyncio.timeout(self._settings.render_timeout):
@@ -67,7 +67,7 @@ class Pool:
         return answer
 
     async def close(self) -> None:
-        """End all children."""
+        """Kill all children."""
         for child in list(self._children):
             child.kill()
             await child.gone()
@@ -76,7 +76,7 @@ class Pool:
         group = self._group(client)
         await self._gate.enter(group)
         try:
-            for _ in range(2):  # Whoever ended the first one had a reason that is not this request.
+            for _ in range(2):  # The first child may have been killed for a reason other than this request.
                 ended = await self._with_child(request, source)
                 if not isinstance(ended, int):
                     return ended
@@ -84,20 +84,20 @@ class Pool:
                     self._overran[client] = time.monotonic()
                     raise Faulty([_overrun(self._settings.render_cpu)])
                 if ended in CRASHES:
-                    raise Faulty([Fault("/template", "ends the process that renders it")])
+                    raise Faulty([Fault("/template", "crashes the process that renders it")])
             raise NoRenderer("children keep being ended")
         finally:
             self._gate.leave(group)
 
     def _group(self, client: int) -> Group:
-        """Return the client itself, or the name for all whose templates overran lately."""
+        """Return the client, or the common group of clients whose templates overran recently."""
         if self._overran:
             since = time.monotonic() - PENANCE
             self._overran = {id: at for id, at in self._overran.items() if at > since}
         return "overran" if client in self._overran else client
 
     async def _with_child(self, request: Mapping[str, Any], source: Mapping[str, Any]) -> Any:
-        """The answer, or the exit code of a child that ended instead."""
+        """Return a child's answer, or its exit code if it ended instead."""
         child = self._idle.pop() if self._idle else self._new()
         try:
             answer = await child.ask(request)
@@ -108,7 +108,7 @@ class Pool:
         except _Ended as ended:
             log.warning("renderer.ended", code=ended.code)
             return ended.code
-        except BaseException:  # It is out of step: its answer would be taken for that of the next.
+        except BaseException:  # Its late answer would be mistaken for that of the next request.
             child.kill()
             raise
 
@@ -120,7 +120,7 @@ class Pool:
 
 
 class _Ended(Exception):
-    """The child has ended; the exit code is negative for a signal."""
+    """A child has ended; its exit code is negative for a signal."""
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -128,7 +128,7 @@ class _Ended(Exception):
 
 
 class _Child:
-    """One child, started with the first request."""
+    """Child process, started with the first request."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -137,7 +137,7 @@ class _Child:
     async def ask(self, request: Mapping[str, Any]) -> Any:
         process = self._process = self._process or await self._start()
         body = orjson.dumps(request)
-        assert process.stdin is not None  # noqa: S101 - it was asked for
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
         assert process.stdout is not None  # noqa: S101
         try:
             process.stdin.write(HEAD.pack(len(body)) + body)

@@ -1,4 +1,4 @@
-"""Jinja as a template of a client may use it, and what a template is made of. Runs in the child only."""
+"""Restricted Jinja for the templates of clients. Used in the child process only."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from api.rendering.faults import Fault, Faulty
 
 PARTS = ("subject", "text", "html")
-# The others are of no use in a mail, or the same template would give another text the next time.
+# Removed because they are useless in a mail, or give another text each time.
 REMOVED_FILTERS = ("attr", "pprint", "random", "urlize", "xmlattr")
 GLOBALS = ("range", "dict", "namespace", "cycler", "joiner")
 LARGEST_POWER = 1_000  # of either side of **
 LONGEST_REPEAT = 100_000  # items that * may make of a text or a list
-# Their messages tell of types and names; those of others may repeat a value.
+# Exceptions whose messages have types and names only; those of others may repeat a value.
 TELLING = (TemplateError, TypeError, OverflowError, ZeroDivisionError)
 _MISSING = re.compile(r"'(\w+)' is undefined")
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """`order.items` is the field of that name where there is one, as in JSON, and not a method of Python's."""
+    """Jinja environment in which `order.items` is the field of that name, if there is one, and not a Python method."""
 
-    # Not for safety, which the limits of the process give: for an answer that says what was wrong.
+    # The process limits provide safety. This check provides an error message.
     intercepted_binops = frozenset(("*", "**"))
 
     def __init__(self, *, autoescape: bool) -> None:
@@ -45,7 +45,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Its faults do not repeat the key, which may come from a variable."""
+        """Return an item. Errors do not repeat the key, which may come from a variable."""
         found = super().getitem(obj, argument)
         if isinstance(found, StrictUndefined):
             return self.undefined(f"{_kind(obj)} has no such item", exc=found._undefined_exception)
@@ -61,7 +61,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class Template:
-    """The parts of one version, compiled; raises Faulty."""
+    """Compiled parts of one version of a template; raises Faulty."""
 
     _PLAIN = Sandbox(autoescape=False)
     _HTML = Sandbox(autoescape=True)
@@ -80,7 +80,7 @@ class Template:
             raise Faulty(faults)
 
     def rendered(self, variables: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, str]:
-        """Each part as text of at most `limits` characters; raises Faulty."""
+        """Return each part as text of at most `limits` characters; raise Faulty."""
         return {
             part: self._text(part, template.generate(variables), limits[part]) for part, template in self._parts.items()
         }
@@ -90,7 +90,7 @@ class Template:
         try:
             tree = environment.parse(text)
             if loading := next(tree.find_all(_LOADING), None):
-                raise TemplateSyntaxError("there are no other templates to load from here", loading.lineno)
+                raise TemplateSyntaxError("other templates cannot be loaded", loading.lineno)
             self.variables |= find_undeclared_variables(tree) - set(GLOBALS)
             code = environment.compile(tree, filename=_place(part))
             return environment.template_class.from_code(environment, code, environment.globals)
@@ -98,7 +98,7 @@ class Template:
             raise Faulty([Fault(f"/{part}", f"line {error.lineno}: {error.message}")]) from None
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - it is the template's, and is told
+        except Exception as error:  # noqa: BLE001 - the template causes it and reports it
             raise Faulty([Fault(f"/{part}", f"cannot be compiled: {_told(error)}")]) from None
 
     def _text(self, part: str, pieces: Iterable[str], limit: int) -> str:
@@ -108,32 +108,32 @@ class Template:
             for piece in pieces:
                 left -= len(piece)
                 if left < 0:
-                    raise Faulty([Fault("/template", f"its {part}, rendered, has more than {limit} characters")])
+                    raise Faulty([Fault("/template", f"its rendered {part} has more than {limit} characters")])
                 taken.append(piece)
         except (Faulty, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - it is the template's, and is told
+        except Exception as error:  # noqa: BLE001 - the template causes it and reports it
             raise Faulty([_fault(part, error)]) from None
         return _storable(part, "".join(taken))
 
 
 def _storable(part: str, text: str) -> str:
-    """Return the text if UTF-8 can hold it; raises Faulty."""
+    """Return the text if UTF-8 can encode it; otherwise raise Faulty."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        detail = f"its {part}, rendered, holds half of a surrogate pair (U+D800 to U+DFFF), which is no character"
+        detail = f"its rendered {part} contains half of a surrogate pair (U+D800 to U+DFFF), which is not a character"
         raise Faulty([Fault("/template", detail)]) from None
     return text
 
 
 def _fault(part: str, error: Exception) -> Fault:
     if isinstance(error, UndefinedError) and (missing := _MISSING.fullmatch(str(error))):
-        return Fault(f"/variables/{missing[1]}", f"is required: its {part} uses it")
-    # Jinja puts the lines of the template into the traceback.
+        return Fault(f"/variables/{missing[1]}", f"is required: the template's {part} uses it")
+    # Jinja's tracebacks have the lines of the template.
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _place(part)]
     line = f", line {lines[-1]}" if lines else ""
-    return Fault("/variables", f"cannot be rendered with these: {part}{line}: {_told(error)}")
+    return Fault("/variables", f"cannot be used to render {part}{line}: {_told(error)}")
 
 
 def _place(part: str) -> str:
@@ -142,13 +142,13 @@ def _place(part: str) -> str:
 
 def _told(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "is nested too deep, or calls itself without end"
+        return "is nested too deeply, or calls itself without end"
     message = str(error) if isinstance(error, TELLING) else ""
     return (message if isinstance(error, TemplateError) and message else f"{type(error).__name__} {message}").strip()
 
 
 def _kind(value: Any) -> str:
-    return "what is undefined" if isinstance(value, StrictUndefined) else f"a {type(value).__name__}"
+    return "an undefined value" if isinstance(value, StrictUndefined) else f"a {type(value).__name__}"
 
 
 def _items(value: Any) -> int:

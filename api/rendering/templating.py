@@ -1,4 +1,4 @@
-"""From a request that names a template to one that says everything itself."""
+"""Renders the template of a notification before the notification is stored."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from api.store import Gateway
 from db import templates
 from db.templates import Content
 
-FRESH = 1.0  # seconds for which what the database said of a template is believed
-PARTS = {"subject": "subject", "message": "text", "html": "html"}  # of a notification, and of a template
+FRESH = 1.0  # seconds for which a template that was read is reused
+PARTS = {"subject": "subject", "message": "text", "html": "html"}  # field of a notification -> part of a template
 _GIVEN = ("template", "variables")
 
 Key = tuple[int, str, int | None]
 
 
 class Version(NamedTuple):
-    """One version of a client's template, as the children of the pool want it."""
+    """One version of a client's template, in the form that the rendering processes take."""
 
     name: str
     number: int
@@ -34,7 +34,7 @@ class Version(NamedTuple):
 
 
 class Templating:
-    """Finds and renders templates for one API process."""
+    """Reads and renders templates. There is one per API process."""
 
     def __init__(self, gateway: Gateway, pool: Pool) -> None:
         self._gateway, self._pool = gateway, pool
@@ -42,10 +42,10 @@ class Templating:
         self._kept: OrderedDict[Key, tuple[float, asyncio.Future[Version | None]]] = OrderedDict()
 
     async def filled(self, client_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
-        """A checked notification with the texts of its template in it, and `template` as {"name", "version"}.
+        """Return a checked notification with its template's texts, and with `template` as {"name", "version"}.
 
         Raises:
-            Faulty: at this moment; with pointers into `document`.
+            Faulty: the template or the variables have faults; pointers are into `document`.
             Full, Unavailable: try again later.
         """
         version = await self._version(client_id, document["template"])
@@ -59,10 +59,10 @@ class Templating:
     async def preview(
         self, client_id: int, name: str, number: int | None, variables: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any]]:
-        """The number of the version, and its texts; raises Problem."""
+        """Return the number of the version and its rendered texts; raise Problem."""
         version = await self._kept_version((client_id, name, number))
         if version is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no template with this name, or it has no such version.")
         try:
             texts = await self._rendered(client_id, version, variables)
             self._check_texts(texts, "")
@@ -73,7 +73,7 @@ class Templating:
         return version.number, texts
 
     async def check(self, client_id: int, content: Content) -> None:
-        """Raise Problem 422 unless its parts compile and its schema is one."""
+        """Raise Problem 422 unless the parts of a template compile and its schema is valid."""
         source = content._asdict()
         try:
             await self._pool.ask(client_id, {"key": f"check {client_id} {content.digest}", "source": source}, source)
@@ -82,24 +82,24 @@ class Templating:
             raise refused(Faulty(faults)) from None
 
     def forget(self, client_id: int, name: str) -> None:
-        """It was changed through this process: what we know is old."""
+        """Forget the versions of a template that was changed through this process."""
         for key in [key for key in self._kept if key[:2] == (client_id, name)]:
             del self._kept[key]
 
     def _check_texts(self, texts: Mapping[str, Any], place: str) -> None:
         wanting = self._plain.faults({"type": "email", "recipient": "a@example.com", **texts})
         if wanting:
-            raise Faulty([Fault(place, f"its {_part(f['pointer'])}, rendered, {f['detail']}") for f in wanting])
+            raise Faulty([Fault(place, f"its rendered {_part(f['pointer'])} {f['detail']}") for f in wanting])
 
     async def _version(self, client_id: int, wanted: Any) -> Version:
         name, number = (wanted, None) if isinstance(wanted, str) else (wanted["name"], wanted.get("version"))
         version = await self._kept_version((client_id, name, number))
         if version is None:
-            raise Faulty([Fault("/template", "there is no template of this name, or it has no such version")])
+            raise Faulty([Fault("/template", "there is no template with this name, or it has no such version")])
         return version
 
     async def _rendered(self, client_id: int, version: Version, variables: Mapping[str, Any]) -> dict[str, Any]:
-        # A number is never given twice, so the key stands for what was compiled.
+        # Version numbers are never reused, so the key identifies the content.
         key = f"{client_id}/{version.name}/{version.number}"
         answer = await self._pool.ask(client_id, {"key": key, "variables": variables}, version.source)
         texts = answer["rendered"]
@@ -107,7 +107,7 @@ class Templating:
         return {field: texts[part] for field, part in PARTS.items() if part in texts}
 
     async def _kept_version(self, key: Key) -> Version | None:
-        """Asked of the database at most once in FRESH seconds, however many want to know."""
+        """Return a version, reading it at most once in FRESH seconds, or None if there is none."""
         until, found = self._kept.get(key, (0.0, None))
         if found is None or until <= time.monotonic():
             found = asyncio.ensure_future(self._read(key))
@@ -121,7 +121,7 @@ class Templating:
         except Exception:
             self._drop(key, found)
             raise
-        if version is None:  # One that is made in the next moment is to be seen at once.
+        if version is None:  # A template that is created next must be found at once.
             self._drop(key, found)
         return version
 
@@ -141,12 +141,12 @@ class Templating:
 
 
 def refused(faulty: Faulty) -> Problem:
-    """Faults of a template as an answer."""
+    """Return the Problem 422 with the faults of a template."""
     return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faulty.listed)
 
 
 def _heard(found: asyncio.Future[Any]) -> None:
-    """Whoever waited for it may have gone away; then its error is nobody's."""
+    """Retrieve the exception of a read whose caller has gone, or asyncio logs it as an error."""
     if not found.cancelled():
         found.exception()
 

@@ -1,7 +1,7 @@
-"""The JSON Schema (draft 2020-12) of a template's variables. Runs in the child only.
+"""JSON Schema (draft 2020-12) of a template's variables. Used in the child process only.
 
-In the child, because a schema is a program of its own: a regular expression may backtrack for ever, and
-references may multiply. It can refer to nothing but itself, and nothing is fetched.
+A schema can run for ever, as its regular expressions may backtrack and its references may multiply. It can refer only
+to itself: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actors.channels.email.addresses import address_fault
 from api.rendering.faults import MOST_FAULTS, Fault, Faulty, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-LONGEST_FORMATTED = 2_000  # characters; the longest of them is a URI
+LONGEST_FORMATTED = 2_000  # characters; URIs are the longest
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -35,7 +35,7 @@ def _is_email(text: str) -> bool:
 
 
 def _is_uri(text: str) -> bool:
-    """An absolute address of the web; `javascript:` for one is none, and escaping would not stop it in a link."""
+    """Return whether this is an http or https URL. Escaping would not make `javascript:` safe in a link."""
     return bool(_WEB.fullmatch(text)) and bool(urlsplit(text).hostname)
 
 
@@ -76,7 +76,7 @@ _FORMATS = _checker()
 
 
 class Variables:
-    """A schema, compiled; raises Faulty with pointers below /schema."""
+    """Compiled schema; raises Faulty with pointers below /schema."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         faults = [Fault("/schema" + pointer(e.absolute_path), _detail(e)) for e in _META.iter_errors(schema)]
@@ -86,7 +86,7 @@ class Variables:
         self._validator = Draft202012Validator(schema, registry=Registry(), format_checker=_FORMATS)
 
     def check(self, variables: Mapping[str, Any]) -> None:
-        """Raise Faulty, with pointers below /variables, unless they are as the schema wants them."""
+        """Raise Faulty, with pointers below /variables, unless the variables conform to the schema."""
         if faults := list(islice(self._faults(variables), MOST_FAULTS)):
             raise Faulty(faults)
 
@@ -96,12 +96,12 @@ class Variables:
                 yield from _told(error)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - a reference that leads nowhere or in a circle is the schema's fault
+        except Exception as error:  # noqa: BLE001 - for example a reference to nothing or in a circle
             yield Fault("/variables", f"cannot be checked: the template's schema fails with {type(error).__name__}")
 
 
 def _unusable(node: Any, place: str) -> Iterator[Fault]:
-    """What the metaschema allows and we cannot keep to."""
+    """Yield faults for what the metaschema allows but this system does not support."""
     if isinstance(node, list):
         for number, item in enumerate(node):
             yield from _unusable(item, f"{place}/{number}")
@@ -118,32 +118,33 @@ def _unusable(node: Any, place: str) -> Iterator[Fault]:
 
 def _wrong(keyword: str, value: str) -> str | None:
     if keyword in ("$ref", "$dynamicRef") and not value.startswith("#"):
-        return "must begin with #: a schema can refer to its own parts only"
+        return "must begin with #, because a schema can refer only to its own parts"
     if keyword == "$schema" and value.rstrip("#") != DIALECT:
         return f"must be {DIALECT}, or left out"
     if keyword == "format" and value not in FORMATS:
-        return f"is not a format that is checked here; those are {', '.join(FORMATS)}"
+        return f"is not a supported format; supported are {', '.join(FORMATS)}"
     if keyword == "pattern":
         try:
             re.compile(value)
         except (re.error, RecursionError, OverflowError) as error:
-            return f"is not a regular expression as Python has it: {error}"
+            return f"is not a regular expression in Python's syntax: {error}"
     return None
 
 
 def _told(error: ValidationError) -> Iterator[Fault]:
-    """A fault without the value that is wrong, which may be a secret."""
+    """Yield the faults of an error, without the invalid value, which may be a secret."""
     place = "/variables" + pointer(error.absolute_path)
     wanted: Any = error.validator_value
     instance: Any = error.instance
     if error.validator == "required":
-        # One error for each name that is missing, and which one it is stands only in its message.
+        # Each missing name has an error of its own, and only its message says which name it is.
         missing = [name for name in wanted if name not in instance and error.message.startswith(repr(name))]
         yield from (Fault(place + pointer([name]), "is required") for name in missing[:1])
     elif error.validator == "additionalProperties" and wanted is False:
         known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
         unknown = [name for name in instance if name not in known]
-        yield from (Fault(place + pointer([name]), "is not a variable of this template") for name in unknown)
+        detail = "is not a variable of this template: leave it out"
+        yield from (Fault(place + pointer([name]), detail) for name in unknown)
     else:
         yield Fault(place, _detail(error))
 
@@ -155,7 +156,7 @@ def _detail(error: ValidationError) -> str:
     if error.validator in ("enum", "const"):
         return f"must be {'one of ' if error.validator == 'enum' else ''}{wanted}"
     if error.validator == "format":
-        return f"must be of the format {wanted}"
+        return f"must have the format {wanted}"
     if isinstance(wanted, (str, int, float)):
-        return f"does not meet {error.validator}: {wanted}"
-    return f"does not meet {error.validator or 'a schema that allows nothing'}"
+        return f"does not conform to {error.validator}: {wanted}"
+    return f"does not conform to {error.validator or 'a schema that allows nothing'}"

@@ -1,4 +1,4 @@
-"""/api/audit: what was done with power over others' data, and by whom."""
+"""/api/audit: the audit log, which records who did what to whose data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 2**63 - 1  # bigint
 
 
 class Audit:
-    """GET: the records about the caller's client, newest first; with the scope admin about all, also about none."""
+    """GET: list records, newest first: those about the caller's client, or all of them with the scope admin."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""/api/notifications/batch: many in one request and one transaction."""
+"""/api/notifications/batch: accepts many notifications in one request and one transaction."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = logs.get("api")
 
 
 class Batches:
-    """POST: accept many, all or nothing; with ?partial=true what can be stored."""
+    """POST: accept all notifications or none; with ?partial=true, accept those without faults."""
 
     def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
         self._gateway, self._limits, self._templating = gateway, limits, templating
@@ -70,7 +70,7 @@ class Batches:
 
     async def _accepted(self, batch: Batch, caller: Caller, size: int, resp: Response) -> Answer | Refusal:
         faults = _faults(batch.items)
-        # What is wrong with an item now may have been right when it came first.
+        # An item may have been valid when the batch came first and be invalid now.
         if faults and (known := await self._earlier(batch)):
             return known
         if faults and not batch.partial:
@@ -94,15 +94,15 @@ class Batches:
     async def _checked(
         self, items: list[Any], caller: Caller, checking: Checking, *, partial: bool
     ) -> list[Post | Outcome | Faults]:
-        """What is to be stored, or was already, or what is wrong with it.
+        """Return for each item what to store, what an earlier request has stored, or its faults.
 
-        A batch that is refused whole is checked only until there are more faults than an answer lists.
+        Unless `partial`, checking stops once there are more faults than an answer lists.
         """
         seen = set[str]()
         until = time.monotonic() + self._gateway.settings.batch_render_timeout
         checked: list[Post | Outcome | Faults] = []
         doubtful: dict[int, Key] = {}
-        found = 0  # faults of items that can never have been right
+        found = 0  # faults of items that can never have been valid
         for place, item in enumerate(items):
             if found > MOST_FAULTS and not partial:
                 break
@@ -120,12 +120,12 @@ class Batches:
         return checked
 
     async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
-        """What is to be stored, or what is wrong with it; then its key, if it may have been right at first."""
+        """Return what to store or the faults of an item; then its key, if it may have been valid when it came first."""
         try:
             extras = self._read(item, caller, seen)
         except _Refused as refused:
             return refused.faults, None
-        # Without the key, so that the same notification may be sent again on its own, with the header.
+        # The digest is without the key, so that the same notification can be repeated alone with the header.
         document = {name: value for name, value in item.items() if name != "idempotencyKey"}
         key = idempotency.keyed(item.get("idempotencyKey"), document, sandbox=caller.sandbox)
         if "template" in document:
@@ -148,21 +148,21 @@ class Batches:
 
 
 class Checking(NamedTuple):
-    """What may end the checks of a batch before its last item: its client has gone, or its CPU time is used up."""
+    """Reasons to stop checking a batch early: its client has disconnected, or has used up its CPU time."""
 
     client: Presence
     meter: Meter
     breather: Breather
 
     async def go_on(self, done: int) -> None:
-        """Let others have the event loop; raises Problem where the item after `done` ones is not to be checked."""
+        """Yield to the event loop if due; raise a Problem if checking must stop after `done` items."""
         if await self.breather.breathe():
             self.client.require()
             self.meter.require(FREE_ITEM * done)
 
 
 class _Refused(Exception):
-    """An item has these faults."""
+    """An item has faults."""
 
     def __init__(self, faults: Faults) -> None:
         super().__init__(f"{len(faults)} faults")
@@ -170,7 +170,8 @@ class _Refused(Exception):
 
 
 def _partial(req: Request) -> bool:
-    faults = [{"parameter": name[:100], "detail": "is not known here"} for name in req.params if name != "partial"]
+    detail = "is not a known parameter; known are partial"
+    faults = [{"parameter": name[:100], "detail": detail} for name in req.params if name != "partial"]
     value = req.params.get("partial", "false")
     if value not in ("true", "false"):
         faults.append({"parameter": "partial", "detail": "must be true or false"})
@@ -182,7 +183,7 @@ def _partial(req: Request) -> bool:
 def _repeated(item: Mapping[str, Any], seen: set[str]) -> Faults:
     key = item.get("idempotencyKey")
     if key in seen:
-        return [{"pointer": "/idempotencyKey", "detail": "is that of an earlier item of this batch"}]
+        return [{"pointer": "/idempotencyKey", "detail": "is the key of an earlier item of this batch too"}]
     if key is not None:
         seen.add(key)
     return []
@@ -193,7 +194,7 @@ def _placed(faults: Faults, place: int) -> Faults:
 
 
 def _faults(items: Any) -> Faults:
-    """Of all items, up to one more than an answer lists."""
+    """Return the faults of all items, up to one more than an answer lists."""
     found: Faults = []
     for place, item in enumerate(items):
         if isinstance(item, list):

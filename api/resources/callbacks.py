@@ -1,6 +1,6 @@
-"""/api/callbacks: the endpoints of a client's own that are told how its notifications end.
+"""/api/callbacks: a client's endpoints, which are called when its notifications become final.
 
-A secret is in the answer that makes it, and nowhere else.
+An endpoint's secret is shown only in the answer that creates it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_MORE = "urn:notification-system:problem:too-many-endpoints"
 
 
 class Callbacks:
-    """POST: register an endpoint. GET: all of the client's, in the order of their making."""
+    """POST: register an endpoint. GET: list the client's endpoints, oldest first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -50,7 +50,8 @@ class Callbacks:
         doing = recorded(by(req), partial(acts.callback, "created", caller.client_id, list(wanted)), callbacks.create)
         made = await self._gateway.read(doing, new, settings.callback_endpoints)
         if made is None:
-            detail = f"There are {settings.callback_endpoints} endpoints already: delete one first."
+            most = settings.callback_endpoints
+            detail = f"This client has {most} endpoints already (CALLBACK_ENDPOINTS): delete one first."
             raise Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
         log.info("callback.created", endpoint=made["id"])
         resp.status = 201
@@ -65,7 +66,7 @@ class Callbacks:
 
 
 class Callback:
-    """GET, PATCH and DELETE one endpoint."""
+    """GET: show an endpoint. PATCH: change it. DELETE: delete it."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -98,7 +99,7 @@ class Callback:
 
 
 class Rotation:
-    """POST: a new secret; the old one signs too for CALLBACK_OVERLAP."""
+    """POST: create a new secret. For CALLBACK_OVERLAP seconds callbacks are signed with the old one too."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -116,7 +117,7 @@ class Rotation:
 
 
 async def owned(gateway: Gateway, req: Request, id: str) -> Row:
-    """The endpoint, if it is the caller's; raises the Problem that there is none."""
+    """Return the endpoint if it is the caller's; otherwise raise a Problem."""
     row = await gateway.read(callbacks.endpoint, require(req, "manage").client_id, id_of(id, KIND))
     if row is None:
         raise unknown(KIND)

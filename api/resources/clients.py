@@ -1,4 +1,4 @@
-"""/api/clients: who may come in, and within which limits. For keys with the scope admin."""
+"""/api/clients: the clients and their limits. It needs the scope admin."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLUMNS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimi
 
 
 class Clients:
-    """POST: make one. GET: all of them, oldest first."""
+    """POST: create a client. GET: list clients, oldest first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -43,14 +43,14 @@ class Clients:
         write(resp, shown(made._asdict()))
 
     async def make(self, req: Request, document: Any) -> clients.Client:
-        """A new client; raises Problem."""
+        """Create a client and return it; raise Problem."""
         with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         name = document.pop("name")
         made = await self._gateway.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
         if made is None:
-            raise Problem(HTTPStatus.CONFLICT, "There is a client of this name: choose another one.")
+            raise Problem(HTTPStatus.CONFLICT, "A client with this `name` exists already: choose another name.")
         log.info("client.created", id=made.id)
         return made
 
@@ -64,9 +64,9 @@ class Clients:
 
 
 class Client:
-    """GET: one client, and its limits.
+    """GET: show a client and its limits. PATCH: change its limits, or disable it.
 
-    PATCH: change what it may do, or switch it off; a limit of null is that of the settings.
+    A limit of null means the limit of the settings.
     """
 
     def __init__(self, gateway: Gateway, limits: Limits) -> None:
@@ -89,7 +89,7 @@ class Client:
         write(resp, shown(changed._asdict()))
 
     async def change(self, req: Request, id: str, document: Any) -> clients.Client:
-        """As it is now; raises Problem."""
+        """Change a client and return it; raise Problem."""
         with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)

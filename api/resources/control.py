@@ -1,4 +1,4 @@
-"""/api/notifications/{id}/cancel and /retry, and /api/notifications/retry for many at once."""
+"""/api/notifications/{id}/cancel and /retry, and /api/notifications/retry for many notifications."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from api.access.acts import by
 from api.access.auth import Caller, require
-from api.http import pagination
+from api.http import operations, pagination
 from api.http.answers import id_of, unknown, write
 from api.http.bodies import read_json, read_nothing
 from api.http.problems import Problem, invalid
@@ -31,7 +31,7 @@ Moved = tuple[bool, reports.Row | None]
 
 
 class Cancel:
-    """POST: what is pending is never sent."""
+    """POST: cancel a pending notification, so that it is never sent."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -43,7 +43,7 @@ class Cancel:
 
 
 class Retry:
-    """POST: what has failed gets its attempts once more."""
+    """POST: retry a failed notification, with all its attempts anew."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -55,7 +55,7 @@ class Retry:
 
 
 class BulkRetry:
-    """POST: one step of retrying all that a filter is true of, or with `dryRun` their count."""
+    """POST: retry up to `limit` failed notifications that a filter matches, or with `dryRun` count them."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -64,8 +64,9 @@ class BulkRetry:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
         document = await read_json(req, self._gateway.settings)
-        faults = self._schema.faults(document)
-        if faults := faults or _aimless(document):
+        if isinstance(document, dict) and document.get("dryRun") is True:
+            operations.mark_reading(req)
+        if faults := self._schema.faults(document) or _aimless(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         filters = {_COLUMNS.get(name, name): _value(name, given) for name, given in document["filter"].items()}
         if caller.sandbox:
@@ -81,7 +82,7 @@ class BulkRetry:
 
 
 async def cancel(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
-    """The notification, which is cancelled now; raises Problem where it cannot be."""
+    """Cancel a notification and return it; raise Problem."""
     cancelled, row = await gateway.read(_move, lifecycle.cancel, id, caller)
     if not cancelled:
         raise in_this_state(own(row, caller), "cancelled", "pending")
@@ -90,7 +91,7 @@ async def cancel(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
 
 
 async def retry(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
-    """The notification, which is pending again; raises Problem where it cannot be."""
+    """Retry a failed notification, enqueue it, and return it; raise Problem."""
     redriven, row = await gateway.read(_move, lifecycle.redrive, id, caller, gateway.settings.relay_grace)
     if not redriven:
         raise in_this_state(own(row, caller), "retried", "failed")
@@ -102,7 +103,7 @@ async def retry(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
 async def retry_all(
     gateway: Gateway, req: Request, filters: dict[str, Any], after: Position | None, limit: int
 ) -> list[Position]:
-    """One step, on behalf of whom the request comes from: the places of those retried, in order."""
+    """Retry up to `limit` notifications of the caller after a position; return the positions of the retried ones."""
     caller: Caller = req.context.caller
     told = [_NAMES.get(name, name) for name in filters]
     doing = recorded(by(req), partial(acts.retried, caller.client_id, told), lifecycle.redrive_all)
@@ -114,28 +115,29 @@ async def retry_all(
 async def matching(
     gateway: Gateway, client_id: int, filters: dict[str, Any], after: Position | None = None
 ) -> dict[str, Any]:
-    """How many a step after step would retry, counted up to RETRY_COUNT_LIMIT."""
+    """Return how many notifications would be retried in all steps, counted up to RETRY_COUNT_LIMIT."""
     most = gateway.settings.retry_count_limit
     count = await gateway.read(failures.count, client_id, filters, after, most + 1)
     return {"matched": min(count, most), "more": count > most}
 
 
 def own(row: reports.Row | None, caller: Caller) -> reports.Row:
-    """The row; raises Problem 404 where there is none that this caller may move: a key for tests, what goes out."""
+    """Return the row; raise Problem 404 without one, or for a live notification and a sandbox key."""
     if row is None or (caller.sandbox and not row["sandbox"]):
         raise unknown(KIND)
     return row
 
 
 def in_this_state(row: reports.Row, done: str, needed: str) -> Problem:
-    """409: why this cannot be `done` to it."""
+    """Return the Problem 409 that says why the notification cannot be `done` (such as "cancelled")."""
     if row["erased_at"] is not None:
-        return Problem(HTTPStatus.CONFLICT, f"It was erased, so that it cannot be {done}.")
+        return Problem(HTTPStatus.CONFLICT, f"The notification was erased and cannot be {done}.")
     if row["status"] == needed:
         expires_at = row["expires_at"]
         if expires_at is not None and expires_at <= datetime.now(UTC):
-            return Problem(HTTPStatus.CONFLICT, f"Its expiresAt has passed, so that it cannot be {done}.")
-        detail = f"It was retried or rescheduled {lifecycle.MOST_ACTS} times already: send a new notification instead."
+            return Problem(HTTPStatus.CONFLICT, f"The notification's expiresAt has passed, so it cannot be {done}.")
+        times = f"{lifecycle.MOST_ACTS} times already"
+        detail = f"The notification was retried or rescheduled {times}: send a new notification instead."
         return Problem(HTTPStatus.CONFLICT, detail)
     detail = f"The notification is {row['status']}; only one that is {needed} can be {done}."
     return Problem(HTTPStatus.CONFLICT, detail)

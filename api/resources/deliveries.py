@@ -1,4 +1,4 @@
-"""/api/callbacks/{id}/deliveries: what was, or is to be, told to one endpoint, and telling it again."""
+"""/api/callbacks/{id}/deliveries: the callbacks to one endpoint, and their retry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KIND = "delivery"
 
 
 class Deliveries:
-    """GET: the callbacks to one endpoint, newest first."""
+    """GET: list the callbacks to one endpoint, newest first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -42,7 +42,7 @@ class Deliveries:
 
 
 class Delivery:
-    """GET: one callback, what it says, and each attempt to deliver it."""
+    """GET: show a callback, its body, and each attempt to deliver it."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -59,7 +59,7 @@ class Delivery:
 
 
 class Redrive:
-    """POST: deliver a failed callback again, with a new budget of attempts and the same webhook-id."""
+    """POST: deliver a failed callback again, with all its attempts anew and the same webhook-id."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""What is stored, as JSON: for the API, for exports and for the command line."""
+"""Stored rows as JSON, for the API, for exports and for the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 
 def suppression(row: Row) -> dict[str, Any]:
-    """An entry of the suppression list."""
+    """Return an entry of the suppression list."""
     return {
         **{name: row[name] for name in ("address", "reason", "source")},
         "createdAt": row["created_at"],
@@ -21,22 +21,22 @@ def suppression(row: Row) -> dict[str, Any]:
 
 
 def template(row: Row) -> dict[str, Any]:
-    """A version of a template."""
+    """Return a version of a template."""
     return {**{name: row[name] for name in ("name", "version", *Content._fields)}, "createdAt": row["created_at"]}
 
 
 def endpoint(row: Row) -> dict[str, Any]:
-    """A callback endpoint, without its secret."""
+    """Return a callback endpoint, without its secret."""
     return {**shown(row), "disabled": row["disabled_at"] is not None}
 
 
 def erasure(row: Row) -> dict[str, Any]:
-    """How far an erasure is."""
+    """Return an erasure with its progress."""
     status = "done" if row["done_at"] else "erasing" if row["stopped_at"] else "stopping"
     fields = shown({name: value for name, value in row.items() if name != "client_id"})
     return {"id": fields.pop("id"), "status": status, **fields}
 
 
 def act(row: Row) -> dict[str, Any]:
-    """A record of the audit log."""
+    """Return a record of the audit log."""
     return shown(row)

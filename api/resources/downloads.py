@@ -1,4 +1,4 @@
-"""/api/notifications/{id}/attachments/{number}: a file of a notification, as it was sent in."""
+"""/api/notifications/{id}/attachments/{number}: an attachment of a notification, as it was uploaded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from api.resources.representation import KIND
 from api.store import Gateway
 from db import attachments
 
-PIECE = 2**18  # bytes of a file that are in memory at a time, however slowly a client takes them
+PIECE = 2**18  # bytes of a file that are in memory at a time, however slow the client is
 _UNQUOTED = re.compile(r"[^A-Za-z0-9 !#$&+.^_-]")
 
 
 class Attachment:
-    """GET: the content of one file."""
+    """GET: download an attachment."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -37,7 +37,7 @@ class Attachment:
         resp.content_type = found.told["contentType"]
         resp.content_length = found.told["size"]
         resp.set_header("Content-Disposition", disposition(found.told["filename"]))
-        # It is whatever somebody sent: a browser must neither guess what it is nor run it as a page of this origin.
+        # The content may be anything: a browser must neither guess its type nor run it as a page of this origin.
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
         resp.stream = self._pieces(notification, place, found.beginning, found.told["size"])
@@ -55,5 +55,5 @@ class Attachment:
 
 
 def disposition(filename: str) -> str:
-    """Content-Disposition of a file to be saved under this name, which may hold anything (RFC 6266, RFC 8187)."""
+    """Return the Content-Disposition for saving a file under any name (RFC 6266, RFC 8187)."""
     return f"attachment; filename=\"{_UNQUOTED.sub('_', filename)}\"; filename*=UTF-8''{quote(filename, safe='')}"

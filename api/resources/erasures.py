@@ -1,4 +1,4 @@
-"""/api/erasures: what was sent to one address loses its content and keeps its counts."""
+"""/api/erasures: removes the content of all notifications to one address, and keeps their counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACE = "/api/erasures"
 
 
 class Erasures:
-    """POST: erase what the client has sent to an address until now. Workers finish what takes longer."""
+    """POST: erase what the client has sent to an address until now. Workers finish an erasure that takes long."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -49,7 +49,7 @@ class Erasures:
         answers.write(resp, documents.erasure(row), HTTPStatus.ACCEPTED if row["done_at"] is None else HTTPStatus.OK)
 
     async def _work(self, id: int, who: audit.By) -> None:
-        """As much as ERASURE_WAIT allows."""
+        """Erase for up to ERASURE_WAIT seconds."""
         settings, now = self._gateway.settings, asyncio.get_running_loop().time
         until = now() + settings.erasure_wait
         while now() < until and await self._gateway.read(erasures.step, id, settings.erasure_batch, who):
@@ -58,7 +58,7 @@ class Erasures:
 
 
 class Erasure:
-    """GET: how far it is."""
+    """GET: show the progress of an erasure."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway

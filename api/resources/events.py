@@ -1,4 +1,4 @@
-"""/api/notifications/{id}/events: what happened to one notification, first to last; or as it happens."""
+"""/api/notifications/{id}/events: the events of one notification, as a list or as a stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = "application/json"
 
 
 class Events:
-    """GET: as JSON; or as server-sent events, which end with the notification's own end, for whom prefers these."""
+    """GET: list events as JSON, or stream them as server-sent events until the notification is final (see Accept)."""
 
     def __init__(self, gateway: Gateway, streams: Streams) -> None:
         self._gateway, self._streams = gateway, streams
@@ -41,7 +41,7 @@ class Events:
         if page is not None:
             write(resp, _page(story, page))
         elif story.status in FINAL and after == len(story.events):
-            empty(resp)  # To a browser that comes back after the end this says: do not come back.
+            empty(resp)  # Tells a browser not to reconnect after the end of the stream.
         elif req.method == "HEAD":
             sse.answer(resp)
         else:
@@ -57,7 +57,7 @@ class Events:
 
 
 def _page(story: Story, page: Numbered) -> dict[str, Any]:
-    """One page of a story; the cursor is the number of the last event of the page before."""
+    """Return one page of events as JSON; the cursor is the number of the last event of the previous page."""
     until = page.after + page.limit
     items = [{**event, "detail": shown(event["detail"])} for event in story.events[page.after : until]]
     return {"items": items, "nextCursor": str(until) if until < len(story.events) else None}

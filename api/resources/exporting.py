@@ -1,7 +1,7 @@
-"""An export as lines of JSON (NDJSON), a page at a time: for the API and for the command line alike.
+"""Export as lines of JSON (NDJSON), one page at a time, for the API and the command line.
 
-Each line: {"kind": ..., "cursor": ..., "data": ...}. An export that broke off goes on behind the cursor of the
-last whole line. The last line of a whole one is {"kind": "end", "count": ...}.
+Each line is {"kind": ..., "cursor": ..., "data": ...}. An interrupted export resumes after the cursor of the last
+complete line. A complete export ends with the line {"kind": "end", "count": ...}.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MEDIA = "application/x-ndjson"
 
 
 class Place(NamedTuple):
-    """Where a page begins: behind the one `after` of a kind, or at the first one."""
+    """Position before a page: a kind, and the key of the row `after` which it begins ("": at the first row)."""
 
     kind: str
     after: str = ""
 
 
 class Page(NamedTuple):
-    """Some lines, how many (`rows`), and where the next page begins; None behind the last."""
+    """Lines of an export, their number, and the position of the next page; None after the last one."""
 
     lines: bytes
     rows: int
@@ -39,12 +39,12 @@ class Page(NamedTuple):
 
 
 def first(wanted: Wanted) -> Place:
-    """Where an export begins."""
+    """Return the position at which an export begins."""
     return Place(exports.kinds(wanted)[0])
 
 
 def place(cursor: str, wanted: Wanted) -> Place:
-    """Where an export goes on behind the line with this cursor; raises Wrong."""
+    """Return the position after the line with this cursor; raise Wrong."""
     kind, _, after = pagination.decoded(cursor).partition(" ")
     if kind not in exports.kinds(wanted) or not after or "\0" in after:
         raise Wrong(pagination.NOT_OURS)
@@ -52,7 +52,7 @@ def place(cursor: str, wanted: Wanted) -> Place:
 
 
 def page(wanted: Wanted, at: Place, size: int) -> Page:
-    """Up to `size` lines; one, where it may hold files. Raises Wrong for a place that is none."""
+    """Return up to `size` lines, or one line if it may contain files; raise Wrong for an invalid position."""
     limit = 1 if wanted.attachments and at.kind == "notification" else size
     try:
         found = exports.page(wanted, at.kind, at.after, limit)
@@ -63,7 +63,7 @@ def page(wanted: Wanted, at: Place, size: int) -> Page:
 
 
 def end(count: int) -> bytes:
-    """The line by which one knows that nothing is missing."""
+    """Return the last line, which shows that the export is complete."""
     return orjson.dumps({"kind": "end", "count": count}) + b"\n"
 
 

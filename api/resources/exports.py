@@ -1,4 +1,4 @@
-"""/api/export: all that is stored of the caller's client, or of one recipient, as a stream of lines."""
+"""/api/export: all stored data of the caller's client, or of one recipient, as a stream of lines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ log = logs.get("api")
 
 
 class Export:
-    """GET: NDJSON. Each page is read when the one before has been taken, and none is held open in between."""
+    """GET: export as NDJSON. A page is read once the previous one was sent; no connection is held in between."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
-        require(req, "read")  # What it gives out is all that this scope is for.
+        require(req, "read")  # The export contains everything that this scope gives access to.
         given = pagination.given(req.params, _PARSERS)
         wanted = Wanted(caller.client_id, given.get("recipient"), given.get("attachments", False))
         begun = await self._begun(given.get("after"), wanted)
@@ -49,7 +49,7 @@ class Export:
     on_head = on_get
 
     async def _begun(self, after: str | None, wanted: Wanted) -> Page:
-        """The first page: what is wrong is said while it still can be."""
+        """Return the first page, which is read before the answer begins, so that a fault can still be reported."""
         try:
             at = exporting.place(after, wanted) if after else exporting.first(wanted)
             return await self._page(wanted, at)

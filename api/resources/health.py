@@ -1,4 +1,4 @@
-"""/healthz and /readyz, for whoever decides whether this process gets traffic."""
+"""/healthz and /readyz, for load balancers and supervisors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from db import fitness, migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
 
-KEPT = 1.0  # seconds that an answer of /readyz is given again, because anybody may ask for it
+KEPT = 1.0  # seconds for which an answer of /readyz is reused, because anybody may ask for it
 
 
 class Alive:
-    """GET: 200 as long as the process answers at all."""
+    """GET: 200 while the process answers."""
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         resp.content_type = "application/json"
@@ -29,10 +29,10 @@ class Alive:
 
 
 class Ready:
-    """GET: 200 where the database, its schema and Redis are in order, else 503; says which one is not.
+    """GET: 200 if the database, its schema and Redis are usable, else 503; `checks` says which one is not.
 
-    Without Redis notifications are still accepted and nothing is lost, but what is accepted is not
-    sent until it is back. The same holds for a Redis that answers and refuses what is needed, e.g. a full one.
+    Without Redis notifications are still accepted and nothing is lost, but they are sent only when it is back. The same
+    is true if Redis answers but refuses what is needed, for example because it is full.
     """
 
     def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
@@ -50,7 +50,7 @@ class Ready:
     on_head = on_get
 
     async def _kept_checks(self) -> dict[str, str]:
-        """Return what the newest look has found; however many ask, one look is begun in KEPT seconds."""
+        """Return the newest results. Checks start at most once in KEPT seconds, however many requests come."""
         if self._look is None or (self._look.done() and time.monotonic() - self._at >= KEPT):
             self._look, self._at = asyncio.create_task(self._checks()), time.monotonic()
         return await asyncio.shield(self._look)

@@ -1,9 +1,8 @@
-"""Keys: /api/clients/{id}/keys and /api/keys/{id}. A secret is in the answer that makes it, and nowhere else.
+"""Keys: /api/clients/{id}/keys and /api/keys/{id}. A key's secret is shown only in the answer that creates it.
 
-A key with the scope admin may do all of it, for every client. One with manage may do it for its own
-client, and makes no key that can do more than itself: neither by asking for scopes nor by rotation. No key makes
-one that works longer than itself.
-A key for tests decides only about keys for tests, and, whatever its scopes, of its own client.
+A key with the scope admin manages the keys of every client. A key with the scope manage manages those of its own
+client, and can neither create nor rotate a key with scopes that it lacks. No key creates one that expires later than
+itself. A sandbox key manages only sandbox keys of its own client, whatever its scopes.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ NO_MORE = "urn:notification-system:problem:too-many-keys"
 
 
 class ClientKeys:
-    """POST: make a key. GET: all of a client's, oldest first, without their secrets."""
+    """POST: create a key. GET: list the keys of a client, oldest first, without their secrets."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -49,7 +48,7 @@ class ClientKeys:
         _write_new(resp, *await self.make(req, id, await read_json(req, self._gateway.settings)))
 
     async def make(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
-        """A new key of this client, and its secret, which nobody can see again; raises Problem."""
+        """Create a key of this client; return it with its secret, which cannot be shown again. Raise Problem."""
         client, caller = _client(req, id)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -59,7 +58,7 @@ class ClientKeys:
         if end is not None and grant.expires_at is not None and grant.expires_at > end:
             fault = {
                 "pointer": "/expiresAt",
-                "detail": f"must not be after {end:%Y-%m-%dT%H:%M:%SZ}, when this key ends",
+                "detail": f"must not be after {end:%Y-%m-%dT%H:%M:%SZ}, when the key of this request expires",
             }
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
         secret = secrets.new()
@@ -67,7 +66,7 @@ class ClientKeys:
         try:
             made = await self._gateway.read(doing, client, secrets.digest(secret), grant, caller.key_id)
         except keys.TooMany:
-            raise _too_many("Revoke one that is no longer used first.") from None
+            raise _too_many("Revoke an unused one first.") from None
         if made is None:
             raise await self._why_not(client)
         log.info("key.created", id=made.id, of=client, scopes=made.scopes)
@@ -90,7 +89,7 @@ class ClientKeys:
 
 
 class Key:
-    """GET: one key, without its secret. DELETE: revoke it; it stops working everywhere within a second."""
+    """GET: show a key, without its secret. DELETE: revoke it; it stops working everywhere within a second."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -106,9 +105,9 @@ class Key:
         write(resp, shown((await self.revoke(req, found))._asdict()))
 
     async def revoke(self, req: Request, found: Row) -> Row:
-        """End a key that is the caller's business; raises Problem."""
+        """Revoke a key that the caller may manage, and return it; raise Problem."""
         caller: Caller = req.context.caller
-        # A key that others rely on must not be ended by one that is weaker in kind.
+        # Only admin keys may revoke admin keys.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
         revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
         if revoked is not None:
@@ -117,7 +116,7 @@ class Key:
 
 
 class KeyRotation:
-    """POST: a successor, with the same scopes; the old key works for a while yet."""
+    """POST: create a successor with the same scopes; the old key keeps working for a while."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -130,7 +129,7 @@ class KeyRotation:
         _write_new(resp, *await self.rotate(req, found, document))
 
     async def rotate(self, req: Request, found: Row, document: Any) -> tuple[Row, str]:
-        """The successor of a key that is the caller's business, and its secret; raises Problem."""
+        """Create the successor of a key that the caller may manage; return it with its secret. Raise Problem."""
         caller: Caller = req.context.caller
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -141,17 +140,17 @@ class KeyRotation:
         try:
             successor = await self._gateway.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)
         except keys.TooMany:
-            raise _too_many('Revoke one that is no longer used first, or rotate with "overlap": 0.') from None
+            raise _too_many('Revoke an unused one first, or rotate with "overlap": 0.') from None
         if successor is None:
-            detail = "This key is revoked, has expired, or was rotated before: make a new one."
+            detail = "This key is revoked, has expired, or was rotated already: create a new one."
             raise Problem(HTTPStatus.CONFLICT, detail)
         log.info("key.rotated", id=found.id, successor=successor.id, of=found.client_id)
         return successor, secret
 
     async def _check_end(self, caller: Caller, found: Row) -> None:
-        """Raise a Problem where another key would get a successor that must end sooner than it should.
+        """Raise a Problem if the successor would expire after the caller's key.
 
-        A key that rotates itself keeps its end.
+        A key that rotates itself keeps its expiry.
         """
         end = await _end(self._gateway, caller)
         if end is None or found.id == caller.key_id:
@@ -159,17 +158,18 @@ class KeyRotation:
         lasts = None if found.expires_at is None else datetime.now(UTC) + (found.expires_at - found.created_at)
         if lasts is None or lasts > end:
             when = f"{end:%Y-%m-%dT%H:%M:%SZ}"
-            raise forbidden(f"This key ends at {when}, before the successor would: rotate with one that lasts longer.")
+            detail = f"The key of this request expires at {when}, before the successor would: "
+            raise forbidden(detail + "rotate with one that lasts longer.")
 
 
 async def _end(gateway: Gateway, caller: Caller) -> datetime | None:
-    """Return when the caller's own key expires, if it does."""
+    """Return when the caller's own key expires, or None if it does not."""
     maker = None if caller.key_id is None else await gateway.read(keys.one, caller.key_id)
     return maker and maker.expires_at
 
 
 def _client(req: Request, raw: str) -> tuple[int, Caller]:
-    """The client whose keys are meant, and the caller, if they are the caller's business."""
+    """Return the client of the path, and the caller; raise a Problem if the caller may not manage its keys."""
     caller: Caller = req.context.caller
     if ADMIN in caller.scopes:
         return id_of(raw, "client"), caller
@@ -180,7 +180,7 @@ def _client(req: Request, raw: str) -> tuple[int, Caller]:
 
 
 async def _key(gateway: Gateway, req: Request, raw: str) -> tuple[Row, Caller]:
-    """The key that is meant, and the caller, if it is the caller's business."""
+    """Return the key of the path, and the caller; raise a Problem if the caller may not manage it."""
     caller: Caller = req.context.caller
     if ADMIN not in caller.scopes:
         require(req, "manage")
@@ -191,17 +191,18 @@ async def _key(gateway: Gateway, req: Request, raw: str) -> tuple[Row, Caller]:
 
 
 def _check_power(caller: Caller, of: int, scopes: frozenset[str], *, sandbox: bool) -> None:
-    """Raise a Problem unless the caller may decide about a key of the client `of` with these scopes."""
+    """Raise a Problem unless the caller may manage a key of the client `of` with these scopes."""
     if ADMIN in scopes:
-        raise forbidden("Keys with the scope 'admin' are for the command line to make and rotate: `notify keys`.")
+        raise forbidden("Keys with the scope 'admin' are created and rotated on the command line only: `notify keys`.")
     lacking = scopes - caller.scopes
     if lacking and ADMIN not in caller.scopes:
-        raise forbidden(f"This key has not the scope {min(lacking)!r} itself, so it cannot give it.", min(lacking))
+        detail = f"This key cannot grant the scope {min(lacking)!r}, which it does not have itself."
+        raise forbidden(detail, min(lacking))
     if caller.sandbox and not sandbox:
-        raise forbidden("This key is for the sandbox, so it decides only about keys that are: see `sandbox`.")
-    # One with the scope read would show what its client has sent, also what went out.
+        raise forbidden("This key is for the sandbox and manages only such keys: set `sandbox` to true.")
+    # A key with the scope read shows live notifications too.
     if caller.sandbox and of != caller.client_id:
-        raise forbidden("This key is for the sandbox, so it decides only about keys of its own client.")
+        raise forbidden("This key is for the sandbox and manages only keys of its own client.")
 
 
 def _grant(document: dict[str, Any]) -> Grant:
@@ -215,7 +216,7 @@ def _grant(document: dict[str, Any]) -> Grant:
 
 
 def _too_many(remedy: str) -> Problem:
-    detail = f"A client may have {keys.MOST_LIVE:,} keys that work, and this one has them. {remedy}"
+    detail = f"A client may have at most {keys.MOST_LIVE:,} keys that work, and this one has as many. {remedy}"
     return Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
 
 

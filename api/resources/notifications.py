@@ -1,4 +1,4 @@
-"""/api/notifications and what is below it."""
+"""/api/notifications: send, list, show and reschedule notifications, and list their attempts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logs.get("api")
 
 
 class Notifications:
-    """POST: accept one. GET: the list, newest first."""
+    """POST: accept a notification. GET: list notifications, newest first."""
 
     def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
         self._gateway, self._limits, self._templating = gateway, limits, templating
@@ -51,7 +51,7 @@ class Notifications:
         key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
         wanted = await self._wanted(document, caller, extras, key)
         size = body_size(req)
-        del document  # It may hold large files in base64, and the wait for the database may be long.
+        del document  # Free its memory before the wait for the database: it may contain large files in base64.
         stored = await self._admitted(caller, wanted, size, key, resp) if isinstance(wanted, Draft) else wanted
         if isinstance(stored, Refusal):
             raise idempotency.refused(stored, {"header": idempotency.HEADER})
@@ -74,7 +74,7 @@ class Notifications:
     async def _wanted(
         self, document: dict[str, Any], caller: Caller, extras: Extras, key: Key | None
     ) -> Draft | Outcome:
-        """What is to be stored, or was when the same request came first."""
+        """Return what to store, or the outcome of an earlier request with the same key."""
         if "template" in document:
             try:
                 document = await self._templating.filled(caller.client_id, document)
@@ -105,17 +105,17 @@ class Notifications:
         return await self._gateway.accept_once(Post(wanted, key))
 
     async def _earlier(self, client_id: int, key: Key | None, problem: Problem) -> Outcome:
-        """What is wrong now may have been right when the same request came first."""
+        """Return the outcome of an earlier request with this key, if there is one, or raise `problem`.
+
+        A request may have been valid when it came first and be invalid now.
+        """
         if key and (known := await self._gateway.read(find, client_id, key)):
             return known
         raise problem
 
 
 class Notification:
-    """GET: one notification; with `wait`, when it has come to its end or so many seconds are over.
-
-    PATCH: send it at another time.
-    """
+    """GET: show a notification; with `wait`, once it is final or after so many seconds. PATCH: reschedule it."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -141,7 +141,7 @@ class Notification:
 
 
 class Attempts:
-    """GET: every attempt of one notification, first to last."""
+    """GET: list the attempts of a notification, first to last."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -149,7 +149,7 @@ class Attempts:
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
         history = await self._gateway.read(reports.attempts, id_of(id, KIND), owner)
-        # A notification without attempts yet has an empty history; an unknown one has none.
+        # The history is empty for a notification without attempts and for one that does not exist.
         if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
             raise unknown(KIND)
         write(resp, {"items": [shown(row) for row in history]})

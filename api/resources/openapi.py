@@ -1,4 +1,4 @@
-"""/openapi.json: the contract, with the request schemas and limits that are really enforced."""
+"""/openapi.json: the API's contract, with the request schemas and limits that are enforced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class OpenApi:
         for file in REQUESTS:
             schema = _of(Schema(file, settings))
             schemas[schema["title"]] = schema
+        schemas["NewBatchItem"] = _of(Schema("notification", settings, {"idempotencyKey": PROPERTY}))
+        schemas["NewBatchItem"]["title"] = "NewBatchItem"
         schemas["NewBatch"] = _batch(settings)
+        _share_reason(schemas)
         self.document = orjson.dumps(document)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -42,12 +45,36 @@ class OpenApi:
 
 
 def _batch(settings: Settings) -> dict[str, Any]:
-    """In the file items are anything, because they are checked one by one."""
+    """Return the schema of a batch with that of its items, which batch.json lacks: items are checked one by one."""
     batch = _of(Schema("batch", settings))
-    item = _of(Schema("notification", settings, {"idempotencyKey": PROPERTY}))
-    batch["properties"]["items"]["items"] = {**item, "title": "NewBatchItem"}
+    batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/NewBatchItem"}
     return batch
 
 
+def _share_reason(schemas: dict[str, Any]) -> None:
+    """Let the filter of a retry refer to FailureReason, so that generated clients have one enum for it."""
+    fields = schemas["BulkRetry"]["properties"]["filter"]["properties"]
+    reason = fields["failureReason"]
+    refused = [one for one in schemas["FailureReason"]["enum"] if one not in reason["enum"]]
+    fields["failureReason"] = {
+        "description": reason["description"],
+        "$ref": "#/components/schemas/FailureReason",
+        "not": {"enum": refused},
+    }
+
+
 def _of(schema: Schema) -> dict[str, Any]:
-    return {name: value for name, value in schema.document.items() if name != "$schema"}
+    """Return a schema for the document, with its defaults in words.
+
+    Code generators make a property with the keyword `default` a required one.
+    """
+    shown = {name: value for name, value in schema.document.items() if name != "$schema"}
+    return {**shown, "properties": {name: _worded(field) for name, field in shown["properties"].items()}}
+
+
+def _worded(field: dict[str, Any]) -> dict[str, Any]:
+    if "default" not in field:
+        return field
+    default = orjson.dumps(field["default"]).decode().strip('"')
+    about = f"{field['description']} Default: `{default}`."
+    return {name: value for name, value in field.items() if name != "default"} | {"description": about}

@@ -1,4 +1,4 @@
-"""/api/pauses: what is accepted and stored, and not sent for now."""
+"""/api/pauses: clients and channels whose notifications are accepted and stored, but not sent for now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logs.get("api")
 
 
 class Pauses:
-    """GET: what is paused and concerns the caller."""
+    """GET: list the pauses that affect the caller."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -37,7 +37,7 @@ class Pauses:
 
 
 class ClientPause:
-    """PUT: nothing of the caller is sent. DELETE: it is again."""
+    """PUT: stop sending the caller's notifications. DELETE: resume."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -56,7 +56,7 @@ class ClientPause:
 
 
 class ChannelPause:
-    """PUT: nothing is sent by this channel, whoever sends it. DELETE: it is again."""
+    """PUT: stop sending through a channel, for all clients. DELETE: resume."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -76,7 +76,7 @@ class ChannelPause:
 
 def _channel(type: str) -> str:
     if type not in CHANNELS:
-        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; there are: {', '.join(CHANNELS)}.")
+        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(CHANNELS)}.")
     return type
 
 
@@ -86,6 +86,6 @@ def _said(pause: Pause) -> Pause:
 
 
 def _shown(pause: Pause, caller: Caller) -> dict[str, Any]:
-    # The only client that one is ever shown is oneself.
+    # Callers see only their own client.
     name = caller.client if pause.kind == "client" else pause.name
     return {"kind": pause.kind, "name": name, "paused": pause.since is not None, "since": pause.since}

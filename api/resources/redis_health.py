@@ -1,4 +1,4 @@
-"""Whether Redis can be used, for /readyz and /metrics."""
+"""Check of Redis for /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from runtime import logs
 
 log = logs.get("api")
 
-KEPT = 1.0  # seconds from one message to the next that is passed through Redis; PING is asked each time
+KEPT = 1.0  # seconds between two test messages through Redis; PING is sent each time
 
 
 class RedisHealth:
-    """One per API process."""
+    """Finds out whether Redis is usable. There is one per API process."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="redis-probe")
@@ -30,13 +30,13 @@ class RedisHealth:
         self._looking: asyncio.Future[Fault | None] | None = None
 
     async def fault(self) -> Fault | None:
-        """Return why nothing can be enqueued now; None where all is well. However many ask, one looks."""
+        """Return why nothing can be enqueued now, None if it can. Concurrent callers share one check."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().run_in_executor(self._thread, self._look)
         return await asyncio.shield(self._looking)
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """End the thread; nobody waits for what it does."""
+        """Shut down the thread without waiting for its work."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _look(self) -> Fault | None:
@@ -57,7 +57,7 @@ class RedisHealth:
     def _tried(self) -> Fault | None:
         found = redis_probe.fault(get_broker())
         if found is None:
-            with suppress(redis.RedisError):  # Dramatiq's maintenance does it later.
+            with suppress(redis.RedisError):  # Dramatiq's maintenance removes it later.
                 redis_probe.leave(get_broker())
         self._at = time.monotonic()
         return found

@@ -18,19 +18,19 @@ _OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trac
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as it stands in a list; `mail` is for `notification` to show."""
+    """Return a row of a list as JSON, without the fields of its mail."""
     fields = shown({name: value for name, value in row.items() if name not in _OURS})
     version = row["template_version"]
     return {**fields, "template": None if version is None else {"name": row["template"], "version": version}}
 
 
 def notification(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with all that its mail has."""
+    """Return a row as JSON, with the fields of its mail."""
     return summary(row) | _mail(row["id"], row["mail"])
 
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
-    """What GET would show at the moment it was accepted, without asking."""
+    """Return what GET would show right after the notification was accepted, without reading it."""
     failed = accepted.failure_reason is not None
     due = draft.send_at if draft.waits(accepted.created_at) else accepted.created_at
     version = draft.template_version
@@ -54,7 +54,7 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
 
 
 def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What its mail has; of each file also where its content is."""
+    """Return the fields of a mail, with the URL of each attachment's content."""
     fields = mails.shown(mail)
     if not fields["attachments"]:
         return fields
@@ -62,7 +62,7 @@ def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
     return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}
 
 
-# Of a draft, what is shown as it is; once, because this is done for each that is accepted.
+# Fields of a draft that are shown unchanged; computed once, because each accepted notification needs them.
 _SHOWN = [n for n in Draft._fields if n not in (*_OURS, "template", "tags", "metadata")]
 _NAMES = list(shown(dict.fromkeys(_SHOWN)))
 _values = attrgetter(*_SHOWN)

@@ -1,4 +1,4 @@
-"""PATCH of a notification: another time to send it, or to give it up."""
+"""PATCH of a notification: changes when to send it and when it expires."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from db.records import Times
 
 
 class Rescheduling:
-    """Changes `sendAt` and `expiresAt` of what is pending."""
+    """Changes `sendAt` and `expiresAt` of a pending notification."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._schema = Schema("reschedule", gateway.settings)
 
     async def answer(self, req: Request, id: int, caller: Caller) -> reports.Row:
-        """The notification as it is then; raises Problem."""
+        """Reschedule the notification and return it; raise Problem."""
         document = await read_json(req, self._gateway.settings)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)

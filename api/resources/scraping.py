@@ -1,4 +1,4 @@
-"""/metrics: the numbers of this machine's processes, and those that PostgreSQL has for all."""
+"""/metrics: the metrics of this machine's processes, and those that PostgreSQL has for all machines."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from settings import Settings
 
 log = logs.get("metrics")
 
-PROVIDERS = 20  # of so many at most the breaker is told
+PROVIDERS = 20  # most providers whose breaker is exported
 
 
 class Metrics:
-    """GET: what Prometheus reads. Read anew once in METRICS_CACHE seconds, however many ask."""
+    """GET: the page that Prometheus reads. It is made at most once in METRICS_CACHE seconds."""
 
     def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
         self._settings, self._redis = gateway.settings, redis
@@ -70,13 +70,13 @@ class Metrics:
             return False
 
     async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """End the threads; what they do nobody waits for."""
+        """Shut down the threads without waiting for their work."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._truth.close()
 
 
 class Truth:
-    """Asks PostgreSQL, by a thread of its own, and never twice at a time."""
+    """Reads metrics from PostgreSQL on a thread of its own, one query at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -84,7 +84,7 @@ class Truth:
         self._asking: asyncio.Future[tuple[pulse.Pulse, int]] | None = None
 
     async def seen(self) -> tuple[pulse.Pulse, int] | None:
-        """What moves now, and how much waits in all; None where that cannot be known in METRICS_TIMEOUT seconds."""
+        """Return the current state and the number of pending notifications; None if METRICS_TIMEOUT seconds pass."""
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
             self._asking = loop.run_in_executor(self._thread, _ask, self._settings)
@@ -94,7 +94,7 @@ class Truth:
         except (Unavailable, TimeoutError) as error:
             log.warning("metrics.without_database", error=str(error))
         except Exception:
-            # Whatever it is: the numbers of the processes are all the more wanted then.
+            # Whatever the error, the metrics of the processes are needed even more then.
             log.exception("metrics.without_database")
         return None
 
@@ -103,13 +103,13 @@ class Truth:
 
 
 class Told(Collector):
-    """What was seen, in Prometheus' words."""
+    """State of the database and of Redis as Prometheus metrics."""
 
     def __init__(self, seen: tuple[pulse.Pulse, int] | None, redis_usable: bool | None = None) -> None:
         self._seen, self._redis_usable = seen, redis_usable
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("build_info", "What runs here; always 1.", {(_version(), platform.python_version()): 1}, *BUILD)
+        yield _gauge("build_info", "Running version; always 1.", {(_version(), platform.python_version()): 1}, *BUILD)
         yield _gauge("database_up", "Whether PostgreSQL answered this scrape in time.", {(): self._seen is not None})
         if self._redis_usable is not None:
             yield _gauge("redis_usable", "Whether Redis let this process enqueue and fetch.", {(): self._redis_usable})
@@ -121,46 +121,60 @@ BUILD = ("version", "python")
 
 
 def _told(seen: pulse.Pulse, pending: int) -> Iterator[Metric]:
+    yield from _told_queues(seen)
+    yield _gauge(
+        "pending_estimate",
+        "Pending notifications of all clients as last counted (BACKLOG_INTERVAL), of each client at most one above "
+        "its limit.",
+        {(): pending},
+    )
+    yield from _told_sending(seen)
+    drawn = CounterMetricFamily(
+        "notify_ids_drawn", "Notification ids drawn since the database was created, including callbacks and gaps."
+    )
+    drawn.add_metric([], seen.accepted)
+    yield drawn
+
+
+def _told_queues(seen: pulse.Pulse) -> Iterator[Metric]:
     nothing = pulse.Lane(0, 0.0)
     lanes = {(lane,): seen.lanes.get(lane, nothing) for lane in (*PRIORITIES, CALLBACK)}
     yield _gauge(
         "oldest_due_seconds",
-        "For how long the oldest notification has waited that may be sent now; 0 where none may.",
+        "Seconds that the oldest notification has waited among those that may be sent now; 0 if there are none.",
         {lane: state.oldest_due for lane, state in lanes.items()},
         "lane",
     )
     yield _gauge(
         "pending_notifications",
-        f"Notifications that are pending, scheduled ones too, counted no further than {pulse.COUNTED}.",
+        f"Pending notifications, including scheduled ones, counted up to {pulse.COUNTED}.",
         {lane: state.waiting for lane, state in lanes.items()},
         "lane",
     )
+
+
+def _told_sending(seen: pulse.Pulse) -> Iterator[Metric]:
     yield _gauge(
-        "pending_estimate",
-        "Notifications of all clients that wait, as last counted (BACKLOG_INTERVAL); of each client no more than "
-        "one above its limit.",
-        {(): pending},
+        "breaker_open",
+        "1 while the breaker of this provider is open, so that only probes are sent to it.",
+        {(provider.name,): provider.opened_at is not None for provider in seen.providers[:PROVIDERS]},
+        "provider",
     )
-    opened = {(provider.name,): provider.opened_at is not None for provider in seen.providers[:PROVIDERS]}
-    yield _gauge("breaker_open", "1 while nothing is sent to this mail server but probes.", opened, "provider")
     alive = [worker for worker in seen.workers if worker.alive]
-    states = {("alive",): len(alive), ("silent",): len(seen.workers) - len(alive)}
     yield _gauge(
-        "workers", "Worker processes that were heard of in WORKER_TIMEOUT, and that were not.", states, "state"
+        "workers",
+        "Worker processes with a heartbeat within WORKER_TIMEOUT (alive) or without one (silent).",
+        {("alive",): len(alive), ("silent",): len(seen.workers) - len(alive)},
+        "state",
     )
     yield _gauge(
         "worker_threads", "Threads of the worker processes that are alive.", {(): sum(w.threads for w in alive)}
     )
     yield _gauge(
         "outcomes_unrecorded",
-        "Outcomes that live workers know and could not record yet; they send nothing new meanwhile.",
+        "Outcomes that live workers know and could not record yet; until then they send nothing new.",
         {(): sum(w.unrecorded for w in alive)},
     )
-    drawn = CounterMetricFamily(
-        "notify_ids_drawn", "Ids of notifications drawn since the database was made, callbacks and gaps included."
-    )
-    drawn.add_metric([], seen.accepted)
-    yield drawn
 
 
 def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
@@ -171,7 +185,7 @@ def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: 
 
 
 def _retrieve(asking: asyncio.Future[tuple[pulse.Pulse, int]]) -> None:
-    """Take the exception of an answer that came after METRICS_TIMEOUT, or asyncio logs it as an error."""
+    """Retrieve the exception of a query that failed after METRICS_TIMEOUT, or asyncio logs it as an error."""
     if not asking.cancelled():
         asking.exception()
 

@@ -1,4 +1,4 @@
-"""/api/suppressions: the addresses to which nothing of a client is sent."""
+"""/api/suppressions: the addresses to which nothing is sent for a client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_MORE = "urn:notification-system:problem:too-many-suppressions"
 
 
 class Suppressions:
-    """POST: put an address on the list. GET: the list, newest first."""
+    """POST: add an address to the suppression list. GET: list addresses, newest first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -48,7 +48,7 @@ class Suppressions:
         answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
 
     async def add(self, req: Request, document: Any) -> tuple[Mapping[str, Any], bool]:
-        """The entry, and whether it is new; raises Problem."""
+        """Add an entry; return it and whether it is new. Raise Problem."""
         caller = with_live_key(require(req, "manage"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -81,7 +81,7 @@ class Suppressions:
 
 
 class Suppression:
-    """GET: one address. DELETE: send to it again."""
+    """GET: show the entry of an address. DELETE: remove it, so that mail is sent to the address again."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -100,7 +100,7 @@ class Suppression:
         answers.empty(resp)
 
     async def remove(self, req: Request, address: str) -> None:
-        """Send to it again; raises Problem."""
+        """Remove an address from the list; raise Problem."""
         caller = with_live_key(require(req, "manage"))
         meant = _address(address)
         doing = recorded(
@@ -116,13 +116,13 @@ class Suppression:
 def _entry(document: Mapping[str, Any]) -> Entry:
     expires_at = pagination.time(document["expiresAt"]) if document.get("expiresAt") else None
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        fault = {"pointer": "/expiresAt", "detail": "must be in the future, or left out for ever"}
+        fault = {"pointer": "/expiresAt", "detail": "must be in the future; leave it out for an entry without end"}
         raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [fault])
     return Entry(normalised(document["address"]), document.get("reason", "manual"), document.get("source"), expires_at)
 
 
 def _address(raw: str) -> str:
-    # U+FFFD is what Falcon makes of bytes that are not UTF-8.
+    # Falcon replaces bytes that are not UTF-8 with U+FFFD.
     if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw:
         raise _unknown()
     return normalised(raw)
@@ -130,8 +130,8 @@ def _address(raw: str) -> str:
 
 def _full(most: int) -> Problem:
     detail = (
-        f"This client has put {most} addresses on its list, as many as SUPPRESSIONS_LIMIT allows: remove some first,"
-        " such as those whose expiresAt is over. Who bounces or unsubscribes is added all the same."
+        f"This client has added {most} addresses to its list, as many as SUPPRESSIONS_LIMIT allows: remove some first,"
+        " such as those whose expiresAt has passed. Addresses that bounce or unsubscribe are still added."
     )
     return Problem(HTTPStatus.CONFLICT, detail, type=NO_MORE)
 

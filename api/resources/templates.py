@@ -1,4 +1,4 @@
-"""/api/templates and what is below it."""
+"""/api/templates: the client's templates, their versions, and previews."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 
 from api.access.acts import by
 from api.access.auth import require, with_live_key
-from api.http import answers, pagination
+from api.http import answers, operations, pagination
 from api.http.bodies import read_json
 from api.http.pagination import Wrong
 from api.http.problems import Problem, invalid
@@ -31,7 +31,7 @@ PLACE = "/api/templates"
 
 
 class Templates:
-    """GET: the client's templates by name."""
+    """GET: list the client's templates by name."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -49,7 +49,7 @@ class Templates:
 
 
 class Template:
-    """PUT: a new version. GET: the newest. DELETE: all of them."""
+    """PUT: store a new version. GET: show the newest version. DELETE: delete all versions."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._templating = gateway, templating
@@ -68,7 +68,7 @@ class Template:
             row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
         except templates.TooMany:
             raise Problem(
-                HTTPStatus.CONFLICT, f"There are {most} versions of templates already: delete templates not in use."
+                HTTPStatus.CONFLICT, f"This client has {most} versions of templates already: delete unused templates."
             ) from None
         self._templating.forget(caller.client_id, name)
         if made:
@@ -101,11 +101,11 @@ class Template:
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema is None or len(orjson.dumps(schema)) <= most:
             return []
-        return [{"pointer": "/schema", "detail": f"must have at most {most} bytes"}]
+        return [{"pointer": "/schema", "detail": f"must have at most {most} bytes (TEMPLATE_SCHEMA_LIMIT)"}]
 
 
 class Versions:
-    """GET: every version of a template, newest first."""
+    """GET: list the versions of a template, newest first."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -127,7 +127,7 @@ class Versions:
 
 
 class Version:
-    """GET: one version."""
+    """GET: show one version."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -147,7 +147,7 @@ class Version:
 
 
 class Preview:
-    """POST: the texts that these variables give; nothing is stored or sent."""
+    """POST: render a template with these variables; nothing is stored or sent."""
 
     def __init__(self, gateway: Gateway, templating: Templating) -> None:
         self._gateway, self._templating = gateway, templating
@@ -155,12 +155,13 @@ class Preview:
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         require(req, "read")
+        operations.mark_reading(req)
         number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings))
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
 
     async def texts(self, req: Request, name: str, document: Any) -> tuple[int, dict[str, Any]]:
-        """The number of the version, and what it gives; raises Problem."""
+        """Return the number of the version and the rendered texts; raise Problem."""
         caller = require(req, "read")
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
@@ -170,7 +171,7 @@ class Preview:
 
 
 def template_name(name: str) -> str:
-    """The name, if it can be one; raises Problem."""
+    """Return the name if it is valid; otherwise raise Problem."""
     if not TEMPLATE_NAME.fullmatch(name):
         raise unknown_template()
     return name
@@ -179,11 +180,12 @@ def template_name(name: str) -> str:
 def _name_faults(name: str) -> list[dict[str, str]]:
     if TEMPLATE_NAME.fullmatch(name):
         return []
-    return [{"parameter": "name", "detail": "must have 1 to 100 of a-z A-Z 0-9 . _ -, the first a letter or digit"}]
+    detail = "must have 1 to 100 of a-z A-Z 0-9 . _ -, and begin with a letter or digit"
+    return [{"parameter": "name", "detail": detail}]
 
 
 def unknown_template() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "There is no such template.")
+    return Problem(HTTPStatus.NOT_FOUND, "There is no template with this name, or it has no such version.")
 
 
 def name_after(raw: str) -> str:

@@ -1,7 +1,7 @@
-"""/u/{token}: where a recipient, or the mail program for them, unsubscribes with one click (RFC 8058).
+"""/u/{token}: page at which a recipient, or their mail program, unsubscribes with one click (RFC 8058).
 
-Open to everybody who has the link, because a recipient has no key. GET changes nothing: mail filters
-follow the links in a mail (RFC 8058, 1). It says neither whom nor what it is about.
+Anybody with the link may use it, because recipients have no key. GET changes nothing, because mail filters follow the
+links in a mail (RFC 8058, 1). The page names neither the recipient nor the subject.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HEADERS = {
 
 
 class Unsubscribe:
-    """GET: a page that asks. POST: puts the recipient on the suppression list."""
+    """GET: ask for confirmation. POST: add the recipient to the suppression list."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -50,7 +50,7 @@ class Unsubscribe:
     on_head = on_get
 
     async def on_post(self, _req: Request, resp: Response, token: str) -> None:
-        """What the body says does not matter: having the link is the right to do this, and nobody does it twice."""
+        """Unsubscribe the recipient, whatever the body says: the link is the permission. It can be repeated safely."""
         notification = self._notification(token)
         if not await self._gateway.read(suppressions.unsubscribe, notification):
             raise _unknown()
@@ -65,7 +65,7 @@ class Unsubscribe:
 
 
 def _unknown() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "This link is not one of ours; maybe it was cut short.")
+    return Problem(HTTPStatus.NOT_FOUND, "This unsubscribe link is invalid; it may be incomplete.")
 
 
 def _write(resp: Response, page: bytes) -> None:

@@ -1,4 +1,4 @@
-"""/api/limits: what the caller may still send."""
+"""/api/limits: the limits of the caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.http.answers import write
 
 
 class OwnLimits:
-    """GET: the limits in force for this key, and how much of each is used."""
+    """GET: show the limits that apply to this key, and how much of each is used."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -1,4 +1,4 @@
-"""Files in a request: base64 taken strictly, bounded, and of a kind that mail servers let through."""
+"""Attachments in a request: strict base64, limited in size, and of types that mail servers accept."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from api.schemas import Fault
 from settings import Settings
 
-# These are written in a way of their own (RFC 2045, 6.4); we write base64.
+# RFC 2045, 6.4 forbids base64 for these, which is how attachments are sent.
 COMPOSITE = ("multipart/", "message/")
 _NO_NAME = re.compile(r"[/\\]|^\.{0,2}$|^\s|[\s.]$")
 
 
 class Files(NamedTuple):
-    """`shown` is what is told of each, `contents` what it holds."""
+    """Checked attachments: what the API shows of each, and their bytes."""
 
     faults: list[Fault]
     shown: list[dict[str, Any]]
@@ -25,7 +25,7 @@ class Files(NamedTuple):
 
 
 class Rules:
-    """The limits of this installation."""
+    """Checks attachments against the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.attachments_size
@@ -34,21 +34,24 @@ class Rules:
         self._types = refused - self._extensions
 
     def read(self, given: Sequence[Mapping[str, str]], *, html: bool) -> Files:
-        """`given` keeps to its schema; `html`: whether there is HTML to show them."""
+        """Return the files and faults of attachments that conform to the schema.
+
+        `html` is whether the mail has an HTML part, which can show them.
+        """
         files = Files([], [], ())
-        # Before anything is decoded; what is told is then exact, since base64 is taken strictly.
+        # Computed before anything is decoded; it is exact, because base64 is checked strictly.
         size = sum(len(file["content"]) // 4 * 3 - file["content"][-2:].count("=") for file in given)
         if size > self._most:
-            detail = f"have {size} bytes in all, may have at most {self._most}"
+            detail = f"have {size} bytes together; at most {self._most} are allowed (ATTACHMENTS_SIZE)"
             return files._replace(faults=[{"pointer": "/attachments", "detail": detail}])
         contents, ids = [], set[str]()
         for place, file in enumerate(given):
             content = _decoded(file["content"])
             wrong = dict(self._faults(file, html=html))
             if content is None:
-                wrong["content"] = "must be base64 (RFC 4648, 4) with its padding, without line ends"
+                wrong["content"] = "must be base64 (RFC 4648, 4) with padding and without line breaks"
             if (id := file.get("contentId")) in ids:
-                wrong["contentId"] = "is that of another attachment"
+                wrong["contentId"] = "is the contentId of another attachment too"
             ids |= {id} if id else set()
             files.faults.extend({"pointer": f"/attachments/{place}/{name}", "detail": wrong[name]} for name in wrong)
             contents.append(content or b"")
@@ -59,20 +62,20 @@ class Rules:
     def _faults(self, file: Mapping[str, str], *, html: bool) -> Iterator[tuple[str, str]]:
         kind = file["contentType"].partition(";")[0].strip().lower()
         if kind in self._types:
-            yield "contentType", "is a type that is not sent: it is in REFUSED_ATTACHMENTS"
+            yield "contentType", "is a type that the operator refuses (REFUSED_ATTACHMENTS)"
         if kind.startswith(COMPOSITE):
             yield "contentType", "must not be multipart or message: attach the file as application/octet-stream"
         name = file["filename"]
         if _NO_NAME.search(name):
-            yield "filename", "must be a name without / and \\, spaces around it, or a dot at its end"
+            yield "filename", "must be a name without /, \\, spaces around it, or a dot at its end"
         if PurePosixPath(name).suffix.casefold() in self._extensions:
-            yield "filename", "has an extension that is not sent: it is in REFUSED_ATTACHMENTS"
+            yield "filename", "has an extension that the operator refuses (REFUSED_ATTACHMENTS)"
         if "contentId" in file and not html:
-            yield "contentId", "needs html, which shows it as cid:contentId"
+            yield "contentId", "needs html, which refers to the file as cid:contentId"
 
 
 def _decoded(content: str) -> bytes | None:
-    # Python lets padding pass behind what needs none.
+    # Python accepts padding where none is needed.
     if len(content) % 4:
         return None
     try:

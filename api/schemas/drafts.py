@@ -1,4 +1,4 @@
-"""From a checked document to what is stored."""
+"""Makes drafts of notifications from checked documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_SUBJECT = "Notification"
 
 
 def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
-    """A document that its schema has no fault with, and what else it asks for; with the texts of its template."""
+    """Return the draft of a document without faults, whose template is rendered, and of its mail fields."""
     template = document.get("template", {})
     return Draft(
         document["type"],
@@ -45,17 +45,17 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
 
 
 def _json(value: Any) -> str | None:
-    """For a jsonb column; what is empty is stored as nothing at all, and indexed nowhere."""
+    """Return a value for a jsonb column; an empty one becomes NULL, which takes no space in an index."""
     return orjson.dumps(value).decode() if value else None
 
 
 def _ordered(metadata: Mapping[str, str]) -> dict[str, str]:
-    """As jsonb orders its keys, so that every answer shows it alike."""
+    """Return metadata in the order in which jsonb keeps keys, so that every answer shows the same order."""
     return dict(sorted(metadata.items(), key=lambda entry: (len(entry[0]), entry[0])))
 
 
 def time_faults(send_at: datetime | None, expires_at: datetime | None, now: datetime) -> list[dict[str, str]]:
-    """What is wrong with these times at this moment."""
+    """Return the faults that these times have at the time `now`."""
     if expires_at is None:
         return []
     if expires_at <= now:
@@ -66,7 +66,7 @@ def time_faults(send_at: datetime | None, expires_at: datetime | None, now: date
 
 
 def _mailboxes(document: Mapping[str, Any]) -> str | None:
-    """Who gets it, as the suppression list has them; None where that is what the recipient is written as."""
+    """Return all recipients in the suppression list's form as JSON; None if that is the recipient as written."""
     recipient = normalised(document["recipient"])
     copies = [normalised(split(text)[1]) for name in ("cc", "bcc") for text in document.get(name, ())]
     if not copies and recipient == document["recipient"]:
@@ -75,5 +75,5 @@ def _mailboxes(document: Mapping[str, Any]) -> str | None:
 
 
 def time_of(raw: str | None) -> datetime | None:
-    """The time that a document gives, if any."""
+    """Return a time of a document in UTC, None for None."""
     return None if raw is None else moment(raw)

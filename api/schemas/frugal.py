@@ -1,7 +1,7 @@
-"""jsonschema's validator, whose time does not grow with what a document holds beside its faults.
+"""jsonschema's validator, without two habits whose cost grows with the size of an invalid document.
 
-Two things of it do: it writes the value at fault into each message, be it ten megabytes long, and it looks at all
-entries of an array or object that has more than it may have. Our messages never repeat a value: see api/schemas.
+jsonschema writes the invalid value into each message, even if it has ten megabytes, and it checks all entries of an
+array or object that has too many. The messages of this API never repeat a value: see api/schemas.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _type(validator: Any, types: Any, instance: Any, _schema: Any) -> Iterator[V
 
 
 def _enum(_validator: Any, allowed: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    # Ours list strings only.
+    # The schemas of this API list only strings.
     if not isinstance(instance, str) or instance not in allowed:
         yield ValidationError("")
 
@@ -41,7 +41,7 @@ def _format(validator: Any, name: Any, instance: Any, _schema: Any) -> Iterator[
 
 
 def _at_most(kind: str) -> Callable[..., Iterator[ValidationError]]:
-    """Check the length of what is of this type."""
+    """Return a check of the length of values of this type."""
 
     def checked(validator: Any, most: int, instance: Any, _schema: Any) -> Iterator[ValidationError]:
         if validator.is_type(instance, kind) and len(instance) > most:
@@ -51,7 +51,7 @@ def _at_most(kind: str) -> Callable[..., Iterator[ValidationError]]:
 
 
 def _if_few(keyword: str, most: str) -> Callable[..., Iterator[ValidationError]]:
-    """Look at what an array or object holds only where it holds no more than it may: else that is fault enough."""
+    """Return a check that skips arrays and objects with too many entries, which are a fault already."""
     check = Draft202012Validator.VALIDATORS[keyword]
 
     def checked(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -62,7 +62,7 @@ def _if_few(keyword: str, most: str) -> Callable[..., Iterator[ValidationError]]
 
 
 def _additional(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Of what no property is named after, one error for all of it where there may be none."""
+    """Yield one error for all unknown properties together, where none are allowed."""
     if value is not False:
         yield from _few_additional(validator, value, instance, schema)
     elif isinstance(instance, dict) and not instance.keys() <= schema.get("properties", {}).keys():

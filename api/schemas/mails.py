@@ -1,4 +1,4 @@
-"""What only mails have (from, copies, headers, attachments ...): what its schema cannot check, and how it is kept."""
+"""Fields that only mails have (from, cc, bcc, headers, attachments ...): checks beyond the schema, and storage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _LIST_ID = re.compile(r"[^<>]*<[!-;=?-~]{1,250}>")
 
 
 class Extras(NamedTuple):
-    """`mail` is JSON for `notifications.mail`, None where there is nothing to keep; `contents` are the attachments'."""
+    """Checked fields of a mail.
+
+    `mail` is the JSON for `notifications.mail`, None if no such field was given; `contents` are the attachments' bytes.
+    """
 
     faults: list[Fault]
     mail: str | None = None
@@ -43,7 +46,7 @@ NOTHING = Extras([])
 
 
 class Mails:
-    """The rules of this installation."""
+    """Checks the fields of mails against the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -51,13 +54,14 @@ class Mails:
         self._attachments = attachments.Rules(settings)
         try:
             self._own = exact(mail_from(settings.sender).address)
-        except SettingsError:  # An API that only accepts needs none of what workers need.
+        except SettingsError:  # Only workers need MAIL_FROM.
             self._own = ""
 
     def read(self, document: Any, senders: Collection[str], found: Sequence[Fault]) -> Extras:
-        """What a document asks for beyond the common; `senders` are those that the client may use besides MAIL_FROM.
+        """Return the fields of a mail in this document, and their faults.
 
-        `found` is what its schema has found: fields at fault are not looked at again.
+        `senders` are the addresses and @domains that the client may use besides MAIL_FROM. `found` are the faults that
+        the schema has found: fields with faults are not checked again.
         """
         if not isinstance(document, dict) or FIELDS.isdisjoint(document):
             return NOTHING
@@ -77,36 +81,36 @@ class Mails:
         key = exact(split(document["from"])[1])
         allowed = {self._own, *map(_sender, senders)} - {""}
         if not allowed & {key, "@" + key.rpartition("@")[2]}:
-            detail = "must be MAIL_FROM's own address or one that this client may send from"
+            detail = "must be the address of MAIL_FROM, or one of the client's `senders`"
             yield {"pointer": "/from", "detail": detail}
 
     def _copies(self, document: Mapping[str, Any]) -> Iterator[Fault]:
-        """Each recipient once: a mail that comes twice is what we are here to avoid."""
+        """Yield a fault for each recipient that is given twice, or one if there are too many."""
         places = [("/recipient", document["recipient"])] if "recipient" in document else []
         for name in ("cc", "bcc"):
             places += [(f"/{name}/{n}", split(text)[1]) for n, text in enumerate(document.get(name, ()))]
         most = self._settings.recipients_limit
         if len(places) > most:
             field = "/bcc" if document.get("bcc") else "/cc"
-            detail = f"there may be {most} recipients, cc and bcc included; there are {len(places)}"
+            detail = f"gives {len(places)} recipients with `recipient`, cc and bcc; at most {most} are allowed"
             yield {"pointer": field, "detail": detail}
             return
         seen = set()
         for pointer, address in places:
             key = normalised(address)
             if key in seen:
-                yield {"pointer": pointer, "detail": "is a recipient of this mail already"}
+                yield {"pointer": pointer, "detail": "is a recipient of this mail already: leave it out"}
             seen.add(key)
 
     def _leaving(self, document: Mapping[str, Any]) -> Iterator[Fault]:
         if document.get("unsubscribe") is not True:
             return
         if not self._settings.public_url:
-            detail = "cannot be true while PUBLIC_URL is not set: give an object with a url of your own"
+            detail = "cannot be true because the setting PUBLIC_URL is empty: give an object with your own url"
             yield {"pointer": "/unsubscribe", "detail": detail}
         elif document.get("cc") or document.get("bcc"):
-            # Whoever of them clicks, it would be the recipient who leaves (RFC 8058, 3.1).
-            detail = "cannot be true with cc or bcc: the link is the recipient's own"
+            # Whoever clicks, it is the recipient who would be unsubscribed (RFC 8058, 3.1).
+            detail = "cannot be true with cc or bcc, because the link unsubscribes the recipient only"
             yield {"pointer": "/unsubscribe", "detail": detail}
 
     def _named(self, document: Mapping[str, Any]) -> Iterator[Fault]:
@@ -119,14 +123,14 @@ class Mails:
                 seen.add(key)
 
     def _unnamed(self, name: str, key: str) -> str | None:
-        """Return why a header of this name may not be given."""
+        """Return why a header of this name is refused, or None."""
         if key in RESERVED_HEADERS or key.startswith(("content-", "resent-", "arc-")):
-            return "is written by this system and cannot be given"
+            return "is a header that this system writes: leave it out"
         if not self._headers.fullmatch(name):
-            return f"is not among the headers that may be given: {self._settings.allowed_headers}"
+            return f"is not an allowed header; ALLOWED_HEADERS has {self._settings.allowed_headers}"
         if PROVIDER_HEADERS.fullmatch(key) and key not in self._exact:
             return (
-                "gives orders to a mail provider, so X-* does not allow it: "
+                "controls a mail provider, so X-* does not allow it: "
                 f"leave it out, or have the operator add {name} to ALLOWED_HEADERS"
             )
         return None
@@ -134,14 +138,14 @@ class Mails:
 
 def _value_fault(key: str, value: str) -> str | None:
     if key in ("references", "in-reply-to") and not _MESSAGE_IDS.fullmatch(value):
-        return "must be message ids such as <id@example.com>, a space between each"
+        return "must be message ids such as <id@example.com>, separated by one space"
     if key == "list-id" and not value.isascii() and not _LIST_ID.fullmatch(value):
-        return "must be a name and <list.example.com> behind it, the latter in ASCII"
+        return "must be a name followed by <list.example.com>, the latter in ASCII"
     return None
 
 
 def unshown(document: Mapping[str, Any]) -> list[Fault]:
-    """What is wrong with a checked document whose template turned out to have no HTML."""
+    """Return the faults of a checked document whose template has no HTML but whose attachments have contentIds."""
     if "html" in document:
         return []
     files = enumerate(document.get("attachments", ()))
@@ -150,12 +154,12 @@ def unshown(document: Mapping[str, Any]) -> list[Fault]:
 
 
 def shown(mail: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a notification's `mail` holds, as fields of the notification."""
+    """Return the column `mail` of a notification as fields of the notification."""
     return NONE if mail is None else {**NONE, **mail}
 
 
 def _sender(text: str) -> str:
-    """An address or `@domain` that a client may send from, to compare with; empty for what is neither."""
+    """Return an address or @domain of a client's `senders` in the form for comparison, "" if it is neither."""
     try:
         return exact(f"x{text}")[1:] if text.startswith("@") else exact(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Server-sent events: streams that stay open, thousands in a process, without a thread or a connection each."""
+"""Server-sent events: thousands of open streams in a process, without a thread or database connection for each."""

@@ -1,4 +1,4 @@
-"""The stream of all changes of a client: one reader for all listeners of a process, and what it has read lately."""
+"""Stream of all changes of a client's notifications: one reader for all listeners of a process, and its buffer."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from settings import Settings
 
 log = logs.get("streams")
 
-SOON = 0.02  # seconds between two looks at least: many may come at about the same time
+SOON = 0.02  # least number of seconds between two reads, because many listeners may come at about the same time
 
 
 class Told(NamedTuple):
-    """A change as it stands in the stream, and what it can be filtered by."""
+    """Change as an event of the stream, with the fields that listeners filter by."""
 
     id: int
     status: str
@@ -43,16 +43,14 @@ class Told(NamedTuple):
 
 
 class Start(NamedTuple):
-    """From where on a listener is told; `lost`: not from where it wanted."""
+    """Id after which a listener gets changes; `lost` is whether earlier changes that it wanted are gone."""
 
     after: int
     lost: bool
 
 
 class Feed:
-    """What all who listen for one client share: the changes above `base`, up to `position`, and no more of them than
-    STREAM_BUFFER.
-    """
+    """Changes of one client, shared by its listeners: those above `base`, up to `position`, at most STREAM_BUFFER."""
 
     def __init__(self, most: int) -> None:
         self.listeners: dict[ChangeListener, None] = {}
@@ -66,7 +64,7 @@ class Feed:
         self._lately.append(Told.of(change))
 
     def after(self, place: int) -> Iterator[Told]:
-        """Those above `place`, which must not be below `base`, in order."""
+        """Return the changes above `place`, which must not be below `base`, in order."""
         count = 0
         for told in reversed(self._lately):
             if told.id <= place:
@@ -76,7 +74,7 @@ class Feed:
 
 
 class ChangeListener(Listener):
-    """A stream as the reader of changes sees it."""
+    """Listener to the changes of a client."""
 
     feed: Feed
     after: int | None
@@ -86,7 +84,7 @@ class ChangeListener(Listener):
 
 
 class Changes:
-    """One per API process; used on its event loop only. A process in which nobody listens asks nothing."""
+    """Reads changes for the listeners of an API process; without listeners it queries nothing. Event loop only."""
 
     def __init__(self, settings: Settings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
@@ -97,7 +95,7 @@ class Changes:
         self._reading: asyncio.Task[None] | None = None
 
     def join(self, listener: ChangeListener) -> None:
-        """`begin` is called as soon as it is known from where on it can be told."""
+        """Add a listener. Its `begin` is called once it is known where its changes start."""
         feed = self._feeds.setdefault(listener.caller.client_id, Feed(self._settings.stream_buffer))
         feed.listeners[listener] = None
         listener.feed = feed
@@ -126,7 +124,7 @@ class Changes:
         loop.run_in_executor(self._thread, database.close)
 
     async def _pause(self) -> None:
-        """Until the next look, which is soon where somebody has come."""
+        """Wait for the next read, which comes soon after a new listener."""
         await asyncio.sleep(min(SOON, self._settings.stream_interval))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.stream_interval):
@@ -134,7 +132,7 @@ class Changes:
         self._joined.clear()
 
     async def _look(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Whether there is more to be read at once."""
+        """Read and distribute new changes; return whether there are more to read at once."""
         joining = self._joining
         self._joining = []
         try:
@@ -170,7 +168,7 @@ class Changes:
                 listener.wake()
 
     def _begin(self, listener: ChangeListener, seen: Seen) -> bool:
-        """Whether it need not be looked at again."""
+        """Start a new listener if possible; return False if it has to wait for another read."""
         client = listener.caller.client_id
         if listener not in listener.feed.listeners or self._feeds.get(client) is not listener.feed:
             return True
@@ -187,7 +185,7 @@ class Changes:
 
 
 def told(found: Collection[Change]) -> list[Told]:
-    """The same of changes that were read from earlier."""
+    """Return events of changes that were read from the database again."""
     return [Told.of(change) for change in found]
 
 

@@ -1,4 +1,4 @@
-"""One open stream, from which the server takes piece by piece."""
+"""Open stream, from which the server takes one piece after the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.streaming import sse
 
 
 class End(NamedTuple):
-    """Why a stream ends, as its last event says."""
+    """Reason for the end of a stream, which its last event states."""
 
     reason: str
     detail: str
@@ -25,26 +25,26 @@ class End(NamedTuple):
         return sse.event(self._asdict(), type="end")
 
 
-FINAL = End("final", "The notification has come to its end.")
-STOPPING = End("stopping", "This server stops. Come back with the Last-Event-ID: another one goes on from there.")
-OVER = End("time", "The stream has lasted as long as one may. Come back with the Last-Event-ID.")
-REVOKED = End("key", "The key works no more.")
-SLOW = End("slow", "Nothing was taken for too long. Come back with the Last-Event-ID.")
-BROKEN = End("broken", "Changes may be missing from here on. Come back with the Last-Event-ID, and hear which.")
+FINAL = End("final", "The notification is final.")
+STOPPING = End("stopping", "This server is stopping. Reconnect with the Last-Event-ID to continue on another one.")
+OVER = End("time", "The stream has reached its longest duration. Reconnect with the Last-Event-ID.")
+REVOKED = End("key", "The key was revoked or has expired.")
+SLOW = End("slow", "The client has read nothing for too long. Reconnect with the Last-Event-ID.")
+BROKEN = End("broken", "Changes may be missing from here on. Reconnect with the Last-Event-ID to learn which.")
 GONE = End("gone", "The notification has been deleted.")
 
 
 class Listener:
-    """An async iterator over what is to be written. Whoever makes one adds it to `Listeners`, which cares for it.
+    """Async iterator over the bytes of a stream. Add each one to `Listeners`, which looks after it.
 
-    A kind of stream says in `more` what there is to tell now (b"" for nothing), and calls `end` for its own reasons.
+    Subclasses return in `more` the bytes to write now (b"" for none), and call `end` for reasons of their own.
     """
 
     def __init__(self, req: Request, caller: Caller, seconds: float, heartbeat: float) -> None:
         self.caller, self._heartbeat = caller, heartbeat
         self.said_at = time.monotonic()
         self.until = self.said_at + seconds
-        # Since when the server has not come back for more: so long the client takes nothing.
+        # Time at which the server got the piece that it is still writing to the client; inf between two pieces.
         self.writing_since = math.inf
         self.closed: Callable[[], None] = lambda: None
         self._cut: Callable[[bytes], None] = req.scope[CUT]
@@ -58,24 +58,24 @@ class Listener:
 
     @property
     def place(self) -> int | None:
-        """Whoever comes back with this has missed nothing."""
+        """Id of the last event: a client that reconnects with it misses nothing."""
         return None
 
     @property
     def ending(self) -> bool:
-        """Whether there is no use in telling more."""
+        """Whether the stream is ending, so that more events are useless."""
         return self._over or self._end is not None
 
     def wake(self) -> None:
         self._woken.set()
 
     def end(self, why: End) -> None:
-        """Say this last."""
+        """End the stream with this event."""
         self._end = self._end or why
         self.wake()
 
     def cut(self, why: End) -> None:
-        """Say this last, though the client has not taken what came before; if it does not soon, hang up."""
+        """End the stream with this event although the client has not read the previous ones; close it soon after."""
         self._over = True
         self.wake()
         self._cut(why.event())
@@ -90,7 +90,7 @@ class Listener:
         return piece
 
     async def close(self) -> None:
-        """Called by Falcon when it is over, whatever the reason."""
+        """Clean up; Falcon calls this at the end, whatever the reason."""
         self._leaving.cancel()
         self.closed()
 

@@ -1,4 +1,4 @@
-"""All open streams of a process: how many there may be, heartbeats, revoked keys, clients that take nothing."""
+"""Open streams of a process: their number, heartbeats, revoked keys, and clients that read nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from settings import Settings
 
 log = logs.get("streams")
 
-EVERY = 0.5  # seconds between two looks after them; a key that is revoked is noticed so soon
+EVERY = 0.5  # seconds between two checks; a revoked key ends its streams after this time
 
 
 class Listeners:
-    """One per API process; used on its event loop only."""
+    """Open streams of an API process. Use it on the event loop only."""
 
     def __init__(self, settings: Settings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
@@ -30,11 +30,11 @@ class Listeners:
         self._stopping = False
 
     def check(self, client: int) -> None:
-        """Raise Full where this client may open no further one."""
+        """Raise Full if this client may not open another stream."""
         self._shares.check(client)
 
     def add(self, listener: Listener) -> None:
-        """Care for it from now on, until it is removed."""
+        """Look after a stream until it is removed."""
         self._shares.take(listener.caller.client_id)
         self._open[listener] = None
         if self._stopping:
@@ -48,7 +48,7 @@ class Listeners:
             self._shares.give_back(listener.caller.client_id)
 
     def stop(self) -> None:
-        """End all, and those that still come."""
+        """End all streams, and those that are added later."""
         self._stopping = True
         for listener in self._open:
             listener.end(STOPPING)
@@ -80,12 +80,12 @@ class Listeners:
             return
         try:
             live = await asyncio.get_running_loop().run_in_executor(self._thread, _live, ids)
-        except Unavailable:  # Nor can anything be told to those whose keys cannot be looked up.
+        except Unavailable:  # Without the database, streams have no events either.
             return
         except Exception:
             log.exception("streams.failed")
             return
-        revoked = ids - live  # Of those who have come meanwhile nobody was asked.
+        revoked = ids - live  # Keys of streams that were added during the lookup were not looked up.
         for listener in self._open:
             if listener.caller.key_id in revoked:
                 listener.end(REVOKED)

@@ -1,8 +1,8 @@
-"""Long polls: many clients wait, one question in a while is asked for all of them.
+"""Long polls: one periodic query serves all clients that wait for notifications to become final.
 
-No thread and no connection is held for a waiter. A process in which nobody waits asks nothing.
-NOTIFY is not used: every settlement would pay for it, also where nobody waits, and the commits of
-all that notify queue up behind one lock of the whole server.
+A waiting client holds no thread and no connection. A process without waiting clients queries nothing. NOTIFY is not
+used: every settlement would pay for it, even without waiting clients, and all commits that notify queue up behind one
+lock of the whole server.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from settings import Settings
 
 log = logs.get("watch")
 
-SHOWN_AT_ONCE = 200  # notifications in one statement; each may have a large message
+SHOWN_AT_ONCE = 200  # notifications read in one statement, because each may have a large message
 Row = dict[str, Any]
 
 
 class Watch:
-    """One per API process; used on its event loop only."""
+    """Long polls of an API process. Use it on the event loop only."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -39,13 +39,13 @@ class Watch:
         self.stopping = False
 
     async def end(self, id: int, client: int, seconds: float, left: Callable[[], Awaitable[None]]) -> Row | None:
-        """The notification when it is sent, failed or cancelled, or as it is after `seconds`, or when we stop.
+        """Return the notification once it is sent, failed or cancelled, or as it is after `seconds` or at a stop.
 
-        None where it is gone, or where the client has gone: `left` returns when it does.
+        Return None if it does not exist, or if the client has disconnected, which is when `left` returns.
 
         Raises:
-            Full: too many wait already, or too many of this client.
-            Unavailable: the database could not be asked when the time was over.
+            Full: too many requests wait already, or too many of this client.
+            Unavailable: the database did not answer when the time was over.
         """
         self._shares.take(client)
         waiter = _Waiter(id, time.monotonic() + seconds)
@@ -64,7 +64,7 @@ class Watch:
                 await leaving
 
     def stop(self) -> None:
-        """Answer all who wait now, and from now on at once."""
+        """Answer all waiting requests now, and later ones at once."""
         self.stopping = True
         self._hurry.set()
 

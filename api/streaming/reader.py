@@ -1,4 +1,4 @@
-"""Reads the changes of all clients that are listened for here: blocking, on a thread of its own."""
+"""Reads the changes of all clients that have listeners in this process; blocking, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from settings import Settings
 log = logs.get("streams")
 
 AT_ONCE = 2_000  # changes in one statement
-TRIES, PAUSE = 5, 0.005  # times and seconds: who writes a change has mostly ended by then
-HELD_UP = 5.0  # seconds: then it is worth a line in the log
-RENEW = 60.0  # seconds, at most, between two renewals of a lease
+TRIES, PAUSE = 5, 0.005  # times and seconds: most transactions that write changes have ended by then
+HELD_UP = 5.0  # seconds after which a delay is logged
+RENEW = 60.0  # largest number of seconds between two renewals of a lease
 
 
 class Seen(NamedTuple):
-    """What one look has found.
+    """Result of one read.
 
-    `news` are all changes up to `position` that were not seen before, of the clients that were `open` before.
-    Nobody had drawn a number above `drawn`. Of those that are `open` the next look tells all that comes after
-    `position`. `whole`: from which change on a client's record is whole. `broken`: clients of which changes
-    were missed.
+    `news` are the new changes up to `position` of the clients that were `open` before. `drawn` is the highest change
+    id drawn so far. The next read returns everything after `position` of the clients that are `open` now. `whole` has
+    for each client the change from which its record is complete. `broken` are clients of which changes were missed.
     """
 
     news: list[Change]
@@ -38,21 +37,21 @@ class Seen(NamedTuple):
 
 
 class _Opening(NamedTuple):
-    """A lease that is new: who may not know of it, and when, as `time.monotonic()`, none of them can be at work."""
+    """New lease: transactions that may not know of it, and the `time.monotonic()` by which all of them have ended."""
 
     transactions: frozenset[str]
     until: float
 
 
 class Reader:
-    """One per API process. `look` raises Unavailable; it is to be called again then."""
+    """Reader of changes of an API process. If `look` raises Unavailable, call it again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.reset()
 
     def reset(self) -> None:
-        """Forget all: nobody listens any more."""
+        """Forget all state, once there are no listeners any more."""
         self._decided: int | None = None
         self._undecided: tuple[int, frozenset[str], float] | None = None
         self._read = 0
@@ -61,11 +60,11 @@ class Reader:
         self._open: frozenset[int] = frozenset()
 
     def look(self, clients: Set[int]) -> Seen | None:
-        """What is new for these clients; None while nothing is decided yet."""
+        """Return what is new for these clients; None while open transactions may still add changes."""
         with connection():
             broken = self._hold(clients)
             drawn = changes.drawn()
-            if self._decided is not None and drawn < self._decided:  # The database was put back to an earlier day.
+            if self._decided is not None and drawn < self._decided:  # The database was restored to an earlier state.
                 self.reset()
                 return Seen([], drawn, drawn, frozenset(), {}, frozenset(clients))
             self._advance(drawn)
@@ -74,18 +73,18 @@ class Reader:
             self._begin(self._decided)
             known = self._open & clients
             news, position = self._news(known, self._decided)
-            # After the reading: what was deleted before it is known by now.
+            # Read after the changes, so that it covers all deletions before they were read.
             whole = listeners.whole(sorted(clients - self._opening.keys()))
         broken |= {client for client in known if whole.get(client, drawn + 1) > self._read}
         for client in clients - whole.keys() - self._opening.keys():
             self._renewed.pop(client, None)
-        # Only here: had a statement failed, all would be read again.
+        # Set only now: if a statement had failed, everything would have to be read again.
         self._read = position
         self._open = frozenset(client for client, since in whole.items() if since <= position) - broken
         return Seen(news, position, drawn, self._open, whole, frozenset(broken))
 
     def _hold(self, clients: Set[int]) -> set[int]:
-        """Take and renew leases; returns the clients that have lost theirs meanwhile."""
+        """Take and renew leases; return the clients whose lease was lost in the meantime."""
         now, kept = time.monotonic(), self._settings.stream_kept
         self._renewed = {client: at for client, at in self._renewed.items() if client in clients}
         self._opening = {client: o for client, o in self._opening.items() if client in clients}
@@ -100,7 +99,7 @@ class Reader:
         return fresh & self._open
 
     def _advance(self, drawn: int) -> None:
-        """Find out how far all is decided."""
+        """Find the change up to which all transactions have ended."""
         if self._undecided is None:
             if drawn == self._decided:
                 return
@@ -118,7 +117,7 @@ class Reader:
         self._undecided = last, writers, since
 
     def _begin(self, decided: int) -> None:
-        """The records of new leases are whole once nobody is at work who does not know of them."""
+        """Open new leases, whose records are complete once all transactions that did not know of them have ended."""
         if not self._opening:
             return
         left, now = listeners.transactions(), time.monotonic()
@@ -128,7 +127,7 @@ class Reader:
                 del self._opening[client]
 
     def _news(self, clients: Set[int], decided: int) -> tuple[list[Change], int]:
-        """What is new, and up to where: not more than AT_ONCE, what is left is read by the next look."""
+        """Return up to AT_ONCE new changes, and the position up to which they were read."""
         if not clients or self._read == decided:
             return [], decided
         news = changes.read(clients, self._read, decided, AT_ONCE)
@@ -136,7 +135,7 @@ class Reader:
 
 
 def page(client: int, after: int, until: int, most: int) -> list[Change] | None:
-    """Changes of one client from earlier; None where some of them are gone."""
+    """Return earlier changes of one client; None if some of them are deleted."""
     with connection():
         found = changes.read([client], after, until, most)
         whole = listeners.whole([client])

@@ -1,4 +1,4 @@
-"""Events as they stand in a stream: WHATWG HTML, 9.2.5 and 9.2.6."""
+"""Format of server-sent events (WHATWG HTML, 9.2.5 and 9.2.6)."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from falcon.asgi import Response
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {
     "Cache-Control": "no-store",
-    # nginx would collect what is to be read at once.
+    # Keeps nginx from buffering events.
     "X-Accel-Buffering": "no",
 }
-SOONEST, LATEST = 1_000, 3_000  # milliseconds: then a client whose stream has ended comes back
+SOONEST, LATEST = 1_000, 3_000  # milliseconds after which a client reconnects
 
 
 def event(data: Any, id: int | None = None, type: str = "") -> bytes:
-    """One event; without a `type` it is what a browser calls `message`. JSON has no line ends within."""
+    """Return one event; browsers call one without a `type` a `message`. JSON never contains line breaks here."""
     named = f"event: {type}\n" if type else ""
     numbered = "" if id is None else f"id: {id}\n"
     return f"{named}{numbered}data: ".encode() + orjson.dumps(data, option=orjson.OPT_UTC_Z) + b"\n\n"
 
 
 def beginning() -> bytes:
-    """What comes first, at once: when to come back. Not all at the same moment, if all are sent away at once."""
+    """Return the first bytes of a stream. Their reconnection time is random, so that not all clients come at once."""
     return f": notification-system\nretry: {random.randint(SOONEST, LATEST)}\n\n".encode()  # noqa: S311
 
 
 def heartbeat(id: int | None) -> bytes:
-    """No event, but the stream lives; and whoever comes back need not come back from further ago than this."""
+    """Return a comment that keeps the connection alive, with an id from which a client can resume."""
     return b":\n\n" if id is None else f"id: {id}\n:\n\n".encode()
 
 
 def answer(resp: Response, stream: AsyncIterator[bytes] | None = None) -> None:
-    """The head of an answer of events, and where they come from."""
+    """Set the headers of an event stream, and the stream itself."""
     resp.content_type = MEDIA_TYPE
     resp.set_headers(HEADERS)
     resp.stream = stream

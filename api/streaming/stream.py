@@ -1,4 +1,4 @@
-"""/api/stream: all changes of a client's notifications, as they happen."""
+"""/api/stream: all changes of a client's notifications as they happen."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from api.streaming.streams import Streams
 from db.database import Unavailable
 
 LAST = "Last-Event-ID"
-AT_ONCE = 100  # events in one piece; a client that is slow has one piece under way
-PAGE = 500  # events that are read at once from earlier
-AGAIN = 1.0  # seconds: then the database may be back
+AT_ONCE = 100  # events in one piece; a slow client has one piece in flight
+PAGE = 500  # earlier events that are read at once
+AGAIN = 1.0  # seconds until the database is tried again
 
 
 class Wanted(NamedTuple):
-    """What a listener wants to be told: of a `status`, with all `tags`, from the `sandbox` or not; None: of any."""
+    """Filter of a stream: a `status`, all of `tags`, from the `sandbox` or not; None matches all."""
 
     status: str | None = None
     tags: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
 
 
 class Stream:
-    """GET: server-sent events without an end, from the Last-Event-ID on or from now on."""
+    """GET: stream changes as server-sent events, after the Last-Event-ID or from now on."""
 
     def __init__(self, gateway: Gateway, streams: Streams) -> None:
         self._gateway, self._streams = gateway, streams
@@ -63,7 +63,7 @@ class Stream:
 
 
 class Following(ChangeListener):
-    """What one listener is told: that it is `ready`, from which moment on nothing is skipped, then each change."""
+    """Stream of a client's changes: the event `ready`, after which nothing is skipped, then each change."""
 
     def __init__(self, req: Request, caller: Caller, wanted: Wanted, after: int | None, gateway: Gateway) -> None:
         super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
@@ -97,7 +97,7 @@ class Following(ChangeListener):
         return b""
 
     async def _ahead(self, place: int) -> list[Told] | None:
-        """What comes next, wanted or not; None where some of it is gone."""
+        """Return the next changes, whether the filter covers them or not; None if some are deleted."""
         until = self.feed.position
         if place >= self.feed.base:
             found: list[Told] | None = [one for one, _ in zip(self.feed.after(place), range(AT_ONCE), strict=False)]
@@ -116,28 +116,31 @@ class Following(ChangeListener):
         if not start.lost:
             return ready
         detail = (
-            "What happened after this event is not kept any more, or never was. "
-            "List the notifications that you wait for: what comes from now on is complete."
+            "The changes after this event are not kept any more, or never were. "
+            "List the notifications that you wait for: from now on this stream is complete."
         )
         return sse.event({"after": self.after, "detail": detail}, type="lost") + ready
 
 
 def _asked(parameters: Mapping[str, Any], header: str | None, caller: Caller) -> tuple[Wanted, int | None]:
-    """What is wanted, and after which event; raises a Problem that lists every wrong parameter."""
+    """Return the filter, and the event id after which to start; raise a Problem that lists the invalid parameters."""
     query = pagination.parse_stream(parameters, "status", "tag", "sandbox")
     after = left(query, header)
     sandbox = query.get("sandbox")
     if caller.sandbox:
         if sandbox is False:
-            fault = {"parameter": "sandbox", "detail": "must not be false: a key for tests is told of the sandbox only"}
+            fault = {
+                "parameter": "sandbox",
+                "detail": "must not be false: a sandbox key gets changes of the sandbox only",
+            }
             raise invalid(HTTPStatus.BAD_REQUEST, [fault])
         sandbox = True
     return Wanted(query.get("status"), frozenset(query.get("tag", ())), sandbox), after
 
 
 def left(query: Mapping[str, Any], header: str | None) -> int | None:
-    """The event after which to go on; raises a Problem."""
-    # A browser that comes back sends the header, and the address of the first time.
+    """Return the id of the event after which to resume, or None; raise a Problem."""
+    # A browser that reconnects sends the header, and the query of its first request.
     if not header:
         return query.get("lastEventId")
     try:

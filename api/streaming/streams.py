@@ -1,4 +1,4 @@
-"""What there is of streams in an API process: one thread with one connection for all of them."""
+"""Streams of an API process, which share one thread with one database connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from settings import Settings
 
 
 class Streams:
-    """One per API process; used on its event loop only."""
+    """All streams of an API process. Use it on the event loop only."""
 
     def __init__(self, settings: Settings) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streams")
@@ -22,21 +22,21 @@ class Streams:
         self._timelines = Timelines(settings, self._thread)
 
     def check(self, client: int) -> None:
-        """Raise Full where this client may open no further stream."""
+        """Raise Full if this client may not open another stream."""
         self._listeners.check(client)
 
     def follow(self, listener: ChangeListener) -> None:
-        """Tell it of the changes of its client, until it is closed."""
+        """Send a listener the changes of its client until it is closed."""
         self._open(listener)
         self._changes.join(listener)
 
     def tell(self, listener: Telling) -> None:
-        """Tell it of its notification, until it is closed."""
+        """Send a listener the events of its notification until it is closed."""
         self._open(listener)
         self._timelines.join(listener)
 
     def stop(self) -> None:
-        """End all streams: their clients go on with another process."""
+        """End all streams; their clients reconnect to another process."""
         self._listeners.stop()
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:

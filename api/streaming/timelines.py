@@ -1,7 +1,7 @@
-"""The streams of single notifications: what has happened, then what happens, until the end.
+"""Streams of single notifications: past events, then new ones, until the notification is final.
 
-Nothing is written down for these: what a notification went through stands in its row, its attempts and its
-events for ever. One question in a while asks which rows have changed; what became of them is read again.
+These streams store nothing: a notification's events are read from its row, its attempts and its events. One periodic
+query finds the rows that have changed, whose events are then read again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from settings import Settings
 
 log = logs.get("streams")
 
-AGAIN = 1.0  # seconds: then the database may be back
+AGAIN = 1.0  # seconds until the database is tried again
 Marks = dict[int, str]
 
 
 class Place(NamedTuple):
-    """A notification, how many of its events are known already, and its story so far."""
+    """Notification, the number of its events that the client knows, and its events so far."""
 
     id: int
     after: int
@@ -40,15 +40,15 @@ class Place(NamedTuple):
 
 
 class Telling(Listener):
-    """What one listener is told: each event by its number from 1 on, and the status whenever it has become another.
+    """Stream of one notification: each event, numbered from 1, and the status whenever it has changed.
 
-    A status that lasts no longer than a moment may pass unseen; no event does.
+    A status that lasts only a moment may be skipped; events are never skipped.
     """
 
     def __init__(self, req: Request, caller: Caller, place: Place, gateway: Gateway) -> None:
         super().__init__(req, caller, gateway.settings.stream_seconds, gateway.settings.stream_heartbeat)
         self.id, self._gateway = place.id, gateway
-        # A number that we have not given out: all is told again.
+        # Start from the first event if the client's number is too high.
         self._told = place.after if place.after <= len(place.story.events) else 0
         self._story: Story | None = place.story
         self._status = ""
@@ -89,7 +89,7 @@ class Telling(Listener):
 
 
 class Timelines:
-    """One per API process; used on its event loop only. A process in which nobody listens asks nothing."""
+    """Follows the notifications that have listeners; without listeners it queries nothing. Event loop only."""
 
     def __init__(self, settings: Settings, thread: Executor) -> None:
         self._settings, self._thread = settings, thread
@@ -98,7 +98,7 @@ class Timelines:
         self._watching: asyncio.Task[None] | None = None
 
     def join(self, listener: Telling) -> None:
-        """It is told when its notification changes, and once after now in any case."""
+        """Add a listener. It is woken when its notification changes, and once after the next query in any case."""
         self._listening[listener.id][listener] = None
         self._marks.pop(listener.id, None)
         if self._watching is None:
@@ -131,7 +131,7 @@ class Timelines:
             if marks.get(id) != self._marks.get(id) or id not in marks:
                 for listener in self._listening.get(id, ()):
                     listener.changed()
-        # Who has joined meanwhile is told by the next look.
+        # Listeners that have joined during the query are woken by the next one.
         self._marks = {id: mark for id, mark in marks.items() if id in self._marks or id in self._listening}
 
 

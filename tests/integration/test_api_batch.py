@@ -223,7 +223,7 @@ def test_the_key_of_an_item_that_was_used_for_another_refuses_all_or_only_it(api
 def test_a_key_twice_in_one_batch_is_refused(client: CheckedClient) -> None:
     refused = client.post(BATCH, {"items": [item(idempotencyKey="d"), item(), item(idempotencyKey="d")]})
 
-    assert faults(refused) == {"/items/2/idempotencyKey": "is that of an earlier item of this batch"}
+    assert faults(refused) == {"/items/2/idempotencyKey": "is the key of an earlier item of this batch too"}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\nb", "\0", 5, None])

@@ -102,7 +102,7 @@ def test_a_failed_one_that_is_too_late_is_not_retried(api: Api, client: CheckedC
 
     assert (refused.status, refused.json["detail"]) == (
         409,
-        "Its expiresAt has passed, so that it cannot be retried.",
+        "The notification's expiresAt has passed, so it cannot be retried.",
     )
 
 
@@ -116,7 +116,7 @@ def test_an_id_of_no_notification_is_not_found(client: CheckedClient, id: str, w
 def test_a_body_has_no_effect_and_is_refused_unless_it_is_empty(client: CheckedClient, word: str) -> None:
     path = f"{NOTIFICATIONS}/{pending(client)}/{word}"
 
-    assert faults(client.post(path, {"reason": "x"})) == {"": "must be empty: this takes no fields"}
+    assert faults(client.post(path, {"reason": "x"})) == {"": "must be empty: this operation has no fields"}
     assert client.request("POST", path, b"null").status == 400
     assert client.post(path, {}).status in (200, 409)
 

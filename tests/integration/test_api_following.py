@@ -80,13 +80,13 @@ def test_nothing_is_stored_where_there_is_nothing(client: CheckedClient) -> None
         ({"metadata": []}, "/metadata", "must be an object"),
         ({"metadata": {"a": 1}}, "/metadata/a", "must be a string"),
         ({"metadata": {"a": {"b": "c"}}}, "/metadata/a", "must be a string"),
-        ({"metadata": {"a": "\0"}}, "/metadata/a", "must not hold the character U+0000"),
+        ({"metadata": {"a": "\0"}}, "/metadata/a", "must not contain the character U+0000"),
         ({"metadata": {"a": "x" * 13}}, "/metadata/a", "must have at most 12 characters, has 13"),
         ({"metadata": dict.fromkeys("abc", "")}, "/metadata", "must have at most 2 entries, has 3"),
         ({"metadata": {"x" * 9: ""}}, "/metadata", "has a key of more than 8 characters"),
-        ({"metadata": {"a b": ""}}, "/metadata", "has a key that is not made of letters, digits, _, - and dots"),
-        ({"metadata": {"a\n": ""}}, "/metadata", "has a key that is not made of letters, digits, _, - and dots"),
-        ({"metadata": {"": ""}}, "/metadata", "has a key that is not made of letters, digits, _, - and dots"),
+        ({"metadata": {"a b": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
+        ({"metadata": {"a\n": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
+        ({"metadata": {"": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
     ],
 )
 def test_what_cannot_be_taken_is_named(client: CheckedClient, given: Any, pointer: str, detail: str) -> None:

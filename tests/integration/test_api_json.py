@@ -75,7 +75,7 @@ def test_nesting_is_refused_above_its_limit(client: CheckedClient) -> None:
     refused = post(client, b"[" * 21 + b"]" * 21)
 
     assert refused.status == 400
-    assert faults(refused) == {"": "is nested more than 20 deep"}
+    assert faults(refused) == {"": "is nested more than 20 levels deep"}
 
 
 def test_of_a_repeated_field_the_last_counts(client: CheckedClient) -> None:

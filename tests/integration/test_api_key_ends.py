@@ -54,7 +54,7 @@ def test_a_new_key_that_would_end_later_is_refused(api: Api) -> None:
     asked = {"name": "app", "scopes": ["send"], "expiresAt": in_seconds(DAY)}
     refused = asking(api, maker).post("/api/clients/1/keys", asked)
     assert refused.status == 422
-    assert "when this key ends" in faults(refused)["/expiresAt"]
+    assert "when the key of this request expires" in faults(refused)["/expiresAt"]
 
 
 def test_a_key_without_an_end_gives_any(api: Api) -> None:

@@ -157,7 +157,7 @@ def test_a_quota_ends_at_midnight(api: Api) -> None:
     assert refused(answer, "daily")
     assert 0 < int(answer.headers["retry-after"]) <= 86_400
     assert answer.json["detail"].startswith(
-        "With 1 more this client would be above its 3 notifications a day (UTC); nothing was stored."
+        "With 1 more this client would be above its limit of 3 notifications per day (UTC); nothing was stored."
     )
     assert limited.stored == 3
 

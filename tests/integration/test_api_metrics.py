@@ -118,7 +118,7 @@ def test_without_a_usable_directory_the_api_says_so_once_and_serves_its_own_numb
             assert scraped(api.client).sum("notify_processes", program="api") == 1
         [told] = [event for event in api.events if '"event":"metrics.' in event]
 
-    assert "set METRICS_DIR to a directory that this user may write to" in told
+    assert "set METRICS_DIR to a directory that this user can write to" in told
     assert str(tmp_path / "file") in told
 
 

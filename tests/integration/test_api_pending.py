@@ -98,7 +98,7 @@ def test_one_process_knows_at_once_what_it_has_taken_in(module_database_url: str
         assert limited.used("pending") == limited.stored == MOST
         refusal = limited.post()
         assert (refusal.headers["retry-after"], "ratelimit" in refusal.headers) == ("2", False)
-        assert refusal.json["detail"].startswith(f"With 1 more this client would be above its {MOST} notifications ")
+        assert refusal.json["detail"].startswith(f"With 1 more this client would be above its limit of {MOST} pending")
 
 
 def test_what_is_refused_or_replayed_does_not_wait(limited: Limited) -> None:

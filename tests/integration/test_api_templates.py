@@ -186,31 +186,31 @@ LEFT_OUT = "must be left out: give either template and variables, or subject, me
         ({"template": {"version": 1}}, {"/template/name": "is required"}),
         ({"template": {"name": "one", "version": 0}}, {"/template/version": "must be at least 1"}),
         ({"template": "one", "variables": []}, {"/variables": "must be an object"}),
-        ({"template": "none"}, {"/template": "there is no template of this name, or it has no such version"}),
+        ({"template": "none"}, {"/template": "there is no template with this name, or it has no such version"}),
         (
             {"template": {"name": "one", "version": 2**31 - 1}},
-            {"/template": "there is no template of this name, or it has no such version"},
+            {"/template": "there is no template with this name, or it has no such version"},
         ),
-        ({"template": "one"}, {"/variables/name": "is required: its subject uses it"}),
+        ({"template": "one"}, {"/variables/name": "is required: the template's subject uses it"}),
         (
             {"template": "one", "variables": {"name": 1, "b/~": 2}},
-            {"/variables/b~1~0": "is not a variable of this template"},
+            {"/variables/b~1~0": "is not a variable of this template: leave it out"},
         ),
         (
             {"template": "one", "variables": {"name": "a\r\nBcc: b@example.com"}},
-            {"/template": "its subject, rendered, must be one line without control characters"},
+            {"/template": "its rendered subject must be one line without control characters"},
         ),
         (
             {"template": "one", "variables": {"name": "x" * 38}},
-            {"/template": "its subject, rendered, has more than 40 characters"},
+            {"/template": "its rendered subject has more than 40 characters"},
         ),
         (
             {"template": "one", "variables": {"name": "x" * 200}},
-            {"/template": "its subject, rendered, has more than 40 characters"},
+            {"/template": "its rendered subject has more than 40 characters"},
         ),
         (
             {"template": "one", "variables": {"name": "\0"}},
-            {"/template": "its html, rendered, must not hold the character U+0000"},
+            {"/template": "its rendered html must not contain the character U+0000"},
         ),
     ],
 )
@@ -238,10 +238,13 @@ def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
         ({"subject": "Hi"}, {"/text": "is required"}),
         ({**GREETING, "message": "x"}, {"/message": "is not a known field; known are subject, text, html, schema"}),
         ({**GREETING, "text": "x" * 401}, {"/text": "must have at most 400 characters, has 401"}),
-        ({**GREETING, "text": "a\0"}, {"/text": "must not hold the character U+0000"}),
-        ({**GREETING, "schema": {"description": "x" * 500}}, {"/schema": "must have at most 500 bytes"}),
+        ({**GREETING, "text": "a\0"}, {"/text": "must not contain the character U+0000"}),
+        (
+            {**GREETING, "schema": {"description": "x" * 500}},
+            {"/schema": "must have at most 500 bytes (TEMPLATE_SCHEMA_LIMIT)"},
+        ),
         ({**GREETING, "schema": True}, {"/schema": "must be an object or null"}),
-        ({**GREETING, "schema": {"type": "text"}}, {"/schema/type": "does not meet anyOf"}),
+        ({**GREETING, "schema": {"type": "text"}}, {"/schema/type": "does not conform to anyOf"}),
         ({**GREETING, "schema": {"$ref": "http://169.254.169.254/"}}, {"/schema/$ref": None}),
         ({**GREETING, "html": "<p>\n\n{{ name }"}, {"/html": "line 3: unexpected '}'"}),
     ],
@@ -287,7 +290,7 @@ def test_a_preview_has_the_faults_of_a_notification(client: CheckedClient) -> No
     put(client, "tried", GREETING)
     path = f"{TEMPLATES}/tried/preview"
 
-    assert faults(client.post(path, {})) == {"/variables/name": "is required: its subject uses it"}
+    assert faults(client.post(path, {})) == {"/variables/name": "is required: the template's subject uses it"}
     assert faults(client.post(path, {"variables": {"name": "a\nb"}})).keys() == {""}
     assert faults(client.post(path, {"version": 0, "x": 1})).keys() == {"/version", "/x"}
     assert client.post(path, {"version": 9, "variables": {"name": "Ann"}}).status == 404

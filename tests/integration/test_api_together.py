@@ -219,7 +219,9 @@ def test_the_link_is_true_or_an_object_with_a_url(client: CheckedClient, wrong: 
 def test_our_own_link_is_one_recipients(client: CheckedClient) -> None:
     refused = client.post(NOTIFICATIONS, {**MAIL, "message": "Hello", "unsubscribe": True, "cc": ["b@example.com"]})
 
-    assert faults(refused) == {"/unsubscribe": "cannot be true with cc or bcc: the link is the recipient's own"}
+    assert faults(refused) == {
+        "/unsubscribe": "cannot be true with cc or bcc, because the link unsubscribes the recipient only"
+    }
 
 
 def test_our_own_link_needs_a_public_url(module_database_url: str, redis_server: Valkey) -> None:
@@ -227,4 +229,4 @@ def test_our_own_link_needs_a_public_url(module_database_url: str, redis_server:
         refused = api.client.post(NOTIFICATIONS, {**MAIL, "message": "Hello", "unsubscribe": True})
 
     assert refused.status == 422
-    assert faults(refused)["/unsubscribe"].startswith("cannot be true while PUBLIC_URL is not set")
+    assert faults(refused)["/unsubscribe"].startswith("cannot be true because the setting PUBLIC_URL is empty")

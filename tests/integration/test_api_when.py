@@ -15,7 +15,7 @@ from tests.integration.api import Api, running
 from tests.integration.test_bell import lists
 
 FAR, FARTHER = "2124-01-01T10:00:00Z", "2124-01-01T12:00:00.500000Z"
-TIMES = "must be a time as RFC 3339 has it, e.g. 2024-01-01T10:00:00Z"
+TIMES = "must be a time in the format of RFC 3339, such as 2024-01-01T10:00:00Z"
 
 
 @pytest.fixture(scope="module")

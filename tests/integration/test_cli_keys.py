@@ -69,7 +69,7 @@ def test_json_is_what_the_api_would_show(run: Run) -> None:
         (("--name", "a\nb", "--scope", "send"), 1, "--name: must be one line"),
         (("--name", "app", "--scope", "root"), 2, "--scope"),
         (("--name", "app", "--scope", "send", "--client", "nobody"), 1, "There is no client 'nobody'"),
-        (("--name", "app", "--scope", "send", "--expires-at", "soon"), 2, "must be a time as RFC 3339 has it"),
+        (("--name", "app", "--scope", "send", "--expires-at", "soon"), 2, "must be a time in the format of RFC 3339"),
         (("--name", "app", "--scope", "send", "--expires-at", "2020-01-01 00:00:00Z"), 1, "--expires-at: must be in"),
     ],
 )

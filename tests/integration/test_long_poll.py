@@ -52,7 +52,7 @@ def asking(api: Api) -> bool:
     """Whether somebody asks the database for what is waited for."""
     [(count,)] = api.ledger.rows(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND query LIKE 'SELECT id FROM notifications WHERE id = ANY%%'"
+        " AND query LIKE 'SELECT id FROM (SELECT %%) AS n WHERE id = ANY%%'"
     )
     return bool(count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,35 @@ def test_everything_is_described(contract: Contract) -> None:
     parameters = [parameter for operation in operations for parameter in operation.get("parameters", [])]
     resolved = [contract.resolved(p["$ref"][1:])[1] if "$ref" in p else p for p in parameters]
     assert all(parameter.get("description") for parameter in resolved)
+
+
+def test_every_operation_that_needs_a_key_names_its_scope(contract: Contract) -> None:
+    operations = [item[method] for item in contract.document["paths"].values() for method in item if method in METHODS]
+    closed = [operation for operation in operations if operation.get("security") != []]
+
+    assert len(closed) > 30
+    assert [o["operationId"] for o in closed if not re.search(r"Needs the scopes? `\w+`", o["description"])] == []
+
+
+def test_fields_with_a_default_stay_optional_in_generated_clients(contract: Contract) -> None:
+    schemas = contract.document["components"]["schemas"]
+
+    assert [place for place, node in _found(schemas) if isinstance(node, dict) and "default" in node] == []
+    assert schemas["NewNotification"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
+
+
+def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> None:
+    named = [
+        node["failureReason"]
+        for _, node in _found(contract.document["components"]["schemas"])
+        if isinstance(node, dict) and isinstance(node.get("failureReason"), dict)
+    ]
+
+    assert len(named) == 5
+    assert all("#/components/schemas/FailureReason" in json.dumps(field) for field in named)
+    retry = contract.validator("/components/schemas/BulkRetry")
+    assert retry.is_valid({"filter": {"failureReason": "suppressed"}})
+    assert not retry.is_valid({"filter": {"failureReason": "expired"}})
 
 
 def test_no_component_is_unused(contract: Contract) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from api.http import problems
 from api.http.asgi import Application
-from api.http.bodies import parse, read_json
+from api.http.bodies import MOST_VALUES, parse, read_json
 from api.http.problems import Problem
 from settings import read
 
@@ -48,7 +48,7 @@ def test_nesting_is_taken_up_to_its_limit(limit: int, opening: str, closing: str
         parse(f"{opening * (limit + 1)}1{closing * (limit + 1)}".encode(), limit)
 
     assert refused.value.status == 400
-    assert f"nested more than {limit} deep" in refused.value.errors[0]["detail"]
+    assert f"nested more than {limit} levels deep" in refused.value.errors[0]["detail"]
 
 
 def test_one_deep_branch_among_flat_ones_is_found() -> None:
@@ -62,7 +62,10 @@ def test_a_large_body_has_no_more_values_than_are_looked_at_in_a_moment(value: s
     with pytest.raises(Problem) as refused:
         parse(many, 20)
 
-    assert (refused.value.status, refused.value.errors[0]["detail"]) == (400, "has too many values")
+    assert (refused.value.status, refused.value.errors[0]["detail"]) == (
+        400,
+        f"has more than {MOST_VALUES} values: send fewer, or smaller batches",
+    )
 
 
 def test_a_large_body_may_be_large_for_the_sake_of_its_texts() -> None:

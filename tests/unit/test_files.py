@@ -47,14 +47,16 @@ def test_what_is_attached_is_kept_to_the_byte(content: bytes) -> None:
 )
 def test_what_is_no_base64_is_pointed_at(content: str) -> None:
     assert faults(file(content=content)) == {
-        "/attachments/0/content": "must be base64 (RFC 4648, 4) with its padding, without line ends"
+        "/attachments/0/content": "must be base64 (RFC 4648, 4) with padding and without line breaks"
     }
 
 
 def test_files_are_bounded_together_and_in_number() -> None:
     three = {"attachments": [FILE | {"content": b64encode(b"x" * n).decode()} for n in (1, 2, 3)]}
     assert faults(three, attachments_size=6, attachments_limit=3) == {}
-    assert faults(three, attachments_size=5) == {"/attachments": "have 6 bytes in all, may have at most 5"}
+    assert faults(three, attachments_size=5) == {
+        "/attachments": "have 6 bytes together; at most 5 are allowed (ATTACHMENTS_SIZE)"
+    }
     assert list(faults(three, attachments_limit=2)) == ["/attachments"]
     assert list(faults({"attachments": [[]] * 500_000})) == ["/attachments"]
 
@@ -130,7 +132,7 @@ def test_a_content_id_is_plain(id: str) -> None:
 def test_a_content_id_is_of_one_file_and_needs_html() -> None:
     twice = [FILE | {"contentId": "logo"}] * 2
     assert faults({"attachments": twice, "html": "<p>"}) == {
-        "/attachments/1/contentId": "is that of another attachment"
+        "/attachments/1/contentId": "is the contentId of another attachment too"
     }
     assert list(faults({"attachments": twice[:1]})) == ["/attachments/0/contentId"]
 

@@ -185,7 +185,7 @@ def test_quotes_that_change_nothing_hide_nobody_from_the_suppression_list() -> N
     [fault] = faults(recipient="ann@x.example", cc=['"ann"@x.example'])
     assert (fault["pointer"], "leave them out" in fault["detail"]) == ("/cc/0", True)
     [twice] = faults(recipient="a..b@docomo.ne.jp", cc=['"a..b"@docomo.ne.jp'])
-    assert twice == {"pointer": "/cc/0", "detail": "is a recipient of this mail already"}
+    assert twice == {"pointer": "/cc/0", "detail": "is a recipient of this mail already: leave it out"}
 
 
 @pytest.mark.parametrize(

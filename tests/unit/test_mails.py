@@ -65,7 +65,7 @@ def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
     ],
 )
 def test_who_may_not_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
-    detail = "must be MAIL_FROM's own address or one that this client may send from"
+    detail = "must be the address of MAIL_FROM, or one of the client's `senders`"
     assert faults({"from": sender}, senders) == {"/from": detail}
 
 
@@ -103,13 +103,15 @@ def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
     ],
 )
 def test_nobody_gets_it_twice(copies: dict[str, Any], pointer: str) -> None:
-    assert faults(copies) == {pointer: "is a recipient of this mail already"}
+    assert faults(copies) == {pointer: "is a recipient of this mail already: leave it out"}
 
 
 def test_the_number_of_recipients_is_that_of_all_together() -> None:
     two = {"cc": ["b@x.example"], "bcc": ["c@x.example"]}
     assert faults(two, recipients_limit=3) == {}
-    assert faults(two, recipients_limit=2) == {"/bcc": "there may be 2 recipients, cc and bcc included; there are 3"}
+    assert faults(two, recipients_limit=2) == {
+        "/bcc": "gives 3 recipients with `recipient`, cc and bcc; at most 2 are allowed"
+    }
     assert list(faults({"cc": ["b@x.example"]}, recipients_limit=1)) == ["/cc"]
 
 
@@ -134,7 +136,7 @@ def test_a_header_that_is_allowed(name: str) -> None:
     ],
 )
 def test_a_header_that_the_system_writes_is_its_own(name: str) -> None:
-    detail = "is written by this system and cannot be given"
+    detail = "is a header that this system writes: leave it out"
     assert faults({"headers": {name: "x"}}, allowed_headers="*") == {f"/headers/{name}": detail}
 
 
@@ -144,7 +146,7 @@ def test_a_header_that_the_system_writes_is_its_own(name: str) -> None:
 def test_a_header_that_is_not_allowed_is_pointed_at(name: str) -> None:
     [(pointer, detail)] = faults({"headers": {name: "x"}}).items()
     assert pointer == f"/headers/{name[:100]}"
-    assert detail.startswith("is not among the headers that may be given: X-*, ")
+    assert detail.startswith("is not an allowed header; ALLOWED_HEADERS has X-*, ")
 
 
 PROVIDERS = [

@@ -111,12 +111,12 @@ def test_all_parts_and_the_schema_are_told_of_at_once() -> None:
 
 
 def test_a_variable_that_is_used_and_not_given_is_pointed_to() -> None:
-    assert faults({}, text="{{ name }}") == {"/variables/name": "is required: its text uses it"}
+    assert faults({}, text="{{ name }}") == {"/variables/name": "is required: the template's text uses it"}
 
 
 def test_a_variable_that_is_given_and_not_used_is_refused_where_there_is_no_schema() -> None:
     assert faults({"name": 1, "nmae": 2}, text="{{ name }}") == {
-        "/variables/nmae": "is not a variable of this template"
+        "/variables/nmae": "is not a variable of this template: leave it out"
     }
 
 
@@ -152,9 +152,9 @@ SCHEMA = {
 
 def test_variables_are_held_against_the_schema_with_pointers() -> None:
     assert faults({"name": "Anna", "agee": 1}, schema=SCHEMA) == {
-        "/variables/name": "does not meet maxLength: 3",
+        "/variables/name": "does not conform to maxLength: 3",
         "/variables/age": "is required",
-        "/variables/agee": "is not a variable of this template",
+        "/variables/agee": "is not a variable of this template: leave it out",
     }
     assert not faults({"name": "Ann", "age": 3}, schema=SCHEMA)
 
@@ -198,13 +198,13 @@ def test_a_format_is_checked(name: str, good: str, bad: str) -> None:
     schema = {"properties": {"x": {"format": name}}}
 
     assert not faults({"x": good}, text="{{ x }}", schema=schema)
-    assert faults({"x": bad}, text="{{ x }}", schema=schema) == {"/variables/x": f"must be of the format {name}"}
+    assert faults({"x": bad}, text="{{ x }}", schema=schema) == {"/variables/x": f"must have the format {name}"}
 
 
 def test_output_is_counted_while_it_comes() -> None:
     found = faults({}, text="{% for i in range(99999) %}" + "x" * 99 + "{% endfor %}")
 
-    assert found == {"/template": "its text, rendered, has more than 100000 characters"}
+    assert found == {"/template": "its rendered text has more than 100000 characters"}
 
 
 def test_of_templates_only_so_many_are_kept() -> None:
@@ -234,7 +234,7 @@ def test_of_templates_only_so_many_are_kept() -> None:
 def test_half_of_a_surrogate_pair_is_a_fault_of_the_template(part: str, template: str) -> None:
     said = faults({"x": "a"} if "x" in template else {}, **{part: template})
     assert list(said) == ["/template"]
-    assert f"its {part}, rendered, holds half of a surrogate pair" in said["/template"]
+    assert f"its rendered {part} contains half of a surrogate pair" in said["/template"]
 
 
 @pytest.mark.parametrize(
