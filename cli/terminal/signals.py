@@ -12,8 +12,9 @@ from typing import Any, Self
 from cli.servers.program import Patience
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Ctrl-C reaches the whole process group, and a parent may pass it on: within this time it counts once.
-SAME_STOP = 0.5  # seconds
+# Seconds in which several signals count as one request to stop: a terminal or a supervisor signals the whole process
+# group, and a parent in that group passes the signal on, which takes it a while on a busy machine.
+SAME_STOP = 2.0
 UNREAD = 4096  # bytes; there is one for each signal since the last wait
 
 

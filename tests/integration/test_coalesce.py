@@ -332,6 +332,21 @@ def test_there_is_no_pause_if_a_full_run_waits_already(resting: Callable[[bool],
     assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10], [11]]
 
 
+def test_the_pause_waits_for_those_answered_on_top_of_those_that_wait_already(
+    resting: Callable[[bool], Resting],
+) -> None:
+    one = resting(False)
+    one.going.clear()
+    again = [one.coalescer.submit(number) for number in (4, 5, 6)]
+    eventually(one.coalescer._queue.empty)
+    again.append(one.coalescer.submit(7))
+    one.going.set()
+    assert eventually(lambda: one.coalescer._awaited == 4)
+    again += [one.coalescer.submit(number) for number in (8, 9, 10)]
+    assert [future.result(10) for future in again] == list(range(4, 11))
+    assert one.runs[2:] == [[4, 5, 6], [7, 8, 9, 10]]
+
+
 def test_there_is_no_pause_after_a_run_for_one(resting: Callable[[bool], Resting]) -> None:
     one = resting(True)
     for number in range(4, 7):

@@ -289,7 +289,7 @@ def test_an_ignored_option_is_told_by_doctor(two: str) -> None:
     ran = notify(f"{two}?connection_limit=5&pgbouncer=true", "doctor")
     said = " ".join(ran.said.split())
     assert "DATABASE_URL has connection_limit, which is ignored" in said
-    assert "each transaction brings its settings" in said
+    assert "every transaction sets its own settings" in said
 
 
 def test_clients_are_made_in_the_schema_that_is_named(stock_postgres: StockPostgres, two: str) -> None:

@@ -121,7 +121,7 @@ def test_a_pause_of_a_start_is_interrupted_once_and_those_of_the_stop_are_not() 
 
 
 @pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("seconds_later", "hurried"), [(0.0, False), (0.4, False), (0.6, True)])
+@pytest.mark.parametrize(("seconds_later", "hurried"), [(0.0, False), (1.9, False), (2.1, True)])
 def test_a_stop_signal_hurries_the_stop_only_when_it_comes_well_after_the_first(
     monkeypatch: pytest.MonkeyPatch, again: int, seconds_later: float, hurried: bool
 ) -> None:
