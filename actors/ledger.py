@@ -93,7 +93,7 @@ class Ledger:
             return relay.next_probe(self._settings.probe_among, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
-        """Return those of `ids` that a worker could claim now. Blocks."""
+        """Return those of `ids` that are pending and due. Blocks."""
         with closing(database), connection():
             return relay.still_due(ids)
 
