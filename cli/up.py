@@ -34,7 +34,8 @@ def up() -> None:
     """Run everything here: PostgreSQL, Valkey, mail catcher, API and a worker.
 
     DATABASE_URL, REDIS_URL or SMTP_URL, when set, are used instead of a server of our own. Data stay
-    in DATA_DIR (default .data). Ctrl-C stops all in order; a second Ctrl-C hurries.
+    in DATA_DIR (default .data). Ctrl-C stops all in order; a second Ctrl-C, two seconds
+    later or more, hurries.
     """
     chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):
