@@ -90,7 +90,7 @@ class Ledger:
             return breaker.next_probe(PROBE_AMONG, provider)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
-        """Return those of `ids` that a worker could claim now. Blocks."""
+        """Return those of `ids` that are pending and due. Blocks."""
         with closing(database), connection():
             return lifecycle.still_due(ids)
 

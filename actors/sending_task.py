@@ -122,10 +122,7 @@ class SendingTask:
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
-                if queue.limits.pause(time.monotonic()) > LONG:
-                    await queue.hand_back([job])
-                else:
-                    queue.put_last(job)
+                queue.put_last(job)
                 self._give_back()
                 return True
             self._jobs.appendleft(job)

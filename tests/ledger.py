@@ -66,12 +66,14 @@ class Ledger:
 
 
 def wait_past_stuck_after(run: Callable[..., list[tuple[Any, ...]]]) -> None:
-    """Make all that is in workers' hands look claimed an hour and a half ago, and wait until rescues have judged it.
+    """Make what has an outcome that cannot be recorded look claimed an hour and a half ago; let rescues judge it.
 
-    `run` asks the database. STUCK_AFTER is an hour, and rescue goes by the database's clock.
+    `run` asks the database. STUCK_AFTER is an hour, and rescue goes by the database's clock. What a worker has not
+    begun it hands back in time by its own clock, which no test can put forward.
     """
     long_ago = "claimed_at = claimed_at - interval '90 minutes'"
-    run(f"UPDATE notifications SET {long_ago} WHERE status = 'processing' RETURNING 1")
+    kept = "SELECT unnest(unrecorded) FROM workers"
+    eventually(lambda: run(f"UPDATE notifications SET {long_ago} WHERE id IN ({kept}) RETURNING 1"), within=30)
     # A rescue judges once its own worker has been steady for WORKER_TIMEOUT, and the one that it judges seen since.
     steady = "SELECT bool_and(steady_since < now() - 2 * timeout * interval '1 second') FROM workers"
     eventually(lambda: run(steady) == [(True,)], within=60)

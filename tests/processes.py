@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cli.servers import exec_with_parent_death
-from tests.eventually import eventually
+from tests.eventually import BUSY, eventually
 
 ROOT = Path(__file__).parent.parent
+HAS_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT  # a question of waitid, which leaves the process as it is
 
 
 class Group:
@@ -49,27 +50,34 @@ class Group:
                 start_new_session=True,
             )
         self.pid = self._leader.pid
-        self._asked = False
+        self._asked = self._gone = False
         Group.started.append(self)
 
     @property
     def running(self) -> bool:
-        """Whether the leader still runs."""
-        return self._leader.poll() is None
+        """Whether the leader still runs. Once it has ended it stays a zombie, which keeps its number from others."""
+        ended = self._leader.returncode is not None or os.waitid(os.P_PID, self.pid, HAS_ENDED) is not None
+        return not ended
 
     @property
     def members(self) -> list[int]:
         """Pids of all its live processes, the leader's included; Linux only."""
-        return [pid for pid in _pids() if _is_live_in_group(pid, self.pid)]
+        if self._gone:  # Its number may be that of another group by now.
+            return []
+        live = [pid for pid in _pids() if _is_live_in_group(pid, self.pid)]
+        if not live:
+            self._leader.wait()
+            self._gone = True
+        return live
 
     def has(self, pid: int) -> bool:
         """Whether this is one of its live processes."""
-        return _is_live_in_group(pid, self.pid)
+        return not self._gone and _is_live_in_group(pid, self.pid)
 
     def signal(self, number: int) -> None:
         """Signal the leader alone, as a supervisor would."""
         if self.running:
-            self._leader.send_signal(number)
+            os.kill(self.pid, number)
 
     def signal_all(self, number: int) -> None:
         """Signal every process of the group at once."""
@@ -92,9 +100,9 @@ class Group:
         """Ask, wait for the orderly end, and return the exit code; what is left then is killed."""
         self.ask()
         try:
-            return self._leader.wait(within)
+            return self._leader.wait(within * BUSY)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.command} has not ended {within:g} s after SIGTERM") from None
+            raise AssertionError(f"{self.command} has not ended {within * BUSY:g} s after SIGTERM") from None
         finally:
             self.kill()
 

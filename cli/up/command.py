@@ -35,7 +35,7 @@ def up() -> None:
     """Run the whole system on this machine: PostgreSQL, Valkey, a mail catcher, the API and a worker.
 
     Where DATABASE_URL, REDIS_URL or SMTP_URL is set, that server is used instead. The data stay in DATA_DIR
-    (default .data). Ctrl-C stops everything in order; a second Ctrl-C shortens the waits.
+    (default .data). Ctrl-C stops everything in order; a second Ctrl-C, two seconds later or more, shortens the waits.
     """
     chosen = with_auth(settings.read(os.environ))
     if not _catches(chosen):

@@ -43,6 +43,8 @@ def test_a_killed_worker_leaves_no_more_in_doubt_than_its_connections_allow(worl
         more = before + chance.randrange(1, MANY // 4)
         eventually(lambda more=more: len(world.mail_server.mails) >= more, within=30, saying=world.system.logs)  # type: ignore[misc]
         worker.kill()
+        # The server still takes a mail of which all has arrived.
+        eventually(lambda: world.mail_server.admitted == 0, saying=world.system.logs)
         begun = dict(world.system.ledger.rows(BEGUN, list(accepted)))
         held = {id for (id,) in world.system.ledger.rows(HELD, list(accepted))}
         taken = [mail.recipients[0] for mail in world.mail_server.mails[before:]]

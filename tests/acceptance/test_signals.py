@@ -97,6 +97,7 @@ def test_sighup_to_the_group_restarts_the_workers_and_doubles_nothing(world: Wor
     group, accepted = sending(world)
     before = world.system.ledger.worker_pids()
     group.signal_all(signal.SIGHUP)
+    world.mail_server.delay = 0.0
     assert world.tally(accepted) == Tally.perfect(MANY)
     eventually(lambda: set(group.members) & (world.system.ledger.worker_pids() - before), saying=world.system.logs)
     assert group.running
@@ -133,9 +134,11 @@ def test_a_stop_of_the_group_while_it_boots_ends_it(world: World, booted: float)
 
 def test_sigquit_is_the_hard_stop(world: World) -> None:
     group, accepted = sending(world)
+    began = group.log.stat().st_size
     group.signal_all(signal.SIGTERM)
     group.signal(signal.SIGQUIT)
-    eventually(lambda: not group.members, within=5)
+    eventually(lambda: not group.members)
+    assert "worker.stopped" not in group.log.read_text()[began:]
     world.mail_server.delay = 0.0
     world.system.start_workers()
     tally = world.tally(accepted)

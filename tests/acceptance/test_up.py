@@ -174,9 +174,12 @@ def test_one_address_has_the_numbers_of_the_api_and_of_the_worker(up: Up) -> Non
     up.running()
     up.send()
 
-    seen = scraped(Client(up.port))
-    assert seen.sum("notify_processes", program="api") == seen.sum("notify_processes", program="worker") == 1
-    assert seen.sum("notify_attempts_total", outcome="sent") == seen.sum("notify_accepted_total") >= 1
+    def all_is_counted() -> bool:
+        seen = scraped(Client(up.port))
+        assert seen.sum("notify_processes", program="api") == seen.sum("notify_processes", program="worker") == 1
+        return seen.sum("notify_attempts_total", outcome="sent") == seen.sum("notify_accepted_total") >= 1
+
+    eventually(all_is_counted)  # Workers count outcomes in each round of upkeep, once a second.
 
 
 def test_a_second_one_on_the_same_data_says_so(up: Up) -> None:

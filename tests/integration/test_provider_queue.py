@@ -11,8 +11,9 @@ from unittest import mock
 
 import pytest
 from dramatiq import Retry
+from dramatiq.middleware import CurrentMessage
 
-from actors import provider_queue, sending_task
+from actors import delivery, provider_queue, sending_task
 from actors.attempts import Attempts
 from actors.delivery import Again
 from actors.queue.priorities import LANES, Lane
@@ -164,6 +165,46 @@ def test_where_it_cannot_be_recorded_what_is_begun_nothing_is_sent_until_it_can(
 
 
 # limits
+
+
+@contextmanager
+def no_connection(process: Process) -> Iterator[None]:
+    """Let other processes have all connections to the mail server."""
+    with (
+        mock.patch.object(process.email.limits, "limit", return_value=0),
+        mock.patch.object(provider_queue, "MOMENT", 0.1),
+    ):
+        yield
+
+
+def test_a_message_without_a_connection_comes_again_for_what_is_still_due(make: Make, smtp_server: SmtpServer) -> None:
+    process, [sent, due] = make(connections=1), many(2)
+    process.deliver([sent])
+    with no_connection(process), pytest.raises(Again) as again:
+        process.deliver([sent, due])
+    assert (again.value.ids, again.value.delay) == ([due], delivery.PUT_OFF)
+    assert (history(sent), history(due), status(due)) == (["sent"], [], "pending")
+
+
+def test_a_message_without_a_connection_is_done_when_others_have_sent_all(make: Make) -> None:
+    process, ids = make(connections=1), many(2)
+    process.deliver(ids)
+    with no_connection(process):
+        process.deliver(ids)
+    assert states(ids) == {"sent"}
+
+
+def test_a_message_without_a_connection_is_no_dead_letter_after_its_last_retry(make: Make) -> None:
+    process, [due] = make(connections=1), many(1)
+    actor = delivery.ACTORS["normal"]
+    current, last = CurrentMessage(), actor.message([due]).copy(options={"retries": actor.options["max_retries"]})
+    current.before_process_message(actor.broker, last)
+    try:
+        with no_connection(process):
+            process.deliver([due])
+    finally:
+        current.after_process_message(actor.broker, last)
+    assert (history(due), status(due)) == ([], "pending")
 
 
 def test_a_mail_that_is_throttled_is_sent_later_at_no_cost(make: Make, smtp_server: SmtpServer) -> None:
