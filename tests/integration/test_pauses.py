@@ -69,7 +69,8 @@ def test_the_relay_parks_what_is_paused_and_does_not_meet_it_again(held: tuple[s
     assert [d.parked for d in relay.take_due("normal", GRACE, 0, 100, HOUR)] == [True] * 3
     assert relay.take_due("normal", GRACE, 0, 100, HOUR) == []
     waits = rows("SELECT extract(epoch FROM dispatch_after - now())::float8 FROM notifications")
-    assert [wait for (wait,) in waits] == pytest.approx([HOUR] * 3, abs=5)
+    assert len(waits) == 3
+    assert all(HOUR / 2 < wait <= HOUR for (wait,) in waits)
     assert all(row(id)["parked"] and not row(id)["rung"] for id in ids)
 
 

@@ -49,7 +49,7 @@ def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings
     passed(50, claimed().id)
     claimed()
     assert drain.in_flight().number == 2
-    assert drain.in_flight().oldest == pytest.approx(50, abs=5)
+    assert drain.in_flight().oldest >= 50
 
 
 def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(

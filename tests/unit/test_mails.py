@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -113,11 +113,27 @@ def test_the_number_of_recipients_is_that_of_all_together() -> None:
     assert list(faults({"cc": ["b@x.example"]}, recipients_limit=1)) == ["/cc"]
 
 
+class Counted(list[Any]):
+    """List that counts how many of its entries have been read."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for entry in super().__iter__():
+            self.read += 1
+            yield entry
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.read += len(found) if isinstance(key, slice) else 1
+        return found
+
+
 @pytest.mark.parametrize("entry", ["a@x.example", "ä" * 60 + "@" + "ü" * 60, {"a": 1}])
 def test_very_many_copies_are_refused_by_their_number_alone(entry: Any) -> None:
-    began = time.process_time()
-    assert faults({"cc": [entry] * 300_000}) == {"/cc": "must have at most 50 entries, has 300000"}
-    assert time.process_time() - began < 1  # CPU time; each looked at would take half a minute.
+    copies = Counted([entry] * 300_000)
+    assert faults({"cc": copies}) == {"/cc": "must have at most 50 entries, has 300000"}
+    assert copies.read <= 51
 
 
 @pytest.mark.parametrize("name", ["X-A", "x-campaign-7", "References", "in-reply-to", "Feedback-ID", "List-ID"])
