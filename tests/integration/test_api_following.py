@@ -215,7 +215,7 @@ def test_what_was_asked_for_stands_in_the_story_with_the_key_that_asked(client: 
 
 
 @pytest.mark.parametrize("id", ["0", "999999", "x", str(2**63)])
-def test_nobody_knows_a_story_of_what_is_not_there(client: CheckedClient, id: str) -> None:
+def test_the_events_of_an_unknown_notification_are_a_404(client: CheckedClient, id: str) -> None:
     assert client.get(EVENTS.format(id)).status == 404
 
 

@@ -156,7 +156,7 @@ def test_reschedule_refuses_what_is_being_sent_or_over() -> None:
     assert [status(held.id), status(over)] == ["processing", "failed"]
 
 
-def test_nobody_draws_an_arrow_of_another_client() -> None:
+def test_a_client_cannot_change_a_notification_of_another_client() -> None:
     [pending], over = accepted(), failed()
     assert not lifecycle.reschedule(pending, STRANGER, sending(None))
     assert not lifecycle.cancel(pending, STRANGER)

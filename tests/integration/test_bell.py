@@ -212,7 +212,7 @@ def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
     assert broker.rung_at(broker.enqueue(delayed)) > before - 1
 
 
-def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: WaitingConsumer) -> None:
+def test_a_quiet_client_passes_a_backlog_that_workers_hold(consumer: WaitingConsumer) -> None:
     with configured(fair_depth=2, fair_burst=2, ring_spread=1) as current:
         bell = Bell(current)
     for first in (0, 10):
@@ -224,7 +224,7 @@ def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: Wait
     bell.close(5)
 
 
-def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> None:
+def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued() -> None:
     with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
         crowding, other = Bell(current), Bell(current)
     crowding._ringing.submit(Ring(list(range(10)), 0.0, "normal", 1)).result(10)

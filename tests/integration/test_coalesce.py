@@ -154,7 +154,7 @@ def test_a_caller_that_has_gone_away_disturbs_nobody(coalescer: Coalescer[int, i
     assert asyncio.run(ask()) == 20
 
 
-def test_who_gave_up_waiting_is_not_served(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_cancelled_call_is_left_out_of_the_batch(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     given_up, patient = coalescer.submit(1), coalescer.submit(2)
     given_up.cancel()

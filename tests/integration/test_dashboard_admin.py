@@ -77,7 +77,7 @@ def test_what_no_key_can_be_is_said_beside_the_form(admin: Person, fields: dict[
     assert f'value="{fields.get("name", "")}"' in answer.html
 
 
-def test_nobody_gives_what_he_has_not(api: Api) -> None:
+def test_a_key_cannot_give_a_scope_that_it_lacks(api: Api) -> None:
     answer = logged_in(api, ["read", "manage"]).submit("/keys", {"name": "x", "scope": "send"})
     assert (answer.status, "cannot give it" in answer.text) == (403, True)
 
@@ -150,7 +150,7 @@ def test_an_address_is_suppressed_and_removed_after_a_question(api: Api, admin: 
     assert "Address must" in admin.submit("/suppressions", {"address": "nobody"}).text
 
 
-def test_who_only_reads_sees_no_button_and_may_not_act(api: Api) -> None:
+def test_a_reading_key_sees_no_buttons_and_may_not_act(api: Api) -> None:
     reader = logged_in(api, ["read"])
     page = reader.get("/suppressions")
     assert "Add an address" not in page.text

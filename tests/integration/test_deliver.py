@@ -168,16 +168,14 @@ def hold(recipient: str) -> int:
     return lifecycle.accept([draft(recipient)._replace(on_uncertain="hold")], GRACE)[0].id
 
 
-def test_who_asked_to_be_held_is_not_sent_again_after_a_lost_answer(make: Make, smtp_server: SmtpServer) -> None:
+def test_with_hold_a_mail_is_not_sent_again_after_a_lost_answer(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=1)
     id = hold("a@example.com")
     make().deliver([id])
     assert (status(id), row(id)["failure_reason"], history(id)) == ("failed", "outcome-unknown", ["uncertain"])
 
 
-def test_who_asked_to_be_held_is_sent_again_after_an_answer_that_leaves_no_doubt(
-    make: Make, smtp_server: SmtpServer
-) -> None:
+def test_with_hold_a_mail_is_sent_again_when_it_certainly_was_not_taken(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("data", Drop(), times=1)
     id = hold("a@example.com")
     with pytest.raises(Again):
@@ -185,7 +183,7 @@ def test_who_asked_to_be_held_is_sent_again_after_an_answer_that_leaves_no_doubt
     assert (status(id), row(id)["in_doubt_since"]) == ("pending", None)
 
 
-def test_who_asked_to_be_held_is_not_sent_by_a_worker_that_lost_it(make: Make, smtp_server: SmtpServer) -> None:
+def test_with_hold_a_worker_that_lost_the_claim_sends_nothing(make: Make, smtp_server: SmtpServer) -> None:
     id = hold("a@example.com")
     real = lifecycle.doubt
 
@@ -368,7 +366,9 @@ def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smt
     assert [status(id) for id in ids] == ["sent"] * 6
 
 
-def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_worker_that_loses_its_claims_sends_only_what_is_already_pipelined(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(6)
     process = make(connections=1)
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")

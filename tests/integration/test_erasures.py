@@ -230,7 +230,7 @@ def test_a_copy_is_taken_out_of_a_mail_to_somebody_else_who_still_gets_it() -> N
 
 
 @pytest.mark.parametrize("address", [ANN, "Ann@Example.com"])
-def test_who_is_suppressed_stays_so_without_being_known(address: str) -> None:
+def test_erasure_keeps_a_suppression_under_a_digest(address: str) -> None:
     suppressions.add(CLIENT, Entry(ANN, "unsubscribed", f"asked by {ANN}"))
     waiting = stored(draft("b@example.com"))
     worked(begun())

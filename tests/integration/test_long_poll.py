@@ -107,7 +107,7 @@ def test_many_wait_for_the_same(api: Api, threads: ThreadPoolExecutor) -> None:
     assert {one.result(LONG).json["status"] for one in waiting} == {"sent"}
 
 
-def test_nobody_waits_for_what_is_not_there(api: Api) -> None:
+def test_a_long_poll_for_an_unknown_notification_is_a_404(api: Api) -> None:
     assert poll(api, 10**12).status == 404
 
 

@@ -185,7 +185,7 @@ def _settle(other: psycopg2.extensions.connection, id: int) -> None:
     other.commit()
 
 
-def test_who_began_before_the_pauses_is_waited_for(store: Settings) -> None:
+def test_draining_waits_for_transactions_that_began_before_the_pauses(store: Settings) -> None:
     other = psycopg2.connect(f"{store.database_url}&application_name=notification-system 0001")
     other.set_session(isolation_level="REPEATABLE READ")
     with other.cursor() as cursor:

@@ -47,7 +47,7 @@ def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
     assert pulse.lanes()["normal"].oldest_due >= 600
 
 
-def test_who_is_to_be_sent_later_is_not_due() -> None:
+def test_a_notification_that_is_to_be_sent_later_is_not_due() -> None:
     lifecycle.accept([draft()._replace(send_at=in_seconds(60))], GRACE)
     [held] = lifecycle.claim(waiting(), WORKER)
     lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 30)], GRACE, time.monotonic())

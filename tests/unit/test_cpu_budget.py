@@ -55,7 +55,7 @@ def answered(budget: CpuBudget, seconds: float, *, free: float = 0.0) -> None:
     asyncio.run(asked())
 
 
-def test_who_has_used_up_the_budget_is_told_when_there_is_some_again() -> None:
+def test_a_client_without_budget_gets_a_429_with_retry_after() -> None:
     clock = Clock()
     budget = CpuBudget(clock=clock)
     budget.charge(1, BURST + 10 * REFILL)

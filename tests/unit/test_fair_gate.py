@@ -58,7 +58,7 @@ def test_a_client_that_comes_late_is_next_however_many_of_another_wait() -> None
     run(scene())
 
 
-def test_who_gives_up_waiting_takes_no_place() -> None:
+def test_a_cancelled_wait_takes_no_place() -> None:
     async def scene() -> None:
         gate = FairGate("read", 1, 1)
         await gate.enter(1)

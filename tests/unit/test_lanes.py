@@ -95,7 +95,7 @@ def test_callbacks_never_keep_bulk_from_being_sent(queue: LaneQueue, crew: list[
     assert [worker.take() for worker in crew] == ["bulk", "callback", None, None]
 
 
-def test_who_finishes_lets_the_next_one_in(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_a_finished_message_admits_the_next_one(queue: LaneQueue, crew: list[Worker]) -> None:
     for _ in range(3):
         queue.put(item("bulk"))
     first, second, third, _ = crew

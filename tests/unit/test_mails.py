@@ -48,7 +48,7 @@ def test_a_notification_that_is_no_more_than_common_keeps_nothing() -> None:
         ("a@xn--mnchen-3ya.example", ("@München.example",)),
     ],
 )
-def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+def test_an_allowed_sender_has_no_fault(sender: str, senders: tuple[str, ...]) -> None:
     assert faults({"from": sender}, senders) == {}
 
 
@@ -64,7 +64,7 @@ def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
         ("a@b.example", ("", "@")),
     ],
 )
-def test_who_may_not_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+def test_a_sender_that_is_not_allowed_is_a_fault(sender: str, senders: tuple[str, ...]) -> None:
     detail = "must be MAIL_FROM's own address or one that this client may send from"
     assert faults({"from": sender}, senders) == {"/from": detail}
 
@@ -102,7 +102,7 @@ def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
         ({"cc": ["b@münchen.example"], "bcc": ["b@xn--mnchen-3ya.example"]}, "/bcc/0"),
     ],
 )
-def test_nobody_gets_it_twice(copies: dict[str, Any], pointer: str) -> None:
+def test_a_recipient_named_twice_is_a_fault(copies: dict[str, Any], pointer: str) -> None:
     assert faults(copies) == {pointer: "is a recipient of this mail already"}
 
 

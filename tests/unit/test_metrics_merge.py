@@ -126,7 +126,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", range(20))
-def test_whoever_is_killed_while_merging_nothing_is_lost_or_counted_twice(
+def test_a_process_killed_while_merging_loses_and_doubles_no_count(
     tmp_path: Path, killed_at: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch, number: int, after: bool
 ) -> None:
     written(tmp_path, 1, 2)
