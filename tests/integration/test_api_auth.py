@@ -214,7 +214,7 @@ def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, pa
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_ID)
-def test_what_is_another_clients_is_not_there(api: Api, method: str, path: str) -> None:
+def test_another_clients_notification_is_a_404(api: Api, method: str, path: str) -> None:
     other = client(api.ledger, f"{method} {path}")
     theirs = place(api, path, other)
     asking = coming_in(api, key(api.ledger, ["send", "read", "manage"]))

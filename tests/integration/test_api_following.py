@@ -51,7 +51,7 @@ def ids(client: CheckedClient, *query: tuple[str, str]) -> list[int]:
         {"tags": ["'\"\\%s{}"], "metadata": {"a": "'\"\\%s{}\n"}},
     ],
 )
-def test_what_it_was_given_is_shown_by_each_answer(client: CheckedClient, given: dict[str, Any]) -> None:
+def test_every_answer_shows_the_fields_that_were_given(client: CheckedClient, given: dict[str, Any]) -> None:
     accepted = client.notify("a@example.com", **given)
 
     assert accepted.status == 201

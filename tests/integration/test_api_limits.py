@@ -122,7 +122,7 @@ def test_a_batch_that_is_larger_than_a_limit_is_told_that_to_wait_does_not_help(
         assert limited.batch(5).status == 201
 
 
-def test_what_is_faulty_does_not_count(api: Api) -> None:
+def test_rejected_items_do_not_count(api: Api) -> None:
     limited = Limited(api, rate_limit=10, daily_quota=10)
     for _ in range(5):
         assert limited.client.notify("nobody").status == 422

@@ -136,7 +136,7 @@ def test_what_fails_at_once_is_written_down_as_that() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_what_loses_its_race_writes_nothing() -> None:
+def test_a_transition_that_loses_its_race_writes_no_change() -> None:
     held = claimed()
     settle(held, "sent")
     before = noted()

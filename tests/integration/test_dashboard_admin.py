@@ -71,7 +71,7 @@ def test_a_key_that_is_made_is_shown_once_and_works(api: Api, admin: Person) -> 
     ],
     ids=str,
 )
-def test_what_no_key_can_be_is_said_beside_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
+def test_a_refused_key_is_explained_beside_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
     answer = admin.submit("/keys", fields)
     assert (answer.status, said in answer.text) == (422, True), answer.text
     assert f'value="{fields.get("name", "")}"' in answer.html
@@ -125,7 +125,7 @@ def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Perso
     assert api.ledger.rows("SELECT disabled_at FROM clients WHERE name = 'shop'") == [(None,)]
 
 
-def test_what_no_client_can_be_is_said_beside_the_form(admin: Person) -> None:
+def test_a_refused_client_is_explained_beside_the_form(admin: Person) -> None:
     assert "choose another" in admin.submit("/clients", {"name": "default"}).text
     for fields, said in (
         ({"rateLimit": "many"}, "A minute must"),

@@ -78,7 +78,7 @@ def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server
     assert smtp_server.connections == 5
 
 
-def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> None:
+def test_each_outcome_is_counted(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
     outcomes.count()
     before = Counter(tallies.all())
@@ -87,7 +87,7 @@ def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> 
     assert Counter(tallies.all()) - before == {"failed": 1, "sent": 2}
 
 
-def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_notification_that_cannot_be_claimed_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(3)
     lifecycle.cancel(ids[0], CLIENT)
     lifecycle.claim([ids[1]], uuid4())
@@ -541,7 +541,7 @@ def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_ser
     assert (named, sent.parsed["List-Unsubscribe-Post"]) == (one.id, "List-Unsubscribe=One-Click")
 
 
-def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_mail_with_an_unsubscribe_link_waits_while_no_link_can_be_made(make: Make, smtp_server: SmtpServer) -> None:
     [one] = lifecycle.accept([draft()._replace(mail='{"unsubscribe": true}')], GRACE)
     with pytest.raises(Again):
         make().deliver([one.id])

@@ -70,7 +70,7 @@ def test_an_unknown_client_is_neither_disabled_nor_enabled() -> None:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_what_waits_of_it_is_held_and_nobody_elses() -> None:
+def test_disabling_a_client_holds_only_its_own_notifications() -> None:
     [id] = accepted()
     [other] = lifecycle.accept([draft()._replace(client_id=2)], GRACE)
     disabled()

@@ -184,7 +184,7 @@ def test_what_is_being_sent_is_erased_when_it_has_ended_and_is_never_begun_again
     assert status(one.id) == {"sent": "sent", "retry": "cancelled"}.get(how, "failed")
 
 
-def test_what_a_dead_worker_had_is_not_sent_again() -> None:
+def test_an_erased_notification_of_a_dead_worker_is_not_sent_again() -> None:
     one = claimed(stored(sent_to()))
     id = begun()
     worked(id)

@@ -315,7 +315,7 @@ def test_a_body_that_is_not_as_announced_changes_nothing_about_the_answer(
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_no_answer(caller: Caller, hooks: Hooks, said: bytes) -> None:
+def test_bytes_that_are_not_http_are_no_answer(caller: Caller, hooks: Hooks, said: bytes) -> None:
     hooks.answer = saying(said)
     error = caller.failure(hooks.url)
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("answer", True, False)

@@ -88,7 +88,7 @@ def test_a_live_key_is_not_the_test_key_of_the_same_number(ring: Keyring) -> Non
     assert found(ring, made()._replace(sandbox=True)) == [None]
 
 
-def test_what_is_made_up_pushes_out_no_key_that_works(ring: Keyring, asked: list[list[int]]) -> None:
+def test_made_up_keys_push_no_valid_key_out_of_the_cache(ring: Keyring, asked: list[list[int]]) -> None:
     key = made()
     found(ring, key)
     found(ring, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))

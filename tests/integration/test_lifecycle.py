@@ -275,7 +275,7 @@ def test_a_stale_owner_cannot_release() -> None:
     assert lifecycle.release([(stale.id, stale.claim)]) == []
 
 
-def test_what_a_worker_does_not_know_it_holds_is_released_and_nothing_else() -> None:
+def test_only_claims_unknown_to_their_worker_are_released() -> None:
     mine, lost = lifecycle.claim(accepted(2), WORKER)
     theirs = claimed(uuid4())
     assert lifecycle.release_unheld(WORKER, [mine.id]) == [lost.id]
@@ -299,7 +299,7 @@ def test_rescue_takes_from_a_worker_that_was_not_seen_and_counts_the_attempt() -
     assert not settle(lifecycle.sent(held, attempt()))
 
 
-def test_what_is_lost_again_comes_back_apart_from_its_neighbours() -> None:
+def test_a_notification_lost_twice_is_enqueued_alone() -> None:
     held = [claimed(uuid4()) for _ in range(8)]
     ids = [c.id for c in held]
     assert rescue() == ids

@@ -55,7 +55,7 @@ def test_a_notification_that_is_to_be_sent_later_is_not_due() -> None:
     assert pulse.lanes() == {"normal": (2, 0.0)}
 
 
-def test_what_is_paused_alarms_nobody() -> None:
+def test_paused_notifications_raise_no_alarm() -> None:
     waiting()
     passed(600, waiting(client=2)[0])
     pauses.pause("client", "2")

@@ -109,7 +109,7 @@ def test_the_oldest_bell_in_live_hands_is_known_to_all() -> None:
     assert 20 <= age < 500
 
 
-def test_what_nobody_rang_for_waits_for_no_other_bell() -> None:
+def test_a_notification_that_was_never_enqueued_waits_for_no_other_message() -> None:
     held = claimed()
     [rung] = accepted()
     passed(GRACE + 1, rung)

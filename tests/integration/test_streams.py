@@ -208,7 +208,7 @@ def test_what_is_no_event_is_refused(api: Api, owner: int, wrong: str) -> None:
         assert list(faults(asking.request("GET", STREAM, headers={"Last-Event-ID": wrong}))) == ["Last-Event-ID"]
 
 
-def test_what_is_asked_wrongly_is_refused_whole(api: Api, owner: int) -> None:
+def test_a_malformed_stream_request_is_refused(api: Api, owner: int) -> None:
     asking = api.client
     asking.key = str(key(api.ledger, ["read"], of=owner))
     answer = asking.get(STREAM, status="gone", colour="red", sandbox="maybe")

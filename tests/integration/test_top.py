@@ -30,7 +30,7 @@ def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> 
     assert {lane["lane"]: lane["waiting"] for lane in told["lanes"]}["normal"] == 3
 
 
-def test_what_failed_last_comes_first_of_all_clients(store: Settings) -> None:
+def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:
     shop = clients.create("shop", {})
     assert shop is not None
     old, new = failed(), failed(reason="rejected")

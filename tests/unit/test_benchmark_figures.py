@@ -66,7 +66,7 @@ def test_a_fault_has_a_line_only_where_there_is_one() -> None:
         ({"a busy": 60.0, "b waits IO:WalSync": 70.0}, "waiting: round trips"),
     ],
 )
-def test_what_was_full_is_named(figures: dict[str, float], words: str) -> None:
+def test_the_saturated_resource_is_named(figures: dict[str, float], words: str) -> None:
     assert limit(figures, "a") == words
 
 

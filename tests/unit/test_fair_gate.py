@@ -83,7 +83,7 @@ def test_one_client_may_have_all_places_where_it_is_the_only_one() -> None:
     run(scene())
 
 
-def test_what_gives_up_waiting_keeps_nobody_out() -> None:
+def test_a_cancelled_wait_keeps_no_client_out() -> None:
     async def scene() -> None:
         gate = FairGate("read", 3, 100)
         assert [gate.enter_at_once(1) for _ in range(3)] == [True, True, False]

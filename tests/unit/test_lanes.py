@@ -148,7 +148,7 @@ def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
     assert routed(turns, lane, 2, 1, 10) == little
 
 
-def test_what_was_much_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.9)
     assert routed(turns, "normal", 1, 100, 10) == "normal"
     monkeypatch.setattr("time.monotonic", lambda: 101.0)

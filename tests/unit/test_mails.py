@@ -87,7 +87,7 @@ def test_a_mailbox_is_one_line_with_an_address(field: str, value: Any) -> None:
     "value", ["nobody", "A <nobody>", "A <>", "<", ">", "A <a@b.example> c", '"a" b@c.example', "x" * 501]
 )
 @pytest.mark.parametrize("field", ["replyTo", "cc", "bcc"])
-def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
+def test_an_entry_without_an_address_is_a_fault(field: str, value: str) -> None:
     pointer = f"/{field}/1" if field != "replyTo" else "/replyTo"
     assert list(faults({field: ["ok@example.com", value] if field != "replyTo" else value})) == [pointer]
 

@@ -137,7 +137,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_what_cannot_be_honoured_stops_the_start_with_its_name(url: str) -> None:
+def test_an_option_that_cannot_be_honoured_stops_the_start_by_name(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL ") as refused:
         read({"DATABASE_URL": url})
     assert REFUSED[url] in str(refused.value)

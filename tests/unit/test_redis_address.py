@@ -69,7 +69,7 @@ HOST = {"host": "h", "port": 6379}
         ),
     ],
 )
-def test_what_a_url_says_is_what_is_done(url: str, kind: type, given: dict[str, Any]) -> None:
+def test_each_option_of_a_redis_url_takes_effect(url: str, kind: type, given: dict[str, Any]) -> None:
     assert arguments(url) == (kind, given)
 
 
