@@ -50,7 +50,8 @@ class Databases:
     def new(self) -> Iterator[str]:
         """DATABASE_URL of a migrated, empty database that lives as long as the block."""
         name = f"test_{next(self._numbers)}"
-        self._sql.rows(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        # Copying the files costs a third of PostgreSQL's default, which copies the pages through the WAL.
+        self._sql.rows(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         try:
             yield self._postgres.url_of(name)
         finally:

@@ -60,7 +60,6 @@ def test_a_deferred_notification_is_retried_with_growing_delays_until_it_is_sent
     # Dramatiq's formula: RETRY_MIN_BACKOFF * 2^(k-1), times 1 to 2.
     least = [float(QUICK["RETRY_MIN_BACKOFF"]) * 2**k for k in range(3)]
     assert all(gap >= delay for gap, delay in zip(gaps, least, strict=True)), gaps
-    assert gaps[2] > gaps[0], gaps
 
 
 def test_the_history_of_a_retried_notification_tells_each_attempt(world: World) -> None:

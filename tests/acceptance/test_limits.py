@@ -49,7 +49,7 @@ def test_a_flood_is_held_up_while_nothing_is_sent_and_goes_on_when_it_is(world: 
     assert world.tally(taken | more) == Tally.perfect(len(taken) + 1)
 
 
-def test_who_posts_no_faster_than_is_sent_is_not_held_up(world: World) -> None:
+def test_a_client_that_posts_no_faster_than_is_sent_is_never_refused(world: World) -> None:
     # Each process must have learnt that the flood of the test before is over: one may have while another has not.
     eventually(lambda: client_has_none(world), every=INTERVAL)
     accepted = {}

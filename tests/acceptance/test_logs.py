@@ -131,7 +131,7 @@ def test_a_notification_leads_from_the_worker_s_line_to_its_request(written: str
     assert request["milliseconds"] > 0
 
 
-def test_who_only_asks_whether_we_live_leaves_no_line(written: str) -> None:
+def test_health_checks_leave_no_log_line(written: str) -> None:
     routes = {event.get("route") for event in _events(written) if event["event"] == "request"}
 
     assert "/api/notifications" in routes

@@ -171,7 +171,7 @@ def test_no_counter_ever_falls_whoever_is_killed(world: World) -> None:
     eventually(lambda: scraped(workers_own(world)), within=20, saying=world.system.logs)
 
 
-def test_what_alerts_and_dashboard_ask_for_is_there(world: World) -> None:
+def test_every_metric_of_alerts_and_dashboard_exists(world: World) -> None:
     provider = world.system.environ["SMTP_URL"].removeprefix("smtp://")
     world.system.ledger.rows("INSERT INTO providers (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", provider)
     there = scrape(world).labels()

@@ -142,7 +142,7 @@ def test_each_kind_of_mistake_is_found(read: Reading) -> None:
         assert any(fault in found for found in faults), (kind, faults)
 
 
-def test_what_would_change_the_machine_is_not_begun(read: Reading) -> None:
+def test_commands_that_would_change_the_machine_are_not_run(read: Reading) -> None:
     page = "```sh\nmake run\n```\n\n```sh\npip install .\n```\n\n```sh\nkubectl apply -f docker\n```\n"
 
     faults = [fault for fault in read(blocks(page), patience=0) if "it printed" in fault]
@@ -161,7 +161,7 @@ def test_what_would_change_the_machine_is_not_begun(read: Reading) -> None:
         "<!-- not run: of nothing -->\n\nA text.\n",
     ],
 )
-def test_what_says_nothing_is_refused(page: str) -> None:
+def test_an_unknown_or_empty_marker_is_refused(page: str) -> None:
     with pytest.raises(UnknownMarker):
         blocks(page)
 
@@ -176,7 +176,7 @@ def test_what_says_nothing_is_refused(page: str) -> None:
         ("", "anything"),
     ],
 )
-def test_what_is_another_each_time_may_differ(expected: str, printed: str) -> None:
+def test_values_that_change_with_each_run_may_differ(expected: str, printed: str) -> None:
     assert missing(expected, printed) == ""
 
 
@@ -191,5 +191,5 @@ def test_what_is_another_each_time_may_differ(expected: str, printed: str) -> No
         ("ntf_live_12_EXAMPLE", "ntf_test_12_EXAMPLE"),
     ],
 )
-def test_what_stays_may_not_differ(expected: str, printed: str) -> None:
+def test_values_that_stay_may_not_differ(expected: str, printed: str) -> None:
     assert missing(expected, printed) != ""

@@ -91,7 +91,7 @@ def test_there_is_no_other_file(asking: CheckedClient, number: str) -> None:
     assert asking.get(place.removesuffix("1") + number).status == 404
 
 
-def test_who_has_no_files_has_none(asking: CheckedClient) -> None:
+def test_a_notification_without_attachments_answers_404(asking: CheckedClient) -> None:
     id = asking.notify("a@example.com").json["id"]
 
     for place in (f"{NOTIFICATIONS}/{id}", f"{NOTIFICATIONS}/999999999", f"{NOTIFICATIONS}/x"):

@@ -195,7 +195,7 @@ def test_a_key_gets_no_scope_that_it_has_not_by_rotation(api: Api) -> None:
 
 
 @pytest.mark.parametrize("scopes", [["manage", "send", "read"], ["admin", "manage"]])
-def test_nobody_makes_admins_over_the_network(api: Api, scopes: list[str]) -> None:
+def test_admin_keys_cannot_be_made_or_rotated_over_http(api: Api, scopes: list[str]) -> None:
     target = key(api.ledger, ["admin"])
     asking = coming_in(api, key(api.ledger, scopes))
 

@@ -151,7 +151,7 @@ def test_a_refused_client_that_goes_on_sending_reads_why_and_is_cut_off(api: Api
 
 
 @pytest.mark.parametrize("garbage", [b"\0\0\0\0", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"])
-def test_what_is_no_http_behind_a_request_costs_it_no_answer(api: Api, garbage: bytes) -> None:
+def test_garbage_after_a_request_costs_it_no_answer(api: Api, garbage: bytes) -> None:
     before = stored(api)
     with connected(api) as connection:
         connection.sendall(POST + garbage)
@@ -203,7 +203,7 @@ def test_a_body_that_comes_behind_its_answer_leaves_the_connection_open(api: Api
         assert answers(connection, 1) == [200]
 
 
-def test_what_comes_ahead_of_its_turn_is_bounded(api: Api) -> None:
+def test_pipelined_requests_are_bounded(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     poll = request(b"", method=b"GET", path=f"{NOTIFICATIONS}/{id}?wait=2".encode())
     with connected(api) as connection:

@@ -108,7 +108,7 @@ def test_a_repetition_of_its_request_is_refused_and_sends_nothing(shop: CheckedC
     assert "deleted" in again.json["errors"][0]["detail"]
 
 
-def test_who_was_erased_stays_on_the_suppression_list_under_a_digest(shop: CheckedClient) -> None:
+def test_an_erased_recipient_stays_suppressed_under_a_digest(shop: CheckedClient) -> None:
     shop.post("/api/suppressions", {"address": "ann@example.com", "reason": "unsubscribed"})
     erase(shop)
     [entry] = shop.get("/api/suppressions").json["items"]

@@ -50,7 +50,7 @@ def ids(client: CheckedClient, *query: tuple[str, str]) -> list[int]:
         {"tags": ["'\"\\%s{}"], "metadata": {"a": "'\"\\%s{}\n"}},
     ],
 )
-def test_what_it_was_given_is_shown_by_each_answer(client: CheckedClient, given: dict[str, Any]) -> None:
+def test_every_answer_shows_the_fields_that_were_given(client: CheckedClient, given: dict[str, Any]) -> None:
     accepted = client.notify("a@example.com", **given)
 
     assert accepted.status == 201
@@ -214,7 +214,7 @@ def test_what_was_asked_for_stands_in_the_story_with_the_key_that_asked(client: 
 
 
 @pytest.mark.parametrize("id", ["0", "999999", "x", str(2**63)])
-def test_nobody_knows_a_story_of_what_is_not_there(client: CheckedClient, id: str) -> None:
+def test_the_events_of_an_unknown_notification_are_a_404(client: CheckedClient, id: str) -> None:
     assert client.get(EVENTS.format(id)).status == 404
 
 

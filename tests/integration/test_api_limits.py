@@ -122,7 +122,7 @@ def test_a_batch_that_is_larger_than_a_limit_is_told_that_to_wait_does_not_help(
         assert limited.batch(5).status == 201
 
 
-def test_what_is_faulty_does_not_count(api: Api) -> None:
+def test_rejected_items_do_not_count(api: Api) -> None:
     limited = Limited(api, rate_limit=10, daily_quota=10)
     for _ in range(5):
         assert limited.client.notify("nobody").status == 422
@@ -211,7 +211,7 @@ def test_what_a_key_for_tests_sends_does_not_use_up_what_live_keys_may(api: Api)
     assert limited.post().status == 201
 
 
-def test_nobody_uses_up_what_another_may(api: Api) -> None:
+def test_the_rate_limit_of_one_client_does_not_touch_another(api: Api) -> None:
     one, other = Limited(api, rate_limit=1), Limited(api, rate_limit=1)
 
     assert [limited.post().status for limited in (one, one, other)] == [201, 429, 201]

@@ -80,7 +80,7 @@ def test_what_was_counted_is_not_counted_again_as_taken_in(limited: Limited) -> 
         counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
 
 
-def test_who_was_refused_long_ago_is_not_refused_for_that(redis_url: str, module_database_url: str) -> None:
+def test_an_old_refusal_does_not_refuse_the_next_request(redis_url: str, module_database_url: str) -> None:
     with running(module_database_url, redis_url, auth="required", backlog_interval=2) as slow:
         limited = Limited(slow, pending_limit=MOST)
         assert flood(limited, 2 * MOST)[429] == MOST

@@ -119,7 +119,7 @@ def test_a_filter_without_an_index_is_applied_to_what_another_one_finds(
     ids=str,
 )
 @pytest.mark.usefixtures("crowd")
-def test_what_few_have_is_found_by_its_own_index(
+def test_a_rare_value_is_found_by_its_own_index(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any], index: str
 ) -> None:
     assert re.search(index, explained(caplog, filters, None))

@@ -67,7 +67,7 @@ def counted() -> bool:
 
 @pytest.mark.usefixtures("bound")
 @pytest.mark.parametrize("flooding", ["test", "live"])
-def test_what_waits_of_one_kind_takes_no_room_of_the_other(pair: Pair, flooding: str) -> None:
+def test_waiting_test_mail_takes_no_room_from_live_mail(pair: Pair, flooding: str) -> None:
     first, second = (pair.test, pair.live) if flooding == "test" else (pair.live, pair.test)
     answers = [first.notify("a@example.com").status for _ in range(MOST + 1)]
     assert answers == [201] * MOST + [429]

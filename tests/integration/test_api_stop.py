@@ -68,7 +68,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, database_ur
     assert api.api.stop(within=10) == 0
 
 
-def test_who_had_just_connected_is_answered_by_a_process_that_stops(api: Api) -> None:
+def test_a_new_connection_is_answered_by_a_process_that_stops(api: Api) -> None:
     assert api.api is not None
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connected:
         api.api.ask()
@@ -126,7 +126,7 @@ def test_sigint_drops_what_is_under_way(tmp_path: Path, database_url: str, redis
 
 
 @pytest.mark.parametrize("path", ["/api/stream", "/api/notifications/1?wait=30"])
-def test_who_waits_for_something_to_happen_is_answered_at_a_stop(api: Api, path: str) -> None:
+def test_streams_and_long_polls_end_in_order_at_a_stop(api: Api, path: str) -> None:
     assert api.api is not None
     assert api.client.notify("a@example.com").json["id"] == 1
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:

@@ -57,9 +57,7 @@ verbs = pytest.mark.parametrize(("method", "word"), [("POST", "cancel"), ("POST"
 
 
 @verbs
-def test_what_goes_out_is_not_found_by_a_key_for_tests_that_would_move_it(
-    api: Api, pair: Pair, method: str, word: str
-) -> None:
+def test_a_test_key_cannot_find_live_mail_to_change_it(api: Api, pair: Pair, method: str, word: str) -> None:
     id = made(api, pair.live, word)
     before = pair.live.notification(id)
 
@@ -173,7 +171,7 @@ def test_a_key_for_tests_changes_no_endpoint_that_is_told_of_what_goes_out(pair:
     assert pair.test.get(place).json == {name: value for name, value in made.items() if name != "secret"}
 
 
-def test_what_a_test_has_sent_never_answers_for_what_goes_out(pair: Pair) -> None:
+def test_an_idempotency_key_of_a_test_is_not_replayed_for_live_mail(pair: Pair) -> None:
     body = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
     headers = {"Content-Type": "application/json", "Idempotency-Key": "order-4711"}
     raw = json.dumps(body).encode()

@@ -157,7 +157,7 @@ def test_reschedule_refuses_what_is_being_sent_or_over() -> None:
     assert [status(held.id), status(over)] == ["processing", "failed"]
 
 
-def test_nobody_draws_an_arrow_of_another_client() -> None:
+def test_a_client_cannot_change_a_notification_of_another_client() -> None:
     [pending], over = accepted(), failed()
     assert not lifecycle.reschedule(pending, STRANGER, sending(None))
     assert not lifecycle.cancel(pending, STRANGER)
@@ -209,7 +209,7 @@ def test_redrive_all_leaves_what_has_not_failed() -> None:
     assert [status(pending), status(held.id)] == ["pending", "processing"]
 
 
-def test_what_fails_again_is_not_met_again_by_a_later_step() -> None:
+def test_a_bulk_retry_does_not_meet_its_own_failures_again() -> None:
     first, second = failed(), failed()
     [place] = lifecycle.redrive_all(CLIENT, {}, None, 1)
     [held] = lifecycle.claim([first], WORKER)
@@ -252,7 +252,7 @@ def fail(id: int) -> int:
     return id
 
 
-def test_what_goes_out_is_not_moved_with_a_key_for_tests() -> None:
+def test_a_test_key_cannot_change_live_mail() -> None:
     [pending], over = accepted(), failed()
     before = row(pending), row(over)
     assert not lifecycle.cancel(pending, CLIENT, only_sandbox=True)

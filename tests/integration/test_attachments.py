@@ -76,7 +76,7 @@ def test_the_owner_of_a_claim_reads_the_files_in_their_order() -> None:
     assert attachments.contents(claimed.id, claimed.claim) == [b"1", b"2", b"3"]
 
 
-def test_who_has_lost_the_claim_reads_nothing() -> None:
+def test_a_worker_without_the_claim_reads_no_attachments() -> None:
     [one] = stored_with([with_files(b"1")])
     [stale] = lifecycle.claim([one.id], WORKER)
     lifecycle.release([(stale.id, stale.claim)])

@@ -51,7 +51,7 @@ def test_an_act_and_its_record_are_one_transaction() -> None:
     assert acts() == ["pause.began"]
 
 
-def test_what_was_not_done_is_not_recorded() -> None:
+def test_an_act_without_effect_is_not_recorded() -> None:
     def told(key: keys.Key | None) -> Act | None:
         return Act("key.revoked", 1) if key else None
 

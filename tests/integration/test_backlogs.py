@@ -54,7 +54,7 @@ def test_callbacks_are_not_counted() -> None:
     assert counted() == {2: 1}
 
 
-def test_nobody_is_counted_further_than_one_beyond_its_limit() -> None:
+def test_counting_a_client_stops_one_beyond_its_limit() -> None:
     for client in (1, 2, 3):
         waiting(client, 9)
 
@@ -107,7 +107,7 @@ def test_of_many_who_would_count_one_does() -> None:
     assert backlogs.take_turn()
 
 
-def test_who_has_taken_the_turn_and_died_is_not_waited_for() -> None:
+def test_the_turn_to_count_passes_on_when_its_lease_ends() -> None:
     assert backlogs.take_turn()
     rows("UPDATE backlog_counts SET due_at = due_at - %s * interval '1 second'", backlogs.LEASE)
     assert backlogs.take_turn()

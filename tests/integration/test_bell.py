@@ -194,10 +194,13 @@ def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsum
 
 
 def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: WaitingConsumer) -> None:
+    before = time.time()
     broker.ring(messages([1], 1, 50))
     bell = next(consumer)
     assert bell is not None
-    assert broker.oldest_in_hand() == {"normal": pytest.approx(time.time(), abs=60)}
+    [(lane, rung_at)] = broker.oldest_in_hand().items()
+    assert lane == "normal"
+    assert before - 1 < rung_at < time.time() + 1
     broker.emit_before("process_message", bell)
     assert broker.oldest_in_hand() == {}
     consumer.ack(bell)
@@ -206,10 +209,11 @@ def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: Waitin
 
 def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
     delayed = message([1]).copy(options={"rung_at": 1})
-    assert broker.rung_at(broker.enqueue(delayed)) > time.time() - 60
+    before = time.time()
+    assert broker.rung_at(broker.enqueue(delayed)) > before - 1
 
 
-def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: WaitingConsumer) -> None:
+def test_a_quiet_client_passes_a_backlog_that_workers_hold(consumer: WaitingConsumer) -> None:
     with configured(fair_depth=2, fair_burst=2, ring_spread=1) as current:
         bell = Bell(current)
     for first in (0, 10):
@@ -221,7 +225,7 @@ def test_who_rings_little_passes_a_crowd_that_is_in_workers_hands(consumer: Wait
     bell.close(5)
 
 
-def test_who_rings_little_passes_a_crowd_even_where_it_was_not_known_yet() -> None:
+def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued() -> None:
     with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
         crowding, other = Bell(current), Bell(current)
     crowding._ringing.submit(Ring(list(range(10)), 0.0, "normal", 1)).result(10)

@@ -97,7 +97,7 @@ def test_without_anybody_to_look_after_blocks_all_is_accepted_and_the_next_to_co
     assert lifecycle.claim(ids[-1:], WORKER)
 
 
-def test_whoever_uses_the_table_for_long_is_not_waited_for_and_others_go_on(own_store: Settings) -> None:
+def test_adding_a_block_gives_up_when_the_table_is_in_use_and_accepting_goes_on(own_store: Settings) -> None:
     accepted(SIZE // 2)
     with Elsewhere(own_store) as other:
         other.run("SELECT count(*) FROM attempts")

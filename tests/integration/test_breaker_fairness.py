@@ -208,7 +208,9 @@ def test_what_fails_before_a_recipient_is_known_is_the_servers_fault(phase: str)
 
 @pytest.mark.parametrize("phase", ["rcpt", "data", "content"])
 @pytest.mark.parametrize(("outcome", "code"), [("provider-down", 421), ("deferred", 421), ("deferred", None)])
-def test_what_breaks_off_once_it_is_known_may_be_about_this_mail(phase: str, outcome: str, code: int | None) -> None:
+def test_a_connection_lost_after_the_recipient_may_be_about_this_mail(
+    phase: str, outcome: str, code: int | None
+) -> None:
     told = Evidence(down=True, about=(B, "example.com"))
     assert evidence(mail_of(B), attempt(outcome, phase, code)) == told
 

@@ -153,7 +153,7 @@ def test_a_redirect_is_not_followed(make: Make, hooks: Hooks, code: int) -> None
     ],
     ids=["closes", "smtp", "no status", "zeros", "headers", "one header", "continues"],
 )
-def test_what_is_no_answer_leaves_its_fate_unknown(make: Make, hooks: Hooks, answer: Any) -> None:
+def test_a_callback_without_an_answer_has_an_unknown_outcome(make: Make, hooks: Hooks, answer: Any) -> None:
     hooks.answer = answer
     undelivered = failure(make(), to(hooks.url))
     assert isinstance(undelivered, Uncertain)
@@ -172,7 +172,7 @@ def test_what_is_no_answer_leaves_its_fate_unknown(make: Make, hooks: Hooks, ans
     ],
     ids=["reason", "no UTF-8", "body", "header", "no HTTP", "no header"],
 )
-def test_what_an_endpoint_says_forges_no_line(
+def test_an_endpoints_answer_cannot_forge_a_log_line(
     make: Make, hooks: Hooks, answer: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     hooks.answer = answer

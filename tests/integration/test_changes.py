@@ -136,7 +136,7 @@ def test_what_fails_at_once_is_written_down_as_that() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_what_loses_its_race_writes_nothing() -> None:
+def test_a_transition_that_loses_its_race_writes_no_change() -> None:
     held = claimed()
     settle(held, "sent")
     before = noted()
@@ -318,7 +318,7 @@ def test_old_changes_are_forgotten_piece_by_piece_and_whoever_comes_back_later_i
     assert first
 
 
-def test_who_looks_too_late_hears_that_changes_are_gone(reader: Reader) -> None:
+def test_a_reader_that_is_too_late_learns_that_changes_are_gone(reader: Reader) -> None:
     accepted()
     rows("UPDATE changes SET at = at - interval '2 hours'")
     changes.forget(KEPT, 10)

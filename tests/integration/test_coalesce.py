@@ -154,7 +154,7 @@ def test_a_cancelled_caller_does_not_affect_others(coalescer: Coalescer[int, int
     assert asyncio.run(ask()) == 20
 
 
-def test_a_caller_that_gave_up_is_not_served(coalescer: Coalescer[int, int], gate: Gate) -> None:
+def test_a_cancelled_call_is_left_out_of_the_batch(coalescer: Coalescer[int, int], gate: Gate) -> None:
     busy(coalescer, gate)
     given_up, patient = coalescer.submit(1), coalescer.submit(2)
     given_up.cancel()

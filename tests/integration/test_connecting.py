@@ -266,7 +266,7 @@ def test_a_name_server_that_does_not_answer_is_told(run: Run[Any]) -> None:
         assert refusal(run, 25, 0.2) == "its address was not found within 0.2 s"
 
 
-def test_who_is_cancelled_leaves_no_socket_open(run: Run[Any]) -> None:
+def test_a_cancelled_connect_leaves_no_socket_open(run: Run[Any]) -> None:
     async def cancelled(port: int) -> None:
         task = asyncio.create_task(connect(HOST, port, timeout=LONG))
         done, _ = await asyncio.wait([task], timeout=2 * connecting.DELAY)

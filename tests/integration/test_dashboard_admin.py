@@ -71,13 +71,13 @@ def test_a_key_that_is_made_is_shown_once_and_works(api: Api, admin: Person) -> 
     ],
     ids=str,
 )
-def test_what_no_key_can_be_is_said_beside_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
+def test_a_refused_key_is_explained_beside_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
     answer = admin.submit("/keys", fields)
     assert (answer.status, said in answer.text) == (422, True), answer.text
     assert f'value="{fields.get("name", "")}"' in answer.html
 
 
-def test_nobody_gives_what_he_has_not(api: Api) -> None:
+def test_a_key_cannot_give_a_scope_that_it_lacks(api: Api) -> None:
     answer = logged_in(api, ["read", "manage"]).submit("/keys", {"name": "x", "scope": "send"})
     assert (answer.status, "cannot grant the scope" in answer.text) == (403, True)
 
@@ -125,7 +125,7 @@ def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Perso
     assert api.ledger.rows("SELECT disabled_at FROM clients WHERE name = 'shop'") == [(None,)]
 
 
-def test_what_no_client_can_be_is_said_beside_the_form(admin: Person) -> None:
+def test_a_refused_client_is_explained_beside_the_form(admin: Person) -> None:
     assert "choose another" in admin.submit("/clients", {"name": "default"}).text
     for fields, said in (
         ({"rateLimit": "many"}, "Per minute must"),
@@ -150,7 +150,7 @@ def test_an_address_is_suppressed_and_removed_after_a_question(api: Api, admin: 
     assert "Address must" in admin.submit("/suppressions", {"address": "nobody"}).text
 
 
-def test_who_only_reads_sees_no_button_and_may_not_act(api: Api) -> None:
+def test_a_reading_key_sees_no_buttons_and_may_not_act(api: Api) -> None:
     reader = logged_in(api, ["read"])
     page = reader.get("/suppressions")
     assert "Add an address" not in page.text

@@ -107,7 +107,7 @@ def test_each_sample_reaches_all_who_look(api: Api) -> None:
     assert set(seen[0]) & set(seen[1]) & set(seen[2])
 
 
-def test_who_looks_later_sees_what_has_been(api: Api) -> None:
+def test_a_page_that_is_opened_later_gets_the_history(api: Api) -> None:
     person = visitor(api)
     with looking(api, person) as first:
         for _ in range(4):
@@ -170,7 +170,7 @@ def test_more_than_so_many_do_not_look(api: Api) -> None:
     eventually(room)
 
 
-def test_nobody_looks_and_nothing_is_asked(api: Api) -> None:
+def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
     """Readings of the pulse, which no other test of this server makes now."""
     person = visitor(api, of=client(api.ledger, "looks once"))
     with looking(api, person) as stream:

@@ -78,7 +78,7 @@ def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server
     assert smtp_server.connections == 5
 
 
-def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> None:
+def test_each_outcome_is_counted(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
     outcomes.count()
     before = Counter(tallies.all())
@@ -87,7 +87,7 @@ def test_what_became_of_each_is_counted(make: Make, smtp_server: SmtpServer) -> 
     assert Counter(tallies.all()) - before == {"failed": 1, "sent": 2}
 
 
-def test_what_is_not_ours_to_send_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_notification_that_cannot_be_claimed_is_left_out(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(3)
     lifecycle.cancel(ids[0], CLIENT)
     lifecycle.claim([ids[1]], uuid4())
@@ -114,7 +114,8 @@ def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
             " FROM notifications WHERE id = %s",
             id,
         )
-        assert float(wait) == pytest.approx(again.value.delay / 1000, abs=0.5)
+        # The delay begins when the outcome is recorded, which is after the attempt has ended.
+        assert again.value.delay / 1000 <= float(wait) < again.value.delay / 1000 + 10
 
 
 def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp_server: SmtpServer) -> None:
@@ -167,16 +168,14 @@ def hold(recipient: str) -> int:
     return lifecycle.accept([draft(recipient)._replace(on_uncertain="hold")], GRACE)[0].id
 
 
-def test_who_asked_to_be_held_is_not_sent_again_after_a_lost_answer(make: Make, smtp_server: SmtpServer) -> None:
+def test_with_hold_a_mail_is_not_sent_again_after_a_lost_answer(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=1)
     id = hold("a@example.com")
     make().deliver([id])
     assert (status(id), row(id)["failure_reason"], history(id)) == ("failed", "outcome-unknown", ["uncertain"])
 
 
-def test_who_asked_to_be_held_is_sent_again_after_an_answer_that_leaves_no_doubt(
-    make: Make, smtp_server: SmtpServer
-) -> None:
+def test_with_hold_a_mail_is_sent_again_when_it_certainly_was_not_taken(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("data", Drop(), times=1)
     id = hold("a@example.com")
     with pytest.raises(Again):
@@ -184,7 +183,7 @@ def test_who_asked_to_be_held_is_sent_again_after_an_answer_that_leaves_no_doubt
     assert (status(id), row(id)["in_doubt_since"]) == ("pending", None)
 
 
-def test_who_asked_to_be_held_is_not_sent_by_a_worker_that_lost_it(make: Make, smtp_server: SmtpServer) -> None:
+def test_with_hold_a_worker_that_lost_the_claim_sends_nothing(make: Make, smtp_server: SmtpServer) -> None:
     id = hold("a@example.com")
     real = lifecycle.doubt
 
@@ -367,7 +366,9 @@ def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smt
     assert [status(id) for id in ids] == ["sent"] * 6
 
 
-def test_whoever_loses_a_claim_sends_no_more_of_its_list(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_worker_that_loses_its_claims_sends_only_what_is_already_pipelined(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(6)
     process = make(connections=1)
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
@@ -540,7 +541,7 @@ def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_ser
     assert (named, sent.parsed["List-Unsubscribe-Post"]) == (one.id, "List-Unsubscribe=One-Click")
 
 
-def test_what_asks_for_our_link_waits_where_there_is_none(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_mail_with_an_unsubscribe_link_waits_while_no_link_can_be_made(make: Make, smtp_server: SmtpServer) -> None:
     [one] = lifecycle.accept([draft()._replace(mail='{"unsubscribe": true}')], GRACE)
     with pytest.raises(Again):
         make().deliver([one.id])

@@ -62,7 +62,7 @@ def test_to_disable_it_again_changes_nothing() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_who_is_unknown_is_neither_disabled_nor_enabled() -> None:
+def test_an_unknown_client_is_neither_disabled_nor_enabled() -> None:
     assert clients.disable(999_999) is None
     assert clients.enable(999_999) is None
     assert clients.change(999_999, {}, disabled=True) is None
@@ -70,7 +70,7 @@ def test_who_is_unknown_is_neither_disabled_nor_enabled() -> None:
 
 
 @pytest.mark.usefixtures("enabled_again")
-def test_what_waits_of_it_is_held_and_nobody_elses() -> None:
+def test_disabling_a_client_holds_only_its_own_notifications() -> None:
     [id] = accepted()
     [other] = lifecycle.accept([draft()._replace(client_id=2)], GRACE)
     disabled()

@@ -87,7 +87,7 @@ def test_a_warning_is_exit_code_0_unless_it_is_strict(well: Doctor, monkeypatch:
     assert [well.run(*words).exit_code for words in ((), ("--strict",))] == [0, 1]
 
 
-def test_nobody_who_works_is_a_warning_and_with_something_that_waits_a_problem(well: Doctor) -> None:
+def test_no_live_worker_is_a_warning_and_with_waiting_notifications_a_problem(well: Doctor) -> None:
     assert "workers: none is alive: accepted notifications will wait" in well.said("warning")
     accepted()
     assert "workers: none is alive, and notifications are pending" in well.said("problem")

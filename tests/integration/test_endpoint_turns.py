@@ -89,7 +89,7 @@ def test_when_it_does_not_answer_those_that_wait_are_deferred_without_a_try(make
     assert hooks.connections == AT_ONCE
 
 
-def test_nobody_waits_for_ever_for_a_turn(make: Make, hooks: Hooks) -> None:
+def test_a_callback_without_a_free_place_is_deferred_after_its_time(make: Make, hooks: Hooks) -> None:
     hooks.answer = slow = Slow()
     sender, callback = make(list_budget=1), to(hooks.url)
 

@@ -60,7 +60,7 @@ def stopping() -> int:
         erasures.step(id, 4, SOMEBODY)
 
 
-def test_whoever_sends_at_that_moment_nothing_is_begun_after_the_answer_and_nothing_is_left() -> None:
+def test_an_erasure_during_sending_begins_nothing_after_its_answer_and_leaves_nothing() -> None:
     met = 0
     for _ in range(ROUNDS):
         rows("DELETE FROM notifications")

@@ -184,7 +184,7 @@ def test_what_is_being_sent_is_erased_when_it_has_ended_and_is_never_begun_again
     assert status(one.id) == {"sent": "sent", "retry": "cancelled"}.get(how, "failed")
 
 
-def test_what_a_dead_worker_had_is_not_sent_again() -> None:
+def test_an_erased_notification_of_a_dead_worker_is_not_sent_again() -> None:
     one = claimed(stored(sent_to()))
     id = begun()
     worked(id)
@@ -230,7 +230,7 @@ def test_a_copy_is_taken_out_of_a_mail_to_somebody_else_who_still_gets_it() -> N
 
 
 @pytest.mark.parametrize("address", [ANN, "Ann@Example.com"])
-def test_who_is_suppressed_stays_so_without_being_known(address: str) -> None:
+def test_erasure_keeps_a_suppression_under_a_digest(address: str) -> None:
     suppressions.add(CLIENT, Entry(ANN, "unsubscribed", f"asked by {ANN}"))
     waiting = stored(draft("b@example.com"))
     worked(begun())

@@ -42,7 +42,7 @@ def test_failures_are_grouped_by_how_their_last_attempt_ended() -> None:
     assert failures.grouped(2, 100, 100) == []
 
 
-def test_what_failed_without_an_attempt_is_a_kind_too() -> None:
+def test_failures_without_an_attempt_are_a_group_of_their_own() -> None:
     with suppressed():
         [id] = accepted()
 

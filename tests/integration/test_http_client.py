@@ -315,14 +315,14 @@ def test_a_body_that_is_not_as_announced_changes_nothing_about_the_answer(
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_no_answer(caller: Caller, hooks: Hooks, said: bytes) -> None:
+def test_bytes_that_are_not_http_are_no_answer(caller: Caller, hooks: Hooks, said: bytes) -> None:
     hooks.answer = saying(said)
     error = caller.failure(hooks.url)
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("answer", True, False)
     assert error.text
 
 
-@checking(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@checking(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.binary(max_size=200) | st.binary(max_size=100).map(lambda some: b"HTTP/1.1 200 OK\r\n" + some))
 def test_any_bytes_are_an_answer_or_none(said: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
@@ -334,7 +334,7 @@ def test_any_bytes_are_an_answer_or_none(said: bytes) -> None:
     assert came
 
 
-@checking(deadline=None, max_examples=40)
+@checking(deadline=None, max_examples=15)
 @given(
     framing=st.sampled_from(["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", ""]),
     rest=st.binary(max_size=100) | st.binary(max_size=20).map(lambda some: b"3\r\nabc\r\n" + some),

@@ -64,7 +64,7 @@ def test_a_key_that_is_known_costs_no_statement(ring: Keyring, asked: list[list[
     assert asked == [[key.id]]
 
 
-def test_who_wants_the_same_key_at_the_same_time_shares_one_question(ring: Keyring, asked: list[list[int]]) -> None:
+def test_simultaneous_lookups_of_one_key_share_one_query(ring: Keyring, asked: list[list[int]]) -> None:
     key = made()
     assert None not in found(ring, *[key] * 50)
     assert asked == [[key.id]]
@@ -89,7 +89,7 @@ def test_a_live_key_is_not_the_test_key_of_the_same_number(ring: Keyring) -> Non
     assert found(ring, made()._replace(sandbox=True)) == [None]
 
 
-def test_what_is_made_up_pushes_out_no_key_that_works(ring: Keyring, asked: list[list[int]]) -> None:
+def test_made_up_keys_push_no_valid_key_out_of_the_cache(ring: Keyring, asked: list[list[int]]) -> None:
     key = made()
     found(ring, key)
     found(ring, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))
@@ -143,7 +143,7 @@ def test_an_outage_reaches_everybody_and_is_not_remembered(ring: Keyring, monkey
     assert found(ring, key) != [None]
 
 
-def test_who_gives_up_takes_the_answer_from_nobody(ring: Keyring) -> None:
+def test_a_cancelled_lookup_does_not_cancel_the_one_that_shares_it(ring: Keyring) -> None:
     key = made()
 
     async def ask() -> Live | None:

@@ -148,7 +148,7 @@ def test_a_lifetime_to_the_end_of_time_can_be_rotated() -> None:
     assert new.expires_at == datetime(9999, 12, 31, tzinfo=UTC)
 
 
-def test_what_is_over_or_has_a_successor_is_not_rotated() -> None:
+def test_a_revoked_expired_or_rotated_key_is_not_rotated() -> None:
     revoked, expired, rotated = made(), made(datetime.now(UTC) + timedelta(days=1)), made()
     keys.revoke(revoked.id)
     aged(expired.id, "expires_at", 2 * DAY)

@@ -85,7 +85,7 @@ def test_a_process_without_work_has_one_at_hand(client: redis.Redis) -> None:
     assert (idle.lease.granted, busy.lease.granted) == (1, 19)
 
 
-def test_what_nobody_needs_is_shared_out_too(client: redis.Redis) -> None:
+def test_connections_that_nobody_needs_are_granted_too(client: redis.Redis) -> None:
     processes = [Process(client, wanted=1), Process(client, wanted=3)]
     turns(processes)
     assert [process.lease.granted for process in processes] == [9, 11]

@@ -125,7 +125,7 @@ def test_sent_is_final_and_records_the_attempt() -> None:
     [made] = reports.attempts(held.id, 1)
     assert (made["number"], made["outcome"], made["reply_code"], made["worker"]) == (1, "sent", 250, WORKER)
     assert (made["finished_at"] - made["started_at"]).total_seconds() == pytest.approx(1, abs=0.01)
-    assert (stored["finished_at"] - made["finished_at"]).total_seconds() == pytest.approx(1, abs=0.5)
+    assert (stored["finished_at"] - made["finished_at"]).total_seconds() >= 0.99
 
 
 def test_retry_goes_back_to_pending_and_is_due_after_the_delay() -> None:
@@ -275,7 +275,7 @@ def test_a_stale_owner_cannot_release() -> None:
     assert lifecycle.release([(stale.id, stale.claim)]) == []
 
 
-def test_only_rows_that_a_worker_does_not_know_it_holds_are_released() -> None:
+def test_only_claims_unknown_to_their_worker_are_released() -> None:
     mine, lost = lifecycle.claim(accepted(2), WORKER)
     theirs = claimed(uuid4())
     assert lifecycle.release_unheld(WORKER, [mine.id]) == [lost.id]
@@ -299,7 +299,7 @@ def test_rescue_takes_from_a_worker_that_was_not_seen_and_counts_the_attempt() -
     assert not settle(lifecycle.sent(held, attempt()))
 
 
-def test_rows_that_are_lost_again_are_due_apart_from_each_other() -> None:
+def test_a_notification_lost_twice_is_enqueued_alone() -> None:
     held = [claimed(uuid4()) for _ in range(8)]
     ids = [c.id for c in held]
     assert rescue() == ids

@@ -88,7 +88,7 @@ def test_it_is_answered_when_the_notification_is_cancelled(api: Api, threads: Th
     assert waiting.result(LONG).json["status"] == "cancelled"
 
 
-def test_what_has_ended_is_answered_at_once(api: Api) -> None:
+def test_a_long_poll_for_a_finished_notification_is_answered_at_once(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     end(id)
     assert poll(api, id).json["status"] == "sent"
@@ -107,7 +107,7 @@ def test_many_wait_for_the_same(api: Api, threads: ThreadPoolExecutor) -> None:
     assert {one.result(LONG).json["status"] for one in waiting} == {"sent"}
 
 
-def test_nobody_waits_for_what_is_not_there(api: Api) -> None:
+def test_a_long_poll_for_an_unknown_notification_is_a_404(api: Api) -> None:
     assert poll(api, 10**12).status == 404
 
 

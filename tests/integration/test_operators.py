@@ -186,7 +186,7 @@ def _settle(other: psycopg2.extensions.connection, id: int) -> None:
     other.commit()
 
 
-def test_who_began_before_the_pauses_is_waited_for(store: Settings) -> None:
+def test_draining_waits_for_transactions_that_began_before_the_pauses(store: Settings) -> None:
     other = psycopg2.connect(f"{store.database.url}&application_name=notification-system 0001")
     other.set_session(isolation_level="REPEATABLE READ")
     with other.cursor() as cursor:
@@ -267,7 +267,9 @@ def test_it_goes_in_steps_and_counts_to_a_limit(operator: Operator, shop: int) -
     assert operator.json("retry", "--failed", "--all-clients", retry_limit=2) == [{"retried": 5}]
 
 
-def test_what_was_stopped_goes_on_where_it_was(operator: Operator, shop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_bulk_retry_resumes_where_it_was(
+    operator: Operator, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids = [failed(ago=50), failed(ago=40), failed(shop, ago=30), failed(shop, ago=20)]
     stops = iter([1, 0, 0, 0, 0, 0, 0, 0])
     monkeypatch.setattr("cli.client.many.Signals", lambda: _Stopping(stops))

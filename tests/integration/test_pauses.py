@@ -70,7 +70,8 @@ def test_the_relay_parks_what_is_paused_and_does_not_meet_it_again(held: tuple[s
     assert [d.parked for d in relay.take_due("normal", GRACE, 0, 100, HOUR)] == [True] * 3
     assert relay.take_due("normal", GRACE, 0, 100, HOUR) == []
     waits = rows("SELECT extract(epoch FROM dispatch_after - now())::float8 FROM notifications")
-    assert [wait for (wait,) in waits] == pytest.approx([HOUR] * 3, abs=5)
+    assert len(waits) == 3
+    assert all(HOUR / 2 < wait <= HOUR for (wait,) in waits)
     assert all(row(id)["parked"] and not row(id)["rung"] for id in ids)
 
 
@@ -91,7 +92,7 @@ def test_what_was_parked_is_brought_back_after_the_resume_and_the_pause_forgotte
     assert not any(row(id)["parked"] for id in ids)
 
 
-def test_what_another_pause_holds_too_comes_back_with_that_one() -> None:
+def test_a_notification_under_two_pauses_comes_back_after_both() -> None:
     ids = overdue(2)
     pauses.pause(*MINE)
     pauses.pause(*MAIL)
@@ -138,7 +139,7 @@ def test_pausing_twice_keeps_the_first_time() -> None:
     assert pauses.resume(*MINE).since is None
 
 
-def test_what_concerns_others_is_not_shown() -> None:
+def test_a_client_sees_only_its_own_pauses() -> None:
     for held in (MINE, MAIL, ("client", "2")):
         pauses.pause(*held)
     assert {p[:2] for p in pauses.in_force(CLIENT)} == {MINE, MAIL}

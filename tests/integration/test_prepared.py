@@ -32,7 +32,7 @@ def planned() -> int:
     return int(rows("SELECT count(*) FROM pg_prepared_statements")[0][0])
 
 
-def test_what_comes_again_is_prepared_and_answers_the_same() -> None:
+def test_a_repeated_statement_is_prepared_and_returns_the_same_rows() -> None:
     assert prepared.prepared("test", SQL, *VALUES) == ANSWER
     assert planned() == 0
     assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
@@ -103,6 +103,6 @@ def test_a_value_that_is_refused_is_refused_as_ever() -> None:
     assert prepared.prepared("test", "SELECT %s::text::bigint", "1") == [(1,)]
 
 
-def test_what_a_pooler_says_is_what_is_looked_for() -> None:
+def test_executing_an_unknown_statement_raises_the_error_that_a_pooler_gives() -> None:
     with pytest.raises(InvalidSqlStatementName):
         database.connection().cursor().execute("EXECUTE unheard_of")

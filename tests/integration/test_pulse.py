@@ -35,9 +35,9 @@ def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
     for id, seconds in ((old, 20), (older, 40), (younger, 5)):
         passed(seconds, id)
 
-    assert pulse.lanes()["normal"].oldest_due == pytest.approx(40, abs=5)
+    assert pulse.lanes()["normal"].oldest_due >= 40
     lifecycle.claim([older], WORKER)
-    assert pulse.lanes()["normal"].oldest_due == pytest.approx(20, abs=5)
+    assert 20 <= pulse.lanes()["normal"].oldest_due < 40
 
 
 def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
@@ -45,10 +45,10 @@ def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
     passed(600, id)
     assert [due.id for due in relay.take_due("normal", GRACE, 0, 10)] == [id]
 
-    assert pulse.lanes()["normal"].oldest_due == pytest.approx(600, abs=5)
+    assert pulse.lanes()["normal"].oldest_due >= 600
 
 
-def test_who_is_to_be_sent_later_is_not_due() -> None:
+def test_a_notification_that_is_to_be_sent_later_is_not_due() -> None:
     lifecycle.accept([draft()._replace(send_at=in_seconds(60))], GRACE)
     [held] = lifecycle.claim(waiting(), WORKER)
     lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 30)], GRACE, time.monotonic())
@@ -56,7 +56,7 @@ def test_who_is_to_be_sent_later_is_not_due() -> None:
     assert pulse.lanes() == {"normal": (2, 0.0)}
 
 
-def test_what_is_paused_alarms_nobody() -> None:
+def test_paused_notifications_raise_no_alarm() -> None:
     waiting()
     passed(600, waiting(client=2)[0])
     pauses.pause("client", "2")
@@ -66,10 +66,11 @@ def test_what_is_paused_alarms_nobody() -> None:
 
 
 def test_nothing_waits_in_an_empty_system() -> None:
+    before = time.time()
     empty = pulse.pulse(30)
 
     assert (empty.accepted, empty.lanes, empty.providers, empty.workers) == (0, {}, [], [])
-    assert empty.at == pytest.approx(time.time(), abs=60)
+    assert before <= empty.at <= time.time()
 
 
 def test_what_was_accepted_grows_with_each() -> None:
@@ -85,7 +86,8 @@ def test_a_breaker_is_shown_with_its_reason() -> None:
 
     [provider] = pulse.providers()
     assert (provider.name, provider.reason, provider.opened_at is not None) == ("mail:25", "connect: refused", True)
-    assert provider.probe_in == pytest.approx(60, abs=5)
+    assert provider.probe_in is not None
+    assert 0 < provider.probe_in <= 60
     breaker.close("mail:25")
     assert pulse.providers()[0].probe_in is None
 

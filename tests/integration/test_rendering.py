@@ -219,7 +219,7 @@ def test_more_than_may_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
     run(test, render_processes=1)
 
 
-def test_who_goes_away_leaves_nothing_behind() -> None:
+def test_cancelled_renderings_leave_the_pool_usable() -> None:
     async def test(pool: Pool) -> None:
         for _ in range(5):
             tasks = [asyncio.ensure_future(text_of(pool, ENDLESS)) for _ in range(3)]

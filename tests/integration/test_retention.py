@@ -33,7 +33,7 @@ def deleted(policy: Policy = ALIKE) -> int:
     return sum(step.rows for step in retention.sweep(policy, BOUNDS))
 
 
-def test_what_has_not_come_to_its_end_stays_whatever_its_age() -> None:
+def test_an_unfinished_notification_is_kept_at_any_age() -> None:
     ids = [*ended("pending", 10_000 * DAY, 9), *ended("processing", 10_000 * DAY, 9)]
     assert deleted(Policy(0.001, 0.001, 0.001)) == 0
     assert left() == ids

@@ -131,7 +131,7 @@ def test_a_row_sent_again_and_failed_again_keeps_the_block_for_its_time() -> Non
     assert len(dropped()) == 1
 
 
-def test_whoever_reads_for_long_is_not_waited_for_and_others_go_on(own_store: Settings) -> None:
+def test_dropping_a_block_gives_up_when_the_table_is_in_use_and_accepting_goes_on(own_store: Settings) -> None:
     block, ids = full_block()
     with Elsewhere(own_store) as other:
         other.run("SELECT count(*) FROM notifications")

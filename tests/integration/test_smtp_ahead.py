@@ -187,21 +187,21 @@ def test_a_connection_lost_after_the_dot_leaves_one_mail_in_doubt_and_not_the_ne
     assert recipients(smtp_server) == ["2@example.com"]
 
 
-def test_who_was_announced_and_then_not_sent_gets_nothing(email: Mailer, smtp_server: SmtpServer) -> None:
+def test_a_pipelined_envelope_without_its_mail_sends_nothing(email: Mailer, smtp_server: SmtpServer) -> None:
     email.send(FIRST, following=SECOND)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "3@example.com"]
     assert smtp_server.connections == 2
 
 
-def test_who_was_announced_and_is_claimed_anew_is_another_mail(email: Mailer, smtp_server: SmtpServer) -> None:
+def test_a_pipelined_envelope_of_an_older_claim_is_not_used(email: Mailer, smtp_server: SmtpServer) -> None:
     email.send(FIRST, following=SECOND)
     send(email, SECOND._replace(claim=2))
     assert recipients(smtp_server) == ["1@example.com", "2@example.com"]
     assert smtp_server.connections == 2
 
 
-def test_who_stops_with_somebody_announced_just_hangs_up(smtp_server: SmtpServer) -> None:
+def test_hanging_up_with_a_pipelined_envelope_sends_nothing(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
     email.send(FIRST, following=SECOND)
     email.hang_up()

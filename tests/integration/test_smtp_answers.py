@@ -152,7 +152,7 @@ def test_what_follows_is_sent_over_a_new_connection() -> None:
 
 @pytest.mark.parametrize("code", [421, 550, 451])
 @pytest.mark.parametrize("place", range(4), ids=["greeting", "ehlo", "mail", "rcpt"])
-def test_what_a_server_said_before_it_hung_up_is_its_answer(place: int, code: int) -> None:
+def test_a_reply_before_a_hangup_is_the_answer(place: int, code: int) -> None:
     said = b"%d 4.7.0 go away\r\n" % code
     with saying(*TALK[:place], TALK[place] + said) as url:
         refused = failure(channel(url))
@@ -161,7 +161,7 @@ def test_what_a_server_said_before_it_hung_up_is_its_answer(place: int, code: in
     assert refused.receipt.phase == ["ehlo", "mail", "rcpt", "data"][place]
 
 
-def test_what_a_server_said_before_it_hung_up_in_tls_is_its_answer(tls_authority: TlsAuthority) -> None:
+def test_a_reply_before_a_tls_hangup_is_the_answer(tls_authority: TlsAuthority) -> None:
     with hanging_up(GO_AHEAD, b"554 5.7.1 no\r\n", tls=tls_authority.context) as url:
         options = f"?ca={tls_authority.ca}"
         refused = failure(channel(url.replace("smtp:", "smtps:") + options), message="a line of text\n" * 500_000)

@@ -73,9 +73,7 @@ def test_go_ahead_after_the_dot_is_no_word_on_the_mail() -> None:
         (b"550 " + b"y" * 10_000 + b"\r\n", "550 " + "y" * 496, None),
     ],
 )
-def test_what_a_server_says_is_told_in_one_printable_bounded_line(
-    answer: bytes, text: str, enhanced: str | None
-) -> None:
+def test_a_reply_is_shown_as_one_short_printable_line(answer: bytes, text: str, enhanced: str | None) -> None:
     with saying(*said_at(3, answer)) as url:
         error = failure(channel(url))
     assert (type(error), str(error), error.receipt.enhanced_code) == (Refused, text, enhanced)

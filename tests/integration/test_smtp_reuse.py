@@ -156,7 +156,7 @@ def test_what_may_be_about_a_connection_that_has_carried_others_is_tried_over_a_
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
-def test_what_a_new_connection_is_refused_too_is_an_attempt_and_the_connection_is_kept(
+def test_a_refusal_repeated_on_a_new_connection_is_an_attempt_and_keeps_the_connection(
     email: Mailer, smtp_server: SmtpServer, phase: Phase
 ) -> None:
     send(email)

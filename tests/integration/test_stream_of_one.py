@@ -73,7 +73,7 @@ def test_the_json_is_the_same_story(api: Api) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/json, text/event-stream", "text/html"])
-def test_whoever_does_not_prefer_a_stream_gets_json(api: Api, accept: str) -> None:
+def test_a_request_that_does_not_prefer_a_stream_gets_json(api: Api, accept: str) -> None:
     [id] = accepted()
     assert len(api.client.request("GET", path(id), headers={"Accept": accept}).json["items"]) == 1
 
@@ -90,7 +90,7 @@ def test_a_status_is_told_while_it_lasts(api: Api) -> None:
         assert told(reader) == ["cancelled", "=cancelled", ".final"]
 
 
-def test_whoever_comes_back_goes_on_where_they_were(api: Api) -> None:
+def test_a_stream_resumes_after_the_last_event_id(api: Api) -> None:
     [id] = accepted()
     settle(id, "deferred")
     with Reader(api.port, path(id), last="1") as reader:
@@ -104,7 +104,7 @@ def test_whoever_comes_back_goes_on_where_they_were(api: Api) -> None:
         assert told(reader) == ["cancelled", "=cancelled", ".final"]
 
 
-def test_whoever_comes_back_after_the_end_is_told_to_stay_away(api: Api) -> None:
+def test_reconnecting_to_a_finished_stream_is_answered_with_204(api: Api) -> None:
     [id] = accepted()
     lifecycle.cancel(id, CLIENT)
     stream = {"Accept": "text/event-stream"}

@@ -96,7 +96,7 @@ def test_an_event_shows_the_notification_as_it_became(api: Api, owner: int) -> N
     assert event.data["at"] == whole["createdAt"]
 
 
-def test_whoever_comes_back_misses_nothing_and_hears_nothing_twice(api: Api, owner: int) -> None:
+def test_a_client_that_reconnects_gets_every_change_once(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         reader.next()
         ids = [post(owner) for _ in range(3)]
@@ -208,7 +208,7 @@ def test_what_is_no_event_is_refused(api: Api, owner: int, wrong: str) -> None:
         assert list(faults(asking.request("GET", STREAM, headers={"Last-Event-ID": wrong}))) == ["Last-Event-ID"]
 
 
-def test_what_is_asked_wrongly_is_refused_whole(api: Api, owner: int) -> None:
+def test_a_malformed_stream_request_is_refused(api: Api, owner: int) -> None:
     asking = api.client
     asking.key = str(key(api.ledger, ["read"], of=owner))
     answer = asking.get(STREAM, status="gone", colour="red", sandbox="maybe")

@@ -111,7 +111,7 @@ def test_an_entry_whose_time_is_over_counts_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("once", [False, True])
-def test_who_wants_to_hear_of_failures_is_told_of_what_is_suppressed_at_once(once: bool) -> None:
+def test_a_suppressed_notification_enqueues_the_callback_for_failures(once: bool) -> None:
     rows(
         "INSERT INTO callbacks (client_id, url, description, events, secret)"
         " VALUES (1, '', '', ARRAY['failed'], '') RETURNING id"

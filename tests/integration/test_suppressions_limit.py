@@ -59,7 +59,7 @@ def test_what_is_removed_makes_room_for_another_however_it_is_removed() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_who_bounces_or_unsubscribes_is_added_to_a_full_list_and_not_counted() -> None:
+def test_bounces_and_unsubscriptions_enter_a_full_list_and_are_not_counted() -> None:
     assert [added(n, 1) for n in (1, 2)] == [True, False]
     bounced, left = lifecycle.accept([draft("bounced@example.com"), draft("left@example.com")], GRACE)
     [one] = lifecycle.claim([bounced.id], WORKER)

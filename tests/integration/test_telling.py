@@ -209,7 +209,7 @@ def test_callbacks_are_none_of_the_clients_notifications() -> None:
     assert reports.notification(told()[0]["id"], CLIENT) is None
 
 
-def test_what_cannot_be_committed_is_neither_sent_nor_told() -> None:
+def test_an_uncommitted_outcome_enqueues_no_callback() -> None:
     endpoint()
     held = claimed()
     with database.atomic() as transaction:

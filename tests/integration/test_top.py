@@ -30,7 +30,7 @@ def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> 
     assert {lane["lane"]: lane["waiting"] for lane in told["lanes"]}["normal"] == 3
 
 
-def test_what_failed_last_comes_first_of_all_clients(store: Settings) -> None:
+def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:
     shop = clients.create("shop", {})
     assert shop is not None
     old, new = failed(), failed(reason="rejected")
@@ -49,7 +49,7 @@ def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings
     passed(50, claimed().id)
     claimed()
     assert drain.in_flight().number == 2
-    assert drain.in_flight().oldest == pytest.approx(50, abs=5)
+    assert drain.in_flight().oldest >= 50
 
 
 def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(

@@ -208,7 +208,7 @@ def test_claims_and_settlements_for_several_are_linked_too(on: Settings, worker:
     assert {trace_of(span) for span in spans.named("process notifications")} == {f"{n:032x}" for n in (1, 2)}
 
 
-def test_what_nobody_records_is_carried_only_where_a_client_asked(post: Post, worker: Process) -> None:
+def test_trace_context_is_stored_without_a_recorder_only_if_the_client_sent_one(post: Post, worker: Process) -> None:
     with recorded(ParentBased(ALWAYS_OFF)) as spans:
         asked = post(traceparent=f"00-{TRACE}-{SPAN}-00")["id"]
         unasked = post()["id"]
@@ -220,16 +220,14 @@ def test_what_nobody_records_is_carried_only_where_a_client_asked(post: Post, wo
     assert spans.all == ()
 
 
-def test_what_carries_no_context_begins_notrace_of(worker: Process, spans: Spans) -> None:
+def test_a_message_without_trace_context_begins_no_trace(worker: Process, spans: Spans) -> None:
     [stored] = lifecycle.accept([draft()], GRACE)
     worker.deliver([stored.id])
 
     assert spans.all == ()
 
 
-def test_what_another_worker_had_taken_is_attempted_in_the_sametrace_of(
-    post: Post, worker: Process, spans: Spans
-) -> None:
+def test_a_rescued_notification_is_attempted_in_its_first_trace(post: Post, worker: Process, spans: Spans) -> None:
     id = post()["id"]
     assert lifecycle.claim([id], uuid4())
     assert lifecycle.release([(id, 1)])

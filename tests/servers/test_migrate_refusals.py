@@ -64,7 +64,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_what_has_a_name_that_is_needed_is_named(server: StockPostgres, url: str, what: str) -> None:
+def test_a_foreign_object_with_a_needed_name_is_named(server: StockPostgres, url: str, what: str) -> None:
     server.run(f"SET ROLE {ROLE}; {FOREIGN[what]}", database=name_of(url))
     refused(notify(url, "migrate"), 4, "has a name that this one needs", "CREATE SCHEMA notify")
     server.run(f"SET ROLE {ROLE}; CREATE SCHEMA own", database=name_of(url))

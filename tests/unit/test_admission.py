@@ -37,7 +37,7 @@ def test_what_was_stored_stays_counted_and_is_told() -> None:
 
 
 @pytest.mark.parametrize(("end", "counted"), [(ValueError, 0), (asyncio.CancelledError, 3)])
-def test_what_ends_in_an_error_is_given_back_but_not_what_nobody_waited_for(end: Any, counted: int) -> None:
+def test_an_error_gives_the_place_back_unless_the_request_was_abandoned(end: Any, counted: int) -> None:
     settled = Settled()
     with pytest.raises(end), admission(settled):
         raise end

@@ -38,7 +38,7 @@ def test_the_table_has_a_ratio_for_two_and_leaves_out_what_nobody_has() -> None:
     assert report.table({"ours": {"rate": 12.34}}, rows).splitlines()[2:] == ["| speed | 12.3 |"]
 
 
-def test_who_has_no_batches_is_compared_by_what_he_does_instead() -> None:
+def test_a_system_without_batches_is_compared_by_single_requests() -> None:
     rows = [Row("batch", "batch", instead="single")]
     table = report.table({"ours": {"batch": 500.0, "single": 50.0}, "other": {"single": 100.0}}, rows)
 
@@ -66,7 +66,7 @@ def test_a_fault_has_a_line_only_where_there_is_one() -> None:
         ({"a busy": 60.0, "b waits IO:WalSync": 70.0}, "waiting: round trips"),
     ],
 )
-def test_what_was_full_is_named(figures: dict[str, float], words: str) -> None:
+def test_the_saturated_resource_is_named(figures: dict[str, float], words: str) -> None:
     assert limit(figures, "a") == words
 
 

@@ -27,7 +27,7 @@ def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
         (LENT[2:], "--database-url and --redis-url belong together"),
         ([*LENT[:2], "--redis-url", ""], "--database-url and --redis-url belong together"),
         (["--database-url", "", "--redis-url", ""], "--database-url and --redis-url belong together"),
-        ([*LENT, "--stock"], "--stock starts servers of its own"),
+        ([*LENT, "--stock"], "--stock starts its own servers"),
         ([*LENT, "--against", "other.json"], "--against races on the benchmark's own servers"),
         *(([*LENT, "--only", part], f"{part} needs its own servers") for part in OWN_SERVERS),
     ],

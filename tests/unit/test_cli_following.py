@@ -65,7 +65,7 @@ def test_an_id_that_cannot_be_is_wrong_usage_and_a_refusal_exit_code_1(api: Api)
     assert (refused.exit_code, "no notification" in refused.output) == (1, True)
 
 
-def test_what_failed_at_once_is_an_error_also_for_who_does_not_wait(api: Api) -> None:
+def test_a_notification_that_failed_at_once_is_an_error_without_wait_too(api: Api) -> None:
     api.will_say(SENT | {"status": "failed", "lastError": "a@example.com is on the suppression list: manual"})
     refused = api.run("send", "--to", "a@example.com", "--message", "Hello")
 

@@ -93,7 +93,7 @@ def test_a_program_that_does_not_listen_is_killed_with_all_that_it_started(tmp_p
     eventually(lambda: not _runs(child), within=20)
 
 
-def test_what_a_dead_leader_left_is_gone_before_the_next_start(tmp_path: Path) -> None:
+def test_processes_left_by_a_dead_leader_end_before_the_next_start(tmp_path: Path) -> None:
     shell = Shell("sleep 60 & echo $! >> children; touch up; wait", tmp_path)
     shell.start()
     os.kill(shell.pid, signal.SIGKILL)

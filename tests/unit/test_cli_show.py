@@ -22,7 +22,7 @@ from cli.terminal import show
         ("\ud800", "\\ud800"),
     ],
 )
-def test_what_a_terminal_would_obey_is_written_out(text: str, shown: str) -> None:
+def test_control_characters_are_escaped_on_a_terminal(text: str, shown: str) -> None:
     assert show.plain(text) == shown
 
 

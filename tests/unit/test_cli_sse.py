@@ -31,7 +31,7 @@ def test_events_are_read_as_they_stand(text: str, found: list[Event], last: str)
     assert ([e for e in events if e.data], state.last) == (found, last)
 
 
-def test_what_was_read_before_stands_until_there_is_another_id() -> None:
+def test_the_last_event_id_is_kept_until_the_next_one() -> None:
     assert read("data: 1\n\n", last="5")[1].last == "5"
 
 

@@ -64,7 +64,7 @@ def test_tiers_are_stopped_last_first_and_within_a_tier_all_are_asked_at_once() 
     assert diary == ["ask api", "ask worker", "stop api", "stop worker", "ask database", "stop database"]
 
 
-def test_what_failed_to_start_is_stopped_with_the_rest() -> None:
+def test_a_service_that_failed_to_start_is_left_out_of_the_stop() -> None:
     diary: list[str] = []
     everything = Supervisor(Signals())
     everything.start(Told("database", diary))
@@ -78,7 +78,7 @@ def test_what_failed_to_start_is_stopped_with_the_rest() -> None:
     assert diary == ["start database", "ask database", "stop database"]
 
 
-def test_what_dies_is_brought_back_each_time_later() -> None:
+def test_a_service_that_dies_is_restarted_with_growing_delays() -> None:
     service = Told("worker", [], refusals=2)
     with Signals() as signals:
         everything = Supervisor(signals, first_delay=0.02)

@@ -55,7 +55,7 @@ def answered(budget: CpuBudget, seconds: float, *, free: float = 0.0) -> None:
     asyncio.run(asked())
 
 
-def test_who_has_used_up_the_budget_is_told_when_there_is_some_again() -> None:
+def test_a_client_without_budget_gets_a_429_with_retry_after() -> None:
     clock = Clock()
     budget = CpuBudget(clock=clock)
     budget.charge(1, BURST + 10 * REFILL)
@@ -81,7 +81,7 @@ def test_what_is_refused_or_takes_long_is_charged(seconds: float, free: float) -
         budget.require(1, 2 * seconds - free - 0.0001)
 
 
-def test_what_a_request_waits_for_is_not_charged() -> None:
+def test_waiting_is_not_charged_to_a_request() -> None:
     budget = spent_up()
 
     async def answering() -> None:
@@ -132,7 +132,7 @@ def test_a_request_that_is_cancelled_is_charged_and_hears_of_it() -> None:
         budget.require(1)
 
 
-def test_what_a_request_may_have_for_nothing_is_settled_at_its_end() -> None:
+def test_the_free_cpu_of_a_request_is_settled_at_its_end() -> None:
     budget = spent_up()
 
     async def answering() -> None:

@@ -81,7 +81,7 @@ def test_what_looks_like_a_setting_and_is_none_is_told(name: str, meant: str) ->
 
 
 @pytest.mark.parametrize("name", ["HOME", "PATH", "DB_URL", "NOTIFY_KEY", "NOTIFY_URL", "DATA_DIR", "LC_ALL", "MAIL"])
-def test_what_belongs_to_others_is_left_alone(name: str) -> None:
+def test_variables_of_other_programs_are_not_reported(name: str) -> None:
     assert names(said({**WELL, name: "x"}), WARNING) == []
 
 

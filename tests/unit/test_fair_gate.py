@@ -58,7 +58,7 @@ def test_a_client_that_comes_late_is_next_however_many_of_another_wait() -> None
     run(scene())
 
 
-def test_who_gives_up_waiting_takes_no_place() -> None:
+def test_a_cancelled_wait_takes_no_place() -> None:
     async def scene() -> None:
         gate = FairGate("read", 1, 1)
         await gate.enter(1)
@@ -83,7 +83,7 @@ def test_one_client_may_have_all_places_where_it_is_the_only_one() -> None:
     run(scene())
 
 
-def test_what_gives_up_waiting_keeps_nobody_out() -> None:
+def test_a_cancelled_wait_keeps_no_client_out() -> None:
     async def scene() -> None:
         gate = FairGate("read", 3, 100)
         assert [gate.enter_at_once(1) for _ in range(3)] == [True, True, False]

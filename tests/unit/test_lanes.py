@@ -95,7 +95,7 @@ def test_callbacks_never_keep_bulk_from_being_sent(queue: LaneQueue, crew: list[
     assert [worker.take() for worker in crew] == ["bulk", "callback", None, None]
 
 
-def test_who_finishes_lets_the_next_one_in(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_a_finished_message_admits_the_next_one(queue: LaneQueue, crew: list[Worker]) -> None:
     for _ in range(3):
         queue.put(item("bulk"))
     first, second, third, _ = crew
@@ -148,7 +148,7 @@ def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
     assert routed(turns, lane, 2, 1, 10) == little
 
 
-def test_what_was_much_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.9)
     assert routed(turns, "normal", 1, 100, 10) == "normal"
     monkeypatch.setattr("time.monotonic", lambda: 101.0)

@@ -107,7 +107,7 @@ def test_on_a_terminal_it_is_made_for_people() -> None:
     assert not lines(LOG_FORMAT="console").startswith("{")
 
 
-def test_what_is_no_terminal_gets_json() -> None:
+def test_logs_are_json_where_stderr_is_no_terminal() -> None:
     assert lines().startswith("{")
 
 
@@ -266,7 +266,7 @@ def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: lis
     assert len(written) == 1
 
 
-def test_what_a_library_says_is_written_at_once_too(written: list[bytes]) -> None:
+def test_log_lines_of_libraries_are_written_at_once(written: list[bytes]) -> None:
     async def turn() -> None:
         logging.getLogger("library").info("said")
         assert [named(data) for data in written] == [["said"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ def test_a_notification_that_is_no_more_than_common_keeps_nothing() -> None:
         ("a@xn--mnchen-3ya.example", ("@München.example",)),
     ],
 )
-def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+def test_an_allowed_sender_has_no_fault(sender: str, senders: tuple[str, ...]) -> None:
     assert faults({"from": sender}, senders) == {}
 
 
@@ -64,7 +64,7 @@ def test_who_may_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
         ("a@b.example", ("", "@")),
     ],
 )
-def test_who_may_not_be_the_sender(sender: str, senders: tuple[str, ...]) -> None:
+def test_a_sender_that_is_not_allowed_is_a_fault(sender: str, senders: tuple[str, ...]) -> None:
     detail = "must be the address of MAIL_FROM, or one of the client's `senders`"
     assert faults({"from": sender}, senders) == {"/from": detail}
 
@@ -87,7 +87,7 @@ def test_a_mailbox_is_one_line_with_an_address(field: str, value: Any) -> None:
     "value", ["nobody", "A <nobody>", "A <>", "<", ">", "A <a@b.example> c", '"a" b@c.example', "x" * 501]
 )
 @pytest.mark.parametrize("field", ["replyTo", "cc", "bcc"])
-def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
+def test_an_entry_without_an_address_is_a_fault(field: str, value: str) -> None:
     pointer = f"/{field}/1" if field != "replyTo" else "/replyTo"
     assert list(faults({field: ["ok@example.com", value] if field != "replyTo" else value})) == [pointer]
 
@@ -102,7 +102,7 @@ def test_what_has_no_address_is_pointed_at(field: str, value: str) -> None:
         ({"cc": ["b@münchen.example"], "bcc": ["b@xn--mnchen-3ya.example"]}, "/bcc/0"),
     ],
 )
-def test_nobody_gets_it_twice(copies: dict[str, Any], pointer: str) -> None:
+def test_a_recipient_named_twice_is_a_fault(copies: dict[str, Any], pointer: str) -> None:
     assert faults(copies) == {pointer: "is a recipient of this mail already: leave it out"}
 
 
@@ -115,11 +115,27 @@ def test_the_number_of_recipients_is_that_of_all_together() -> None:
     assert list(faults({"cc": ["b@x.example"]}, recipients_limit=1)) == ["/cc"]
 
 
+class Counted(list[Any]):
+    """List that counts how many of its entries have been read."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for entry in super().__iter__():
+            self.read += 1
+            yield entry
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.read += len(found) if isinstance(key, slice) else 1
+        return found
+
+
 @pytest.mark.parametrize("entry", ["a@x.example", "ä" * 60 + "@" + "ü" * 60, {"a": 1}])
 def test_very_many_copies_are_refused_by_their_number_alone(entry: Any) -> None:
-    began = time.process_time()
-    assert faults({"cc": [entry] * 300_000}) == {"/cc": "must have at most 50 entries, has 300000"}
-    assert time.process_time() - began < 1  # CPU time; each looked at would take half a minute.
+    copies = Counted([entry] * 300_000)
+    assert faults({"cc": copies}) == {"/cc": "must have at most 50 entries, has 300000"}
+    assert copies.read <= 51
 
 
 @pytest.mark.parametrize("name", ["X-A", "x-campaign-7", "References", "in-reply-to", "Feedback-ID", "List-ID"])

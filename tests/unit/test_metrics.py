@@ -84,7 +84,7 @@ def test_names_are_as_prometheus_wants_them() -> None:
             assert metric._name.endswith(("_seconds", "_size"))
 
 
-def test_what_a_command_that_has_ended_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_a_finished_command_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = tmp_path / f"{directory.PREFIX}{os.geteuid()}-4194305-1"
     left.mkdir()
     (left / "counter_1.db").touch()

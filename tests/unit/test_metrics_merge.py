@@ -126,7 +126,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", range(20))
-def test_whoever_is_killed_while_merging_nothing_is_lost_or_counted_twice(
+def test_a_process_killed_while_merging_loses_and_doubles_no_count(
     tmp_path: Path, killed_at: Callable[[int, bool], None], monkeypatch: pytest.MonkeyPatch, number: int, after: bool
 ) -> None:
     written(tmp_path, 1, 2)
@@ -264,7 +264,7 @@ def test_of_a_file_that_was_cut_off_the_part_before_counts(tmp_path: Path, whole
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -1.0])
-def test_what_no_counter_can_be_is_not_added(tmp_path: Path, value: float) -> None:
+def test_an_impossible_counter_value_is_not_added(tmp_path: Path, value: float) -> None:
     written(tmp_path, 1, 2)
     merge.merge_dead(tmp_path)
     written(tmp_path, value, 5)

@@ -203,7 +203,7 @@ def test_when_the_disk_is_full_later_the_files_of_the_dead_are_read_where_they_a
     assert seen.sum("notify_retries_total") == 4
 
 
-def test_who_imports_prometheus_client_too_early_is_told(tmp_path: Path) -> None:
+def test_importing_prometheus_client_too_early_is_logged(tmp_path: Path) -> None:
     seen, log = ran(tmp_path, 1, then="late")
 
     assert seen.sum("notify_retries_total") == 1

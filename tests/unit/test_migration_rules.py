@@ -82,13 +82,13 @@ def test_what_older_programs_would_not_survive_belongs_after_the_deploy(sql: str
 
 
 @pytest.mark.parametrize("sql", HOLDING)
-def test_what_holds_everybody_up_is_refused_before_and_after(sql: str) -> None:
+def test_a_migration_that_blocks_others_is_refused_in_both_phases(sql: str) -> None:
     for name in ("0099_x", "0099_x_after"):
         assert any(HOLDING[sql] in fault for fault in faults(name, migration(Statement(sql)))), name
 
 
 @pytest.mark.parametrize("sql", HARMLESS)
-def test_what_harms_nobody_is_allowed(sql: str) -> None:
+def test_a_harmless_migration_is_allowed(sql: str) -> None:
     assert faults("0099_x", migration(Statement(sql))) == []
 
 

@@ -62,7 +62,7 @@ def test_no_panel_covers_another() -> None:
         ("sum by (a) (notify_x) / notify_y", [("notify_x", {"a"}), ("notify_y", set())]),
     ],
 )
-def test_what_an_expression_asks_for_is_found(expression: str, found: list[tuple[str, set[str]]]) -> None:
+def test_the_metrics_in_an_expression_are_found(expression: str, found: list[tuple[str, set[str]]]) -> None:
     assert list(used(expression)) == found
 
 

@@ -48,7 +48,7 @@ def test_no_special_ipv4_is_public(network: str) -> None:
 
 
 @pytest.mark.parametrize("address", PUBLIC_4 + PUBLIC_6)
-def test_what_the_world_uses_is_public(address: str) -> None:
+def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
 

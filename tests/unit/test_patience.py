@@ -18,7 +18,7 @@ def test_an_answer_in_time_is_the_answer() -> None:
     assert asyncio.run(ask()) == 7
 
 
-def test_what_is_not_answered_ends_and_what_comes_later_too() -> None:
+def test_unanswered_requests_time_out_one_after_the_other() -> None:
     async def ask() -> list[type[BaseException]]:
         patience, loop = Patience(0.02), asyncio.get_running_loop()
         first = patience.bounds(loop.create_future())
@@ -35,7 +35,7 @@ def test_what_is_not_answered_ends_and_what_comes_later_too() -> None:
     assert asyncio.run(ask()) == [TimeoutError, TimeoutError]
 
 
-def test_what_is_answered_is_not_kept() -> None:
+def test_an_answered_request_is_no_longer_timed() -> None:
     async def ask() -> int:
         patience, loop = Patience(60), asyncio.get_running_loop()
         for number in range(100):

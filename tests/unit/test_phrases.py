@@ -32,7 +32,7 @@ def test_a_span_is_in_its_largest_unit(seconds: float, written: str) -> None:
     assert phrases.ago(NOW - timedelta(seconds=seconds), NOW) == f"{written} ago"
 
 
-def test_what_is_to_come_is_in_a_while() -> None:
+def test_a_future_time_is_written_as_in_some_hours() -> None:
     assert phrases.ago(NOW + timedelta(hours=2), NOW) == "in 2.0 h"
 
 

@@ -137,7 +137,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("url", REFUSED)
-def test_what_cannot_be_honoured_stops_the_start_with_its_name(url: str) -> None:
+def test_an_option_that_cannot_be_honoured_stops_the_start_by_name(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL ") as refused:
         read({"DATABASE_URL": url})
     assert REFUSED[url] in str(refused.value)
@@ -145,6 +145,6 @@ def test_what_cannot_be_honoured_stops_the_start_with_its_name(url: str) -> None
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_nobody_else_chooses_what_values_are_read_by(name: str) -> None:
+def test_a_database_url_cannot_change_a_setting_that_the_system_needs(name: str) -> None:
     with pytest.raises(Malformed, match=f"sets {name} to 'other', but this system needs {FIXED[name]}: remove it"):
         parse(f"{BASE}?options=-c{name}%3Dother", {})

@@ -152,7 +152,7 @@ def test_an_error_of_postgresql_tells_its_code_and_not_its_row() -> None:
         ),
     ],
 )
-def test_what_the_system_says_is_told(error: Exception, words: str) -> None:
+def test_messages_of_the_operating_system_are_kept(error: Exception, words: str) -> None:
     assert told(error, whole=False) == words
 
 

@@ -69,7 +69,7 @@ HOST = {"host": "h", "port": 6379}
         ),
     ],
 )
-def test_what_a_url_says_is_what_is_done(url: str, kind: type, given: dict[str, Any]) -> None:
+def test_each_option_of_a_redis_url_takes_effect(url: str, kind: type, given: dict[str, Any]) -> None:
     assert arguments(url) == (kind, given)
 
 
@@ -175,7 +175,7 @@ def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
     assert "REDIS_TIMEOUT must be above REDIS_WAIT" in said("redis://h?socket_timeout=0.5")
 
 
-def test_who_may_not_wait_long_waits_no_longer_for_a_connection() -> None:
+def test_a_short_timeout_also_bounds_connecting() -> None:
     current = read({"REDIS_URL": "redis://h?socket_connect_timeout=7"})
     made = redis_pools.pool(current.redis, 0.2).connection_kwargs
     assert (made["socket_timeout"], made["socket_connect_timeout"]) == (0.2, 0.2)

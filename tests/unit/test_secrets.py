@@ -45,7 +45,7 @@ def test_other_texts_are_no_keys(text: str) -> None:
         f" ntf_live_1_{SECRET}",
     ],
 )
-def test_what_is_nearly_a_key_is_none(text: str) -> None:
+def test_text_that_is_nearly_a_key_is_refused(text: str) -> None:
     assert KeyText.parse(text) is None
 
 

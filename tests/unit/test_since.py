@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.access.backlogs import KEPT, Since
 
 
-def test_what_came_before_a_count_is_forgotten_with_it() -> None:
+def test_a_count_forgets_what_came_before_it() -> None:
     since = Since()
     for second in range(10):
         since.add(2, 100.0 + second)

@@ -28,7 +28,7 @@ class Open(Listener):
         self.ends.append(why)
 
 
-def test_who_comes_while_keys_are_looked_up_is_not_taken_for_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_opened_during_a_key_lookup_is_not_taken_for_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
     revoked, live, late = Open(1), Open(2), Open(3)
 
     async def care() -> None:

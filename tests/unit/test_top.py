@@ -99,7 +99,7 @@ def test_failures_tell_how_long_ago_and_why_in_full() -> None:
     assert error.strip() in shown
 
 
-def test_who_does_not_answer_is_told_above_the_last_view() -> None:
+def test_a_server_that_does_not_answer_is_named_above_the_last_view() -> None:
     assert bad(View(None, {}, "The database cannot be asked: refused"))[0].endswith("refused")
     shown = view(pulse(0, 0, worker()))._replace(trouble="Redis \x07 is away")
     assert bad(shown) == ["Redis \\u0007 is away"]

@@ -232,7 +232,7 @@ def current_within(of: Claimed) -> tuple[Span, Span, Span, dict[str, str]]:
     return attempt, phase, post, headers
 
 
-def test_what_carries_no_context_begins_no_trace(made: Spans) -> None:
+def test_a_message_without_trace_context_begins_no_trace(made: Spans) -> None:
     assert current_within(notification(1))[-1] == {}
     assert made.all == ()
 
