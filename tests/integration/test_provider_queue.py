@@ -16,7 +16,9 @@ from dramatiq.middleware import CurrentMessage
 from actors import delivery, provider_queue, sending_task
 from actors.attempts import Attempts
 from actors.delivery import Again
+from actors.queue.broker import get_broker
 from actors.queue.priorities import LANES, Lane
+from actors.queue.wake_up import message
 from db import lifecycle
 from db.database import Unavailable, rows
 from tests import loops
@@ -31,6 +33,7 @@ __all__ = ["make"]  # the fixture
 
 SLOWLY = Reply(250, "2.0.0 slowly", delay=1.0)
 TOO_FAST = Reply(432, "4.3.2 too many concurrent connections")
+RETRIES = 4  # of a message: MAX_ATTEMPTS is 5 by default
 
 
 @contextmanager
@@ -196,14 +199,13 @@ def test_a_message_without_a_connection_is_done_when_others_have_sent_all(make: 
 
 def test_a_message_without_a_connection_is_no_dead_letter_after_its_last_retry(make: Make) -> None:
     process, [due] = make(connections=1), many(1)
-    actor = delivery.ACTORS["normal"]
-    current, last = CurrentMessage(), actor.message([due]).copy(options={"retries": actor.options["max_retries"]})
-    current.before_process_message(actor.broker, last)
+    current, last = CurrentMessage(), message([due]).copy(options={"retries": RETRIES})
+    current.before_process_message(get_broker(), last)
     try:
         with no_connection(process):
             process.deliver([due])
     finally:
-        current.after_process_message(actor.broker, last)
+        current.after_process_message(get_broker(), last)
     assert (history(due), status(due)) == ([], "pending")
 
 
