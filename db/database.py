@@ -6,6 +6,7 @@ call `database.close()` when it is done.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import threading
@@ -25,7 +26,7 @@ from peewee import (
 )
 from peewee import ProgrammingError as StatementRefused
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, get_wait_callback, set_wait_callback
+from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, set_wait_callback
 
 from db.hosts import NoAnswer
 from db.session import APPLICATION, TUNED, Database
@@ -55,8 +56,14 @@ class _Use(threading.local):
 
 _use = _Use()
 
-# `seconds`: how long the statements of this thread may take, within `lasting`.
-_lasting = threading.local()
+
+class _Waits(threading.local):
+    """How many seconds this thread waits for the answer to a statement; None: as long as all threads do."""
+
+    seconds: float | None = None
+
+
+_waits = _Waits()
 
 # A child process must not use its parent's connections.
 os.register_at_fork(after_in_child=database.dispose)
@@ -119,14 +126,15 @@ class _BoundedWait:
         self._connecting, self._answering = connecting, answering
 
     def __call__(self, conn: Any) -> None:
-        answering = getattr(_lasting, "seconds", self._answering)
+        answering = self._answering if _waits.seconds is None else _waits.seconds
         connecting = conn.status == STATUS_SETUP
         seconds = self._connecting if connecting else answering
         deadline = time.monotonic() + seconds
         poll = select.poll()
         while (state := conn.poll()) != POLL_OK:
             poll.register(conn.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            left = None if deadline == math.inf else max(0.0, deadline - time.monotonic()) * 1000
+            if not poll.poll(left):
                 error = NoAnswer(f"no answer within {seconds:g} seconds")
                 error.place = (conn.info.host, str(conn.info.port)) if connecting else None
                 raise error
@@ -134,26 +142,28 @@ class _BoundedWait:
 
 @contextmanager
 def patiently() -> Iterator[None]:
-    """Let statements of this process take any time, for a migration. Not for a process that serves requests."""
-    impatient = get_wait_callback()
-    set_wait_callback(None)
-    try:
+    """Let the statements of this thread take any time, for a migration. Not for a thread that serves requests."""
+    with _waiting(math.inf):
         with connection():
             database.without_timeouts()
         yield
-    finally:
-        set_wait_callback(impatient)
 
 
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
     """Let the statements of this thread take `seconds`. Call within `connection()`, outside of a transaction."""
-    _lasting.seconds = seconds
+    with _waiting(seconds), database.taking(f"{round(seconds * 1000)}ms"):
+        yield
+
+
+@contextmanager
+def _waiting(seconds: float) -> Iterator[None]:
+    before = _waits.seconds
+    _waits.seconds = seconds
     try:
-        with database.taking(f"{round(seconds * 1000)}ms"):
-            yield
+        yield
     finally:
-        del _lasting.seconds
+        _waits.seconds = before
 
 
 @contextmanager

@@ -105,9 +105,9 @@ def test_all_workers_know_the_oldest_message_that_a_live_worker_has_not_begun() 
         worker = uuid4()
         workers.seen(workers.Heartbeat(worker, "host", 1, 8, {"bulk": now - age}), 30)
         rows("UPDATE workers SET seen_at = now() - %s * interval '1 second' WHERE id = %s", seen_ago, str(worker))
-    [(lane, age)] = workers.crew(30).oldest_bells.items()
+    [(lane, oldest)] = workers.crew(30).oldest_bells.items()
     assert lane == "bulk"
-    assert 20 <= age < 500
+    assert 20 <= oldest < 500
 
 
 def test_a_notification_that_was_never_enqueued_waits_for_no_other_message() -> None:
