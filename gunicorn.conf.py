@@ -108,7 +108,7 @@ def _check_database() -> None:
         migrations.check_start()
         # Otherwise every worker would inherit the connection.
         database.database.close()
-    except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
+    except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
         settings.cannot_start(error)
 
 

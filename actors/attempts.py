@@ -12,9 +12,9 @@ from dramatiq.common import compute_backoff
 
 from actors import spans
 from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
-from actors.channels.email.hard_bounce import is_gone
-from actors.claim_store import Ledger
-from actors.retry_policy import Budget
+from actors.channels.email.hard_bounce import is_hard_bounce
+from actors.claim_store import ClaimStore
+from actors.retry_policy import RetryPolicy
 from db import lifecycle
 from db.records import Attempt, Claimed, Settlement
 from runtime import logs
@@ -35,8 +35,8 @@ class Delays(dict[tuple[str, int], int]):
 
     def __missing__(self, key: tuple[str, int]) -> int:
         type, retry_count = key
-        budget = Budget.of(type, self._settings)
-        least, most = int(budget.least * 1000), int(budget.most * 1000)
+        policy = RetryPolicy.of(type, self._settings)
+        least, most = int(policy.least * 1000), int(policy.most * 1000)
         _, delay = compute_backoff(retry_count, factor=least, max_backoff=most)
         self[key] = delay
         return delay
@@ -45,13 +45,13 @@ class Delays(dict[tuple[str, int], int]):
 class Attempts:
     """Makes the attempts of a worker process."""
 
-    def __init__(self, settings: Settings, worker: UUID, ledger: Ledger) -> None:
-        self._settings, self._worker, self._ledger = settings, worker, ledger
+    def __init__(self, settings: Settings, worker: UUID, claim_store: ClaimStore) -> None:
+        self._settings, self._worker, self._claim_store = settings, worker, claim_store
 
     async def make(
-        self, job: Job, provider: str, sender: Sender, following: Claimed | None = None, *, patient: bool = True
+        self, job: Job, provider: str, sender: Sender, next_notification: Claimed | None = None, *, patient: bool = True
     ) -> Settlement:
-        """Send a notification and return its settlement. `following`: see `Sender.send`.
+        """Send a notification and return its settlement. `next_notification`: see `Sender.send`.
 
         If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
 
@@ -60,12 +60,12 @@ class Attempts:
         """
         patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
-            settlement = await self._make(job, provider, sender, following, patient=patient)
+            settlement = await self._make(job, provider, sender, next_notification, patient=patient)
             spans.made(span, settlement)
             return settlement
 
     async def _make(
-        self, job: Job, provider: str, sender: Sender, following: Claimed | None, *, patient: bool
+        self, job: Job, provider: str, sender: Sender, next_notification: Claimed | None, *, patient: bool
     ) -> Settlement:
         notification = job.notification
         started, begun = time.monotonic(), False
@@ -73,12 +73,12 @@ class Attempts:
 
         async def begin() -> bool:
             nonlocal begun
-            begun = notification.on_uncertain == "resend" or await self._ledger.doubt(notification)
+            begun = notification.on_uncertain == "resend" or await self._claim_store.doubt(notification)
             return begun
 
         try:
             contents = await self._contents(notification) if notification.mail else ()
-            receipt = await sender.send(notification, begin, contents, following)
+            receipt = await sender.send(notification, begin, contents, next_notification)
         except NoConnection:
             raise
         except Undelivered as undelivered:
@@ -101,7 +101,7 @@ class Attempts:
         """Return the contents of its attachments."""
         if not (notification.mail and notification.mail.get("attachments")):
             return ()
-        contents = await self._ledger.contents(notification)
+        contents = await self._claim_store.contents(notification)
         if contents is None:  # While the database was away, another worker took over.
             raise Deferred("another worker has taken this over", phase="compose")
         return contents
@@ -109,22 +109,22 @@ class Attempts:
     def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
-        if _is_gone(notification, attempt):
+        if _is_hard_bounce(notification, attempt):
             return lifecycle.bounced(notification, attempt)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
             return lifecycle.failed(notification, attempt, "outcome-unknown")
-        if notification.retry_count + 1 >= Budget.of(notification.type, self._settings).attempts:
+        if notification.retry_count + 1 >= RetryPolicy.of(notification.type, self._settings).attempts:
             # The reason tells whoever retries it that it may have arrived.
             unknown = attempt.outcome == "uncertain"
             return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
 
-def _is_gone(notification: Claimed, attempt: Attempt) -> bool:
+def _is_hard_bounce(notification: Claimed, attempt: Attempt) -> bool:
     try:
-        return is_gone(notification, attempt)
+        return is_hard_bounce(notification, attempt)
     except Exception:  # The attempt was made and must be recorded.
         log.exception("attempt.not_judged", id=notification.id)
         return False

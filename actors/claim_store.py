@@ -34,7 +34,7 @@ PROBE_AMONG = 500  # due notifications of each priority from which a probe is ch
 UNBOUNDED = 1 << 60  # Outcomes are never turned away; each sender has at most AHEAD of them.
 
 
-class Ledger:
+class ClaimStore:
     """Store through which all senders of this process claim and settle. One statement serves all concurrent calls.
 
     Call it on the event loop, except where a method says that it blocks.

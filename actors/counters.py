@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 
-class Tallies:
+class Counters:
     """Thread-safe counters."""
 
     def __init__(self) -> None:
@@ -22,4 +22,4 @@ class Tallies:
             return dict(self._counts)
 
 
-tallies = Tallies()
+counters = Counters()

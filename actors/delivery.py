@@ -19,14 +19,14 @@ from actors.attempts import Attempts, Delays
 from actors.batches import Batch, Job
 from actors.breaker import ALL, NONE, ONE, Breaker
 from actors.channels import Channel, Sender, Throttled
-from actors.claim_store import Ledger
+from actors.claim_store import ClaimStore
 from actors.evidence import evidence
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
 from actors.queue.broker import get_broker
-from actors.queue.priorities import LANES, Lane
+from actors.queue.priorities import PRIORITIES, Priority
 from actors.queue.wake_up import message
-from actors.retry_policy import Budget
+from actors.retry_policy import RetryPolicy
 from db import workers
 from db.database import Unavailable
 from db.models import CALLBACK
@@ -62,15 +62,20 @@ class Delivery:
     """Delivery in a worker process. Only `beaten`, `silent` and `unrecorded` are called off the event loop."""
 
     def __init__(
-        self, current: settings.Settings, worker: UUID, ledger: Ledger, channels: dict[str, Channel], breaker: Breaker
+        self,
+        current: settings.Settings,
+        worker: UUID,
+        claim_store: ClaimStore,
+        channels: dict[str, Channel],
+        breaker: Breaker,
     ) -> None:
-        self._settings, self._ledger, self._channels, self.breaker = current, ledger, channels, breaker
-        self._attempts = Attempts(current, worker, ledger)
+        self._settings, self._claim_store, self._channels, self.breaker = current, claim_store, channels, breaker
+        self._attempts = Attempts(current, worker, claim_store)
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
-        self.mails = ProviderQueue(self, ledger, channels["email"])
-        self.callbacks = ProviderQueue(self, ledger, channels[CALLBACK])
+        self.mails = ProviderQueue(self, claim_store, channels["email"])
+        self.callbacks = ProviderQueue(self, claim_store, channels[CALLBACK])
 
     def beaten(self, at: float, *, late: bool) -> None:
         """Note that the heartbeat of `at` (`time.monotonic()`) is recorded.
@@ -87,13 +92,13 @@ class Delivery:
 
     def unrecorded(self) -> workers.Unrecorded:
         """Return the outcomes that are not recorded yet."""
-        return self._ledger.unrecorded()
+        return self._claim_store.unrecorded()
 
-    async def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
+    async def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due. Raise Again for those that must be tried again."""
         # The breaker belongs to the mail server. Callbacks go to their own endpoints.
-        admitted = ALL if lane.name == CALLBACK else await self.breaker.admits()
-        queue = self.callbacks if lane.name == CALLBACK else self.mails
+        admitted = ALL if priority.name == CALLBACK else await self.breaker.admits()
+        queue = self.callbacks if priority.name == CALLBACK else self.mails
         blocked = await queue.blocked_for(len(ids)) if admitted == ALL else 0.0
         if blocked:
             admitted = NONE
@@ -103,7 +108,7 @@ class Delivery:
             # has no breaker.
             admitted_ids = await self._probe() if admitted == ONE else ids[:admitted]
             promised = queue.promise(len(admitted_ids))
-            claimed = await self._ledger.claim(admitted_ids, ids if admitted < ALL else (), promised)
+            claimed = await self._claim_store.claim(admitted_ids, ids if admitted < ALL else (), promised)
         except Exception as error:
             queue.add([], promised)
             if admitted == ONE:
@@ -111,7 +116,7 @@ class Delivery:
             if not isinstance(error, Unavailable):
                 log.exception("claim.failed")
             raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
-        batch = Batch(claimed, lane.rank, asked_at, Delays(self._settings), probe=admitted == ONE)
+        batch = Batch(claimed, priority.rank, asked_at, Delays(self._settings), probe=admitted == ONE)
         queue.add([Job(one, batch) for one in claimed if not one.sandbox], promised)
         try:
             await self._sandbox([Job(one, batch) for one in claimed if one.sandbox])
@@ -124,13 +129,13 @@ class Delivery:
         if (
             blocked
             and not queue.limits.limit(time.monotonic())
-            and _may_come_again(Budget.of(lane.name, self._settings))
+            and _may_come_again(RetryPolicy.of(priority.name, self._settings))
         ):
             await self._put_off(ids)
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
-                await asyncio.to_thread(get_broker().enqueue, message(later, lane.name), delay=delay)
+                await asyncio.to_thread(get_broker().enqueue, message(later, priority.name), delay=delay)
             raise Again(first[1], first[0])
 
     async def close(self) -> None:
@@ -143,10 +148,12 @@ class Delivery:
         """Return whether a job may still be begun."""
         return not (job.batch.withdrawn or self._must_hand_back(job.batch))
 
-    async def attempt(self, job: Job, sender: Sender, following: Claimed | None, *, patient: bool) -> Settlement:
+    async def attempt(
+        self, job: Job, sender: Sender, next_notification: Claimed | None, *, patient: bool
+    ) -> Settlement:
         provider = self._channels[job.notification.type].provider
         try:
-            settlement = await self._attempts.make(job, provider, sender, following, patient=patient)
+            settlement = await self._attempts.make(job, provider, sender, next_notification, patient=patient)
         except Throttled:  # A provider that says so is up.
             job.batch.tried = True
             if job.notification.type != CALLBACK:
@@ -182,18 +189,18 @@ class Delivery:
 
     async def _put_off(self, ids: Sequence[int]) -> None:
         """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
-        if still_due := await asyncio.to_thread(self._ledger.still_due, ids):
+        if still_due := await asyncio.to_thread(self._claim_store.still_due, ids):
             raise Again(still_due, PUT_OFF)
 
     async def _probe(self) -> Sequence[int]:
-        return await asyncio.to_thread(self._ledger.candidate, self.breaker.provider)
+        return await asyncio.to_thread(self._claim_store.candidate, self.breaker.provider)
 
     async def _sandbox(self, jobs: Sequence[Job]) -> None:
         """Send to the sandbox, which needs no connection."""
         channel = self._channels["sandbox"]
         for job in jobs:
             settlement = await self._attempts.make(job, channel.provider, channel.sender())
-            recorded = self._ledger.settle(settlement)
+            recorded = self._claim_store.settle(settlement)
             recorded.add_done_callback(partial(self._sandboxed, job, settlement))
 
     def _sandboxed(self, job: Job, settlement: Settlement, recorded: asyncio.Future[bool]) -> None:
@@ -220,7 +227,7 @@ class Delivery:
     def _must_hand_back(self, batch: Batch) -> bool:
         now = time.monotonic()
         # The breaker belongs to the mail server. Callbacks go to their own endpoints.
-        held_up = self.breaker.open and not batch.probe and batch.rank != LANES[CALLBACK].rank
+        held_up = self.breaker.open and not batch.probe and batch.rank != PRIORITIES[CALLBACK].rank
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before
@@ -237,33 +244,33 @@ class _Process:
 running = _Process()
 
 
-def _may_come_again(budget: Budget) -> bool:
+def _may_come_again(policy: RetryPolicy) -> bool:
     """Return whether the current message has retries left; after its last one the relay sends another message."""
     current = CurrentMessage.get_current_message()
-    return current is None or current.options.get("retries", 0) < budget.attempts - 1
+    return current is None or current.options.get("retries", 0) < policy.attempts - 1
 
 
 def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
-    """Give the broker an actor for each lane."""
+    """Give the broker an actor for each priority."""
     # "After" hooks run from the last middleware to the first, so this one comes before Retries.
     broker.add_middleware(Narrow())
-    for lane in LANES.values():
-        _add_actor(broker, lane, Budget.of(lane.name, current))
+    for priority in PRIORITIES.values():
+        _add_actor(broker, priority, RetryPolicy.of(priority.name, current))
 
 
-def _add_actor(broker: dramatiq.Broker, lane: Lane, budget: Budget) -> None:
+def _add_actor(broker: dramatiq.Broker, priority: Priority, policy: RetryPolicy) -> None:
 
     @dramatiq.actor(
         broker=broker,
-        actor_name=lane.actor,
-        queue_name=lane.queue,
+        actor_name=priority.actor,
+        queue_name=priority.queue,
         # The row counts the attempts; the same number here ends a message that outlives its rows.
-        max_retries=budget.attempts - 1,
-        min_backoff=int(budget.least * 1000),
-        max_backoff=int(budget.most * 1000),
+        max_retries=policy.attempts - 1,
+        min_backoff=int(policy.least * 1000),
+        max_backoff=int(policy.most * 1000),
     )
     async def deliver(ids: list[int]) -> None:
         """Deliver the notifications `ids`. The message only wakes a worker; the rows hold the state."""
         if running.delivery is None:
             raise RuntimeError("this is no worker process")
-        await running.delivery.deliver(ids, lane)
+        await running.delivery.deliver(ids, priority)

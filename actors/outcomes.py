@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import defaultdict
 
-from actors.counters import tallies
+from actors.counters import counters
 from db.clock import clock
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
@@ -27,8 +27,9 @@ class _Counts:
 
     def __init__(self) -> None:
         self.reported = 0
-        self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, outcome, phase
-        self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)  # lane, channel, event, reason
+        # By priority, channel, and outcome with phase or event with reason.
+        self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
+        self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.lags: defaultdict[str, list[float]] = defaultdict(list)  # seconds from an event to the end of its callback
 
@@ -51,17 +52,17 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
 
     A settlement is not recorded if another worker has claimed the notification since.
     """
-    attempt, lane = settlement.attempt, notification.lane
+    attempt, priority = settlement.attempt, notification.priority
     event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
     channel = "sandbox" if notification.sandbox else notification.type
     with _lock:
         counts = _counts
         counts.reported += 1
-        counts.outcomes[lane, channel, attempt.outcome, attempt.phase or "none"] += 1
-        counts.ends[lane, channel, event, settlement.reason or "none"] += 1
+        counts.outcomes[priority, channel, attempt.outcome, attempt.phase or "none"] += 1
+        counts.ends[priority, channel, event, settlement.reason or "none"] += 1
         if event == "sent":
-            counts.times[lane, channel].append(notification.late + attempt.finished - claimed_at)
-        if lane == CALLBACK and event in ("sent", "failed"):
+            counts.times[priority, channel].append(notification.late + attempt.finished - claimed_at)
+        if priority == CALLBACK and event in ("sent", "failed"):
             # The callback's row was created by the statement that finished its notification.
             counts.lags[event].append(max(0.0, clock.now() - notification.created_at.timestamp()))
     if counts.reported >= AT_ONCE:
@@ -100,13 +101,13 @@ def count() -> None:
     global _counts
     with _lock:  # Reports that arrive from now on are counted next time.
         counts, _counts = _counts, _Counts()
-    for (lane, channel, outcome, phase), number in counts.outcomes.items():
-        metrics.attempts[lane, channel, outcome, phase].inc(number)
+    for (priority, channel, outcome, phase), number in counts.outcomes.items():
+        metrics.attempts[priority, channel, outcome, phase].inc(number)
         if outcome == "uncertain":
-            metrics.uncertain[lane, channel].inc(number)
-            tallies.count("uncertain", number)
-    for (lane, channel, event, reason), number in counts.ends.items():
-        _count_end((lane, channel), event, reason, number)
+            metrics.uncertain[priority, channel].inc(number)
+            counters.count("uncertain", number)
+    for (priority, channel, event, reason), number in counts.ends.items():
+        _count_end((priority, channel), event, reason, number)
     for kind, values in counts.times.items():
         for seconds in values:
             metrics.due_to_sent[kind].observe(seconds)
@@ -116,7 +117,7 @@ def count() -> None:
 
 
 def _count_end(kind: tuple[str, str], event: str, reason: str, number: int) -> None:
-    tallies.count(event, number)
+    counters.count(event, number)
     if event == "retried":
         metrics.retries[kind].inc(number)
     elif event == "failed":

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from actors.batches import Batch, Job
 from actors.channels import Channel, Sender
-from actors.claim_store import Ledger
-from actors.queue.priorities import LANES
+from actors.claim_store import ClaimStore
+from actors.queue.priorities import PRIORITIES
 from actors.sending_task import SendingTask
 from db.database import Unavailable
 from db.lifecycle import AHEAD
@@ -33,7 +33,9 @@ class Work(Protocol):
     def may_send(self, job: Job) -> bool:
         """Return whether the job may still be begun."""
 
-    async def attempt(self, job: Job, sender: Sender, following: Claimed | None, *, patient: bool) -> Settlement:
+    async def attempt(
+        self, job: Job, sender: Sender, next_notification: Claimed | None, *, patient: bool
+    ) -> Settlement:
         """Send the job and return its settlement.
 
         Raises:
@@ -55,13 +57,13 @@ class ProviderQueue:
     process therefore leaves at most AHEAD notifications per connection with an unknown outcome.
     """
 
-    def __init__(self, work: Work, ledger: Ledger, channel: Channel) -> None:
-        self.work, self.ledger, self.limits, self.idle = work, ledger, channel.limits, channel.idle
+    def __init__(self, work: Work, claim_store: ClaimStore, channel: Channel) -> None:
+        self.work, self.claim_store, self.limits, self.idle = work, claim_store, channel.limits, channel.idle
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
         self._new_sender, self._ready = channel.sender, channel.ready
         self.at_hand = AHEAD + 1 if channel.pipelines else 1  # jobs that a sender takes at most
-        self._waiting: list[deque[Job]] = [deque() for _ in LANES]  # by rank, the most urgent first
+        self._waiting: list[deque[Job]] = [deque() for _ in PRIORITIES]  # by rank, the most urgent first
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
@@ -82,7 +84,7 @@ class ProviderQueue:
     def add(self, jobs: Sequence[Job], promised: int) -> None:
         """Queue claimed jobs, and free the reserved places that they do not use."""
         for job in jobs:
-            job.may_begin = job.placed = self.ledger.may_begin(job.notification)
+            job.may_begin = job.placed = self.claim_store.may_begin(job.notification)
             self._waiting[job.batch.rank].append(job)
         self._places += sum(job.placed for job in jobs) - promised
         self._rouse()
@@ -139,10 +141,10 @@ class ProviderQueue:
         """Make the notifications of these jobs pending again; those refused because of our rate are due later."""
         try:
             if untried := [job.notification for job in jobs if not job.throttled]:
-                await self.ledger.release(untried)
+                await self.claim_store.release(untried)
             for job in jobs:
                 if job.throttled:
-                    await self.ledger.postpone(job.notification, POSTPONED, job.throttled)
+                    await self.claim_store.postpone(job.notification, POSTPONED, job.throttled)
         finally:
             self.end(jobs)
 

@@ -72,7 +72,7 @@ class Retention(threading.Thread):
 
 def _tell(step: Step) -> None:
     if step.what == "dropped":
-        audit.note(By("worker", name=HOST), acts.block_dropped(step))
+        audit.record(By("worker", name=HOST), acts.block_dropped(step))
     if step.what not in {"deleted", "forgotten"}:
         log.info(f"retention.{step.what}", block=step.block, rows=step.rows)
     elif step.rows:

@@ -8,7 +8,7 @@ from db.models import CALLBACK
 from settings import Settings
 
 
-class Budget(NamedTuple):
+class RetryPolicy(NamedTuple):
     """Number of attempts in all, and the shortest and longest delay between two of them, in seconds."""
 
     attempts: int
@@ -16,7 +16,7 @@ class Budget(NamedTuple):
     most: float
 
     @classmethod
-    def of(cls, type: str, settings: Settings) -> Budget:
+    def of(cls, type: str, settings: Settings) -> RetryPolicy:
         """Return the policy for a type of notification, or for the priority `callback`."""
         if type == CALLBACK:
             return cls(settings.callbacks.max_attempts, settings.callbacks.min_backoff, settings.callbacks.max_backoff)

@@ -99,7 +99,7 @@ class SendingTask:
 
     async def _begin(self) -> None:
         jobs = [job for job in self._jobs if not job.may_begin][:AHEAD]
-        await self._queue.ledger.begin(self._queue.place(jobs))
+        await self._queue.claim_store.begin(self._queue.place(jobs))
         for job in jobs:
             job.may_begin = True
 
@@ -112,13 +112,13 @@ class SendingTask:
     async def _send(self) -> bool:
         """Send the next job. Return False if this sender must end."""
         queue, job = self._queue, self._jobs.popleft()
-        following = self._jobs[0].notification if self._jobs else None
+        next_notification = self._jobs[0].notification if self._jobs else None
         # If the provider takes other notifications in between, the refusals are not about our rate.
         patient = job.refusals < PATIENCE or queue.taken == job.taken_before
         self._since = time.monotonic()
         queue.limits.began(self._since)
         try:
-            settlement = await queue.work.attempt(job, self._sender, following, patient=patient)
+            settlement = await queue.work.attempt(job, self._sender, next_notification, patient=patient)
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
@@ -164,11 +164,13 @@ class SendingTask:
                 self._jobs.append(another)
             if not any(other.may_begin for other in self._jobs):
                 beginning = list(self._jobs)[:AHEAD]
-        recorded = queue.ledger.settle(settlement, queue.place(beginning))
+        recorded = queue.claim_store.settle(settlement, queue.place(beginning))
         self._unrecorded += 1
-        recorded.add_done_callback(partial(self._note, job, settlement, beginning))
+        recorded.add_done_callback(partial(self._on_recorded, job, settlement, beginning))
 
-    def _note(self, job: Job, settlement: Settlement, beginning: Sequence[Job], recorded: asyncio.Future[bool]) -> None:
+    def _on_recorded(
+        self, job: Job, settlement: Settlement, beginning: Sequence[Job], recorded: asyncio.Future[bool]
+    ) -> None:
         self._unrecorded -= 1
         try:
             if error := recorded.exception():

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import Span, SpanKind
 
 from actors.channels.email.answers import Reply
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from db import traces
 from db.database import connection
 from db.models import CALLBACK
@@ -30,7 +30,7 @@ def attempt(notification: Claimed) -> AbstractContextManager[Span]:
     """Return the span of an attempt. It ends with its block if that raises, otherwise in `recording` after `made`."""
     if notification.trace is None or not tracing.is_on():
         return tracing.NO_SPAN
-    queue = LANES[CALLBACK if notification.type == CALLBACK else "normal"].queue
+    queue = PRIORITIES[CALLBACK if notification.type == CALLBACK else "normal"].queue
     about = tracing.messages("process", queue)
     about |= {
         "messaging.message.id": str(notification.id),

@@ -12,7 +12,7 @@ from uuid import UUID
 import redis
 
 from actors import outcomes
-from actors.counters import tallies
+from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
 from actors.queue.broker import get_broker
@@ -100,9 +100,9 @@ class Upkeep(threading.Thread):
     def _beat(self) -> None:
         now = time.monotonic()
         with connection():
-            bells = get_broker().oldest_in_hand()
+            oldest = get_broker().oldest_in_hand()
             beat = workers.Heartbeat(
-                *(self._worker, HOST, os.getpid(), self._threads, bells, tallies.all()),
+                *(self._worker, HOST, os.getpid(), self._threads, oldest, counters.all()),
                 unrecorded=self._delivery.unrecorded(),
                 kept=self._kept,
             )
@@ -123,7 +123,7 @@ class Upkeep(threading.Thread):
                 *(s.retry.max_attempts, RESCUE_BATCH, s.callbacks.max_attempts),
             )
         if rescued:
-            tallies.count("rescued", len(rescued))
+            counters.count("rescued", len(rescued))
             metrics.upkeep["rescued"].inc(len(rescued))
             log.warning("notifications.rescued", ids=rescued)
 

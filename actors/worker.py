@@ -19,13 +19,13 @@ from actors.channels.email.mailboxes import mail_from
 from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
-from actors.claim_store import Ledger
+from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, add_actors, running
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
-from actors.queue.priorities import LANES, LaneQueue
+from actors.queue.priorities import PRIORITIES, PriorityQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations
@@ -60,17 +60,19 @@ class WorkerProcess(Middleware):
             broker.namespace = namespace.stored(current.redis)
             database.database.close()
             self._settings = current
-        except (settings.SettingsError, fitness.Unfit, database.Unavailable) as error:
+        except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
             settings.cannot_start(error)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = self._settings
-        redis_pools.make_sure_of_room(broker.client.connection_pool, worker.worker_threads + 2 * len(LANES) + SPARE)
+        redis_pools.make_sure_of_room(
+            broker.client.connection_pool, worker.worker_threads + 2 * len(PRIORITIES) + SPARE
+        )
         # Every thread has a message to begin with while the next messages are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, PREFETCH)
-        worker.work_queue = LaneQueue(worker.worker_threads, current.queue.priority_reserve)
+        worker.work_queue = PriorityQueue(worker.worker_threads, current.queue.priority_reserve)
         identity = uuid4()
-        self._ledger = Ledger(current, identity)
+        self._claim_store = ClaimStore(current, identity)
         process.collect_seldom()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
@@ -82,7 +84,7 @@ class WorkerProcess(Middleware):
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        self._ledger.stop()
+        self._claim_store.stop()
         self._email.stop()
         self._retention.stop()
         if running.delivery is not None:
@@ -91,7 +93,7 @@ class WorkerProcess(Middleware):
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         if running.delivery is not None:
             event_loop.run(running.delivery.close())
-        self._ledger.close()
+        self._claim_store.close()
         outcomes.count()
         self._upkeep.stop(self._settings.process.shutdown_grace)
         tracing.stop()
@@ -106,12 +108,12 @@ class WorkerProcess(Middleware):
         for channel in channels.values():
             await channel.start()
         breaker = Breaker(self._settings, self._email.provider, identity)
-        return Delivery(self._settings, identity, self._ledger, channels, breaker)
+        return Delivery(self._settings, identity, self._claim_store, channels, breaker)
 
 
 def _begin_at_zero() -> None:
     """Create the series used by alerts with the value 0: Prometheus sees no increase when a series first appears."""
-    for kind in [(lane, CALLBACK if lane == CALLBACK else "email") for lane in LANES]:
+    for kind in [(priority, CALLBACK if priority == CALLBACK else "email") for priority in PRIORITIES]:
         for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
             _ = family[kind]
         for reason in REASONS:

@@ -7,7 +7,7 @@ from api.access.auth import Authentication
 from api.access.limits import Limits
 from api.access.metering import Metering
 from api.dashboard import routes
-from api.dashboard.session_middleware import Door
+from api.dashboard.session_middleware import SessionMiddleware
 from api.http import problems
 from api.http.asgi import Application
 from api.http.measuring import Measuring
@@ -37,7 +37,7 @@ from api.resources.suppressions import Suppression, Suppressions
 from api.resources.templates import Preview, Template, Templates, Version, Versions
 from api.resources.unsubscribe import Unsubscribe
 from api.resources.usage import OwnLimits
-from api.store import Gateway
+from api.store import NotificationStore
 from api.streaming.stream import Stream
 from api.streaming.streams import Streams
 from db import database
@@ -50,83 +50,83 @@ def create_app() -> Application:
     logs.configure(current, "api")
     database.bind(current.database)
     tracing.start(current.telemetry, "api")
-    gateway = Gateway(current)
-    limits = Limits(gateway)
+    store = NotificationStore(current)
+    limits = Limits(store)
     renderers = Pool(current)
-    templating = Templating(gateway, renderers)
+    templating = Templating(store, renderers)
     redis = RedisHealth()
-    numbers = Metrics(gateway, redis)
+    numbers = Metrics(store, redis)
     streams = Streams(current)
-    authentication = Authentication(gateway)
+    authentication = Authentication(store)
     targets = Targets(current.public)
     middleware: list[object] = [Measuring(), Access(), RequestId()]
     if current.telemetry.tracing == "on":
         middleware.append(ServerSpan())
-    middleware += [NoStore(), targets, Lifespan(gateway, renderers)]
-    middleware += [authentication, Door(gateway, authentication), Metering(gateway.cpu), limits]
+    middleware += [NoStore(), targets, Lifespan(store, renderers)]
+    middleware += [authentication, SessionMiddleware(store, authentication), Metering(store.cpu), limits]
     middleware += [numbers, redis, streams]
     app = Application(current, targets, middleware=middleware)
-    app.on_stop += [gateway.watch.stop, streams.stop]
+    app.on_stop += [store.watch.stop, streams.stop]
     problems.install(app)
     paths = {
-        **_sending(gateway, limits, templating, streams),
-        **_managing(gateway, limits),
+        **_sending(store, limits, templating, streams),
+        **_managing(store, limits),
         "/healthz": Alive(),
-        "/readyz": Ready(gateway, redis),
+        "/readyz": Ready(store, redis),
         "/metrics": numbers,
         "/openapi.json": OpenApi(current),
     }
     for path, resource in paths.items():
         app.add_route(path, resource)
-    routes.install(app, gateway, authentication, limits, templating)
+    routes.install(app, store, authentication, limits, templating)
     return app
 
 
-def _sending(gateway: Gateway, limits: Limits, templating: Templating, streams: Streams) -> dict[str, object]:
+def _sending(store: NotificationStore, limits: Limits, templating: Templating, streams: Streams) -> dict[str, object]:
     """Return the resources for sending notifications and following them."""
     return {
-        "/api/notifications": Notifications(gateway, limits, templating),
-        "/api/notifications/{id}": Notification(gateway),
-        "/api/notifications/{id}/attempts": Attempts(gateway),
-        "/api/notifications/{id}/attachments/{number}": Attachment(gateway),
-        "/api/templates": Templates(gateway),
-        "/api/templates/{name}": Template(gateway, templating),
-        "/api/templates/{name}/preview": Preview(gateway, templating),
-        "/api/templates/{name}/versions": Versions(gateway),
-        "/api/templates/{name}/versions/{version}": Version(gateway),
-        "/api/suppressions": Suppressions(gateway),
+        "/api/notifications": Notifications(store, limits, templating),
+        "/api/notifications/{id}": Notification(store),
+        "/api/notifications/{id}/attempts": Attempts(store),
+        "/api/notifications/{id}/attachments/{number}": Attachment(store),
+        "/api/templates": Templates(store),
+        "/api/templates/{name}": Template(store, templating),
+        "/api/templates/{name}/preview": Preview(store, templating),
+        "/api/templates/{name}/versions": Versions(store),
+        "/api/templates/{name}/versions/{version}": Version(store),
+        "/api/suppressions": Suppressions(store),
         # The local part of an address may contain a slash.
-        "/api/suppressions/{address:path}": Suppression(gateway),
-        "/u/{token}": Unsubscribe(gateway),
-        "/api/notifications/{id}/events": Events(gateway, streams),
-        "/api/stream": Stream(gateway, streams),
-        "/api/notifications/batch": Batches(gateway, limits, templating),
-        "/api/notifications/retry": BulkRetry(gateway),
-        "/api/notifications/{id}/cancel": Cancel(gateway),
-        "/api/notifications/{id}/retry": Retry(gateway),
+        "/api/suppressions/{address:path}": Suppression(store),
+        "/u/{token}": Unsubscribe(store),
+        "/api/notifications/{id}/events": Events(store, streams),
+        "/api/stream": Stream(store, streams),
+        "/api/notifications/batch": Batches(store, limits, templating),
+        "/api/notifications/retry": BulkRetry(store),
+        "/api/notifications/{id}/cancel": Cancel(store),
+        "/api/notifications/{id}/retry": Retry(store),
     }
 
 
-def _managing(gateway: Gateway, limits: Limits) -> dict[str, object]:
+def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
     """Return the resources for callbacks, clients, keys, pauses, limits, and stored data."""
     return {
-        "/api/callbacks": Callbacks(gateway),
-        "/api/callbacks/{id}": Callback(gateway),
-        "/api/callbacks/{id}/rotate-secret": Rotation(gateway),
-        "/api/callbacks/{id}/deliveries": Deliveries(gateway),
-        "/api/callbacks/{id}/deliveries/{delivery}": Delivery(gateway),
-        "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(gateway),
-        "/api/erasures": Erasures(gateway),
-        "/api/erasures/{id}": Erasure(gateway),
-        "/api/export": Export(gateway),
-        "/api/audit": Audit(gateway),
-        "/api/clients": Clients(gateway),
-        "/api/clients/{id}": Client(gateway, limits),
-        "/api/clients/{id}/keys": ClientKeys(gateway),
-        "/api/keys/{id}": Key(gateway),
-        "/api/keys/{id}/rotate": KeyRotation(gateway),
-        "/api/pauses": Pauses(gateway),
-        "/api/pauses/client": ClientPause(gateway),
-        "/api/pauses/channels/{type}": ChannelPause(gateway),
+        "/api/callbacks": Callbacks(store),
+        "/api/callbacks/{id}": Callback(store),
+        "/api/callbacks/{id}/rotate-secret": Rotation(store),
+        "/api/callbacks/{id}/deliveries": Deliveries(store),
+        "/api/callbacks/{id}/deliveries/{delivery}": Delivery(store),
+        "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(store),
+        "/api/erasures": Erasures(store),
+        "/api/erasures/{id}": Erasure(store),
+        "/api/export": Export(store),
+        "/api/audit": Audit(store),
+        "/api/clients": Clients(store),
+        "/api/clients/{id}": Client(store, limits),
+        "/api/clients/{id}/keys": ClientKeys(store),
+        "/api/keys/{id}": Key(store),
+        "/api/keys/{id}/rotate": KeyRotation(store),
+        "/api/pauses": Pauses(store),
+        "/api/pauses/client": ClientPause(store),
+        "/api/pauses/channels/{type}": ChannelPause(store),
         "/api/limits": OwnLimits(limits),
     }

@@ -13,12 +13,12 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from actors.queue.accepted import enqueue, enqueue_stored
-from actors.queue.wake_up import Bell, Ring
+from actors.queue.wake_up import WakeUp, WakeUpQueue
 from api.access.cpu_budget import CpuBudget
 from api.access.fair_gate import FairGate
 from api.http import spans
-from api.http.shared_timeout import Patience
-from api.streaming.long_poll import Watch
+from api.http.shared_timeout import SharedTimeout
+from api.streaming.long_poll import LongPolls
 from db import lifecycle
 from db.batches import Answer, Batch, accept_batch
 from db.clock import clock
@@ -39,13 +39,13 @@ MOMENT = 0.02  # seconds to wait for an Idempotency-Key that others still held a
 reading_for: ContextVar[int | None] = ContextVar("reading_for", default=None)
 
 
-class Gateway:
+class NotificationStore:
     """Stores and reads notifications for the event loop. There is one per API process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._limit = settings.database.connect_timeout + settings.database.statement_timeout  # seconds
-        self._bell = Bell(settings)
+        self._wake_ups = WakeUpQueue(settings)
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept",
             self._accept,
@@ -77,10 +77,10 @@ class Gateway:
             self._accepting_batches: self._turns("accept-batch", 1, settings.store.batch_waiting),
         }
         # One for each coalescer: a future that waits long keeps later ones in memory (patience.py).
-        self._patience: defaultdict[object, Patience] = defaultdict(lambda: Patience(self._limit))
+        self._patience: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
         self._readers = ThreadPoolExecutor(settings.store.read_threads, thread_name_prefix="read")
         self._gate = self._gate_of("read", settings.store.read_threads, settings.store.read_waiting)
-        self.watch = Watch(settings)
+        self.watch = LongPolls(settings)
         self.cpu = CpuBudget(divided=settings.http.auth != "off")
 
     async def accept(self, draft: Draft) -> Accepted:
@@ -89,7 +89,7 @@ class Gateway:
         Raises:
             Unavailable, Full: it was not stored, as far as is known.
         """
-        with spans.creation(draft.lane) as span:
+        with spans.creation(draft.priority) as span:
             accepted = await self._asked(self._accepting, spans.carrying(draft, span), draft.client_id)
             spans.identify(span, accepted.id)
             return accepted
@@ -97,7 +97,7 @@ class Gateway:
     async def accept_once(self, post: Post) -> Outcome:
         """Store a notification with an idempotency key or attachments; a key is stored only once. See `accept`."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
-        with spans.creation(post.draft.lane) as span:
+        with spans.creation(post.draft.priority) as span:
             carrying = post._replace(draft=spans.carrying(post.draft, span))
             outcome = await self._asked(coalescer, carrying, post.draft.client_id)
             if isinstance(outcome, Stored):
@@ -107,12 +107,12 @@ class Gateway:
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
         """Store many notifications in one transaction. See `accept`."""
         drafts = batch.drafts()
-        with spans.creation(drafts[0].lane if drafts else "normal", len(drafts)) as span:
+        with spans.creation(drafts[0].priority if drafts else "normal", len(drafts)) as span:
             return await self._asked(self._accepting_batches, spans.carrying_all(batch, span), batch.client_id)
 
-    def ring(self, id: int, lane: str, client: int) -> None:
+    def enqueue(self, id: int, priority: str, client: int) -> None:
         """Enqueue a notification that has become due; never raise."""
-        self._bell.ring(Ring([id], clock.now(), lane, client))
+        self._wake_ups.enqueue(WakeUp([id], clock.now(), priority, client))
 
     async def read(self, report: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function on a thread that keeps its database connection, and return its result.
@@ -133,7 +133,7 @@ class Gateway:
         """Finish the work in progress, within SHUTDOWN_GRACE."""
         for coalescer in (self._accepting, self._attaching, self._accepting_once, self._accepting_batches):
             coalescer.close(self.settings.process.shutdown_grace)
-        self._bell.close(self.settings.redis.timeout)
+        self._wake_ups.close(self.settings.redis.timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.watch.close()
 
@@ -179,21 +179,21 @@ class Gateway:
         return Unavailable(f"no answer within {self._limit:g} seconds")
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
-        left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
+        left = self._wake_ups.left((draft.priority, draft.client_id) for draft in drafts)
         with spans.insertion(drafts), connection():
             accepted = lifecycle.accept(drafts, self.settings.queue.relay_grace, left)
         # The rows are committed: an error while enqueueing must not become an error of the request.
-        enqueue(self._bell, accepted, drafts, left)
+        enqueue(self._wake_ups, accepted, drafts, left)
         return accepted
 
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
-        left = self._bell.left((post.draft.lane, post.draft.client_id) for post in posts)
+        left = self._wake_ups.left((post.draft.priority, post.draft.client_id) for post in posts)
         try:
             outcomes = self._stored_once(posts, self.settings.store.idempotency_wait, left)
         except Contended:
             # Store them one at a time, so that only those wait whose key another transaction is writing.
             outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
-        enqueue_stored(self._bell, outcomes, left)
+        enqueue_stored(self._wake_ups, outcomes, left)
         return outcomes
 
     def _alone(self, post: Post, left: Set[Group]) -> list[Outcome]:
@@ -212,14 +212,14 @@ class Gateway:
     def _accept_batch(self, batch: Batch) -> Answer | Refusal:
         s = self.settings
         drafts = batch.drafts()
-        left = self._bell.left((draft.lane, draft.client_id) for draft in drafts)
+        left = self._wake_ups.left((draft.priority, draft.client_id) for draft in drafts)
         try:
             with spans.insertion(drafts), connection():
                 answer = accept_batch(batch, s.queue.relay_grace, s.store.idempotency_wait, left)
         except Contended:
             return Refusal.BUSY
         if isinstance(answer, Answer) and not answer.undone and not answer.replayed:
-            enqueue_stored(self._bell, answer.items, left)
+            enqueue_stored(self._wake_ups, answer.items, left)
         return answer
 
 

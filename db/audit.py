@@ -56,7 +56,7 @@ def mark(address: str) -> str:
     return f"sha256:{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
-def note(by: By, act: Act) -> None:
+def record(by: By, act: Act) -> None:
     """Add a record."""
     rows(
         "INSERT INTO audit (act, client_id, target, detail, outcome, actor, key_id, name, address, request_id)"
@@ -76,7 +76,7 @@ def recorded(by: By, told: Callable[[T], Act | None], do: Callable[P, T]) -> Cal
         with database.atomic():
             result = do(*args, **kwargs)
             if (act := told(result)) is not None:
-                note(by, act)
+                record(by, act)
         return result
 
     return doing
@@ -122,7 +122,7 @@ def page(client_id: int | None, filters: Mapping[str, Any], before: int | None, 
     return Page(shown, last[0][0] if last else None)
 
 
-def following(client_id: int | None, after: int, limit: int) -> list[Row]:
+def rows_after(client_id: int | None, after: int, limit: int) -> list[Row]:
     """Return up to `limit` records about a client (None: about all) with ids above `after`, oldest first."""
     return _rows(
         "WHERE id > %s AND (%s::bigint IS NULL OR client_id = %s) ORDER BY id LIMIT %s",

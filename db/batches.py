@@ -73,7 +73,7 @@ def accept_batch(batch: Batch, grace: float, wait: float, left: Collection[Group
             if not batch.partial and not all(isinstance(item, Stored) for item in items):
                 raise _Undone
             if batch.key:
-                _note(batch.client_id, batch.key, items)
+                _remember(batch.client_id, batch.key, items)
     except _Undone:
         return Answer(items, undone=True)
     return Answer(items)
@@ -112,7 +112,7 @@ def _take(client_id: int, key: Key, wait: float) -> bool:
     )
 
 
-def _note(client_id: int, key: Key, items: Sequence[Outcome | Faults]) -> None:
+def _remember(client_id: int, key: Key, items: Sequence[Outcome | Faults]) -> None:
     answer = orjson.dumps([_noted(item) for item in items]).decode()
     sql = "UPDATE idempotency_keys SET answer = %s WHERE client_id = %s AND key = %s"
     rows(sql, answer, client_id, key.key)
@@ -134,7 +134,7 @@ def _earlier(client_id: int, key: Key) -> Answer | Refusal:
     [(digest, notes)] = found
     if bytes(digest) != key.digest or notes is None:
         return Refusal.OTHER
-    ids = [note["id"] for note in notes if "id" in note]
+    ids = [record["id"] for record in notes if "id" in record]
     columns = rows(
         f"SELECT n.id, n.created_at, {AS_DRAFTED} FROM {VIEW} AS n WHERE n.id = ANY(%s) AND n.erased_at IS NULL",
         ids,
@@ -142,19 +142,19 @@ def _earlier(client_id: int, key: Key) -> Answer | Refusal:
     known = {row[0]: row for row in columns}
     if len(known) < len(set(ids)):
         return Refusal.GONE
-    return Answer([_recalled(note, known) for note in notes], replayed=True)
+    return Answer([_recalled(record, known) for record in notes], replayed=True)
 
 
-def _recalled(note: dict[str, Any], known: dict[int, tuple[Any, ...]]) -> Outcome | Faults:
-    if "refusal" in note:
-        return Refusal[note["refusal"]]
-    if "faults" in note:
-        faults: Faults = note["faults"]
+def _recalled(record: dict[str, Any], known: dict[int, tuple[Any, ...]]) -> Outcome | Faults:
+    if "refusal" in record:
+        return Refusal[record["refusal"]]
+    if "faults" in record:
+        faults: Faults = record["faults"]
         return faults
-    times = _time(note["sendAt"]), _time(note["expiresAt"])
-    stored = as_accepted(*times, note.get("suppressed"), *known[note["id"]])
+    times = _time(record["sendAt"]), _time(record["expiresAt"])
+    stored = as_accepted(*times, record.get("suppressed"), *known[record["id"]])
     assert stored is not None  # noqa: S101 - its row was found
-    return stored._replace(replayed=note["replayed"])
+    return stored._replace(replayed=record["replayed"])
 
 
 def _time(text: str | None) -> datetime | None:

@@ -53,7 +53,7 @@ class Change(NamedTuple):
     recipient: str | None
     tags: list[str] | None
     metadata: dict[str, Any] | None
-    lane: str | None
+    priority: str | None
     created_at: datetime | None
     last_error: str | None
 

@@ -12,15 +12,15 @@ class DatabaseClock:
     """Estimate of the database's time: this machine's time, plus the difference at the last `set`."""
 
     def __init__(self) -> None:
-        self._ahead = 0.0  # seconds that the database's clock is ahead of this machine's
+        self._offset = 0.0  # seconds that the database's clock is ahead of this machine's
 
     def set(self, now: float) -> None:
         """Record that the database's clock shows `now`, in seconds since 1970."""
-        self._ahead = now - time.time()
+        self._offset = now - time.time()
 
     def now(self) -> float:
         """Return the database's time in seconds since 1970; this machine's time before the first `set`."""
-        return time.time() + self._ahead
+        return time.time() + self._offset
 
 
 clock = DatabaseClock()

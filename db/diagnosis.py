@@ -20,7 +20,7 @@ class Server(NamedTuple):
     clear: bool
 
 
-class Room(NamedTuple):
+class Headroom(NamedTuple):
     """Room within the server's limits.
 
     `left`: connections for this user and database. `longest`: seconds that the oldest transaction has been open.
@@ -56,7 +56,7 @@ def in_force(names: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in found if value is not None}
 
 
-def room() -> Room:
+def room() -> Headroom:
     """Return the room within the server's limits."""
     [found] = rows(
         """
@@ -75,7 +75,7 @@ def room() -> Room:
         FROM pg_database AS d, pg_roles AS r WHERE d.datname = current_database() AND r.rolname = current_user
         """
     )
-    return Room(*found)
+    return Headroom(*found)
 
 
 def forbidden() -> list[str]:

@@ -62,8 +62,8 @@ def fate(grace: float, left: Collection[Group] = ()) -> Fate:
     """
     if not left:
         return Fate(_FATE_OF_ALL, [grace])
-    lanes, clients = map(list, zip(*left, strict=True))
-    return Fate(_FATE_WITH_LEFT, [lanes, clients, grace, lanes, clients])
+    priorities, clients = map(list, zip(*left, strict=True))
+    return Fate(_FATE_WITH_LEFT, [priorities, clients, grace, priorities, clients])
 
 
 def source(drafts: Sequence[Draft], *beside: Column) -> Source:

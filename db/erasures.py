@@ -56,7 +56,7 @@ def begin(client_id: int, address: str, by: By) -> int:
             *(client_id, marked, address, LEASE),
         )
         id = int(made[0][0])
-        audit.note(by, Act("erasure.requested", client_id, f"erasure {id}", {"recipient": marked}, "begun"))
+        audit.record(by, Act("erasure.requested", client_id, f"erasure {id}", {"recipient": marked}, "begun"))
     return id
 
 
@@ -137,5 +137,5 @@ def _finished(work: Work, by: By) -> bool:
     )
     told = dict(zip(("cancelled", "erased", "copies", "callbacks"), counts, strict=True))
     detail = {"recipient": marked, **told, "suppressed": suppressed}
-    audit.note(by, Act("erasure.done", work.of.client_id, f"erasure {work.id}", detail))
+    audit.record(by, Act("erasure.done", work.of.client_id, f"erasure {work.id}", detail))
     return True

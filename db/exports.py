@@ -70,7 +70,7 @@ def _templates(wanted: Wanted, after: str, limit: int) -> Found:
 
 
 def _audit(wanted: Wanted, after: str, limit: int) -> Found:
-    return [(str(row["id"]), row) for row in audit.following(wanted.client_id, int(after or 0), limit)]
+    return [(str(row["id"]), row) for row in audit.rows_after(wanted.client_id, int(after or 0), limit)]
 
 
 def _notifications(wanted: Wanted, after: str, limit: int) -> Found:

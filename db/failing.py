@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from db.database import rows
-from db.pulse import CLIENTS_SEEN
+from db.live_stats import CLIENTS_SEEN
 
 
 class Failure(NamedTuple):

@@ -40,7 +40,7 @@ _CONDITIONS = {
     " AND a.number = notifications.attempt_count AND a.outcome = %s)",
     "type": "type = %s",
     "recipient": "recipient = %s",
-    "lane": "lane = %s",
+    "priority": "lane = %s",
     "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",
@@ -55,7 +55,7 @@ def matching(client_id: int, filters: Mapping[str, object], after: Position | No
     The condition is on a table or view called `notifications`. It does not exclude callbacks: use it on
     `client_view.VIEW`, or add `client_view.GUARD`.
 
-    `filters`: failure_reason, last_outcome (of the last attempt), type, recipient, lane, tag, sandbox, created_from
+    `filters`: failure_reason, last_outcome (of the last attempt), type, recipient, priority, tag, sandbox, created_from
     (inclusive), created_to (exclusive), last_attempt (outcome, provider, phase and code as texts, or None; give it
     only together with a range of time, because no index serves it).
     """

@@ -34,7 +34,7 @@ _ADVICE = {
 }
 
 
-class Unfit(Exception):
+class Unusable(Exception):
     """This system cannot work with the database as it is; the message says what to do."""
 
 
@@ -53,21 +53,21 @@ def check(*, writing: bool = True) -> None:
         )
     version, encoding, name, role, schema, path, replica, read_only = found
     if version < OLDEST:
-        raise Unfit(f"the server is PostgreSQL {version}, which is too old: use {OLDEST} or newer")
+        raise Unusable(f"the server is PostgreSQL {version}, which is too old: use {OLDEST} or newer")
     if encoding != "UTF8":
-        raise Unfit(
+        raise Unusable(
             f"the database {name} has the encoding {encoding}, which cannot hold every text: create one with "
             f"CREATE DATABASE another ENCODING 'UTF8' TEMPLATE template0 LOCALE 'C', and name it in DATABASE_URL"
         )
     if schema is None:
-        raise Unfit(
+        raise Unusable(
             f"no schema of the search_path {path or 'that is empty'} exists and may be used by the role {role}: "
             f"CREATE SCHEMA, GRANT USAGE, CREATE ON SCHEMA to it, or write ?schema=NAME in DATABASE_URL"
         )
     if writing and replica:
-        raise Unfit("the server is a replica, which takes no writes: give the primary in DATABASE_URL")
+        raise Unusable("the server is a replica, which takes no writes: give the primary in DATABASE_URL")
     if writing and read_only:
-        raise Unfit(
+        raise Unusable(
             "the server takes no writes: end default_transaction_read_only (for the role, the database, or in "
             "DATABASE_URL), or give another server"
         )
@@ -80,7 +80,7 @@ def check_may_create() -> None:
         " quote_ident(current_user)"
     )
     if not may:
-        raise Unfit(
+        raise Unusable(
             f"the role {role} may not make tables in the schema {schema}: as its owner run "
             f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}"
         )
@@ -93,24 +93,24 @@ def check_may_write() -> None:
         " quote_ident(current_user) FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS privilege"
     )
     if not may:
-        raise Unfit(
+        raise Unusable(
             f"the role {role} may not read and write notifications: let it own the tables, or run "
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
         )
 
 
-def refused(error: Exception, doing: str) -> Unfit:
+def refused(error: Exception, doing: str) -> Unusable:
     """Return the server's refusal of a statement as a sentence that begins with `doing`, which says what failed."""
     orig = getattr(error, "orig", error)
     code = getattr(orig, "pgcode", None)
     said = (str(error).strip().splitlines() or ["refused"])[0]
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
-        return Unfit(
+        return Unusable(
             f"{doing} ({said}): run it as the role that owns the schema and its tables, or grant that to this one"
         )
     if code in _EXISTS:
-        return Unfit(f"{doing} ({said}): another system's object has a name that this one needs: {ANOTHER}")
-    return Unfit(f"{doing} ({said}): see PostgreSQL's log")
+        return Unusable(f"{doing} ({said}): another system's object has a name that this one needs: {ANOTHER}")
+    return Unusable(f"{doing} ({said}): see PostgreSQL's log")
 
 
 def advised(said: str) -> str:

@@ -56,7 +56,7 @@ class Notification(Table):
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
     mail = BinaryJSONField(null=True)
-    lane = TextField()
+    priority = TextField(column_name="lane")
     send_at = DateTimeTZField(null=True)
     parked = BooleanField()
     template = TextField(null=True)

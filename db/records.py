@@ -20,7 +20,7 @@ class Draft(NamedTuple):
     on_uncertain: str = "resend"
     client_id: int = 1
     sandbox: bool = False
-    lane: str = "normal"
+    priority: str = "normal"
     send_at: datetime | None = None
     expires_at: datetime | None = None
     # The fields that only mails have, as JSON: see migrations/0006_mail.py.
@@ -41,7 +41,9 @@ class Draft(NamedTuple):
         return self.send_at is not None and self.send_at > now
 
 
-DRAFT_COLUMNS = tuple(name for name in Draft._fields if name != "contents")
+# The column keeps its first name, because a rename needs two releases: see docs/upgrades.md.
+_COLUMNS = {"priority": "lane"}
+DRAFT_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Draft._fields if name != "contents")
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(
     lambda: "text",
     client_id="bigint",
@@ -78,8 +80,9 @@ class Times(NamedTuple):
 class Claimed(NamedTuple):
     """A notification that a worker may send as long as no other worker has a higher `claim`.
 
-    Fields are columns, except two. `throttled_for`: seconds for which the provider has refused it only because we send
-    too fast. `late`: seconds for which it had been due when it was claimed, on the database's clock.
+    Fields are columns (`priority` is the column `lane`), except two. `throttled_for`: seconds for which the provider
+    has refused it only because we send too fast. `late`: seconds for which it had been due when it was claimed, on the
+    database's clock.
     """
 
     id: int
@@ -96,14 +99,14 @@ class Claimed(NamedTuple):
     mail: dict[str, Any] | None = None
     callback_id: int | None = None
     trace: str | None = None
-    lane: str = "normal"
+    priority: str = "normal"
     send_at: datetime | None = None
     client_id: int = 1
     throttled_for: float = 0.0
     late: float = 0.0
 
 
-CLAIMED_COLUMNS = tuple(name for name in Claimed._fields if name not in {"throttled_for", "late"})
+CLAIMED_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Claimed._fields if name not in {"throttled_for", "late"})
 
 
 class Attempt(NamedTuple):

@@ -16,7 +16,7 @@ from db.models import FINAL, Attempt, Notification
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    *(N.on_uncertain, N.sandbox, N.lane, N.send_at, N.expires_at),
+    *(N.on_uncertain, N.sandbox, N.priority, N.send_at, N.expires_at),
     *(N.template, N.template_version),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
@@ -78,7 +78,7 @@ class Page(NamedTuple):
 def newest(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
     """Return up to `limit` notifications of a client without their messages, newest first, from behind `after`.
 
-    `filters`: status, type, recipient, lane, sandbox, created_from (inclusive), created_to (exclusive), tags (all
+    `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
     of them), metadata (all of these entries). Every page costs the same, because it begins at its place in an index.
     Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the
     next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
@@ -157,7 +157,7 @@ def _holds(column: Field, value: object) -> Any:
 _WIDE: dict[str, Callable[[Any], bool]] = {
     "type": lambda value: True,
     "sandbox": lambda value: True,
-    "lane": lambda value: bool(value == "normal"),
+    "priority": lambda value: bool(value == "normal"),
     "status": lambda value: bool(value == "sent"),
 }
 _CONDITIONS = {
@@ -165,7 +165,7 @@ _CONDITIONS = {
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
     "sandbox": lambda value: N.sandbox == value,
-    "lane": lambda value: N.lane == value,
+    "priority": lambda value: N.priority == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
     "tags": lambda value: _holds(N.tags, value),

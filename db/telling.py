@@ -7,15 +7,16 @@ from __future__ import annotations
 # table for each statement.
 #
 # The subqueries have an ORDER BY so that an index serves them: see SAFELY in db/prepared.py.
-TELL = """CASE WHEN n.client_id IN (SELECT client_id FROM callbacks WHERE disabled_at IS NULL ORDER BY client_id)
+ENQUEUE_CALLBACKS = """
+    CASE WHEN n.client_id IN (SELECT client_id FROM callbacks WHERE disabled_at IS NULL ORDER BY client_id)
                THEN tell(n) END"""
 
 
-def note(name: str) -> str:
+def append_event(name: str) -> str:
     """Return SQL for RETURNING of a statement that changes notifications (alias n): records the change for streams.
 
     `name` is SQL for the name of the change. Migration 0014 has the function; without listeners it costs as
-    little as TELL. Every statement that changes a row needs it, or streams would miss the change.
+    little as ENQUEUE_CALLBACKS. Every statement that changes a row needs it, or streams would miss the change.
     """
     return (
         "CASE WHEN n.callback_id IS NULL"

@@ -44,11 +44,11 @@ def stuck(id: str, column: str, since: str) -> str:
                         AND {since} < now() - coalesce(w.stuck_after, %s) * interval '1 second')"""
 
 
-class Crew(NamedTuple):
+class LiveWorkers(NamedTuple):
     """All live workers: their threads, and the age in seconds of the oldest wake-up message not begun, by priority."""
 
     threads: int
-    oldest_bells: dict[str, float]
+    oldest_messages: dict[str, float]
 
 
 CAUGHT = "CAUGHT_MAIL"  # A name in Kept.settings: "true" if `notify up` catches every mail.
@@ -73,16 +73,16 @@ class Kept(NamedTuple):
 class Heartbeat(NamedTuple):
     """A sign of life of a worker.
 
-    `oldest_bells`: by priority, when the oldest wake-up message was enqueued that the worker has fetched and not begun
-    (seconds since 1970). `tallies`: by outcome, how many notifications it has settled since it started.
+    `oldest_messages`: by priority, when the oldest wake-up message was enqueued that the worker has fetched and not
+    begun (seconds since 1970). `counters`: by outcome, how many notifications it has settled since it started.
     """
 
     worker: UUID
     host: str
     pid: int
     threads: int
-    oldest_bells: Mapping[str, float] = MappingProxyType({})
-    tallies: Mapping[str, int] = MappingProxyType({})
+    oldest_messages: Mapping[str, float] = MappingProxyType({})
+    counters: Mapping[str, int] = MappingProxyType({})
     unrecorded: Unrecorded = Unrecorded()
     kept: Kept = Kept()
 
@@ -106,8 +106,8 @@ def seen(beat: Heartbeat, worker_timeout: float) -> float:
         """,
         str(beat.worker),
         *beat[1:4],
-        json.dumps(dict(beat.oldest_bells)),
-        json.dumps(dict(beat.tallies)),
+        json.dumps(dict(beat.oldest_messages)),
+        json.dumps(dict(beat.counters)),
         list(beat.unrecorded.ids),
         beat.unrecorded.trouble,
         *beat.kept[:-1],
@@ -134,17 +134,17 @@ def forget(age: float) -> None:
     )
 
 
-def crew(worker_timeout: float) -> Crew:
+def live_workers(worker_timeout: float) -> LiveWorkers:
     """Return the live workers together."""
     live = rows(
         f"SELECT threads, oldest_bells, extract(epoch FROM now())::float8 FROM workers AS w WHERE {ALIVE}",
         worker_timeout,
     )
     ages: dict[str, float] = {}
-    for _, bells, now in live:
-        for lane, rung_at in bells.items():
-            ages[lane] = max(ages.get(lane, 0.0), now - rung_at)
-    return Crew(sum(threads for threads, _, _ in live), ages)
+    for _, messages, now in live:
+        for priority, enqueued_at in messages.items():
+            ages[priority] = max(ages.get(priority, 0.0), now - enqueued_at)
+    return LiveWorkers(sum(threads for threads, _, _ in live), ages)
 
 
 def reporting(host: str, worker_timeout: float) -> dict[int, bool]:

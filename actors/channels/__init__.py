@@ -84,13 +84,13 @@ class Sender(Protocol):
         notification: Claimed,
         begin: Begin = always,
         contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
+        next_notification: Claimed | None = None,
     ) -> Receipt:
         """Send one notification, within bounded time.
 
         `begin` is awaited once, just before the content is sent; if it returns False, nothing is sent.
-        `contents`: the contents of the attachments. `following`: the notification that is most likely sent next over
-        this connection; the beginning of its conversation may be sent already (pipelining).
+        `contents`: the contents of the attachments. `next_notification`: the notification that is most likely sent next
+        over this connection; the beginning of its conversation may be sent already (pipelining).
 
         Raises:
             Undelivered: It was not accepted, or this is unknown.
@@ -162,7 +162,7 @@ class Channel(Protocol):
 
     @property
     def pipelines(self) -> bool:
-        """True if senders make use of `following`; see `Sender.send`."""
+        """True if senders make use of `next_notification`; see `Sender.send`."""
 
     def ready(self, notification: Claimed) -> bool:
         """Return whether a notification may be begun now; False if it must wait for others."""

@@ -22,7 +22,7 @@ import settings
 from actors.queue import namespace, redis_pools
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from db.clock import clock
 
 # How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
@@ -37,7 +37,7 @@ class Depth(NamedTuple):
     unfinished: int = 0
 
 
-class Doorbell(RedisBroker):
+class NotificationBroker(RedisBroker):
     """Broker that only wakes workers up: Redis may lose, repeat or delay any message without harm.
 
     It stores exactly what `RedisBroker` stores, so every Dramatiq tool can read it.
@@ -115,10 +115,10 @@ class Doorbell(RedisBroker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueue a message as Dramatiq does. One without delay, or whose delay is over, gets the current time."""
         if delay is None:
-            message = message.copy(options=_rung_now())
+            message = message.copy(options=_enqueued_now())
         return super().enqueue(message, delay=delay)
 
-    def ring(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
+    def enqueue_all(self, messages: Sequence[Message[Any]], at: float | None = None) -> dict[str, Depth]:
         """Enqueue all messages in one transaction, and return the depths of their queues after it.
 
         `at`: the time of enqueueing that the rows hold (database's clock); default: now.
@@ -126,10 +126,10 @@ class Doorbell(RedisBroker):
         Raises:
             redis.RedisError: Either all messages were enqueued or none; which one is unknown.
         """
-        dated = _rung_now() if at is None else {"rung_at": int(at * 1000)}
-        ringing = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
+        dated = _enqueued_now() if at is None else {"rung_at": int(at * 1000)}
+        stamped = [m.copy(options={"redis_message_id": str(uuid4()), **dated}) for m in messages]
         by_queue: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
-        for message in ringing:
+        for message in stamped:
             by_queue[message.queue_name][message.options["redis_message_id"]] = message.encode()
         with self.client.pipeline(transaction=True) as pipe:
             for queue, encoded in by_queue.items():
@@ -142,32 +142,34 @@ class Doorbell(RedisBroker):
     def depths(self) -> dict[str, Depth]:
         """Return the depth of the queue of each priority."""
         with self.client.pipeline(transaction=False) as pipe:
-            for lane in LANES.values():
-                pipe.llen(f"{self.namespace}:{lane.queue}")
-                pipe.hlen(f"{self.namespace}:{lane.queue}.msgs")
+            for priority in PRIORITIES.values():
+                pipe.llen(f"{self.namespace}:{priority.queue}")
+                pipe.hlen(f"{self.namespace}:{priority.queue}.msgs")
             answers = pipe.execute()
-            return dict(zip(LANES, map(Depth, answers[::2], answers[1::2]), strict=True))
+            return dict(zip(PRIORITIES, map(Depth, answers[::2], answers[1::2]), strict=True))
 
-    def oldest_bell(self, queue_name: str) -> float:
+    def oldest_message(self, queue_name: str) -> float:
         """Return the age in seconds of the message at the head of a queue; 0 if the queue is empty."""
         queue = f"{self.namespace}:{queue_name}"
         head = self.client.lindex(queue, 0)
         data = self.client.hget(f"{queue}.msgs", head) if head else None
         if not data:
             return 0.0
-        return max(0.0, clock.now() - self.rung_at(Message.decode(data)))  # type: ignore[arg-type]
+        return max(0.0, clock.now() - self.enqueued_at(Message.decode(data)))  # type: ignore[arg-type]
 
     @staticmethod
-    def rung_at(message: Message[Any]) -> float:
+    def enqueued_at(message: Message[Any]) -> float:
         """Return when the message was enqueued, or its delay ended, in seconds since 1970 on the database's clock."""
         return float(message.options.get("rung_at", message.message_timestamp)) / 1000
 
     def oldest_in_hand(self) -> dict[str, float]:
         """Return for each priority the enqueue time of the oldest message that is fetched but not begun."""
-        oldest = {name: min([*self.in_hand(lane.queue).values(), math.inf]) for name, lane in LANES.items()}
+        oldest = {
+            name: min([*self.in_hand(priority.queue).values(), math.inf]) for name, priority in PRIORITIES.items()
+        }
         return {name: at for name, at in oldest.items() if at < math.inf}
 
-    def wait_for_bell(self, queue_name: str) -> None:
+    def wait_for_message(self, queue_name: str) -> None:
         """Block until the queue is not empty, at most REDIS_WAIT seconds. Needs Redis 6.2."""
         if queue_name == dq_name(queue_name):
             time.sleep(self.wait / 2)  # Delayed messages are not urgent.
@@ -177,7 +179,7 @@ class Doorbell(RedisBroker):
         self.client.blmove(queue, queue, self.wait, "LEFT", "LEFT")  # type: ignore[arg-type]
 
 
-def _rung_now() -> dict[str, int]:
+def _enqueued_now() -> dict[str, int]:
     return {"rung_at": int(clock.now() * 1000)}
 
 
@@ -188,9 +190,9 @@ class Begun(Middleware):
         broker.begin(message)
 
 
-def connect(current: settings.Settings) -> Doorbell:
+def connect(current: settings.Settings) -> NotificationBroker:
     """Return a broker for these settings, with the queues of all priorities, without connecting."""
-    broker = Doorbell(
+    broker = NotificationBroker(
         redis_pools.pool(current.redis, current.redis.timeout),
         find_namespace=partial(namespace.needed, current.redis),
         wait=current.redis.wait,
@@ -199,13 +201,13 @@ def connect(current: settings.Settings) -> Doorbell:
         # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.
         middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
-    for lane in LANES.values():
-        broker.declare_queue(lane.queue)
+    for priority in PRIORITIES.values():
+        broker.declare_queue(priority.queue)
     return broker
 
 
 @cache
-def get_broker() -> Doorbell:
+def get_broker() -> NotificationBroker:
     """Return the broker of this process. The first call creates it.
 
     Raises:

@@ -12,7 +12,7 @@ from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
 if TYPE_CHECKING:
-    from actors.queue.broker import Doorbell
+    from actors.queue.broker import NotificationBroker
 
 
 class WaitingConsumer(_RedisConsumer):
@@ -22,9 +22,9 @@ class WaitingConsumer(_RedisConsumer):
     exception would end the consumer's thread for good.
     """
 
-    broker: Doorbell
+    broker: NotificationBroker
 
-    def __init__(self, broker: Doorbell, queue_name: str, prefetch: int, timeout: int) -> None:
+    def __init__(self, broker: NotificationBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name, prefetch, timeout)  # type: ignore[no-untyped-call]
         self._room = threading.Event()
 
@@ -59,7 +59,7 @@ class WaitingConsumer(_RedisConsumer):
         # loses its messages to another worker.
         self.message_cache = self.broker.do_fetch(self.queue_name, room)
         if room and not self.message_cache:
-            self.broker.wait_for_bell(self.queue_name)
+            self.broker.wait_for_message(self.queue_name)
 
     def _take(self) -> MessageProxy | None:
         if not self.message_cache:
@@ -69,7 +69,7 @@ class WaitingConsumer(_RedisConsumer):
             return None
         message = Message.decode(data)
         self.queued_message_ids.add(message.message_id)
-        self.broker.in_hand(self.queue_name)[message.options["redis_message_id"]] = self.broker.rung_at(message)
+        self.broker.in_hand(self.queue_name)[message.options["redis_message_id"]] = self.broker.enqueued_at(message)
         return MessageProxy(message)
 
     def _finish(self, how: Any, message: MessageProxy) -> None:

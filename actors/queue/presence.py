@@ -11,7 +11,7 @@ from db import installation
 from db.database import connection, database
 
 if TYPE_CHECKING:
-    from actors.queue.broker import Doorbell
+    from actors.queue.broker import NotificationBroker
 
 RECENT = 60.0  # seconds; a database that registered within this time is in use
 KEPT = 86_400.0  # seconds that a registration is kept
@@ -33,7 +33,7 @@ def place() -> str:
             database.close()
 
 
-def tell(broker: Doorbell, mine: str) -> None:
+def tell(broker: NotificationBroker, mine: str) -> None:
     """Register the database `mine` as a user of the broker's namespace.
 
     Raises:
@@ -46,7 +46,7 @@ def tell(broker: Doorbell, mine: str) -> None:
         pipe.execute()
 
 
-def others(broker: Doorbell, mine: str) -> int:
+def others(broker: NotificationBroker, mine: str) -> int:
     """Return how many other databases registered in this namespace in the last minute.
 
     Raises:
@@ -56,7 +56,7 @@ def others(broker: Doorbell, mine: str) -> int:
     return sum(member != mine.encode() for member in found)
 
 
-def neighbours(broker: Doorbell, most: int) -> list[str]:
+def neighbours(broker: NotificationBroker, most: int) -> list[str]:
     """Return the namespaces of other Dramatiq programs on this Redis, searching about `most` keys.
 
     Raises:
@@ -75,7 +75,7 @@ def neighbours(broker: Doorbell, most: int) -> list[str]:
     return sorted(key.removesuffix(end) for key in found - {f"{broker.namespace}{end}"} if _is_alive(broker, key))
 
 
-def _is_alive(broker: Doorbell, heartbeats: str) -> bool:
+def _is_alive(broker: NotificationBroker, heartbeats: str) -> bool:
     """Return whether a worker sent a heartbeat in the last day; True if this user may not read the key."""
     try:
         newest: list[tuple[bytes, float]] = broker.client.zrange(heartbeats, -1, -1, withscores=True)  # type: ignore[assignment]
@@ -84,5 +84,5 @@ def _is_alive(broker: Doorbell, heartbeats: str) -> bool:
     return any(at / 1000 > time.time() - KEPT for _, at in newest)
 
 
-def _key(broker: Doorbell) -> str:
+def _key(broker: NotificationBroker) -> str:
     return f"{broker.namespace}:__installations__"

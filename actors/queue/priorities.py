@@ -17,7 +17,7 @@ from db.models import CALLBACK
 MAIN = "notifications"
 
 
-class Lane(NamedTuple):
+class Priority(NamedTuple):
     """Priority with its queue. `rank`: 0 is the most urgent; `rank` * LANE_RESERVE threads never serve it."""
 
     name: str
@@ -30,19 +30,19 @@ class Lane(NamedTuple):
         return "deliver" if self.name == "normal" else f"deliver_{self.name}"
 
 
-LANES = {
-    lane.name: lane
-    for lane in (
-        Lane("high", f"{MAIN}.high", 0),
-        Lane("normal", MAIN, 1),
-        Lane("bulk", f"{MAIN}.bulk", 2),
-        Lane(CALLBACK, f"{MAIN}.callback", 3),
+PRIORITIES = {
+    priority.name: priority
+    for priority in (
+        Priority("high", f"{MAIN}.high", 0),
+        Priority("normal", MAIN, 1),
+        Priority("bulk", f"{MAIN}.bulk", 2),
+        Priority(CALLBACK, f"{MAIN}.callback", 3),
     )
 }
-BY_QUEUE = {lane.queue: lane for lane in LANES.values()}
+BY_QUEUE = {priority.queue: priority for priority in PRIORITIES.values()}
 
 
-class LaneQueue(Queue[Any]):
+class PriorityQueue(Queue[Any]):
     """Queue from which the threads of a Dramatiq worker take messages.
 
     `get` returns the most urgent message among the priorities that one more thread may serve. The thread counts as
@@ -51,7 +51,7 @@ class LaneQueue(Queue[Any]):
 
     def __init__(self, threads: int, reserve: int) -> None:
         self._threads, self._reserve = threads, reserve
-        self._items: dict[int, list[Any]] = {lane.rank: [] for lane in LANES.values()}
+        self._items: dict[int, list[Any]] = {priority.rank: [] for priority in PRIORITIES.values()}
         self._busy: Counter[int] = Counter()
         self._mine = threading.local()
         super().__init__()

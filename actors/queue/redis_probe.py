@@ -9,17 +9,17 @@ from dramatiq.common import dq_name, xq_name
 from dramatiq.message import Message
 
 from actors.queue import redis_faults, redis_rights
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from actors.queue.redis_faults import Fault
 
 if TYPE_CHECKING:
-    from actors.queue.broker import Doorbell
+    from actors.queue.broker import NotificationBroker
 
 QUEUE = "__probe__"
 MESSAGE = "probe"
 
 
-def fault(broker: Doorbell) -> Fault | None:
+def fault(broker: NotificationBroker) -> Fault | None:
     """Return why nothing can be enqueued or fetched; None if everything works. Errors of Redis are not raised.
 
     It takes about 40 small commands, a few milliseconds in all. Concurrent probes do not disturb each other.
@@ -34,7 +34,7 @@ def fault(broker: Doorbell) -> Fault | None:
     return _told(missing)
 
 
-def leave(broker: Doorbell) -> None:
+def leave(broker: NotificationBroker) -> None:
     """Remove this process from Dramatiq's list of workers, to which the probe has added it.
 
     Call it in processes that consume nothing.
@@ -45,10 +45,10 @@ def leave(broker: Doorbell) -> None:
     broker.client.zrem(f"{broker.namespace}:__heartbeats__", broker.broker_id)
 
 
-def _use(broker: Doorbell) -> None:
+def _use(broker: NotificationBroker) -> None:
     """Enqueue as the API does, then wait, fetch and acknowledge as a worker does."""
     message: Message[None] = Message(QUEUE, MESSAGE, (), {}, {})
-    broker.ring([message])
+    broker.enqueue_all([message])
     queue = f"{broker.namespace}:{QUEUE}"
     broker.client.blmove(queue, queue, 0.01, "LEFT", "LEFT")  # type: ignore[arg-type]
     # The fetched message may be another process's: every probe enqueues one and acknowledges one.
@@ -57,20 +57,20 @@ def _use(broker: Doorbell) -> None:
             broker.do_ack(QUEUE, Message.decode(data).options["redis_message_id"])
 
 
-def _read_all(broker: Doorbell) -> None:
+def _read_all(broker: NotificationBroker) -> None:
     """Read the length of each key that workers use. It fails if another program stores another type there."""
     with broker.client.pipeline(transaction=False) as pipe:
         pipe.zcard(f"{broker.namespace}:__heartbeats__")
-        for lane in LANES.values():
-            for name in (lane.queue, dq_name(lane.queue)):
+        for priority in PRIORITIES.values():
+            for name in (priority.queue, dq_name(priority.queue)):
                 pipe.llen(f"{broker.namespace}:{name}")
                 pipe.hlen(f"{broker.namespace}:{name}.msgs")
-            pipe.zcard(f"{broker.namespace}:{xq_name(lane.queue)}")
-            pipe.hlen(f"{broker.namespace}:{xq_name(lane.queue)}.msgs")
+            pipe.zcard(f"{broker.namespace}:{xq_name(priority.queue)}")
+            pipe.hlen(f"{broker.namespace}:{xq_name(priority.queue)}.msgs")
         pipe.execute()
 
 
-def _lacking(broker: Doorbell) -> Fault | None:
+def _lacking(broker: NotificationBroker) -> Fault | None:
     try:
         return _told(redis_rights.missing(broker.client.connection_pool, broker.namespace))
     except redis.RedisError:

@@ -18,15 +18,15 @@ from dramatiq.message import Message
 from opentelemetry.trace import SpanKind
 
 from actors.queue.broker import Depth, get_broker
-from actors.queue.fairness import Turns
-from actors.queue.priorities import BY_QUEUE, LANES
+from actors.queue.fairness import Fairness
+from actors.queue.priorities import BY_QUEUE, PRIORITIES
 from db.clock import clock
 from db.coalesce import Closed, Coalescer, Full
 from db.drafts import Group
 from runtime import logs, metrics, tracing
 from settings import Settings
 
-log = logs.get("bell")
+log = logs.get("wake_up")
 
 WAITING = 100_000  # lists of ids that may wait in one process to be enqueued, claimed or settled
 TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
@@ -36,7 +36,7 @@ SEVERAL = 4
 REST = 0.005
 
 
-class Ring(NamedTuple):
+class WakeUp(NamedTuple):
     """Notifications of one client and one priority to enqueue.
 
     `at`: the time of enqueueing that their rows hold, in seconds since 1970 on the database's clock.
@@ -45,92 +45,102 @@ class Ring(NamedTuple):
 
     ids: Sequence[int]
     at: float
-    lane: str = "normal"
+    priority: str = "normal"
     client: int = 1
     traces: Sequence[str] = ()
 
 
-class Bell:
+class WakeUpQueue:
     """Background task that enqueues submitted ids, up to RELAY_WATERMARK messages in the queue of each priority."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._turns = Turns(settings.queue)
-        self._depths = dict.fromkeys(LANES, Depth())
-        self._known_at = dict.fromkeys(LANES, -math.inf)
-        for result in ("rung", "left", "skipped", "failed"):  # Every series starts at 0.
-            _ = metrics.bells[result]
+        self._fairness = Fairness(settings.queue)
+        self._depths = dict.fromkeys(PRIORITIES, Depth())
+        self._known_at = dict.fromkeys(PRIORITIES, -math.inf)
+        for result in ("enqueued", "left", "skipped", "failed"):  # Every series starts at 0.
+            _ = metrics.wake_ups[result]
         self._closing = threading.Event()
-        self._ringing: Coalescer[Ring, None] = Coalescer(
-            "ring", self._ring, most=settings.store.accept_batch, waiting=WAITING
+        self._enqueueing: Coalescer[WakeUp, None] = Coalescer(
+            "enqueue", self._enqueue, most=settings.store.accept_batch, waiting=WAITING
         )
 
-    def ring(self, ring: Ring) -> None:
+    def enqueue(self, wake_up: WakeUp) -> None:
         """Submit ids to be enqueued soon. Return at once; if too many wait already, leave them to the relay."""
         try:
-            self._ringing.submit(ring)
+            self._enqueueing.submit(wake_up)
         except (Full, Closed):
-            metrics.bells["skipped"].inc(len(ring.ids))
-            log.debug("bell.skipped", count=len(ring.ids))
+            metrics.wake_ups["skipped"].inc(len(wake_up.ids))
+            log.debug("wake_up.skipped", count=len(wake_up.ids))
 
     def left(self, groups: Iterable[Group]) -> Set[Group]:
         """Return the groups whose queue is full according to the last known depths; the relay enqueues them later."""
         left = set()
-        for (lane, client), count in Counter(groups).items():
-            if not self._has_room(self._turns.lane(lane, client, self._depths[lane].unfinished, count)):
-                metrics.bells["left"].inc(count)
-                left.add((lane, client))
-                if self._outdated([lane]):
-                    self.ring(Ring((), clock.now(), lane, client))  # Empty request that only refreshes the depths.
+        for (priority, client), count in Counter(groups).items():
+            if not self._has_room(self._fairness.priority(priority, client, self._depths[priority].unfinished, count)):
+                metrics.wake_ups["left"].inc(count)
+                left.add((priority, client))
+                if self._outdated([priority]):
+                    self.enqueue(
+                        WakeUp((), clock.now(), priority, client)
+                    )  # Empty request that only refreshes the depths.
         return left
 
     def close(self, timeout: float) -> None:
         """Enqueue what was submitted, for up to `timeout` seconds."""
         self._closing.set()
-        self._ringing.close(timeout)
+        self._enqueueing.close(timeout)
 
-    def _ring(self, rings: Sequence[Ring]) -> Sequence[None]:
-        for ring in rings:
-            self._turns.count(ring.lane, ring.client, len(ring.ids))
+    def _enqueue(self, wake_ups: Sequence[WakeUp]) -> Sequence[None]:
+        for wake_up in wake_ups:
+            self._fairness.count(wake_up.priority, wake_up.client, len(wake_up.ids))
         try:
-            with _span(rings):
-                self._make_sure_of_depths({ring.lane for ring in rings})
-                lanes = [self._lane(ring) for ring in rings]
-                self._send(rings, lanes)
+            with _span(wake_ups):
+                self._make_sure_of_depths({wake_up.priority for wake_up in wake_ups})
+                priorities = [self._priority(wake_up) for wake_up in wake_ups]
+                self._send(wake_ups, priorities)
                 # If a queue turned out to be crowded only now, enqueue once more at the priority chosen for that.
-                late = [ring for ring, lane in zip(rings, lanes, strict=True) if self._lane(ring) != lane]
-                self._send(late, [self._lane(ring) for ring in late])
+                late = [
+                    wake_up
+                    for wake_up, priority in zip(wake_ups, priorities, strict=True)
+                    if self._priority(wake_up) != priority
+                ]
+                self._send(late, [self._priority(wake_up) for wake_up in late])
         except redis.RedisError as error:
-            metrics.bells["failed"].inc(sum(len(ring.ids) for ring in rings))
-            log.warning("bell.failed", count=sum(len(ring.ids) for ring in rings), error=type(error).__name__)
-        if sum(len(ring.ids) for ring in rings) >= SEVERAL:
+            metrics.wake_ups["failed"].inc(sum(len(wake_up.ids) for wake_up in wake_ups))
+            log.warning(
+                "wake_up.failed", count=sum(len(wake_up.ids) for wake_up in wake_ups), error=type(error).__name__
+            )
+        if sum(len(wake_up.ids) for wake_up in wake_ups) >= SEVERAL:
             self._closing.wait(REST)
-        return [None] * len(rings)
+        return [None] * len(wake_ups)
 
-    def _lane(self, ring: Ring) -> str:
-        return self._turns.lane(ring.lane, ring.client, self._depths[ring.lane].unfinished)
+    def _priority(self, wake_up: WakeUp) -> str:
+        return self._fairness.priority(wake_up.priority, wake_up.client, self._depths[wake_up.priority].unfinished)
 
-    def _send(self, rings: Sequence[Ring], lanes: Sequence[str]) -> None:
+    def _send(self, wake_ups: Sequence[WakeUp], priorities: Sequence[str]) -> None:
         ids: defaultdict[str, list[int]] = defaultdict(list)
-        for ring, lane in zip(rings, lanes, strict=True):
+        for wake_up, priority in zip(wake_ups, priorities, strict=True):
             # The watermark was checked when the ids were accepted. Tolerate twice as many messages since then.
-            if self._depths[lane].waiting < 2 * self._settings.queue.relay_watermark:
-                ids[lane] += ring.ids
+            if self._depths[priority].waiting < 2 * self._settings.queue.relay_watermark:
+                ids[priority] += wake_up.ids
         size = self._settings.queue.message_size
-        if bells := [bell for lane in ids for bell in messages(ids[lane], self._spread(lane), size, lane)]:
-            depths = get_broker().ring(bells, min(ring.at for ring in rings))
-            metrics.bells["rung"].inc(sum(map(len, ids.values())))
+        if queued := [
+            one for priority in ids for one in messages(ids[priority], self._spread(priority), size, priority)
+        ]:
+            depths = get_broker().enqueue_all(queued, min(wake_up.at for wake_up in wake_ups))
+            metrics.wake_ups["enqueued"].inc(sum(map(len, ids.values())))
             self._learn({BY_QUEUE[queue].name: depth for queue, depth in depths.items()})
 
-    def _spread(self, lane: str) -> int:
+    def _spread(self, priority: str) -> int:
         """Return how many more messages the queue needs to keep every worker thread busy."""
-        return max(1, self._settings.queue.spread - self._depths[lane].waiting)
+        return max(1, self._settings.queue.spread - self._depths[priority].waiting)
 
-    def _has_room(self, lane: str) -> bool:
-        return self._depths[lane].waiting < self._settings.queue.relay_watermark
+    def _has_room(self, priority: str) -> bool:
+        return self._depths[priority].waiting < self._settings.queue.relay_watermark
 
-    def _make_sure_of_depths(self, lanes: Iterable[str]) -> None:
-        if self._outdated(lanes):
+    def _make_sure_of_depths(self, priorities: Iterable[str]) -> None:
+        if self._outdated(priorities):
             self._learn(self._depths)  # Before the request, so that it is not repeated while Redis is down.
             self._learn(get_broker().depths())
 
@@ -138,27 +148,27 @@ class Bell:
         self._depths |= depths
         self._known_at |= dict.fromkeys(depths, time.monotonic())
 
-    def _outdated(self, lanes: Iterable[str]) -> bool:
+    def _outdated(self, priorities: Iterable[str]) -> bool:
         """Return whether one of these queues was deep when last seen, and may be empty by now."""
         great, now = min(self._settings.queue.relay_watermark, self._settings.queue.fair_depth), time.monotonic()
-        deep = ((lane, self._depths[lane].unfinished) for lane in lanes)
-        return any(crowd >= great and now - self._known_at[lane] > crowd * TAKEN_WITHIN for lane, crowd in deep)
+        deep = ((priority, self._depths[priority].unfinished) for priority in priorities)
+        return any(crowd >= great and now - self._known_at[priority] > crowd * TAKEN_WITHIN for priority, crowd in deep)
 
 
-def _span(rings: Sequence[Ring]) -> AbstractContextManager[None]:
-    queue = LANES[rings[0].lane].queue
-    about = tracing.messages("send", queue, sum(len(ring.ids) for ring in rings))
-    traces = [trace for ring in rings for trace in ring.traces]
+def _span(wake_ups: Sequence[WakeUp]) -> AbstractContextManager[None]:
+    queue = PRIORITIES[wake_ups[0].priority].queue
+    about = tracing.messages("send", queue, sum(len(wake_up.ids) for wake_up in wake_ups))
+    traces = [trace for wake_up in wake_ups for trace in wake_up.traces]
     return tracing.shared(f"send {queue}", SpanKind.PRODUCER, about, traces)
 
 
-def messages(ids: Sequence[int], threads: int, most: int, lane: str = "normal") -> list[Message[Any]]:
+def messages(ids: Sequence[int], threads: int, most: int, priority: str = "normal") -> list[Message[Any]]:
     """Split the ids into messages of at most `most` ids, short enough to give each of the threads one."""
     size = min(most, max(1, math.ceil(len(ids) / max(1, threads))))
-    return [message(ids[start : start + size], lane) for start in range(0, len(ids), size)]
+    return [message(ids[start : start + size], priority) for start in range(0, len(ids), size)]
 
 
-def message(ids: Sequence[int], lane: str = "normal") -> Message[Any]:
+def message(ids: Sequence[int], priority: str = "normal") -> Message[Any]:
     """Return a message that makes a worker deliver `ids`."""
-    to = LANES[lane]
+    to = PRIORITIES[priority]
     return Message(queue_name=to.queue, actor_name=to.actor, args=(list(ids),), kwargs={}, options={})

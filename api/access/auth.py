@@ -15,7 +15,7 @@ from api import dashboard
 from api.access.keyring import Keyring
 from api.http.asgi import RESERVATION
 from api.http.problems import Problem
-from api.store import Gateway, reading_for
+from api.store import NotificationStore, reading_for
 from db import keys
 from db.clients import DEFAULT, Client
 from db.coalesce import Full
@@ -104,11 +104,11 @@ class Authentication:
         Unavailable, Full: the key is not cached in this process and cannot be looked up now.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._off = gateway.settings.http.auth == "off"
-        self._token = gateway.settings.telemetry.metrics_token
-        self._keyring = Keyring(gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._off = store.settings.http.auth == "off"
+        self._token = store.settings.telemetry.metrics_token
+        self._keyring = Keyring(store.settings)
         self._noted: dict[int, float] = {}
         self._noting: set[asyncio.Task[None]] = set()
 
@@ -132,7 +132,7 @@ class Authentication:
         identify(req, self.caller(live))
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
-        self._keyring.close(self._gateway.settings.process.shutdown_grace)
+        self._keyring.close(self._store.settings.process.shutdown_grace)
 
     async def live(self, token: str) -> Live | None:
         """Return the key with this text if it may be used, or None; raise Unavailable or Full."""
@@ -142,11 +142,11 @@ class Authentication:
     def caller(self, live: Live) -> Caller:
         """Return the caller with this key. Its use is recorded, and the log lines of the request name it."""
         if live.unnoted:
-            self._note(live.id)
+            self._note_use(live.id)
         logs.bind(client=live.client.id, key=live.id)
         return Caller.of(live)
 
-    def _note(self, id: int) -> None:
+    def _note_use(self, id: int) -> None:
         """Record the use of a key in the background; the answer does not wait for this."""
         now = time.monotonic()
         if now - self._noted.get(id, -math.inf) < keys.USE_NOTED_EVERY / 2:
@@ -158,7 +158,7 @@ class Authentication:
 
     async def _used(self, id: int) -> None:
         with suppress(Unavailable, Full):  # The next use records it.
-            await self._gateway.read(keys.used, id)
+            await self._store.read(keys.used, id)
 
 
 def _stranger() -> Problem:

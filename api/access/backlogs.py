@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
 
-from api.store import Gateway
+from api.store import NotificationStore
 from db import backlogs
 from db.clock import clock
 from db.database import Unavailable
@@ -53,9 +53,9 @@ class Since:
 class Backlogs:
     """Pending notifications by client. Use it on the event loop only."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._every = gateway.settings.limits.backlog_interval / 2
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._every = store.settings.limits.backlog_interval / 2
         self._last = backlogs.Backlogs(0.0, {})
         self._since: defaultdict[int, Since] = defaultdict(Since)
         self._coming: Counter[int] = Counter()
@@ -78,11 +78,11 @@ class Backlogs:
         await self.refresh()
         return self.waiting(client) + count <= most
 
-    def come(self, client: int, count: int) -> None:
+    def reserve(self, client: int, count: int) -> None:
         """Reserve room for `count` notifications that are about to be stored."""
         self._coming[client] += count
 
-    def came(self, client: int, count: int, stored: int) -> None:
+    def commit(self, client: int, count: int, stored: int) -> None:
         """Release the reservation of `count` notifications, of which `stored` were stored."""
         self._coming[client] -= count
         if stored:
@@ -101,7 +101,7 @@ class Backlogs:
     async def _ask(self) -> None:
         try:
             with suppress(Unavailable):  # The next reading will succeed.
-                self._learn(await self._gateway.read_aside(backlogs.read))
+                self._learn(await self._store.read_aside(backlogs.read))
         finally:
             self._asking = None
 

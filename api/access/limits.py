@@ -21,7 +21,7 @@ from api.access.daily_bytes import DailyBytes
 from api.access.exceeded import Exceeded, headers, never, unchecked, use
 from api.access.windows import DAILY, MANAGE, PENDING, RATE, Day, Policy, Window
 from api.http import operations
-from api.store import Gateway
+from api.store import NotificationStore
 from db.backlogs import backlog_of
 from db.clients import Client
 from db.coalesce import Closed, Coalescer, Full
@@ -43,15 +43,15 @@ class Bounds(NamedTuple):
 class Limits:
     """Admits or refuses notifications. For a client without rate and quota it does not ask Redis."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._settings = gateway.settings
-        self._counters = Counters(gateway.settings)
-        store = gateway.settings.store
+    def __init__(self, store: NotificationStore) -> None:
+        self._settings = store.settings
+        self._counters = Counters(store.settings)
+        bounds = store.settings.store
         self._counting: Coalescer[Ask, Answer] = Coalescer(
-            "limits", self._counters.run, most=store.accept_batch, waiting=store.accept_waiting
+            "limits", self._counters.run, most=bounds.accept_batch, waiting=bounds.accept_waiting
         )
-        self._bytes = DailyBytes(gateway.settings, self._ask)
-        self._backlogs = Backlogs(gateway)
+        self._bytes = DailyBytes(store.settings, self._ask)
+        self._backlogs = Backlogs(store)
         self._away_until: float | None = None
 
     def of(self, client: Caller | Client) -> Bounds:
@@ -77,13 +77,13 @@ class Limits:
                 raise never(PENDING, count, bounds.pending)
             if not await self._backlogs.has_room(bounds.backlog, count, bounds.pending):
                 raise Exceeded(PENDING, count, bounds.pending, 2 * self._settings.limits.backlog_interval)
-            self._backlogs.come(bounds.backlog, count)
+            self._backlogs.reserve(bounds.backlog, count)
         if not (count and bounds.whose.limited):
             return Admission(self, bounds, count, ())
         try:
             return Admission(self, bounds, count, await self._counted(bounds.whose, count))
         except BaseException:
-            self._came(bounds, count, 0)
+            self._commit(bounds, count, 0)
             raise
 
     async def use(self, bounds: Bounds) -> dict[str, Any]:
@@ -107,14 +107,14 @@ class Limits:
             return
         await self._counted(Whose(f"manage/{caller.client_id}", self._settings.limits.manage_rate, None), 1, MANAGE)
 
-    async def knock(self, whom: str) -> None:
+    async def count_login(self, whom: str) -> None:
         """Count a login attempt against LOGIN_RATE; raise Exceeded, or Problem with LIMITS_FAIL=closed."""
         await self._counted(Whose(f"login/{whom}", self._settings.access.login_rate, None), 1)
 
     def settle(self, admission: Admission, stored: int) -> None:
         """Record how many admitted notifications were stored; give the rest back to the daily quota."""
         bounds, count, windows = admission.bounds, admission.count, admission.windows
-        self._came(bounds, count, stored)
+        self._commit(bounds, count, stored)
         if stored < count and any(isinstance(window, Day) for window in windows):
             with suppress(Full, Closed):
                 self._counting.submit(Ask(bounds.whose, stored - count))
@@ -123,9 +123,9 @@ class Limits:
         self._counting.close(self._settings.limits.timeout)
         self._counters.close()
 
-    def _came(self, bounds: Bounds, count: int, stored: int) -> None:
+    def _commit(self, bounds: Bounds, count: int, stored: int) -> None:
         if bounds.pending is not None:
-            self._backlogs.came(bounds.backlog, count, stored)
+            self._backlogs.commit(bounds.backlog, count, stored)
 
     async def _counted(self, whose: Whose, count: int, rate: Policy = RATE) -> tuple[Window, ...]:
         for policy, limit in ((rate, whose.rate), (DAILY, whose.daily)):

@@ -18,31 +18,31 @@ class Meter:
     one. Rates count accepted notifications only, so refused and costly requests would otherwise be free.
     """
 
-    __slots__ = ("_answering", "_before", "_began", "_budget", "_client", "_paid", "free")
+    __slots__ = ("_answering", "_before", "_began", "_client", "_cpu_budget", "_paid", "free")
 
     def __init__(self, answering: Coroutine[Any, Any, None]) -> None:
         self._answering = answering
         self._before = self._began = self._paid = self.free = 0.0
-        self._budget: CpuBudget | None = None
+        self._cpu_budget: CpuBudget | None = None
         self._client = 0
 
-    def charge(self, budget: CpuBudget, client: int) -> None:
+    def charge(self, cpu_budget: CpuBudget, client: int) -> None:
         """Set the client to charge, once it is known."""
-        self._budget, self._client = budget, client
+        self._cpu_budget, self._client = cpu_budget, client
 
     def require(self, free: float) -> None:
         """Charge the time spent so far; raise the Problem 429 if more than `free` of it is beyond the budget."""
-        if self._budget is not None:
+        if self._cpu_budget is not None:
             spent = self._before + time.thread_time() - self._began
-            self._budget.charge(self._client, spent - self._paid)
+            self._cpu_budget.charge(self._client, spent - self._paid)
             self._paid = spent
-            self._budget.require(self._client, free)
+            self._cpu_budget.require(self._client, free)
 
     def settle(self) -> None:
         """Charge the rest once the request is answered."""
         owed = max(0.0, self._before - self.free) - self._paid
-        if owed and self._budget is not None:
-            self._budget.charge(self._client, owed)
+        if owed and self._cpu_budget is not None:
+            self._cpu_budget.charge(self._client, owed)
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self

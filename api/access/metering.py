@@ -18,15 +18,15 @@ class Metering:
     fairly anyway.
     """
 
-    def __init__(self, budget: CpuBudget) -> None:
-        self._budget = budget
+    def __init__(self, cpu_budget: CpuBudget) -> None:
+        self._cpu_budget = cpu_budget
 
     async def process_resource(self, req: Request, _resp: Response, _resource: object, _params: Any) -> None:
         """Raise the Problem 429, or charge the request to its client."""
         caller = getattr(req.context, "caller", None)
         if caller is not None and req.method not in BODILESS:
-            self._budget.require(caller.client_id)
-            req.scope[METER].charge(self._budget, caller.client_id)
+            self._cpu_budget.require(caller.client_id)
+            req.scope[METER].charge(self._cpu_budget, caller.client_id)
 
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
         """Let an accepted request have FREE seconds without charge."""

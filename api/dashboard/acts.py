@@ -9,7 +9,7 @@ from api.dashboard.page import done, show
 from api.http.answers import id_of
 from api.resources import control
 from api.resources.representation import KIND
-from api.store import Gateway
+from api.store import NotificationStore
 from db import reports
 from db.reports import Row
 
@@ -17,11 +17,11 @@ from db.reports import Row
 class Retry:
     """GET: ask for confirmation. POST: retry a failed notification with all of its attempts."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        row = await _row(self._gateway, require(req, "manage"), id)
+        row = await _row(self._store, require(req, "manage"), id)
         if row["status"] != "failed":
             raise control.in_this_state(row, "retried", "failed")
         show(req, resp, "retry.html", row=row)
@@ -30,18 +30,18 @@ class Retry:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await control.retry(self._gateway, number, caller)
+        await control.retry(self._store, number, caller)
         done(req, resp, f"/notifications/{number}", "retried")
 
 
 class Cancel:
     """GET: ask for confirmation. POST: cancel a pending notification."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        row = await _row(self._gateway, require(req, "manage"), id)
+        row = await _row(self._store, require(req, "manage"), id)
         if row["status"] != "pending":
             raise control.in_this_state(row, "cancelled", "pending")
         show(req, resp, "cancel.html", row=row)
@@ -50,10 +50,10 @@ class Cancel:
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await control.cancel(self._gateway, number, caller)
+        await control.cancel(self._store, number, caller)
         done(req, resp, f"/notifications/{number}", "cancelled")
 
 
-async def _row(gateway: Gateway, caller: Caller, id: str) -> Row:
+async def _row(store: NotificationStore, caller: Caller, id: str) -> Row:
     """Return the notification if the caller may change it."""
-    return control.own(await gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)
+    return control.own(await store.read(reports.notification, id_of(id, KIND), caller.client_id), caller)

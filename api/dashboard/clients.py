@@ -16,7 +16,7 @@ from api.http.problems import Problem
 from api.resources.clients import KIND
 from api.resources.clients import Client as ApiClient
 from api.resources.clients import Clients as ApiClients
-from api.store import Gateway
+from api.store import NotificationStore
 from db import clients
 
 # Form fields, named as in the API, and their columns.
@@ -26,8 +26,8 @@ LIMITS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit"
 class Clients:
     """GET: all clients. POST: create one."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._api = gateway, ApiClients(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store, self._api = store, ApiClients(store)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         show(req, resp, "clients.html", **await self._listed(req), problem=None, given={})
@@ -45,8 +45,8 @@ class Clients:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
+        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        found = await self._store.read(clients.listed, query.after, query.limit + 1)
         page = query.page([client._asdict() for client in found])
         return {
             "clients": page["items"],
@@ -58,17 +58,17 @@ class Clients:
 class Client:
     """GET: a client with its limits and their use. POST: change the limits and senders."""
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._limits, self._api = gateway, limits, ApiClient(gateway, limits)
+    def __init__(self, store: NotificationStore, limits: Limits) -> None:
+        self._store, self._limits, self._api = store, limits, ApiClient(store, limits)
 
     async def on_get(self, req: Request, resp: Response, client: str) -> None:
-        found = await one(self._gateway, req, client)
+        found = await one(self._store, req, client)
         show(req, resp, "client.html", **await self._shown(found), problem=None, given=_given(found))
 
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response, client: str) -> None:
-        found, form = await one(self._gateway, req, client), req.context.form
+        found, form = await one(self._store, req, client), req.context.form
         try:
             changed = await self._api.change(req, client, _document(form))
         except Problem as problem:
@@ -83,11 +83,11 @@ class Client:
 class Disabling:
     """GET: ask for confirmation. POST: disable or enable the client."""
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._api = gateway, ApiClient(gateway, limits)
+    def __init__(self, store: NotificationStore, limits: Limits) -> None:
+        self._store, self._api = store, ApiClient(store, limits)
 
     async def on_get(self, req: Request, resp: Response, client: str) -> None:
-        show(req, resp, "client_disable.html", client=await one(self._gateway, req, client))
+        show(req, resp, "client_disable.html", client=await one(self._store, req, client))
 
     on_head = on_get
 
@@ -98,10 +98,10 @@ class Disabling:
         done(req, resp, f"/clients/{changed.id}", "client-disabled" if wanted else "client-enabled")
 
 
-async def one(gateway: Gateway, req: Request, raw: str) -> clients.Client:
+async def one(store: NotificationStore, req: Request, raw: str) -> clients.Client:
     """Return the client with this id; raise Problem if there is none."""
     require(req, "admin")
-    found: clients.Client | None = await gateway.read(clients.one, id_of(raw, KIND))
+    found: clients.Client | None = await store.read(clients.one, id_of(raw, KIND))
     if found is None:
         raise unknown(KIND)
     return found

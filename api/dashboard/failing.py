@@ -16,7 +16,7 @@ from api.dashboard.page import done, show
 from api.http import pagination
 from api.http.problems import Problem
 from api.resources import control
-from api.store import Gateway
+from api.store import NotificationStore
 from db import failures
 from db.failures import Group
 from db.reports import Position
@@ -72,14 +72,12 @@ class Kind(NamedTuple):
 class Failures:
     """GET: the groups of failures."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        caller, among = require(req, "read"), self._gateway.settings.dashboard.failures_grouped
-        groups = await self._gateway.read(
-            failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox
-        )
+        caller, among = require(req, "read"), self._store.settings.dashboard.failures_grouped
+        groups = await self._store.read(failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox)
         looked = sum(group.number for group in groups)
         told = [(group, Kind.of(group)) for group in groups]
         show(req, resp, "failures.html", groups=told, looked=looked, among=among, most=GROUPS)
@@ -90,26 +88,26 @@ class Failures:
 class RetryKind:
     """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to PATIENCE seconds."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller, kind = require(req, "manage"), Kind.read(req.params)
-        found = await control.matching(self._gateway, caller.client_id, kind.filters(caller))
+        found = await control.matching(self._store, caller.client_id, kind.filters(caller))
         show(req, resp, "retry_kind.html", kind=kind, matched=found["matched"], more=found["more"], retried=None)
 
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, kind = require(req, "manage"), Kind.read(req.context.form)
-        limit, until = self._gateway.settings.store.retry_limit, time.monotonic() + PATIENCE
+        limit, until = self._store.settings.store.retry_limit, time.monotonic() + PATIENCE
         retried, after = 0, None
         while moved := await self._step(req, kind, caller, after, limit):
             retried, after = retried + len(moved), moved[-1]
             if len(moved) < limit:
                 break
             if time.monotonic() > until:
-                found = await control.matching(self._gateway, caller.client_id, kind.filters(caller))
+                found = await control.matching(self._store, caller.client_id, kind.filters(caller))
                 left = {"matched": found["matched"], "more": found["more"]}
                 show(req, resp, "retry_kind.html", kind=kind, retried=retried, **left)
                 return
@@ -118,7 +116,7 @@ class RetryKind:
     async def _step(
         self, req: Request, kind: Kind, caller: Caller, after: Position | None, limit: int
     ) -> list[Position]:
-        return await control.retry_all(self._gateway, req, kind.filters(caller), after, limit)
+        return await control.retry_all(self._store, req, kind.filters(caller), after, limit)
 
 
 def _text(moment: datetime) -> str:

@@ -15,7 +15,7 @@ from api.http.answers import id_of, unknown
 from api.http.problems import Problem
 from api.resources.keys import KIND, ClientKeys, KeyRotation
 from api.resources.keys import Key as ApiKey
-from api.store import Gateway
+from api.store import NotificationStore
 from db import keys
 from db.secrets import KeyText
 
@@ -25,8 +25,8 @@ SCOPES = ("send", "read", "manage")  # Only the command line grants admin.
 class Keys:
     """GET: the keys of the client. POST: create one; only this answer shows its text."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._api = gateway, ClientKeys(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store, self._api = store, ClientKeys(store)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         show(req, resp, "keys.html", **await self._listed(req), problem=None, given=Form([]))
@@ -44,8 +44,8 @@ class Keys:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         caller = require(req, "manage")
-        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        found = await self._gateway.read(keys.listed, caller.client_id, query.after, query.limit + 1)
+        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        found = await self._store.read(keys.listed, caller.client_id, query.after, query.limit + 1)
         page = query.page([{**key._asdict(), "state": state(key)} for key in found])
         first = "/keys" if query.after else None
         return {"keys": page["items"], "first": first, "next_cursor": page["nextCursor"], "scopes": SCOPES}
@@ -54,33 +54,33 @@ class Keys:
 class Revocation:
     """GET: ask for confirmation. POST: revoke the key; it stops working in every process within a second."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._api = gateway, ApiKey(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store, self._api = store, ApiKey(store)
 
     async def on_get(self, req: Request, resp: Response, key: str) -> None:
-        show(req, resp, "key_revoke.html", key=await _key(self._gateway, req, key))
+        show(req, resp, "key_revoke.html", key=await _key(self._store, req, key))
 
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response, key: str) -> None:
-        revoked = await self._api.revoke(req, await _key(self._gateway, req, key))
+        revoked = await self._api.revoke(req, await _key(self._store, req, key))
         done(req, resp, "/keys", "key-revoked", revoked.id)
 
 
 class Rotation:
     """GET: ask for confirmation. POST: create the new key; the old one still works for KEY_OVERLAP."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._api = gateway, KeyRotation(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store, self._api = store, KeyRotation(store)
 
     async def on_get(self, req: Request, resp: Response, key: str) -> None:
-        overlap = self._gateway.settings.access.key_overlap
-        show(req, resp, "key_rotate.html", key=await _key(self._gateway, req, key), overlap=overlap)
+        overlap = self._store.settings.access.key_overlap
+        show(req, resp, "key_rotate.html", key=await _key(self._store, req, key), overlap=overlap)
 
     on_head = on_get
 
     async def on_post(self, req: Request, resp: Response, key: str) -> None:
-        old = await _key(self._gateway, req, key)
+        old = await _key(self._store, req, key)
         made, secret = await self._api.rotate(req, old, {})
         show(req, resp, "key_made.html", key=made, text=str(KeyText(made.id, made.sandbox, secret)), old=old)
 
@@ -94,10 +94,10 @@ def state(key: keys.Key) -> str:
     return "live" if key.replaced_by is None else "rotated"
 
 
-async def _key(gateway: Gateway, req: Request, raw: str) -> keys.Key:
+async def _key(store: NotificationStore, req: Request, raw: str) -> keys.Key:
     """Return a key of the client that is shown; raise Problem if there is none."""
     caller: Caller = require(req, "manage")
-    found: keys.Key | None = await gateway.read(keys.one, id_of(raw, KIND))
+    found: keys.Key | None = await store.read(keys.one, id_of(raw, KIND))
     if found is None or found.client_id != caller.client_id:
         raise unknown(KIND)
     return found

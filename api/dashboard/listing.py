@@ -14,7 +14,7 @@ from api.access.auth import require
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.problems import Problem
-from api.store import Gateway
+from api.store import NotificationStore
 from db import reports
 from db.models import PRIORITIES, STATUSES
 
@@ -36,8 +36,8 @@ class Page(NamedTuple):
 class Listing:
     """GET: one page of the notifications that match the filters."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
@@ -46,12 +46,12 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
             return
         try:
-            query = pagination.parse(given, self._gateway.settings.store.page_limit)
+            query = pagination.parse(given, self._store.settings.store.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page([], None, problem.errors))
             return
-        page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
+        page = await self._store.read(reports.newest, owner, query.filters, query.after, query.limit)
         _show(req, resp, given, Page(page.rows, pagination.cursor(page.after._asdict()) if page.after else None))
 
     on_head = on_get
@@ -81,7 +81,7 @@ def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page) ->
         filled={name: _shown(filters.get(name, "")) for name in _FIELDS},
         filtered=bool(filters),
         first=_place(filters) if "cursor" in given else None,
-        following=_place({**filters, "cursor": page.more}) if page.more else None,
+        next_place=_place({**filters, "cursor": page.more}) if page.more else None,
         statuses=STATUSES,
         priorities=PRIORITIES,
     )

@@ -17,7 +17,7 @@ from api.access.limits import Limits
 from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
 from api.http.problems import Problem
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, audit, sessions
 from db.audit import By, recorded
 from db.keys import Live
@@ -35,8 +35,8 @@ _BLIND = "This key lacks the scope “read”, which every page needs."
 class Login:
     """GET: the login form. POST: start a session of SESSION_TTL seconds with a key."""
 
-    def __init__(self, gateway: Gateway, authentication: Authentication, limits: Limits) -> None:
-        self._gateway, self._authentication, self._limits = gateway, authentication, limits
+    def __init__(self, store: NotificationStore, authentication: Authentication, limits: Limits) -> None:
+        self._store, self._authentication, self._limits = store, authentication, limits
         self._minute = self._refusals = 0
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -58,11 +58,11 @@ class Login:
             resp.status = HTTPStatus.FORBIDDEN.value
             show(req, resp, "login.html", next=to, error=_BLIND if live else _WRONG)
             return
-        seconds = self._gateway.settings.access.session_ttl
+        seconds = self._store.settings.access.session_ttl
         secret = visitor.begin(req, resp, seconds)
         req.context.caller = self._authentication.caller(live)
         doing = recorded(by(req), partial(acts.session_began, live.client.id, live.id), sessions.begin)
-        await self._gateway.read(doing, visitor.digest_of(secret), live.id, seconds)
+        await self._store.read(doing, visitor.digest_of(secret), live.id, seconds)
         log.info("login.accepted")
         done(req, resp, to, "logged-in")
 
@@ -74,13 +74,13 @@ class Login:
         self._refusals += 1
         if self._refusals <= REFUSALS_NOTED:
             stranger = By("anybody", None, None, req.remote_addr, logs.bound("request_id"))
-            await self._gateway.read(audit.note, stranger, acts.session_refused(live))
+            await self._store.read(audit.record, stranger, acts.session_refused(live))
 
     async def _count_attempt(self, req: Request) -> None:
         # Redis gets a hash, because it stores no personal data.
         whom = hashlib.sha256(req.remote_addr.encode()).hexdigest()[:32]
         try:
-            await self._limits.knock(whom)
+            await self._limits.count_login(whom)
         except Exceeded as exceeded:
             detail = "Too many attempts to log in came from your address. Wait a minute and try again."
             headers = {"Retry-After": exceeded.headers["Retry-After"]}
@@ -90,13 +90,13 @@ class Login:
 class Logout:
     """POST: end the session."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_post(self, req: Request, resp: Response) -> None:
         digest = req.context.visitor.digest
         if digest is not None:
-            await self._gateway.read(recorded(by(req), acts.session_ended, sessions.end), digest)
+            await self._store.read(recorded(by(req), acts.session_ended, sessions.end), digest)
             log.info("logout")
         cookies.drop(req, resp, visitor.SESSION)
         cookies.drop(req, resp, visitor.CHOSEN)

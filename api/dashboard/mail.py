@@ -15,7 +15,7 @@ from api.access.auth import Caller, require
 from api.dashboard.framed import frame
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
-from api.store import Gateway
+from api.store import NotificationStore
 from db import attachments, reports
 from db.records import Claimed
 from db.reports import Row
@@ -28,12 +28,12 @@ MOST = 4_000_000  # bytes of images in one mail
 class Html:
     """GET: the HTML of a mail with its inline images."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
-        html = await self._gateway.read(_html, id_of(id, KIND), owner)
+        html = await self._store.read(_html, id_of(id, KIND), owner)
         if html is None:
             raise unknown(KIND)
         frame(resp, html)
@@ -44,12 +44,12 @@ class Html:
 class Source:
     """GET: the mail as it is sent (RFC 5322), composed with the MAIL_FROM of this process."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "read")
-        source = await self._gateway.read(_source, id_of(id, KIND), caller, self._gateway.settings)
+        source = await self._store.read(_source, id_of(id, KIND), caller, self._store.settings)
         if source is None:
             raise unknown(KIND)
         frame(resp, source, "text/plain; charset=utf-8")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from db.live_stats import COUNTED
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
@@ -13,7 +14,6 @@ from api.dashboard.page import render, show
 from api.dashboard.sampler import Looker, Sampler
 from api.dashboard.sampling import Sample
 from api.http.asgi import LEFT
-from db.pulse import COUNTED
 
 AGAIN = 3_000  # milliseconds after which a browser reconnects
 _AWAY = b"event: away\ndata:\n\n"
@@ -72,11 +72,11 @@ def _point(sample: Sample) -> list[float | None]:
     """Return a point of the charts: Unix time; accepted, sent, retried, failed per second; age of the oldest due."""
     rates = sample.rates
     each: list[float | None] = [rates.accepted, rates.sent, rates.retried, rates.failed] if rates else [None] * 4
-    return [round(sample.pulse.at, 1), *(None if v is None else round(v, 2) for v in each), _oldest(sample)]
+    return [round(sample.live_stats.at, 1), *(None if v is None else round(v, 2) for v in each), _oldest(sample)]
 
 
 def _oldest(sample: Sample) -> float:
-    return round(max((backlog.oldest_due for backlog in sample.pulse.lanes.values()), default=0.0), 1)
+    return round(max((backlog.oldest_due for backlog in sample.live_stats.priorities.values()), default=0.0), 1)
 
 
 def _sees_all(caller: Caller) -> bool:
@@ -89,7 +89,7 @@ def _told(sample: Sample, caller: Caller) -> dict[str, Any]:
 
 
 def _values(sample: Sample, sees_all: bool) -> dict[str, Any]:
-    backlogs = sample.pulse.lanes
+    backlogs = sample.live_stats.priorities
     return {
         "sample": sample,
         "sees_all": sees_all,
@@ -99,7 +99,7 @@ def _values(sample: Sample, sees_all: bool) -> dict[str, Any]:
         "more": any(backlog.waiting >= COUNTED for backlog in backlogs.values()),
         "queues": [(name, backlogs.get(name), (sample.depths or {}).get(name)) for name in _QUEUES],
         "pauses": [pause for pause in sample.pauses if sees_all or pause.kind == "channel"],
-        "alive": [worker for worker in sample.pulse.workers if worker.alive],
+        "alive": [worker for worker in sample.live_stats.workers if worker.alive],
     }
 
 

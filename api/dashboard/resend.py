@@ -19,7 +19,7 @@ from api.http.problems import Problem
 from api.resources import control
 from api.resources.representation import KIND
 from api.schemas.mails import Mails
-from api.store import Gateway
+from api.store import NotificationStore
 from db import reports, resending
 from db.idempotency import Key, Post, Refusal, Stored
 from db.records import Draft
@@ -34,13 +34,13 @@ _OURS = "\x02resend "  # a control character, so no client's Idempotency-Key beg
 class Resend:
     """GET: asks. POST: a new notification of the same content, once for each time that it was asked for."""
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._limits = gateway, limits
-        self._mails = Mails(gateway.settings)
+    def __init__(self, store: NotificationStore, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+        self._mails = Mails(store.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "send")
-        row = control.own(await self._gateway.read(reports.notification, id_of(id, KIND), caller.client_id), caller)
+        row = control.own(await self._store.read(reports.notification, id_of(id, KIND), caller.client_id), caller)
         if row["erased_at"] is not None:
             raise control.in_this_state(row, "sent again", row["status"])
         show(req, resp, "resend.html", row=row, once=secrets.token_urlsafe(16))
@@ -50,7 +50,7 @@ class Resend:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "send"), id_of(id, KIND)
         key = _key(req.context.form.get("once", ""), number)
-        draft = await self._gateway.read(resending.draft_of, number, caller.client_id, only_sandbox=caller.sandbox)
+        draft = await self._store.read(resending.draft_of, number, caller.client_id, only_sandbox=caller.sandbox)
         if draft is None:
             raise unknown(KIND)
         self._check(draft, caller)
@@ -71,7 +71,7 @@ class Resend:
     async def _stored(self, draft: Draft, caller: Caller, key: Key, resp: Response) -> Stored:
         size = sum(map(len, draft.contents)) + len(draft.message) + len(draft.html or "")
         with await self._limits.admit(caller, 1, size) as admission:
-            stored = await self._gateway.accept_once(Post(draft, key))
+            stored = await self._store.accept_once(Post(draft, key))
             if isinstance(stored, Refusal):
                 raise idempotency.refused(stored, {"pointer": "/once"})
             admission.stored(int(not stored.replayed), resp)

@@ -24,44 +24,44 @@ from api.dashboard.templates import Rendered, Template, Templates
 from api.http.asgi import Application
 from api.rendering.templating import Templating
 from api.resources.downloads import Attachment
-from api.store import Gateway
+from api.store import NotificationStore
 
 
 def install(
-    app: Application, gateway: Gateway, authentication: Authentication, limits: Limits, templating: Templating
+    app: Application, store: NotificationStore, authentication: Authentication, limits: Limits, templating: Templating
 ) -> None:
     """Add a route for each page. SECTIONS of api/dashboard/__init__.py must have the first segment of its path."""
-    page.begin_links_with(gateway.settings.public.path_prefix)
-    sampler = Sampler(gateway)
+    page.begin_links_with(store.settings.public.path_prefix)
+    sampler = Sampler(store)
     app.on_stop.append(sampler.stop)
     app.add_route("/", Overview(sampler))
     app.add_route("/live", Live(sampler))
-    app.add_route("/notifications", Listing(gateway))
-    app.add_route("/notifications/{id}", Story(gateway))
-    app.add_route("/notifications/{id}/mail", Html(gateway))
-    app.add_route("/notifications/{id}/source", Source(gateway))
-    app.add_route("/notifications/{id}/attachments/{number}", Attachment(gateway))
-    app.add_route("/notifications/{id}/cancel", Cancel(gateway))
-    app.add_route("/notifications/{id}/retry", Retry(gateway))
-    app.add_route("/notifications/{id}/resend", Resend(gateway, limits))
-    app.add_route("/failures", Failures(gateway))
-    app.add_route("/failures/retry", RetryKind(gateway))
-    app.add_route("/login", Login(gateway, authentication, limits))
-    app.add_route("/logout", Logout(gateway))
-    app.add_route("/switch", Switch(gateway))
+    app.add_route("/notifications", Listing(store))
+    app.add_route("/notifications/{id}", Story(store))
+    app.add_route("/notifications/{id}/mail", Html(store))
+    app.add_route("/notifications/{id}/source", Source(store))
+    app.add_route("/notifications/{id}/attachments/{number}", Attachment(store))
+    app.add_route("/notifications/{id}/cancel", Cancel(store))
+    app.add_route("/notifications/{id}/retry", Retry(store))
+    app.add_route("/notifications/{id}/resend", Resend(store, limits))
+    app.add_route("/failures", Failures(store))
+    app.add_route("/failures/retry", RetryKind(store))
+    app.add_route("/login", Login(store, authentication, limits))
+    app.add_route("/logout", Logout(store))
+    app.add_route("/switch", Switch(store))
     app.add_route("/static/{name}", Static())
-    app.add_route("/clients", Clients(gateway))
-    app.add_route("/clients/{client}", Client(gateway, limits))
-    app.add_route("/clients/{client}/disabled", Disabling(gateway, limits))
-    app.add_route("/keys", Keys(gateway))
-    app.add_route("/keys/{key}/revoke", Revocation(gateway))
-    app.add_route("/keys/{key}/rotate", Rotation(gateway))
-    app.add_route("/suppressions", Suppressions(gateway))
-    app.add_route("/suppressions/removal", Removal(gateway))
-    app.add_route("/templates", Templates(gateway))
-    app.add_route("/templates/{name}", Template(gateway, templating))
-    app.add_route("/templates/{name}/html", Rendered(gateway, templating))
-    if gateway.settings.dashboard.caught_mail:
-        app.add_route("/inbox", Inbox(gateway.settings.dashboard))
-        app.add_route("/inbox/{number}", CaughtMail(gateway.settings.dashboard))
-        app.add_route("/inbox/{number}/html", CaughtHtml(gateway.settings.dashboard))
+    app.add_route("/clients", Clients(store))
+    app.add_route("/clients/{client}", Client(store, limits))
+    app.add_route("/clients/{client}/disabled", Disabling(store, limits))
+    app.add_route("/keys", Keys(store))
+    app.add_route("/keys/{key}/revoke", Revocation(store))
+    app.add_route("/keys/{key}/rotate", Rotation(store))
+    app.add_route("/suppressions", Suppressions(store))
+    app.add_route("/suppressions/removal", Removal(store))
+    app.add_route("/templates", Templates(store))
+    app.add_route("/templates/{name}", Template(store, templating))
+    app.add_route("/templates/{name}/html", Rendered(store, templating))
+    if store.settings.dashboard.caught_mail:
+        app.add_route("/inbox", Inbox(store.settings.dashboard))
+        app.add_route("/inbox/{number}", CaughtMail(store.settings.dashboard))
+        app.add_route("/inbox/{number}/html", CaughtHtml(store.settings.dashboard))

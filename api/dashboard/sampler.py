@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from api.dashboard import sampling
 from api.dashboard.sampling import Sample
-from api.store import Gateway
+from api.store import NotificationStore
 from db.coalesce import Full
 from db.database import Unavailable
 from runtime import logs
@@ -34,11 +34,11 @@ class Looker(NamedTuple):
 class Sampler:
     """Takes samples for all viewers of an API process. Use it on the event loop only."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._timeout = gateway.settings.delivery.worker_timeout
-        self._provider = gateway.settings.smtp.provider
-        self._interval = gateway.settings.dashboard.live_interval
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._timeout = store.settings.delivery.worker_timeout
+        self._provider = store.settings.smtp.provider
+        self._interval = store.settings.dashboard.live_interval
         self._lookers: dict[object, Looker] = {}
         self._looking: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[Sample] | None = None
@@ -55,7 +55,7 @@ class Sampler:
 
     def check_room(self) -> None:
         """Raise Full if there are already LIVE_VIEWERS viewers."""
-        if len(self._lookers) >= self._gateway.settings.dashboard.live_viewers:
+        if len(self._lookers) >= self._store.settings.dashboard.live_viewers:
             raise Full("live")
 
     async def samples(self, looker: Looker) -> AsyncIterator[Sample | None]:
@@ -127,9 +127,9 @@ class Sampler:
         # A rate over a long pause would say nothing about the present.
         if time.monotonic() - self._taken > 5 * self._interval:
             self.history.clear()
-        before = self.history[-1].pulse if self.history else None
+        before = self.history[-1].live_stats if self.history else None
         self._taken = time.monotonic()
         lookers = list({looker.digest for looker in self._lookers.values() if looker.digest})
-        sample = await self._gateway.read_aside(sampling.take, self._timeout, self._provider, before, lookers)
+        sample = await self._store.read_aside(sampling.take, self._timeout, self._provider, before, lookers)
         self.history.append(sample)
         return sample

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import redis
+from db.live_stats import LiveStats, Worker
 
 from actors.queue.broker import Depth, get_broker
-from db import pauses, pulse, sessions
+from db import live_stats, pauses, sessions
 from db.pauses import Pause
-from db.pulse import Pulse, Worker
 
 
 class Rates(NamedTuple):
@@ -35,24 +35,24 @@ class Sample(NamedTuple):
     `good` holds the sessions of viewers that are still valid.
     """
 
-    pulse: Pulse
+    live_stats: LiveStats
     rates: Rates | None
     depths: Mapping[str, Depth] | None
     pauses: list[Pause]
     good: frozenset[bytes]
 
 
-def take(worker_timeout: float, provider: str, before: Pulse | None, lookers: Sequence[bytes]) -> Sample:
+def take(worker_timeout: float, provider: str, before: LiveStats | None, lookers: Sequence[bytes]) -> Sample:
     """Return a new sample; raise Unavailable if PostgreSQL does not answer."""
-    now = pulse.pulse(worker_timeout, provider)
+    now = live_stats.live_stats(worker_timeout, provider)
     good = frozenset(sessions.live(lookers)) if lookers else frozenset()
     return Sample(now, rates(before, now) if before else None, _depths(), pauses.all_in_force(), good)
 
 
-def rates(before: Pulse, now: Pulse) -> Rates:
+def rates(before: LiveStats, now: LiveStats) -> Rates:
     """Return the rates between two samples. A new worker started at 0; a worker that is gone does not count."""
     seconds = max(now.at - before.at, 0.001)
-    known = {worker.id: worker.tallies for worker in before.workers}
+    known = {worker.id: worker.counters for worker in before.workers}
     each = {
         word: sum(_more(worker, known.get(worker.id), word, before.at) for worker in now.workers) / seconds
         for word in _TOLD
@@ -63,8 +63,8 @@ def rates(before: Pulse, now: Pulse) -> Rates:
 
 def _more(worker: Worker, before: Mapping[str, int] | None, word: str, since: float) -> int:
     if before is None:
-        return worker.tallies.get(word, 0) if worker.started_at.timestamp() >= since else 0
-    return max(0, worker.tallies.get(word, 0) - before.get(word, 0))
+        return worker.counters.get(word, 0) if worker.started_at.timestamp() >= since else 0
+    return max(0, worker.counters.get(word, 0) - before.get(word, 0))
 
 
 def _depths() -> Mapping[str, Depth] | None:

@@ -17,7 +17,7 @@ from api.access.keyring import WAITING
 from api.dashboard import answers, forms, page
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.http.problems import Problem
-from api.store import Gateway
+from api.store import NotificationStore
 from db import clients, sessions
 from db.coalesce import Coalescer
 from db.database import connection
@@ -29,15 +29,15 @@ log = logs.get("dashboard")
 _MOST_ID = 18  # digits
 
 
-class Door:
+class SessionMiddleware:
     """Set `visitor`, `caller` and, for a POST, `form` in the context of requests for pages, and finish their answers.
 
     A request without a session is redirected to /login.
     """
 
-    def __init__(self, gateway: Gateway, authentication: Authentication) -> None:
-        self._gateway, self._authentication = gateway, authentication
-        self._settings = gateway.settings
+    def __init__(self, store: NotificationStore, authentication: Authentication) -> None:
+        self._store, self._authentication = store, authentication
+        self._settings = store.settings
         # Not with the reading threads: requests with invented sessions must not occupy them.
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
             "sessions", _look_up, most=self._settings.store.accept_batch, waiting=WAITING
@@ -76,7 +76,7 @@ class Door:
         if not secret:
             return None
         digest = digest_of(secret)
-        live = await self._gateway.within_reason(self._lookups.ask(digest))
+        live = await self._store.within_reason(self._lookups.ask(digest))
         return live and Visitor(self._authentication.caller(live), secret, digest)
 
     async def _choosing(self, req: Request, visitor: Visitor) -> Visitor:
@@ -85,7 +85,7 @@ class Door:
         caller = visitor.caller
         if not (may_choose(caller) and chosen.isascii() and chosen.isdecimal() and len(chosen) <= _MOST_ID):
             return visitor
-        client = await self._gateway.read(clients.one, int(chosen))
+        client = await self._store.read(clients.one, int(chosen))
         return visitor if client is None else visitor._replace(caller=caller.on_behalf_of(client))
 
     def _check_host(self, req: Request) -> None:

@@ -12,7 +12,7 @@ from api.dashboard.page import show
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
 from api.schemas import mails
-from api.store import Gateway
+from api.store import NotificationStore
 from db import reports, timeline
 from db.reports import Row
 
@@ -30,12 +30,12 @@ class Told(NamedTuple):
 class Story:
     """GET: the page. The parameter `view` chooses how the mail is shown: html, text or source."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "read")
-        told = await self._gateway.read(_told, id_of(id, KIND), caller.client_id)
+        told = await self._store.read(_told, id_of(id, KIND), caller.client_id)
         if told is None:
             raise unknown(KIND)
         row = told.row

@@ -13,7 +13,7 @@ from api.http.problems import Problem
 from api.resources.suppressions import PARSERS, cursor
 from api.resources.suppressions import Suppression as ApiSuppression
 from api.resources.suppressions import Suppressions as ApiSuppressions
-from api.store import Gateway
+from api.store import NotificationStore
 from db import suppressions
 from db.models import REASONS
 
@@ -21,8 +21,8 @@ from db.models import REASONS
 class Suppressions:
     """GET: the list, newest first. POST: add an address."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._api = gateway, ApiSuppressions(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store, self._api = store, ApiSuppressions(store)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         show(req, resp, "suppressions.html", **await self._listed(req), problem=None, given={})
@@ -43,8 +43,8 @@ class Suppressions:
         caller = require(req, "read")
         # The filter form sends an empty value for "any".
         given = {name: value for name, value in req.params.items() if value}
-        query = pagination.parse(given, self._gateway.settings.store.page_limit, PARSERS)
-        found = await self._gateway.read(
+        query = pagination.parse(given, self._store.settings.store.page_limit, PARSERS)
+        found = await self._store.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )
         page, more = found[: query.limit], len(found) > query.limit
@@ -63,8 +63,8 @@ class Removal:
     The address is not in the path, because paths end up in browser histories and proxy logs.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._api = ApiSuppression(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._api = ApiSuppression(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         require(req, "manage")

@@ -9,7 +9,7 @@ from api.dashboard import cookies, visitor
 from api.dashboard.page import done, show
 from api.http import pagination
 from api.http.answers import id_of, unknown
-from api.store import Gateway
+from api.store import NotificationStore
 from db import clients
 
 KIND = "client"
@@ -18,13 +18,13 @@ KIND = "client"
 class Switch:
     """GET: all clients. POST: choose one."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         _check(req)
-        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
+        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        found = await self._store.read(clients.listed, query.after, query.limit + 1)
         shown = query.page([client._asdict() for client in found])
         first = "/switch" if query.after else None
         show(req, resp, "switch.html", clients=shown["items"], first=first, next_cursor=shown["nextCursor"])
@@ -34,7 +34,7 @@ class Switch:
     async def on_post(self, req: Request, resp: Response) -> None:
         _check(req)
         id = id_of(req.context.form.get("client", ""), KIND)
-        if await self._gateway.read(clients.one, id) is None:
+        if await self._store.read(clients.one, id) is None:
             raise unknown(KIND)
         cookies.put(req, resp, visitor.CHOSEN, str(id))
         done(req, resp, "/", "switched")

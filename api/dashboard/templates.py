@@ -17,7 +17,7 @@ from api.http.problems import Problem, invalid
 from api.rendering.templating import Templating
 from api.resources.templates import Preview as ApiPreview
 from api.resources.templates import name_after, template_name, unknown_template
-from api.store import Gateway
+from api.store import NotificationStore
 from db import templates
 
 VERSIONS = 50  # how many of the newest can be chosen
@@ -27,13 +27,13 @@ EXAMPLE = "{\n}"
 class Templates:
     """GET: the templates of the client by name."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": name_after})
-        found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
+        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": name_after})
+        found = await self._store.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page, more = found[: query.limit], len(found) > query.limit
         cursor = pagination.encoded(page[-1]["name"]) if more else None
         show(req, resp, "templates.html", templates=page, first=query.after is not None, next_cursor=cursor)
@@ -44,8 +44,8 @@ class Templates:
 class Template:
     """GET: the newest version. POST: a preview with variables; it stores and sends nothing."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._gateway, self._api = gateway, ApiPreview(gateway, templating)
+    def __init__(self, store: NotificationStore, templating: Templating) -> None:
+        self._store, self._api = store, ApiPreview(store, templating)
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         shown = await self._shown(req, name)
@@ -64,7 +64,7 @@ class Template:
 
     async def _shown(self, req: Request, name: str) -> dict[str, Any]:
         caller = require(req, "read")
-        found = await self._gateway.read(templates.versions, caller.client_id, template_name(name), None, VERSIONS)
+        found = await self._store.read(templates.versions, caller.client_id, template_name(name), None, VERSIONS)
         if not found:
             raise unknown_template()
         schema = found[0]["schema"]
@@ -75,8 +75,8 @@ class Template:
 class Rendered:
     """POST: the HTML of a preview, for a frame."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._api = ApiPreview(gateway, templating)
+    def __init__(self, store: NotificationStore, templating: Templating) -> None:
+        self._api = ApiPreview(store, templating)
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         _, texts = await self._api.texts(req, name, document(req.context.form))

@@ -13,7 +13,7 @@ from api.http.problems import Problem
 
 LARGEST_ID = 2**63 - 1  # bigint
 LARGEST_NUMBER = 2**31 - 1  # integer
-_NAMES: dict[str, str] = {"lane": "priority"}
+_NAMES: dict[str, str] = {}
 
 
 def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = None) -> None:

@@ -205,7 +205,6 @@ _COLUMNS = {
     "keyId": "key_id",
     "createdFrom": "created_from",
     "createdTo": "created_to",
-    "priority": "lane",
     _TAG: "tags",
 }
 _PARSERS: dict[str, Callable[[str], Any]] = {

@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 
 from api.http.asgi import BEGAN
 from api.rendering.pool import Pool
-from api.store import Gateway
+from api.store import NotificationStore
 from runtime import logs
 
 log = logs.get("api")
@@ -70,9 +70,9 @@ def _new() -> str:
 class Lifespan:
     """Close the gateway and the renderers when the server stops, after the last request was answered."""
 
-    def __init__(self, gateway: Gateway, renderers: Pool) -> None:
-        self._gateway, self._renderers = gateway, renderers
+    def __init__(self, store: NotificationStore, renderers: Pool) -> None:
+        self._store, self._renderers = store, renderers
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         await self._renderers.close()
-        self._gateway.close()
+        self._store.close()

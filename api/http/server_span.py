@@ -25,10 +25,10 @@ class ServerSpan:
     async def process_request(self, req: Request, _resp: Response) -> None:
         if req.path in QUIET:
             return
-        came = tracing.given(req.get_header("traceparent"), req.get_header("tracestate"))
+        commit = tracing.given(req.get_header("traceparent"), req.get_header("tracestate"))
         about = {"http.request.method": req.method if req.method in METHODS else "_OTHER", "url.scheme": req.scheme}
-        req.context.span = span = tracing.begin(_name(req), SpanKind.SERVER, about, came)
-        asked = get_current_span(came).get_span_context().is_valid
+        req.context.span = span = tracing.begin(_name(req), SpanKind.SERVER, about, commit)
+        asked = get_current_span(commit).get_span_context().is_valid
         req.context.outer = current.attach(current.set_value(CAME, asked, set_span_in_context(span)))
         logs.bind(trace_id=format_trace_id(span.get_span_context().trace_id))
 

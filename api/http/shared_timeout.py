@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Patience:
+class SharedTimeout:
     """Timeout for futures that finish in about the order in which they started. Use it on the event loop only.
 
     A future that waits long keeps later ones in memory until it is done or its `seconds` are over.

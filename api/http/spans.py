@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from opentelemetry import context as current
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from db import traces
 from db.batches import Batch
 from db.idempotency import Post
@@ -19,11 +19,11 @@ from runtime import tracing
 CAME = "notification-system.came-with-a-context"
 
 
-def creation(lane: str, count: int = 1) -> AbstractContextManager[Span]:
+def creation(priority: str, count: int = 1) -> AbstractContextManager[Span]:
     """Return the span of accepting `count` notifications, in which their trace context begins."""
     if not tracing.is_on():
         return tracing.NO_SPAN
-    queue = LANES[lane].queue
+    queue = PRIORITIES[priority].queue
     return tracing.inner(f"create {queue}", SpanKind.PRODUCER, tracing.messages("create", queue, count))
 
 

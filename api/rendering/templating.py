@@ -14,7 +14,7 @@ from api.rendering.faults import Fault, Faulty
 from api.rendering.pool import TEMPLATES, Pool
 from api.schemas import Schema
 from api.schemas.mails import unshown
-from api.store import Gateway
+from api.store import NotificationStore
 from db import templates
 from db.templates import Content
 
@@ -36,9 +36,9 @@ class Version(NamedTuple):
 class Templating:
     """Reads and renders templates. There is one per API process."""
 
-    def __init__(self, gateway: Gateway, pool: Pool) -> None:
-        self._gateway, self._pool = gateway, pool
-        self._plain = Schema("notification", gateway.settings)
+    def __init__(self, store: NotificationStore, pool: Pool) -> None:
+        self._store, self._pool = store, pool
+        self._plain = Schema("notification", store.settings)
         self._kept: OrderedDict[Key, tuple[float, asyncio.Future[Version | None]]] = OrderedDict()
 
     async def filled(self, client_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,9 +132,9 @@ class Templating:
     async def _read(self, key: Key) -> Version | None:
         client_id, name, number = key
         if number is None:
-            row = await self._gateway.read(templates.newest, client_id, name)
+            row = await self._store.read(templates.newest, client_id, name)
         else:
-            row = await self._gateway.read(templates.version, client_id, name, number)
+            row = await self._store.read(templates.version, client_id, name, number)
         if row is None:
             return None
         return Version(name, row["version"], {part: row[part] for part in Content._fields})

@@ -8,7 +8,7 @@ from api.access.auth import Caller, require
 from api.http import answers, pagination
 from api.http.pagination import Wrong
 from api.resources import documents
-from api.store import Gateway
+from api.store import NotificationStore
 from db import audit
 
 LARGEST = 2**63 - 1  # bigint
@@ -17,14 +17,14 @@ LARGEST = 2**63 - 1  # bigint
 class Audit:
     """GET: list records, newest first: those about the caller's client, or all of them with the scope admin."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller: Caller = req.context.caller
         owner = None if "admin" in caller.scopes else require(req, "manage").client_id
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, _PARSERS)
-        page = await self._gateway.read(audit.page, owner, query.filters, query.after, query.limit)
+        query = pagination.parse(req.params, self._store.settings.store.page_limit, _PARSERS)
+        page = await self._store.read(audit.page, owner, query.filters, query.after, query.limit)
         cursor = pagination.encoded(str(page.before)) if page.before else None
         answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": cursor})
 

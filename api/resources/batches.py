@@ -28,7 +28,7 @@ from api.resources.representation import just_accepted
 from api.schemas import Schema
 from api.schemas.drafts import draft, time_faults
 from api.schemas.mails import Extras, Mails
-from api.store import Gateway
+from api.store import NotificationStore
 from db.batches import Answer, Batch, Faults, find_batch
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find_each
 from runtime import logs
@@ -39,16 +39,16 @@ log = logs.get("api")
 class Batches:
     """POST: accept all notifications or none; with ?partial=true, accept those without faults."""
 
-    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
-        self._gateway, self._limits, self._templating = gateway, limits, templating
-        self._schema = Schema("batch", gateway.settings)
-        self._mails = Mails(gateway.settings)
-        self._item = Schema("notification", gateway.settings, {"idempotencyKey": idempotency.PROPERTY})
+    def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
+        self._store, self._limits, self._templating = store, limits, templating
+        self._schema = Schema("batch", store.settings)
+        self._mails = Mails(store.settings)
+        self._item = Schema("notification", store.settings, {"idempotencyKey": idempotency.PROPERTY})
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
         meter: Meter = req.scope[METER]
-        document = await read_json(req, self._gateway.settings.http, self._gateway.settings.http.batch_body_limit)
+        document = await read_json(req, self._store.settings.http, self._store.settings.http.batch_body_limit)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         request = {"batch": document, "partial": partial}
@@ -83,13 +83,13 @@ class Batches:
                 raise
             return known
         with admission:
-            answer = await self._gateway.accept_batch(batch)
+            answer = await self._store.accept_batch(batch)
             if isinstance(answer, Answer) and not answer.undone:
                 admission.stored(_count_new(answer), resp)
         return answer
 
     async def _earlier(self, batch: Batch) -> Answer | Refusal | None:
-        return await self._gateway.read(find_batch, batch.client_id, batch.key) if batch.key else None
+        return await self._store.read(find_batch, batch.client_id, batch.key) if batch.key else None
 
     async def _checked(
         self, items: list[Any], caller: Caller, checking: Checking, *, partial: bool
@@ -99,7 +99,7 @@ class Batches:
         Unless `partial`, checking stops once there are more faults than an answer lists.
         """
         seen = set[str]()
-        until = time.monotonic() + self._gateway.settings.templates.batch_timeout
+        until = time.monotonic() + self._store.settings.templates.batch_timeout
         checked: list[Post | Outcome | Faults] = []
         doubtful: dict[int, Key] = {}
         found = 0  # faults of items that can never have been valid
@@ -114,7 +114,7 @@ class Batches:
             elif isinstance(one, list):
                 found += len(one)
         if doubtful:
-            known = await self._gateway.read(find_each, caller.client_id, list(doubtful.values()))
+            known = await self._store.read(find_each, caller.client_id, list(doubtful.values()))
             for place, key in doubtful.items():
                 checked[place] = known.get(key.key, checked[place])
         return checked

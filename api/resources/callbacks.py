@@ -20,7 +20,7 @@ from api.http.bodies import read_json, read_nothing
 from api.http.problems import Problem, invalid
 from api.resources.documents import endpoint
 from api.schemas import Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, callbacks
 from db.audit import recorded
 from db.callbacks import New, Row
@@ -37,18 +37,18 @@ NO_MORE = "urn:notification-system:problem:too-many-endpoints"
 class Callbacks:
     """POST: register an endpoint. GET: list the client's endpoints, oldest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("callback", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("callback", store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        settings = self._gateway.settings
+        settings = self._store.settings
         wanted = await _checked(req, self._schema, settings)
         description, events = wanted.get("description", ""), wanted.get("events", list(FINAL))
         new = New(caller.client_id, wanted["url"], description, events, new_secret())
         doing = recorded(by(req), partial(acts.callback, "created", caller.client_id, list(wanted)), callbacks.create)
-        made = await self._gateway.read(doing, new, settings.callbacks.endpoints)
+        made = await self._store.read(doing, new, settings.callbacks.endpoints)
         if made is None:
             most = settings.callbacks.endpoints
             detail = f"This client has {most} endpoints already (CALLBACK_ENDPOINTS): delete one first."
@@ -59,7 +59,7 @@ class Callbacks:
         write(resp, {**endpoint(made), "secret": new.secret})
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        found = await self._gateway.read(callbacks.listed, require(req, "manage").client_id)
+        found = await self._store.read(callbacks.listed, require(req, "manage").client_id)
         write(resp, {"items": [endpoint(row) for row in found]})
 
     on_head = on_get
@@ -68,20 +68,20 @@ class Callbacks:
 class Callback:
     """GET: show an endpoint. PATCH: change it. DELETE: delete it."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("callback_changes", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("callback_changes", store.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        write(resp, endpoint(await owned(self._gateway, req, id)))
+        write(resp, endpoint(await owned(self._store, req, id)))
 
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        changes = await _checked(req, self._schema, self._gateway.settings)
+        changes = await _checked(req, self._schema, self._store.settings)
         doing = recorded(by(req), partial(acts.callback, "changed", caller.client_id, list(changes)), callbacks.change)
-        changed = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), changes)
+        changed = await self._store.read(doing, caller.client_id, id_of(id, KIND), changes)
         if changed is None:
             raise unknown(KIND)
         log.info("callback.changed", endpoint=changed["id"], fields=sorted(changes))
@@ -89,9 +89,9 @@ class Callback:
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings.http)
+        await read_nothing(req, self._store.settings.http)
         doing = recorded(by(req), partial(acts.callback, "deleted", caller.client_id, ()), callbacks.delete)
-        deleted = await self._gateway.read(doing, caller.client_id, id_of(id, KIND))
+        deleted = await self._store.read(doing, caller.client_id, id_of(id, KIND))
         if deleted is None:
             raise unknown(KIND)
         log.info("callback.deleted", endpoint=deleted["id"])
@@ -101,24 +101,24 @@ class Callback:
 class Rotation:
     """POST: create a new secret. For CALLBACK_OVERLAP seconds callbacks are signed with the old one too."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, secret = with_live_key(require(req, "manage")), new_secret()
-        await read_nothing(req, self._gateway.settings.http)
-        overlap = self._gateway.settings.callbacks.overlap
+        await read_nothing(req, self._store.settings.http)
+        overlap = self._store.settings.callbacks.overlap
         doing = recorded(by(req), partial(acts.callback, "rotated", caller.client_id, ()), callbacks.rotate)
-        rotated = await self._gateway.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
+        rotated = await self._store.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
         if rotated is None:
             raise unknown(KIND)
         log.info("callback.rotated", endpoint=rotated["id"])
         write(resp, {**endpoint(rotated), "secret": secret})
 
 
-async def owned(gateway: Gateway, req: Request, id: str) -> Row:
+async def owned(store: NotificationStore, req: Request, id: str) -> Row:
     """Return the endpoint if it is the caller's; otherwise raise a Problem."""
-    row = await gateway.read(callbacks.endpoint, require(req, "manage").client_id, id_of(id, KIND))
+    row = await store.read(callbacks.endpoint, require(req, "manage").client_id, id_of(id, KIND))
     if row is None:
         raise unknown(KIND)
     return row

@@ -17,7 +17,7 @@ from api.http.answers import id_of, shown, unknown, write
 from api.http.bodies import read_json
 from api.http.problems import Problem, invalid
 from api.schemas import Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, clients
 from db.audit import recorded
 from runtime import logs
@@ -31,13 +31,13 @@ _COLUMNS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimi
 class Clients:
     """POST: create a client. GET: list clients, oldest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("client", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("client", store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         with_live_key(require(req, "admin"))
-        made = await self.make(req, await read_json(req, self._gateway.settings.http))
+        made = await self.make(req, await read_json(req, self._store.settings.http))
         resp.status = 201
         resp.set_header("Location", f"/api/clients/{made.id}")
         write(resp, shown(made._asdict()))
@@ -48,7 +48,7 @@ class Clients:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         name = document.pop("name")
-        made = await self._gateway.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
+        made = await self._store.read(recorded(by(req), acts.client_created, clients.create), name, _limits(document))
         if made is None:
             raise Problem(HTTPStatus.CONFLICT, "A client with this `name` exists already: choose another name.")
         log.info("client.created", id=made.id)
@@ -56,8 +56,8 @@ class Clients:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        found = await self._gateway.read(clients.listed, query.after, query.limit + 1)
+        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        found = await self._store.read(clients.listed, query.after, query.limit + 1)
         write(resp, query.page([shown(client._asdict()) for client in found]))
 
     on_head = on_get
@@ -69,13 +69,13 @@ class Client:
     A limit of null means the limit of the settings.
     """
 
-    def __init__(self, gateway: Gateway, limits: Limits) -> None:
-        self._gateway, self._limits = gateway, limits
-        self._schema = Schema("client_changes", gateway.settings)
+    def __init__(self, store: NotificationStore, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+        self._schema = Schema("client_changes", store.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         require(req, "admin")
-        found = await self._gateway.read(clients.one, id_of(id, KIND))
+        found = await self._store.read(clients.one, id_of(id, KIND))
         if found is None:
             raise unknown(KIND)
         use = await self._limits.use(self._limits.of(found))
@@ -85,7 +85,7 @@ class Client:
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
         with_live_key(require(req, "admin"))
-        changed = await self.change(req, id, await read_json(req, self._gateway.settings.http))
+        changed = await self.change(req, id, await read_json(req, self._store.settings.http))
         write(resp, shown(changed._asdict()))
 
     async def change(self, req: Request, id: str, document: Any) -> clients.Client:
@@ -95,7 +95,7 @@ class Client:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         what, disabled = sorted(document), document.pop("disabled", None)
         doing = recorded(by(req), partial(acts.client_changed, _limits(document), disabled), clients.change)
-        changed = await self._gateway.read(doing, id_of(id, KIND), _limits(document), disabled)
+        changed = await self._store.read(doing, id_of(id, KIND), _limits(document), disabled)
         if changed is None:
             raise unknown(KIND)
         log.info("client.changed", id=changed.id, what=what)

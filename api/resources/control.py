@@ -19,7 +19,7 @@ from api.http.problems import Problem, invalid
 from api.http.times import moment
 from api.resources.representation import KIND, notification
 from api.schemas import Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, failures, lifecycle, reports
 from db.audit import recorded
 from db.reports import Position
@@ -33,37 +33,37 @@ Moved = tuple[bool, reports.Row | None]
 class Cancel:
     """POST: cancel a pending notification, so that it is never sent."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await read_nothing(req, self._gateway.settings.http)
-        write(resp, notification(await cancel(self._gateway, number, caller)))
+        await read_nothing(req, self._store.settings.http)
+        write(resp, notification(await cancel(self._store, number, caller)))
 
 
 class Retry:
     """POST: retry a failed notification, with all its attempts anew."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, number = require(req, "manage"), id_of(id, KIND)
-        await read_nothing(req, self._gateway.settings.http)
-        write(resp, notification(await retry(self._gateway, number, caller)))
+        await read_nothing(req, self._store.settings.http)
+        write(resp, notification(await retry(self._store, number, caller)))
 
 
 class BulkRetry:
     """POST: retry up to `limit` failed notifications that a filter matches, or with `dryRun` count them."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("retry", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("retry", store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
-        document = await read_json(req, self._gateway.settings.http)
+        document = await read_json(req, self._store.settings.http)
         if isinstance(document, dict) and document.get("dryRun") is True:
             operations.mark_reading(req)
         if faults := self._schema.faults(document) or _aimless(document):
@@ -73,51 +73,51 @@ class BulkRetry:
             filters["sandbox"] = True
         after = _after(document)
         if document.get("dryRun"):
-            write(resp, await matching(self._gateway, caller.client_id, filters, after))
+            write(resp, await matching(self._store, caller.client_id, filters, after))
             return
-        limit = document.get("limit", self._gateway.settings.store.retry_limit)
-        moved = await retry_all(self._gateway, req, filters, after, limit)
+        limit = document.get("limit", self._store.settings.store.retry_limit)
+        moved = await retry_all(self._store, req, filters, after, limit)
         more = pagination.cursor(moved[-1]._asdict()) if len(moved) == limit else None
         write(resp, {"retried": len(moved), "nextCursor": more})
 
 
-async def cancel(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
+async def cancel(store: NotificationStore, id: int, caller: Caller) -> reports.Row:
     """Cancel a notification and return it; raise Problem."""
-    cancelled, row = await gateway.read(_move, lifecycle.cancel, id, caller)
+    cancelled, row = await store.read(_move, lifecycle.cancel, id, caller)
     if not cancelled:
         raise in_this_state(own(row, caller), "cancelled", "pending")
     log.info("notification.cancelled", id=id)
     return own(row, caller)
 
 
-async def retry(gateway: Gateway, id: int, caller: Caller) -> reports.Row:
+async def retry(store: NotificationStore, id: int, caller: Caller) -> reports.Row:
     """Retry a failed notification, enqueue it, and return it; raise Problem."""
-    redriven, row = await gateway.read(_move, lifecycle.redrive, id, caller, gateway.settings.queue.relay_grace)
+    redriven, row = await store.read(_move, lifecycle.redrive, id, caller, store.settings.queue.relay_grace)
     if not redriven:
         raise in_this_state(own(row, caller), "retried", "failed")
-    gateway.ring(id, own(row, caller)["lane"], caller.client_id)
+    store.enqueue(id, own(row, caller)["priority"], caller.client_id)
     log.info("notification.redriven", id=id)
     return own(row, caller)
 
 
 async def retry_all(
-    gateway: Gateway, req: Request, filters: dict[str, Any], after: Position | None, limit: int
+    store: NotificationStore, req: Request, filters: dict[str, Any], after: Position | None, limit: int
 ) -> list[Position]:
     """Retry up to `limit` notifications of the caller after a position; return the positions of the retried ones."""
     caller: Caller = req.context.caller
     told = [_NAMES.get(name, name) for name in filters]
     doing = recorded(by(req), partial(acts.retried, caller.client_id, told), lifecycle.redrive_all)
-    moved = await gateway.read(doing, caller.client_id, filters, after, limit, caller.key_id)
+    moved = await store.read(doing, caller.client_id, filters, after, limit, caller.key_id)
     log.info("notifications.redriven", count=len(moved))
     return moved
 
 
 async def matching(
-    gateway: Gateway, client_id: int, filters: dict[str, Any], after: Position | None = None
+    store: NotificationStore, client_id: int, filters: dict[str, Any], after: Position | None = None
 ) -> dict[str, Any]:
     """Return how many notifications would be retried in all steps, counted up to RETRY_COUNT_LIMIT."""
-    most = gateway.settings.store.retry_count_limit
-    count = await gateway.read(failures.count, client_id, filters, after, most + 1)
+    most = store.settings.store.retry_count_limit
+    count = await store.read(failures.count, client_id, filters, after, most + 1)
     return {"matched": min(count, most), "more": count > most}
 
 
@@ -166,7 +166,7 @@ def _value(name: str, given: str) -> object:
 
 
 _COLUMNS = {
-    **{"failureReason": "failure_reason", "lastOutcome": "last_outcome", "priority": "lane"},
+    **{"failureReason": "failure_reason", "lastOutcome": "last_outcome"},
     **{"createdFrom": "created_from", "createdTo": "created_to"},
 }
 _NAMES = {column: name for name, column in _COLUMNS.items()}

@@ -13,7 +13,7 @@ from api.access.auth import require
 from api.http.answers import LARGEST_NUMBER, id_of, unknown
 from api.http.problems import Problem
 from api.resources.representation import KIND
-from api.store import Gateway
+from api.store import NotificationStore
 from db import attachments
 
 PIECE = 2**18  # bytes of a file that are in memory at a time, however slow the client is
@@ -23,13 +23,13 @@ _UNQUOTED = re.compile(r"[^A-Za-z0-9 !#$&+.^_-]")
 class Attachment:
     """GET: download an attachment."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str, number: str) -> None:
         owner = require(req, "read").client_id
         notification, place = id_of(id, KIND), id_of(number, "attachment", LARGEST_NUMBER)
-        found = await self._gateway.read(attachments.begun, notification, owner, place, PIECE)
+        found = await self._store.read(attachments.begun, notification, owner, place, PIECE)
         if found is None:
             raise unknown("attachment")
         if found.beginning is None:
@@ -51,7 +51,7 @@ class Attachment:
             given += len(piece)
             if given >= size:
                 return
-            piece = await self._gateway.read(attachments.piece, notification, place, given, PIECE)
+            piece = await self._store.read(attachments.piece, notification, place, given, PIECE)
 
 
 def disposition(filename: str) -> str:

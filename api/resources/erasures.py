@@ -16,7 +16,7 @@ from api.http.bodies import read_json
 from api.http.problems import invalid
 from api.resources import documents
 from api.schemas import Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import audit, erasures
 from runtime import logs
 
@@ -29,20 +29,20 @@ PLACE = "/api/erasures"
 class Erasures:
     """POST: erase what the client has sent to an address until now. Workers finish an erasure that takes long."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("erasure", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("erasure", store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        document = await read_json(req, self._gateway.settings.http)
+        document = await read_json(req, self._store.settings.http)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         address, who = normalised(document["recipient"]), by(req)
-        id = await self._gateway.read(erasures.begin, caller.client_id, address, who)
+        id = await self._store.read(erasures.begin, caller.client_id, address, who)
         log.info("erasure.requested", id=id, recipient=audit.mark(address))
         await self._work(id, who)
-        row = await self._gateway.read(erasures.one, caller.client_id, id)
+        row = await self._store.read(erasures.one, caller.client_id, id)
         if row is None:
             raise unknown(KIND)
         resp.set_header("Location", f"{PLACE}/{id}")
@@ -50,22 +50,22 @@ class Erasures:
 
     async def _work(self, id: int, who: audit.By) -> None:
         """Erase for up to ERASURE_WAIT seconds."""
-        settings, now = self._gateway.settings, asyncio.get_running_loop().time
+        settings, now = self._store.settings, asyncio.get_running_loop().time
         until = now() + settings.retention.erasure_wait
-        while now() < until and await self._gateway.read(erasures.step, id, settings.retention.erasure_batch, who):
+        while now() < until and await self._store.read(erasures.step, id, settings.retention.erasure_batch, who):
             pass
-        await self._gateway.read(erasures.give_back, id, 0)
+        await self._store.read(erasures.give_back, id, 0)
 
 
 class Erasure:
     """GET: show the progress of an erasure."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "manage").client_id
-        row = await self._gateway.read(erasures.one, owner, id_of(id, KIND))
+        row = await self._store.read(erasures.one, owner, id_of(id, KIND))
         if row is None:
             raise unknown(KIND)
         answers.write(resp, documents.erasure(row))

@@ -11,7 +11,7 @@ from api.http import pagination
 from api.http.answers import empty, id_of, shown, unknown, write
 from api.http.pagination import Numbered
 from api.resources.representation import KIND
-from api.store import Gateway
+from api.store import NotificationStore
 from api.streaming import sse
 from api.streaming.stream import LAST, left
 from api.streaming.streams import Streams
@@ -26,15 +26,15 @@ JSON = "application/json"
 class Events:
     """GET: list events as JSON, or stream them as server-sent events until the notification is final (see Accept)."""
 
-    def __init__(self, gateway: Gateway, streams: Streams) -> None:
-        self._gateway, self._streams = gateway, streams
+    def __init__(self, store: NotificationStore, streams: Streams) -> None:
+        self._store, self._streams = store, streams
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "read")
         streamed = req.client_prefers((JSON, sse.MEDIA_TYPE)) == sse.MEDIA_TYPE
         after = left(pagination.parse_stream(req.params), req.get_header(LAST)) if streamed else None
-        page = None if streamed else pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        story = await self._gateway.read(timeline.story, id_of(id, KIND), caller.client_id)
+        page = None if streamed else pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        story = await self._store.read(timeline.story, id_of(id, KIND), caller.client_id)
         if story is None:
             raise unknown(KIND)
         resp.set_header("Vary", "Accept")
@@ -51,7 +51,7 @@ class Events:
 
     def _tell(self, req: Request, resp: Response, caller: Caller, place: Place) -> None:
         self._streams.check(caller.client_id)
-        listener = Telling(req, caller, place, self._gateway)
+        listener = Telling(req, caller, place, self._store)
         self._streams.tell(listener)
         sse.answer(resp, listener)
 

@@ -35,7 +35,7 @@ class Page(NamedTuple):
 
     lines: bytes
     rows: int
-    following: Place | None
+    next_place: Place | None
 
 
 def first(wanted: Wanted) -> Place:
@@ -59,7 +59,7 @@ def page(wanted: Wanted, at: Place, size: int) -> Page:
     except ValueError:
         raise Wrong(pagination.NOT_OURS) from None
     lines = b"".join(_line(at.kind, behind, row) for behind, row in found)
-    return Page(lines, len(found), _following(wanted, at, found))
+    return Page(lines, len(found), _next_place(wanted, at, found))
 
 
 def end(count: int) -> bytes:
@@ -67,7 +67,7 @@ def end(count: int) -> bytes:
     return orjson.dumps({"kind": "end", "count": count}) + b"\n"
 
 
-def _following(wanted: Wanted, at: Place, found: exports.Found) -> Place | None:
+def _next_place(wanted: Wanted, at: Place, found: exports.Found) -> Place | None:
     if found:
         return Place(at.kind, found[-1][0])
     order = exports.kinds(wanted)

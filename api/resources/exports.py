@@ -17,7 +17,7 @@ from api.http.problems import invalid
 from api.resources import exporting
 from api.resources.exporting import Page
 from api.schemas import LONGEST_ADDRESS
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, audit
 from db.exports import Wanted
 from runtime import logs
@@ -28,8 +28,8 @@ log = logs.get("api")
 class Export:
     """GET: export as NDJSON. A page is read once the previous one was sent; no connection is held in between."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "manage")
@@ -40,7 +40,7 @@ class Export:
         told = acts.export_begun(
             caller.client_id, wanted.recipient, attachments=wanted.attachments, resumed="after" in given
         )
-        await self._gateway.read(audit.note, by(req), told)
+        await self._store.read(audit.record, by(req), told)
         log.info("export.begun", attachments=wanted.attachments)
         resp.content_type = exporting.MEDIA
         resp.set_header("Cache-Control", "no-store")
@@ -57,14 +57,14 @@ class Export:
             raise invalid(HTTPStatus.BAD_REQUEST, [{"parameter": "after", "detail": str(why)}]) from None
 
     async def _page(self, wanted: Wanted, at: exporting.Place) -> Page:
-        return await self._gateway.read(exporting.page, wanted, at, self._gateway.settings.retention.export_page)
+        return await self._store.read(exporting.page, wanted, at, self._store.settings.retention.export_page)
 
     async def _lines(self, wanted: Wanted, page: Page) -> AsyncIterator[bytes]:
         count = page.rows
         if page.lines:
             yield page.lines
-        while page.following is not None:
-            page = await self._page(wanted, page.following)
+        while page.next_place is not None:
+            page = await self._page(wanted, page.next_place)
             count += page.rows
             if page.lines:
                 yield page.lines

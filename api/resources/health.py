@@ -10,7 +10,7 @@ import orjson
 from falcon.asgi import Request, Response
 
 from api.resources.redis_health import RedisHealth
-from api.store import Gateway
+from api.store import NotificationStore
 from db import fitness, migrations, reports
 from db.coalesce import Full
 from db.database import Unavailable
@@ -35,8 +35,8 @@ class Ready:
     is true if Redis answers but refuses what is needed, for example because it is full.
     """
 
-    def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
-        self._gateway, self._redis = gateway, redis
+    def __init__(self, store: NotificationStore, redis: RedisHealth) -> None:
+        self._store, self._redis = store, redis
         self._look: asyncio.Task[dict[str, str]] | None = None
         self._at = 0.0
 
@@ -56,26 +56,26 @@ class Ready:
         return await asyncio.shield(self._look)
 
     async def _checks(self) -> dict[str, str]:
-        database, schema, doorbell = await asyncio.gather(self._database(), self._schema(), self._doorbell())
-        return {"database": database, "migrations": schema, "redis": doorbell}
+        database, schema, broker = await asyncio.gather(self._database(), self._schema(), self._broker())
+        return {"database": database, "migrations": schema, "redis": broker}
 
     async def _database(self) -> str:
         try:
-            await self._gateway.read(reports.answers)
+            await self._store.read(reports.answers)
         except (Unavailable, Full):
             return "unavailable"
         return "ok"
 
     async def _schema(self) -> str:
         try:
-            await self._gateway.read(migrations.check)
+            await self._store.read(migrations.check)
         except (Unavailable, Full):
             return "unknown"
-        except fitness.Unfit as error:
+        except fitness.Unusable as error:
             return str(error)
         return "ok"
 
-    async def _doorbell(self) -> str:
+    async def _broker(self) -> str:
         fault = await self._redis.fault()
         if fault is None:
             return "ok"

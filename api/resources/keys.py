@@ -21,7 +21,7 @@ from api.http.answers import id_of, shown, unknown, write
 from api.http.bodies import read_json
 from api.http.problems import Problem, invalid
 from api.schemas import Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, clients, keys, secrets
 from db.audit import recorded
 from db.keys import Grant
@@ -39,13 +39,13 @@ NO_MORE = "urn:notification-system:problem:too-many-keys"
 class ClientKeys:
     """POST: create a key. GET: list the keys of a client, oldest first, without their secrets."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("key", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("key", store.settings)
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         _client(req, id)
-        _write_new(resp, *await self.make(req, id, await read_json(req, self._gateway.settings.http)))
+        _write_new(resp, *await self.make(req, id, await read_json(req, self._store.settings.http)))
 
     async def make(self, req: Request, id: str, document: Any) -> tuple[Row, str]:
         """Create a key of this client; return it with its secret, which cannot be shown again. Raise Problem."""
@@ -54,7 +54,7 @@ class ClientKeys:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         grant = _grant(document)
         _check_power(caller, client, frozenset(grant.scopes), sandbox=grant.sandbox)
-        end = await _end(self._gateway, caller)
+        end = await _end(self._store, caller)
         if end is not None and grant.expires_at is not None and grant.expires_at > end:
             fault = {
                 "pointer": "/expiresAt",
@@ -64,7 +64,7 @@ class ClientKeys:
         secret = secrets.new()
         doing = recorded(by(req), acts.key_created, keys.create)
         try:
-            made = await self._gateway.read(doing, client, secrets.digest(secret), grant, caller.key_id)
+            made = await self._store.read(doing, client, secrets.digest(secret), grant, caller.key_id)
         except keys.TooMany:
             raise _too_many("Revoke an unused one first.") from None
         if made is None:
@@ -74,16 +74,16 @@ class ClientKeys:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         client, _ = _client(req, id)
-        query = pagination.parse_numbered(req.params, self._gateway.settings.store.page_limit)
-        found = await self._gateway.read(keys.listed, client, query.after, query.limit + 1)
-        if not found and await self._gateway.read(clients.one, client) is None:
+        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        found = await self._store.read(keys.listed, client, query.after, query.limit + 1)
+        if not found and await self._store.read(clients.one, client) is None:
             raise unknown("client")
         write(resp, query.page([shown(key._asdict()) for key in found]))
 
     on_head = on_get
 
     async def _why_not(self, client: int) -> Problem:
-        if await self._gateway.read(clients.one, client) is None:
+        if await self._store.read(clients.one, client) is None:
             return unknown("client")
         return invalid(HTTPStatus.UNPROCESSABLE_ENTITY, [{"pointer": "/expiresAt", "detail": "must be in the future"}])
 
@@ -91,17 +91,17 @@ class ClientKeys:
 class Key:
     """GET: show a key, without its secret. DELETE: revoke it; it stops working everywhere within a second."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
-        found, _ = await _key(self._gateway, req, id)
+        found, _ = await _key(self._store, req, id)
         write(resp, shown(found._asdict()))
 
     on_head = on_get
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
-        found, _ = await _key(self._gateway, req, id)
+        found, _ = await _key(self._store, req, id)
         write(resp, shown((await self.revoke(req, found))._asdict()))
 
     async def revoke(self, req: Request, found: Row) -> Row:
@@ -109,23 +109,23 @@ class Key:
         caller: Caller = req.context.caller
         # Only admin keys may revoke admin keys.
         _check_power(caller, found.client_id, frozenset(found.scopes) & {ADMIN} - caller.scopes, sandbox=found.sandbox)
-        revoked = await self._gateway.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
+        revoked = await self._store.read(recorded(by(req), acts.key_revoked, keys.revoke), found.id)
         if revoked is not None:
             log.info("key.revoked", id=found.id, of=found.client_id)
-        return revoked or await self._gateway.read(keys.one, found.id) or found
+        return revoked or await self._store.read(keys.one, found.id) or found
 
 
 class KeyRotation:
     """POST: create a successor with the same scopes; the old key keeps working for a while."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("rotation", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("rotation", store.settings)
 
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
-        found, _ = await _key(self._gateway, req, id)
+        found, _ = await _key(self._store, req, id)
         bodiless = not (req.content_type or req.content_length or req.get_header("Transfer-Encoding"))
-        document = {} if bodiless else await read_json(req, self._gateway.settings.http)
+        document = {} if bodiless else await read_json(req, self._store.settings.http)
         _write_new(resp, *await self.rotate(req, found, document))
 
     async def rotate(self, req: Request, found: Row, document: Any) -> tuple[Row, str]:
@@ -135,10 +135,10 @@ class KeyRotation:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         await self._check_end(caller, found)
-        secret, overlap = secrets.new(), document.get("overlap", self._gateway.settings.access.key_overlap)
+        secret, overlap = secrets.new(), document.get("overlap", self._store.settings.access.key_overlap)
         doing = recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate)
         try:
-            successor = await self._gateway.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)
+            successor = await self._store.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)
         except keys.TooMany:
             raise _too_many('Revoke an unused one first, or rotate with "overlap": 0.') from None
         if successor is None:
@@ -152,7 +152,7 @@ class KeyRotation:
 
         A key that rotates itself keeps its expiry.
         """
-        end = await _end(self._gateway, caller)
+        end = await _end(self._store, caller)
         if end is None or found.id == caller.key_id:
             return
         lasts = None if found.expires_at is None else datetime.now(UTC) + (found.expires_at - found.created_at)
@@ -162,9 +162,9 @@ class KeyRotation:
             raise forbidden(detail + "rotate with one that lasts longer.")
 
 
-async def _end(gateway: Gateway, caller: Caller) -> datetime | None:
+async def _end(store: NotificationStore, caller: Caller) -> datetime | None:
     """Return when the caller's own key expires, or None if it does not."""
-    maker = None if caller.key_id is None else await gateway.read(keys.one, caller.key_id)
+    maker = None if caller.key_id is None else await store.read(keys.one, caller.key_id)
     return maker and maker.expires_at
 
 
@@ -179,12 +179,12 @@ def _client(req: Request, raw: str) -> tuple[int, Caller]:
     return caller.client_id, caller
 
 
-async def _key(gateway: Gateway, req: Request, raw: str) -> tuple[Row, Caller]:
+async def _key(store: NotificationStore, req: Request, raw: str) -> tuple[Row, Caller]:
     """Return the key of the path, and the caller; raise a Problem if the caller may not manage it."""
     caller: Caller = req.context.caller
     if ADMIN not in caller.scopes:
         require(req, "manage")
-    found: Row | None = await gateway.read(keys.one, id_of(raw, KIND))
+    found: Row | None = await store.read(keys.one, id_of(raw, KIND))
     if found is None or (ADMIN not in caller.scopes and found.client_id != caller.client_id):
         raise unknown(KIND)
     return found, caller

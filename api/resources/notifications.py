@@ -23,7 +23,7 @@ from api.resources.rescheduling import Rescheduling
 from api.schemas import Schema
 from api.schemas.drafts import draft, time_faults
 from api.schemas.mails import Extras, Mails
-from api.store import Gateway
+from api.store import NotificationStore
 from db import reports
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
 from db.models import FINAL
@@ -36,14 +36,14 @@ log = logs.get("api")
 class Notifications:
     """POST: accept a notification. GET: list notifications, newest first."""
 
-    def __init__(self, gateway: Gateway, limits: Limits, templating: Templating) -> None:
-        self._gateway, self._limits, self._templating = gateway, limits, templating
-        self._schema = Schema("notification", gateway.settings)
-        self._mails = Mails(gateway.settings)
+    def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
+        self._store, self._limits, self._templating = store, limits, templating
+        self._schema = Schema("notification", store.settings)
+        self._mails = Mails(store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
-        document = await read_json(req, self._gateway.settings.http)
+        document = await read_json(req, self._store.settings.http)
         faults = self._schema.faults(document)
         extras = self._mails.read(document, caller.senders, faults)
         if faults := faults + extras.faults:
@@ -64,10 +64,10 @@ class Notifications:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit)
-        page = await self._gateway.read(reports.newest, owner, query.filters, query.after, query.limit)
-        following = pagination.cursor(page.after._asdict()) if page.after else None
-        write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": following})
+        query = pagination.parse(req.params, self._store.settings.store.page_limit)
+        page = await self._store.read(reports.newest, owner, query.filters, query.after, query.limit)
+        next_place = pagination.cursor(page.after._asdict()) if page.after else None
+        write(resp, {"items": [summary(row) for row in page.rows], "nextCursor": next_place})
 
     on_head = on_get
 
@@ -101,15 +101,15 @@ class Notifications:
 
     async def _stored(self, wanted: Draft, key: Key | None) -> Outcome:
         if key is None and not wanted.contents:
-            return Stored(await self._gateway.accept(wanted), wanted)
-        return await self._gateway.accept_once(Post(wanted, key))
+            return Stored(await self._store.accept(wanted), wanted)
+        return await self._store.accept_once(Post(wanted, key))
 
     async def _earlier(self, client_id: int, key: Key | None, problem: Problem) -> Outcome:
         """Return the outcome of an earlier request with this key, if there is one, or raise `problem`.
 
         A request may have been valid when it came first and be invalid now.
         """
-        if key and (known := await self._gateway.read(find, client_id, key)):
+        if key and (known := await self._store.read(find, client_id, key)):
             return known
         raise problem
 
@@ -117,17 +117,17 @@ class Notifications:
 class Notification:
     """GET: show a notification; with `wait`, once it is final or after so many seconds. PATCH: reschedule it."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._rescheduling = Rescheduling(gateway)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._rescheduling = Rescheduling(store)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
-        wait = pagination.whole(req.params, "wait", self._gateway.settings.streams.long_poll_max)
-        row = await self._gateway.read(reports.notification, id_of(id, KIND), owner)
+        wait = pagination.whole(req.params, "wait", self._store.settings.streams.long_poll_max)
+        row = await self._store.read(reports.notification, id_of(id, KIND), owner)
         if row is not None and wait and row["status"] not in FINAL:
-            row = await self._gateway.watch.end(row["id"], owner, wait, req.scope[LEFT])
-            if self._gateway.watch.stopping:
+            row = await self._store.watch.end(row["id"], owner, wait, req.scope[LEFT])
+            if self._store.watch.stopping:
                 resp.set_header("Connection", "close")
         if row is None:
             raise unknown(KIND)
@@ -143,14 +143,14 @@ class Notification:
 class Attempts:
     """GET: list the attempts of a notification, first to last."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         owner = require(req, "read").client_id
-        history = await self._gateway.read(reports.attempts, id_of(id, KIND), owner)
+        history = await self._store.read(reports.attempts, id_of(id, KIND), owner)
         # The history is empty for a notification without attempts and for one that does not exist.
-        if not history and await self._gateway.read(reports.notification, id_of(id, KIND), owner) is None:
+        if not history and await self._store.read(reports.notification, id_of(id, KIND), owner) is None:
             raise unknown(KIND)
         write(resp, {"items": [shown(row) for row in history]})
 

@@ -12,7 +12,7 @@ from api.access.auth import Caller, require, with_live_key
 from api.http.answers import write
 from api.http.bodies import read_nothing
 from api.http.problems import Problem
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, pauses
 from db.audit import recorded
 from db.models import CHANNELS
@@ -25,12 +25,12 @@ log = logs.get("api")
 class Pauses:
     """GET: list the pauses that affect the caller."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        found = await self._gateway.read(pauses.in_force, caller.client_id)
+        found = await self._store.read(pauses.in_force, caller.client_id)
         write(resp, {"items": [_shown(pause, caller) for pause in found]})
 
     on_head = on_get
@@ -39,38 +39,38 @@ class Pauses:
 class ClientPause:
     """PUT: stop sending the caller's notifications. DELETE: resume."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_put(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings.http)
-        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
+        await read_nothing(req, self._store.settings.http)
+        done = await self._store.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response) -> None:
         caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._gateway.settings.http)
-        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
+        await read_nothing(req, self._store.settings.http)
+        done = await self._store.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
         write(resp, _shown(_said(done), caller))
 
 
 class ChannelPause:
     """PUT: stop sending through a channel, for all clients. DELETE: resume."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
-        await read_nothing(req, self._gateway.settings.http)
-        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
+        await read_nothing(req, self._store.settings.http)
+        done = await self._store.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
         caller, channel = with_live_key(require(req, "admin")), _channel(type)
-        await read_nothing(req, self._gateway.settings.http)
-        done = await self._gateway.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
+        await read_nothing(req, self._store.settings.http)
+        done = await self._store.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
 

@@ -14,7 +14,7 @@ from api.http.problems import invalid
 from api.resources.control import in_this_state, own
 from api.schemas import Schema
 from api.schemas.drafts import time_faults, time_of
-from api.store import Gateway
+from api.store import NotificationStore
 from db import lifecycle, reports
 from db.records import Times
 
@@ -22,17 +22,17 @@ from db.records import Times
 class Rescheduling:
     """Changes `sendAt` and `expiresAt` of a pending notification."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("reschedule", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("reschedule", store.settings)
 
     async def answer(self, req: Request, id: int, caller: Caller) -> reports.Row:
         """Reschedule the notification and return it; raise Problem."""
-        document = await read_json(req, self._gateway.settings.http)
+        document = await read_json(req, self._store.settings.http)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         times = _times(document)
-        moved, row = await self._gateway.read(_reschedule, id, caller, times)
+        moved, row = await self._store.read(_reschedule, id, caller, times)
         if moved:
             return own(row, caller)
         raise _refused(own(row, caller), times)

@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 
 from api.access.auth import SCRAPER, require
 from api.resources.redis_health import RedisHealth
-from api.store import Gateway
-from db import backlogs, pulse
+from api.store import NotificationStore
+from db import backlogs, live_stats
 from db.database import Unavailable, connection, database
 from db.models import CALLBACK, PRIORITIES
 from runtime import logs
@@ -33,9 +33,9 @@ PROVIDERS = 20  # most providers whose breaker is exported
 class Metrics:
     """GET: the page that Prometheus reads. It is made at most once in METRICS_CACHE seconds."""
 
-    def __init__(self, gateway: Gateway, redis: RedisHealth) -> None:
-        self._settings, self._redis = gateway.settings, redis
-        self._truth = Truth(gateway.settings)
+    def __init__(self, store: NotificationStore, redis: RedisHealth) -> None:
+        self._settings, self._redis = store.settings, redis
+        self._truth = Truth(store.settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._pages: dict[tuple[bool, bool], tuple[float, exposition.Page]] = {}
         self._reading = asyncio.Lock()
@@ -81,9 +81,9 @@ class Truth:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pulse")
-        self._asking: asyncio.Future[tuple[pulse.Pulse, int]] | None = None
+        self._asking: asyncio.Future[tuple[live_stats.LiveStats, int]] | None = None
 
-    async def seen(self) -> tuple[pulse.Pulse, int] | None:
+    async def seen(self) -> tuple[live_stats.LiveStats, int] | None:
         """Return the current state and the number of pending notifications; None if METRICS_TIMEOUT seconds pass."""
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
@@ -105,7 +105,7 @@ class Truth:
 class Told(Collector):
     """State of the database and of Redis as Prometheus metrics."""
 
-    def __init__(self, seen: tuple[pulse.Pulse, int] | None, redis_usable: bool | None = None) -> None:
+    def __init__(self, seen: tuple[live_stats.LiveStats, int] | None, redis_usable: bool | None = None) -> None:
         self._seen, self._redis_usable = seen, redis_usable
 
     def collect(self) -> Iterator[Metric]:
@@ -120,7 +120,7 @@ class Told(Collector):
 BUILD = ("version", "python")
 
 
-def _told(seen: pulse.Pulse, pending: int) -> Iterator[Metric]:
+def _told(seen: live_stats.LiveStats, pending: int) -> Iterator[Metric]:
     yield from _told_queues(seen)
     yield _gauge(
         "pending_estimate",
@@ -136,24 +136,24 @@ def _told(seen: pulse.Pulse, pending: int) -> Iterator[Metric]:
     yield drawn
 
 
-def _told_queues(seen: pulse.Pulse) -> Iterator[Metric]:
-    nothing = pulse.Lane(0, 0.0)
-    lanes = {(lane,): seen.lanes.get(lane, nothing) for lane in (*PRIORITIES, CALLBACK)}
+def _told_queues(seen: live_stats.LiveStats) -> Iterator[Metric]:
+    nothing = live_stats.PriorityStats(0, 0.0)
+    priorities = {(priority,): seen.priorities.get(priority, nothing) for priority in (*PRIORITIES, CALLBACK)}
     yield _gauge(
         "oldest_due_seconds",
         "Seconds that the oldest notification has waited among those that may be sent now; 0 if there are none.",
-        {lane: state.oldest_due for lane, state in lanes.items()},
-        "lane",
+        {priority: state.oldest_due for priority, state in priorities.items()},
+        "priority",
     )
     yield _gauge(
         "pending_notifications",
-        f"Pending notifications, including scheduled ones, counted up to {pulse.COUNTED}.",
-        {lane: state.waiting for lane, state in lanes.items()},
-        "lane",
+        f"Pending notifications, including scheduled ones, counted up to {live_stats.COUNTED}.",
+        {priority: state.waiting for priority, state in priorities.items()},
+        "priority",
     )
 
 
-def _told_sending(seen: pulse.Pulse) -> Iterator[Metric]:
+def _told_sending(seen: live_stats.LiveStats) -> Iterator[Metric]:
     yield _gauge(
         "breaker_open",
         "1 while the breaker of this provider is open, so that only probes are sent to it.",
@@ -184,16 +184,16 @@ def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: 
     return family
 
 
-def _retrieve(asking: asyncio.Future[tuple[pulse.Pulse, int]]) -> None:
+def _retrieve(asking: asyncio.Future[tuple[live_stats.LiveStats, int]]) -> None:
     """Retrieve the exception of a query that failed after METRICS_TIMEOUT, or asyncio logs it as an error."""
     if not asking.cancelled():
         asking.exception()
 
 
-def _ask(settings: Settings) -> tuple[pulse.Pulse, int]:
+def _ask(settings: Settings) -> tuple[live_stats.LiveStats, int]:
     try:
         with connection():
-            seen = pulse.pulse(settings.delivery.worker_timeout, settings.smtp.provider)
+            seen = live_stats.live_stats(settings.delivery.worker_timeout, settings.smtp.provider)
             return seen, sum(backlogs.read().pending.values())
     except Unavailable:
         database.close()

@@ -20,7 +20,7 @@ from api.http.pagination import Wrong
 from api.http.problems import Problem, invalid
 from api.resources import documents
 from api.schemas import LONGEST_ADDRESS, Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, suppressions
 from db.audit import recorded
 from db.models import REASONS
@@ -36,13 +36,13 @@ NO_MORE = "urn:notification-system:problem:too-many-suppressions"
 class Suppressions:
     """POST: add an address to the suppression list. GET: list addresses, newest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._schema = Schema("suppression", gateway.settings)
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("suppression", store.settings)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         with_live_key(require(req, "manage"))
-        row, new = await self.add(req, await read_json(req, self._gateway.settings.http))
+        row, new = await self.add(req, await read_json(req, self._store.settings.http))
         if new:
             resp.set_header("Location", f"{PLACE}/{quote(row['address'], safe='@')}")
         answers.write(resp, documents.suppression(row), HTTPStatus.CREATED if new else HTTPStatus.OK)
@@ -53,12 +53,12 @@ class Suppressions:
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         entry = _entry(document)
-        most = self._gateway.settings.limits.suppressions
+        most = self._store.settings.limits.suppressions
         try:
             doing = recorded(
                 by(req), partial(acts.suppression_added, caller.client_id, entry.address), suppressions.add
             )
-            row, new = await self._gateway.read(doing, caller.client_id, entry, most)
+            row, new = await self._store.read(doing, caller.client_id, entry, most)
         except TooMany:
             raise _full(most) from None
         log.info("suppression.added", recipient=logs.masked(entry.address), reason=entry.reason)
@@ -66,8 +66,8 @@ class Suppressions:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, PARSERS)
-        found = await self._gateway.read(
+        query = pagination.parse(req.params, self._store.settings.store.page_limit, PARSERS)
+        found = await self._store.read(
             suppressions.newest, caller.client_id, query.filters, query.after, query.limit + 1
         )
         page = found[: query.limit]
@@ -83,12 +83,12 @@ class Suppressions:
 class Suppression:
     """GET: show the entry of an address. DELETE: remove it, so that mail is sent to the address again."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, address: str) -> None:
         caller = require(req, "read")
-        row = await self._gateway.read(suppressions.find, caller.client_id, _address(address))
+        row = await self._store.read(suppressions.find, caller.client_id, _address(address))
         if row is None:
             raise _unknown()
         answers.write(resp, documents.suppression(row))
@@ -108,7 +108,7 @@ class Suppression:
             partial(acts.suppression_removed, caller.client_id, meant),
             suppressions.remove,
         )
-        if not await self._gateway.read(doing, caller.client_id, meant):
+        if not await self._store.read(doing, caller.client_id, meant):
             raise _unknown()
         log.info("suppression.removed", recipient=logs.masked(address))
 

@@ -18,7 +18,7 @@ from api.http.problems import Problem, invalid
 from api.rendering.templating import Templating
 from api.resources import documents
 from api.schemas import TEMPLATE_NAME, Schema
-from api.store import Gateway
+from api.store import NotificationStore
 from db import acts, templates
 from db.audit import recorded
 from db.templates import Content
@@ -33,13 +33,13 @@ PLACE = "/api/templates"
 class Templates:
     """GET: list the client's templates by name."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": name_after})
-        found = await self._gateway.read(templates.names, caller.client_id, query.after, query.limit + 1)
+        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": name_after})
+        found = await self._store.read(templates.names, caller.client_id, query.after, query.limit + 1)
         page = found[: query.limit]
         more = len(found) > query.limit
         items = [{"name": row["name"], "version": row["version"], "createdAt": row["created_at"]} for row in page]
@@ -51,21 +51,21 @@ class Templates:
 class Template:
     """PUT: store a new version. GET: show the newest version. DELETE: delete all versions."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._gateway, self._templating = gateway, templating
-        self._schema = Schema("template", gateway.settings)
+    def __init__(self, store: NotificationStore, templating: Templating) -> None:
+        self._store, self._templating = store, templating
+        self._schema = Schema("template", store.settings)
 
     async def on_put(self, req: Request, resp: Response, name: str) -> None:
         caller = with_live_key(require(req, "manage"))
-        document = await read_json(req, self._gateway.settings.http)
+        document = await read_json(req, self._store.settings.http)
         if faults := _name_faults(name) + self._schema.faults(document) + self._size_faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         content = Content(document["subject"], document["text"], document.get("html"), document.get("schema"))
         await self._templating.check(caller.client_id, content)
-        most = self._gateway.settings.templates.versions_limit
+        most = self._store.settings.templates.versions_limit
         try:
             doing = recorded(by(req), partial(acts.template_stored, caller.client_id), templates.put)
-            row, made = await self._gateway.read(doing, caller.client_id, name, content, most)
+            row, made = await self._store.read(doing, caller.client_id, name, content, most)
         except templates.TooMany:
             raise Problem(
                 HTTPStatus.CONFLICT, f"This client has {most} versions of templates already: delete unused templates."
@@ -78,7 +78,7 @@ class Template:
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        row = await self._gateway.read(templates.newest, caller.client_id, template_name(name))
+        row = await self._store.read(templates.newest, caller.client_id, template_name(name))
         if row is None:
             raise unknown_template()
         answers.write(resp, documents.template(row))
@@ -90,14 +90,14 @@ class Template:
         doing = recorded(
             by(req), partial(acts.template_deleted, caller.client_id, template_name(name)), templates.delete
         )
-        if not await self._gateway.read(doing, caller.client_id, name):
+        if not await self._store.read(doing, caller.client_id, name):
             raise unknown_template()
         self._templating.forget(caller.client_id, name)
         log.info("template.deleted", template=name)
         answers.empty(resp)
 
     def _size_faults(self, document: Any) -> list[dict[str, str]]:
-        most = self._gateway.settings.templates.schema_limit
+        most = self._store.settings.templates.schema_limit
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema is None or len(orjson.dumps(schema)) <= most:
             return []
@@ -107,13 +107,13 @@ class Template:
 class Versions:
     """GET: list the versions of a template, newest first."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         caller = require(req, "read")
-        query = pagination.parse(req.params, self._gateway.settings.store.page_limit, {"cursor": _version_before})
-        found = await self._gateway.read(
+        query = pagination.parse(req.params, self._store.settings.store.page_limit, {"cursor": _version_before})
+        found = await self._store.read(
             templates.versions, caller.client_id, template_name(name), query.after, query.limit + 1
         )
         if not found and query.after is None:
@@ -129,8 +129,8 @@ class Versions:
 class Version:
     """GET: show one version."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, req: Request, resp: Response, name: str, version: str) -> None:
         caller = require(req, "read")
@@ -138,7 +138,7 @@ class Version:
             number = pagination.number(version, LARGEST_VERSION)
         except Wrong:
             raise unknown_template() from None
-        row = await self._gateway.read(templates.version, caller.client_id, template_name(name), number)
+        row = await self._store.read(templates.version, caller.client_id, template_name(name), number)
         if row is None:
             raise unknown_template()
         answers.write(resp, documents.template(row))
@@ -149,14 +149,14 @@ class Version:
 class Preview:
     """POST: render a template with these variables; nothing is stored or sent."""
 
-    def __init__(self, gateway: Gateway, templating: Templating) -> None:
-        self._gateway, self._templating = gateway, templating
-        self._schema = Schema("preview", gateway.settings)
+    def __init__(self, store: NotificationStore, templating: Templating) -> None:
+        self._store, self._templating = store, templating
+        self._schema = Schema("preview", store.settings)
 
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
         require(req, "read")
         operations.mark_reading(req)
-        number, texts = await self.texts(req, name, await read_json(req, self._gateway.settings.http))
+        number, texts = await self.texts(req, name, await read_json(req, self._store.settings.http))
         template = {"name": name, "version": number}
         answers.write(resp, {"template": template, "html": None, **texts})
 

@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from actors.channels.email.unsubscribing import notification_of
 from api.http.problems import Problem
-from api.store import Gateway
+from api.store import NotificationStore
 from db import suppressions
 from runtime import logs
 
@@ -40,8 +40,8 @@ HEADERS = {
 class Unsubscribe:
     """GET: ask for confirmation. POST: add the recipient to the suppression list."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
 
     async def on_get(self, _req: Request, resp: Response, token: str) -> None:
         self._notification(token)
@@ -52,13 +52,13 @@ class Unsubscribe:
     async def on_post(self, _req: Request, resp: Response, token: str) -> None:
         """Unsubscribe the recipient, whatever the body says: the link is the permission. It can be repeated safely."""
         notification = self._notification(token)
-        if not await self._gateway.read(suppressions.unsubscribe, notification):
+        if not await self._store.read(suppressions.unsubscribe, notification):
             raise _unknown()
         log.info("recipient.unsubscribed", id=notification)
         _write(resp, DONE)
 
     def _notification(self, token: str) -> int:
-        notification = notification_of(token, self._gateway.settings.public)
+        notification = notification_of(token, self._store.settings.public)
         if notification is None:
             raise _unknown()
         return notification

@@ -30,7 +30,7 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         document.get("onUncertain", "resend"),
         client_id=caller.client_id,
         sandbox=caller.sandbox,
-        lane=document.get("priority", "normal"),
+        priority=document.get("priority", "normal"),
         send_at=time_of(document.get("sendAt")),
         expires_at=time_of(document.get("expiresAt")),
         mail=extras.mail,

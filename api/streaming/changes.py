@@ -200,7 +200,7 @@ def _document(change: Change) -> dict[str, Any]:
             "tags": change.tags or [],
             "metadata": change.metadata or {},
             "sandbox": change.sandbox,
-            "priority": change.lane,
+            "priority": change.priority,
             "status": change.status,
             "attemptCount": change.attempt_count,
             "retryCount": change.retry_count,

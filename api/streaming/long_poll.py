@@ -27,7 +27,7 @@ SHOWN_AT_ONCE = 200  # notifications read in one statement, because each may hav
 Row = dict[str, Any]
 
 
-class Watch:
+class LongPolls:
     """Long polls of an API process. Use it on the event loop only."""
 
     def __init__(self, settings: Settings) -> None:

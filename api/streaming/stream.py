@@ -13,7 +13,7 @@ from api.access.auth import Caller, require
 from api.http import pagination
 from api.http.pagination import Wrong
 from api.http.problems import invalid
-from api.store import Gateway
+from api.store import NotificationStore
 from api.streaming import sse
 from api.streaming.changes import ChangeListener, Start, Told, told
 from api.streaming.listener import BROKEN
@@ -45,14 +45,14 @@ class Wanted(NamedTuple):
 class Stream:
     """GET: stream changes as server-sent events, after the Last-Event-ID or from now on."""
 
-    def __init__(self, gateway: Gateway, streams: Streams) -> None:
-        self._gateway, self._streams = gateway, streams
+    def __init__(self, store: NotificationStore, streams: Streams) -> None:
+        self._store, self._streams = store, streams
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
         wanted, after = _asked(req.params, req.get_header(LAST), caller)
         self._streams.check(caller.client_id)
-        listener = Following(req, caller, wanted, after, self._gateway)
+        listener = Following(req, caller, wanted, after, self._store)
         self._streams.follow(listener)
         sse.answer(resp, listener)
 
@@ -65,10 +65,12 @@ class Stream:
 class Following(ChangeListener):
     """Stream of a client's changes: the event `ready`, after which nothing is skipped, then each change."""
 
-    def __init__(self, req: Request, caller: Caller, wanted: Wanted, after: int | None, gateway: Gateway) -> None:
-        super().__init__(req, caller, gateway.settings.streams.seconds, gateway.settings.streams.heartbeat)
+    def __init__(
+        self, req: Request, caller: Caller, wanted: Wanted, after: int | None, store: NotificationStore
+    ) -> None:
+        super().__init__(req, caller, store.settings.streams.seconds, store.settings.streams.heartbeat)
         self.after = after
-        self._wanted, self._gateway = wanted, gateway
+        self._wanted, self._store = wanted, store
         self._start: Start | None = None
         self._place: int | None = None
 
@@ -85,18 +87,18 @@ class Following(ChangeListener):
             return self._begun_at(self._start) if self._start else b""
         while self._place < self.feed.position and not self.ending:
             try:
-                ahead = await self._ahead(self._place)
+                coming = await self._next_changes(self._place)
             except Unavailable:
                 asyncio.get_running_loop().call_later(AGAIN, self.wake)
                 return b""
-            if ahead is None:
+            if coming is None:
                 self.end(BROKEN)
                 return b""
-            if piece := b"".join(one.piece for one in ahead if self._wanted.covers(one)):
+            if piece := b"".join(one.piece for one in coming if self._wanted.covers(one)):
                 return piece
         return b""
 
-    async def _ahead(self, place: int) -> list[Told] | None:
+    async def _next_changes(self, place: int) -> list[Told] | None:
         """Return the next changes, whether the filter covers them or not; None if some are deleted."""
         until = self.feed.position
         if place >= self.feed.base:
@@ -104,7 +106,7 @@ class Following(ChangeListener):
             most = AT_ONCE
         else:
             most = PAGE
-            read = await self._gateway.read_aside(page, self.caller.client_id, place, until, most)
+            read = await self._store.read_aside(page, self.caller.client_id, place, until, most)
             found = None if read is None else told(read)
         if found is not None:
             self._place = found[-1].id if len(found) == most else until

@@ -15,7 +15,7 @@ from falcon.asgi import Request
 
 from api.access.auth import Caller
 from api.http.answers import shown
-from api.store import Gateway
+from api.store import NotificationStore
 from api.streaming import sse
 from api.streaming.listener import FINAL, GONE, Listener
 from db import timeline
@@ -45,9 +45,9 @@ class Telling(Listener):
     A status that lasts only a moment may be skipped; events are never skipped.
     """
 
-    def __init__(self, req: Request, caller: Caller, place: Place, gateway: Gateway) -> None:
-        super().__init__(req, caller, gateway.settings.streams.seconds, gateway.settings.streams.heartbeat)
-        self.id, self._gateway = place.id, gateway
+    def __init__(self, req: Request, caller: Caller, place: Place, store: NotificationStore) -> None:
+        super().__init__(req, caller, store.settings.streams.seconds, store.settings.streams.heartbeat)
+        self.id, self._store = place.id, store
         # Start from the first event if the client's number is too high.
         self._told = place.after if place.after <= len(place.story.events) else 0
         self._story: Story | None = place.story
@@ -64,7 +64,7 @@ class Telling(Listener):
     async def more(self) -> bytes:
         if self._story is None:
             try:
-                story = await self._gateway.read_aside(timeline.story, self.id, self.caller.client_id)
+                story = await self._store.read_aside(timeline.story, self.id, self.caller.client_id)
             except Unavailable:
                 asyncio.get_running_loop().call_later(AGAIN, self.wake)
                 return b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.channels import ProviderDown
-from actors.channels.email.handshake import Handshake
+from actors.channels.email.handshake import ServerProperties
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings
@@ -27,8 +27,8 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     timeout, connect = min(seconds, chosen.smtp.timeout), min(seconds, chosen.smtp.connect_timeout)
     place = chosen.smtp.server.name
     try:
-        shake = lazy.attribute("actors.channels.email.smtp_probe:shake")
-        server: Handshake = shake(chosen.changed(SMTP_TIMEOUT=timeout, SMTP_CONNECT_TIMEOUT=connect).smtp)
+        probe = lazy.attribute("actors.channels.email.smtp_probe:shake")
+        server: ServerProperties = probe(chosen.changed(SMTP_TIMEOUT=timeout, SMTP_CONNECT_TIMEOUT=connect).smtp)
     except ProviderDown as down:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "see its log"))
@@ -43,13 +43,13 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
         yield warning(CHECK, what, "lower ATTACHMENTS_SIZE: encoding makes attachments a third larger")
 
 
-def _said(place: str, server: Handshake, connections: int) -> str:
+def _said(place: str, server: ServerProperties, connections: int) -> str:
     words = [f"{place} answers in {server.seconds * 1000:.0f} ms", f"at most {connections} connections"]
     words.append(server.tls or "unencrypted")
     return ", ".join([*words, "logged in"] if server.logged_in else words)
 
 
-def _certificate(server: Handshake) -> Iterator[Finding]:
+def _certificate(server: ServerProperties) -> Iterator[Finding]:
     days = server.certificate_days
     if days is not None and days < EXPIRING:
         yield warning(CHECK, f"its certificate expires in {days:.0f} days", "renew it: afterwards no mail is sent")

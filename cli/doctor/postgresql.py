@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from cli.doctor import planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning, worst
-from db import database, diagnosis, fitness, migrations, pulse
+from db import database, diagnosis, fitness, live_stats, migrations
 from settings import Settings, SettingsError, postgres_url
 
 CHECK = "database"
@@ -52,7 +52,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
                 yield from planning.findings()
                 yield from work.findings(chosen)
             elif "workers" not in diagnosis.forbidden():
-                yield from work.unrecorded(pulse.workers(chosen.delivery.worker_timeout))
+                yield from work.unrecorded(live_stats.workers(chosen.delivery.worker_timeout))
     except database.Unavailable as error:
         yield problem(CHECK, f"cannot be used: {error}", "start it, or correct DATABASE_URL")
     finally:
@@ -152,7 +152,7 @@ def _rights() -> Iterator[Finding]:
 def _schema() -> Iterator[Finding]:
     try:
         migrations.check()
-    except fitness.Unfit as error:
+    except fitness.Unusable as error:
         yield problem("schema", *_parted(str(error)))
     else:
         yield ok("schema", "the database is at this version")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import redis
 
 from actors.queue import namespace, presence, redis_faults, redis_probe
-from actors.queue.broker import Doorbell, connect
+from actors.queue.broker import NotificationBroker, connect
 from cli.doctor.findings import Finding, ok, problem, warning
 from db import database
 from settings import Settings, SettingsError
@@ -43,7 +43,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         broker.client.connection_pool.disconnect()
 
 
-def _use(broker: Doorbell) -> Iterator[Finding]:
+def _use(broker: NotificationBroker) -> Iterator[Finding]:
     fault = redis_probe.fault(broker)
     if fault is not None:
         yield problem(CHECK, f"no message passes through it: {fault.what}", fault.fix)
@@ -52,7 +52,7 @@ def _use(broker: Doorbell) -> Iterator[Finding]:
     yield ok(CHECK, f"a message passes through it, under the namespace {broker.namespace}")
 
 
-def _shared(broker: Doorbell, place: str | None) -> Iterator[Finding]:
+def _shared(broker: NotificationBroker, place: str | None) -> Iterator[Finding]:
     if place is not None and presence.others(broker, place):
         yield problem(
             CHECK,
@@ -61,7 +61,7 @@ def _shared(broker: Doorbell, place: str | None) -> Iterator[Finding]:
         )
 
 
-def _neighbours(broker: Doorbell) -> Iterator[Finding]:
+def _neighbours(broker: NotificationBroker) -> Iterator[Finding]:
     found = presence.neighbours(broker, LOOKED_AT)
     ours = [name for name in found if name.startswith(namespace.PREFIX)]
     others = [name for name in found if name not in ours]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from db.live_stats import LiveStats, Worker, live_stats
+
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, pauses
-from db.pulse import Pulse, Worker, pulse
 from db.workers import CAUGHT
 from settings import Settings
 
@@ -18,7 +19,7 @@ LATE, FAR_TOO_LATE = 60.0, 600.0  # seconds that a due notification has waited: 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
     """Yield the findings. The schema must be that of this version."""
-    now = pulse(chosen.delivery.worker_timeout, chosen.smtp.provider)
+    now = live_stats(chosen.delivery.worker_timeout, chosen.smtp.provider)
     yield _workers(now)
     yield from unrecorded(now.workers)
     yield from _differing(now)
@@ -36,9 +37,9 @@ def findings(chosen: Settings) -> Iterator[Finding]:
         yield warning("keys", "there is no valid API key, so that nobody can use the API", create)
 
 
-def _workers(now: Pulse) -> Finding:
+def _workers(now: LiveStats) -> Finding:
     alive = [worker for worker in now.workers if worker.alive]
-    waits = any(lane.waiting for lane in now.lanes.values())
+    waits = any(priority.waiting for priority in now.priorities.values())
     if alive:
         threads = sum(worker.threads for worker in alive)
         silent = len(now.workers) - len(alive)
@@ -49,15 +50,17 @@ def _workers(now: Pulse) -> Finding:
     return warning("workers", "none is alive: accepted notifications will wait", start)
 
 
-def _waiting(now: Pulse) -> Finding:
-    lane, oldest = max(
-        ((name, lane.oldest_due) for name, lane in now.lanes.items()), key=lambda one: one[1], default=("", 0.0)
+def _waiting(now: LiveStats) -> Finding:
+    priority, oldest = max(
+        ((name, priority.oldest_due) for name, priority in now.priorities.items()),
+        key=lambda one: one[1],
+        default=("", 0.0),
     )
     if oldest <= LATE:
         return ok("backlog", "no due notification has waited for long")
     grade = problem if oldest > FAR_TOO_LATE else warning
     fix = "see `notify top`: start more workers, or find out what holds them up"
-    return grade("backlog", f"the oldest due notification of the queue {lane} has waited for {span(oldest)}", fix)
+    return grade("backlog", f"the oldest due notification of the queue {priority} has waited for {span(oldest)}", fix)
 
 
 def unrecorded(workers: Iterable[Worker]) -> Iterator[Finding]:
@@ -71,7 +74,7 @@ def unrecorded(workers: Iterable[Worker]) -> Iterator[Finding]:
     yield problem("workers", what, fix)
 
 
-def _differing(now: Pulse) -> Iterator[Finding]:
+def _differing(now: LiveStats) -> Iterator[Finding]:
     """Yield a finding on each setting that should be the same in all workers and is not."""
     values: defaultdict[str, set[str]] = defaultdict(set)
     for worker in now.workers:
@@ -95,7 +98,7 @@ def _callbacks() -> Iterator[Finding]:
         yield warning("callbacks", what, fix)
 
 
-def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
+def _mail(now: LiveStats, chosen: Settings) -> Iterator[Finding]:
     """Yield a finding if the live workers send to another mail server than SMTP_URL of this command names."""
     telling = [worker for worker in now.workers if worker.alive and worker.provider]
     used = ", ".join(sorted({f"{worker.provider}" for worker in telling}))
@@ -117,7 +120,7 @@ def _mail(now: Pulse, chosen: Settings) -> Iterator[Finding]:
         yield warning("mail", what, "give this command the SMTP_URL of the workers")
 
 
-def _shared_connections(now: Pulse, chosen: Settings) -> Iterator[Finding]:
+def _shared_connections(now: LiveStats, chosen: Settings) -> Iterator[Finding]:
     """Yield a finding if there are more worker processes than connections to the mail server that they share."""
     sharing = sum(worker.alive and worker.provider == chosen.smtp.provider for worker in now.workers)
     if chosen.smtp.provider and sharing > chosen.smtp.server.connections:
@@ -127,7 +130,7 @@ def _shared_connections(now: Pulse, chosen: Settings) -> Iterator[Finding]:
         yield warning("mail", what, f"set connections={sharing} or more in SMTP_URL, or start fewer processes")
 
 
-def _breakers(now: Pulse) -> Iterator[Finding]:
+def _breakers(now: LiveStats) -> Iterator[Finding]:
     for provider in now.providers:
         if provider.opened_at is not None:
             what = f"the breaker of {provider.name} is open since {readable(provider.opened_at)}: {provider.reason}"

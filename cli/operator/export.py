@@ -36,10 +36,10 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
         except Wrong as why:
             raise Refused(f"--after: {why}") from None
         begun = acts.export_begun(owner.id, wanted.recipient, attachments=attachments, resumed=after is not None)
-        audit.note(caller.by(), begun)
+        audit.record(caller.by(), begun)
         count = 0
         while at is not None:
             page = exporting.page(wanted, at, chosen.retention.export_page)
             out.write(page.lines)
-            count, at = count + page.rows, page.following
+            count, at = count + page.rows, page.next_place
         out.write(exporting.end(count))

@@ -50,7 +50,7 @@ def _as_exit_codes() -> Iterator[None]:
         raise Late(str(error)) from error
     except (database.Unacceptable, migrations.OlderRunning) as error:
         raise Refused(str(error)) from error
-    except fitness.Unfit as error:
+    except fitness.Unusable as error:
         raise Misconfigured(str(error)) from error
     except database.Unavailable as error:
         said = fitness.advised(str(error))

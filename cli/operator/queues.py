@@ -9,17 +9,17 @@ import click
 import orjson
 
 from cli.operator import store
-from cli.operator.redis_queues import Doorbell
+from cli.operator.redis_queues import RedisQueues
 from cli.terminal import show
 from cli.terminal.moments import span
 from db import pauses
+from db.live_stats import COUNTED, PriorityStats, priorities
 from db.models import CALLBACK, PRIORITIES
 from db.pauses import Pause
-from db.pulse import COUNTED, Lane, lanes
 
-NOTHING = Lane(0, 0.0)
-LANES = (*PRIORITIES, CALLBACK)
-COLUMNS = {"lane": "QUEUE", "waiting": "PENDING", "oldest": "OLDEST DUE", "queued": "MESSAGES", "inHand": "FETCHED"}
+NOTHING = PriorityStats(0, 0.0)
+QUEUES = (*PRIORITIES, CALLBACK)
+COLUMNS = {"queue": "QUEUE", "waiting": "PENDING", "oldest": "OLDEST DUE", "queued": "MESSAGES", "inHand": "FETCHED"}
 
 
 @click.command(short_help="Show the pending notifications of each queue.")
@@ -32,10 +32,10 @@ def queues(as_json: bool) -> None:
     MESSAGES are wake-up messages in Redis, with up to 50 ids each; FETCHED are those that workers have taken.
     """
     with store.opened() as chosen:
-        found, held = lanes(), pauses.all_in_force()
-    doorbell = Doorbell(chosen)
-    depths = doorbell.depths()
-    rows = [row(lane, found.get(lane), depths.get(lane)) for lane in LANES]
+        found, held = priorities(), pauses.all_in_force()
+    redis_queues = RedisQueues(chosen)
+    depths = redis_queues.depths()
+    rows = [row(priority, found.get(priority), depths.get(priority)) for priority in QUEUES]
     if as_json:
         for one in rows:
             click.echo(orjson.dumps(one).decode())
@@ -43,18 +43,18 @@ def queues(as_json: bool) -> None:
         click.echo(show.table(map(readable, rows), COLUMNS))
         for line in _held(held):
             click.echo(line)
-    if doorbell.error:
-        click.echo(show.plain(doorbell.error), err=True)
+    if redis_queues.error:
+        click.echo(show.plain(redis_queues.error), err=True)
 
 
-def row(name: str, found: Lane | None, depth: Any) -> dict[str, Any]:
+def row(name: str, found: PriorityStats | None, depth: Any) -> dict[str, Any]:
     """Return a queue as a row for JSON. `depth` is None where Redis does not answer."""
-    lane = found or NOTHING
+    priority = found or NOTHING
     return {
-        "lane": name,
-        "waiting": lane.waiting,
-        "more": lane.waiting >= COUNTED,
-        "oldestDue": round(lane.oldest_due, 3),
+        "queue": name,
+        "waiting": priority.waiting,
+        "more": priority.waiting >= COUNTED,
+        "oldestDue": round(priority.oldest_due, 3),
         "queued": depth and depth.waiting,
         "inHand": depth and depth.unfinished - depth.waiting,
     }

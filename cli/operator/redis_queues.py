@@ -11,7 +11,7 @@ from cli import lazy
 from settings import Settings
 
 
-class Doorbell:
+class RedisQueues:
     """Client of the broker at REDIS_URL. `error` is the reason why the last question had no answer, or None."""
 
     def __init__(self, chosen: Settings) -> None:

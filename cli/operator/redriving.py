@@ -23,8 +23,7 @@ from settings import Settings
 T = TypeVar("T")
 STATEMENT_TIMEOUT = 120.0  # seconds; some filters read a million rows to find a thousand
 COLUMNS = {
-    **{"failureReason": "failure_reason", "lastOutcome": "last_outcome"},
-    **{"createdFrom": "created_from", "priority": "lane"},
+    **{"failureReason": "failure_reason", "lastOutcome": "last_outcome", "createdFrom": "created_from"},
 }
 
 

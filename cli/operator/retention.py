@@ -45,7 +45,7 @@ def retention(as_json: bool, dry_run: bool) -> None:
 def _noted(steps: Iterable[Step]) -> Iterator[Step]:
     for step in steps:
         if step.what == "dropped":
-            audit.note(caller.by(), acts.block_dropped(step))
+            audit.record(caller.by(), acts.block_dropped(step))
         yield step
 
 

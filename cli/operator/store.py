@@ -37,7 +37,7 @@ def opened() -> Iterator[settings.Settings]:
             yield chosen
     except database.Unavailable as error:
         raise Unreachable(f"The database at DATABASE_URL cannot be used: {error}") from error
-    except fitness.Unfit as error:
+    except fitness.Unusable as error:
         raise Refused(str(error)) from error
     finally:
         if not database.database.is_closed():

@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from db.live_stats import Worker
+from db.live_stats import workers as found
 
 from cli.operator import store
 from cli.terminal import show
 from cli.terminal.moments import span
-from db.pulse import Worker
-from db.pulse import workers as found
 
-TALLIES = ("sent", "failed", "retried", "rescued")
+COUNTERS = ("sent", "failed", "retried", "rescued")
 COLUMNS = {
     **{"id": "ID", "host": "HOST", "pid": "PID", "threads": "THREADS", "state": "STATE", "up": "UPTIME"},
-    **{name: name.upper() for name in TALLIES},
+    **{name: name.upper() for name in COUNTERS},
 }
 
 
@@ -48,5 +48,5 @@ def readable(worker: Worker) -> dict[str, Any]:
         "state": "alive" if worker.alive else f"silent {span(silent)}",
         # By the clock of this machine, which is exact enough here.
         "up": span(max(0.0, (datetime.now(UTC) - worker.started_at).total_seconds())),
-        **{name: f"{worker.tallies.get(name, 0):,}" for name in TALLIES},
+        **{name: f"{worker.counters.get(name, 0):,}" for name in COUNTERS},
     }

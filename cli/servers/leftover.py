@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cli.servers.program import POLL, Patience
+from cli.servers.program import POLL, Deadline
 
 GRACE = 20.0  # seconds from SIGINT to SIGKILL
 
@@ -21,7 +21,7 @@ def pid_in(pidfile: Path) -> int | None:
     return None
 
 
-def clear(pidfile: Path, directory: Path, patience: Patience) -> None:
+def clear(pidfile: Path, directory: Path, patience: Deadline) -> None:
     """End an orphaned server that still works on `directory`; remove a pidfile that names an unrelated process.
 
     The caller must hold the lock of the data directory, so that no other server may run there. A pidfile whose
@@ -36,7 +36,7 @@ def clear(pidfile: Path, directory: Path, patience: Patience) -> None:
         pidfile.unlink(missing_ok=True)
 
 
-def _end(pid: int, directory: Path, patience: Patience) -> None:
+def _end(pid: int, directory: Path, patience: Deadline) -> None:
     started = time.monotonic()
     os.kill(pid, signal.SIGINT)
     while _exists(pid) and _works_in(pid, directory):

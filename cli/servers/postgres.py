@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2 import sql
 
 from cli.servers import StartError, exec_with_parent_death, identity, leftover, locate
-from cli.servers.program import Patience, Program
+from cli.servers.program import Deadline, Program
 
 DATABASE = "notifications"
 USER = "postgres"
@@ -73,7 +73,7 @@ class Postgres(Program):
         *,
         settings: Mapping[str, str] | None = None,
         database: str = DATABASE,
-        patience: Patience | None = None,
+        patience: Deadline | None = None,
         log: Path | None = None,
     ) -> None:
         super().__init__(patience, log or runtime_dir / "postgres.log")

@@ -16,7 +16,7 @@ LOG_LIMIT = 4 * 1024 * 1024  # bytes; a larger log file is emptied at the next s
 TAIL = 2_000  # bytes of the log in an error message
 
 
-class Patience:
+class Deadline:
     """Way to wait during a start or a stop. Ctrl-C interrupts that of the supervisor: see `cli.terminal.signals`."""
 
     @property
@@ -44,8 +44,8 @@ class Program:
     hurried_grace = 0.0  # seconds from the stop signal to SIGKILL after a second Ctrl-C
     identity = exec_with_parent_death.MYSELF
 
-    def __init__(self, patience: Patience | None = None, log: Path | None = None) -> None:
-        self.patience = patience or Patience()
+    def __init__(self, patience: Deadline | None = None, log: Path | None = None) -> None:
+        self.patience = patience or Deadline()
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
         self._asked_at: float | None = None
@@ -83,7 +83,7 @@ class Program:
 
     def start(self) -> None:
         """Start the program and wait until it is ready; raises StartError."""
-        self.bury()
+        self.reap()
         self.prepare()
         self._spawn()
         deadline = time.monotonic() + self.start_within
@@ -93,7 +93,7 @@ class Program:
             if self.ready():
                 return
             if not alive:
-                raise StartError(f"{self.name} ended before it was ready ({self.bury()}){self.tail()}")
+                raise StartError(f"{self.name} ended before it was ready ({self.reap()}){self.tail()}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise StartError(f"{self.name} was not ready within {self.start_within:g} s{self.tail()}")
@@ -110,19 +110,19 @@ class Program:
         self.ask()
         while self.alive and not self._overdue():
             self.patience.pause(POLL)
-        return self.bury()
+        return self.reap()
 
     def kill(self) -> None:
         """Send SIGKILL to the program and its process group. The data must survive that."""
         self.signal(signal.SIGKILL)
-        self.bury()
+        self.reap()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program itself."""
         if self._child is not None:
             self._child.send_signal(number)
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         """Kill what is left of the process group, reap the program, and return how it ended."""
         child, self._child, self._asked_at = self._child, None, None
         if child is None:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from cli.servers import leftover, locate
-from cli.servers.program import Patience, Program
+from cli.servers.program import Deadline, Program
 
 SOCKET = "valkey.sock"
 
@@ -36,7 +36,7 @@ class Valkey(Program):
         data_dir: Path,
         runtime_dir: Path,
         *,
-        patience: Patience | None = None,
+        patience: Deadline | None = None,
         log: Path | None = None,
     ) -> None:
         super().__init__(patience, log or runtime_dir / "valkey.log")

@@ -118,8 +118,8 @@ def _cell(name: str, one: object, widest: int) -> str:
     return text if len(text) <= widest else text[: widest - 1] + "…"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(texts, widths, strict=True))
     return "  ".join(padded).rstrip()
 
 

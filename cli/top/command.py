@@ -9,7 +9,7 @@ import click
 import orjson
 
 from cli.operator import store
-from cli.operator.redis_queues import Doorbell
+from cli.operator.redis_queues import RedisQueues
 from cli.terminal import show
 from cli.terminal.signals import Signals
 from cli.top.sample import Sampler
@@ -35,7 +35,7 @@ def top(interval: float, once: bool, as_json: bool) -> None:
     10,000. Rates are averages of the last 10 seconds; `accepted` includes callbacks.
     """
     with store.opened() as chosen:
-        sampler = Sampler(Doorbell(chosen), chosen.delivery.worker_timeout, chosen.smtp.provider)
+        sampler = Sampler(RedisQueues(chosen), chosen.delivery.worker_timeout, chosen.smtp.provider)
         if as_json:
             _stream(sampler, interval, once=once)
         elif once or not (sys.stdout.isatty() and sys.stdin.isatty() and capable()):

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cli.operator.redis_queues import Doorbell
+from db.live_stats import LiveStats, live_stats
+
+from cli.operator.redis_queues import RedisQueues
 from db import drain, failing, pauses
 from db.database import Unavailable, connection
 from db.drain import InFlight
 from db.failing import Failure
 from db.pauses import Pause
-from db.pulse import Pulse, pulse
 
 FAILURES = 10
 WINDOW = 10.0  # seconds that rates are averages of: workers report their counters about once a second
@@ -22,7 +23,7 @@ TALLIED = ("sent", "failed", "retried")
 class Sample(NamedTuple):
     """State of the system at a time. `depths` is empty if Redis does not answer."""
 
-    pulse: Pulse
+    live_stats: LiveStats
     in_flight: InFlight
     depths: Mapping[str, Any]
     paused: list[Pause]
@@ -43,27 +44,27 @@ class View(NamedTuple):
 class Sampler:
     """Source of views, which keeps the samples of the last WINDOW."""
 
-    def __init__(self, doorbell: Doorbell, worker_timeout: float, provider: str = "") -> None:
-        self._doorbell, self._asked = doorbell, (worker_timeout, provider)
+    def __init__(self, redis_queues: RedisQueues, worker_timeout: float, provider: str = "") -> None:
+        self._doorbell, self._asked = redis_queues, (worker_timeout, provider)
         self._kept: deque[Sample] = deque()
 
     def look(self) -> View:
         """Take a sample and return the view; if the database does not answer, the last sample and the reason."""
         try:
             with connection():
-                found = pulse(*self._asked), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
+                found = live_stats(*self._asked), drain.in_flight(), pauses.all_in_force(), failing.newest(FAILURES)
         except Unavailable as error:
             last = self._kept[-1] if self._kept else None
             return View(last, {}, f"The database does not answer: {error}")
         now, flying, paused, failures = found
         sample = Sample(now, flying, self._doorbell.depths(), paused, failures)
         self._kept.append(sample)
-        while len(self._kept) > 2 and now.at - self._kept[1].pulse.at >= WINDOW:
+        while len(self._kept) > 2 and now.at - self._kept[1].live_stats.at >= WINDOW:
             self._kept.popleft()
-        return View(sample, rates(self._kept[0].pulse, now), self._doorbell.error or "")
+        return View(sample, rates(self._kept[0].live_stats, now), self._doorbell.error or "")
 
 
-def rates(before: Pulse, now: Pulse) -> dict[str, float]:
+def rates(before: LiveStats, now: LiveStats) -> dict[str, float]:
     """Return the average rates per second. `accepted` counts ids, and so callbacks and gaps too."""
     seconds = now.at - before.at
     if seconds <= 0:
@@ -73,13 +74,13 @@ def rates(before: Pulse, now: Pulse) -> dict[str, float]:
     return {name: max(0, change) / seconds for name, change in changes.items()}
 
 
-def _done(before: Pulse, now: Pulse) -> dict[str, int]:
+def _done(before: LiveStats, now: LiveStats) -> dict[str, int]:
     """Return by outcome what the workers did between two samples; of a worker that started since, all it did."""
-    earlier = {worker.id: worker.tallies for worker in before.workers}
+    earlier = {worker.id: worker.counters for worker in before.workers}
     done = dict.fromkeys(TALLIED, 0)
     for worker in now.workers:
         if worker.id in earlier or worker.started_at.timestamp() >= before.at:
             counted = earlier.get(worker.id, {})
             for name in TALLIED:
-                done[name] += worker.tallies.get(name, 0) - counted.get(name, 0)
+                done[name] += worker.counters.get(name, 0) - counted.get(name, 0)
     return done

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from api.http.answers import shown
 from cli.operator import workers as worker_table
-from cli.operator.queues import COLUMNS as QUEUES
-from cli.operator.queues import LANES, readable, row
+from cli.operator.queues import COLUMNS as QUEUE_COLUMNS
+from cli.operator.queues import QUEUES, readable, row
 from cli.terminal import moments, show
 from cli.terminal.moments import span
 from cli.top.sample import Sample, View
@@ -45,7 +45,7 @@ def document(view: View) -> dict[str, Any]:
     sample = view.sample
     if sample is None:
         return {"at": None, "trouble": view.trouble}
-    now = sample.pulse
+    now = sample.live_stats
     return {
         "at": datetime.fromtimestamp(now.at, UTC),
         "trouble": view.trouble or None,
@@ -60,7 +60,7 @@ def document(view: View) -> dict[str, Any]:
 
 
 def _title(sample: Sample | None, hint: str) -> str:
-    at = moments.readable(datetime.fromtimestamp(sample.pulse.at, UTC)) if sample else "no answer yet"
+    at = moments.readable(datetime.fromtimestamp(sample.live_stats.at, UTC)) if sample else "no answer yet"
     return "  ".join(filter(None, ("notify top", at, hint)))
 
 
@@ -71,7 +71,7 @@ def _rates(view: View) -> str:
 
 
 def _troubles(sample: Sample) -> Iterator[Line]:
-    for provider in sample.pulse.providers:
+    for provider in sample.live_stats.providers:
         if provider.opened_at is not None:
             probe = f"next try in {span(provider.probe_in or 0)}"
             yield Line(show.plain(f"BREAKER OPEN  {provider.name}, {probe}: {provider.reason}"), BAD)
@@ -84,15 +84,17 @@ def _troubles(sample: Sample) -> Iterator[Line]:
 
 def _queues(sample: Sample) -> Iterator[Line]:
     yield Line("")
-    yield from _table(map(readable, _rows(sample)), QUEUES)
+    yield from _table(map(readable, _rows(sample)), QUEUE_COLUMNS)
 
 
 def _rows(sample: Sample) -> list[dict[str, Any]]:
-    return [row(lane, sample.pulse.lanes.get(lane), sample.depths.get(lane)) for lane in LANES]
+    return [
+        row(priority, sample.live_stats.priorities.get(priority), sample.depths.get(priority)) for priority in QUEUES
+    ]
 
 
 def _workers(sample: Sample) -> Iterator[Line]:
-    found = sample.pulse.workers
+    found = sample.live_stats.workers
     yield Line("")
     if not any(worker.alive for worker in found):
         yield Line("NO WORKER IS ALIVE; to start some: dramatiq actors -p 2 -t 8", BAD)
@@ -108,7 +110,7 @@ def _failures(sample: Sample) -> Iterator[Line]:
     if not sample.failures:
         return
     yield Line("")
-    now = sample.pulse.at
+    now = sample.live_stats.at
     rows = (
         {**failure._asdict(), "ago": span(max(0.0, now - failure.failed_at.timestamp()))} for failure in sample.failures
     )

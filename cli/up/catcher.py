@@ -68,9 +68,9 @@ class Catcher:
     def stop(self) -> str:
         """Stop the server, wait for its end, and return how it ended."""
         self.ask()
-        return self.bury()
+        return self.reap()
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         """Wait for the end of the thread, and return how it ended."""
         if self._thread is not None:
             self._thread.join(timeout=5)

@@ -115,7 +115,7 @@ class System:
         while (answer := api.ask_for("/readyz"))[0] != HTTPStatus.OK:
             for program in (api, worker):
                 if not program.alive:
-                    raise StartError(f"{program.name} ended while starting ({program.bury()}){program.tail()}")
+                    raise StartError(f"{program.name} ended while starting ({program.reap()}){program.tail()}")
             if time.monotonic() > deadline:
                 raise StartError(f"The API was not ready within {READY_WITHIN:g} s: {answer[1]}")
             self._signals.pause(5 * POLL)

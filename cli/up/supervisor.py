@@ -28,7 +28,7 @@ class Service(Protocol):
     def start(self) -> None: ...
     def ask(self) -> None: ...
     def stop(self) -> str: ...
-    def bury(self) -> str: ...
+    def reap(self) -> str: ...
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Supervisor:
             for service in running:
                 self._say("info", "service.stopped", service=service.name, how=service.stop())
             for watched in tier:
-                watched.service.bury()
+                watched.service.reap()
 
     def _all(self) -> list[_Watched]:
         return [watched for tier in self._tiers for watched in tier]
@@ -99,7 +99,7 @@ class Supervisor:
     def _look_at(self, watched: _Watched) -> None:
         if watched.due is None and not watched.service.alive:
             # Reaped at once: later another process could have its id.
-            how = watched.service.bury()
+            how = watched.service.reap()
             again_in = watched.schedule()
             self._say("warning", "service.died", service=watched.service.name, how=how, again_in=again_in)
         if watched.due is not None and watched.due <= time.monotonic():

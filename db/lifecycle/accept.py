@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from db.drafts import FATE_COLUMNS, Column, Group, Source, fate, source
 from db.prepared import prepared
 from db.records import DRAFT_COLUMNS, Accepted, Draft
-from db.telling import TELL, note
+from db.telling import ENQUEUE_CALLBACKS, append_event
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
-# For RETURNING: the fields of Accepted, and two columns for `tell` and `note`.
-ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error, CASE WHEN n.status = 'failed' THEN {TELL} END,
-               {note("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'accepted' END")}"""
+# For RETURNING: the fields of Accepted, and two columns for ENQUEUE_CALLBACKS and `append_event`.
+ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error,
+               CASE WHEN n.status = 'failed' THEN {ENQUEUE_CALLBACKS} END,
+               {append_event("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'accepted' END")}"""
 
 # For WITH, before an INSERT into idempotency_keys: bounds the wait for another transaction that inserts the same key.
 # Parameter: see `milliseconds`.

@@ -10,7 +10,7 @@ from db.pauses import paused
 from db.prepared import prepared
 from db.records import CLAIMED_COLUMNS, Claimed, Sending
 from db.suppressions import listed
-from db.telling import TELL, note
+from db.telling import ENQUEUE_CALLBACKS, append_event
 
 # Notifications that a connection may begin before the outcomes of earlier ones are recorded. After a kill, the
 # outcome of at most this many per connection is unknown.
@@ -36,7 +36,7 @@ _CLAIM = f"""
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
               AND NOT {paused("asked")} AND listed.error IS NULL
-        RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {note("'claimed'")}
+        RETURNING {_CLAIMED}, {_THROTTLED_FOR}, {_LATE}, {append_event("'claimed'")}
         """
 
 _SUPPRESS = f"""
@@ -50,7 +50,7 @@ _SUPPRESS = f"""
             {UNCLAIMED}
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-        RETURNING n.id, {TELL}, {note("'failed'")}
+        RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'failed'")}
         """
 
 # Parameters: see `sending_values`. `settle` records it in the same statement as the outcomes.

@@ -10,7 +10,7 @@ from db.database import IN_ORDER, rows
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.records import Times
 from db.reports import Position
-from db.telling import TELL, note
+from db.telling import ENQUEUE_CALLBACKS, append_event
 
 # Events that operators can add to one notification. A timeline is read as a whole, so it must have a bound.
 MOST_ACTS = 1_000
@@ -35,7 +35,7 @@ _CANCEL = f"""
                 SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
                 WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
                       AND status = 'pending'
-                RETURNING n.id, {TELL}, {note("'cancelled'")}
+                RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'cancelled'")}
             )
             INSERT INTO events (notification_id, name, detail)
             SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -54,7 +54,7 @@ _CANCEL_ALL = f"""
             UPDATE notifications AS n
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
             FROM held WHERE n.id = held.id AND held.status = 'pending'
-            RETURNING n.id, {TELL}, {note("'cancelled'")}
+            RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'cancelled'")}
         )
         INSERT INTO events (notification_id, name, detail)
         SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -82,7 +82,7 @@ _RESCHEDULE = f"""
                     dispatch_after = CASE WHEN %s THEN greatest(wanted.send_at, now()) ELSE n.dispatch_after END,
                     rung = n.rung AND NOT %s, parked = n.parked AND NOT %s
                 FROM wanted WHERE n.id = wanted.id AND n.status = 'pending' AND wanted.changed
-                RETURNING n.id, n.send_at, n.expires_at, {note("'rescheduled'")}
+                RETURNING n.id, n.send_at, n.expires_at, {append_event("'rescheduled'")}
             ), noted AS (
                 INSERT INTO events (notification_id, name, detail)
                 SELECT id, 'rescheduled', jsonb_build_object(
@@ -102,7 +102,7 @@ _REDRIVE = f"""
                 UPDATE notifications AS n
                 SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
                 FROM failed WHERE n.id = failed.id AND failed.status = 'failed'
-                RETURNING n.id, {note("'retried'")}
+                RETURNING n.id, {append_event("'retried'")}
             )
             {_RECORD_RETRY}
             RETURNING notification_id
@@ -181,7 +181,7 @@ def redrive_all(
             UPDATE notifications AS n
             SET {_ANEW}, rung = false, dispatch_after = now()
             WHERE n.id = ANY(ARRAY(SELECT id FROM failed WHERE status = 'failed'))
-            RETURNING n.created_at, n.id, {note("'retried'")}
+            RETURNING n.created_at, n.id, {append_event("'retried'")}
         ), noted AS (
             {_RECORD_RETRY}
         )

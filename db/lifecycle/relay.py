@@ -15,12 +15,12 @@ PARK = 3600.0  # seconds
 
 
 class Due(NamedTuple):
-    """A row that the relay has taken. `rung_at`: seconds since 1970, equal for all rows of one statement."""
+    """A row that the relay has taken. `enqueued_at`: seconds since 1970, equal for all rows of one statement."""
 
     id: int
     client: int
     alone: bool
-    rung_at: float
+    enqueued_at: float
     parked: bool = False
 
 
@@ -66,15 +66,15 @@ _TAKE = f"""
         """
 
 
-def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float = PARK) -> list[Due]:
+def take_due(priority: str, grace: float, oldest_message: float, most: int, park: float = PARK) -> list[Due]:
     """pending -> pending: take rows of a priority that are due to be enqueued, and mark them as enqueued now.
 
     Take about `most` rows that were never enqueued and `most` that were. Each client gets an equal part, so that
     no client waits for the backlog of another one. Rows that another transaction has locked are skipped.
 
-    `oldest_bell` is the age in seconds of the oldest wake-up message of the priority that still waits, in the queue or
-    in a worker's hands; 0 if none waits. A row that was enqueued after it (at `dispatch_after - grace`) still has its
-    own message in the queue, so it is not enqueued again: a long backlog costs one message per notification. Rows
+    `oldest_message` is the age in seconds of the oldest wake-up message of the priority that still waits, in the queue
+    or in a worker's hands; 0 if none waits. A row that was enqueued after it (at `dispatch_after - grace`) still has
+    its own message in the queue, so it is not enqueued again: a long backlog costs one message per notification. Rows
     that were never enqueued do not wait for other messages.
 
     A paused row becomes `parked`, and must not be enqueued. The relay meets it again after `park` seconds; after a
@@ -83,9 +83,9 @@ def take_due(lane: str, grace: float, oldest_bell: float, most: int, park: float
     due = prepared(
         "relay",
         _TAKE,
-        *(lane, lane),
-        *(lane, most),
-        *(lane, min(0.0, grace - oldest_bell), most),
+        *(priority, priority),
+        *(priority, most),
+        *(priority, min(0.0, grace - oldest_message), most),
         park,
         grace,
     )

@@ -10,14 +10,14 @@ from db.database import IN_ORDER
 from db.lifecycle.claim import AHEAD
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.lifecycle.settle import HANDED_BACK
-from db.telling import TELL, note
+from db.telling import ENQUEUE_CALLBACKS, append_event
 
 # Parameters: worker, the ids that it knows it holds.
 _RELEASE_UNHELD = f"""
         UPDATE notifications AS n
         SET {HANDED_BACK}
         WHERE status = 'processing' AND claimed_by = %s AND id <> ALL(%s::bigint[])
-        RETURNING n.id, {note("'released'")}
+        RETURNING n.id, {append_event("'released'")}
         """
 
 # dead: what lost workers hold, and whether they may have begun it. abandoned: the rows of it that are moved now.
@@ -55,8 +55,8 @@ _RESCUE = f"""
                               THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {TELL},
-                      {note("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'rescued' END")}
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {ENQUEUE_CALLBACKS},
+                      {append_event("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'rescued' END")}
         ), recorded AS (
             INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
             SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
@@ -74,7 +74,7 @@ _EXPIRE = f"""
         SET status = 'failed', failure_reason = 'expired', finished_at = now(),
             next_attempt_at = NULL, dispatch_after = NULL
         WHERE n.id = ANY(ARRAY(SELECT id FROM late))
-        RETURNING n.id, {TELL}, {note("'failed'")}
+        RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'failed'")}
         """
 
 

@@ -8,9 +8,9 @@ from db.lifecycle.claim import RECORD_SENDING, sending_values
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.prepared import prepared
 from db.records import Attempt, Claimed, Sending, Settlement
+from db.settlement_rows import settlement_rows
 from db.suppressions import recipient
-from db.telling import TELL, note
-from db.verdicts import verdicts
+from db.telling import ENQUEUE_CALLBACKS, append_event
 
 # For SET: pending again, due now; the relay enqueues it.
 HANDED_BACK = f"""status = 'pending', {UNCLAIMED},
@@ -37,7 +37,7 @@ _RELEASE = f"""
         SET {HANDED_BACK}
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
         WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
-        RETURNING n.id, {note("'released'")}
+        RETURNING n.id, {append_event("'released'")}
         """
 
 _POSTPONE = f"""
@@ -48,7 +48,7 @@ _POSTPONE = f"""
             next_attempt_at = now() + %s * interval '1 second', dispatch_after = now() + %s * interval '1 second'
         FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
         WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
-        RETURNING n.id, {note("'released'")}
+        RETURNING n.id, {append_event("'released'")}
         """
 
 
@@ -83,7 +83,7 @@ def settle(
     `now` is the process's `time.monotonic()`, against which the attempts' times are measured. `sending`, if given,
     is recorded in the same statement: its notifications may be begun afterwards.
     """
-    given = verdicts(settlements, now)
+    given = settlement_rows(settlements, now)
     recorded = prepared(
         "settle",
         _settle(given.sql, bounces=any(s.suppress for s in settlements), sending=sending is not None),
@@ -97,10 +97,10 @@ def settle(
     return {(s.id, s.claim) for s in settlements if s.id in owned}
 
 
-def _settle(verdict: str, *, bounces: bool, sending: bool) -> str:
-    """Return the statement. Parameters: those of `verdict`, ids, grace, span, those of RECORD_SENDING."""
+def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
+    """Return the statement. Parameters: those of `settlement_row`, ids, grace, span, those of RECORD_SENDING."""
     return f"""
-        WITH verdict AS MATERIALIZED ({verdict}), {HELD}, settled AS (
+        WITH verdict AS MATERIALIZED ({settlement_row}), {HELD}, settled AS (
             UPDATE notifications AS n
             SET status = v.status, {UNCLAIMED},
                 attempt_count = n.attempt_count + 1,
@@ -113,8 +113,8 @@ def _settle(verdict: str, *, bounces: bool, sending: bool) -> str:
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN verdict AS v USING (id, claim)
             WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count{_ADDRESS if bounces else ""}, {TELL},
-                      {note("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
+            RETURNING n.id, n.claim, n.attempt_count{_ADDRESS if bounces else ""}, {ENQUEUE_CALLBACKS},
+                      {append_event("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
         ){_SUPPRESS_BOUNCED if bounces else ""}{f", begun AS ({RECORD_SENDING})" if sending else ""}
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)

@@ -30,7 +30,7 @@ _NAME = re.compile(r"\d{4}_\w+")
 log = logs.get("migrate")
 
 
-class WrongSchema(fitness.Unfit):
+class WrongSchema(fitness.Unusable):
     """This version cannot work with the schema of the database; the message says what to do."""
 
 

@@ -1,6 +1,6 @@
 """All metrics of this system, with their labels.
 
-Look up a series by the values of its labels: `metrics.attempts[lane, channel, outcome, phase].inc()`. A series is
+Look up a series by the values of its labels: `metrics.attempts[priority, channel, outcome, phase].inc()`. A series is
 created at its first look-up, so that `multiprocess.share` can choose before where values are kept. The values of labels
 come from the code, never from clients. As a safeguard, a metric with MOST series counts new ones together as "other".
 """
@@ -31,18 +31,18 @@ requests = histogram(
 accepted = counter(
     "accepted",
     "Notifications stored by the API. Result: pending, or suppressed (the recipient was on the suppression list).",
-    *("lane", "channel", "result"),
+    *("priority", "channel", "result"),
 )
-bells = counter(
+wake_ups = counter(
     "bells",
-    "Notifications for which the API had to enqueue a wake-up message. Result: rung (enqueued); left (the queue was "
+    "Notifications for which the API had to enqueue a wake-up message. Result: enqueued; left (the queue was "
     "full), skipped (too many waited to be enqueued) or failed (Redis was down): the relay enqueues these later.",
     "result",
 )
 # The API and workers.
 batches = histogram(
     "batch_size",
-    "Calls that one statement or one round trip to Redis served, by stage: accept, claim, settle, ring and others.",
+    "Calls that one statement or one round trip to Redis served, by stage: accept, claim, settle, enqueue and others.",
     SIZES,
     "stage",
 )
@@ -57,13 +57,13 @@ waits = histogram(
 attempts = counter(
     "attempts",
     "Attempts, by outcome and by the phase of the conversation in which they ended.",
-    *("lane", "channel", "outcome", "phase"),
+    *("priority", "channel", "outcome", "phase"),
 )
 due_to_sent = histogram(
     "due_to_sent_seconds",
     "Time from when a notification was due (accepted, sendAt or next attempt) until it was sent.",
     TO_SENT,
-    *("lane", "channel"),
+    *("priority", "channel"),
 )
 callback_lags = histogram(
     "callback_lag_seconds",
@@ -71,17 +71,17 @@ callback_lags = histogram(
     LAGS,
     "result",
 )
-retries = counter("retries", "Failed attempts that will be followed by another one.", "lane", "channel")
+retries = counter("retries", "Failed attempts that will be followed by another one.", "priority", "channel")
 failed = counter(
     "failed",
     "Notifications that failed for good in a worker, by reason: rejected, exhausted, outcome-unknown.",
-    *("lane", "channel", "reason"),
+    *("priority", "channel", "reason"),
 )
 uncertain = counter(
-    "uncertain", "Attempts with an unknown outcome: the content was sent, but not answered.", "lane", "channel"
+    "uncertain", "Attempts with an unknown outcome: the content was sent, but not answered.", "priority", "channel"
 )
 lost_races = counter(
-    "lost_races", "Attempts whose notification another worker had claimed before their end.", "lane", "channel"
+    "lost_races", "Attempts whose notification another worker had claimed before their end.", "priority", "channel"
 )
 record_failures = counter(
     "record_failures",
@@ -109,6 +109,6 @@ files = gauge("process_open_fds", "Open file descriptors of all live processes."
 cpu = counter("process_cpu_seconds", "CPU time of all processes, including ended ones.", "program")
 
 FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
-    *(requests, accepted, bells, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),
+    *(requests, accepted, wake_ups, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),
     *(lost_races, record_failures, upkeep, breaker, connections, processes, memory, files, cpu),
 )

@@ -55,7 +55,7 @@ def share(chosen: str, master: int, program: str) -> None:
     else:
         _Shared.directory = path
     # Open the file of histograms now, because the directory may be gone later. The thread opens the other files.
-    _ = metrics.batches["ring"]
+    _ = metrics.batches["enqueue"]
     ProcessStats(program, _Shared.directory).start()
 
 

@@ -60,13 +60,13 @@ def test_what_four_processes_say_together_is_what_has_happened(world: World) -> 
 
     eventually(lambda: grown("notify_due_to_sent_seconds_count") == 204)
     assert grown("notify_accepted_total", channel="email", result="pending") == 205
-    assert grown("notify_accepted_total", lane="high") == 3
+    assert grown("notify_accepted_total", priority="high") == 3
     assert grown("notify_http_request_duration_seconds_count", route=NOTIFICATIONS, method="POST", status="2xx") == 205
     assert grown("notify_attempts_total", outcome="sent", phase="content") == 204
-    assert grown("notify_due_to_sent_seconds_count", lane="high", channel="email") == 3
+    assert grown("notify_due_to_sent_seconds_count", priority="high", channel="email") == 3
     assert grown("notify_attempts_total", outcome="deferred", phase="rcpt") == 1
     assert grown("notify_retries_total") == 1
-    assert grown("notify_failed_total", reason="rejected", lane="normal") == 1
+    assert grown("notify_failed_total", reason="rejected", priority="normal") == 1
     assert grown("notify_batch_size_sum", stage="accept") == 205
     assert grown("notify_batch_size_sum", stage="settle") >= 206  # What is only to be begun comes along.
     assert 1 <= grown("notify_smtp_connections_total", result="opened") < 100

@@ -65,7 +65,7 @@ class Somebody:
     """Listens, and counts who comes."""
 
     def __init__(self) -> None:
-        self.came: list[str] = []
+        self.commit: list[str] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._listen, daemon=True).start()
@@ -77,7 +77,7 @@ class Somebody:
             except OSError:
                 return
             with closing(connection):
-                self.came.append("connection")
+                self.commit.append("connection")
 
     def close(self) -> None:
         self._listening.close()
@@ -120,14 +120,14 @@ def looked_at(page: Page, api: Api, id: int) -> None:
 def test_a_mail_that_is_looked_at_makes_no_connection(api: Api, page: Page, somebody: Somebody, mail: str) -> None:
     html = mail.format(to=f"http://127.0.0.1:{somebody.port}/")
     html += "<p id=end>the end"
-    somebody.came.clear()
+    somebody.commit.clear()
     looked_at(page, api, failed(api.ledger, "a", html=html))
-    assert somebody.came == []
+    assert somebody.commit == []
 
 
 def test_somebody_who_is_called_is_heard(page: Page, somebody: Somebody) -> None:
     """Or the test above could not fail."""
-    somebody.came.clear()
+    somebody.commit.clear()
     page.set_content(f"<iframe src='http://127.0.0.1:{somebody.port}/'></iframe>")
     page.wait_for_timeout(100)
-    assert somebody.came
+    assert somebody.commit

@@ -11,9 +11,9 @@ from actors.channels import Channel
 from actors.channels.email.channel import Email
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
-from actors.claim_store import Ledger
+from actors.claim_store import ClaimStore
 from actors.delivery import Delivery
-from actors.queue.priorities import LANES, Lane
+from actors.queue.priorities import PRIORITIES, Priority
 from db import workers
 from db.models import CALLBACK
 from db.records import Claimed, Settlement
@@ -25,7 +25,7 @@ class Process:
     """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
 
     def __init__(self, settings: Settings, worker: Any) -> None:
-        self.ledger, self.email, self.callback = Ledger(settings, worker), Email(settings), Callback(settings)
+        self.ledger, self.email, self.callback = ClaimStore(settings, worker), Email(settings), Callback(settings)
         self.delivery = loops.run(self._delivery(settings, worker))
         self.breaker, self.stopping = self.delivery.breaker, self.delivery.stopping
 
@@ -33,9 +33,9 @@ class Process:
         channels: dict[str, Channel] = {"email": self.email, "sandbox": Sandbox(), CALLBACK: self.callback}
         return Delivery(settings, worker, self.ledger, channels, Breaker(settings, self.email.provider, worker))
 
-    def deliver(self, ids: Sequence[int], lane: Lane = LANES["normal"]) -> None:
+    def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """As Dramatiq has it done for a message."""
-        loops.run(self.delivery.deliver(list(ids), lane))
+        loops.run(self.delivery.deliver(list(ids), priority))
 
     def beaten(self, at: float, *, late: bool) -> None:
         """As upkeep says it."""

@@ -43,10 +43,10 @@ class Mailer:
         notification: Claimed,
         begin: Callable[[], bool] | None = None,
         contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
+        next_notification: Claimed | None = None,
     ) -> Receipt:
         """Send a notification."""
-        return loops.run(self._sender.send(notification, _begin(begin), contents, following))
+        return loops.run(self._sender.send(notification, _begin(begin), contents, next_notification))
 
     def hang_up(self) -> None:
         """Close the connection."""

@@ -15,7 +15,7 @@ from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
 from tests.eventually import eventually
 from tests.integration.api import Api, running
-from tests.integration.test_bell import lists
+from tests.integration.test_wake_ups import lists
 
 BATCH = f"{NOTIFICATIONS}/batch"
 PARTIAL = f"{BATCH}?partial=true"

@@ -12,7 +12,7 @@ from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
 from tests.eventually import eventually
 from tests.integration.api import Api, running
-from tests.integration.test_bell import lists
+from tests.integration.test_wake_ups import lists
 
 RETRY = f"{NOTIFICATIONS}/retry"
 FAIL = (

@@ -103,10 +103,10 @@ def test_a_status_lists_those_alone(api: Api, client: CheckedClient, status: str
 
 @pytest.mark.parametrize("priority", ["high", "normal", "bulk"])
 def test_a_priority_lists_those_alone_page_by_page(client: CheckedClient, priority: str) -> None:
-    recipient = f"{priority}-lane@example.com"
+    recipient = f"{priority}-priority@example.com"
     for _ in range(3):
-        for lane in ("high", "normal", "bulk"):
-            client.notify(recipient, priority=lane)
+        for each in ("high", "normal", "bulk"):
+            client.notify(recipient, priority=each)
 
     pages = list(all_pages(client, recipient=recipient, priority=priority, limit=2))
     assert [item["priority"] for page in pages for item in page["items"]] == [priority] * 3

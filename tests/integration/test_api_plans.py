@@ -75,7 +75,7 @@ def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: 
         *({"status": status} for status in ("pending", "sent", "failed")),
         {"recipient": "user7@example.com"},
         {"recipient": "nobody@example.com"},
-        *({"lane": lane} for lane in ("high", "normal", "bulk")),
+        *({"lane": priority} for priority in ("high", "normal", "bulk")),
         {"created_from": EARLY},
         {"created_to": LATE},
         {"created_from": EARLY, "created_to": LATE, "status": "failed"},

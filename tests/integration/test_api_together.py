@@ -14,7 +14,7 @@ from settings import read
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
 from tests.integration.api import Api, running
-from tests.integration.test_bell import lists
+from tests.integration.test_wake_ups import lists
 
 BATCH = f"{NOTIFICATIONS}/batch"
 MAIL = {"type": "email", "recipient": "test@example.com"}

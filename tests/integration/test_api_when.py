@@ -12,7 +12,7 @@ from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults
 from tests.integration.api import Api, running
-from tests.integration.test_bell import lists
+from tests.integration.test_wake_ups import lists
 
 FAR, FARTHER = "2124-01-01T10:00:00Z", "2124-01-01T12:00:00.500000Z"
 TIMES = "must be a time in the format of RFC 3339, such as 2024-01-01T10:00:00Z"

@@ -20,7 +20,7 @@ DAY = 86_400
 
 
 def noted(act: str = "pause.began", client: int | None = 1, by: By = ANN, days_ago: int = 0) -> None:
-    audit.note(by, Act(act, client, "client 1", {"n": 1}))
+    audit.record(by, Act(act, client, "client 1", {"n": 1}))
     if days_ago:
         rows("SET session_replication_role = replica")
         rows(
@@ -123,7 +123,7 @@ def test_records_are_found_by_whom_they_concern_and_by_what_they_say() -> None:
     assert acts(key_id=7) == acts(act="two") == ["two"]
     [(first,)] = rows("SELECT min(id) FROM audit")
     assert [row["act"] for row in audit.newest(None, {}, first + 2, 1)] == ["two"]
-    assert [row["act"] for row in audit.following(None, first, 9)] == ["two", "three"]
+    assert [row["act"] for row in audit.rows_after(None, first, 9)] == ["two", "three"]
     [row] = audit.newest(other.id, {}, None, 9)
     assert (row["address"], row["request_id"], row["detail"]) == ("192.0.2.1", "r1", {"n": 1})
 

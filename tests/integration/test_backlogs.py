@@ -27,8 +27,8 @@ def clients(store: object) -> None:
     rows("INSERT INTO clients (name, pending_limit) VALUES ('default', NULL), ('two', NULL), ('three', 2)")
 
 
-def waiting(client: int, count: int, lane: str = "normal") -> list[int]:
-    drafts = [draft()._replace(client_id=client, lane=lane)] * count
+def waiting(client: int, count: int, priority: str = "normal") -> list[int]:
+    drafts = [draft()._replace(client_id=client, priority=priority)] * count
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
@@ -38,8 +38,8 @@ def counted(limit: int = 100) -> dict[int, int]:
 
 
 def test_what_is_pending_is_counted_in_every_lane_that_clients_may_ask_for() -> None:
-    for lane, count in (("high", 1), ("normal", 2), ("bulk", 4)):
-        waiting(1, count, lane)
+    for priority, count in (("high", 1), ("normal", 2), ("bulk", 4)):
+        waiting(1, count, priority)
     waiting(2, 3)
     claimed()
     failed()

@@ -41,8 +41,8 @@ def clients(store: object) -> None:
         )
 
 
-def accept(client: int, *recipients: str, lane: str = "normal") -> list[int]:
-    drafts = [draft(r)._replace(client_id=client, lane=lane) for r in recipients]
+def accept(client: int, *recipients: str, priority: str = "normal") -> list[int]:
+    drafts = [draft(r)._replace(client_id=client, priority=priority) for r in recipients]
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
@@ -59,7 +59,7 @@ def test_recipients_of_one_client_that_are_answered_421_do_not_stop_another_clie
     make: Make, smtp_server: SmtpServer, action: Any
 ) -> None:
     bad = accept(A, *poisoned(smtp_server, 30, action=action))
-    good = accept(B, *(f"b{n}@example.com" for n in range(5)), lane="high")
+    good = accept(B, *(f"b{n}@example.com" for n in range(5)), priority="high")
     delivery = make()
     with pytest.raises(Again):
         delivery.deliver(bad)
@@ -99,7 +99,7 @@ def test_while_it_is_open_for_one_clients_recipients_the_next_probe_is_another_c
     with pytest.raises(Again):
         delivery.deliver(bad)
     assert delivery.breaker.open
-    good = accept(B, *(f"b{n}@example.com" for n in range(5)), lane="high")
+    good = accept(B, *(f"b{n}@example.com" for n in range(5)), priority="high")
 
     def closed() -> bool:
         """By A's turn, at worst, then B's; each is heard of soon after its record."""
@@ -130,16 +130,16 @@ def probes(count: int) -> list[tuple[int, str, int]]:
 
 def test_probes_go_round_the_clients_whatever_each_of_them_has() -> None:
     breaker.trip(MAIL, "down", 0)
-    accept(A, *(f"{n}@example.com" for n in range(600)), lane="high")
-    accept(B, *(f"{n}@example.com" for n in range(3)), lane="bulk")
+    accept(A, *(f"{n}@example.com" for n in range(600)), priority="high")
+    accept(B, *(f"{n}@example.com" for n in range(3)), priority="bulk")
     accept(C, "c@example.com")
     assert Counter(client for client, *_ in probes(9)) == {A: 3, B: 3, C: 3}
 
 
 def test_of_a_clients_mail_the_one_that_failed_least_and_of_those_the_highest_priority_is_the_probe() -> None:
     breaker.trip(MAIL, "down", 0)
-    for lane in ("bulk", "normal", "high"):
-        accept(A, f"{lane}@example.com", lane=lane)
+    for priority in ("bulk", "normal", "high"):
+        accept(A, f"{priority}@example.com", priority=priority)
     assert probes(4) == [(A, "high", 0), (A, "normal", 0), (A, "bulk", 0), (A, "high", 1)]
 
 

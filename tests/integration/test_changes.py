@@ -173,7 +173,12 @@ def test_a_change_is_read_with_what_the_notification_is() -> None:
     [held] = lifecycle.claim([stored.id], WORKER)
     settle(held, "retry")
     first, _, last = changes.read([CLIENT], 0, changes.drawn(), 10)
-    assert (first.tags, first.metadata, first.recipient, first.lane) == (["a"], {"o": "1"}, "a@example.com", "normal")
+    assert (first.tags, first.metadata, first.recipient, first.priority) == (
+        ["a"],
+        {"o": "1"},
+        "a@example.com",
+        "normal",
+    )
     assert (first.created_at, first.at, first.last_error) == (stored.created_at, stored.created_at, None)
     assert (last.attempt_count, last.retry_count, last.last_error) == (1, 1, "450 later")
     assert last.next_attempt_at is not None
@@ -200,7 +205,7 @@ def session(url: str) -> Iterator[Any]:
         yield other
 
 
-def note(other: Any, id: int, name: str) -> None:
+def record(other: Any, id: int, name: str) -> None:
     with other.cursor() as cursor:
         cursor.execute("SELECT note(n, %s) FROM notifications AS n WHERE id = %s", (name, id))
 
@@ -211,8 +216,8 @@ def test_what_commits_in_reverse_order_is_read_in_order_and_none_is_skipped(
     id, other = accepted(2)
     assert len(looked(reader).news) == 2
     with session(module_database_url) as first, session(module_database_url) as second:
-        note(first, id, "first")
-        note(second, other, "second")
+        record(first, id, "first")
+        record(second, other, "second")
         second.commit()
         before = looked(reader)
         assert before.news == []
@@ -225,7 +230,7 @@ def test_what_commits_in_reverse_order_is_read_in_order_and_none_is_skipped(
 def test_what_is_rolled_back_is_not_read_and_holds_nothing_up(reader: Reader, module_database_url: str) -> None:
     [id] = accepted()
     with session(module_database_url) as doomed:
-        note(doomed, id, "never")
+        record(doomed, id, "never")
         doomed.rollback()
     lifecycle.cancel(id, CLIENT)
     assert [change.name for change in looked(reader).news] == ["accepted", "cancelled"]
@@ -245,7 +250,7 @@ def test_of_one_notification_the_order_holds_whichever_transaction_began_first(
     with session(module_database_url) as early, early.cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id()")
         [held] = lifecycle.claim([id], WORKER)
-        note(early, id, "later, by an older transaction")
+        record(early, id, "later, by an older transaction")
         early.commit()
     names = [change.name for change in looked(reader).news]
     assert (held.id, names) == (id, ["accepted", "claimed", "later, by an older transaction"])

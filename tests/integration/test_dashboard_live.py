@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from db.live_stats import LiveStats, PriorityStats, Worker
 
 from api.dashboard.sampling import rates
 from cli.servers.valkey import Valkey
-from db.pulse import Lane, Pulse, Worker
 from tests.dashboard import Person
 from tests.eventually import eventually, outlast
 from tests.integration.api import Api, running
@@ -59,18 +59,18 @@ def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
     return person
 
 
-def worker(id: UUID, began: datetime = BEGAN, **tallies: int) -> Worker:
-    return Worker(id, "host", 1, 8, began, 0.1, True, tallies)
+def worker(id: UUID, began: datetime = BEGAN, **counters: int) -> Worker:
+    return Worker(id, "host", 1, 8, began, 0.1, True, counters)
 
 
-def pulse(at: float, accepted: int, *workers: Worker) -> Pulse:
-    return Pulse(at, accepted, {"normal": Lane(1, 0)}, [], list(workers))
+def live_stats(at: float, accepted: int, *workers: Worker) -> LiveStats:
+    return LiveStats(at, accepted, {"normal": PriorityStats(1, 0)}, [], list(workers))
 
 
 def test_a_rate_is_what_workers_have_done_between_two_looks() -> None:
     one, two = uuid4(), uuid4()
-    before = pulse(100, 10, worker(one, sent=5, failed=1), worker(two, sent=7))
-    now = pulse(102, 30, worker(one, sent=9, failed=1, retried=2), worker(two, sent=7, lost_race=4))
+    before = live_stats(100, 10, worker(one, sent=5, failed=1), worker(two, sent=7))
+    now = live_stats(102, 30, worker(one, sent=9, failed=1, retried=2), worker(two, sent=7, lost_race=4))
 
     assert rates(before, now)._asdict() == {
         "accepted": 10,
@@ -84,18 +84,18 @@ def test_a_rate_is_what_workers_have_done_between_two_looks() -> None:
 
 def test_a_worker_that_has_come_since_counts_from_its_beginning_and_one_that_has_gone_not_at_all() -> None:
     since = BEGAN.timestamp()
-    before = pulse(since, 0, worker(uuid4(), sent=1_000))
+    before = live_stats(since, 0, worker(uuid4(), sent=1_000))
     fresh, unseen = (
         worker(uuid4(), BEGAN + timedelta(seconds=1), sent=4),
         worker(uuid4(), BEGAN - timedelta(1), sent=99),
     )
 
-    assert rates(before, pulse(since + 2, 0, fresh, unseen)).sent == 2
+    assert rates(before, live_stats(since + 2, 0, fresh, unseen)).sent == 2
 
 
 def test_nothing_runs_backwards_where_a_database_was_put_back() -> None:
     one = uuid4()
-    assert rates(pulse(100, 50, worker(one, sent=9)), pulse(100, 10, worker(one, sent=2))) == (0,) * 6
+    assert rates(live_stats(100, 50, worker(one, sent=9)), live_stats(100, 10, worker(one, sent=2))) == (0,) * 6
 
 
 def test_each_sample_reaches_all_who_look(api: Api) -> None:

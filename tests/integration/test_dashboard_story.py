@@ -71,8 +71,8 @@ def test_pages_of_the_list_follow_each_other(api: Api) -> None:
     while path:
         page = person.get(path)
         found += re.findall(r'class="strong" href="/notifications/(\d+)"', page.html)
-        following = re.search(r'href="([^"]+)" rel="next"', page.html)
-        path = following[1].replace("&amp;", "&") if following else ""
+        next_notification = re.search(r'href="([^"]+)" rel="next"', page.html)
+        path = next_notification[1].replace("&amp;", "&") if next_notification else ""
     assert list(map(int, found)) == ids[::-1]
     assert "First page" in page.text
 

@@ -21,7 +21,7 @@ from actors.channels.email import mail
 from actors.channels.email.mail import Mail
 from actors.channels.email.mailboxes import Mailbox
 from actors.channels.email.unsubscribing import notification_of
-from actors.counters import tallies
+from actors.counters import counters
 from actors.delivery import Again
 from db import lifecycle, suppressions
 from db.database import Unavailable, connection, rows
@@ -81,10 +81,10 @@ def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server
 def test_each_outcome_is_counted(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
     outcomes.count()
-    before = Counter(tallies.all())
+    before = Counter(counters.all())
     make().deliver(many(3))
     outcomes.count()
-    assert Counter(tallies.all()) - before == {"failed": 1, "sent": 2}
+    assert Counter(counters.all()) - before == {"failed": 1, "sent": 2}
 
 
 def test_a_notification_that_cannot_be_claimed_is_left_out(make: Make, smtp_server: SmtpServer) -> None:

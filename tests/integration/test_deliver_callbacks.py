@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from actors.delivery import Again
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from db import breaker, callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
@@ -22,7 +22,7 @@ from tests.integration.rows import GRACE, accepted, draft, passed
 from tests.smtp import Reply, SmtpServer
 
 Make = Callable[..., Process]
-LANE = LANES["callback"]
+LANE = PRIORITIES["callback"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import trustme
 
 from cli.doctor import postgresql
 from cli.up import running
-from db import breaker, callbacks, keys, pauses, pulse, workers
+from db import breaker, callbacks, keys, live_stats, pauses, workers
 from db.database import rows
 from db.keys import Grant
 from settings import Settings
@@ -276,7 +276,7 @@ def test_outcomes_that_cannot_be_recorded_are_a_problem_with_the_reason(well: Do
     assert told.endswith("permission denied for table attempts")
 
 
-def crew(*settings: dict[str, Any], provider: str = "mail:25", **more: Any) -> None:
+def live_workers(*settings: dict[str, Any], provider: str = "mail:25", **more: Any) -> None:
     """Live workers, each with these of the settings that all should share."""
     for shared in settings:
         kept = workers.Kept(30, 600, provider, shared)
@@ -286,7 +286,9 @@ def crew(*settings: dict[str, Any], provider: str = "mail:25", **more: Any) -> N
 @pytest.mark.usefixtures("staffed")
 def test_workers_with_different_settings_are_told_by_name(well: Doctor, smtp_server: SmtpServer) -> None:
     own = f"127.0.0.1:{smtp_server.port}"
-    crew({"MAX_ATTEMPTS": 5, "MAIL_FROM": "a@b.example"}, {"MAX_ATTEMPTS": 9, "MAIL_FROM": "a@b.example"}, provider=own)
+    live_workers(
+        {"MAX_ATTEMPTS": 5, "MAIL_FROM": "a@b.example"}, {"MAX_ATTEMPTS": 9, "MAIL_FROM": "a@b.example"}, provider=own
+    )
     assert well.said("warning") == ["workers: live workers run with different MAX_ATTEMPTS: 5, 9"]
 
 
@@ -296,25 +298,25 @@ def test_the_breaker_of_a_server_that_nobody_uses_any_more_is_told_nowhere(
     own = f"127.0.0.1:{smtp_server.port}"
     for name in ("retired:25", own):
         breaker.trip(name, "connect: refused", 60)
-    crew({}, provider=own)
+    live_workers({}, provider=own)
     told = [line for line in well.said("problem") if line.startswith("breaker")]
     assert [line.split(" is open")[0] for line in told] == [f"breaker: the breaker of {own}"]
-    assert [one.name for one in pulse.pulse(30, own).providers] == [own]
-    assert [one.name for one in pulse.pulse(30).providers] == [own]
-    crew({}, provider="retired:25")
-    assert {one.name for one in pulse.pulse(30, own).providers} == {"retired:25", own}
+    assert [one.name for one in live_stats.live_stats(30, own).providers] == [own]
+    assert [one.name for one in live_stats.live_stats(30).providers] == [own]
+    live_workers({}, provider="retired:25")
+    assert {one.name for one in live_stats.live_stats(30, own).providers} == {"retired:25", own}
 
 
 @pytest.mark.usefixtures("staffed")
 def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_told(well: Doctor) -> None:
-    crew({"CAUGHT_MAIL": "false"}, provider="other:587")
+    live_workers({"CAUGHT_MAIL": "false"}, provider="other:587")
     [told] = well.said("warning")
     assert told.startswith("mail: live workers send through other:587, but SMTP_URL of this command names 127.0.0.1:")
 
 
 def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp_server: SmtpServer) -> None:
     provider = f"127.0.0.1:{smtp_server.port}"
-    crew({}, {}, {}, provider=provider)
+    live_workers({}, {}, {}, provider=provider)
     url = f"{smtp_server.url}?connections="
     [told] = mails(well, "warning", smtp_url=f"{url}2")
     assert told == "mail: 3 worker processes share 2 connections, so that some of them wait"
@@ -326,7 +328,7 @@ def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp
 def test_whether_mail_is_caught_is_for_the_workers_to_say(
     well: Doctor, monkeypatch: pytest.MonkeyPatch, redis_url: str, caught: str, level: str
 ) -> None:
-    crew({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")
+    live_workers({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")
     monkeypatch.setattr(running, "joined", lambda given: given.changed(REDIS_URL=redis_url))
     [told] = [one for one in well.found(redis_url="", smtp_url="", mail_from="") if one["check"] == "mail"]
     assert (told["level"], "no mail is delivered" in told["what"]) == (level, caught == "true")

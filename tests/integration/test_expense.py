@@ -18,7 +18,7 @@ import redis
 from actors.queue.broker import get_broker
 from actors.queue.priorities import MAIN as QUEUE
 from actors.queue.wake_up import messages
-from api.store import Gateway
+from api.store import NotificationStore
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
 from db import lifecycle
@@ -170,7 +170,7 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
 def test_200_posts_that_come_while_one_is_being_stored(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    gateway = Gateway(store.changed(RING_SPREAD=SPREAD))
+    gateway = NotificationStore(store.changed(RING_SPREAD=SPREAD))
     # It rings no bell, so that only those of the others are counted.
     first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
 
@@ -225,7 +225,7 @@ def test_a_list_of_50_claimed_and_settled(
 def test_a_bell_is_fetched_and_acknowledged(spend: Callable[[], Spending]) -> None:
     consumer = broker.consume(QUEUE)
     for size in (1, 50):  # The first one brings Redis the scripts.
-        broker.ring(messages(range(size), 1, 50))
+        broker.enqueue_all(messages(range(size), 1, 50))
         spent = spend()
         bell = next(consumer)
         assert len(bell.args[0]) == size

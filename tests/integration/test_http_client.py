@@ -328,10 +328,10 @@ def test_any_bytes_are_an_answer_or_none(said: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
     with caller.runner, Hooks(saying(said)) as hooks:
         try:
-            came = caller.post(hooks.url).status > 0
+            commit = caller.post(hooks.url).status > 0
         except HttpError as error:
-            came = error.phase == "answer" and error.may_have_arrived
-    assert came
+            commit = error.phase == "answer" and error.may_have_arrived
+    assert commit
 
 
 @checking(deadline=None, max_examples=15)

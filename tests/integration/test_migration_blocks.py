@@ -51,11 +51,11 @@ def _runner() -> Runner:
 
 def migrated() -> None:
     # Of a later migration, and so made for the table as 0013 leaves it.
-    [(note,)] = rows("SELECT pg_get_functiondef('note'::regproc)")
+    [(record,)] = rows("SELECT pg_get_functiondef('note'::regproc)")
     rows("DROP FUNCTION note")
     assert list(_runner().up()) == ["0013_blocks"]
     database.connect(reuse_if_open=True)
-    rows(note)
+    rows(record)
 
 
 def contents() -> dict[str, list[tuple[Any, ...]]]:

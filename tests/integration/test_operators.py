@@ -15,7 +15,7 @@ import pytest
 import redis
 from click.shell_completion import ShellComplete
 
-from actors.queue.broker import Doorbell, get_broker
+from actors.queue.broker import NotificationBroker, get_broker
 from cli.main import notify
 from cli.operator.redriving import Place
 from db import clients, drain, lifecycle, pauses
@@ -65,10 +65,10 @@ def test_queues_tell_of_each_lane_in_both_places(operator: Operator, redis_url: 
 def test_queues_without_redis_tell_what_postgresql_knows(
     operator: Operator, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_broker: Doorbell) -> None:
+    def away(_broker: NotificationBroker) -> None:
         raise redis.ConnectionError("refused")
 
-    monkeypatch.setattr(Doorbell, "depths", away)
+    monkeypatch.setattr(NotificationBroker, "depths", away)
     accepted()
     shown = operator("queues", redis_url=redis_url)
     assert shown.exit_code == 0

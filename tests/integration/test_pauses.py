@@ -15,9 +15,9 @@ from db.lifecycle import relay
 from db.records import Times
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt, claimed, draft, passed, row, status
-from tests.integration.test_bell import lists
 from tests.integration.test_races import ROUNDS, at_once
 from tests.integration.test_upkeep import upkeep
+from tests.integration.test_wake_ups import lists
 
 pytestmark = pytest.mark.usefixtures("store")
 

@@ -17,7 +17,7 @@ from actors import delivery, provider_queue, sending_task
 from actors.attempts import Attempts
 from actors.delivery import Again
 from actors.queue.broker import get_broker
-from actors.queue.priorities import LANES, Lane
+from actors.queue.priorities import PRIORITIES, Priority
 from actors.queue.wake_up import message
 from db import lifecycle
 from db.database import Unavailable, rows
@@ -37,10 +37,12 @@ RETRIES = 4  # of a message: MAX_ATTEMPTS is 5 by default
 
 
 @contextmanager
-def delivered(process: Process, ids: Sequence[int], lane: Lane = LANES["normal"]) -> Iterator[Future[None]]:
+def delivered(
+    process: Process, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]
+) -> Iterator[Future[None]]:
     """Deliver in another thread; after the block, wait for its end."""
     with ThreadPoolExecutor(1) as thread:
-        ending = thread.submit(process.deliver, ids, lane)
+        ending = thread.submit(process.deliver, ids, priority)
         yield ending
         ending.result(30)
 
@@ -71,9 +73,9 @@ def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpSe
     process = make(connections=1)
     smtp_server.on("dot", SLOWLY, to="0@example.com")
     bulk, urgent = many(12), accept("urgent@example.com")
-    with delivered(process, bulk, LANES["bulk"]):
+    with delivered(process, bulk, PRIORITIES["bulk"]):
         eventually(lambda: smtp_server.connections)
-        process.deliver(urgent, LANES["high"])
+        process.deliver(urgent, PRIORITIES["high"])
     assert states([*bulk, *urgent]) == {"sent"}
     assert recipients(smtp_server).index("urgent@example.com") <= process.delivery.mails.at_hand
 

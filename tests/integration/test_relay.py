@@ -15,8 +15,8 @@ from tests.integration.rows import GRACE, WORKER, accepted, alive, claimed, draf
 pytestmark = pytest.mark.usefixtures("store")
 
 
-def due(oldest_bell: float = 0, most: int = 100) -> list[int]:
-    return [d.id for d in relay.take_due("normal", GRACE, oldest_bell, most)]
+def due(oldest_message: float = 0, most: int = 100) -> list[int]:
+    return [d.id for d in relay.take_due("normal", GRACE, oldest_message, most)]
 
 
 def test_a_fresh_row_is_left_to_the_wake_up_message_of_its_accept() -> None:
@@ -49,8 +49,8 @@ def test_a_row_enqueued_after_the_oldest_waiting_message_is_not_enqueued_again()
     before, after = accepted(2)
     passed(GRACE + 30, before)
     passed(GRACE + 10, after)
-    assert due(oldest_bell=25) == [before]
-    assert due(oldest_bell=0) == [after]
+    assert due(oldest_message=25) == [before]
+    assert due(oldest_message=0) == [after]
 
 
 def test_the_relay_takes_the_oldest_rows_first_and_no_more_than_asked() -> None:
@@ -77,7 +77,7 @@ def test_only_the_threads_of_live_workers_count() -> None:
     alive(uuid4())
     alive(uuid4())
     alive(uuid4(), seen_ago=31)
-    assert workers.crew(30).threads == 16
+    assert workers.live_workers(30).threads == 16
 
 
 def test_a_worker_is_steady_until_a_gap() -> None:
@@ -105,8 +105,8 @@ def test_all_workers_know_the_oldest_message_that_a_live_worker_has_not_begun() 
         worker = uuid4()
         workers.seen(workers.Heartbeat(worker, "host", 1, 8, {"bulk": now - age}), 30)
         rows("UPDATE workers SET seen_at = now() - %s * interval '1 second' WHERE id = %s", seen_ago, str(worker))
-    [(lane, oldest)] = workers.crew(30).oldest_bells.items()
-    assert lane == "bulk"
+    [(priority, oldest)] = workers.live_workers(30).oldest_messages.items()
+    assert priority == "bulk"
     assert 20 <= oldest < 500
 
 
@@ -115,8 +115,8 @@ def test_a_notification_that_was_never_enqueued_waits_for_no_other_message() -> 
     [rung] = accepted()
     passed(GRACE + 1, rung)
     lifecycle.release([(held.id, held.claim)])
-    assert due(oldest_bell=1000) == [held.id]
-    assert due(oldest_bell=0) == [rung]
+    assert due(oldest_message=1000) == [held.id]
+    assert due(oldest_message=0) == [rung]
 
 
 def owned(client: int, count: int) -> list[int]:
@@ -138,7 +138,9 @@ def test_each_client_gets_a_part_whatever_the_backlog_of_another_one() -> None:
 
 
 def test_each_priority_is_taken_separately() -> None:
-    [high, bulk] = [a.id for lane in ("high", "bulk") for a in lifecycle.accept([draft()._replace(lane=lane)], GRACE)]
+    [high, bulk] = [
+        a.id for priority in ("high", "bulk") for a in lifecycle.accept([draft()._replace(priority=priority)], GRACE)
+    ]
     for id in (high, bulk):
         passed(GRACE + 1, id)
     assert due() == []

@@ -50,8 +50,8 @@ def _talk(listener: socket.socket, steps: Sequence[tuple[bytes, bytes]], heard: 
 
 def send(email: Mailer, *notifications: Claimed) -> list[Receipt]:
     """All of them, each telling whom it is followed by."""
-    following = [*notifications[1:], None]
-    return [email.send(one, following=next) for one, next in zip(notifications, following, strict=True)]
+    next_notification = [*notifications[1:], None]
+    return [email.send(one, next_notification=next) for one, next in zip(notifications, next_notification, strict=True)]
 
 
 def recipients(server: SmtpServer) -> list[str]:
@@ -115,7 +115,7 @@ def test_a_refused_recipient_gets_an_empty_mail_that_the_server_refuses_and_the_
     smtp_server.on("rcpt", Reply(code), to="2@example.com", times=None)
     send(email, FIRST, SECOND._replace(recipient="1@example.com"))
     with pytest.raises((Deferred, Refused)):
-        email.send(SECOND, following=THIRD)
+        email.send(SECOND, next_notification=THIRD)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "1@example.com", "3@example.com"]
     assert smtp_server.connections == (2 if code == 450 else 1)  # It may be the connection that takes no more.
@@ -160,7 +160,7 @@ def test_a_mail_whose_content_is_refused_does_not_take_the_next_one_with_it(
 ) -> None:
     smtp_server.on("dot", Reply(code), to="1@example.com")
     with pytest.raises((Deferred, Refused)):
-        email.send(FIRST, following=SECOND)
+        email.send(FIRST, next_notification=SECOND)
     send(email, SECOND)
     assert recipients(smtp_server) == ["2@example.com"]
     assert smtp_server.connections == 1
@@ -182,20 +182,20 @@ def test_a_connection_lost_after_the_dot_leaves_one_mail_in_doubt_and_not_the_ne
 ) -> None:
     smtp_server.on("dot", Drop())
     with pytest.raises(Uncertain):
-        email.send(FIRST, following=SECOND)
+        email.send(FIRST, next_notification=SECOND)
     send(email, SECOND)
     assert recipients(smtp_server) == ["2@example.com"]
 
 
 def test_a_pipelined_envelope_without_its_mail_sends_nothing(email: Mailer, smtp_server: SmtpServer) -> None:
-    email.send(FIRST, following=SECOND)
+    email.send(FIRST, next_notification=SECOND)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "3@example.com"]
     assert smtp_server.connections == 2
 
 
 def test_a_pipelined_envelope_of_an_older_claim_is_not_used(email: Mailer, smtp_server: SmtpServer) -> None:
-    email.send(FIRST, following=SECOND)
+    email.send(FIRST, next_notification=SECOND)
     send(email, SECOND._replace(claim=2))
     assert recipients(smtp_server) == ["1@example.com", "2@example.com"]
     assert smtp_server.connections == 2
@@ -203,7 +203,7 @@ def test_a_pipelined_envelope_of_an_older_claim_is_not_used(email: Mailer, smtp_
 
 def test_hanging_up_with_a_pipelined_envelope_sends_nothing(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url)
-    email.send(FIRST, following=SECOND)
+    email.send(FIRST, next_notification=SECOND)
     email.hang_up()
     assert recipients(smtp_server) == ["1@example.com"]
 
@@ -219,9 +219,9 @@ def test_a_next_one_that_cannot_be_composed_is_told_when_it_is_sent_itself(
     email: Mailer, smtp_server: SmtpServer
 ) -> None:
     broken = SECOND._replace(recipient="no address")
-    email.send(FIRST, following=broken)
+    email.send(FIRST, next_notification=broken)
     with pytest.raises(Refused):
-        email.send(broken, following=THIRD)
+        email.send(broken, next_notification=THIRD)
     send(email, THIRD)
     assert recipients(smtp_server) == ["1@example.com", "3@example.com"]
     assert smtp_server.connections == 1
@@ -231,7 +231,7 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
     email: Mailer, smtp_server: SmtpServer
 ) -> None:
     with pytest.raises(Deferred, match="another worker"):
-        email.send(FIRST, begin=lambda: False, following=SECOND)
+        email.send(FIRST, begin=lambda: False, next_notification=SECOND)
     assert smtp_server.mails == []
     send(email, SECOND)
     assert recipients(smtp_server) == ["2@example.com"]

@@ -146,7 +146,7 @@ def test_what_follows_is_sent_over_a_new_connection() -> None:
         email = channel(url)
         for _ in range(2):
             with pytest.raises(Refused):
-                email.send(notification(), following=notification(id=6))
+                email.send(notification(), next_notification=notification(id=6))
         email.hang_up()
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors.claim_store import Ledger
+from actors.claim_store import ClaimStore
 from api.resources.representation import summary
 from db import idempotency, lifecycle, prepared, reports, suppressions
 from db.database import database, rows
@@ -177,7 +177,7 @@ def test_a_redriven_notification_fails_again_until_its_recipient_is_taken_off_th
 def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -> None:
     first, second = accepted(2)
     rows("UPDATE notifications SET recipient = 'b@example.com' WHERE id = %s", second)
-    ledger = Ledger(store, uuid4())
+    ledger = ClaimStore(store, uuid4())
     try:
         with suppressed("b@example.com"):
             assert [c.id for c in loops.run(ledger.claim([first, second]))] == [first]

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from actors.queue import broker
-from cli.operator.redis_queues import Doorbell
+from cli.operator.redis_queues import RedisQueues
 from cli.top.sample import Sampler
 from db import clients, drain, failing
 from db.database import bind, database, rows
@@ -27,7 +27,7 @@ def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> 
     [told] = operator.json("top", "--once", "--interval", "0.2", redis_url=redis_url)
     assert told["at"].endswith("Z")
     assert told["perSecond"] == {"accepted": 0.0, "sent": 0.0, "failed": 0.0, "retried": 0.0}
-    assert {lane["lane"]: lane["waiting"] for lane in told["lanes"]}["normal"] == 3
+    assert {priority["lane"]: priority["waiting"] for priority in told["lanes"]}["normal"] == 3
 
 
 def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:
@@ -56,15 +56,15 @@ def test_a_sampler_takes_rates_over_a_window_and_outlives_its_servers(
     store: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with configured(database_url=store.database.url, redis_url=redis_url) as chosen:
-        sampler = Sampler(Doorbell(chosen), 30)
+        sampler = Sampler(RedisQueues(chosen), 30)
         assert sampler.look().rates == {}
         accepted(5)
         assert sampler.look().rates["accepted"] > 0
 
-        def away(_broker: broker.Doorbell) -> None:
+        def away(_broker: broker.NotificationBroker) -> None:
             raise redis.ConnectionError("refused")
 
-        monkeypatch.setattr(broker.Doorbell, "depths", away)
+        monkeypatch.setattr(broker.NotificationBroker, "depths", away)
         assert sampler.look().trouble == "Redis at REDIS_URL does not answer: refused"
     with configured(database_url="postgresql://127.0.0.1:9/x") as chosen:
         database.close()

@@ -16,9 +16,9 @@ from falcon import testing
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
 from actors.delivery import Again
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from api.app import create_app
-from api.store import Gateway
+from api.store import NotificationStore
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import database, rows
@@ -154,7 +154,7 @@ def test_the_callback_is_in_the_same_trace_and_carries_it_on(post: Post, worker:
         [(callback,)] = rows("SELECT id FROM notifications WHERE subject_id = %s", id)
         hooks.answer = status(500)
         with pytest.raises(Again):
-            worker.deliver([callback], LANES["callback"])
+            worker.deliver([callback], PRIORITIES["callback"])
 
     [request] = hooks.posts
     sent = spans.one("POST")
@@ -186,7 +186,7 @@ def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker
 
 def test_one_statement_for_several_is_one_span_with_links_to_the_others(on: Settings, spans: Spans) -> None:
     traces = [f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 3)] + [f"00-{4:032x}-{4:016x}-00", None]
-    gateway = Gateway(on)
+    gateway = NotificationStore(on)
     gateway._accept([draft()._replace(trace=trace) for trace in traces])
 
     insert = spans.one("INSERT notifications")
@@ -194,8 +194,8 @@ def test_one_statement_for_several_is_one_span_with_links_to_the_others(on: Sett
     assert insert.parent.trace_id == 1
     assert [link.context.trace_id for link in insert.links] == [2, 3]
     assert dict(insert.attributes or {})["db.operation.batch.size"] == 5
-    ring = spans.one("send notifications")
-    assert [link.context.trace_id for link in ring.links] == [2, 3]
+    wake_up = spans.one("send notifications")
+    assert [link.context.trace_id for link in wake_up.links] == [2, 3]
     gateway.close()
 
 
@@ -274,8 +274,10 @@ def test_where_it_is_off_a_client_s_context_is_not_carried(bound: Settings, stor
 
 
 def test_wake_up_messages_that_redis_does_not_take_are_a_failed_span(on: Settings, spans: Spans) -> None:
-    gateway = Gateway(on)
-    with mock.patch("actors.queue.broker.Doorbell.ring", side_effect=redis.ConnectionError(PRIVATE["recipient"])):
+    gateway = NotificationStore(on)
+    with mock.patch(
+        "actors.queue.broker.NotificationBroker.enqueue_all", side_effect=redis.ConnectionError(PRIVATE["recipient"])
+    ):
         gateway._accept([draft()._replace(trace=ASKED)])
         sent = spans.one("send notifications")
     gateway.close()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
-from actors.counters import tallies
+from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue.broker import get_broker
 from actors.queue.priorities import MAIN as QUEUE
@@ -24,7 +24,7 @@ from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, claimed, draft, passed, row, status
-from tests.integration.test_bell import lists, waiting
+from tests.integration.test_wake_ups import lists, waiting
 from tests.scrapes import Scrape
 
 pytestmark = pytest.mark.usefixtures("store", "redis_url")
@@ -59,10 +59,10 @@ def test_a_round_finds_out_by_the_database_s_clock_that_its_machine_was_paused(s
 
 def test_a_round_says_what_the_worker_has_done() -> None:
     passed(GRACE + 1, accepted()[0])
-    before = tallies.all().get("rung", 0)
+    before = counters.all().get("rung", 0)
     one = upkeep(worker := uuid4(), upkeep_interval=0.05)
     one.tick()
-    assert tallies.all()["rung"] == before + 1
+    assert counters.all()["rung"] == before + 1
 
     def told() -> bool:
         one.tick()
@@ -207,7 +207,7 @@ def test_a_bell_is_dated_by_the_database_whatever_this_clock_says() -> None:
     worker = upkeep(uuid4())
     with mock.patch.object(time, "time", partial(float, time.time() + 300)):
         worker.tick()
-        broker.ring(messages([1], 1, 50))
-        assert -1 < broker.oldest_bell(QUEUE) < 100
+        broker.enqueue_all(messages([1], 1, 50))
+        assert -1 < broker.oldest_message(QUEUE) < 100
     worker.tick()
-    assert -1 < broker.oldest_bell(QUEUE) < 100
+    assert -1 < broker.oldest_message(QUEUE) < 100

@@ -9,7 +9,7 @@ import pytest
 
 from actors import outcomes
 from actors.delivery import Again
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from db import callbacks, lifecycle
 from db.callbacks import New
 from db.database import rows
@@ -54,13 +54,13 @@ def accept(*drafts: Draft) -> list[int]:
 
 
 def test_what_was_sent_is_counted_by_lane_with_the_time_since_it_was_due(process: Process, grown: Grown) -> None:
-    high, bulk = accept(draft()._replace(lane="high"), draft()._replace(lane="bulk"))
+    high, bulk = accept(draft()._replace(priority="high"), draft()._replace(priority="bulk"))
     passed(40, bulk)
     process.deliver([high, bulk])
 
     assert grown("attempts_total", outcome="sent", phase="content", channel="email") == 2
-    assert grown("due_to_sent_seconds_bucket", lane="high", le="5.0") == 1
-    assert 40 <= grown("due_to_sent_seconds_sum", lane="bulk") < 60
+    assert grown("due_to_sent_seconds_bucket", priority="high", le="5.0") == 1
+    assert 40 <= grown("due_to_sent_seconds_sum", priority="bulk") < 60
     assert grown("smtp_connections_total", result="opened") == 1
 
 
@@ -81,7 +81,9 @@ def test_what_is_tried_again_and_what_is_not_are_told_apart(
     with pytest.raises(Again):
         process.deliver(accept(draft("later@example.com"), draft("never@example.com")))
 
-    assert grown("retries_total", lane="normal", channel="email") == grown("attempts_total", outcome="deferred") == 1
+    assert (
+        grown("retries_total", priority="normal", channel="email") == grown("attempts_total", outcome="deferred") == 1
+    )
     assert grown("failed_total", reason="rejected") == grown("attempts_total", outcome="refused", phase="rcpt") == 1
     assert grown("due_to_sent_seconds_count") == 0
 
@@ -90,7 +92,7 @@ def test_an_answer_that_never_came_is_uncertain(process: Process, grown: Grown, 
     smtp_server.on("dot", Drop(), times=1)
     process.deliver(accept(draft()._replace(on_uncertain="hold")))
 
-    assert grown("uncertain_total", lane="normal", channel="email") == 1
+    assert grown("uncertain_total", priority="normal", channel="email") == 1
     assert grown("failed_total", reason="outcome-unknown") == 1
 
 
@@ -99,7 +101,7 @@ def test_a_settlement_that_another_worker_has_made_void_is_a_lost_race(store: Se
     settlement = lifecycle.sent(notification, attempt())
     outcomes.report(notification, settlement, 0.0, owned=False)
 
-    assert grown("lost_races_total", lane="normal") == 1
+    assert grown("lost_races_total", priority="normal") == 1
     assert grown("due_to_sent_seconds_count") == 0
 
 
@@ -134,11 +136,11 @@ def test_callbacks_are_as_late_as_their_delivery(process: Process, grown: Grown)
         process.deliver(accept(draft()))
         [(id,)] = rows("SELECT id FROM notifications WHERE type = 'callback'")
         rows("UPDATE notifications SET created_at = created_at - interval '100 s' WHERE id = %s", id)
-        process.deliver([id], LANES["callback"])
+        process.deliver([id], PRIORITIES["callback"])
 
     assert grown("callback_lag_seconds_count", result="sent") == 1
     assert 100 <= grown("callback_lag_seconds_sum") < 160
-    assert grown("due_to_sent_seconds_count", lane="callback", channel="callback") == 1
+    assert grown("due_to_sent_seconds_count", priority="callback", channel="callback") == 1
 
 
 def test_statements_tell_how_many_they_served(process: Process, grown: Grown) -> None:

@@ -134,7 +134,7 @@ def test_a_server_that_is_too_old_is_said(url: str, monkeypatch: pytest.MonkeyPa
     with configured(database_url=url) as settings:
         database.bind(settings.database)
         try:
-            with pytest.raises(fitness.Unfit, match="which is too old: use 99 or newer"):
+            with pytest.raises(fitness.Unusable, match="which is too old: use 99 or newer"):
                 migrations.migrate()
         finally:
             database.database.close()

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from actors.queue import redis_pools, redis_probe
-from actors.queue.broker import Doorbell
+from actors.queue.broker import NotificationBroker
 from actors.queue.redis_faults import Fault
 from tests.environment import configured
 from tests.eventually import eventually
@@ -50,7 +50,9 @@ def url(server: StockRedis, words: list[str], database: int = 0) -> str:
 def fault(redis_url: str) -> Fault | None:
     with configured(redis_url=redis_url, redis_namespace=NAMESPACE) as current:
         pool = redis_pools.pool(current.redis, 5)
-        broker = Doorbell(pool, find_namespace=partial(str, NAMESPACE), wait=1, heartbeat_timeout=60, middleware=[])
+        broker = NotificationBroker(
+            pool, find_namespace=partial(str, NAMESPACE), wait=1, heartbeat_timeout=60, middleware=[]
+        )
         try:
             return redis_probe.fault(broker)
         finally:

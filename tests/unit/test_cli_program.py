@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.servers import StartError, leftover, program
-from cli.servers.program import Patience, Program
+from cli.servers.program import Deadline, Program
 from tests.eventually import eventually
 
 
@@ -22,7 +22,7 @@ class Shell(Program):
     start_within = 10.0
     grace = 10.0
 
-    def __init__(self, line: str, place: Path, patience: Patience | None = None) -> None:
+    def __init__(self, line: str, place: Path, patience: Deadline | None = None) -> None:
         super().__init__(patience, place / "shell.log")
         self._line = line
         self._place = place
@@ -37,7 +37,7 @@ class Shell(Program):
         return (self._place / "up").exists()
 
 
-class InAHurry(Patience):
+class InAHurry(Deadline):
     @property
     def hurried(self) -> bool:
         return True
@@ -82,8 +82,8 @@ def test_a_program_that_cannot_be_run_is_said(tmp_path: Path) -> None:
         shell.start()
 
 
-@pytest.mark.parametrize("patience", [Patience(), InAHurry()])
-def test_a_program_that_does_not_listen_is_killed_with_all_that_it_started(tmp_path: Path, patience: Patience) -> None:
+@pytest.mark.parametrize("patience", [Deadline(), InAHurry()])
+def test_a_program_that_does_not_listen_is_killed_with_all_that_it_started(tmp_path: Path, patience: Deadline) -> None:
     shell = Shell("trap '' TERM; sleep 60 & echo $! > child; touch up; wait", tmp_path, patience)
     shell.grace = 10.0 if patience.hurried else 0.1
     shell.start()
@@ -149,7 +149,7 @@ def test_a_pidfile_that_names_a_stranger_is_removed(tmp_path: Path) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(f"{os.getpid()}\nmore\n")
 
-    leftover.clear(pidfile, tmp_path, Patience())
+    leftover.clear(pidfile, tmp_path, Deadline())
 
     assert not pidfile.exists()
 
@@ -159,7 +159,7 @@ def test_a_pidfile_that_names_nobody_stays(tmp_path: Path, text: str) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(text)
 
-    leftover.clear(pidfile, tmp_path, Patience())
+    leftover.clear(pidfile, tmp_path, Deadline())
 
     assert pidfile.exists()
 
@@ -171,7 +171,7 @@ def test_an_orphan_that_works_on_the_data_is_ended_first(tmp_path: Path, monkeyp
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(f"{orphan.pid}\n")
 
-    leftover.clear(pidfile, tmp_path, Patience())
+    leftover.clear(pidfile, tmp_path, Deadline())
 
     assert orphan.wait(5) == -signal.SIGKILL
 

@@ -47,7 +47,7 @@ class Told:
         self.alive = False
         return "done"
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         self.alive = False
         return "done"
 

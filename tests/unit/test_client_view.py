@@ -68,7 +68,7 @@ def test_transitions_that_clients_ask_for_leave_callbacks_alone() -> None:
     path = ROOT / "db/lifecycle/operate.py"
     asked = [sql for sql in statements(path.read_text(), namespace(path, ROOT)) if "client_id" in sql]
     assert len(asked) == 5
-    # `note` has the guard too, for another purpose. A retry is also for a callback, if its endpoint is given.
+    # `record` has the guard too, for another purpose. A retry is also for a callback, if its endpoint is given.
     guard = re.compile(rf"(?<!n\.){GUARD}|callback_id IS NOT DISTINCT FROM %s")
     assert all(guard.search(sql) for sql in asked)
 

@@ -10,7 +10,7 @@ import pytest
 from cli.doctor import postgresql, redis_server
 from cli.doctor.findings import OK, PROBLEM, WARNING
 from db import diagnosis
-from db.diagnosis import Room, Server
+from db.diagnosis import Headroom, Server
 from settings import Settings
 
 WELL = Server(170_002, "17.2", replica=False, clear=False)
@@ -72,7 +72,7 @@ def test_clocks_that_differ_are_a_warning(monkeypatch: pytest.MonkeyPatch, apart
 def test_transaction_numbers_that_run_out_are_told_in_time(
     monkeypatch: pytest.MonkeyPatch, age: int, levels: list[str]
 ) -> None:
-    monkeypatch.setattr(diagnosis, "room", lambda: Room(90, 0.0, age))
+    monkeypatch.setattr(diagnosis, "room", lambda: Headroom(90, 0.0, age))
     assert [one.level for one in postgresql._room(Settings())] == levels
 
 

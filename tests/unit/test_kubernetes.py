@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 import settings
 from actors.channels.email.channel import LAST_ANSWER
 from actors.channels.webhook import networks
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from cli.main import COMMANDS
 from tests import kubernetes as k8s
 
@@ -132,7 +132,7 @@ def test_pods_get_their_settings_from_there() -> None:
 def test_every_lane_is_served_by_one_group_of_workers() -> None:
     served = [k8s.container(k8s.named("Deployment", f"notification-{name}"))["args"] for name in WORKERS]
     queues = [queue for args in served for queue in args[args.index("--queues") + 1 :]]
-    assert sorted(queues) == sorted(lane.queue for lane in LANES.values())
+    assert sorted(queues) == sorted(priority.queue for priority in PRIORITIES.values())
     assert {args[0] for args in served} == {"dramatiq"}
 
 
@@ -140,9 +140,11 @@ def test_workers_are_as_many_as_the_waiting_of_their_own_lanes_wants() -> None:
     for scaler in k8s.of_kind("ScaledObject"):
         args = k8s.container(k8s.named("Deployment", scaler["metadata"]["name"]))["args"]
         [trigger] = scaler["spec"]["triggers"]
-        lanes = re.fullmatch(r'max\(notify_oldest_due_seconds\{lane=~"([a-z|]+)"\}\)', trigger["metadata"]["query"])
-        assert lanes is not None
-        assert {LANES[name].queue for name in lanes[1].split("|")} == set(args[args.index("--queues") + 1 :])
+        priorities = re.fullmatch(
+            r'max\(notify_oldest_due_seconds\{lane=~"([a-z|]+)"\}\)', trigger["metadata"]["query"]
+        )
+        assert priorities is not None
+        assert {PRIORITIES[name].queue for name in priorities[1].split("|")} == set(args[args.index("--queues") + 1 :])
 
 
 def test_probes_ask_what_there_is() -> None:

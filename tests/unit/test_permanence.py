@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors.channels.email.hard_bounce import is_gone
+from actors.channels.email.hard_bounce import is_hard_bounce
 from db.records import Attempt, Claimed
 
 NEVER = [
@@ -31,23 +31,23 @@ def attempt(
 
 @pytest.mark.parametrize("code", ["5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"])
 def test_a_mailbox_that_is_not_there_is_gone(code: str) -> None:
-    assert is_gone(NOTIFICATION, attempt(code))
+    assert is_hard_bounce(NOTIFICATION, attempt(code))
 
 
 @pytest.mark.parametrize("code", NEVER)
 def test_a_refusal_that_may_have_another_reason_is_not_about_the_mailbox(code: str | None) -> None:
-    assert not is_gone(NOTIFICATION, attempt(code))
+    assert not is_hard_bounce(NOTIFICATION, attempt(code))
 
 
 def test_only_the_answer_to_rcpt_speaks_of_the_recipient() -> None:
     for phase in ("mail", "data", "content", "connect", "compose"):
-        assert not is_gone(NOTIFICATION, attempt("5.1.1", phase=phase))
+        assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", phase=phase))
 
 
 def test_what_is_not_refused_for_good_is_not_gone() -> None:
-    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="deferred", reply=450))
-    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="refused", reply=450))
-    assert not is_gone(NOTIFICATION, attempt("5.1.1", outcome="provider-down"))
+    assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="deferred", reply=450))
+    assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="refused", reply=450))
+    assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="provider-down"))
 
 
 @pytest.mark.parametrize("mail", COPIES)
@@ -58,13 +58,13 @@ def test_with_several_recipients_the_refused_address_must_be_the_recipients_own(
         "550 5.1.1 no",
         "Ann@xn--exmple-cua.com.x: no",
     ):
-        assert not is_gone(several, attempt("5.1.1", text=text))
-    assert is_gone(several, attempt("5.1.1", text="Ann@xn--exmple-cua.com: 550 5.1.1 no"))
+        assert not is_hard_bounce(several, attempt("5.1.1", text=text))
+    assert is_hard_bounce(several, attempt("5.1.1", text="Ann@xn--exmple-cua.com: 550 5.1.1 no"))
 
 
 def test_what_has_no_copies_has_one_recipient() -> None:
-    assert is_gone(NOTIFICATION._replace(mail={"headers": {}, "cc": []}), attempt("5.1.1"))
+    assert is_hard_bounce(NOTIFICATION._replace(mail={"headers": {}, "cc": []}), attempt("5.1.1"))
 
 
 def test_the_sandbox_finds_out_nothing() -> None:
-    assert not is_gone(NOTIFICATION._replace(sandbox=True), attempt("5.1.1"))
+    assert not is_hard_bounce(NOTIFICATION._replace(sandbox=True), attempt("5.1.1"))

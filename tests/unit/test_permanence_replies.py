@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from actors.channels.email.answers import understood
-from actors.channels.email.hard_bounce import is_gone
+from actors.channels.email.hard_bounce import is_hard_bounce
 from actors.channels.email.refusals import judge
 from db.records import Attempt
 from tests.integration.mailing import notification
@@ -188,7 +188,7 @@ def gone(said: str) -> bool:
     """Whether this answer to RCPT puts the recipient on the suppression list."""
     reply = understood(said.encode() + b"\r\n")
     attempt = Attempt(judge("rcpt", reply).outcome, uuid4(), "mail:25", 1, 2, "rcpt", *reply)
-    return is_gone(notification(), attempt)
+    return is_hard_bounce(notification(), attempt)
 
 
 @pytest.mark.parametrize("said", GONE)

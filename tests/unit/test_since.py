@@ -21,13 +21,15 @@ def test_a_count_forgets_what_came_before_it() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5)), max_size=50), st.floats(0, 101))
-def test_nothing_that_came_after_a_count_is_forgotten(came: list[tuple[float, int]], counted_at: float) -> None:
+def test_nothing_that_came_after_a_count_is_forgotten(commit: list[tuple[float, int]], counted_at: float) -> None:
     since = Since()
-    for at, number in came:
+    for at, number in commit:
         since.add(number, at)
     since.forget(counted_at)
 
-    assert sum(number for at, number in came if at >= counted_at) <= since.total <= sum(number for _, number in came)
+    assert (
+        sum(number for at, number in commit if at >= counted_at) <= since.total <= sum(number for _, number in commit)
+    )
 
 
 def test_a_clock_that_goes_back_makes_nothing_older() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import settings
 from actors.channels.email.channel import LAST_ANSWER
-from actors.queue.priorities import LANES
+from actors.queue.priorities import PRIORITIES
 from cli.main import COMMANDS
 
 UNITS = Path(__file__).parents[2] / "docker" / "systemd"
@@ -124,5 +124,5 @@ def test_the_instances_serve_every_lane() -> None:
     for path in UNITS.glob("worker-*.env"):
         words = variables(path.name)["OPTIONS"].split()
         queues += words[words.index("--queues") + 1 :]
-    assert sorted(queues) == sorted(lane.queue for lane in LANES.values())
+    assert sorted(queues) == sorted(priority.queue for priority in PRIORITIES.values())
     assert service("notification-worker@")["ExecStart"][0].endswith(" $OPTIONS")

@@ -6,27 +6,27 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from db.live_stats import LiveStats, PriorityStats, Provider, Worker
 
 from cli.top.sample import Sample, View, rates
 from cli.top.screen import BAD, WORKERS, document, lines
 from db.drain import InFlight
 from db.failing import Failure
 from db.pauses import Pause
-from db.pulse import Lane, Provider, Pulse, Worker
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BOB = uuid4()
 
 
-def worker(started: float = -100, alive: bool = True, **tallies: int) -> Worker:
-    return Worker(BOB, "host", 7, 8, NOW + timedelta(seconds=started), 0.5 if alive else 90, alive, tallies)
+def worker(started: float = -100, alive: bool = True, **counters: int) -> Worker:
+    return Worker(BOB, "host", 7, 8, NOW + timedelta(seconds=started), 0.5 if alive else 90, alive, counters)
 
 
-def pulse(after: float = 0, accepted: int = 0, *workers: Worker) -> Pulse:
-    return Pulse(NOW.timestamp() + after, accepted, {}, [], list(workers))
+def live_stats(after: float = 0, accepted: int = 0, *workers: Worker) -> LiveStats:
+    return LiveStats(NOW.timestamp() + after, accepted, {}, [], list(workers))
 
 
-def view(now: Pulse, **more: object) -> View:
+def view(now: LiveStats, **more: object) -> View:
     parts: dict[str, object] = {"in_flight": InFlight(0, 0.0), "depths": {}, "paused": [], "failures": []}
     return View(Sample(now, **parts | more), {})  # type: ignore[arg-type]
 
@@ -40,29 +40,29 @@ def bad(shown: View) -> list[str]:
 
 
 def test_rates_are_what_happened_in_a_second() -> None:
-    before, now = pulse(0, 100, worker(sent=10)), pulse(4, 120, worker(sent=30, failed=2))
+    before, now = live_stats(0, 100, worker(sent=10)), live_stats(4, 120, worker(sent=30, failed=2))
     assert rates(before, now) == {"accepted": 5.0, "sent": 5.0, "failed": 0.5, "retried": 0.0}
 
 
 def test_a_worker_that_has_just_started_counts_from_nothing() -> None:
-    assert rates(pulse(0), pulse(2, 0, worker(started=1, sent=8)))["sent"] == 4.0
+    assert rates(live_stats(0), live_stats(2, 0, worker(started=1, sent=8)))["sent"] == 4.0
 
 
 def test_a_worker_that_was_only_not_seen_before_does_not_count_at_once() -> None:
-    assert rates(pulse(0), pulse(2, 0, worker(started=-100, sent=8_000)))["sent"] == 0.0
+    assert rates(live_stats(0), live_stats(2, 0, worker(started=-100, sent=8_000)))["sent"] == 0.0
 
 
 def test_a_worker_that_is_gone_takes_nothing_away() -> None:
-    assert rates(pulse(0, 5, worker(sent=10)), pulse(2, 5))["sent"] == 0.0
+    assert rates(live_stats(0, 5, worker(sent=10)), live_stats(2, 5))["sent"] == 0.0
 
 
 def test_of_one_look_there_are_no_rates() -> None:
-    assert rates(pulse(0), pulse(0)) == {}
-    assert "rates come with the next update" in text(view(pulse()))
+    assert rates(live_stats(0), live_stats(0)) == {}
+    assert "rates come with the next update" in text(view(live_stats()))
 
 
 def test_what_is_wrong_comes_first_and_stands_out() -> None:
-    now = pulse()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
+    now = live_stats()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [
         "BREAKER OPEN  mail:25, next try in 30 s: connect: \\u001b[31mrefused",
@@ -73,12 +73,12 @@ def test_what_is_wrong_comes_first_and_stands_out() -> None:
 
 
 def test_a_closed_breaker_is_no_news() -> None:
-    now = pulse(0, 0, worker())._replace(providers=[Provider("mail:25", None, "refused", None)])
+    now = live_stats(0, 0, worker())._replace(providers=[Provider("mail:25", None, "refused", None)])
     assert bad(view(now)) == []
 
 
 def test_lanes_are_all_there_and_counted_to_a_bound() -> None:
-    now = pulse()._replace(lanes={"bulk": Lane(10_000, 61.0)})
+    now = live_stats()._replace(priorities={"bulk": PriorityStats(10_000, 61.0)})
     shown = text(view(now)).splitlines()
     [bulk] = [line for line in shown if line.startswith("bulk")]
     assert bulk.split() == ["bulk", "10,000+", "1", "min", "unknown", "unknown"]
@@ -86,7 +86,7 @@ def test_lanes_are_all_there_and_counted_to_a_bound() -> None:
 
 def test_of_many_workers_the_silent_ones_are_shown() -> None:
     many = [worker() for _ in range(20)] + [worker(alive=False)]
-    shown = text(view(pulse(0, 0, *many)))
+    shown = text(view(live_stats(0, 0, *many)))
     assert "silent 2 min" in shown
     assert shown.endswith(f"and {21 - WORKERS} more: notify workers")
 
@@ -94,25 +94,25 @@ def test_of_many_workers_the_silent_ones_are_shown() -> None:
 def test_failures_tell_how_long_ago_and_why_in_full() -> None:
     error = "550 " + "no such user " * 10
     failure = Failure(7, "shop", "email", "rejected", NOW - timedelta(seconds=90), error)
-    shown = text(view(pulse(), failures=[failure]))
+    shown = text(view(live_stats(), failures=[failure]))
     assert "7   shop    rejected  2 min  550 no such user" in shown
     assert error.strip() in shown
 
 
 def test_a_server_that_does_not_answer_is_named_above_the_last_view() -> None:
     assert bad(View(None, {}, "The database cannot be asked: refused"))[0].endswith("refused")
-    shown = view(pulse(0, 0, worker()))._replace(trouble="Redis \x07 is away")
+    shown = view(live_stats(0, 0, worker()))._replace(trouble="Redis \x07 is away")
     assert bad(shown) == ["Redis \\u0007 is away"]
 
 
 def test_the_document_has_no_rates_that_are_not_known() -> None:
-    first = document(view(pulse(0, 0, worker(sent=3))))
+    first = document(view(live_stats(0, 0, worker(sent=3))))
     assert (first["perSecond"], first["inFlight"], first["trouble"]) == (None, 0, None)
     assert first["workers"][0]["tallies"] == {"sent": 3}
     assert first["workers"][0]["startedAt"] == NOW - timedelta(seconds=100)
     assert document(View(None, {}, "away")) == {"at": None, "trouble": "away"}
 
 
-@pytest.mark.parametrize("shown", [view(pulse()), View(None, {}, "away")])
+@pytest.mark.parametrize("shown", [view(live_stats()), View(None, {}, "away")])
 def test_every_line_is_one_line(shown: View) -> None:
     assert not any("\n" in line.text for line in lines(shown))

@@ -6,7 +6,7 @@ from math import inf
 from typing import NamedTuple
 
 
-class Handshake(NamedTuple):
+class ServerProperties(NamedTuple):
     """Properties of a mail server.
 
     `seconds`: duration of the probe. `tls`: version of TLS, None without encryption. `certificate_days`: days until

@@ -84,7 +84,7 @@ _DISAGREES = re.compile(
 )
 
 
-def is_gone(notification: Claimed, attempt: Attempt) -> bool:
+def is_hard_bounce(notification: Claimed, attempt: Attempt) -> bool:
     """Return whether an attempt proves that the recipient's mailbox does not exist. False for the sandbox."""
     refused = attempt.outcome == "refused" and attempt.phase == "rcpt" and not notification.sandbox
     gone = refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE

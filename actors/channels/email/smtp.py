@@ -43,7 +43,7 @@ class Connection(Session):
         self._messages = settings.connection_messages
         self._traced = tracing.is_on()
         self._ahead: deque[str] = deque()  # pipelined commands whose replies were not read yet
-        self.introduced: Mail | None = None  # the mail to which those commands belong
+        self.pipelined: Mail | None = None  # the mail to which those commands belong
         self._invited_by = self._opened
 
     @classmethod
@@ -95,7 +95,7 @@ class Connection(Session):
         age = time.monotonic() - self._opened
         return self.mails < self._messages and age <= self._settings.connection_age
 
-    async def introduce(self, mail: Mail) -> None:
+    async def send_envelope(self, mail: Mail) -> None:
         """Send the whole envelope at once if the server supports it. The replies are read one by one later."""
         if self._pipelines:
             said = self._go_ahead(mail)
@@ -123,19 +123,19 @@ class Connection(Session):
         """Return the reply to DATA."""
         return self._at_hand() or await spans.phase("DATA", self._server, self._next("data", str, DATA))
 
-    async def content(self, content: bytes, following: Mail | None = None) -> Reply:
-        """Send the content, and the envelope of the `following` mail with it; return the reply to the content.
+    async def content(self, content: bytes, next_mail: Mail | None = None) -> Reply:
+        """Send the content, and the envelope of the `next_mail` mail with it; return the reply to the content.
 
         Raises:
             Dropped: With `content_sent`, the content was sent but not answered: whether it was accepted is unknown.
         """
-        sending = self._content(content, following)
+        sending = self._content(content, next_mail)
         return await (spans.phase("content", self._server, sending, len(content)) if self._traced else sending)
 
-    async def _content(self, content: bytes, following: Mail | None) -> Reply:
-        self.introduced = None
+    async def _content(self, content: bytes, next_mail: Mail | None) -> Reply:
+        self.pipelined = None
         stuffed = envelope.stuffed(content)
-        along = self._go_ahead(following) if following is not None and len(stuffed) <= ALONG else b""
+        along = self._go_ahead(next_mail) if next_mail is not None and len(stuffed) <= ALONG else b""
         sent = False
         try:
             sent = await self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
@@ -170,12 +170,12 @@ class Connection(Session):
     def close(self) -> None:
         super().close()
         self._ahead.clear()
-        self.introduced = None
+        self.pipelined = None
 
     def _go_ahead(self, mail: Mail) -> bytes:
         """Return the commands of a mail's envelope as octets. Their replies are due from now on."""
         self._ahead.extend(envelope.commands(mail))
-        self.introduced = mail
+        self.pipelined = mail
         return ("\r\n".join(self._ahead) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 
     async def _catch_up(self) -> None:
@@ -189,7 +189,7 @@ class Connection(Session):
                 with dropping("rset"):
                     await self._smtp.say(b".\r\n", 1)
                     await self._smtp.hear()
-        self.introduced = None
+        self.pipelined = None
 
     def _at_hand(self) -> Reply | None:
         """Return the reply to the next pipelined command if it was received already: the fast path of most mails."""

@@ -6,28 +6,28 @@ import asyncio
 import ssl
 import time
 
-from actors.channels.email.handshake import Handshake
+from actors.channels.email.handshake import ServerProperties
 from actors.channels.email.smtp import Connection
 from settings.smtp import SmtpSettings
 
 
-def shake(settings: SmtpSettings) -> Handshake:
+def probe(settings: SmtpSettings) -> ServerProperties:
     """Connect to SMTP_URL, start TLS and log in as configured, and quit.
 
     Raises:
         ProviderDown: A phase failed; the exception names it.
     """
-    return asyncio.run(_shake(settings))
+    return asyncio.run(_probe_server(settings))
 
 
-async def _shake(settings: SmtpSettings) -> Handshake:
+async def _probe_server(settings: SmtpSettings) -> ServerProperties:
     begun = time.monotonic()
     connection = await Connection.open(settings)
     seconds = time.monotonic() - begun
     try:
         tls = connection.tls
         expires = ((tls.getpeercert() or {}) if tls else {}).get("notAfter")
-        return Handshake(
+        return ServerProperties(
             seconds,
             tls.version() if tls else None,
             (ssl.cert_time_to_seconds(str(expires)) - time.time()) / 86_400 if expires else None,

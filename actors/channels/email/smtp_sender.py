@@ -35,23 +35,23 @@ class SmtpSender:
     def __init__(self, email: Email) -> None:
         self._email = email
         self._connection: Connection | None = None
-        self._introduced: tuple[Claimed, Mail] | None = None  # its envelope was sent with the mail before it
+        self._pipelined: tuple[Claimed, Mail] | None = None  # its envelope was sent with the mail before it
 
     async def send(
         self,
         notification: Claimed,
         begin: Begin = always,
         contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
+        next_notification: Claimed | None = None,
     ) -> Receipt:
-        if self._introduced is not None and self._introduced[0] is notification:
-            mail = self._introduced[1]
+        if self._pipelined is not None and self._pipelined[0] is notification:
+            mail = self._pipelined[1]
         else:
             mail = await self._email.composed(notification, contents) if contents else self._email.compose(notification)
         limit = time.monotonic() + self._email.send_limit
         connection = await self._ready(mail, limit)
         try:
-            receipt = await self._converse(connection, mail, limit, begin, following)
+            receipt = await self._converse(connection, mail, limit, begin, next_notification)
         except Throttled:
             if connection.reused:  # Perhaps the limit is that of this connection only.
                 await self._drop(connection)
@@ -61,7 +61,7 @@ class SmtpSender:
                 raise
             # Perhaps the server accepts no more mails over one connection; try a new one.
             await self._drop(connection)
-            receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, following)
+            receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, next_notification)
         self._email.limits.took()
         return receipt
 
@@ -70,11 +70,11 @@ class SmtpSender:
             await self._drop(self._connection)
 
     async def _send_anew(
-        self, carried: int, mail: Mail, limit: float, begin: Begin, following: Claimed | None
+        self, carried: int, mail: Mail, limit: float, begin: Begin, next_notification: Claimed | None
     ) -> Receipt:
         """Send a mail over a new connection after one that had `carried` that many mails refused it."""
         try:
-            receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
+            receipt = await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
         except Undelivered:
             self._email.tried_anew(in_vain=True)
             raise
@@ -83,12 +83,12 @@ class SmtpSender:
         return receipt
 
     async def _converse(
-        self, connection: Connection, mail: Mail, limit: float, begin: Begin, following: Claimed | None
+        self, connection: Connection, mail: Mail, limit: float, begin: Begin, next_notification: Claimed | None
     ) -> Receipt:
         blamed, begun = self._email.blamed(mail), time.monotonic()
         try:
             await _invite(connection, mail, begin, blamed)
-            reply = await connection.content(mail.content, self._follower(connection, following))
+            reply = await connection.content(mail.content, self._follower(connection, next_notification))
             if reply.code // 100 != 2:
                 await _refuse(connection, "content", reply, blamed)
         except Dropped as drop:
@@ -98,32 +98,32 @@ class SmtpSender:
             # connection, which cannot have idled.
             if not (connection.reused and drop.phase == "mail"):
                 raise _undelivered(drop) from None
-            return await self._converse(await self._ready(mail, limit), mail, limit, begin, following)
+            return await self._converse(await self._ready(mail, limit), mail, limit, begin, next_notification)
         except Throttled:
             self._email.limits.throttled(begun)
             raise
         return Receipt("content", reply.code, reply.enhanced_code, reply.text)
 
-    def _follower(self, connection: Connection, following: Claimed | None) -> Mail | None:
+    def _follower(self, connection: Connection, next_notification: Claimed | None) -> Mail | None:
         """Return the next mail if its envelope may be sent already. Any fault of it is reported when it is sent."""
-        self._introduced = None
-        if following is None or not connection.may_go_on():
+        self._pipelined = None
+        if next_notification is None or not connection.may_go_on():
             return None
         try:
-            mail = self._email.compose(following)
+            mail = self._email.compose(next_notification)
             _check(connection, mail)
         except Exception:  # noqa: BLE001 - sending that mail will raise it again
             return None
-        self._introduced = following, mail
+        self._pipelined = next_notification, mail
         return mail
 
     async def _ready(self, mail: Mail, limit: float) -> Connection:
         connection = self._connection
         if connection is not None:
             connection.end_by(limit)
-            if connection.introduced is mail:
+            if connection.pipelined is mail:
                 return connection
-            if connection.introduced is not None:  # The envelope of another mail was sent, but not that mail.
+            if connection.pipelined is not None:  # The envelope of another mail was sent, but not that mail.
                 connection.close()
             if connection.usable():
                 return connection
@@ -142,9 +142,9 @@ class SmtpSender:
 
 async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type[Undelivered] = ProviderDown) -> None:
     """Run the conversation up to the server's consent to the content."""
-    if connection.introduced is None:
+    if connection.pipelined is None:
         _check(connection, mail, blamed)
-        await connection.introduce(mail)
+        await connection.send_envelope(mail)
     hello = await connection.mail(mail)
     if hello.code == 421 and connection.reused:
         raise Dropped("mail", hello.text)

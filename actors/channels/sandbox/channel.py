@@ -41,7 +41,7 @@ class Sandbox:
         notification: Claimed,
         begin: Begin = always,
         contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
+        next_notification: Claimed | None = None,
     ) -> Receipt:
         ending = _ending(notification)
         if ending and ending[1].phase == "rcpt":

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from actors import spans
 from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, always, printable
-from actors.channels.webhook.endpoint_fairness import EndpointTurns
+from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import Answer, HttpClient, HttpError, Request
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from actors.channels.webhook.signature import headers
@@ -44,7 +44,7 @@ class Callback:
     def __init__(self, settings: Settings, look_up: Lookup = look_up, context: ssl.SSLContext | None = None) -> None:
         self._settings = settings
         self._http = HttpClient(settings.callbacks.networks, settings.callbacks.timeout, look_up, context)
-        self._turns = EndpointTurns(settings)
+        self._limits = EndpointLimits(settings)
         self._endpoints: Coalescer[int, Signing | None] = Coalescer(
             "endpoint", _signing, most=LOOKED_UP_AT_ONCE, waiting=WAITING
         )
@@ -58,19 +58,19 @@ class Callback:
         notification: Claimed,
         begin: Begin = always,
         contents: Sequence[bytes] = (),
-        following: Claimed | None = None,
+        next_notification: Claimed | None = None,
     ) -> Receipt:
         id = notification.callback_id or 0
-        async with self._turns.turn(id):
+        async with self._limits.turn(id):
             try:
                 answer = await self._post(notification, await self._endpoint(id), begin)
             except (HttpError, UrlRejected) as error:
-                self._turns.record(id, timed_out=isinstance(error, HttpError) and error.timed_out)
+                self._limits.record(id, timed_out=isinstance(error, HttpError) and error.timed_out)
                 raise _undelivered(error) from None
             except Undelivered:
-                self._turns.record(id, timed_out=False)
+                self._limits.record(id, timed_out=False)
                 raise
-            self._turns.record(id, timed_out=False)
+            self._limits.record(id, timed_out=False)
         return await self._judge(id, answer)
 
     async def hang_up(self) -> None:
@@ -78,7 +78,7 @@ class Callback:
 
     def ready(self, notification: Claimed) -> bool:
         """Return False if the endpoint has its maximum of requests: a slow endpoint must not delay the others."""
-        return self._turns.is_free(notification.callback_id or 0)
+        return self._limits.is_free(notification.callback_id or 0)
 
     async def start(self) -> None:
         """Do nothing: there is nothing to prepare."""

@@ -13,7 +13,7 @@ from settings import Settings
 AT_ONCE = 4  # concurrent requests of this process to one endpoint
 
 
-class EndpointTurns:
+class EndpointLimits:
     """Limits for each endpoint: AT_ONCE concurrent requests, and none for CALLBACK_REST after one that timed out.
 
     After the pause one request is tried; the others are deferred until it is answered.
@@ -25,7 +25,7 @@ class EndpointTurns:
             settings.callbacks.timeout,
             settings.delivery.list_budget,
         )
-        self._turns: dict[int, _Turns] = {}  # of the endpoints in use
+        self._limits: dict[int, _Limits] = {}  # of the endpoints in use
         self._resting: dict[int, float] = {}  # end of the pause (`time.monotonic()`), by endpoint
 
     @contextlib.asynccontextmanager
@@ -36,26 +36,26 @@ class EndpointTurns:
             Deferred: The endpoint is paused, or there was no turn in time. Nothing was sent.
         """
         self._check(id)
-        turns = self._turns.setdefault(id, _Turns())
-        turns.wanted += 1
+        limits = self._limits.setdefault(id, _Limits())
+        limits.wanted += 1
         try:
-            await turns.take(self._patience)
+            await limits.take(self._patience)
             try:
                 self._check(id)
                 if id in self._resting:
                     self._resting[id] = time.monotonic() + self._timeout + self._rest
                 yield
             finally:
-                turns.free.release()
+                limits.free.release()
         finally:
-            turns.wanted -= 1
-            if not turns.wanted:
-                del self._turns[id]
+            limits.wanted -= 1
+            if not limits.wanted:
+                del self._limits[id]
 
     def is_free(self, id: int) -> bool:
         """Return whether a request to endpoint `id` would not wait: it gets a turn, or is deferred at once."""
-        turns = self._turns.get(id)
-        return turns is None or turns.wanted < AT_ONCE or time.monotonic() < self._resting.get(id, 0.0)
+        limits = self._limits.get(id)
+        return limits is None or limits.wanted < AT_ONCE or time.monotonic() < self._resting.get(id, 0.0)
 
     def record(self, id: int, *, timed_out: bool) -> None:
         """Record the end of a request to endpoint `id`."""
@@ -69,7 +69,7 @@ class EndpointTurns:
             raise Deferred("not tried: the endpoint did not answer an earlier request in time", phase="rest")
 
 
-class _Turns:
+class _Limits:
     """Turns at one endpoint. `wanted`: number of requests that have a turn or wait for one."""
 
     def __init__(self) -> None:

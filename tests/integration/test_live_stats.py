@@ -7,15 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from db import breaker, lifecycle, pauses, pulse, workers
+from db import breaker, lifecycle, live_stats, pauses, workers
 from db.lifecycle import relay
 from tests.integration.rows import GRACE, WORKER, accepted, alive, attempt, claimed, draft, in_seconds, passed
 
 pytestmark = pytest.mark.usefixtures("store")
 
 
-def waiting(lane: str = "normal", client: int = 1, count: int = 1) -> list[int]:
-    drafts = [draft()._replace(lane=lane, client_id=client)] * count
+def waiting(priority: str = "normal", client: int = 1, count: int = 1) -> list[int]:
+    drafts = [draft()._replace(priority=priority, client_id=client)] * count
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
@@ -25,9 +25,9 @@ def test_what_waits_is_counted_by_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting("bulk", client=2, count=2)
     claimed()
 
-    assert {name: lane.waiting for name, lane in pulse.lanes().items()} == {"high": 1, "bulk": 5}
-    monkeypatch.setattr(pulse, "COUNTED", 4)
-    assert pulse.lanes()["bulk"].waiting == 4
+    assert {name: priority.waiting for name, priority in live_stats.priorities().items()} == {"high": 1, "bulk": 5}
+    monkeypatch.setattr(live_stats, "COUNTED", 4)
+    assert live_stats.priorities()["bulk"].waiting == 4
 
 
 def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
@@ -35,9 +35,9 @@ def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
     for id, seconds in ((old, 20), (older, 40), (younger, 5)):
         passed(seconds, id)
 
-    assert pulse.lanes()["normal"].oldest_due >= 40
+    assert live_stats.priorities()["normal"].oldest_due >= 40
     lifecycle.claim([older], WORKER)
-    assert 20 <= pulse.lanes()["normal"].oldest_due < 40
+    assert 20 <= live_stats.priorities()["normal"].oldest_due < 40
 
 
 def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
@@ -45,7 +45,7 @@ def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
     passed(600, id)
     assert [due.id for due in relay.take_due("normal", GRACE, 0, 10)] == [id]
 
-    assert pulse.lanes()["normal"].oldest_due >= 600
+    assert live_stats.priorities()["normal"].oldest_due >= 600
 
 
 def test_a_notification_that_is_to_be_sent_later_is_not_due() -> None:
@@ -53,7 +53,7 @@ def test_a_notification_that_is_to_be_sent_later_is_not_due() -> None:
     [held] = lifecycle.claim(waiting(), WORKER)
     lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 30)], GRACE, time.monotonic())
 
-    assert pulse.lanes() == {"normal": (2, 0.0)}
+    assert live_stats.priorities() == {"normal": (2, 0.0)}
 
 
 def test_paused_notifications_raise_no_alarm() -> None:
@@ -61,35 +61,35 @@ def test_paused_notifications_raise_no_alarm() -> None:
     passed(600, waiting(client=2)[0])
     pauses.pause("client", "2")
 
-    assert pulse.lanes()["normal"].waiting == 2
-    assert pulse.lanes()["normal"].oldest_due < 300
+    assert live_stats.priorities()["normal"].waiting == 2
+    assert live_stats.priorities()["normal"].oldest_due < 300
 
 
 def test_nothing_waits_in_an_empty_system() -> None:
     before = time.time()
-    empty = pulse.pulse(30)
+    empty = live_stats.live_stats(30)
 
-    assert (empty.accepted, empty.lanes, empty.providers, empty.workers) == (0, {}, [], [])
+    assert (empty.accepted, empty.priorities, empty.providers, empty.workers) == (0, {}, [], [])
     assert before <= empty.at <= time.time()
 
 
 def test_what_was_accepted_grows_with_each() -> None:
     accepted(3)
-    before = pulse.pulse(30).accepted
+    before = live_stats.live_stats(30).accepted
     accepted(2)
 
-    assert pulse.pulse(30).accepted - before == 2
+    assert live_stats.live_stats(30).accepted - before == 2
 
 
 def test_a_breaker_is_shown_with_its_reason() -> None:
     breaker.trip("mail:25", "connect: refused", 60)
 
-    [provider] = pulse.providers()
+    [provider] = live_stats.providers()
     assert (provider.name, provider.reason, provider.opened_at is not None) == ("mail:25", "connect: refused", True)
     assert provider.probe_in is not None
     assert 0 < provider.probe_in <= 60
     breaker.close("mail:25")
-    assert pulse.providers()[0].probe_in is None
+    assert live_stats.providers()[0].probe_in is None
 
 
 def test_a_worker_tells_what_it_has_done() -> None:
@@ -97,13 +97,13 @@ def test_a_worker_tells_what_it_has_done() -> None:
     workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 3}), 30)
     workers.seen(workers.Heartbeat(worker, "host", 7, 8, {}, {"sent": 5, "failed": 1}), 30)
 
-    [seen] = pulse.workers(30)
+    [seen] = live_stats.workers(30)
     assert (seen.id, seen.host, seen.pid, seen.threads, seen.alive) == (worker, "host", 7, 8, True)
-    assert seen.tallies == {"sent": 5, "failed": 1}
+    assert seen.counters == {"sent": 5, "failed": 1}
 
 
 def test_a_worker_that_was_not_seen_for_too_long_is_not_alive() -> None:
     alive(uuid4(), seen_ago=31)
     alive(uuid4(), seen_ago=1)
 
-    assert sorted((w.alive, round(w.silent_for / 10)) for w in pulse.workers(30)) == [(False, 3), (True, 0)]
+    assert sorted((w.alive, round(w.silent_for / 10)) for w in live_stats.workers(30)) == [(False, 3), (True, 0)]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from actors.queue.fairness import Turns, ways
-from actors.queue.priorities import LANES, LaneQueue
+from actors.queue.fairness import Fairness, possible_priorities
+from actors.queue.priorities import PRIORITIES, PriorityQueue
 from tests.environment import configured
 
 
@@ -25,13 +25,13 @@ class Item:
 
 
 def item(lane: str, priority: int = 0) -> Item:
-    return Item(priority, SimpleNamespace(queue_name=LANES[lane].queue, lane=lane))
+    return Item(priority, SimpleNamespace(queue_name=PRIORITIES[lane].queue, lane=lane))
 
 
 class Worker:
     """One thread that takes from a queue and finishes what it took, when told to."""
 
-    def __init__(self, queue: LaneQueue) -> None:
+    def __init__(self, queue: PriorityQueue) -> None:
         self._queue, self._thread = queue, ThreadPoolExecutor(1)
 
     def take(self) -> str | None:
@@ -52,32 +52,32 @@ class Worker:
 
 
 @pytest.fixture
-def queue() -> LaneQueue:
-    return LaneQueue(threads=4, reserve=1)
+def queue() -> PriorityQueue:
+    return PriorityQueue(threads=4, reserve=1)
 
 
 @pytest.fixture
-def crew(queue: LaneQueue) -> Iterator[list[Worker]]:
+def crew(queue: PriorityQueue) -> Iterator[list[Worker]]:
     workers = [Worker(queue) for _ in range(4)]
     yield workers
     for worker in workers:
         worker.leave()
 
 
-def test_the_most_urgent_is_taken_first(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_the_most_urgent_is_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
     for lane in ("callback", "bulk", "normal", "high"):
         queue.put(item(lane))
     assert [worker.take() for worker in crew] == ["high", "normal", "bulk", "callback"]
 
 
-def test_in_a_lane_the_first_is_taken_first(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_in_a_lane_the_first_is_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
     for priority in (2, 1):
         queue.put(item("normal", priority))
     assert crew[0].take() == "normal"
     assert queue.get_nowait().priority == 2
 
 
-def test_less_urgent_lanes_leave_threads_to_those_above(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_less_urgent_lanes_leave_threads_to_those_above(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(9):
         queue.put(item("bulk"))
     assert [worker.take() for worker in crew] == ["bulk", "bulk", None, None]
@@ -88,14 +88,14 @@ def test_less_urgent_lanes_leave_threads_to_those_above(queue: LaneQueue, crew: 
     assert crew[3].take() == "high"
 
 
-def test_callbacks_never_keep_bulk_from_being_sent(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_callbacks_never_keep_bulk_from_being_sent(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(9):
         queue.put(item("callback"))
     queue.put(item("bulk"))
     assert [worker.take() for worker in crew] == ["bulk", "callback", None, None]
 
 
-def test_a_finished_message_admits_the_next_one(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_a_finished_message_admits_the_next_one(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(3):
         queue.put(item("bulk"))
     first, second, third, _ = crew
@@ -105,14 +105,14 @@ def test_a_finished_message_admits_the_next_one(queue: LaneQueue, crew: list[Wor
     assert waiting.result(10) == "bulk"
 
 
-def test_all_threads_serve_the_most_urgent(queue: LaneQueue, crew: list[Worker]) -> None:
+def test_all_threads_serve_the_most_urgent(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(4):
         queue.put(item("high"))
     assert [worker.take() for worker in crew] == ["high"] * 4
 
 
 def test_one_thread_serves_every_lane_and_at_the_end_all_that_waits_is_found() -> None:
-    queue = LaneQueue(threads=1, reserve=5)
+    queue = PriorityQueue(threads=1, reserve=5)
     lanes = ["high", "normal", "bulk", "bulk", "callback"]
     for lane in reversed(lanes):
         queue.put(item(lane))
@@ -122,18 +122,18 @@ def test_one_thread_serves_every_lane_and_at_the_end_all_that_waits_is_found() -
 
 
 @pytest.fixture
-def turns() -> Turns:
+def turns() -> Fairness:
     with configured(fair_depth=10, fair_burst=3) as current:
-        return Turns(current.queue)
+        return Fairness(current.queue)
 
 
-def routed(turns: Turns, lane: str, client: int, count: int, depth: int) -> str:
+def routed(turns: Fairness, lane: str, client: int, count: int, depth: int) -> str:
     turns.count(lane, client, count)
-    return turns.lane(lane, client, depth)
+    return turns.priority(lane, client, depth)
 
 
-def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Turns) -> None:
-    assert {routed(turns, lane, 1, 100, 9) for lane in LANES} == set(LANES)
+def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Fairness) -> None:
+    assert {routed(turns, lane, 1, 100, 9) for lane in PRIORITIES} == set(PRIORITIES)
 
 
 @pytest.mark.parametrize(
@@ -141,23 +141,23 @@ def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Turns) -> None:
     [("high", "high", "normal"), ("normal", "high", "normal"), ("bulk", "normal", "bulk")],
 )
 def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
-    turns: Turns, lane: str, little: str, much: str
+    turns: Fairness, lane: str, little: str, much: str
 ) -> None:
     assert routed(turns, lane, 1, 3, 10) == little
     assert routed(turns, lane, 1, 1, 10) == much
     assert routed(turns, lane, 2, 1, 10) == little
 
 
-def test_a_burst_is_forgotten_after_a_second(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_burst_is_forgotten_after_a_second(turns: Fairness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 100.9)
     assert routed(turns, "normal", 1, 100, 10) == "normal"
     monkeypatch.setattr("time.monotonic", lambda: 101.0)
     assert routed(turns, "normal", 1, 1, 10) == "high"
 
 
-def test_a_bell_is_looked_for_wherever_its_row_may_have_been_rung(turns: Turns) -> None:
-    for lane in LANES:
+def test_a_bell_is_looked_for_wherever_its_row_may_have_been_rung(turns: Fairness) -> None:
+    for lane in PRIORITIES:
         found = {
             routed(turns, lane, client, count, depth) for client in (1, 2) for count in (1, 9) for depth in (0, 10)
         }
-        assert found <= ways(lane)
+        assert found <= possible_priorities(lane)

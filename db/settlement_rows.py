@@ -17,14 +17,14 @@ _SHARED = (
 _OWN = (("id", "bigint"), ("claim", "bigint"), ("started_ago", "float8"), ("finished_ago", "float8"), ("text", "text"))
 
 
-class Verdicts(NamedTuple):
+class SettlementRows(NamedTuple):
     """SQL for a row per settlement with the columns of _SHARED and _OWN, and its parameters."""
 
     sql: str
     values: list[object]
 
 
-def verdicts(settlements: Sequence[Settlement], now: float) -> Verdicts:
+def settlement_rows(settlements: Sequence[Settlement], now: float) -> SettlementRows:
     """Return the settlements as rows. The attempts' times become seconds before `now`, a `time.monotonic()`.
 
     Shared columns are sent once if they are equal in all rows. There are only these two forms, because each form makes
@@ -33,8 +33,8 @@ def verdicts(settlements: Sequence[Settlement], now: float) -> Verdicts:
     own = _columns([_own(s, now) for s in settlements])
     shared = [_shared(s) for s in settlements]
     if len(set(shared)) == 1:
-        return Verdicts(_ALIKE, [*shared[0], *own])
-    return Verdicts(_DIFFERENT, [*_columns(shared), *own])
+        return SettlementRows(_ALIKE, [*shared[0], *own])
+    return SettlementRows(_DIFFERENT, [*_columns(shared), *own])
 
 
 def _own(settlement: Settlement, now: float) -> tuple[object, ...]:

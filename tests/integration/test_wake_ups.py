@@ -15,7 +15,7 @@ from dramatiq.message import Message
 from actors.queue.broker import get_broker
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.priorities import MAIN as QUEUE
-from actors.queue.wake_up import SEVERAL, Bell, Ring, message, messages
+from actors.queue.wake_up import SEVERAL, WakeUp, WakeUpQueue, message, messages
 from tests.environment import configured
 from tests.eventually import eventually
 
@@ -33,7 +33,7 @@ def waiting() -> list[Message[object]]:
 
 
 def waiting_by_lane() -> dict[str, int]:
-    return {lane: depth.waiting for lane, depth in broker.depths().items()}
+    return {priority: depth.waiting for priority, depth in broker.depths().items()}
 
 
 def lists() -> list[list[int]]:
@@ -59,63 +59,63 @@ def test_lists_keep_every_thread_busy_and_stay_short(count: int, threads: int, m
 
 
 def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() -> None:
-    assert broker.ring(messages([1, 2, 3], 3, 50)) == {QUEUE: (3, 3)}
+    assert broker.enqueue_all(messages([1, 2, 3], 3, 50)) == {QUEUE: (3, 3)}
     broker.enqueue(message([4]))
     assert lists() == [[1], [2], [3], [4]]
     assert waiting_by_lane() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
 
 
 def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
-    assert broker.oldest_bell(QUEUE) == 0
+    assert broker.oldest_message(QUEUE) == 0
     with mock.patch("db.clock.time.time", return_value=time.time() - 5):
-        broker.ring(messages([1], 1, 50))
-    broker.ring(messages([2], 1, 50))
-    assert 5 <= broker.oldest_bell(QUEUE) < 7
+        broker.enqueue_all(messages([1], 1, 50))
+    broker.enqueue_all(messages([2], 1, 50))
+    assert 5 <= broker.oldest_message(QUEUE) < 7
 
 
 def test_what_comes_to_a_full_queue_is_left_to_the_relay_until_there_is_room() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     for id in (1, 2):
-        assert bell.left([("normal", 1)]) == set()
-        bell._ringing.submit(Ring([id], 0.0)).result(10)
-    assert bell.left([("normal", 1), ("high", 1), ("normal", 2)]) == {("normal", 1), ("normal", 2)}
+        assert wake_ups.left([("normal", 1)]) == set()
+        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
+    assert wake_ups.left([("normal", 1), ("high", 1), ("normal", 2)]) == {("normal", 1), ("normal", 2)}
     broker.flush(QUEUE)
-    eventually(lambda: bell.left([("normal", 1)]) == set())
+    eventually(lambda: wake_ups.left([("normal", 1)]) == set())
     assert lists() == []
-    bell.close(5)
+    wake_ups.close(5)
 
 
 def test_a_queue_that_has_grown_out_of_all_bounds_is_not_rung_whatever_was_meant() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     for id in range(1, 7):
-        bell._ringing.submit(Ring([id], 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
     assert lists() == [[1], [2], [3], [4]]
-    bell.close(5)
+    wake_ups.close(5)
 
 
 def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() -> None:
     with configured(ring_spread=4) as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     for first in (0, 10, 20):
-        bell._ringing.submit(Ring(list(range(first, first + 8)), 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 8)), 0.0)).result(10)
     assert [len(ids) for ids in lists()] == [2, 2, 2, 2, 8, 8]
-    bell.close(5)
+    wake_ups.close(5)
 
 
 def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> int:
         raise redis.ConnectionError("away")
 
-    monkeypatch.setattr(broker, "ring", away)
+    monkeypatch.setattr(broker, "enqueue_all", away)
     monkeypatch.setattr("actors.queue.wake_up.WAITING", 1)
     with configured() as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     for id in range(100):
-        bell.ring(Ring([id], 0.0))
-    bell.close(5)
-    bell.ring(Ring([1], 0.0))
+        wake_ups.enqueue(WakeUp([id], 0.0))
+    wake_ups.close(5)
+    wake_ups.enqueue(WakeUp([1], 0.0))
 
 
 def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer, mo
 
 
 def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(consumer: WaitingConsumer) -> None:
-    broker.ring(messages([1, 2, 3], 3, 50))
+    broker.enqueue_all(messages([1, 2, 3], 3, 50))
     first, _second = next(consumer), next(consumer)
     broker.client.delete("dramatiq:__heartbeats__")
     assert next(consumer) is None
@@ -155,7 +155,7 @@ def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(c
 
 
 def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: WaitingConsumer) -> None:
-    broker.ring(messages([1, 2], 2, 50))
+    broker.enqueue_all(messages([1, 2], 2, 50))
     in_hand = next(consumer)  # Fetched two, handed out one.
     assert in_hand is not None
     again = broker.consume(QUEUE, prefetch=2, timeout=1000)
@@ -188,87 +188,87 @@ def test_every_fault_of_redis_restarts_the_consumer_instead_of_ending_it(
 
 
 def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsumer) -> None:
-    broker.ring(messages([1, 2], 2, 50))
+    broker.enqueue_all(messages([1, 2], 2, 50))
     broker.client.delete(f"dramatiq:{QUEUE}.msgs")
     assert next(consumer) is None
 
 
 def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: WaitingConsumer) -> None:
     before = time.time()
-    broker.ring(messages([1], 1, 50))
-    bell = next(consumer)
-    assert bell is not None
-    [(lane, rung_at)] = broker.oldest_in_hand().items()
-    assert lane == "normal"
-    assert before - 1 < rung_at < time.time() + 1
-    broker.emit_before("process_message", bell)
+    broker.enqueue_all(messages([1], 1, 50))
+    wake_ups = next(consumer)
+    assert wake_ups is not None
+    [(priority, enqueued_at)] = broker.oldest_in_hand().items()
+    assert priority == "normal"
+    assert before - 1 < enqueued_at < time.time() + 1
+    broker.emit_before("process_message", wake_ups)
     assert broker.oldest_in_hand() == {}
-    consumer.ack(bell)
+    consumer.ack(wake_ups)
     assert broker.in_hand(QUEUE) == {}
 
 
 def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
     delayed = message([1]).copy(options={"rung_at": 1})
     before = time.time()
-    assert broker.rung_at(broker.enqueue(delayed)) > before - 1
+    assert broker.enqueued_at(broker.enqueue(delayed)) > before - 1
 
 
 def test_a_quiet_client_passes_a_backlog_that_workers_hold(consumer: WaitingConsumer) -> None:
     with configured(fair_depth=2, fair_burst=2, ring_spread=1) as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     for first in (0, 10):
-        bell._ringing.submit(Ring(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
+        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
     assert [next(consumer), next(consumer)] != [None, None]
     assert broker.depths()["normal"] == (0, 2)
-    bell._ringing.submit(Ring([100], 0.0, "normal", 2)).result(10)
+    wake_ups._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
     assert waiting_by_lane()["high"] == 1
-    bell.close(5)
+    wake_ups.close(5)
 
 
 def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued() -> None:
     with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
-        crowding, other = Bell(current), Bell(current)
-    crowding._ringing.submit(Ring(list(range(10)), 0.0, "normal", 1)).result(10)
-    other._ringing.submit(Ring([100], 0.0, "normal", 2)).result(10)
-    other._ringing.submit(Ring([101], 0.0, "normal", 2)).result(10)
+        crowding, other = WakeUpQueue(current), WakeUpQueue(current)
+    crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(10)
+    other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
+    other._enqueueing.submit(WakeUp([101], 0.0, "normal", 2)).result(10)
     assert waiting_by_lane() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
-    for bell in (crowding, other):
-        bell.close(5)
+    for wake_ups in (crowding, other):
+        wake_ups.close(5)
 
 
 def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
     with configured(ring_spread=1) as current:
-        bell = Bell(current)
-    resting = mock.patch.object(bell._closing, "wait", wraps=bell._closing.wait)
-    with mock.patch.object(broker, "ring", wraps=broker.ring) as trips, resting as rests:
-        bell.ring(Ring(range(SEVERAL), 0.0))
+        wake_ups = WakeUpQueue(current)
+    resting = mock.patch.object(wake_ups._closing, "wait", wraps=wake_ups._closing.wait)
+    with mock.patch.object(broker, "enqueue_all", wraps=broker.enqueue_all) as trips, resting as rests:
+        wake_ups.enqueue(WakeUp(range(SEVERAL), 0.0))
         eventually(lambda: rests.called)
-        bell.ring(Ring([10, 11], 0.0))
-        bell.ring(Ring([12], 0.0))
-        bell.close(10)
+        wake_ups.enqueue(WakeUp([10, 11], 0.0))
+        wake_ups.enqueue(WakeUp([12], 0.0))
+        wake_ups.close(10)
     assert lists() == [list(range(SEVERAL)), [10, 11, 12]]
     assert trips.call_count == 2
 
 
 def test_nothing_waits_after_a_trip_for_few() -> None:
     with configured(ring_spread=1) as current:
-        bell = Bell(current)
-    with mock.patch.object(bell._closing, "wait") as rests:
-        bell._ringing.submit(Ring(range(SEVERAL - 1), 0.0)).result(10)
-        bell.close(10)
+        wake_ups = WakeUpQueue(current)
+    with mock.patch.object(wake_ups._closing, "wait") as rests:
+        wake_ups._enqueueing.submit(WakeUp(range(SEVERAL - 1), 0.0)).result(10)
+        wake_ups.close(10)
     assert not rests.called
 
 
 def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with configured(fair_depth=1, ring_spread=1) as current:
-        bell = Bell(current)
+        wake_ups = WakeUpQueue(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
         for id in (1, 2, 3):
-            bell._ringing.submit(Ring([id], 0.0)).result(10)
+            wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
         assert asked.call_count == 0
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 0.0)
-        bell._ringing.submit(Ring([4], 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp([4], 0.0)).result(10)
         assert asked.call_count == 1
-    bell.close(10)
+    wake_ups.close(10)

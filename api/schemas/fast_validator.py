@@ -13,7 +13,7 @@ import jsonschema_rs
 from jsonschema import FormatChecker
 
 
-class Verdict:
+class FastValidator:
     """Fast validator of one schema, with the `formats` that jsonschema uses."""
 
     def __init__(self, schema: Mapping[str, Any], formats: FormatChecker) -> None:

@@ -22,7 +22,7 @@ AMONG = 100  # notifications of each client and priority: those that the relay e
 CLIENTS_SEEN = 1_000  # clients of a priority
 
 
-class Lane(NamedTuple):
+class PriorityStats(NamedTuple):
     """A priority. `waiting`: pending notifications, counted up to COUNTED, scheduled and paused ones included.
 
     `oldest_due`: seconds for which the oldest notification has waited that may be sent now; 0 if none may. For a client
@@ -43,7 +43,7 @@ class Provider(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """A worker. `silent_for`: seconds since its last heartbeat. `tallies`: attempts by outcome since its start.
+    """A worker. `silent_for`: seconds since its last heartbeat. `counters`: attempts by outcome since its start.
 
     `provider`: the mail server it sends to; None if an older version does not report it. `unrecorded`: outcomes that
     it could not record yet, and `trouble`: why. `settings`: those that all workers should share, by name.
@@ -56,14 +56,14 @@ class Worker(NamedTuple):
     started_at: datetime
     silent_for: float
     alive: bool
-    tallies: Mapping[str, int]
+    counters: Mapping[str, int]
     provider: str | None = None
     unrecorded: int = 0
     trouble: str = ""
     settings: Mapping[str, Any] = MappingProxyType({})
 
 
-class Pulse(NamedTuple):
+class LiveStats(NamedTuple):
     """All live statistics. `at`: seconds since 1970 on the database's clock.
 
     `accepted`: the last id drawn, callbacks and gaps included.
@@ -71,12 +71,12 @@ class Pulse(NamedTuple):
 
     at: float
     accepted: int
-    lanes: Mapping[str, Lane]
+    priorities: Mapping[str, PriorityStats]
     providers: list[Provider]
     workers: list[Worker]
 
 
-def pulse(worker_timeout: float, configured: str = "") -> Pulse:
+def live_stats(worker_timeout: float, configured: str = "") -> LiveStats:
     """Return all live statistics, each part as of its own moment.
 
     A worker is alive if its last heartbeat is no older than its own WORKER_TIMEOUT, or `worker_timeout` if it reports
@@ -90,13 +90,13 @@ def pulse(worker_timeout: float, configured: str = "") -> Pulse:
     seen = workers(worker_timeout)
     used = {worker.provider for worker in seen if worker.alive} | ({configured} if configured else set())
     known = bool(used) and None not in used
-    return Pulse(at, accepted, lanes(), [p for p in providers() if p.name in used or not known], seen)
+    return LiveStats(at, accepted, priorities(), [p for p in providers() if p.name in used or not known], seen)
 
 
-def lanes() -> dict[str, Lane]:
+def priorities() -> dict[str, PriorityStats]:
     """Return each priority that has pending notifications."""
-    found = rows(_LANES, COUNTED, CLIENTS_SEEN, AMONG)
-    return {name: Lane(waiting, oldest_due) for name, waiting, oldest_due in found}
+    found = rows(_PRIORITIES, COUNTED, CLIENTS_SEEN, AMONG)
+    return {name: PriorityStats(waiting, oldest_due) for name, waiting, oldest_due in found}
 
 
 def providers() -> list[Provider]:
@@ -120,7 +120,7 @@ def workers(worker_timeout: float) -> list[Worker]:
     return [Worker(*row) for row in found]
 
 
-_LANES = f"""
+_PRIORITIES = f"""
 SELECT lane.name,
        (SELECT count(*) FROM (SELECT FROM notifications AS n
                               WHERE n.status = 'pending' AND n.lane = lane.name LIMIT %s) AS n),

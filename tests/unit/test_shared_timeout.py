@@ -6,21 +6,21 @@ import asyncio
 
 import pytest
 
-from api.http.shared_timeout import Patience
+from api.http.shared_timeout import SharedTimeout
 
 
 def test_an_answer_in_time_is_the_answer() -> None:
     async def ask() -> int:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(future.set_result, 7)
-        return await Patience(60).bounds(future)
+        return await SharedTimeout(60).bounds(future)
 
     assert asyncio.run(ask()) == 7
 
 
 def test_unanswered_requests_time_out_one_after_the_other() -> None:
     async def ask() -> list[type[BaseException]]:
-        patience, loop = Patience(0.02), asyncio.get_running_loop()
+        patience, loop = SharedTimeout(0.02), asyncio.get_running_loop()
         first = patience.bounds(loop.create_future())
         answered = patience.bounds(loop.create_future())
         answered.set_result(1)
@@ -37,7 +37,7 @@ def test_unanswered_requests_time_out_one_after_the_other() -> None:
 
 def test_an_answered_request_is_no_longer_timed() -> None:
     async def ask() -> int:
-        patience, loop = Patience(60), asyncio.get_running_loop()
+        patience, loop = SharedTimeout(60), asyncio.get_running_loop()
         for number in range(100):
             patience.bounds(loop.create_future()).set_result(number)
         return len(patience._waits)
@@ -47,7 +47,7 @@ def test_an_answered_request_is_no_longer_timed() -> None:
 
 def test_one_that_has_given_up_is_left_alone() -> None:
     async def ask() -> bool:
-        patience, loop = Patience(0.01), asyncio.get_running_loop()
+        patience, loop = SharedTimeout(0.01), asyncio.get_running_loop()
         gone, waits = patience.bounds(loop.create_future()), patience.bounds(loop.create_future())
         gone.cancel()
         with pytest.raises(TimeoutError):
