@@ -27,7 +27,7 @@ from settings import Settings
 T = TypeVar("T")
 # Ids to claim; ids to claim if they are for the sandbox; number of the first ids that may be begun as soon as claimed.
 Wanted = tuple[Sequence[int], Sequence[int], int]
-log = logs.get("ledger")
+log = logs.get("claims")
 
 CLAIM_BATCH = 64  # messages per statement
 PROBE_AMONG = 500  # due notifications of each priority from which a probe is chosen

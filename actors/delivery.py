@@ -104,7 +104,7 @@ class Delivery:
             admitted = NONE
         asked_at, promised = time.monotonic(), 0
         try:
-            # What is not admitted stays as it is, and the relay rings again when the breaker closes. The sandbox
+            # What is not admitted stays as it is, and the relay enqueues it again when the breaker closes. The sandbox
             # has no breaker.
             admitted_ids = await self._probe() if admitted == ONE else ids[:admitted]
             promised = queue.promise(len(admitted_ids))

@@ -12,7 +12,7 @@ from db.database import Unacceptable, Unavailable, database
 from runtime import logs, metrics
 from settings import Settings
 
-log = logs.get("ledger")
+log = logs.get("claims")
 
 SETTLE_BATCH = 500  # outcomes per statement
 TROUBLE_LIMIT = 200  # characters of an error that are kept

@@ -71,10 +71,10 @@ class NotificationStore:
         # A client that sends many items waits here for its turn, so that the items of others do not queue behind them.
         batch, waiting = settings.store.accept_batch, settings.store.accept_waiting
         self._gates: dict[object, FairGate] = {
-            self._accepting: self._turns("accept", batch, waiting),
-            self._accepting_once: self._turns("accept-once", batch, waiting),
-            self._attaching: self._turns("attach", 1, waiting),
-            self._accepting_batches: self._turns("accept-batch", 1, settings.store.batch_waiting),
+            self._accepting: self._share("accept", batch, waiting),
+            self._accepting_once: self._share("accept-once", batch, waiting),
+            self._attaching: self._share("attach", 1, waiting),
+            self._accepting_batches: self._share("accept-batch", 1, settings.store.batch_waiting),
         }
         # One for each coalescer: a future that waits long keeps later ones in memory (patience.py).
         self._patience: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
@@ -167,10 +167,10 @@ class NotificationStore:
         finally:
             gate.leave(client)
 
-    def _turns(self, what: str, batch: int, waiting: int) -> FairGate:
+    def _share(self, what: str, batch: int, waiting: int) -> FairGate:
         """Return the gate before a coalescer. It admits the items that run and those that come next: at least two."""
-        following = min(max(2, batch), waiting)
-        return self._gate_of(what, batch + following, max(1, waiting - following))
+        next_batch = min(max(2, batch), waiting)
+        return self._gate_of(what, batch + next_batch, max(1, waiting - next_batch))
 
     def _gate_of(self, what: str, most: int, waiting: int) -> FairGate:
         return FairGate(what, most, waiting, divided=self.settings.http.auth != "off")

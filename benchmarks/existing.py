@@ -20,7 +20,7 @@ from benchmarks.stack import KEPT, Ground
 from benchmarks.target import WORKERS
 
 # The parts that create their own databases or servers.
-OWN_SERVERS = ("growth", "lanes", "floors")
+OWN_SERVERS = ("growth", "priorities", "floors")
 # Prefixes of the keys of Dramatiq's broker, of rate limits, and of workers.
 KEYS = ("dramatiq", "LIMITS", "notify")
 

@@ -24,7 +24,7 @@ class Plan:
     retries_share: float = 0.1
     old_rows: tuple[int, ...] = (0, 1_000_000)
     processes: tuple[int, ...] = (1, 2, 3)
-    lanes_backlog: int = 30_000
+    priorities_backlog: int = 30_000
 
 
 MEANING = {
@@ -41,7 +41,7 @@ MEANING = {
     "retries_share": "share of its recipients, 0 to 1, that are answered once with 451",
     "old_rows": "rows in the table before each part of growth; our system only",
     "processes": "worker processes of each drain of scale",
-    "lanes_backlog": "mails that wait while urgent ones overtake them; our system only",
+    "priorities_backlog": "mails that wait while urgent ones overtake them; our system only",
 }
 
 

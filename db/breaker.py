@@ -137,18 +137,18 @@ _NEXT_PROBE = f"""
         SET LOCAL jit = off;
         WITH chosen AS MATERIALIZED (
             SELECT due.id, due.client_id
-            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS lane (name, rank) CROSS JOIN LATERAL (
-                WITH {CLIENTS.format(lane="lane.name")}
+            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS priority (name, rank) CROSS JOIN LATERAL (
+                WITH {CLIENTS.format(lane="priority.name")}
                 SELECT due.* FROM clients CROSS JOIN LATERAL (
                     SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
-                    WHERE n.status = 'pending' AND n.lane = lane.name AND n.client_id = clients.id
+                    WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
                           AND n.next_attempt_at <= now() AND n.type = 'email' AND NOT n.sandbox AND NOT {paused("n")}
                     ORDER BY n.dispatch_after
                     LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
                 ) AS due
             ) AS due
             ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
-                     due.client_id, due.retry_count, lane.rank, due.id
+                     due.client_id, due.retry_count, priority.rank, due.id
             LIMIT 1
         ), noted AS (
             UPDATE providers SET probed_client = chosen.client_id FROM chosen WHERE name = %s

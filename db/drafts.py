@@ -22,10 +22,12 @@ _FATE = """CASE WHEN suppressed IS NULL THEN 'pending' ELSE 'failed' END,
        CASE WHEN suppressed IS NULL THEN greatest(send_at, now()) END,
        CASE WHEN suppressed IS NOT NULL THEN NULL
             WHEN send_at > now() THEN send_at ELSE now() + {wait} * interval '1 second' END,
-       (send_at > now()) IS NOT TRUE{rung}"""
-_FATE_OF_ALL = _FATE.format(wait="%s", rung="")
+       (send_at > now()) IS NOT TRUE{unless_left}"""
+_FATE_OF_ALL = _FATE.format(wait="%s", unless_left="")
 _IS_LEFT = "(lane, client_id) IN (SELECT * FROM unnest(%s::text[], %s::bigint[]))"
-_FATE_WITH_LEFT = _FATE.format(wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s::float8 END", rung=f" AND NOT {_IS_LEFT}")
+_FATE_WITH_LEFT = _FATE.format(
+    wait=f"CASE WHEN {_IS_LEFT} THEN 0 ELSE %s::float8 END", unless_left=f" AND NOT {_IS_LEFT}"
+)
 
 
 class Fate(NamedTuple):

@@ -121,16 +121,16 @@ def workers(worker_timeout: float) -> list[Worker]:
 
 
 _PRIORITIES = f"""
-SELECT lane.name,
+SELECT priority.name,
        (SELECT count(*) FROM (SELECT FROM notifications AS n
-                              WHERE n.status = 'pending' AND n.lane = lane.name LIMIT %s) AS n),
+                              WHERE n.status = 'pending' AND n.lane = priority.name LIMIT %s) AS n),
        coalesce((SELECT extract(epoch FROM now() - min(due.since))::float8 FROM (
-           WITH {CLIENTS.format(lane="lane.name")}
+           WITH {CLIENTS.format(lane="priority.name")}
            SELECT n.next_attempt_at AS since FROM (SELECT id FROM clients LIMIT %s) AS clients CROSS JOIN LATERAL (
                SELECT * FROM notifications AS n
-               WHERE n.status = 'pending' AND n.lane = lane.name AND n.client_id = clients.id
+               WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
                ORDER BY n.dispatch_after LIMIT %s) AS n
            WHERE n.next_attempt_at <= now() AND NOT {paused("n")}) AS due), 0)
-FROM (SELECT DISTINCT lane FROM (VALUES ('high'), ('normal'), ('bulk'), ('callback')) AS lane (lane)) AS lane (name)
-WHERE EXISTS (SELECT FROM notifications AS n WHERE n.status = 'pending' AND n.lane = lane.name)
+FROM (SELECT DISTINCT name FROM (VALUES ('high'), ('normal'), ('bulk'), ('callback')) AS given (name)) AS priority
+WHERE EXISTS (SELECT FROM notifications AS n WHERE n.status = 'pending' AND n.lane = priority.name)
 """

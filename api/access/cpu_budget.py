@@ -10,7 +10,7 @@ from http import HTTPStatus
 from api.http.problems import RefusedRequest
 
 BURST = 2.0  # seconds of CPU time that a client may use at once
-REFILL = 0.1  # seconds of CPU time that the budget regains each second
+REFILL = 0.1  # seconds of CPU time that a client regains each second
 # Seconds of CPU time that an accepted request takes without charge: an ordinary one takes a tenth of this.
 FREE = 0.003
 FREE_ITEM = 0.001  # seconds, for each stored item of a batch
@@ -29,7 +29,7 @@ class CpuBudget:
         self._swept = clock()
 
     def charge(self, client: int, seconds: float) -> None:
-        """Take seconds of CPU time from the client's budget; a negative number is given back."""
+        """Take seconds of CPU time from what the client has left; a negative number is given back."""
         if self._divided:
             now = self._clock()
             self._left[client] = min(BURST, self._of(client, now) - seconds), now
@@ -47,7 +47,7 @@ class CpuBudget:
         return min(BURST, left + (now - at) * REFILL)
 
     def _sweep(self, now: float) -> None:
-        """Forget the budgets that are full again."""
+        """Forget the clients that have all of it again."""
         if now - self._swept >= SWEPT_EVERY:
             self._swept = now
             self._left = {client: of for client, of in self._left.items() if self._of(client, now) < BURST}

@@ -80,7 +80,7 @@ class Truth:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pulse")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-stats")
         self._asking: asyncio.Future[tuple[live_stats.LiveStats, int]] | None = None
 
     async def seen(self) -> tuple[live_stats.LiveStats, int] | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Figures
 from benchmarks.plan import Plan
 from benchmarks.rows import Row
-from benchmarks.scenarios import accept, batch, drain, growth, lanes, latency, retries, scale
+from benchmarks.scenarios import accept, batch, drain, growth, latency, priorities, retries, scale
 from benchmarks.system import System
 
 
@@ -28,7 +28,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "scale": Scenario(scale.measure, scale.rows),
     "retries": Scenario(retries.measure, retries.rows),
     "growth": Scenario(growth.measure, growth.rows),
-    "lanes": Scenario(lanes.measure, lanes.rows, once=True),
+    "priorities": Scenario(priorities.measure, priorities.rows, once=True),
 }
 
 

@@ -51,7 +51,7 @@ def document(view: View) -> dict[str, Any]:
         "trouble": view.trouble or None,
         "perSecond": {name: round(rate, 3) for name, rate in view.rates.items()} or None,
         "inFlight": sample.in_flight.number,
-        "lanes": _rows(sample),
+        "priorities": _rows(sample),
         "workers": [shown(worker._asdict()) for worker in now.workers],
         "breakers": [shown(provider._asdict()) for provider in now.providers],
         "pauses": [shown(pause._asdict()) for pause in sample.paused],

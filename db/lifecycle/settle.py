@@ -22,7 +22,7 @@ _SUPPRESS_BOUNCED = """, bounced AS (
             INSERT INTO suppressions AS s (client_id, address, reason, source)
             SELECT DISTINCT ON (client_id, address)
                    client_id, address, 'bounced', 'notification ' || settled.id || ': ' || v.text
-            FROM settled JOIN verdict AS v USING (id, claim)
+            FROM settled JOIN settlement AS v USING (id, claim)
             WHERE v.suppress ORDER BY client_id, address, settled.id
             ON CONFLICT (client_id, address) DO UPDATE
             SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
@@ -100,7 +100,7 @@ def settle(
 def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
     """Return the statement. Parameters: those of `settlement_row`, ids, grace, span, those of RECORD_SENDING."""
     return f"""
-        WITH verdict AS MATERIALIZED ({settlement_row}), {HELD}, settled AS (
+        WITH settlement AS MATERIALIZED ({settlement_row}), {HELD}, settled AS (
             UPDATE notifications AS n
             SET status = v.status, {UNCLAIMED},
                 attempt_count = n.attempt_count + 1,
@@ -111,7 +111,7 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                 dispatch_after = now() + (v.delay + %s) * interval '1 second',
                 throttled_since = NULL,
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
-            FROM held JOIN verdict AS v USING (id, claim)
+            FROM held JOIN settlement AS v USING (id, claim)
             WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
             RETURNING n.id, n.claim, n.attempt_count{_ADDRESS if bounces else ""}, {ENQUEUE_CALLBACKS},
                       {append_event("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
@@ -121,7 +121,7 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
         SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,
                now() - v.started_ago * interval '1 second', now() - v.finished_ago * interval '1 second',
                v.phase, v.reply_code, v.enhanced_code, v.text
-        FROM settled JOIN verdict AS v USING (id, claim)
+        FROM settled JOIN settlement AS v USING (id, claim)
         RETURNING notification_id
         """
 

@@ -34,7 +34,7 @@ accepted = counter(
     *("priority", "channel", "result"),
 )
 wake_ups = counter(
-    "bells",
+    "wake_ups",
     "Notifications for which the API had to enqueue a wake-up message. Result: enqueued; left (the queue was "
     "full), skipped (too many waited to be enqueued) or failed (Redis was down): the relay enqueues these later.",
     "result",

@@ -141,7 +141,7 @@ def test_workers_are_as_many_as_the_waiting_of_their_own_lanes_wants() -> None:
         args = k8s.container(k8s.named("Deployment", scaler["metadata"]["name"]))["args"]
         [trigger] = scaler["spec"]["triggers"]
         priorities = re.fullmatch(
-            r'max\(notify_oldest_due_seconds\{lane=~"([a-z|]+)"\}\)', trigger["metadata"]["query"]
+            r'max\(notify_oldest_due_seconds\{priority=~"([a-z|]+)"\}\)', trigger["metadata"]["query"]
         )
         assert priorities is not None
         assert {PRIORITIES[name].queue for name in priorities[1].split("|")} == set(args[args.index("--queues") + 1 :])

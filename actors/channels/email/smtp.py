@@ -42,7 +42,7 @@ class Connection(Session):
         self.mails = 0  # mails that were begun
         self._messages = settings.connection_messages
         self._traced = tracing.is_on()
-        self._ahead: deque[str] = deque()  # pipelined commands whose replies were not read yet
+        self._unread: deque[str] = deque()  # pipelined commands whose replies were not read yet
         self.pipelined: Mail | None = None  # the mail to which those commands belong
         self._invited_by = self._opened
 
@@ -100,7 +100,7 @@ class Connection(Session):
         if self._pipelines:
             said = self._go_ahead(mail)
             with contextlib.suppress(OSError):  # Reading the replies raises the error again.
-                await self._smtp.say(said, len(self._ahead))
+                await self._smtp.say(said, len(self._unread))
 
     async def mail(self, mail: Mail) -> Reply:
         """Begin a mail, and return the reply to MAIL."""
@@ -138,7 +138,7 @@ class Connection(Session):
         along = self._go_ahead(next_mail) if next_mail is not None and len(stuffed) <= ALONG else b""
         sent = False
         try:
-            sent = await self._smtp.say_content(stuffed + along, 1 + len(self._ahead), len(stuffed))
+            sent = await self._smtp.say_content(stuffed + along, 1 + len(self._unread), len(stuffed))
             self._smtp.patience = self._settings.data_timeout
             self._smtp.limit += self._settings.data_timeout
             reply = await self._smtp.hear(final=sent)
@@ -161,7 +161,7 @@ class Connection(Session):
 
     async def quit(self) -> None:
         """Send QUIT, wait QUIT_TIMEOUT for the reply, and close the connection."""
-        if self._smtp.sock is not None and not self._ahead:
+        if self._smtp.sock is not None and not self._unread:
             with contextlib.suppress(Dropped):
                 self._smtp.patience, self._smtp.limit = QUIT_TIMEOUT, inf
                 await self._say("quit", "QUIT")
@@ -169,21 +169,21 @@ class Connection(Session):
 
     def close(self) -> None:
         super().close()
-        self._ahead.clear()
+        self._unread.clear()
         self.pipelined = None
 
     def _go_ahead(self, mail: Mail) -> bytes:
         """Return the commands of a mail's envelope as octets. Their replies are due from now on."""
-        self._ahead.extend(envelope.commands(mail))
+        self._unread.extend(envelope.commands(mail))
         self.pipelined = mail
-        return ("\r\n".join(self._ahead) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
+        return ("\r\n".join(self._unread) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 
     async def _catch_up(self) -> None:
         """Read the replies to pipelined commands. If the server accepts DATA, end the mail with an empty content."""
-        while self._ahead:
-            line = self._ahead[0]
+        while self._unread:
+            line = self._unread[0]
             kind = (await self._next("rset", str, line)).code // 100
-            if kind == 2 and DATA in self._ahead:  # A recipient was accepted, and must not get an empty mail.
+            if kind == 2 and DATA in self._unread:  # A recipient was accepted, and must not get an empty mail.
                 raise Dropped("rset", "out of step")
             if kind == 3:
                 with dropping("rset"):
@@ -193,16 +193,16 @@ class Connection(Session):
 
     def _at_hand(self) -> Reply | None:
         """Return the reply to the next pipelined command if it was received already: the fast path of most mails."""
-        if self._traced or not self._ahead:
+        if self._traced or not self._unread:
             return None
         reply = self._smtp.at_hand()
         if reply is not None:
-            self._ahead.popleft()
+            self._unread.popleft()
         return reply
 
     async def _next(self, phase: str, line: Callable[[T], str], about: T) -> Reply:
         """Return the reply to a command of the envelope, which is sent now unless it was pipelined."""
-        if not self._ahead:
+        if not self._unread:
             return await self._say(phase, line(about))
-        self._ahead.popleft()
+        self._unread.popleft()
         return await self._hear(phase)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.lanes`: measure the delay of notifications that are not part of a backlog.
+"""`python -m benchmarks.priorities`: measure the delay of notifications that are not part of a backlog.
 
 The delay is measured from POST to the arrival at the mail server, with ten notifications per second: without other
 load; `high` during a backlog of the same client's `bulk`; `normal` during a backlog of another client's `normal`.
@@ -115,7 +115,7 @@ def _left(at: Scene) -> int:
 def _rows(backlog: int) -> Iterator[Probed]:
     with ExitStack() as lasting:
         ground = Ground(lasting.enter_context(embedded.short_directory()), lasting)
-        with scene(ground, "lanes", 0, scripted=False, **SETTINGS) as at:
+        with scene(ground, "priorities", 0, scripted=False, **SETTINGS) as at:
             yield from measure(at, backlog)
 
 
@@ -132,7 +132,7 @@ def _print_table(backlog: int) -> None:
 
 def main() -> None:
     """Print the table, or the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lanes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.priorities", description=__doc__)
     parser.add_argument("--backlog", type=int, default=BACKLOG)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Priorities: run benchmarks.lanes as a scenario. Our system only."""
+"""Priorities: run benchmarks.priorities as a scenario. Our system only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def measure(system: System, plan: Plan) -> Figures:
     """Run it in a separate process with its own servers, because it changes their settings."""
     if not system.target.ours:
         return {}
-    words = [sys.executable, "-m", "benchmarks.lanes", "--json", "--backlog", str(plan.lanes_backlog)]
+    words = [sys.executable, "-m", "benchmarks.priorities", "--json", "--backlog", str(plan.priorities_backlog)]
     said = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
     figures: Figures = {}
     for key, found in json.loads(said.splitlines()[-1]).items():
@@ -28,7 +28,7 @@ def measure(system: System, plan: Plan) -> Figures:
 
 def rows(plan: Plan) -> Iterator[Row]:
     """Yield rows for the delays without other load and during a backlog."""
-    crowd = f"{plan.lanes_backlog:,}"
+    crowd = f"{plan.priorities_backlog:,}"
     labels = {
         "high": "`high`, no other load",
         "high-beside": f"`high`, {crowd} in the client's own `bulk`",
