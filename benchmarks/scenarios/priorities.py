@@ -22,7 +22,7 @@ def measure(system: System, plan: Plan) -> Figures:
     said = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
     figures: Figures = {}
     for key, found in json.loads(said.splitlines()[-1]).items():
-        figures |= named(f"lanes {key}", found)
+        figures |= named(f"priorities {key}", found)
     return figures
 
 
@@ -36,6 +36,6 @@ def rows(plan: Plan) -> Iterator[Row]:
         "normal-beside": f"`normal`, {crowd} in another client's `normal`",
     }
     for key, label in labels.items():
-        yield from (Row(f"{label}: {p} ms to mail", f"lanes {key} {p}") for p in PERCENTILES)
+        yield from (Row(f"{label}: {p} ms to mail", f"priorities {key} {p}") for p in PERCENTILES)
         if key.endswith("beside"):
-            yield Row(f"{label}: backlog left", f"lanes {key} left", compared=False)
+            yield Row(f"{label}: backlog left", f"priorities {key} left", compared=False)

@@ -27,7 +27,7 @@ def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     timeout, connect = min(seconds, chosen.smtp.timeout), min(seconds, chosen.smtp.connect_timeout)
     place = chosen.smtp.server.name
     try:
-        probe = lazy.attribute("actors.channels.email.smtp_probe:shake")
+        probe = lazy.attribute("actors.channels.email.smtp_probe:probe")
         server: ServerProperties = probe(chosen.changed(SMTP_TIMEOUT=timeout, SMTP_CONNECT_TIMEOUT=connect).smtp)
     except ProviderDown as down:
         phase = down.receipt.phase

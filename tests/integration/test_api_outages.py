@@ -205,10 +205,10 @@ def test_without_database_the_numbers_of_the_processes_are_told(
 
 
 def test_without_redis_bells_that_fail_are_counted(api: Api, valkey: Valkey) -> None:
-    before = scraped(api.client).sum("notify_bells_total", result="failed")
+    before = scraped(api.client).sum("notify_wake_ups_total", result="failed")
     with stopped(valkey):
         assert api.client.notify("a@example.com").status == 201
-        eventually(lambda: scraped(api.client).sum("notify_bells_total", result="failed") > before)
+        eventually(lambda: scraped(api.client).sum("notify_wake_ups_total", result="failed") > before)
 
 
 def test_a_schema_that_does_not_fit_is_named(api: Api) -> None:

@@ -75,7 +75,7 @@ def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: 
         *({"status": status} for status in ("pending", "sent", "failed")),
         {"recipient": "user7@example.com"},
         {"recipient": "nobody@example.com"},
-        *({"lane": priority} for priority in ("high", "normal", "bulk")),
+        *({"priority": priority} for priority in ("high", "normal", "bulk")),
         {"created_from": EARLY},
         {"created_to": LATE},
         {"created_from": EARLY, "created_to": LATE, "status": "failed"},
@@ -94,7 +94,7 @@ def test_a_page_is_read_from_an_index(
 
 
 @pytest.mark.parametrize(
-    "filters", [{"lane": "bulk", "status": "sent"}, {"recipient": "user7@example.com", "status": "sent"}], ids=str
+    "filters", [{"priority": "bulk", "status": "sent"}, {"recipient": "user7@example.com", "status": "sent"}], ids=str
 )
 @pytest.mark.usefixtures("crowd")
 def test_a_filter_without_an_index_is_applied_to_what_another_one_finds(
@@ -112,8 +112,8 @@ def test_a_filter_without_an_index_is_applied_to_what_another_one_finds(
         ({"tags": ["tag500"]}, "_tags"),
         ({"tags": ["tag500", "common"], "status": "sent"}, "_tags"),
         ({"metadata": {"order": "4200"}}, "_metadata"),
-        ({"lane": "high"}, "_priority|_lane_created"),
-        ({"lane": "bulk", "created_to": LATE}, "_priority|_lane_created"),
+        ({"priority": "high"}, "_priority|_lane_created"),
+        ({"priority": "bulk", "created_to": LATE}, "_priority|_lane_created"),
         ({"metadata": {"order": "4200"}, "recipient": "user7@example.com"}, "_metadata"),
     ],
     ids=str,

@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from db.live_stats import LiveStats, PriorityStats, Worker
 
 from api.dashboard.sampling import rates
 from cli.servers.valkey import Valkey
+from db.live_stats import LiveStats, PriorityStats, Worker
 from tests.dashboard import Person
 from tests.eventually import eventually, outlast
 from tests.integration.api import Api, running

@@ -145,7 +145,7 @@ def test_it_is_shown_with_its_state_times_and_counts() -> None:
     after = reports.notification(id, CLIENT)
     assert before is not None
     assert after is not None
-    kept = ("id", "type", "status", "attempt_count", "retry_count", "created_at", "finished_at", "lane", "sandbox")
+    kept = ("id", "type", "status", "attempt_count", "retry_count", "created_at", "finished_at", "priority", "sandbox")
     assert [after[name] for name in kept] == [before[name] for name in kept]
     shown = notification(after)
     assert (shown["recipient"], shown["subject"], shown["message"]) == ("", "", "")

@@ -57,7 +57,7 @@ def test_queues_tell_of_each_lane_in_both_places(operator: Operator, redis_url: 
     broker.client.hset(f"{queue}.msgs", mapping={"waiting": "", "fetched": ""})
     [_, normal, *_] = operator.json("queues", redis_url=redis_url)
     assert normal.pop("oldestDue") < 60
-    assert normal == {"lane": "normal", "waiting": 2, "more": False, "queued": 1, "inHand": 1}
+    assert normal == {"queue": "normal", "waiting": 2, "more": False, "queued": 1, "inHand": 1}
     shown = operator("queues", redis_url=redis_url).stdout.splitlines()
     assert [line.split()[0] for line in shown] == ["QUEUE", "high", "normal", "bulk", "callback"]
 

@@ -27,7 +27,7 @@ def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> 
     [told] = operator.json("top", "--once", "--interval", "0.2", redis_url=redis_url)
     assert told["at"].endswith("Z")
     assert told["perSecond"] == {"accepted": 0.0, "sent": 0.0, "failed": 0.0, "retried": 0.0}
-    assert {priority["lane"]: priority["waiting"] for priority in told["priorities"]}["normal"] == 3
+    assert {priority["queue"]: priority["waiting"] for priority in told["priorities"]}["normal"] == 3
 
 
 def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:

@@ -283,7 +283,7 @@ def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make
 
 
 @pytest.mark.parametrize(
-    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (attempts, "is_gone"), (breaker, "close")]
+    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (attempts, "is_hard_bounce"), (breaker, "close")]
 )
 def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
     make: Make, smtp_server: SmtpServer, where: Any, what: str

@@ -59,14 +59,14 @@ def test_a_round_finds_out_by_the_database_s_clock_that_its_machine_was_paused(s
 
 def test_a_round_says_what_the_worker_has_done() -> None:
     passed(GRACE + 1, accepted()[0])
-    before = counters.all().get("rung", 0)
+    before = counters.all().get("relayed", 0)
     one = upkeep(worker := uuid4(), upkeep_interval=0.05)
     one.tick()
-    assert counters.all()["rung"] == before + 1
+    assert counters.all()["relayed"] == before + 1
 
     def told() -> bool:
         one.tick()
-        return rows("SELECT (tallies->>'rung')::int FROM workers WHERE id = %s", str(worker)) == [(before + 1,)]
+        return rows("SELECT (tallies->>'relayed')::int FROM workers WHERE id = %s", str(worker)) == [(before + 1,)]
 
     eventually(told)
 
@@ -198,7 +198,7 @@ def test_a_bell_is_as_old_as_its_rows_say() -> None:
         passed(GRACE + 1, id)
     upkeep(uuid4()).tick()
     stamps = rows("SELECT extract(epoch FROM dispatch_after)::float8 - %s FROM notifications", GRACE)
-    dates = {broker.rung_at(message) for message in waiting()}
+    dates = {broker.enqueued_at(message) for message in waiting()}
     assert len(dates) == 1
     assert [stamp for (stamp,) in stamps] == [pytest.approx(dates.pop(), abs=0.002)] * 40
 

@@ -19,7 +19,7 @@ MAY_NAME_THE_TABLE = {
     "db/callbacks.py": "shows the callbacks of an endpoint as what they are",
     "db/backlogs.py": "upkeep: counts by priority, and callbacks have their own",
     "db/breaker.py": "workers: finds the next probe",
-    "db/pulse.py": "operators: counts what waits, callbacks included",
+    "db/live_stats.py": "operators: counts what waits, callbacks included",
     "db/failing.py": "operators: the newest failures, callbacks included",
     "db/drain.py": "operators: counts what is being sent, callbacks included",
     "db/pauses.py": "upkeep: brings back what was paused",

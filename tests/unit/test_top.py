@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from db.live_stats import LiveStats, PriorityStats, Provider, Worker
 
 from cli.top.sample import Sample, View, rates
 from cli.top.screen import BAD, WORKERS, document, lines
 from db.drain import InFlight
 from db.failing import Failure
+from db.live_stats import LiveStats, PriorityStats, Provider, Worker
 from db.pauses import Pause
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -108,7 +108,7 @@ def test_a_server_that_does_not_answer_is_named_above_the_last_view() -> None:
 def test_the_document_has_no_rates_that_are_not_known() -> None:
     first = document(view(live_stats(0, 0, worker(sent=3))))
     assert (first["perSecond"], first["inFlight"], first["trouble"]) == (None, 0, None)
-    assert first["workers"][0]["tallies"] == {"sent": 3}
+    assert first["workers"][0]["counters"] == {"sent": 3}
     assert first["workers"][0]["startedAt"] == NOW - timedelta(seconds=100)
     assert document(View(None, {}, "away")) == {"at": None, "trouble": "away"}
 
