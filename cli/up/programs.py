@@ -32,7 +32,7 @@ class Part(Program):
 
     def directory(self) -> Path:
         """Return the directory of the code, because the current one may hold modules with the same names."""
-        return Path(settings.__file__).parent
+        return Path(settings.__file__).parent.parent
 
 
 class Migration(Part):

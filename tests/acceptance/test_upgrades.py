@@ -173,4 +173,4 @@ def test_what_only_the_old_version_needs_goes_once_it_is_gone_and_then_it_does_n
     eventually(lambda: not api.running, within=20)
     for group in (worker, api):
         assert group.stop() != 0
-        assert "cannot start: the database has 9002_no_bells_after, which took away" in group.log.read_text()
+        assert "cannot start: the database has 9002_no_bells_after, which removed" in group.log.read_text()

@@ -59,7 +59,9 @@ def test_it_tells_what_has_happened_then_what_happens_and_ends_with_the_end(api:
         assert reader.next().data["detail"]["outcome"] == "deferred"
         passed(100, id)
         settle(id, "sent")
-        assert [one for one in told(reader) if one != "=pending"] == ["attempted", "sent", "=sent", ".final"]
+        # A status that lasts for less than STREAM_INTERVAL may be seen or not.
+        seen = [one for one in told(reader) if one not in {"=pending", "=processing"}]
+        assert seen == ["attempted", "sent", "=sent", ".final"]
 
 
 def test_the_json_is_the_same_story(api: Api) -> None:

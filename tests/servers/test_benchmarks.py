@@ -93,7 +93,7 @@ def test_keys_that_somebody_puts_there_meanwhile_are_left_alone(
     with redis.Redis.from_url(stock_redis_url) as client:
         client.set("dramatiq:notifications", "ours")
         client.set("somebody", "else")
-        with pytest.raises(RefusedError, match="'somebody' is no key of ours"):
+        with pytest.raises(RefusedError, match="'somebody' is not one of our keys"):
             lent.fresh("")
         assert client.dbsize() == 2
 

@@ -47,7 +47,7 @@ CASES: dict[str, tuple[list[str], Prepare, str]] = {
     "too old": (["--rename-command", "BLMOVE", ""], nothing, "it does not know BLMOVE"),
     "a command renamed away": (["--rename-command", "KEYS", ""], nothing, "it does not know KEYS"),
     "a transaction renamed away": (["--rename-command", "MULTI", ""], nothing, "it does not know MULTI"),
-    "other data": ([], occupied, "other data under our keys"),
+    "other data": ([], occupied, "of another type under our keys"),
     "a password": (["--requirepass", "geheim"], nothing, "it refuses the user or the password"),
 }
 
