@@ -42,7 +42,7 @@ def check(*, writing: bool = True) -> None:
     """Check that this server, database and schema can hold our tables. Call within `connection()`.
 
     Raises:
-        Unfit: they cannot; with `writing`, also if the server takes no writes.
+        Unusable: they cannot; with `writing`, also if the server takes no writes.
     """
     # A transaction, because some poolers have none.
     with database.atomic():
@@ -74,7 +74,7 @@ def check(*, writing: bool = True) -> None:
 
 
 def check_may_create() -> None:
-    """Check that this role may create tables in the schema. Raises Unfit."""
+    """Check that this role may create tables in the schema. Raises Unusable."""
     [(may, schema, role)] = rows(
         "SELECT has_schema_privilege(current_schema(), 'CREATE'), quote_ident(current_schema()),"
         " quote_ident(current_user)"
@@ -87,7 +87,7 @@ def check_may_create() -> None:
 
 
 def check_may_write() -> None:
-    """Check that this role may read and write notifications. Raises Unfit."""
+    """Check that this role may read and write notifications. Raises Unusable."""
     [(may, schema, role)] = rows(
         "SELECT bool_and(has_table_privilege('notifications', privilege)), quote_ident(current_schema()),"
         " quote_ident(current_user) FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) AS privilege"

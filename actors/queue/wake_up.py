@@ -81,9 +81,8 @@ class WakeUpQueue:
                 metrics.wake_ups["left"].inc(count)
                 left.add((priority, client))
                 if self._outdated([priority]):
-                    self.enqueue(
-                        WakeUp((), clock.now(), priority, client)
-                    )  # Empty request that only refreshes the depths.
+                    # Empty request that only refreshes the depths.
+                    self.enqueue(WakeUp((), clock.now(), priority, client))
         return left
 
     def close(self, timeout: float) -> None:

@@ -57,7 +57,7 @@ def migrate(limits: Limits = LIMITS) -> list[str]:
     An empty database gets all migrations. Concurrent calls wait for each other.
 
     Raises:
-        Unfit: this system cannot work with the database, or the database refuses a step.
+        Unusable: this system cannot work with the database, or the database refuses a step.
     """
     with _migrating() as runner:
         fresh = not runner.applied()
@@ -89,7 +89,7 @@ def check_start() -> None:
     """Check that a program that serves can start: like `check`, and it may write.
 
     Raises:
-        Unfit: it cannot.
+        Unusable: it cannot.
         Unavailable: the database does not answer.
     """
     check()
@@ -102,7 +102,7 @@ def check() -> None:
     """Check that this version can work with the schema: nothing it needs is missing or was removed.
 
     Raises:
-        Unfit: it cannot.
+        Unusable: it cannot.
         Unavailable: the database does not answer.
     """
     try:
@@ -209,7 +209,7 @@ def _refuse_hidden() -> None:
 
 
 def _runner() -> Runner:
-    """Return a runner. Raises Unfit if its table cannot be read or lists migrations of another system."""
+    """Return a runner. Raises Unusable if its table cannot be read or lists migrations of another system."""
     runner = Runner(database, str(DIRECTORY))
     try:
         applied = runner.applied()
