@@ -239,10 +239,7 @@ class ClaimStore:
 
 
 def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
-    """Return versions with fewer and fewer details, for a settlement whose values the database refuses.
-
-    Id, claim and status stay.
-    """
+    """Return ever shorter versions of a settlement whose values the database refuses; id, claim and status stay."""
     attempt = settlement.attempt
     plain = (attempt.text or "").encode("ascii", "replace").decode()
     bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")

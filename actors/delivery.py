@@ -7,12 +7,10 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 from uuid import UUID
 
-import dramatiq
 from dramatiq import Retry
-from dramatiq.middleware import CurrentMessage, Middleware
+from dramatiq.middleware import CurrentMessage
 
 import settings
 from actors.attempts import Attempts, Delays
@@ -46,16 +44,6 @@ class Again(Retry):
     def __init__(self, ids: Sequence[int], delay: int) -> None:
         super().__init__(f"{len(ids)} to be tried again", delay=delay)
         self.ids = ids
-
-
-class Narrow(Middleware):
-    """Middleware that narrows a message to the ids that must be tried again, before Retries enqueues it."""
-
-    def after_process_message(
-        self, broker: Any, message: Any, *, result: Any = None, exception: BaseException | None = None
-    ) -> None:
-        if isinstance(exception, Again):
-            message.args[0][:] = exception.ids
 
 
 class Delivery:
@@ -235,42 +223,7 @@ class Delivery:
         return held_up or self.stopping.is_set() or doubtful or late
 
 
-class _Process:
-    """State that the worker process sets at boot."""
-
-    delivery: Delivery | None = None
-
-
-running = _Process()
-
-
 def _may_come_again(policy: RetryPolicy) -> bool:
     """Return whether the current message has retries left; after its last one the relay sends another message."""
     current = CurrentMessage.get_current_message()
     return current is None or current.options.get("retries", 0) < policy.attempts - 1
-
-
-def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
-    """Give the broker an actor for each priority."""
-    # "After" hooks run from the last middleware to the first, so this one comes before Retries.
-    broker.add_middleware(Narrow())
-    for priority in PRIORITIES.values():
-        _add_actor(broker, priority, RetryPolicy.of(priority.name, current))
-
-
-def _add_actor(broker: dramatiq.Broker, priority: Priority, policy: RetryPolicy) -> None:
-
-    @dramatiq.actor(
-        broker=broker,
-        actor_name=priority.actor,
-        queue_name=priority.queue,
-        # The row counts the attempts; the same number here ends a message that outlives its rows.
-        max_retries=policy.attempts - 1,
-        min_backoff=int(policy.least * 1000),
-        max_backoff=int(policy.most * 1000),
-    )
-    async def deliver(ids: list[int]) -> None:
-        """Deliver the notifications `ids`. The message only wakes a worker; the rows hold the state."""
-        if running.delivery is None:
-            raise RuntimeError("this is no worker process")
-        await running.delivery.deliver(ids, priority)

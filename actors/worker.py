@@ -12,6 +12,7 @@ from dramatiq.middleware import Middleware
 
 import settings
 from actors import outcomes
+from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Channel
 from actors.channels.email.channel import Email
@@ -20,7 +21,7 @@ from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery, add_actors, running
+from actors.delivery import Delivery
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools

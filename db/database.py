@@ -26,9 +26,9 @@ from peewee import (
 )
 from peewee import ProgrammingError as StatementRefused
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, set_wait_callback
+from psycopg2.extensions import set_wait_callback
 
-from db.hosts import NoAnswer
+from db.bounded_wait import BoundedWait, waiting
 from db.session import APPLICATION, TUNED, Database
 from settings import SettingsError, postgres_url
 from settings.database import DatabaseSettings
@@ -56,14 +56,6 @@ class _Use(threading.local):
 
 _use = _Use()
 
-
-class _Waits(threading.local):
-    """How many seconds this thread waits for the answer to a statement; None: as long as all threads do."""
-
-    seconds: float | None = None
-
-
-_waits = _Waits()
 
 # A child process must not use its parent's connections.
 os.register_at_fork(after_in_child=database.dispose)
@@ -104,7 +96,7 @@ def bind(settings: DatabaseSettings) -> None:
         raise SettingsError(str(error)) from None
     connecting = target.connect_timeout or settings.connect_timeout
     connecting = min(connecting, settings.connect_timeout)
-    set_wait_callback(_BoundedWait(connecting, settings.statement_timeout + LATENESS))
+    set_wait_callback(BoundedWait(connecting, settings.statement_timeout + LATENESS))
     at_once = ("client_encoding", postgres_url.CONFORMING)  # the driver needs these too, when it connects
     fixed = {name: value for name, value in postgres_url.FIXED.items() if name not in at_once}
     timeout = {"statement_timeout": f"{round(settings.statement_timeout * 1000)}ms"}
@@ -116,34 +108,10 @@ def bind(settings: DatabaseSettings) -> None:
     database.init("DATABASE_URL", **target.parameters, client_encoding="UTF8", application_name=name)
 
 
-class _BoundedWait:
-    """The function that psycopg2 calls to wait for the server. It bounds the wait for a server that hangs or vanished.
-
-    Without it psycopg2 waits as long as the kernel does, between 15 minutes and for ever.
-    """
-
-    def __init__(self, connecting: float, answering: float) -> None:
-        self._connecting, self._answering = connecting, answering
-
-    def __call__(self, conn: Any) -> None:
-        answering = self._answering if _waits.seconds is None else _waits.seconds
-        connecting = conn.status == STATUS_SETUP
-        seconds = self._connecting if connecting else answering
-        deadline = time.monotonic() + seconds
-        poll = select.poll()
-        while (state := conn.poll()) != POLL_OK:
-            poll.register(conn.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
-            left = None if deadline == math.inf else max(0.0, deadline - time.monotonic()) * 1000
-            if not poll.poll(left):
-                error = NoAnswer(f"no answer within {seconds:g} seconds")
-                error.place = (conn.info.host, str(conn.info.port)) if connecting else None
-                raise error
-
-
 @contextmanager
 def patiently() -> Iterator[None]:
     """Let the statements of this thread take any time, for a migration. Not for a thread that serves requests."""
-    with _waiting(math.inf):
+    with waiting(math.inf):
         with connection():
             database.without_timeouts()
         yield
@@ -152,18 +120,8 @@ def patiently() -> Iterator[None]:
 @contextmanager
 def lasting(seconds: float) -> Iterator[None]:
     """Let the statements of this thread take `seconds`. Call within `connection()`, outside of a transaction."""
-    with _waiting(seconds), database.taking(f"{round(seconds * 1000)}ms"):
+    with waiting(seconds), database.taking(f"{round(seconds * 1000)}ms"):
         yield
-
-
-@contextmanager
-def _waiting(seconds: float) -> Iterator[None]:
-    before = _waits.seconds
-    _waits.seconds = seconds
-    try:
-        yield
-    finally:
-        _waits.seconds = before
 
 
 @contextmanager

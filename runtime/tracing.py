@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -245,7 +245,6 @@ def _exporting(process: str) -> TracerProvider:
 
 
 def _is_there(module: str) -> bool:
-    try:
+    with suppress(ModuleNotFoundError):
         return find_spec(f"opentelemetry.{module}") is not None
-    except ModuleNotFoundError:
-        return False
+    return False

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
-from db.live_stats import COUNTED
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
@@ -14,6 +13,7 @@ from api.dashboard.page import render, show
 from api.dashboard.sampler import Looker, Sampler
 from api.dashboard.sampling import Sample
 from api.http.asgi import LEFT
+from db.live_stats import COUNTED
 
 AGAIN = 3_000  # milliseconds after which a browser reconnects
 _AWAY = b"event: away\ndata:\n\n"

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import redis
-from db.live_stats import LiveStats, Worker
 
 from actors.queue.broker import Depth, get_broker
 from db import live_stats, pauses, sessions
+from db.live_stats import LiveStats, Worker
 from db.pauses import Pause
 
 

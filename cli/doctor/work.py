@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from db.live_stats import LiveStats, Worker, live_stats
-
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, pauses
+from db.live_stats import LiveStats, Worker, live_stats
 from db.workers import CAUGHT
 from settings import Settings
 

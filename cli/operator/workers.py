@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from db.live_stats import Worker
-from db.live_stats import workers as found
 
 from cli.operator import store
 from cli.terminal import show
 from cli.terminal.moments import span
+from db.live_stats import Worker
+from db.live_stats import workers as found
 
 COUNTERS = ("sent", "failed", "retried", "rescued")
 COLUMNS = {

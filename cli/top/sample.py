@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from db.live_stats import LiveStats, live_stats
-
 from cli.operator.redis_queues import RedisQueues
 from db import drain, failing, pauses
 from db.database import Unavailable, connection
 from db.drain import InFlight
 from db.failing import Failure
+from db.live_stats import LiveStats, live_stats
 from db.pauses import Pause
 
 FAILURES = 10
