@@ -1,4 +1,4 @@
-"""How long psycopg2 waits for an answer of the server."""
+"""Bound on the time for which psycopg2 waits for an answer of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db.hosts import NoAnswer
 
 
 class _Waits(threading.local):
-    """How many seconds this thread waits for the answer to a statement; None: as long as all threads do."""
+    """Seconds for which this thread waits for the answer to a statement; None: as long as other threads."""
 
     seconds: float | None = None
 
@@ -50,7 +50,7 @@ class BoundedWait:
 
 @contextmanager
 def waiting(seconds: float) -> Iterator[None]:
-    """Let this thread wait for so many seconds for the answer to each statement."""
+    """Let this thread wait up to `seconds` for the answer to each statement; math.inf: without a bound."""
     before = _waits.seconds
     _waits.seconds = seconds
     try:

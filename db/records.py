@@ -124,7 +124,7 @@ class Attempt(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How a claim ends. `lifecycle.sent`, `retry`, `failed` and `bounced` make it; `settle` records it."""
+    """The end of a claim. `lifecycle.sent`, `retry`, `failed` and `bounced` make it; `settle` records it."""
 
     id: int
     claim: int

@@ -1,4 +1,4 @@
-"""How a group of settings is declared.
+"""Declaration of a group of settings.
 
 A group is a frozen dataclass. Each field is one setting, made by `number`, `choice`, `text` or `secret`, with its
 environment variable, default, unit and bounds; the docstring below the field is the row in the documentation.

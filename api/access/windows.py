@@ -1,4 +1,4 @@
-"""How full a limit is, and when there will be room again: arithmetic without input or output."""
+"""Compute how full a limit is, and when there will be room again. No input or output."""
 
 from __future__ import annotations
 

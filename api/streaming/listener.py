@@ -63,7 +63,7 @@ class Listener:
 
     @property
     def ending(self) -> bool:
-        """Whether the stream is ending, so that more events are useless."""
+        """Return whether the stream is ending, so that more events are useless."""
         return self._over or self._end is not None
 
     def wake(self) -> None:

@@ -1,4 +1,4 @@
-"""How a claim ends: with an outcome and its attempt, or handed back without an attempt."""
+"""End claims: with an outcome and its attempt, or hand them back without an attempt."""
 
 from __future__ import annotations
 
