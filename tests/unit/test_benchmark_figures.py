@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measured: medians, the table, what was full, the options."""
+"""Evaluation of benchmark results: medians, the table, saturated resources, and the options."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_saturated_resource_is_named(figures: dict[str, float], words: str) 
     assert limit(figures, "a") == words
 
 
-def test_what_each_part_took_is_said_the_greatest_first() -> None:
+def test_cpu_shares_of_the_parts_are_listed_with_the_greatest_first() -> None:
     cores = {"a core api": 40.4, "a core load": 90.0, "a core redis": 0.4, "b core sink": 50.0}
 
     assert shares(cores, "a") == "load 90, api 40"

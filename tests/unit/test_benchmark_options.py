@@ -1,4 +1,4 @@
-"""What `python -m benchmarks` may be asked for, above all where it is to use servers that exist."""
+"""Options of `python -m benchmarks`, above all those for servers that exist already."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
         *(([*LENT, "--only", part], f"{part} needs its own servers") for part in OWN_SERVERS),
     ],
 )
-def test_what_does_not_go_together_is_told_by_its_option(
+def test_conflicting_options_are_refused_by_name(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

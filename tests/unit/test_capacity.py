@@ -1,4 +1,4 @@
-"""What is learned about a mail server: it converges to what the server takes, costs few refusals, and is forgotten."""
+"""Learned limits of a mail server: they converge to what it takes, cost few refusals, and are forgotten."""
 
 from __future__ import annotations
 

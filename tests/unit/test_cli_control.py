@@ -76,7 +76,7 @@ def test_a_dry_run_counts(api: Api, more: bool, said: str) -> None:
     "words",
     [[], ["5", "--failed"], ["5", "--dry-run"], ["5", "--since", "1h"], ["--dry-run"], ["--failed", "--reason", "x"]],
 )
-def test_what_does_not_go_together_is_wrong_usage(api: Api, words: list[str]) -> None:
+def test_conflicting_options_of_retry_are_a_usage_error(api: Api, words: list[str]) -> None:
     assert api.run("retry", *words).exit_code == 2
     assert api.asked == []
 

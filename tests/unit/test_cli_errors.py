@@ -29,7 +29,7 @@ PROBLEM = {
         ({"status": "processing"}, 75, "Error: not sent within 0 s: see `notify status 5`\n"),
     ],
 )
-def test_what_was_waited_for_and_not_sent_is_an_error(
+def test_a_notification_that_is_not_sent_while_send_waits_is_an_error(
     api: Api, outcome: dict[str, str | None], code: int, sentence: str
 ) -> None:
     api.will_say({**SENT, **outcome})
@@ -113,6 +113,6 @@ def test_a_refusal_for_now_says_when_to_come_back(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["a\nb: c", "schlüssel"])
-def test_what_can_be_no_key_is_not_sent(api: Api, key: str) -> None:
+def test_a_malformed_key_is_not_sent(api: Api, key: str) -> None:
     assert api.run("list", key=key).exit_code == 2
     assert api.asked == []

@@ -1,4 +1,4 @@
-"""What the targets of the Makefile run, in a copy of it whose environment is made already."""
+"""Commands that the targets of the Makefile run, in a copy of it whose environment is made already."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def make(directory: Path, *words: str, **environ: str) -> tuple[subprocess.CompletedProcess[str], int]:
-    """What make says, and its process id."""
+    """Run make and return the completed process and its process id."""
     command, given = ["make", *words], {"PATH": os.environ["PATH"], **environ}
     with subprocess.Popen(
         command, cwd=directory, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -84,7 +84,7 @@ def test_help_of_a_command_of_a_group_has_them_too() -> None:
     assert "NOTIFY_KEY" not in shown
 
 
-def test_what_a_command_reads_in_the_environment_is_known() -> None:
+def test_the_manual_knows_the_environment_variables_of_a_command() -> None:
     assert PAGES["send"].environment.keys() == ENVIRONMENT["api"].keys()
     assert "REDIS_URL" in PAGES["top"].environment
 

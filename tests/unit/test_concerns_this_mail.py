@@ -110,7 +110,7 @@ def test_another_connection_may_not_repeat_the_rest(said: str, phase: str) -> No
 
 
 @pytest.mark.parametrize("error", [Deferred, Refused])
-def test_what_was_refused_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
+def test_a_refusal_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
     text = "the mail has 11000 octets, but the mail server accepts at most 5000"
     assert concerns_this_mail(error(text, phase="mail"))
 

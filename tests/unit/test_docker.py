@@ -1,4 +1,4 @@
-"""What can be known of docker/ without Docker: that all it names exists, and that it is as closed as it says."""
+"""Checks of docker/ without Docker: all that it names exists, and it is as closed as it says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def arguments(name: str) -> list[str]:
 
 
 def copied() -> list[str]:
-    """What the build takes from the project."""
+    """Return the paths that the build copies from the project."""
     return [source for given in arguments("COPY") for source in given.split(" ")[:-1]]
 
 
@@ -184,7 +184,7 @@ def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:
     assert any(fnmatch(".env", line) for line in (DOCKER / ".gitignore").read_text().splitlines())
 
 
-def test_what_is_published_is_published_on_this_machine_only() -> None:
+def test_ports_are_published_on_this_machine_only() -> None:
     published = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
     assert published == {
         "api": ["127.0.0.1:8000:8000"],

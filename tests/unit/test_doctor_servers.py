@@ -1,4 +1,4 @@
-"""What the doctor makes of servers that no test can start: old, new, slow, read-only, far away, with another time."""
+"""The doctor's findings on servers that no test can start: old, new, slow, read-only, far away, with another time."""
 
 from __future__ import annotations
 

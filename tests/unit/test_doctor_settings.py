@@ -1,4 +1,4 @@
-"""What the doctor says of the environment, and how it bounds its probes."""
+"""The doctor's findings on the environment, and the bounds of its probes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(found: list[Finding], level: str) -> list[str]:
     return [one.what.split()[0] for one in found if one.level == level]
 
 
-def test_what_is_right_is_one_line() -> None:
+def test_valid_settings_are_reported_in_one_line() -> None:
     assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and all are valid")]
 
 
@@ -42,7 +42,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert all(one.fix for one in found)
 
 
-def test_what_is_missing_is_said_with_what_to_give() -> None:
+def test_missing_settings_are_reported_with_what_to_give() -> None:
     found = said({})
     assert names(found, PROBLEM) == ["DATABASE_URL", "REDIS_URL", "SMTP_URL"]
     assert "postgresql://user:pass@host:5432/name" in found[0].fix
@@ -74,7 +74,7 @@ def test_a_removed_setting_is_no_setting(name: str) -> None:
         ("SMTP_PIPELINE", "SMTP_PIPELINING"),
     ],
 )
-def test_what_looks_like_a_setting_and_is_none_is_told(name: str, meant: str) -> None:
+def test_a_misspelt_setting_is_reported_with_the_one_that_was_meant(name: str, meant: str) -> None:
     [hint] = [one for one in said({**WELL, name: "x"}) if one.level == WARNING]
     assert hint.what == f"{name} is set, but is no setting"
     assert hint.fix.startswith(f"did you mean {meant}?")

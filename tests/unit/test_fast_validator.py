@@ -28,7 +28,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(te
 
 
 def documents(schema: Schema) -> st.SearchStrategy[Any]:
-    """What may be sent by mistake: right fields with all kinds of values, and others."""
+    """Generate documents that may be sent by mistake: right fields with all kinds of values, and others."""
     fields = st.sampled_from(sorted(schema.document["properties"])) | texts
     inner = st.sampled_from(["name", "version", "url", "filename", "contentType", "content", "contentId"]) | texts
     return st.dictionaries(fields, values | st.dictionaries(inner, values) | st.lists(texts)) | values
@@ -75,7 +75,7 @@ def test_both_readers_agree_on_what_is_nearly_a_notification(more: Any) -> None:
     assert agree(ITEM, document)
 
 
-def test_what_the_fast_reader_cannot_read_is_for_jsonschema_to_judge() -> None:
+def test_jsonschema_judges_a_document_that_the_fast_reader_cannot_read() -> None:
     assert not ITEM._fast_validator.sound(GOOD | {"message": "\ud800"})
     assert ITEM.faults(GOOD | {"message": "\ud800"}) == []
 

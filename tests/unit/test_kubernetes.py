@@ -1,4 +1,4 @@
-"""What can be known of docker/kubernetes/ without a cluster: its shape, and that all it names exists and fits."""
+"""Checks of docker/kubernetes/ without a cluster: its shape, and that all it names exists and fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged, and that nobody's address, message or password is in it."""
+"""Log lines, and that no address, message or password is in them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ logging.getLogger("library").debug("chatter")
 
 
 def lines(**environ: str) -> str:
-    """What a process that logs in all our ways has written."""
+    """Return the output of a process that logs in each of our ways."""
     done = subprocess.run([sys.executable, "-c", LINES], env=environ, cwd=ROOT, capture_output=True, check=True)
     assert done.stdout == b""
     return done.stderr.decode()
@@ -185,7 +185,7 @@ def test_a_line_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPatch
 
 
 def events_of(path: Path) -> set[str]:
-    """What a module logs, as far as it says so in so many words."""
+    """Return the events that a module logs by a literal name."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args]
     named = {"debug", "info", "warning", "error", "exception", "routine"}
     logged = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in named]
@@ -212,7 +212,7 @@ def broken(_fd: int, _data: bytes) -> int:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is written to stderr, call by call, by a process that logs JSON."""
+    """Data of each write to stderr by a process that logs JSON."""
     calls: list[bytes] = []
 
     def write(fd: int, data: bytes) -> int:
@@ -256,7 +256,7 @@ def test_the_lines_of_one_turn_of_a_loop_are_written_together(
 
 
 @pytest.mark.parametrize("level", ["warning", "error", "exception"])
-def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: list[bytes], level: str) -> None:
+def test_warnings_and_errors_are_written_at_once_after_the_lines_before_them(written: list[bytes], level: str) -> None:
     async def turn() -> None:
         logs.get("part").info("before")
         getattr(logs.get("part"), level)("wrong")

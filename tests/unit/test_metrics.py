@@ -1,4 +1,4 @@
-"""What processes count: bounded in series, made at first use, and in a directory of the command's own."""
+"""Metrics of processes: bounded in series, made at first use, and in a directory of the command's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> metrics.Family[Counter]:
 
 
 def python(program: str, **environ: str) -> str:
-    """What a Python program prints."""
+    """Run a Python program and return its output."""
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True, text=True)
     return done.stdout

@@ -47,7 +47,7 @@ def gauge(directory: Path, process: int, mode: str = "livesum") -> Path:
 
 
 def seen(directory: Path) -> Scrape:
-    """What a scrape tells; it merges first."""
+    """Return the result of a scrape after a merge."""
     merge.merge_dead(directory)
     registry = CollectorRegistry()
     registry.register(Collected(merge.collect(directory)))
@@ -192,7 +192,7 @@ def test_a_process_that_lives_keeps_its_files(tmp_path: Path) -> None:
     assert sums(tmp_path) == [1, 2]
 
 
-def test_what_a_previous_version_left_counts_on_and_its_live_processes_are_let_be(tmp_path: Path) -> None:
+def test_counters_of_a_previous_version_continue_and_its_live_processes_are_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "counter_0.db", 100, 200, help="An older text.")
     written(tmp_path, 10, 20)
     process = next(DEAD)
@@ -301,7 +301,7 @@ def test_a_scrape_that_does_not_get_the_lock_reads_without_merging(
 
 
 def test_keys_are_those_of_the_library(tmp_path: Path) -> None:
-    """What is written for the dead is found under the same key that a live process uses."""
+    """Merged values of dead processes are found under the same key that a live process uses."""
     path = written(tmp_path, 1)
     before = [key for key, _ in merge._entries(path)]
     merge.merge_dead(tmp_path)

@@ -54,7 +54,7 @@ sys.stdout.buffer.write(exposition.page(False, False).body)
 
 
 class Ran(NamedTuple):
-    """What a process that has ended read, and what it logged."""
+    """Metrics that an ended process has read, and its log."""
 
     seen: Scrape
     log: str
@@ -97,7 +97,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def test_what_dead_processes_counted_stays_counted(tmp_path: Path) -> None:
+def test_counts_of_dead_processes_are_kept(tmp_path: Path) -> None:
     assert run(tmp_path, 0.002).sum("notify_retries_total") == 1
     assert run(tmp_path, 0.002, 100).sum("notify_retries_total") == 3
     seen = run(tmp_path)

@@ -1,4 +1,4 @@
-"""What servers really say in answer to RCPT, and whether the mailbox is gone for good.
+"""Real replies of servers to RCPT, and whether they mean that the mailbox is gone for good.
 
 The replies are those of Postfix, Exim, sendmail, qmail, Exchange and of large mailbox providers and filters; the
 addresses and hosts in them are examples.
@@ -185,7 +185,7 @@ LIVE = f"""
 
 
 def gone(said: str) -> bool:
-    """Whether this answer to RCPT puts the recipient on the suppression list."""
+    """Return whether this reply to RCPT puts the recipient on the suppression list."""
     reply = understood(said.encode() + b"\r\n")
     attempt = Attempt(judge("rcpt", reply).outcome, uuid4(), "mail:25", 1, 2, "rcpt", *reply)
     return is_hard_bounce(notification(), attempt)

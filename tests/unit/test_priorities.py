@@ -1,4 +1,4 @@
-"""How the threads of a worker are shared between the lanes, and who goes out of turn in a crowded one."""
+"""Division of a worker's threads among the priorities, and the order of clients in a crowded one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.environment import configured
 
 @dataclass(order=True)
 class Item:
-    """As Dramatiq makes them."""
+    """Item of a queue as Dramatiq makes it."""
 
     priority: int
     message: Any = field(compare=False)

@@ -1,4 +1,4 @@
-"""What libraries, servers and exceptions say reaches no log line with an address, a key or a password in it."""
+"""Texts of libraries, servers and exceptions reach no log line with an address, a key or a password in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = Scrubber(secrets(read(ENVIRON)))
 
 
 def scrubbed(text: str) -> str:
-    """What is left of a text in a line of JSON."""
+    """Return the text that is left after redaction in a line of JSON."""
     [(_, left)] = json.loads(ALL.line(json.dumps({"said": text}).encode())).items()
     return str(left)
 
@@ -70,7 +70,7 @@ def test_the_secrets_of_the_settings_are_blotted_out(secret: str) -> None:
         ("signed with whsec_" + "A" * 40 + "=", "signed with ***"),
     ],
 )
-def test_what_looks_like_a_credential_is_blotted_out(said: str, left: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(said: str, left: str) -> None:
     assert scrubbed(said) == left
 
 

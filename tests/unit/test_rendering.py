@@ -1,4 +1,4 @@
-"""What a template and its schema may say, and what comes out; the limits of the process are tested with the pool."""
+"""Templates, their schemas and the rendered text; the limits of the process are tested with the pool."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_filter_that_was_taken_away_is_named_with_its_line(name: str) -> None:
         ("\n{{ lipsum( }}", 2),
     ],
 )
-def test_what_does_not_compile_is_told_with_its_part_and_line(text: str, line: int) -> None:
+def test_a_template_that_does_not_compile_is_reported_with_its_part_and_line(text: str, line: int) -> None:
     found = faults(text=text, html=text)
 
     assert found.keys() == {"/text", "/html"}

@@ -12,7 +12,7 @@ from tests.integration.mailing import notification
 
 
 def outcome(recipient: str, retry_count: int = 0) -> str:
-    """What an attempt's record would say."""
+    """Return the outcome that the record of an attempt would have."""
     try:
         asyncio.run(Sandbox().send(notification(recipient=recipient, retry_count=retry_count, sandbox=True)))
     except Undelivered as undelivered:
@@ -47,7 +47,7 @@ def test_an_attempt_reads_like_that_of_a_mail_server() -> None:
 
 
 @pytest.mark.parametrize("recipient", ["delivered@example.com", "unknown@example.com"])
-def test_what_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
+def test_a_notification_that_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
     async def begin() -> bool:
         return False
 
@@ -69,7 +69,7 @@ def test_the_content_is_begun_before_nobody_can_know() -> None:
 
 
 @pytest.mark.parametrize("recipient", ["refused@example.com", "timeout@example.com"])
-def test_what_is_refused_before_its_content_leaves_no_doubt(recipient: str) -> None:
+def test_a_refusal_before_the_content_never_begins_the_content(recipient: str) -> None:
     async def begin() -> bool:
         raise AssertionError("the content was begun")
 

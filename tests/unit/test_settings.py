@@ -206,11 +206,11 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
         ({"BIND": "localhost:-1"}, "BIND is 'localhost:-1': give host:port"),
     ],
 )
-def test_what_does_not_go_together_is_refused_by_name(environ: dict[str, str], sentence: str) -> None:
+def test_conflicting_or_malformed_settings_are_refused_by_name(environ: dict[str, str], sentence: str) -> None:
     assert said(**environ).startswith(sentence)
 
 
-def test_what_is_needed_and_missing_is_named() -> None:
+def test_a_required_setting_that_is_missing_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set: "):
         read({}).database.require()
     with pytest.raises(SettingsError, match=r"^REDIS_URL is not set: "):

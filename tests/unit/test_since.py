@@ -1,4 +1,4 @@
-"""What a process has taken in since the last count."""
+"""Notifications that a process has taken in since the last count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known of docker/systemd/ without an installation: that systemd takes it, and that all it names fits."""
+"""Checks of docker/systemd/ without an installation: systemd takes it, and all that it names fits."""
 
 from __future__ import annotations
 

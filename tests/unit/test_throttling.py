@@ -137,7 +137,7 @@ def test_a_request_to_send_less_throttles(said: str, phase: str) -> None:
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", lines(NOT_OUR_RATE))
-def test_what_only_looks_like_our_rate_is_tried_again_later(said: str, phase: str) -> None:
+def test_a_reply_that_only_looks_like_a_rate_limit_is_deferred(said: str, phase: str) -> None:
     assert judged(phase, said) is Deferred
 
 

@@ -1,4 +1,4 @@
-"""What two looks make of it, and how a view becomes lines."""
+"""Rates between two readings of the statistics, and the lines of a view."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_of_one_look_there_are_no_rates() -> None:
     assert "rates come with the next update" in text(view(live_stats()))
 
 
-def test_what_is_wrong_comes_first_and_stands_out() -> None:
+def test_problems_come_first_and_stand_out() -> None:
     now = live_stats()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [

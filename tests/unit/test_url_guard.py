@@ -76,7 +76,7 @@ def test_http_is_for_what_is_allowed() -> None:
         *((f"https://{host}/", "ASCII") for host in ("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1")),
     ],
 )
-def test_what_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
+def test_a_url_that_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
     assert reason in why(url)
 
 

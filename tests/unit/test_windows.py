@@ -1,4 +1,4 @@
-"""How full a limit is and when there will be room, and how that is told."""
+"""Usage of a limit, the time until it has room, and the headers that report both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parsed(field: str) -> dict[str, dict[str, int]]:
 
 
 def at(window: Minute, seconds: float) -> Minute:
-    """The same later, if nothing more comes."""
+    """Return the window as it is after some seconds without further requests."""
     before = max(0.0, window.before_lasts - seconds)
     lasts = window.now_lasts - seconds
     if lasts > 60:
