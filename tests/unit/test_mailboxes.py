@@ -151,9 +151,7 @@ def test_a_recipients_name_may_have_any_punctuation(name: str) -> None:
 @example("a..b@docomo.ne.jp", "cc")
 @example('X <"a\\"b"@example.com>', "cc")
 @example('"=?utf-8?b?YUBi?="@example.com', "cc")
-def test_an_accepted_mailbox_is_the_same_single_address_on_the_envelope_and_in_the_header(
-    text: str, field: str
-) -> None:
+def test_an_accepted_mailbox_is_the_same_address_on_the_envelope_and_in_the_header(text: str, field: str) -> None:
     if faults(**{field: [text] if field == "cc" else text}):
         return
     mail, message = composed(**{field: [text] if field == "cc" else text})
