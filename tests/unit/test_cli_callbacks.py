@@ -52,7 +52,7 @@ def test_options_that_are_not_given_are_not_sent(api: Api) -> None:
         (["retry", "3", "6"], {**DELIVERY, "status": "pending"}, ("POST", "/3/deliveries/6/retry"), "6: pending"),
     ],
 )
-def test_each_command_asks_for_what_it_says(
+def test_each_command_sends_its_request_and_shows_the_response(
     api: Api, words: list[str], said: object, asked: tuple[str, str], shown: str
 ) -> None:
     for options in ([], ["--json"]):

@@ -206,7 +206,7 @@ def test_each_command_comes_in_with_the_key_of_the_environment(api: Api, words: 
     assert api.keys[-1] is None
 
 
-def test_a_key_goes_to_nobody_we_are_sent_on_to(api: Api) -> None:
+def test_a_key_is_not_sent_to_the_target_of_a_redirect(api: Api) -> None:
     api.will_say({**SENT, "items": []})
     api.sends_on = True
 

@@ -79,7 +79,7 @@ def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: byte
     assert result.stderr.startswith(f"Error: The server at {api.url} is not the notification API: give its address")
 
 
-def test_no_server_is_said_with_what_to_do() -> None:
+def test_a_server_that_does_not_answer_is_reported_with_what_to_do() -> None:
     result = CliRunner().invoke(notify, ["list", "--url", "http://127.0.0.1:1/"])
 
     assert result.exit_code == 3

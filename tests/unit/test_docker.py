@@ -103,7 +103,7 @@ def test_images_are_pinned_to_a_version_that_the_project_supports() -> None:
     assert re.fullmatch(r"valkey/valkey:[89]\.\d+-alpine", services["redis"]["image"])
 
 
-def test_the_image_runs_as_nobody_in_particular_and_writes_nothing() -> None:
+def test_the_image_runs_as_an_unprivileged_user_and_writes_no_bytecode() -> None:
     assert arguments("USER") == ["10001:10001"]
     assert any("--uid 10001" in given for given in arguments("RUN"))
     assert "PYTHONDONTWRITEBYTECODE=1" in arguments("ENV")[0]
@@ -233,7 +233,7 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_our_services_can_do_little(service: str) -> None:
+def test_our_services_run_with_restricted_privileges(service: str) -> None:
     definition = compose()["services"][service]
     assert definition["read_only"] is True
     assert definition["tmpfs"] == ["/tmp"]

@@ -48,7 +48,7 @@ def test_missing_settings_are_reported_with_what_to_give() -> None:
     assert "postgresql://user:pass@host:5432/name" in found[0].fix
 
 
-def test_beside_notify_up_nothing_need_be_set_for_mail() -> None:
+def test_notify_up_needs_no_setting_for_mail() -> None:
     servers = {name: WELL[name] for name in ("DATABASE_URL", "REDIS_URL")}
     assert names(said(servers, up=True), PROBLEM) == []
     assert names(said(servers), PROBLEM) == ["SMTP_URL"]
@@ -85,7 +85,7 @@ def test_variables_of_other_programs_are_not_reported(name: str) -> None:
     assert names(said({**WELL, name: "x"}), WARNING) == []
 
 
-def test_the_usual_name_of_others_is_told_where_ours_is_missing() -> None:
+def test_a_common_name_of_a_missing_setting_is_reported() -> None:
     without = {name: value for name, value in WELL.items() if name != "DATABASE_URL"}
     assert "DATABASE_URL?" in next(one.fix for one in said({**without, "DB_URL": "x"}) if one.level == WARNING)
 
@@ -130,13 +130,13 @@ def test_a_probe_that_fails_takes_no_other_along_and_says_no_secret() -> None:
     assert "ValueError" in found[0].what
 
 
-def test_the_worst_decides() -> None:
+def test_the_worst_finding_decides_the_result() -> None:
     assert worst([]) == OK
     assert worst([warning("a", "b", "c"), ok("a", "b")]) == WARNING
     assert worst([warning("a", "b", "c"), problem("a", "b", "c"), ok("a", "b")]) == PROBLEM
 
 
-def test_a_disk_that_fills_up_is_told_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_is_reported_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     def levels(total: float, left: float) -> list[str]:
         usage = type("usage", (), {"total": int(total * 2**30), "free": int(left * 2**30)})
         monkeypatch.setattr("shutil.disk_usage", lambda _place: usage)

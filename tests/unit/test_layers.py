@@ -47,7 +47,7 @@ def test_every_package_is_installed_and_checked() -> None:
     assert set(project["mypy"]["files"]) >= PACKAGES
 
 
-def test_nothing_lies_loose_at_the_root() -> None:
+def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["gunicorn.conf.py"]
 
 

@@ -34,7 +34,7 @@ def write(path: Path, *values: float, help: str = HELP) -> Path:
 
 
 def written(directory: Path, *values: float, process: int | None = None) -> Path:
-    """Of a process that has ended, unless one is named."""
+    """Write the counters of a process: one that has ended, unless another is named."""
     return write(directory / f"counter_{next(DEAD) if process is None else process}.db", *values)
 
 
@@ -95,7 +95,7 @@ def test_a_series_that_is_zero_stays(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """In the place of SIGKILL."""
+    """Exception in the place of SIGKILL."""
 
 
 STEPS = ("mkdir", "rename", "unlink", "write_bytes")
@@ -150,7 +150,7 @@ def test_a_process_killed_while_merging_loses_and_doubles_no_count(
     assert died == (number < 17), "the number of steps has changed: let the range have all of them"
 
 
-def test_two_of_one_pid_that_could_not_be_merged_are_both_kept(
+def test_two_unmerged_files_of_one_pid_are_both_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object) -> None:
@@ -257,7 +257,7 @@ def test_a_damaged_file_stops_no_scrape_and_takes_nothing_from_the_others(
         assert first[1] in (2, 9), what
 
 
-def test_of_a_file_that_was_cut_off_the_part_before_counts(tmp_path: Path, whole: bytes) -> None:
+def test_a_truncated_file_counts_up_to_where_it_was_cut_off(tmp_path: Path, whole: bytes) -> None:
     (tmp_path / f"counter_{next(DEAD)}.db").write_bytes(whole[: int.from_bytes(whole[:4], "little") - 8])
 
     assert sums(tmp_path) == [5, 7]

@@ -65,7 +65,7 @@ def command(directory: str | Path, then: str, numbers: tuple[float, ...]) -> lis
 
 
 def ran(directory: str | Path, *numbers: float, then: str = "", **environ: str) -> Ran:
-    """A process counts so, and then reads."""
+    """Run a process that counts these numbers and then reads the metrics."""
     called = command(directory, then, numbers)
     environ |= {"PATH": os.environ["PATH"]}
     done = subprocess.run(called, cwd=ROOT, env=environ, capture_output=True, check=False)
@@ -79,7 +79,7 @@ def run(directory: str | Path, *numbers: float, then: str = "", **environ: str) 
 
 @contextmanager
 def running(directory: Path, *numbers: float) -> Iterator[subprocess.Popen[str]]:
-    """A process that has counted so and lives on."""
+    """Yield a process that has counted these numbers and lives on."""
     started = subprocess.Popen(
         command(directory, "wait", numbers), cwd=ROOT, env={"PATH": os.environ["PATH"]}, stdout=-1, text=True
     )

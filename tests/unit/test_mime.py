@@ -44,7 +44,7 @@ def test_both_parts_come_apart_again(text: str, html: str) -> None:
 @given(TEXT, st.none() | TEXT)
 @example("x" * 10_000, None)
 @example("ü" * 10_000, "<p>" + "ä a " * 5000)
-def test_it_is_seven_bit_in_lines_that_mail_can_carry(text: str, html: str | None) -> None:
+def test_a_body_is_ascii_in_lines_of_legal_length(text: str, html: str | None) -> None:
     content = body(text, html, "b")
     assert content.isascii()
     assert content.endswith(b"\r\n")

@@ -66,5 +66,5 @@ def test_a_mail_without_copies_has_one_recipient() -> None:
     assert is_hard_bounce(NOTIFICATION._replace(mail={"headers": {}, "cc": []}), attempt("5.1.1"))
 
 
-def test_the_sandbox_finds_out_nothing() -> None:
+def test_a_refusal_in_the_sandbox_is_no_hard_bounce() -> None:
     assert not is_hard_bounce(NOTIFICATION._replace(sandbox=True), attempt("5.1.1"))

@@ -49,7 +49,7 @@ def test_an_address_becomes_its_mark(said: str) -> None:
         "jane@[10.0.0.1]",
     ],
 )
-def test_whatever_an_address_looks_like_its_local_part_is_gone(address: str) -> None:
+def test_the_local_part_of_any_address_is_redacted(address: str) -> None:
     local = address.rpartition("@")[0].strip('"')
 
     assert local not in scrubbed(f"550 <{address}> nobody")
@@ -124,7 +124,7 @@ def test_a_traceback_says_where_and_by_what_but_not_with_which_words() -> None:
     assert "in fails" in story
 
 
-def test_all_of_it_is_told_for_debugging() -> None:
+def test_a_whole_traceback_is_written_for_debugging() -> None:
     assert "ValueError: cannot read Dear Jane" in traced(fails(), whole=True)
 
 
@@ -179,7 +179,7 @@ def test_a_library_that_quotes_an_exception_quotes_its_type(capfd: pytest.Captur
         ("100%", (), "100%"),
     ],
 )
-def test_however_a_library_quotes_what_it_must_not_its_line_is_written_without_it(
+def test_a_line_of_a_library_is_written_without_the_text_that_it_may_not_quote(
     words: object, args: tuple[object, ...] | dict[str, object], event: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure(read({"LOG_FORMAT": "json"}))

@@ -50,7 +50,7 @@ def faults(variables: dict[str, Any] | None = None, **parts: Any) -> dict[str, s
 
 @pytest.mark.parametrize("way", WAYS)
 @given(hostile=HOSTILE)
-def test_whatever_way_a_variable_takes_into_html_it_brings_no_markup(way: str, hostile: str) -> None:
+def test_variables_never_bring_markup_into_html(way: str, hostile: str) -> None:
     said = answer({"x": hostile}, html=way)
 
     html = said["rendered"]["html"].replace("<b>", "").replace("</b>", "").replace("<B>", "")
@@ -104,7 +104,7 @@ def test_a_template_that_does_not_compile_is_reported_with_its_part_and_line(tex
     assert all(detail.startswith(f"line {line}: ") for detail in found.values())
 
 
-def test_all_parts_and_the_schema_are_told_of_at_once() -> None:
+def test_faults_of_all_parts_and_the_schema_are_reported_at_once() -> None:
     found = faults(subject="{{", text="{{", html="{{", schema={"type": "nothing"})
 
     assert found.keys() == {"/subject", "/text", "/html", "/schema/type"}
@@ -207,7 +207,7 @@ def test_output_is_counted_while_it_comes() -> None:
     assert found == {"/template": "its rendered text has more than 100000 characters"}
 
 
-def test_of_templates_only_so_many_are_kept() -> None:
+def test_the_number_of_kept_templates_is_bounded() -> None:
     renderer = Renderer(LIMITS)
     for key in "abcd":
         renderer.answer({"key": key, "source": source(), "variables": {}})

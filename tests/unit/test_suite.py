@@ -67,7 +67,7 @@ EXPECTED = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n"
         ("only root has a choice", "true", "4 skipped, 1 xfailed"),
     ],
 )
-def test_a_skip_that_nobody_has_foreseen_fails_in_ci(tmp_path: Path, reason: str, ci: str, outcome: str) -> None:
+def test_an_unexpected_skip_fails_in_ci(tmp_path: Path, reason: str, ci: str, outcome: str) -> None:
     for how, source in {**SKIPPING, "expected": EXPECTED}.items():
         (tmp_path / f"test_{how}.py").write_text(source.format(reason))
     words = ["-q", "-p", "tests.skips", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)]

@@ -44,7 +44,7 @@ def test_a_token_with_any_octet_changed_is_none(id: int, place: int, change: int
 
 
 @given(text=st.text() | st.text(alphabet="AZaz09-_=").map(lambda text: text[:40]))
-def test_no_text_is_a_token(text: str) -> None:
+def test_arbitrary_text_is_no_token(text: str) -> None:
     assert notification_of(text, HERE) is None
 
 

@@ -81,7 +81,7 @@ def test_without_windows_there_are_no_headers() -> None:
 
 
 @given(window=minutes(), count=st.integers(1, 100))
-def test_to_come_again_is_never_said_to_be_earlier_than_room_is(window: Minute, count: int) -> None:
+def test_retry_after_is_never_earlier_than_the_limit_has_room(window: Minute, count: int) -> None:
     if count > window.limit or left(window) >= count:
         return
     told = Exceeded(RATE, count, window.limit, window.until(count), (window,)).headers
