@@ -11,11 +11,11 @@ from benchmarks.scenarios import SCENARIOS
 LENT = ["--database-url", "postgresql://a@b/c", "--redis-url", "redis://b/1"]
 
 
-def test_on_its_own_servers_everything_is_measured() -> None:
+def test_everything_is_measured_on_the_servers_of_the_benchmark() -> None:
     assert set(options_of([]).only) == {*SCENARIOS, "floors"}
 
 
-def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
+def test_scenarios_that_need_their_own_servers_are_left_out_on_existing_ones() -> None:
     assert set(options_of(LENT).only) == set(SCENARIOS) - set(OWN_SERVERS)
     assert options_of([*LENT, "--only", "drain"]).only == ["drain"]
 

@@ -135,7 +135,7 @@ def test_after_an_outage_all_connections_are_back_at_once() -> None:
     assert pool.run(60) >= 0.95 * 60 * FULL
 
 
-def test_where_other_processes_hold_all_connections_one_is_tried_again_and_again() -> None:
+def test_one_connection_is_retried_while_other_processes_hold_all() -> None:
     capacity = Capacity(20)
     now, tried = 0.0, 0
     while now < HOUR:
@@ -192,7 +192,7 @@ def test_throttling_replies_of_one_moment_count_once() -> None:
     assert capacity.pause(100.0) == HOLD
 
 
-def test_an_answer_to_a_mail_that_began_before_the_speed_was_lowered_says_nothing_about_it() -> None:
+def test_replies_to_mails_that_began_before_the_speed_was_lowered_do_not_lower_it() -> None:
     capacity = Capacity(20)
     capacity.throttled(20, 99.0, 100.0)
     capacity.throttled(20, 99.9, 130.0)

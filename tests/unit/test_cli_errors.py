@@ -70,7 +70,7 @@ def test_an_api_that_is_unavailable_has_another_exit_code_than_a_refusal(api: Ap
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"", b"[]", b"{}", b"7"])
-def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: bytes) -> None:
+def test_another_server_at_the_address_is_reported_as_not_the_api(api: Api, body: bytes) -> None:
     api.answers = [(200, body)]
 
     result = api.run("list")

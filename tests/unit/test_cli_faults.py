@@ -88,7 +88,7 @@ def test_a_detail_that_names_another_field_names_its_option() -> None:
     assert explained([fault], command("send")) == ["--expires: must be after --at, whatever the createdAt"]
 
 
-def test_without_a_command_the_names_of_the_api_stay() -> None:
+def test_faults_without_a_command_keep_the_names_of_the_api() -> None:
     assert explained([{"pointer": "/sendAt", "detail": "is wrong"}], None) == ["sendAt: is wrong"]
 
 

@@ -86,7 +86,7 @@ def test_make_alone_and_make_run_run_the_system_on_data_beside_the_makefile(
     assert environ["DATABASE_URL"] == "postgresql://mine"
 
 
-def test_data_are_where_the_caller_says(project: Path) -> None:
+def test_make_run_keeps_data_in_the_directory_of_the_caller(project: Path) -> None:
     make(project, "run", DATA_DIR="/else where")
     environ = told(project, "notify")["environ"]
     assert isinstance(environ, dict)

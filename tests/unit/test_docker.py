@@ -168,7 +168,7 @@ def size(text: str) -> int:
     return int(text[:-1]) * {"m": 2**20, "g": 2**30}[text[-1]]
 
 
-def test_redis_wants_the_password_that_everybody_gives() -> None:
+def test_redis_requires_the_password_that_every_service_uses() -> None:
     services = compose()["services"]
     command = services["redis"]["command"]
     password = command[command.index("--requirepass") + 1]
@@ -256,7 +256,7 @@ def test_services_start_in_order_and_are_started_again() -> None:
         assert set(services[name]["depends_on"]) == {"migrate", "redis"}
 
 
-def test_nothing_is_killed_while_it_finishes_its_work() -> None:
+def test_services_have_time_to_finish_their_work_before_they_are_killed() -> None:
     usual = settings.Settings()
     services = compose()["services"]
     assert seconds(services["worker"]["stop_grace_period"]) > LAST_ANSWER + usual.process.shutdown_grace

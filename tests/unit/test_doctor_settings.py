@@ -35,7 +35,7 @@ def test_valid_settings_are_reported_in_one_line() -> None:
     assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and all are valid")]
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_of_the_settings_are_reported_at_once() -> None:
     wrong = {"PAGE_LIMIT": "0", "BIND": "nowhere", "RETRY_MIN_BACKOFF": "99", "RETRY_MAX_BACKOFF": "9", "AUTH": "on"}
     found = said({**WELL, **wrong})
     assert sorted(names(found, PROBLEM)) == ["AUTH", "BIND", "PAGE_LIMIT", "RETRY_MIN_BACKOFF"]
@@ -90,7 +90,7 @@ def test_a_common_name_of_a_missing_setting_is_reported() -> None:
     assert "DATABASE_URL?" in next(one.fix for one in said({**without, "DB_URL": "x"}) if one.level == WARNING)
 
 
-def test_no_secret_is_said() -> None:
+def test_findings_contain_no_secret() -> None:
     urls = {"DATABASE_URL": "mysql://me:geheim@x/y", "REDIS_URL": "http://:geheim@x", "SMTP_URL": "smtp://a:geheim@[x"}
     found = said({**WELL, **urls, "EMAIL_PASS": "geheim"})
     assert len(names(found, PROBLEM)) == 3

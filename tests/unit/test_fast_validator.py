@@ -69,7 +69,7 @@ def test_both_readers_agree_on_every_document(name: str) -> None:
 @example(more={"subject": "e\u0301e\u0301e\u0301"})
 @example(more={"metadata": {"ä": "x"}})
 @example(more={"template": "welcome", "variables": {}})
-def test_both_readers_agree_on_what_is_nearly_a_notification(more: Any) -> None:
+def test_both_readers_agree_on_documents_that_are_nearly_notifications(more: Any) -> None:
     document = GOOD | more if isinstance(more, dict) else more
 
     assert agree(ITEM, document)
@@ -80,7 +80,7 @@ def test_jsonschema_judges_a_document_that_the_fast_reader_cannot_read() -> None
     assert ITEM.faults(GOOD | {"message": "\ud800"}) == []
 
 
-def test_the_common_notification_needs_no_explaining(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_common_notification_is_accepted_without_a_search_for_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     def explained(_document: object) -> list[dict[str, str]]:
         raise AssertionError("it was asked what is wrong")
 

@@ -163,7 +163,7 @@ def test_probes_use_paths_and_commands_that_exist() -> None:
                 assert pod["livenessProbe"]["failureThreshold"] > 1
 
 
-def test_nothing_is_killed_while_it_finishes_its_work() -> None:
+def test_pods_have_time_to_finish_their_work_before_they_are_killed() -> None:
     read = settings.read(given() | FILLED)
     for name in WORKERS:
         spec = k8s.template(k8s.named("Deployment", f"notification-{name}"))["spec"]

@@ -204,5 +204,5 @@ def test_a_composed_and_a_decomposed_letter_are_two_senders_and_one_recipient() 
     assert normalised(composed_) == normalised(decomposed)
 
 
-def test_a_sharp_s_is_another_mailbox_than_two() -> None:
+def test_addresses_with_a_sharp_s_and_with_two_s_are_two_mailboxes() -> None:
     assert faults(cc=["straße@x.example", "strasse@x.example"]) == []

@@ -122,5 +122,5 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, mo
         ("Bearer \udcff", False),
     ],
 )
-def test_only_the_exact_bearer_token_is_accepted(authorization: str, is_it: bool) -> None:
+def test_only_a_bearer_authorization_with_the_token_is_accepted(authorization: str, is_it: bool) -> None:
     assert is_token(authorization, "secret") is is_it

@@ -108,7 +108,7 @@ def test_counts_of_dead_processes_are_kept(tmp_path: Path) -> None:
     assert seen.sum("notify_wait_seconds_sum") == pytest.approx(100.004)
 
 
-def test_the_numbers_of_the_living_are_added_up(tmp_path: Path) -> None:
+def test_counts_of_live_processes_are_added_up(tmp_path: Path) -> None:
     with running(tmp_path, 1, 1), running(tmp_path, 1):
         seen = run(tmp_path, 1)
 
@@ -130,7 +130,7 @@ def test_a_killed_process_loses_no_count_and_is_no_process_any_more(tmp_path: Pa
     assert list(restarted.fallen(after)) == []
 
 
-def test_the_gauges_of_the_dead_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
+def test_gauges_of_dead_processes_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
     for _ in range(3):
         assert run(tmp_path, 1).sum("notify_processes") == 1
         assert len(list(tmp_path.glob("*.db"))) <= 2 + 3  # nobody's, and its own
@@ -210,7 +210,7 @@ def test_importing_prometheus_client_too_early_is_logged(tmp_path: Path) -> None
     assert "prometheus_client was imported before" in log
 
 
-def test_a_process_that_was_stopped_while_it_had_the_lock_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_stopped_process_that_holds_the_lock_does_not_block_others(tmp_path: Path) -> None:
     with locked(tmp_path):
         seen, log = ran(tmp_path, 1, then="impatient")
 

@@ -120,7 +120,7 @@ def test_statements_are_told_apart_whatever_is_between_quotes() -> None:
 @pytest.mark.parametrize(
     ("name", "known"), [("notification-system 0013", 13), ("notification-system", 0), ("psql", 0), ("", 0)]
 )
-def test_a_connection_says_what_its_program_knows(name: str, known: int) -> None:
+def test_the_name_of_a_connection_tells_the_newest_migration_its_program_knows(name: str, known: int) -> None:
     assert known_to(name) == known
 
 

@@ -24,7 +24,7 @@ def test_a_key_is_read_as_it_was_written(id: int, sandbox: bool) -> None:
 
 
 @given(st.text())
-def test_other_texts_are_no_keys(text: str) -> None:
+def test_other_texts_are_not_read_as_keys(text: str) -> None:
     assert KeyText.parse(text) is None
 
 

@@ -31,7 +31,7 @@ def test_a_url_is_one_header_value_of_bounded_length(id: int) -> None:
     assert made.isprintable()
 
 
-def test_there_is_no_url_without_a_public_one() -> None:
+def test_unsubscribe_urls_need_a_public_url() -> None:
     assert url(5, read({}).public) is None
 
 
