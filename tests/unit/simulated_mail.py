@@ -49,7 +49,7 @@ class Connection:
 
 
 class Pool:
-    """Always has mail to send."""
+    """Pool of connections that always has mail to send."""
 
     def __init__(self, server: Server, most: int = 20, start: float = 1_000.0) -> None:
         self.server, self.capacity, self.now = server, Capacity(most), start

@@ -1,4 +1,4 @@
-"""What is a mail address: the fast answer and the library's are the same one."""
+"""Validation of mail addresses: the fast path and the library give the same answer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _library_accepts(address: str) -> bool:
 @example(address=f"{'a' * 64}@{'b' * 20}.com")
 @example(address=f"a@{'.'.join(['b' * 20] * 12)}.com")
 @example(address="a@b.com\n")
-def test_what_the_fast_path_accepts_the_library_accepts_too(address: str) -> None:
+def test_addresses_that_the_fast_path_accepts_are_accepted_by_the_library_too(address: str) -> None:
     assume(addresses._PLAIN.match(address))
 
     validate_email(address, check_deliverability=False, globally_deliverable=False)
@@ -93,7 +93,7 @@ def test_unusual_addresses_are_addresses(address: str) -> None:
         *(f"{'a' * 251}@b.c", f"a@{'b' * 64}.com", f"a@{'b.' * 130}com"),
     ],
 )
-def test_what_is_no_address_has_a_fault(address: str) -> None:
+def test_an_invalid_address_has_a_fault(address: str) -> None:
     assert address_fault(address)
 
 

@@ -1,4 +1,4 @@
-"""What was let in is settled, however the request ends."""
+"""Admission to the limits: each admitted request is settled, however it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def admission(settled: Settled) -> Admission:
     return Admission(cast(Limits, settled), Bounds(1, Whose("1", None, 5), 100), 3, (Day(5, 3, 60.0),))
 
 
-def test_what_was_stored_stays_counted_and_is_told() -> None:
+def test_stored_notifications_stay_counted_and_are_reported_in_the_headers() -> None:
     settled, resp = Settled(), Response()
     with admission(settled) as let_in:
         let_in.stored(2, resp)

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measured: medians, the table, what was full, the options."""
+"""Evaluation of benchmark results: medians, the table, saturated resources, and the options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_percentiles_are_of_the_values_themselves() -> None:
     assert percentiles([]) == {}
 
 
-def test_the_table_has_a_ratio_for_two_and_leaves_out_what_nobody_has() -> None:
+def test_the_table_has_a_ratio_for_two_systems_and_omits_rows_without_figures() -> None:
     rows = [Row("speed", "rate"), Row("absent", "x"), Row("share", "share", compared=False)]
     table = report.table({"ours": {"rate": 3_000.0, "share": 5.0}, "other": {"rate": 1_500.0, "share": 10.0}}, rows)
 
@@ -70,7 +70,7 @@ def test_the_saturated_resource_is_named(figures: dict[str, float], words: str) 
     assert limit(figures, "a") == words
 
 
-def test_what_each_part_took_is_said_the_greatest_first() -> None:
+def test_cpu_shares_of_the_parts_are_listed_with_the_greatest_first() -> None:
     cores = {"a core api": 40.4, "a core load": 90.0, "a core redis": 0.4, "b core sink": 50.0}
 
     assert shares(cores, "a") == "load 90, api 40"
@@ -93,6 +93,6 @@ def test_no_two_lines_of_the_report_are_alike() -> None:
     assert len({row.label for row in rows}) == len(rows)
 
 
-def test_the_rate_of_a_drain_with_retries_is_that_of_most() -> None:
+def test_the_rate_of_a_drain_ignores_the_few_late_retries() -> None:
     assert _rate([float(n) for n in range(8)] + [100.0, 200.0]) == 1.0
     assert _rate([]) == 0.0

@@ -1,4 +1,4 @@
-"""What `python -m benchmarks` may be asked for, above all where it is to use servers that exist."""
+"""Options of `python -m benchmarks`, above all those for servers that exist already."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmarks.scenarios import SCENARIOS
 LENT = ["--database-url", "postgresql://a@b/c", "--redis-url", "redis://b/1"]
 
 
-def test_on_its_own_servers_everything_is_measured() -> None:
+def test_everything_is_measured_on_the_servers_of_the_benchmark() -> None:
     assert set(options_of([]).only) == {*SCENARIOS, "floors"}
 
 
-def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
+def test_scenarios_that_need_their_own_servers_are_left_out_on_existing_ones() -> None:
     assert set(options_of(LENT).only) == set(SCENARIOS) - set(OWN_SERVERS)
     assert options_of([*LENT, "--only", "drain"]).only == ["drain"]
 
@@ -32,7 +32,7 @@ def test_on_servers_that_exist_what_wants_its_own_is_left_out() -> None:
         *(([*LENT, "--only", part], f"{part} needs its own servers") for part in OWN_SERVERS),
     ],
 )
-def test_what_does_not_go_together_is_told_by_its_option(
+def test_conflicting_options_are_refused_by_name(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

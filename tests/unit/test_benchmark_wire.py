@@ -1,4 +1,4 @@
-"""What the load generator sends and understands, and what the mail sink answers."""
+"""Requests and responses of the load generator, and replies of the mail sink."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_answer_is_complete_with_its_last_byte() -> None:
 
 
 def said(mailbox: Mailbox, *chunks: bytes) -> bytes:
-    """What the sink answers to these writes, after its greeting."""
+    """Return the sink's replies to these writes, without its greeting."""
     session, transport = Smtp(mailbox), mock.Mock()
     session.connection_made(transport)
     transport.reset_mock()

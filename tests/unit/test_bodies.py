@@ -92,7 +92,7 @@ class Echo:
 
 
 def status_of(*events: dict[str, Any]) -> int:
-    """What is answered to a POST whose server has these events for it, and then nothing more."""
+    """Return the status of the response to a POST whose server delivers these events and then nothing more."""
     app = Application(read({"LINGER_TIMEOUT": "0.1"}))
     problems.install(app)
     app.add_route("/", Echo())

@@ -24,7 +24,7 @@ def test_small_bodies_reserve_nothing() -> None:
         reservation(memory, 1).need(LARGE)
 
 
-def test_what_was_reserved_is_free_again_after_the_answer() -> None:
+def test_reserved_memory_is_free_again_after_it_was_given_back() -> None:
     memory = Shares("bodies", LARGE)
     first, second = reservation(memory, 1), reservation(memory, 2)
     first.need(LARGE)

@@ -1,4 +1,4 @@
-"""What is learned about a mail server: it converges to what the server takes, costs few refusals, and is forgotten."""
+"""Learned limits of a mail server: they converge to what it takes, cost few refusals, and are forgotten."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_after_an_outage_all_connections_are_back_at_once() -> None:
     assert pool.run(60) >= 0.95 * 60 * FULL
 
 
-def test_where_other_processes_hold_all_connections_one_is_tried_again_and_again() -> None:
+def test_one_connection_is_retried_while_other_processes_hold_all() -> None:
     capacity = Capacity(20)
     now, tried = 0.0, 0
     while now < HOUR:
@@ -184,7 +184,7 @@ def test_a_connection_that_closed_too_late_at_the_server_is_missed_for_a_minute_
     assert capacity.limit(now + 1 + KEPT) == 4
 
 
-def test_answers_not_now_of_one_moment_count_once() -> None:
+def test_throttling_replies_of_one_moment_count_once() -> None:
     capacity = Capacity(20)
     for n in range(10):
         capacity.throttled(20, 99.0, 100.0 + n / 100)
@@ -192,7 +192,7 @@ def test_answers_not_now_of_one_moment_count_once() -> None:
     assert capacity.pause(100.0) == HOLD
 
 
-def test_an_answer_to_a_mail_that_began_before_the_speed_was_lowered_says_nothing_about_it() -> None:
+def test_replies_to_mails_that_began_before_the_speed_was_lowered_do_not_lower_it() -> None:
     capacity = Capacity(20)
     capacity.throttled(20, 99.0, 100.0)
     capacity.throttled(20, 99.9, 130.0)
@@ -225,7 +225,7 @@ def test_a_refusal_on_a_new_connection_says_nothing_about_mails_of_connections()
 
 
 @pytest.mark.parametrize("most", [0, 1, 5])
-def test_never_more_than_is_granted(most: int) -> None:
+def test_the_limit_never_exceeds_the_granted_connections(most: int) -> None:
     capacity = Capacity(20)
     capacity.most = most
     assert capacity.limit(0.0) == most
@@ -234,7 +234,7 @@ def test_never_more_than_is_granted(most: int) -> None:
     assert capacity.limit(0.0) == most
 
 
-def test_nothing_is_held_against_a_server_that_was_not_used_for_long() -> None:
+def test_limits_of_a_server_that_was_unused_for_long_are_forgotten() -> None:
     capacity = Capacity(20)
     for n in range(20):
         capacity.throttled(1, n * 100.0, n * 100.0)
@@ -256,7 +256,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(events=EVENTS, most=st.integers(1, 20))
-def test_whatever_a_server_says_it_gets_some_mail_and_is_at_full_speed_again(
+def test_a_server_always_gets_some_mail_and_returns_to_full_speed_after_any_replies(
     events: list[tuple[str, int, float]], most: int
 ) -> None:
     capacity, now = Capacity(most), 0.0

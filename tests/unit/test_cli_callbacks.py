@@ -35,7 +35,7 @@ def test_create_shows_the_secret(api: Api) -> None:
     assert json.loads(body) == {"url": "https://e.com/", "events": ["sent", "failed"], "description": "d"}
 
 
-def test_what_is_not_given_is_not_sent(api: Api) -> None:
+def test_options_that_are_not_given_are_not_sent(api: Api) -> None:
     api.will_say({**ENDPOINT, "secret": "whsec_x"}, status=201)
     assert api.run("callbacks", "create", "https://e.com/").exit_code == 0
     assert json.loads(api.asked[0][2]) == {"url": "https://e.com/"}
@@ -52,7 +52,7 @@ def test_what_is_not_given_is_not_sent(api: Api) -> None:
         (["retry", "3", "6"], {**DELIVERY, "status": "pending"}, ("POST", "/3/deliveries/6/retry"), "6: pending"),
     ],
 )
-def test_each_command_asks_for_what_it_says(
+def test_each_command_sends_its_request_and_shows_the_response(
     api: Api, words: list[str], said: object, asked: tuple[str, str], shown: str
 ) -> None:
     for options in ([], ["--json"]):

@@ -74,7 +74,7 @@ def test_a_stop_ends_open_conversations_and_a_new_start_has_the_same_port(catche
     assert catcher.url == before
 
 
-def test_it_listens_on_loopback_only(catcher: Catcher) -> None:
+def test_the_catcher_listens_on_loopback_only(catcher: Catcher) -> None:
     assert urlsplit(catcher.url).hostname == "127.0.0.1"
 
 

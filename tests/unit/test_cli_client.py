@@ -197,7 +197,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monk
 
 
 @pytest.mark.parametrize("words", [("send", "--to", "a@example.com", "--message", "Hi"), ("status", "5"), ("list",)])
-def test_each_command_comes_in_with_the_key_of_the_environment(api: Api, words: tuple[str, ...]) -> None:
+def test_each_command_sends_the_key_of_the_environment(api: Api, words: tuple[str, ...]) -> None:
     api.will_say({**SENT, "items": []})
 
     assert api.run(*words, key="ntf_live_1_x").exit_code == 0
@@ -206,7 +206,7 @@ def test_each_command_comes_in_with_the_key_of_the_environment(api: Api, words: 
     assert api.keys[-1] is None
 
 
-def test_a_key_goes_to_nobody_we_are_sent_on_to(api: Api) -> None:
+def test_a_key_is_not_sent_to_the_target_of_a_redirect(api: Api) -> None:
     api.will_say({**SENT, "items": []})
     api.sends_on = True
 

@@ -25,7 +25,7 @@ def about(text: str, delta: timedelta) -> bool:
 
 
 @pytest.mark.parametrize(("word", "status"), [("cancel", "cancelled"), ("retry", "pending")])
-def test_one_is_told_by_its_id(api: Api, word: str, status: str) -> None:
+def test_cancel_and_retry_take_the_id_of_a_notification(api: Api, word: str, status: str) -> None:
     api.will_say(SENT | {"status": status})
     shown = api.run(word, "5")
     assert (shown.exit_code, shown.output) == (0, f"Notification 5: {status}\n")
@@ -39,7 +39,7 @@ def test_a_refusal_is_exit_code_1_with_its_reason(api: Api) -> None:
     assert "The notification is sent" in refused.output
 
 
-def test_all_that_failed_are_retried_step_by_step(api: Api) -> None:
+def test_failed_notifications_are_retried_page_by_page(api: Api) -> None:
     api.will_say({"retried": 1000, "nextCursor": "abc"}, {"retried": 7, "nextCursor": None})
     shown = api.run(
         "retry",
@@ -76,12 +76,12 @@ def test_a_dry_run_counts(api: Api, more: bool, said: str) -> None:
     "words",
     [[], ["5", "--failed"], ["5", "--dry-run"], ["5", "--since", "1h"], ["--dry-run"], ["--failed", "--reason", "x"]],
 )
-def test_what_does_not_go_together_is_wrong_usage(api: Api, words: list[str]) -> None:
+def test_conflicting_options_of_retry_are_a_usage_error(api: Api, words: list[str]) -> None:
     assert api.run("retry", *words).exit_code == 2
     assert api.asked == []
 
 
-def test_json_is_the_documents_or_the_sum(api: Api) -> None:
+def test_json_output_is_the_document_of_the_api_or_the_sum(api: Api) -> None:
     api.will_say({"retried": 3, "nextCursor": None})
     assert json.loads(api.run("retry", "--failed", "--json").output) == {"retried": 3}
     api.will_say(SENT)
@@ -90,7 +90,7 @@ def test_json_is_the_documents_or_the_sum(api: Api) -> None:
     assert json.loads(api.run("pause", "--json").output) == PAUSE
 
 
-def test_pause_and_resume_are_for_oneself_or_a_channel(api: Api) -> None:
+def test_pause_and_resume_apply_to_the_client_or_a_channel(api: Api) -> None:
     api.will_say(PAUSE)
     assert api.run("pause").output == "client def\\u001b[31mault: paused since 2024-01-01 10:00:00Z\n"
     api.will_say(PAUSE | {"kind": "channel", "name": "email", "paused": False, "since": None})
@@ -101,7 +101,7 @@ def test_pause_and_resume_are_for_oneself_or_a_channel(api: Api) -> None:
     ]
 
 
-def test_send_can_be_told_when_and_how(api: Api) -> None:
+def test_send_takes_a_priority_a_time_an_expiry_and_an_idempotency_key(api: Api) -> None:
     api.will_say(SENT)
     words = ["--priority", "high", "--at", "2124-01-01T10:00:00Z", "--expires", "2d", "--idempotency-key", "k 1"]
     assert api.run("send", "--to", "a@example.com", "--message", "Hello", *words).exit_code == 0

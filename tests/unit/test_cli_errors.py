@@ -29,7 +29,7 @@ PROBLEM = {
         ({"status": "processing"}, 75, "Error: not sent within 0 s: see `notify status 5`\n"),
     ],
 )
-def test_what_was_waited_for_and_not_sent_is_an_error(
+def test_a_notification_that_is_not_sent_while_send_waits_is_an_error(
     api: Api, outcome: dict[str, str | None], code: int, sentence: str
 ) -> None:
     api.will_say({**SENT, **outcome})
@@ -70,7 +70,7 @@ def test_an_api_that_is_unavailable_has_another_exit_code_than_a_refusal(api: Ap
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"", b"[]", b"{}", b"7"])
-def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: bytes) -> None:
+def test_another_server_at_the_address_is_reported_as_not_the_api(api: Api, body: bytes) -> None:
     api.answers = [(200, body)]
 
     result = api.run("list")
@@ -79,7 +79,7 @@ def test_something_else_at_the_address_is_no_server_of_ours(api: Api, body: byte
     assert result.stderr.startswith(f"Error: The server at {api.url} is not the notification API: give its address")
 
 
-def test_no_server_is_said_with_what_to_do() -> None:
+def test_a_server_that_does_not_answer_is_reported_with_what_to_do() -> None:
     result = CliRunner().invoke(notify, ["list", "--url", "http://127.0.0.1:1/"])
 
     assert result.exit_code == 3
@@ -113,6 +113,6 @@ def test_a_refusal_for_now_says_when_to_come_back(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["a\nb: c", "schlüssel"])
-def test_what_can_be_no_key_is_not_sent(api: Api, key: str) -> None:
+def test_a_malformed_key_is_not_sent(api: Api, key: str) -> None:
     assert api.run("list", key=key).exit_code == 2
     assert api.asked == []

@@ -88,7 +88,7 @@ def test_a_detail_that_names_another_field_names_its_option() -> None:
     assert explained([fault], command("send")) == ["--expires: must be after --at, whatever the createdAt"]
 
 
-def test_without_a_command_the_names_of_the_api_stay() -> None:
+def test_faults_without_a_command_keep_the_names_of_the_api() -> None:
     assert explained([{"pointer": "/sendAt", "detail": "is wrong"}], None) == ["sendAt: is wrong"]
 
 
@@ -103,7 +103,9 @@ def test_without_a_command_the_names_of_the_api_stay() -> None:
         (["templates", "preview", "a"], {"pointer": "/variables/name"}, "--variables name: no"),
     ],
 )
-def test_every_command_shows_a_refusal_so(api: Api, words: list[str], fault: dict[str, str], shown: str) -> None:
+def test_every_command_names_its_own_option_in_a_refusal(
+    api: Api, words: list[str], fault: dict[str, str], shown: str
+) -> None:
     api.will_say({"detail": "The request has 1 fault.", "errors": [{**fault, "detail": "no"}]}, status=422)
     result = api.run(*words)
     assert result.exit_code == 1

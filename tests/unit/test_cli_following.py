@@ -85,7 +85,9 @@ def test_a_notification_that_failed_at_once_is_an_error_without_wait_too(api: Ap
         ([], {}),
     ],
 )
-def test_send_says_who_it_is_for_and_how_they_leave(api: Api, words: list[str], sent: dict[str, object]) -> None:
+def test_send_posts_the_name_of_the_recipient_and_how_to_unsubscribe(
+    api: Api, words: list[str], sent: dict[str, object]
+) -> None:
     api.will_say(SENT)
     assert api.run("send", "--to", "a@example.com", "--message", "Hello", *words).exit_code == 0
     document = json.loads(api.asked[0][2])

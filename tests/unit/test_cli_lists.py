@@ -69,7 +69,7 @@ def test_templates_are_listed_and_more_is_told_of(api: Api) -> None:
     assert "--cursor abc" in result.output
 
 
-def test_what_is_deleted_or_removed_answers_with_nothing(api: Api) -> None:
+def test_deletions_are_confirmed_though_the_response_is_empty(api: Api) -> None:
     api.answers = [(200, b"")]
 
     assert api.run("templates", "delete", "welcome").output == "Template welcome: deleted\n"

@@ -80,7 +80,7 @@ def test_an_inbox_without_mails_says_so(tmp_path: Path, words: list[str], shown:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["7"]])
-def test_where_no_mail_was_ever_caught_is_an_error(tmp_path: Path, words: list[str]) -> None:
+def test_a_directory_without_caught_mails_is_an_error(tmp_path: Path, words: list[str]) -> None:
     result = _inbox(tmp_path / "elsewhere", *words)
 
     assert (result.exit_code, result.stdout) == (1, "")

@@ -59,7 +59,7 @@ def test_every_command_can_be_asked_for_help_without_the_extra(command: str, mon
     assert CliRunner().invoke(notify, [command, "--help"]).exit_code == 0
 
 
-def test_what_is_not_installed_is_said_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_what_to_do_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
     monkeypatch.delitem(sys.modules, "cli.up.catcher", raising=False)
 

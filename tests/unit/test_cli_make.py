@@ -1,4 +1,4 @@
-"""What the targets of the Makefile run, in a copy of it whose environment is made already."""
+"""Commands that the targets of the Makefile run, in a copy of it whose environment is made already."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def make(directory: Path, *words: str, **environ: str) -> tuple[subprocess.CompletedProcess[str], int]:
-    """What make says, and its process id."""
+    """Run make and return the completed process and its process id."""
     command, given = ["make", *words], {"PATH": os.environ["PATH"], **environ}
     with subprocess.Popen(
         command, cwd=directory, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -86,7 +86,7 @@ def test_make_alone_and_make_run_run_the_system_on_data_beside_the_makefile(
     assert environ["DATABASE_URL"] == "postgresql://mine"
 
 
-def test_data_are_where_the_caller_says(project: Path) -> None:
+def test_make_run_keeps_data_in_the_directory_of_the_caller(project: Path) -> None:
     make(project, "run", DATA_DIR="/else where")
     environ = told(project, "notify")["environ"]
     assert isinstance(environ, dict)

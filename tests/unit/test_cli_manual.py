@@ -78,13 +78,13 @@ def test_help_ends_with_examples_environment_and_exit_codes() -> None:
     assert "    75  not finished in time: run the command again" in shown
 
 
-def test_help_of_a_command_of_a_group_has_them_too() -> None:
+def test_help_of_a_command_in_a_group_has_its_own_examples() -> None:
     shown = CliRunner().invoke(notify, ["keys", "rotate", "--help"]).stdout
     assert "notify keys rotate 12 --overlap 3600" in shown
     assert "NOTIFY_KEY" not in shown
 
 
-def test_what_a_command_reads_in_the_environment_is_known() -> None:
+def test_the_manual_knows_the_environment_variables_of_a_command() -> None:
     assert PAGES["send"].environment.keys() == ENVIRONMENT["api"].keys()
     assert "REDIS_URL" in PAGES["top"].environment
 

@@ -53,7 +53,7 @@ def test_a_template_and_its_preview_read_standard_input_too(api: Api) -> None:
         (("--template", "t", "--variables", "{"), b"", "--variables: is not JSON (line 1, column 2)"),
     ],
 )
-def test_what_cannot_be_read_is_wrong_usage(api: Api, words: tuple[str, ...], given: bytes, sentence: str) -> None:
+def test_unreadable_input_is_a_usage_error(api: Api, words: tuple[str, ...], given: bytes, sentence: str) -> None:
     result = run(api, given, *SEND, *words)
     assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
     assert api.asked == []

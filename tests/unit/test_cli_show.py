@@ -1,4 +1,4 @@
-"""What is printed for people."""
+"""Output for people: escaped text, tables and notifications."""
 
 from __future__ import annotations
 

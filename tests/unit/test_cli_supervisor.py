@@ -52,7 +52,7 @@ class Told:
         return "done"
 
 
-def test_tiers_are_stopped_last_first_and_within_a_tier_all_are_asked_at_once() -> None:
+def test_tiers_stop_in_reverse_order_and_services_of_a_tier_are_asked_at_once() -> None:
     diary: list[str] = []
     everything = Supervisor(Signals())
     everything.start(Told("database", diary))
@@ -135,7 +135,7 @@ def test_a_stop_signal_hurries_the_stop_only_when_it_comes_well_after_the_first(
         assert signals.hurried is hurried
 
 
-def test_the_handlers_of_before_are_put_back() -> None:
+def test_previous_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     with Signals():

@@ -105,17 +105,17 @@ def test_a_mailbox_that_is_refused_without_a_reason_is_refused_anywhere(said: st
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", NOT_ABOUT_THIS_MAIL.strip().splitlines())
-def test_another_connection_may_not_repeat_the_rest(said: str, phase: str) -> None:
+def test_other_replies_are_not_about_this_mail(said: str, phase: str) -> None:
     assert not concerns(phase, said)
 
 
 @pytest.mark.parametrize("error", [Deferred, Refused])
-def test_what_was_refused_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
+def test_a_refusal_without_a_reply_is_about_the_mail(error: type[Deferred] | type[Refused]) -> None:
     text = "the mail has 11000 octets, but the mail server accepts at most 5000"
     assert concerns_this_mail(error(text, phase="mail"))
 
 
-def test_the_name_of_one_of_several_recipients_changes_nothing() -> None:
+def test_the_address_of_a_recipient_before_a_reply_changes_nothing() -> None:
     for text, about in (("ann@example.com: 550 5.1.1 unknown", True), ("ann@example.com: 452 try later", False)):
         code = int(text.split()[1])
         assert concerns_this_mail(Deferred(text, phase="rcpt", reply_code=code)) is about

@@ -67,14 +67,14 @@ def test_a_client_without_budget_gets_a_429_with_retry_after() -> None:
     budget.require(1)
 
 
-def test_what_is_accepted_and_cheap_costs_nothing() -> None:
+def test_a_cheap_accepted_request_costs_nothing() -> None:
     budget = spent_up()
     answered(budget, 0, free=FREE)
     budget.require(1)
 
 
 @pytest.mark.parametrize(("seconds", "free"), [(FREE, 0.0), (2 * FREE, FREE)])
-def test_what_is_refused_or_takes_long_is_charged(seconds: float, free: float) -> None:
+def test_refused_or_long_requests_are_charged(seconds: float, free: float) -> None:
     budget = spent_up()
     answered(budget, seconds, free=free)
     with pytest.raises(Problem):

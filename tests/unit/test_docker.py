@@ -1,4 +1,4 @@
-"""What can be known of docker/ without Docker: that all it names exists, and that it is as closed as it says."""
+"""Checks of docker/ without Docker: all that it names exists, and it is as closed as it says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def arguments(name: str) -> list[str]:
 
 
 def copied() -> list[str]:
-    """What the build takes from the project."""
+    """Return the paths that the build copies from the project."""
     return [source for given in arguments("COPY") for source in given.split(" ")[:-1]]
 
 
@@ -103,7 +103,7 @@ def test_images_are_pinned_to_a_version_that_the_project_supports() -> None:
     assert re.fullmatch(r"valkey/valkey:[89]\.\d+-alpine", services["redis"]["image"])
 
 
-def test_the_image_runs_as_nobody_in_particular_and_writes_nothing() -> None:
+def test_the_image_runs_as_an_unprivileged_user_and_writes_no_bytecode() -> None:
     assert arguments("USER") == ["10001:10001"]
     assert any("--uid 10001" in given for given in arguments("RUN"))
     assert "PYTHONDONTWRITEBYTECODE=1" in arguments("ENV")[0]
@@ -168,7 +168,7 @@ def size(text: str) -> int:
     return int(text[:-1]) * {"m": 2**20, "g": 2**30}[text[-1]]
 
 
-def test_redis_wants_the_password_that_everybody_gives() -> None:
+def test_redis_requires_the_password_that_every_service_uses() -> None:
     services = compose()["services"]
     command = services["redis"]["command"]
     password = command[command.index("--requirepass") + 1]
@@ -184,7 +184,7 @@ def test_the_example_of_an_environment_names_what_compose_asks_for() -> None:
     assert any(fnmatch(".env", line) for line in (DOCKER / ".gitignore").read_text().splitlines())
 
 
-def test_what_is_published_is_published_on_this_machine_only() -> None:
+def test_ports_are_published_on_this_machine_only() -> None:
     published = {name: service["ports"] for name, service in compose()["services"].items() if "ports" in service}
     assert published == {
         "api": ["127.0.0.1:8000:8000"],
@@ -233,7 +233,7 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_our_services_can_do_little(service: str) -> None:
+def test_our_services_run_with_restricted_privileges(service: str) -> None:
     definition = compose()["services"][service]
     assert definition["read_only"] is True
     assert definition["tmpfs"] == ["/tmp"]
@@ -256,7 +256,7 @@ def test_services_start_in_order_and_are_started_again() -> None:
         assert set(services[name]["depends_on"]) == {"migrate", "redis"}
 
 
-def test_nothing_is_killed_while_it_finishes_its_work() -> None:
+def test_services_have_time_to_finish_their_work_before_they_are_killed() -> None:
     usual = settings.Settings()
     services = compose()["services"]
     assert seconds(services["worker"]["stop_grace_period"]) > LAST_ANSWER + usual.process.shutdown_grace

@@ -1,4 +1,4 @@
-"""What the doctor makes of servers that no test can start: old, new, slow, read-only, far away, with another time."""
+"""The doctor's findings on servers that no test can start: old, new, slow, read-only, far away, with another time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_server_that_is_well_needs_no_fix(monkeypatch: pytest.MonkeyPatch) -> 
         (WELL._replace(clear=True), WARNING, "add ?sslmode=verify-full to DATABASE_URL"),
     ],
 )
-def test_a_version_or_a_way_that_is_not_right_is_told(
+def test_an_unsupported_version_or_unencrypted_connection_is_reported(
     monkeypatch: pytest.MonkeyPatch, server: Server, level: str, fix: str
 ) -> None:
     assert told(monkeypatch, server) == [(level, fix)]

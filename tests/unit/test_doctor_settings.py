@@ -1,4 +1,4 @@
-"""What the doctor says of the environment, and how it bounds its probes."""
+"""The doctor's findings on the environment, and the bounds of its probes."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def names(found: list[Finding], level: str) -> list[str]:
     return [one.what.split()[0] for one in found if one.level == level]
 
 
-def test_what_is_right_is_one_line() -> None:
+def test_valid_settings_are_reported_in_one_line() -> None:
     assert said(WELL) == [ok("settings", "4 are set, the others have their defaults, and all are valid")]
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_faults_of_the_settings_are_reported_at_once() -> None:
     wrong = {"PAGE_LIMIT": "0", "BIND": "nowhere", "RETRY_MIN_BACKOFF": "99", "RETRY_MAX_BACKOFF": "9", "AUTH": "on"}
     found = said({**WELL, **wrong})
     assert sorted(names(found, PROBLEM)) == ["AUTH", "BIND", "PAGE_LIMIT", "RETRY_MIN_BACKOFF"]
     assert all(one.fix for one in found)
 
 
-def test_what_is_missing_is_said_with_what_to_give() -> None:
+def test_missing_settings_are_reported_with_what_to_give() -> None:
     found = said({})
     assert names(found, PROBLEM) == ["DATABASE_URL", "REDIS_URL", "SMTP_URL"]
     assert "postgresql://user:pass@host:5432/name" in found[0].fix
 
 
-def test_beside_notify_up_nothing_need_be_set_for_mail() -> None:
+def test_notify_up_needs_no_setting_for_mail() -> None:
     servers = {name: WELL[name] for name in ("DATABASE_URL", "REDIS_URL")}
     assert names(said(servers, up=True), PROBLEM) == []
     assert names(said(servers), PROBLEM) == ["SMTP_URL"]
@@ -74,7 +74,7 @@ def test_a_removed_setting_is_no_setting(name: str) -> None:
         ("SMTP_PIPELINE", "SMTP_PIPELINING"),
     ],
 )
-def test_what_looks_like_a_setting_and_is_none_is_told(name: str, meant: str) -> None:
+def test_a_misspelt_setting_is_reported_with_the_one_that_was_meant(name: str, meant: str) -> None:
     [hint] = [one for one in said({**WELL, name: "x"}) if one.level == WARNING]
     assert hint.what == f"{name} is set, but is no setting"
     assert hint.fix.startswith(f"did you mean {meant}?")
@@ -85,12 +85,12 @@ def test_variables_of_other_programs_are_not_reported(name: str) -> None:
     assert names(said({**WELL, name: "x"}), WARNING) == []
 
 
-def test_the_usual_name_of_others_is_told_where_ours_is_missing() -> None:
+def test_a_common_name_of_a_missing_setting_is_reported() -> None:
     without = {name: value for name, value in WELL.items() if name != "DATABASE_URL"}
     assert "DATABASE_URL?" in next(one.fix for one in said({**without, "DB_URL": "x"}) if one.level == WARNING)
 
 
-def test_no_secret_is_said() -> None:
+def test_findings_contain_no_secret() -> None:
     urls = {"DATABASE_URL": "mysql://me:geheim@x/y", "REDIS_URL": "http://:geheim@x", "SMTP_URL": "smtp://a:geheim@[x"}
     found = said({**WELL, **urls, "EMAIL_PASS": "geheim"})
     assert len(names(found, PROBLEM)) == 3
@@ -130,13 +130,13 @@ def test_a_probe_that_fails_takes_no_other_along_and_says_no_secret() -> None:
     assert "ValueError" in found[0].what
 
 
-def test_the_worst_decides() -> None:
+def test_the_worst_finding_decides_the_result() -> None:
     assert worst([]) == OK
     assert worst([warning("a", "b", "c"), ok("a", "b")]) == WARNING
     assert worst([warning("a", "b", "c"), problem("a", "b", "c"), ok("a", "b")]) == PROBLEM
 
 
-def test_a_disk_that_fills_up_is_told_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_is_reported_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     def levels(total: float, left: float) -> list[str]:
         usage = type("usage", (), {"total": int(total * 2**30), "free": int(left * 2**30)})
         monkeypatch.setattr("shutil.disk_usage", lambda _place: usage)

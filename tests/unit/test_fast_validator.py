@@ -28,7 +28,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(te
 
 
 def documents(schema: Schema) -> st.SearchStrategy[Any]:
-    """What may be sent by mistake: right fields with all kinds of values, and others."""
+    """Generate documents that may be sent by mistake: right fields with all kinds of values, and others."""
     fields = st.sampled_from(sorted(schema.document["properties"])) | texts
     inner = st.sampled_from(["name", "version", "url", "filename", "contentType", "content", "contentId"]) | texts
     return st.dictionaries(fields, values | st.dictionaries(inner, values) | st.lists(texts)) | values
@@ -69,18 +69,18 @@ def test_both_readers_agree_on_every_document(name: str) -> None:
 @example(more={"subject": "e\u0301e\u0301e\u0301"})
 @example(more={"metadata": {"ä": "x"}})
 @example(more={"template": "welcome", "variables": {}})
-def test_both_readers_agree_on_what_is_nearly_a_notification(more: Any) -> None:
+def test_both_readers_agree_on_documents_that_are_nearly_notifications(more: Any) -> None:
     document = GOOD | more if isinstance(more, dict) else more
 
     assert agree(ITEM, document)
 
 
-def test_what_the_fast_reader_cannot_read_is_for_jsonschema_to_judge() -> None:
+def test_jsonschema_judges_a_document_that_the_fast_reader_cannot_read() -> None:
     assert not ITEM._fast_validator.sound(GOOD | {"message": "\ud800"})
     assert ITEM.faults(GOOD | {"message": "\ud800"}) == []
 
 
-def test_the_common_notification_needs_no_explaining(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_common_notification_is_accepted_without_a_search_for_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     def explained(_document: object) -> list[dict[str, str]]:
         raise AssertionError("it was asked what is wrong")
 

@@ -17,7 +17,7 @@ def file(**values: str) -> dict[str, Any]:
 
 
 @given(st.binary(max_size=200))
-def test_what_is_attached_is_kept_to_the_byte(content: bytes) -> None:
+def test_attachments_are_kept_to_the_byte(content: bytes) -> None:
     _, contents = kept(file(content=b64encode(content).decode()))
     assert contents == (content,)
 
@@ -45,7 +45,7 @@ def test_what_is_attached_is_kept_to_the_byte(content: bytes) -> None:
         "\ud800",
     ],
 )
-def test_what_is_no_base64_is_pointed_at(content: str) -> None:
+def test_invalid_base64_is_pointed_at(content: str) -> None:
     assert faults(file(content=content)) == {
         "/attachments/0/content": "must be base64 (RFC 4648, 4) with padding and without line breaks"
     }

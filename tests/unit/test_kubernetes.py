@@ -1,4 +1,4 @@
-"""What can be known of docker/kubernetes/ without a cluster: its shape, and that all it names exists and fits."""
+"""Checks of docker/kubernetes/ without a cluster: its shape, and that all it names exists and fits."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_settings_are_settings_and_secrets_are_in_the_secret() -> None:
     assert (read.http.auth, read.smtp.sender, read.smtp.server.host) == ("required", "noreply@example.com", "m.example")
 
 
-def test_pods_get_their_settings_from_there() -> None:
+def test_pods_get_their_settings_from_the_config_map_and_the_secret() -> None:
     for deployment in k8s.of_kind("Deployment"):
         sources = [next(iter(source.values()))["name"] for source in k8s.container(deployment)["envFrom"]]
         assert sources == ["notification-settings", "notification-system"]
@@ -129,14 +129,14 @@ def test_pods_get_their_settings_from_there() -> None:
         assert url["valueFrom"]["secretKeyRef"] == {"name": "notification-system", "key": "DATABASE_URL"}
 
 
-def test_every_lane_is_served_by_one_group_of_workers() -> None:
+def test_every_priority_is_served_by_one_group_of_workers() -> None:
     served = [k8s.container(k8s.named("Deployment", f"notification-{name}"))["args"] for name in WORKERS]
     queues = [queue for args in served for queue in args[args.index("--queues") + 1 :]]
     assert sorted(queues) == sorted(priority.queue for priority in PRIORITIES.values())
     assert {args[0] for args in served} == {"dramatiq"}
 
 
-def test_workers_are_as_many_as_the_waiting_of_their_own_lanes_wants() -> None:
+def test_workers_are_scaled_by_the_pending_notifications_of_their_own_priorities() -> None:
     for scaler in k8s.of_kind("ScaledObject"):
         args = k8s.container(k8s.named("Deployment", scaler["metadata"]["name"]))["args"]
         [trigger] = scaler["spec"]["triggers"]
@@ -147,7 +147,7 @@ def test_workers_are_as_many_as_the_waiting_of_their_own_lanes_wants() -> None:
         assert {PRIORITIES[name].queue for name in priorities[1].split("|")} == set(args[args.index("--queues") + 1 :])
 
 
-def test_probes_ask_what_there_is() -> None:
+def test_probes_use_paths_and_commands_that_exist() -> None:
     app = (k8s.ROOT.parents[1] / "api" / "app.py").read_text()
     for deployment in k8s.of_kind("Deployment"):
         pod = k8s.container(deployment)
@@ -163,7 +163,7 @@ def test_probes_ask_what_there_is() -> None:
                 assert pod["livenessProbe"]["failureThreshold"] > 1
 
 
-def test_nothing_is_killed_while_it_finishes_its_work() -> None:
+def test_pods_have_time_to_finish_their_work_before_they_are_killed() -> None:
     read = settings.read(given() | FILLED)
     for name in WORKERS:
         spec = k8s.template(k8s.named("Deployment", f"notification-{name}"))["spec"]
@@ -175,7 +175,7 @@ def test_nothing_is_killed_while_it_finishes_its_work() -> None:
 
 
 @pytest.mark.parametrize("workload", k8s.of_kind("Deployment", "Job"), ids=title)
-def test_pods_can_do_little(workload: k8s.Document) -> None:
+def test_pods_run_with_restricted_privileges_and_bounded_resources(workload: k8s.Document) -> None:
     spec, pod = k8s.template(workload)["spec"], k8s.container(workload)
     assert spec["automountServiceAccountToken"] is False
     assert (spec["securityContext"]["runAsNonRoot"], spec["securityContext"]["runAsUser"]) == (True, 10001)
@@ -216,7 +216,7 @@ def test_the_network_lets_through_what_the_settings_need_and_nothing_else() -> N
     assert given()["BIND"].endswith(f":{port['containerPort']}")
 
 
-def test_callbacks_go_out_to_public_addresses_and_only_from_who_sends_them() -> None:
+def test_only_workers_that_send_callbacks_reach_public_addresses_and_no_others() -> None:
     peers = {name: [p for p, _ in k8s.egress(name) if p and "ipBlock" in p[0]] for name in ("api", "migrate", *WORKERS)}
     assert [name for name, found in peers.items() if found] == ["worker"]
     [[four, six]] = peers["worker"]

@@ -1,4 +1,4 @@
-"""What import-linter cannot see: what is installed and checked, what an import loads, who writes a status."""
+"""Rules that import-linter cannot check: installed packages, loaded modules, and writers of a status."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_package_is_installed_and_checked() -> None:
     assert set(project["mypy"]["files"]) >= PACKAGES
 
 
-def test_nothing_lies_loose_at_the_root() -> None:
+def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["gunicorn.conf.py"]
 
 
@@ -113,7 +113,7 @@ def test_a_status_is_written_by_the_lifecycle_alone() -> None:
         ("SELECT 1 FROM notifications -- UPDATE notifications SET status = 1", set()),
     ],
 )
-def test_what_may_write_a_status_is_seen(sql: str, kinds: set[str]) -> None:
+def test_statements_that_may_write_a_status_are_found(sql: str, kinds: set[str]) -> None:
     assert writes(sql) == kinds
 
 

@@ -1,4 +1,4 @@
-"""What is logged, and that nobody's address, message or password is in it."""
+"""Log lines, and that no address, message or password is in them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ logging.getLogger("library").debug("chatter")
 
 
 def lines(**environ: str) -> str:
-    """What a process that logs in all our ways has written."""
+    """Return the output of a process that logs in each of our ways."""
     done = subprocess.run([sys.executable, "-c", LINES], env=environ, cwd=ROOT, capture_output=True, check=True)
     assert done.stdout == b""
     return done.stderr.decode()
@@ -102,7 +102,7 @@ def test_the_level_is_a_setting(level: str, events: list[str]) -> None:
     assert [json.loads(line)["event"] for line in said] == events
 
 
-def test_on_a_terminal_it_is_made_for_people() -> None:
+def test_the_console_format_is_no_json() -> None:
     assert "noted" in lines(LOG_FORMAT="console")
     assert not lines(LOG_FORMAT="console").startswith("{")
 
@@ -147,7 +147,7 @@ def sampled(rate: str) -> list[Any]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def test_of_what_is_routine_a_sample_is_kept_that_says_its_rate() -> None:
+def test_routine_events_are_sampled_and_tell_their_sample_rate() -> None:
     said = sampled("0.1")
 
     kept = {event: [s for s in said if s["event"] == event] for event in ("accepted", "sent", "drawn", "retried")}
@@ -161,7 +161,7 @@ def test_of_what_is_routine_a_sample_is_kept_that_says_its_rate() -> None:
 
 
 @pytest.mark.parametrize(("rate", "kept"), [("0", 0), ("1", 1000)])
-def test_all_of_it_may_be_kept_or_nothing(rate: str, kept: int) -> None:
+def test_sampling_can_keep_all_routine_events_or_none(rate: str, kept: int) -> None:
     said = sampled(rate)
 
     assert sum(s["event"] == "sent" for s in said) == kept
@@ -170,7 +170,7 @@ def test_all_of_it_may_be_kept_or_nothing(rate: str, kept: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["\ud800", 1 << 70, b"bytes", {1: 2}, object()])
-def test_whatever_a_value_is_its_line_is_json(value: object, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_with_any_value_is_valid_json(value: object, capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(read({"LOG_FORMAT": "json"}))
 
     logs.get("part").info("odd", value=value)
@@ -178,14 +178,14 @@ def test_whatever_a_value_is_its_line_is_json(value: object, capfd: pytest.Captu
     assert json.loads(capfd.readouterr().err)["event"] == "odd"
 
 
-def test_a_line_that_nobody_can_read_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_cannot_be_written_raises_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", broken)
 
     logs.get("part").info("unheard")
 
 
 def events_of(path: Path) -> set[str]:
-    """What a module logs, as far as it says so in so many words."""
+    """Return the events that a module logs by a literal name."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args]
     named = {"debug", "info", "warning", "error", "exception", "routine"}
     logged = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in named]
@@ -212,7 +212,7 @@ def broken(_fd: int, _data: bytes) -> int:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is written to stderr, call by call, by a process that logs JSON."""
+    """Data of each write to stderr by a process that logs JSON."""
     calls: list[bytes] = []
 
     def write(fd: int, data: bytes) -> int:
@@ -230,7 +230,7 @@ def named(data: bytes) -> list[str]:
 
 
 def exits(code: str) -> list[str]:
-    """Names the lines of a process that runs the code and ends."""
+    """Return the names of the lines that a process logs which runs the code and ends."""
     begun = "import asyncio, os, settings; from runtime import logs; logs.configure(settings.load())"
     code = f"{begun}; log = logs.get('part')\n{code}"
     done = subprocess.run([sys.executable, "-c", code], env=JSON, cwd=ROOT, capture_output=True, check=True)
@@ -256,7 +256,7 @@ def test_the_lines_of_one_turn_of_a_loop_are_written_together(
 
 
 @pytest.mark.parametrize("level", ["warning", "error", "exception"])
-def test_what_goes_wrong_is_written_at_once_behind_what_came_before(written: list[bytes], level: str) -> None:
+def test_warnings_and_errors_are_written_at_once_after_the_lines_before_them(written: list[bytes], level: str) -> None:
     async def turn() -> None:
         logs.get("part").info("before")
         getattr(logs.get("part"), level)("wrong")

@@ -63,7 +63,7 @@ def notification(**values: Any) -> Claimed:
 
 
 def read(mail: Mail) -> EmailMessage:
-    """As a receiver reads it; UTF-8 where RFC 6532 allows it, ASCII else."""
+    """Parse a mail as a receiver does: as UTF-8 where RFC 6532 allows it, as ASCII otherwise."""
     message = message_from_string(mail.content.decode("utf-8" if mail.utf8 else "ascii"), policy=default)
     assert isinstance(message, EmailMessage)
     return message
@@ -226,7 +226,7 @@ def test_an_address_with_a_line_end_is_refused(recipient: str) -> None:
 
 
 @pytest.mark.parametrize("recipient", ["", "a", "@example.com", "a@☃☃-.example", "ü" * 127 + "@b", "a" * 253 + "@b"])
-def test_what_can_be_no_address_is_refused(recipient: str) -> None:
+def test_an_impossible_address_is_refused(recipient: str) -> None:
     with pytest.raises(Refused):
         compose(notification(recipient=recipient), SENDER)
 

@@ -1,4 +1,4 @@
-"""What only some mails have is read back by Python's email package as it was asked, whatever that was."""
+"""Optional fields of mails are read back by Python's email package exactly as they were requested."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TWO = [
 
 
 def written(one: Mailbox) -> str:
-    """As a client writes it: in quotes where another address may be meant."""
+    """Format a mailbox as a client writes it: in quotes where another address may be meant."""
     name = f'"{re.sub(QUOTED, BACKSLASHED, one.name)}"' if holds_addresses(one.name) else one.name
     return f"{name} <{one.address}>" if name else one.address
 
@@ -60,7 +60,10 @@ def mail_of(given: dict[str, Any], files: list[bytes] | None = None, **values: A
 
 
 def read(mail: Mail) -> EmailMessage:
-    """As a receiver reads it; UTF-8 where RFC 6532 allows it, ASCII else. `mail.utf8` may be due to a blind copy."""
+    """Parse a mail as a receiver does: as UTF-8 where RFC 6532 allows it, as ASCII otherwise.
+
+    `mail.utf8` may be due to a blind copy.
+    """
     message = message_from_string(mail.content.decode("utf-8" if mail.utf8 else "ascii"), policy=default)
     assert isinstance(message, EmailMessage)
     return message

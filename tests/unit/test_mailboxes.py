@@ -120,7 +120,7 @@ def test_the_refusal_of_a_list_says_what_to_do(text: str) -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize(("text", "name"), ONES)
-def test_one_mailbox_stays_one_however_it_is_named(field: str, text: str, name: str) -> None:
+def test_a_single_mailbox_is_accepted_with_any_name(field: str, text: str, name: str) -> None:
     assert faults(**{field: [text] if field in ("cc", "bcc") else text}) == []
     assert split(text) == (name, "j@example.com")
 
@@ -151,7 +151,7 @@ def test_a_recipients_name_may_have_any_punctuation(name: str) -> None:
 @example("a..b@docomo.ne.jp", "cc")
 @example('X <"a\\"b"@example.com>', "cc")
 @example('"=?utf-8?b?YUBi?="@example.com', "cc")
-def test_what_is_accepted_is_one_address_on_the_envelope_and_the_same_in_the_header(text: str, field: str) -> None:
+def test_an_accepted_mailbox_is_the_same_address_on_the_envelope_and_in_the_header(text: str, field: str) -> None:
     if faults(**{field: [text] if field == "cc" else text}):
         return
     mail, message = composed(**{field: [text] if field == "cc" else text})
@@ -176,7 +176,7 @@ def test_japanese_addresses_with_odd_dots_are_valid_and_quoted_on_the_wire(addre
 
 
 @pytest.mark.parametrize("address", ["a..b@example.com", "a.@example.com", "a b@docomo.ne.jp", "a..b c@docomo.ne.jp"])
-def test_elsewhere_odd_dots_without_quotes_are_a_slip(address: str) -> None:
+def test_unquoted_odd_dots_and_spaces_are_a_fault_in_other_addresses(address: str) -> None:
     assert address_fault(address)
 
 
@@ -204,5 +204,5 @@ def test_a_composed_and_a_decomposed_letter_are_two_senders_and_one_recipient() 
     assert normalised(composed_) == normalised(decomposed)
 
 
-def test_a_sharp_s_is_another_mailbox_than_two() -> None:
+def test_addresses_with_a_sharp_s_and_with_two_s_are_two_mailboxes() -> None:
     assert faults(cc=["straße@x.example", "strasse@x.example"]) == []

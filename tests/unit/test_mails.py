@@ -1,4 +1,4 @@
-"""What the schema of a notification cannot say of a mail: senders, duplicates, header names, files."""
+"""Checks of a mail beyond the schema of a notification: senders, duplicates, header names, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes count: bounded in series, made at first use, and in a directory of the command's own."""
+"""Metrics of processes: bounded in series, made at first use, and in a directory of the command's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> metrics.Family[Counter]:
 
 
 def python(program: str, **environ: str) -> str:
-    """What a Python program prints."""
+    """Run a Python program and return its output."""
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True, text=True)
     return done.stdout
@@ -122,5 +122,5 @@ def test_a_link_in_the_place_of_the_directory_is_not_followed(tmp_path: Path, mo
         ("Bearer \udcff", False),
     ],
 )
-def test_the_token_is_the_token(authorization: str, is_it: bool) -> None:
+def test_only_a_bearer_authorization_with_the_token_is_accepted(authorization: str, is_it: bool) -> None:
     assert is_token(authorization, "secret") is is_it

@@ -34,7 +34,7 @@ def write(path: Path, *values: float, help: str = HELP) -> Path:
 
 
 def written(directory: Path, *values: float, process: int | None = None) -> Path:
-    """Of a process that has ended, unless one is named."""
+    """Write the counters of a process: one that has ended, unless another is named."""
     return write(directory / f"counter_{next(DEAD) if process is None else process}.db", *values)
 
 
@@ -47,7 +47,7 @@ def gauge(directory: Path, process: int, mode: str = "livesum") -> Path:
 
 
 def seen(directory: Path) -> Scrape:
-    """What a scrape tells; it merges first."""
+    """Return the result of a scrape after a merge."""
     merge.merge_dead(directory)
     registry = CollectorRegistry()
     registry.register(Collected(merge.collect(directory)))
@@ -95,7 +95,7 @@ def test_a_series_that_is_zero_stays(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """In the place of SIGKILL."""
+    """Exception in the place of SIGKILL."""
 
 
 STEPS = ("mkdir", "rename", "unlink", "write_bytes")
@@ -150,7 +150,7 @@ def test_a_process_killed_while_merging_loses_and_doubles_no_count(
     assert died == (number < 17), "the number of steps has changed: let the range have all of them"
 
 
-def test_two_of_one_pid_that_could_not_be_merged_are_both_kept(
+def test_two_unmerged_files_of_one_pid_are_both_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object) -> None:
@@ -192,7 +192,7 @@ def test_a_process_that_lives_keeps_its_files(tmp_path: Path) -> None:
     assert sums(tmp_path) == [1, 2]
 
 
-def test_what_a_previous_version_left_counts_on_and_its_live_processes_are_let_be(tmp_path: Path) -> None:
+def test_counters_of_a_previous_version_continue_and_its_live_processes_are_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "counter_0.db", 100, 200, help="An older text.")
     written(tmp_path, 10, 20)
     process = next(DEAD)
@@ -257,7 +257,7 @@ def test_a_damaged_file_stops_no_scrape_and_takes_nothing_from_the_others(
         assert first[1] in (2, 9), what
 
 
-def test_of_a_file_that_was_cut_off_the_part_before_counts(tmp_path: Path, whole: bytes) -> None:
+def test_a_truncated_file_counts_up_to_where_it_was_cut_off(tmp_path: Path, whole: bytes) -> None:
     (tmp_path / f"counter_{next(DEAD)}.db").write_bytes(whole[: int.from_bytes(whole[:4], "little") - 8])
 
     assert sums(tmp_path) == [5, 7]
@@ -301,7 +301,7 @@ def test_a_scrape_that_does_not_get_the_lock_reads_without_merging(
 
 
 def test_keys_are_those_of_the_library(tmp_path: Path) -> None:
-    """What is written for the dead is found under the same key that a live process uses."""
+    """Merged values of dead processes are found under the same key that a live process uses."""
     path = written(tmp_path, 1)
     before = [key for key, _ in merge._entries(path)]
     merge.merge_dead(tmp_path)

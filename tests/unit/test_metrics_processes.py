@@ -54,7 +54,7 @@ sys.stdout.buffer.write(exposition.page(False, False).body)
 
 
 class Ran(NamedTuple):
-    """What a process that has ended read, and what it logged."""
+    """Metrics that an ended process has read, and its log."""
 
     seen: Scrape
     log: str
@@ -65,7 +65,7 @@ def command(directory: str | Path, then: str, numbers: tuple[float, ...]) -> lis
 
 
 def ran(directory: str | Path, *numbers: float, then: str = "", **environ: str) -> Ran:
-    """A process counts so, and then reads."""
+    """Run a process that counts these numbers and then reads the metrics."""
     called = command(directory, then, numbers)
     environ |= {"PATH": os.environ["PATH"]}
     done = subprocess.run(called, cwd=ROOT, env=environ, capture_output=True, check=False)
@@ -79,7 +79,7 @@ def run(directory: str | Path, *numbers: float, then: str = "", **environ: str) 
 
 @contextmanager
 def running(directory: Path, *numbers: float) -> Iterator[subprocess.Popen[str]]:
-    """A process that has counted so and lives on."""
+    """Yield a process that has counted these numbers and lives on."""
     started = subprocess.Popen(
         command(directory, "wait", numbers), cwd=ROOT, env={"PATH": os.environ["PATH"]}, stdout=-1, text=True
     )
@@ -97,7 +97,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def test_what_dead_processes_counted_stays_counted(tmp_path: Path) -> None:
+def test_counts_of_dead_processes_are_kept(tmp_path: Path) -> None:
     assert run(tmp_path, 0.002).sum("notify_retries_total") == 1
     assert run(tmp_path, 0.002, 100).sum("notify_retries_total") == 3
     seen = run(tmp_path)
@@ -108,7 +108,7 @@ def test_what_dead_processes_counted_stays_counted(tmp_path: Path) -> None:
     assert seen.sum("notify_wait_seconds_sum") == pytest.approx(100.004)
 
 
-def test_the_numbers_of_the_living_are_added_up(tmp_path: Path) -> None:
+def test_counts_of_live_processes_are_added_up(tmp_path: Path) -> None:
     with running(tmp_path, 1, 1), running(tmp_path, 1):
         seen = run(tmp_path, 1)
 
@@ -130,7 +130,7 @@ def test_a_killed_process_loses_no_count_and_is_no_process_any_more(tmp_path: Pa
     assert list(restarted.fallen(after)) == []
 
 
-def test_the_gauges_of_the_dead_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
+def test_gauges_of_dead_processes_are_gone_and_files_do_not_pile_up(tmp_path: Path) -> None:
     for _ in range(3):
         assert run(tmp_path, 1).sum("notify_processes") == 1
         assert len(list(tmp_path.glob("*.db"))) <= 2 + 3  # nobody's, and its own
@@ -210,7 +210,7 @@ def test_importing_prometheus_client_too_early_is_logged(tmp_path: Path) -> None
     assert "prometheus_client was imported before" in log
 
 
-def test_a_process_that_was_stopped_while_it_had_the_lock_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_stopped_process_that_holds_the_lock_does_not_block_others(tmp_path: Path) -> None:
     with locked(tmp_path):
         seen, log = ran(tmp_path, 1, then="impatient")
 

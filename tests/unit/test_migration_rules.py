@@ -76,7 +76,7 @@ def test_each_migration_has_a_number_of_its_own_and_a_name() -> None:
 
 
 @pytest.mark.parametrize("sql", BREAKING)
-def test_what_older_programs_would_not_survive_belongs_after_the_deploy(sql: str) -> None:
+def test_statements_that_break_older_programs_belong_after_the_deploy(sql: str) -> None:
     assert any(BREAKING[sql] in fault for fault in faults("0099_x", migration(Statement(sql))))
     assert faults("0099_x_after", migration(Statement(sql))) == []
 
@@ -120,7 +120,7 @@ def test_statements_are_told_apart_whatever_is_between_quotes() -> None:
 @pytest.mark.parametrize(
     ("name", "known"), [("notification-system 0013", 13), ("notification-system", 0), ("psql", 0), ("", 0)]
 )
-def test_a_connection_says_what_its_program_knows(name: str, known: int) -> None:
+def test_the_name_of_a_connection_tells_the_newest_migration_its_program_knows(name: str, known: int) -> None:
     assert known_to(name) == known
 
 

@@ -31,7 +31,7 @@ def test_plain_text_has_the_bytes_of_the_library(text: str) -> None:
 @example("=_5.1", "--=_5.1--")
 @example("é", "e" * 2000)
 @example("\r\r\n\n", "x\r")
-def test_both_parts_come_apart_again(text: str, html: str) -> None:
+def test_the_text_and_html_parts_are_read_back_unchanged_but_for_line_ends(text: str, html: str) -> None:
     message = message_from_bytes(body(text, html, "=_5.1"))
     parts = message.get_payload()
     assert isinstance(parts, list)
@@ -44,7 +44,7 @@ def test_both_parts_come_apart_again(text: str, html: str) -> None:
 @given(TEXT, st.none() | TEXT)
 @example("x" * 10_000, None)
 @example("ü" * 10_000, "<p>" + "ä a " * 5000)
-def test_it_is_seven_bit_in_lines_that_mail_can_carry(text: str, html: str | None) -> None:
+def test_a_body_is_ascii_in_lines_of_legal_length(text: str, html: str | None) -> None:
     content = body(text, html, "b")
     assert content.isascii()
     assert content.endswith(b"\r\n")

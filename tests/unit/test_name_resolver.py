@@ -67,7 +67,7 @@ def test_callers_that_ask_for_one_name_share_a_look_up(names: Names) -> None:
     run(ask())
 
 
-def test_a_caller_that_leaves_takes_the_answer_from_nobody(names: Names) -> None:
+def test_a_cancelled_caller_does_not_cancel_the_look_up_of_others(names: Names) -> None:
     async def ask() -> None:
         resolver = NameResolver(names.look_up)
         first, second = (asyncio.create_task(resolver.addresses("a", 1)) for _ in range(2))
@@ -97,9 +97,7 @@ def test_names_that_hang_take_no_more_threads_than_there_is_room_for(names: Name
     run(ask())
 
 
-def test_a_name_that_nobody_knows_is_so_for_all_who_asked_and_is_forgotten(
-    names: Names, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unknown_name_fails_for_all_callers_and_is_forgotten(names: Names, caplog: pytest.LogCaptureFixture) -> None:
     async def ask() -> None:
         resolver = NameResolver(names.look_up)
         asking = [asyncio.create_task(resolver.addresses("unknown", 1)) for _ in range(2)]
@@ -116,7 +114,7 @@ def test_a_name_that_nobody_knows_is_so_for_all_who_asked_and_is_forgotten(
     assert not caplog.text  # No "exception was never retrieved", though one has left.
 
 
-def test_the_end_waits_for_no_look_up(names: Names) -> None:
+def test_closing_the_resolver_waits_for_no_look_up(names: Names) -> None:
     async def ask() -> None:
         resolver = NameResolver(names.look_up)
         asking = asyncio.create_task(resolver.addresses("a", 1))

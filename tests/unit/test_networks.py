@@ -91,7 +91,7 @@ def test_ipv6_is_public_only_within_global_unicast(v6: int) -> None:
         assert ip.teredo is None
 
 
-def test_only_what_is_in_a_network_is_its_own() -> None:
+def test_only_addresses_within_the_allowed_networks_are_our_own() -> None:
     allowed = (ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00:1::/64"))
     assert is_own("10.1.2.3", allowed)
     assert is_own("fd00:1::5", allowed)

@@ -33,7 +33,7 @@ def test_a_cursor_can_stand_in_a_url_as_it_is() -> None:
 
 
 @given(instant=instants)
-def test_every_instant_can_be_asked_for(instant: datetime) -> None:
+def test_any_instant_is_accepted_as_a_filter(instant: datetime) -> None:
     filters = parse({"createdFrom": instant.isoformat(), "createdTo": instant.isoformat()}, MOST).filters
 
     assert filters == {"created_from": instant, "created_to": instant}
@@ -53,7 +53,7 @@ def test_any_query_is_understood_or_refused(parameters: dict[str, Any]) -> None:
     assert faults <= {name[:100] for name in parameters}
 
 
-def test_nothing_asked_is_everything() -> None:
+def test_an_empty_query_has_no_filters_and_the_default_limit() -> None:
     assert parse({}, MOST) == ({}, None, 50)
 
 

@@ -44,7 +44,7 @@ def test_only_the_answer_to_rcpt_speaks_of_the_recipient() -> None:
         assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", phase=phase))
 
 
-def test_what_is_not_refused_for_good_is_not_gone() -> None:
+def test_a_mailbox_that_is_not_permanently_refused_is_not_gone() -> None:
     assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="deferred", reply=450))
     assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="refused", reply=450))
     assert not is_hard_bounce(NOTIFICATION, attempt("5.1.1", outcome="provider-down"))
@@ -62,9 +62,9 @@ def test_with_several_recipients_the_refused_address_must_be_the_recipients_own(
     assert is_hard_bounce(several, attempt("5.1.1", text="Ann@xn--exmple-cua.com: 550 5.1.1 no"))
 
 
-def test_what_has_no_copies_has_one_recipient() -> None:
+def test_a_mail_without_copies_has_one_recipient() -> None:
     assert is_hard_bounce(NOTIFICATION._replace(mail={"headers": {}, "cc": []}), attempt("5.1.1"))
 
 
-def test_the_sandbox_finds_out_nothing() -> None:
+def test_a_refusal_in_the_sandbox_is_no_hard_bounce() -> None:
     assert not is_hard_bounce(NOTIFICATION._replace(sandbox=True), attempt("5.1.1"))

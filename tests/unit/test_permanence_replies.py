@@ -1,4 +1,4 @@
-"""What servers really say in answer to RCPT, and whether the mailbox is gone for good.
+"""Real replies of servers to RCPT, and whether they mean that the mailbox is gone for good.
 
 The replies are those of Postfix, Exim, sendmail, qmail, Exchange and of large mailbox providers and filters; the
 addresses and hosts in them are examples.
@@ -185,7 +185,7 @@ LIVE = f"""
 
 
 def gone(said: str) -> bool:
-    """Whether this answer to RCPT puts the recipient on the suppression list."""
+    """Return whether this reply to RCPT puts the recipient on the suppression list."""
     reply = understood(said.encode() + b"\r\n")
     attempt = Attempt(judge("rcpt", reply).outcome, uuid4(), "mail:25", 1, 2, "rcpt", *reply)
     return is_hard_bounce(notification(), attempt)
@@ -202,7 +202,7 @@ def test_a_mailbox_that_may_exist_is_not_suppressed(said: str) -> None:
 
 
 @pytest.mark.parametrize("mailbox", ["spam@block.example", "rate-limit@quota.example", "sender@full.example"])
-def test_the_words_of_an_address_say_nothing(mailbox: str) -> None:
+def test_words_within_an_address_do_not_decide_whether_a_mailbox_is_gone(mailbox: str) -> None:
     assert gone(f"550 5.1.1 <{mailbox}>: Recipient address rejected: User unknown")
     assert not gone("550 5.1.1 <no-such-user@unknown.example>: rejected")
 

@@ -1,4 +1,4 @@
-"""How the dashboard writes values for people."""
+"""Values as the dashboard writes them for people."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ HONOURED = {
 
 
 @pytest.mark.parametrize("url", HONOURED)
-def test_what_libpq_knows_is_given_to_it(url: str) -> None:
+def test_options_that_libpq_knows_are_passed_to_it(url: str) -> None:
     assert parse(url, {}).parameters == {**PLAIN, **HONOURED[url]}
 
 

@@ -1,4 +1,4 @@
-"""How the threads of a worker are shared between the lanes, and who goes out of turn in a crowded one."""
+"""Division of a worker's threads among the priorities, and the order of clients in a crowded one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.environment import configured
 
 @dataclass(order=True)
 class Item:
-    """As Dramatiq makes them."""
+    """Item of a queue as Dramatiq makes it."""
 
     priority: int
     message: Any = field(compare=False)
@@ -35,7 +35,7 @@ class Worker:
         self._queue, self._thread = queue, ThreadPoolExecutor(1)
 
     def take(self) -> str | None:
-        """The lane of what it got, None if there was nothing for it."""
+        """Return the priority of the message that it took, or None if there was none for it."""
         try:
             return self.wait(0.01).result()
         except Empty:
@@ -64,20 +64,20 @@ def crew(queue: PriorityQueue) -> Iterator[list[Worker]]:
         worker.leave()
 
 
-def test_the_most_urgent_is_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_messages_of_the_highest_priority_are_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
     for lane in ("callback", "bulk", "normal", "high"):
         queue.put(item(lane))
     assert [worker.take() for worker in crew] == ["high", "normal", "bulk", "callback"]
 
 
-def test_in_a_lane_the_first_is_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_messages_of_one_priority_are_taken_in_order_of_arrival(queue: PriorityQueue, crew: list[Worker]) -> None:
     for priority in (2, 1):
         queue.put(item("normal", priority))
     assert crew[0].take() == "normal"
     assert queue.get_nowait().priority == 2
 
 
-def test_less_urgent_lanes_leave_threads_to_those_above(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_lower_priorities_leave_threads_to_higher_ones(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(9):
         queue.put(item("bulk"))
     assert [worker.take() for worker in crew] == ["bulk", "bulk", None, None]
@@ -105,13 +105,13 @@ def test_a_finished_message_admits_the_next_one(queue: PriorityQueue, crew: list
     assert waiting.result(10) == "bulk"
 
 
-def test_all_threads_serve_the_most_urgent(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_all_threads_serve_the_highest_priority(queue: PriorityQueue, crew: list[Worker]) -> None:
     for _ in range(4):
         queue.put(item("high"))
     assert [worker.take() for worker in crew] == ["high"] * 4
 
 
-def test_one_thread_serves_every_lane_and_at_the_end_all_that_waits_is_found() -> None:
+def test_one_thread_serves_all_priorities_until_the_queue_is_empty() -> None:
     queue = PriorityQueue(threads=1, reserve=5)
     lanes = ["high", "normal", "bulk", "bulk", "callback"]
     for lane in reversed(lanes):
@@ -132,7 +132,7 @@ def routed(turns: Fairness, lane: str, client: int, count: int, depth: int) -> s
     return turns.priority(lane, client, depth)
 
 
-def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Fairness) -> None:
+def test_notifications_keep_their_own_priority_while_it_has_room(turns: Fairness) -> None:
     assert {routed(turns, lane, 1, 100, 9) for lane in PRIORITIES} == set(PRIORITIES)
 
 
@@ -140,7 +140,7 @@ def test_in_a_lane_with_room_everybody_goes_by_his_own(turns: Fairness) -> None:
     ("lane", "little", "much"),
     [("high", "high", "normal"), ("normal", "high", "normal"), ("bulk", "normal", "bulk")],
 )
-def test_in_a_crowded_lane_who_asks_for_little_passes_who_asks_for_much(
+def test_clients_with_few_notifications_pass_those_with_many_in_a_crowded_priority(
     turns: Fairness, lane: str, little: str, much: str
 ) -> None:
     assert routed(turns, lane, 1, 3, 10) == little
@@ -155,7 +155,7 @@ def test_a_burst_is_forgotten_after_a_second(turns: Fairness, monkeypatch: pytes
     assert routed(turns, "normal", 1, 1, 10) == "high"
 
 
-def test_a_bell_is_looked_for_wherever_its_row_may_have_been_rung(turns: Fairness) -> None:
+def test_possible_priorities_include_each_one_that_a_wake_up_message_may_be_sent_to(turns: Fairness) -> None:
     for lane in PRIORITIES:
         found = {
             routed(turns, lane, client, count, depth) for client in (1, 2) for count in (1, 9) for depth in (0, 10)

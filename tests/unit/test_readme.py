@@ -1,4 +1,4 @@
-"""What README.md and its like point to is there: links, files, commands, and the programs in them."""
+"""Targets of README.md and similar pages exist: links, files, commands, and the programs in them."""
 
 from __future__ import annotations
 

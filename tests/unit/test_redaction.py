@@ -1,4 +1,4 @@
-"""What libraries, servers and exceptions say reaches no log line with an address, a key or a password in it."""
+"""Texts of libraries, servers and exceptions reach no log line with an address, a key or a password in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = Scrubber(secrets(read(ENVIRON)))
 
 
 def scrubbed(text: str) -> str:
-    """What is left of a text in a line of JSON."""
+    """Return the text that is left after redaction in a line of JSON."""
     [(_, left)] = json.loads(ALL.line(json.dumps({"said": text}).encode())).items()
     return str(left)
 
@@ -49,7 +49,7 @@ def test_an_address_becomes_its_mark(said: str) -> None:
         "jane@[10.0.0.1]",
     ],
 )
-def test_whatever_an_address_looks_like_its_local_part_is_gone(address: str) -> None:
+def test_the_local_part_of_any_address_is_redacted(address: str) -> None:
     local = address.rpartition("@")[0].strip('"')
 
     assert local not in scrubbed(f"550 <{address}> nobody")
@@ -70,7 +70,7 @@ def test_the_secrets_of_the_settings_are_blotted_out(secret: str) -> None:
         ("signed with whsec_" + "A" * 40 + "=", "signed with ***"),
     ],
 )
-def test_what_looks_like_a_credential_is_blotted_out(said: str, left: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(said: str, left: str) -> None:
     assert scrubbed(said) == left
 
 
@@ -124,7 +124,7 @@ def test_a_traceback_says_where_and_by_what_but_not_with_which_words() -> None:
     assert "in fails" in story
 
 
-def test_all_of_it_is_told_for_debugging() -> None:
+def test_a_whole_traceback_is_written_for_debugging() -> None:
     assert "ValueError: cannot read Dear Jane" in traced(fails(), whole=True)
 
 
@@ -179,7 +179,7 @@ def test_a_library_that_quotes_an_exception_quotes_its_type(capfd: pytest.Captur
         ("100%", (), "100%"),
     ],
 )
-def test_however_a_library_quotes_what_it_must_not_its_line_is_written_without_it(
+def test_a_line_of_a_library_is_written_without_the_text_that_it_may_not_quote(
     words: object, args: tuple[object, ...] | dict[str, object], event: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure(read({"LOG_FORMAT": "json"}))

@@ -1,4 +1,4 @@
-"""What errors of servers that no test starts here mean: Redis 6.2 and 8, protected mode, a script that blocks."""
+"""Meaning of errors from servers that no test starts here: Redis 6.2 and 8, protected mode, a script that blocks."""
 
 from __future__ import annotations
 

@@ -91,21 +91,21 @@ def judged(phase: str, said: str, blamed: type[Undelivered] = ProviderDown) -> t
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "content"])
 @pytest.mark.parametrize("said", ABOUT_US)
-def test_what_is_about_our_account_is_the_providers_trouble(said: str, phase: str) -> None:
+def test_a_reply_about_our_account_means_that_the_provider_is_down(said: str, phase: str) -> None:
     assert judged(phase, said) is ProviderDown
     assert judged(phase, said, Refused) is ProviderDown
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "content"])
 @pytest.mark.parametrize("said", ABOUT_SENDER)
-def test_what_is_about_the_sender_is_the_providers_trouble_unless_a_client_chose_it(said: str, phase: str) -> None:
+def test_a_reply_about_a_sender_that_no_client_chose_means_that_the_provider_is_down(said: str, phase: str) -> None:
     assert judged(phase, said) is ProviderDown
     assert judged(phase, said, Refused) is Refused
 
 
 @pytest.mark.parametrize("phase", ["rcpt", "data", "content"])
 @pytest.mark.parametrize("said", ABOUT_THEM)
-def test_what_is_about_the_recipient_or_the_mail_opens_no_breaker(said: str, phase: str) -> None:
+def test_a_reply_about_the_recipient_or_the_mail_opens_no_breaker(said: str, phase: str) -> None:
     assert judged(phase, said) is (Refused if said[0] == "5" else Deferred)
 
 

@@ -1,4 +1,4 @@
-"""What a template and its schema may say, and what comes out; the limits of the process are tested with the pool."""
+"""Templates, their schemas and the rendered text; the limits of the process are tested with the pool."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def faults(variables: dict[str, Any] | None = None, **parts: Any) -> dict[str, s
 
 @pytest.mark.parametrize("way", WAYS)
 @given(hostile=HOSTILE)
-def test_whatever_way_a_variable_takes_into_html_it_brings_no_markup(way: str, hostile: str) -> None:
+def test_variables_never_bring_markup_into_html(way: str, hostile: str) -> None:
     said = answer({"x": hostile}, html=way)
 
     html = said["rendered"]["html"].replace("<b>", "").replace("</b>", "").replace("<B>", "")
@@ -97,14 +97,14 @@ def test_a_filter_that_was_taken_away_is_named_with_its_line(name: str) -> None:
         ("\n{{ lipsum( }}", 2),
     ],
 )
-def test_what_does_not_compile_is_told_with_its_part_and_line(text: str, line: int) -> None:
+def test_a_template_that_does_not_compile_is_reported_with_its_part_and_line(text: str, line: int) -> None:
     found = faults(text=text, html=text)
 
     assert found.keys() == {"/text", "/html"}
     assert all(detail.startswith(f"line {line}: ") for detail in found.values())
 
 
-def test_all_parts_and_the_schema_are_told_of_at_once() -> None:
+def test_faults_of_all_parts_and_the_schema_are_reported_at_once() -> None:
     found = faults(subject="{{", text="{{", html="{{", schema={"type": "nothing"})
 
     assert found.keys() == {"/subject", "/text", "/html", "/schema/type"}
@@ -207,7 +207,7 @@ def test_output_is_counted_while_it_comes() -> None:
     assert found == {"/template": "its rendered text has more than 100000 characters"}
 
 
-def test_of_templates_only_so_many_are_kept() -> None:
+def test_the_number_of_kept_templates_is_bounded() -> None:
     renderer = Renderer(LIMITS)
     for key in "abcd":
         renderer.answer({"key": key, "source": source(), "variables": {}})

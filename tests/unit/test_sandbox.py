@@ -12,7 +12,7 @@ from tests.integration.mailing import notification
 
 
 def outcome(recipient: str, retry_count: int = 0) -> str:
-    """What an attempt's record would say."""
+    """Return the outcome that the record of an attempt would have."""
     try:
         asyncio.run(Sandbox().send(notification(recipient=recipient, retry_count=retry_count, sandbox=True)))
     except Undelivered as undelivered:
@@ -35,11 +35,11 @@ def outcome(recipient: str, retry_count: int = 0) -> str:
         ("ann@refused", "sent", "sent"),
     ],
 )
-def test_the_local_part_says_how_it_ends(recipient: str, first: str, second: str) -> None:
+def test_the_local_part_of_the_recipient_decides_the_outcome(recipient: str, first: str, second: str) -> None:
     assert (outcome(recipient), outcome(recipient, retry_count=1)) == (first, second)
 
 
-def test_an_attempt_reads_like_that_of_a_mail_server() -> None:
+def test_a_refusal_of_the_sandbox_has_the_receipt_of_a_mail_server() -> None:
     with pytest.raises(Refused) as refused:
         asyncio.run(Sandbox().send(notification(recipient="refused@example.com")))
 
@@ -47,7 +47,7 @@ def test_an_attempt_reads_like_that_of_a_mail_server() -> None:
 
 
 @pytest.mark.parametrize("recipient", ["delivered@example.com", "unknown@example.com"])
-def test_what_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
+def test_a_notification_that_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
     async def begin() -> bool:
         return False
 
@@ -55,7 +55,7 @@ def test_what_another_worker_has_taken_over_is_not_sent(recipient: str) -> None:
         asyncio.run(Sandbox().send(notification(recipient=recipient), begin))
 
 
-def test_the_content_is_begun_before_nobody_can_know() -> None:
+def test_the_content_is_begun_before_an_uncertain_outcome() -> None:
     begun: list[bool] = []
 
     async def begin() -> bool:
@@ -69,7 +69,7 @@ def test_the_content_is_begun_before_nobody_can_know() -> None:
 
 
 @pytest.mark.parametrize("recipient", ["refused@example.com", "timeout@example.com"])
-def test_what_is_refused_before_its_content_leaves_no_doubt(recipient: str) -> None:
+def test_a_refusal_before_the_content_never_begins_the_content(recipient: str) -> None:
     async def begin() -> bool:
         raise AssertionError("the content was begun")
 

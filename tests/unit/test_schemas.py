@@ -24,7 +24,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st
 
 
 def at(document: Any, pointer: str) -> Any:
-    """What a JSON pointer (RFC 6901) leads to."""
+    """Return the value that a JSON pointer (RFC 6901) leads to."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
     return reduce(lambda node, part: node[int(part) if isinstance(node, list) else part], parts, document)
 
@@ -57,7 +57,7 @@ def test_no_detail_repeats_a_value(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("missing", ["type", "recipient", "message"])
-def test_what_is_missing_is_pointed_at(missing: str) -> None:
+def test_a_missing_field_is_pointed_at(missing: str) -> None:
     document = {name: value for name, value in GOOD.items() if name != missing}
 
     assert SCHEMA.faults(document) == [{"pointer": f"/{missing}", "detail": "is required"}]

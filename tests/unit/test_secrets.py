@@ -24,7 +24,7 @@ def test_a_key_is_read_as_it_was_written(id: int, sandbox: bool) -> None:
 
 
 @given(st.text())
-def test_other_texts_are_no_keys(text: str) -> None:
+def test_other_texts_are_not_read_as_keys(text: str) -> None:
     assert KeyText.parse(text) is None
 
 
@@ -56,7 +56,7 @@ def test_no_two_secrets_are_the_same_and_each_has_256_bits() -> None:
     assert all(len(secret) == 43 for secret in made)
 
 
-def test_what_is_stored_is_the_digest() -> None:
+def test_the_digest_of_a_key_is_the_sha256_of_its_secret() -> None:
     assert KeyText(1, False, SECRET).digest == hashlib.sha256(SECRET.encode()).digest()
 
 

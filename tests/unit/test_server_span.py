@@ -58,7 +58,7 @@ def test_requests_of_one_connection_are_traces_of_their_own(made: Spans) -> None
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, None), (499, None), (500, "500"), (503, "503")])
-def test_only_what_is_our_fault_is_a_failed_span(made: Spans, status: int, error: str | None) -> None:
+def test_only_errors_of_the_server_make_a_failed_span(made: Spans, status: int, error: str | None) -> None:
     asyncio.run(answered("/jane@example.com", status))
 
     [span] = made.all

@@ -206,11 +206,11 @@ def test_unset_empty_and_blank_mean_the_default(name: str) -> None:
         ({"BIND": "localhost:-1"}, "BIND is 'localhost:-1': give host:port"),
     ],
 )
-def test_what_does_not_go_together_is_refused_by_name(environ: dict[str, str], sentence: str) -> None:
+def test_conflicting_or_malformed_settings_are_refused_by_name(environ: dict[str, str], sentence: str) -> None:
     assert said(**environ).startswith(sentence)
 
 
-def test_what_is_needed_and_missing_is_named() -> None:
+def test_a_required_setting_that_is_missing_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set: "):
         read({}).database.require()
     with pytest.raises(SettingsError, match=r"^REDIS_URL is not set: "):
@@ -218,13 +218,13 @@ def test_what_is_needed_and_missing_is_named() -> None:
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.8.9.10:1", "localhost:1", "[::1]:1"])
-def test_loopback_is_open_to_nobody_else(bind: str) -> None:
+def test_loopback_addresses_are_local_and_never_exposed(bind: str) -> None:
     assert read({"BIND": bind}).http.local
     assert not read({"BIND": bind, "AUTH": "off"}).http.exposed
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1", "[::ffff:10.0.0.1]:1", "*:1"])
-def test_only_auth_off_opens_it_to_strangers(bind: str) -> None:
+def test_other_addresses_are_exposed_only_with_auth_off(bind: str) -> None:
     assert not read({"BIND": bind}).http.local
     assert not read({"BIND": bind}).http.exposed
     assert read({"BIND": bind, "AUTH": "off"}).http.exposed

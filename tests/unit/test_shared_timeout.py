@@ -45,7 +45,7 @@ def test_an_answered_request_is_no_longer_timed() -> None:
     assert asyncio.run(ask()) == 1
 
 
-def test_one_that_has_given_up_is_left_alone() -> None:
+def test_a_cancelled_request_is_left_alone() -> None:
     async def ask() -> bool:
         patience, loop = SharedTimeout(0.01), asyncio.get_running_loop()
         gone, waits = patience.bounds(loop.create_future()), patience.bounds(loop.create_future())

@@ -1,4 +1,4 @@
-"""What a process has taken in since the last count."""
+"""Notifications that a process has taken in since the last count."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_nothing_that_came_after_a_count_is_forgotten(commit: list[tuple[float, 
     )
 
 
-def test_a_clock_that_goes_back_makes_nothing_older() -> None:
+def test_a_clock_that_goes_back_makes_no_notification_older() -> None:
     since = Since()
     since.add(1, 100.0)
     since.add(1, 50.0)
@@ -42,7 +42,7 @@ def test_a_clock_that_goes_back_makes_nothing_older() -> None:
 
 
 @pytest.mark.parametrize("count", [KEPT, 5 * KEPT])
-def test_it_does_not_grow_while_nobody_counts(count: int) -> None:
+def test_memory_stays_bounded_while_there_is_no_count(count: int) -> None:
     since = Since()
     for second in range(count):
         since.add(1, float(second))

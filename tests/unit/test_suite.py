@@ -28,7 +28,7 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("name", [*FOREIGN, "NOTIFY_KEY", "DATA_DIR", "MAKEFLAGS", "SOURCE_DATE_EPOCH"])
-def test_what_would_steer_the_product_or_a_tool_is_dropped(name: str) -> None:
+def test_variables_that_would_steer_the_product_or_a_tool_are_dropped(name: str) -> None:
     with mock.patch.dict(os.environ, {name: "x", "PATH": "/bin", "TZ": "Asia/Kolkata", "LC_ALL": "C"}):
         kept = cleared()
     assert name not in kept
@@ -67,7 +67,7 @@ EXPECTED = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n"
         ("only root has a choice", "true", "4 skipped, 1 xfailed"),
     ],
 )
-def test_a_skip_that_nobody_has_foreseen_fails_in_ci(tmp_path: Path, reason: str, ci: str, outcome: str) -> None:
+def test_an_unexpected_skip_fails_in_ci(tmp_path: Path, reason: str, ci: str, outcome: str) -> None:
     for how, source in {**SKIPPING, "expected": EXPECTED}.items():
         (tmp_path / f"test_{how}.py").write_text(source.format(reason))
     words = ["-q", "-p", "tests.skips", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)]

@@ -1,4 +1,4 @@
-"""What can be known of docker/systemd/ without an installation: that systemd takes it, and that all it names fits."""
+"""Checks of docker/systemd/ without an installation: systemd takes it, and all that it names fits."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_systemd_would_find_a_slip_of_the_pen(installed: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_can_do_little(installed: Path, name: str) -> None:
+def test_services_pass_the_security_analysis_of_systemd(installed: Path, name: str) -> None:
     unit = f"./{name.replace('@', '@high')}.service"
     result = analyzed(installed, "security", "--offline=true", f"--threshold={SAFE}", unit)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -96,7 +96,7 @@ def test_every_program_exists(name: str) -> None:
         assert words[0] in COMMANDS
 
 
-def test_nothing_is_killed_while_it_finishes_its_work_nor_told_twice() -> None:
+def test_services_have_time_to_finish_and_only_their_main_process_is_signalled() -> None:
     api, worker = service("notification-api"), service("notification-worker@")
     assert int(worker["TimeoutStopSec"][0]) > LAST_ANSWER + USUAL.process.shutdown_grace
     assert int(api["TimeoutStopSec"][0]) > 2 * USUAL.process.shutdown_grace + USUAL.redis.timeout
@@ -119,7 +119,7 @@ def test_settings_are_settings_and_no_secret_is_given() -> None:
     assert settings.read(given).telemetry.log_format == "json"
 
 
-def test_the_instances_serve_every_lane() -> None:
+def test_the_instances_serve_every_priority() -> None:
     queues = []
     for path in UNITS.glob("worker-*.env"):
         words = variables(path.name)["OPTIONS"].split()

@@ -137,7 +137,7 @@ def test_a_request_to_send_less_throttles(said: str, phase: str) -> None:
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("said", lines(NOT_OUR_RATE))
-def test_what_only_looks_like_our_rate_is_tried_again_later(said: str, phase: str) -> None:
+def test_a_reply_that_only_looks_like_a_rate_limit_is_deferred(said: str, phase: str) -> None:
     assert judged(phase, said) is Deferred
 
 
@@ -145,7 +145,7 @@ def test_what_only_looks_like_our_rate_is_tried_again_later(said: str, phase: st
 @pytest.mark.parametrize(
     "said", ["421 4.3.2 too many concurrent connections", "554 Too many connections", "450 4.3.2 no"]
 )
-def test_a_greeting_may_ask_for_it_too(said: str, phase: str) -> None:
+def test_a_reply_to_the_connection_or_ehlo_can_throttle_too(said: str, phase: str) -> None:
     assert judged(phase, said) is Throttled
 
 

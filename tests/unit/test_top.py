@@ -1,4 +1,4 @@
-"""What two looks make of it, and how a view becomes lines."""
+"""Rates between two readings of the statistics, and the lines of a view."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_a_worker_that_is_gone_takes_nothing_away() -> None:
     assert rates(live_stats(0, 5, worker(sent=10)), live_stats(2, 5))["sent"] == 0.0
 
 
-def test_of_one_look_there_are_no_rates() -> None:
+def test_a_single_reading_has_no_rates() -> None:
     assert rates(live_stats(0), live_stats(0)) == {}
     assert "rates come with the next update" in text(view(live_stats()))
 
 
-def test_what_is_wrong_comes_first_and_stands_out() -> None:
+def test_problems_come_first_and_stand_out() -> None:
     now = live_stats()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [
@@ -77,14 +77,14 @@ def test_a_closed_breaker_is_no_news() -> None:
     assert bad(view(now)) == []
 
 
-def test_lanes_are_all_there_and_counted_to_a_bound() -> None:
+def test_priorities_are_listed_with_counts_up_to_a_bound() -> None:
     now = live_stats()._replace(priorities={"bulk": PriorityStats(10_000, 61.0)})
     shown = text(view(now)).splitlines()
     [bulk] = [line for line in shown if line.startswith("bulk")]
     assert bulk.split() == ["bulk", "10,000+", "1", "min", "unknown", "unknown"]
 
 
-def test_of_many_workers_the_silent_ones_are_shown() -> None:
+def test_silent_workers_are_shown_among_many_others() -> None:
     many = [worker() for _ in range(20)] + [worker(alive=False)]
     shown = text(view(live_stats(0, 0, *many)))
     assert "silent 2 min" in shown

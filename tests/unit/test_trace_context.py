@@ -1,4 +1,4 @@
-"""What comes with a request and goes on with the notification: W3C Trace Context; and the end of a process."""
+"""W3C Trace Context, which comes with a request and goes on with the notification; and the end of a process."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_long_tracestate_is_shortened_by_whole_members() -> None:
     assert len(",".join(kept)) <= 512
 
 
-def test_what_a_client_sends_in_its_headers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_trace_headers_of_a_client_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with mock.patch(
         "opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", return_value=InMemorySpanExporter()
     ):

@@ -32,12 +32,12 @@ def said(code: str, **environ: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_where_it_is_off_only_its_interface_is_imported() -> None:
+def test_disabled_tracing_imports_neither_the_sdk_nor_an_exporter() -> None:
     assert said(LOADED).strip() == "[]"
 
 
 @pytest.mark.parametrize("missing", ["sdk", "exporter", "exporter.otlp", "sdk.trace"])
-def test_without_its_libraries_the_sentence_names_the_way_out(missing: str) -> None:
+def test_tracing_without_its_libraries_is_refused_with_what_to_do(missing: str) -> None:
     text = said(
         f"import sys; sys.modules['opentelemetry.{missing}'] = None; {LOADING}"
         "tracing.check(read({'TRACING': 'on'}).telemetry)"
@@ -49,14 +49,14 @@ def test_without_its_libraries_the_sentence_names_the_way_out(missing: str) -> N
     )
 
 
-def test_without_its_libraries_it_is_off() -> None:
+def test_tracing_is_off_by_default_and_needs_no_libraries_then() -> None:
     assert said(WITHOUT + LOADING + "tracing.check(read({}).telemetry); print('well')").strip() == "well"
 
 
 @pytest.mark.parametrize(
     "command", [["gunicorn"], ["dramatiq", "actors", "-p", "1", "-t", "1"]], ids=["gunicorn", "dramatiq"]
 )
-def test_neither_program_starts_without_its_libraries(command: list[str]) -> None:
+def test_the_programs_do_not_start_with_tracing_on_and_its_libraries_missing(command: list[str]) -> None:
     program = command[0]
     code = f"{WITHOUT}sys.argv = {command!r}\nimport runpy; runpy.run_module({program!r}, run_name='__main__')"
     text = said(code, TRACING="on")

@@ -31,7 +31,7 @@ def test_a_url_is_one_header_value_of_bounded_length(id: int) -> None:
     assert made.isprintable()
 
 
-def test_there_is_no_url_without_a_public_one() -> None:
+def test_unsubscribe_urls_need_a_public_url() -> None:
     assert url(5, read({}).public) is None
 
 
@@ -44,7 +44,7 @@ def test_a_token_with_any_octet_changed_is_none(id: int, place: int, change: int
 
 
 @given(text=st.text() | st.text(alphabet="AZaz09-_=").map(lambda text: text[:40]))
-def test_no_text_is_a_token(text: str) -> None:
+def test_arbitrary_text_is_no_token(text: str) -> None:
     assert notification_of(text, HERE) is None
 
 

@@ -39,7 +39,7 @@ def test_a_url_is_taken_apart(url: str, target: tuple[str, str, int, str], autho
     assert found.authority == authority
 
 
-def test_http_is_for_what_is_allowed() -> None:
+def test_plain_http_is_accepted_for_allowed_networks_only() -> None:
     assert Target.parse("http://10.1.1.1/x", HOME).port == 80
     assert Target.parse("http://internal/x", HOME).authority == "internal"
     assert why("http://10.1.1.1/x") == "must begin with https://"
@@ -76,7 +76,7 @@ def test_http_is_for_what_is_allowed() -> None:
         *((f"https://{host}/", "ASCII") for host in ("127\u30020\u30020\u30021", "\uff11\uff12\uff17.0.0.1")),
     ],
 )
-def test_what_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
+def test_a_url_that_is_no_endpoint_is_refused_with_a_reason(url: str, reason: str) -> None:
     assert reason in why(url)
 
 

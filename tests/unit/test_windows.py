@@ -1,4 +1,4 @@
-"""How full a limit is and when there will be room, and how that is told."""
+"""Usage of a limit, the time until it has room, and the headers that report both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parsed(field: str) -> dict[str, dict[str, int]]:
 
 
 def at(window: Minute, seconds: float) -> Minute:
-    """The same later, if nothing more comes."""
+    """Return the window as it is after some seconds without further requests."""
     before = max(0.0, window.before_lasts - seconds)
     lasts = window.now_lasts - seconds
     if lasts > 60:
@@ -81,7 +81,7 @@ def test_without_windows_there_are_no_headers() -> None:
 
 
 @given(window=minutes(), count=st.integers(1, 100))
-def test_to_come_again_is_never_said_to_be_earlier_than_room_is(window: Minute, count: int) -> None:
+def test_retry_after_is_never_earlier_than_the_limit_has_room(window: Minute, count: int) -> None:
     if count > window.limit or left(window) >= count:
         return
     told = Exceeded(RATE, count, window.limit, window.until(count), (window,)).headers

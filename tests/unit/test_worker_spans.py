@@ -56,7 +56,7 @@ async def said(code: int) -> Reply:
 
 
 async def attempted(of: Claimed, outcome: str = "sent", code: int | None = 250) -> Settlement:
-    """Attempts it with a phase of its own, and lets others run in the midst of both."""
+    """Make an attempt with one phase, and let other tasks run in the middle of both."""
     with spans.attempt(of) as span:
         await asyncio.sleep(0)
         await spans.phase("RCPT", SERVER, said(code or 250))
@@ -183,7 +183,7 @@ def test_a_claim_is_one_span_for_all_that_it_has_claimed(made: Spans) -> None:
     assert told(claim)["db.operation.batch.size"] == 4
 
 
-def test_a_claimed_callback_belongs_to_the_trace_of_what_it_tells_of(made: Spans) -> None:
+def test_a_claimed_callback_belongs_to_the_trace_of_its_notification(made: Spans) -> None:
     callback = notification(7, type=CALLBACK, callback_id=1)
     found = {7: trace(5)}
     with mock.patch("actors.spans.traces.of_subjects", return_value=found), mock.patch("actors.spans.connection"):
@@ -237,7 +237,7 @@ def test_a_message_without_trace_context_begins_no_trace(made: Spans) -> None:
     assert made.all == ()
 
 
-def test_where_it_is_off_nothing_is_made_of_a_context_that_is_still_carried() -> None:
+def test_disabled_tracing_ignores_a_trace_context_that_is_still_carried() -> None:
     assert not tracing.is_on()
     assert current_within(notification(1, trace(1)))[-1] == {}
     assert current_within(notification(7, trace(1), type=CALLBACK, callback_id=1))[-1] == {}
