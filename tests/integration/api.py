@@ -20,7 +20,7 @@ class Api(System):
 
     @cached_property
     def contract(self) -> Contract:
-        """What this server says of itself."""
+        """Contract that the server publishes at /openapi.json."""
         return Contract(Client(self.port).get("/openapi.json").json)
 
     @property

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 async def begin() -> bool:
-    """Nobody has taken the notification over."""
+    """Return True: no other worker has taken the notification over."""
     return True
 
 
@@ -89,7 +89,7 @@ def to(url: str) -> Claimed:
 
 
 def failure(sender: Sender, callback: Claimed) -> Undelivered:
-    """How it fails."""
+    """Send a callback that must fail; return the error, whose text has been checked."""
     with pytest.raises(Undelivered) as caught:
         sender.send(callback)
     text = caught.value.receipt.text

@@ -62,7 +62,7 @@ def operator(store: Settings) -> Operator:
 
 @pytest.fixture
 def own_store(database_url: str) -> Iterator[Settings]:
-    """As `store`, in a database of the test's own: what changes tables does not concern the next test."""
+    """Like `store`, in a database of the test's own, so that changed tables do not affect the next test."""
     with configured(database_url=database_url) as settings:
         database.bind(settings.database)
         with database.connection():

@@ -34,15 +34,15 @@ class Process:
         return Delivery(settings, worker, self.ledger, channels, Breaker(settings, self.email.provider, worker))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
-        """As Dramatiq has it done for a message."""
+        """Deliver a list of ids, as Dramatiq does for a message."""
         loops.run(self.delivery.deliver(list(ids), priority))
 
     def beaten(self, at: float, *, late: bool) -> None:
-        """As upkeep says it."""
+        """Report a heartbeat, as upkeep does."""
         self.delivery.beaten(at, late=late)
 
     def unrecorded(self) -> workers.Unrecorded:
-        """As the heartbeat tells it."""
+        """Return what the heartbeat reports as unrecorded."""
         return self.delivery.unrecorded()
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:

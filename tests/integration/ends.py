@@ -40,7 +40,7 @@ def ended(state: str = "sent", ago: float = 2 * DAY, count: int = 1) -> list[int
 
 
 def aged(ids: list[int], ago: float) -> None:
-    """As if they had been accepted, and had come to their end, so many seconds ago."""
+    """Move the times of acceptance and of the end so many seconds into the past."""
     rows(
         "UPDATE notifications SET created_at = now() - %s * interval '1 second',"
         " finished_at = CASE WHEN finished_at IS NOT NULL THEN now() - %s * interval '1 second' END WHERE id = ANY(%s)",
@@ -75,7 +75,7 @@ def left() -> list[int]:
 
 
 def orphans() -> list[tuple[str, int]]:
-    """What belongs to no notification, by table."""
+    """Return the rows that belong to no notification, as pairs of table and id."""
     return [
         (table, id)
         for table, key in blocks.TABLES.items()

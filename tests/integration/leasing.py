@@ -1,4 +1,4 @@
-"""What the tests of the connection lease have in common."""
+"""Helpers for the tests of the connection lease."""
 
 from __future__ import annotations
 

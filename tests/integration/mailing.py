@@ -75,7 +75,7 @@ def notification(**values: Any) -> Claimed:
 
 
 def failure(email: Mailer, **values: Any) -> Undelivered:
-    """How sending fails; what it raised has been checked for what holds of each."""
+    """Send a mail that must fail; return the error, whose text has been checked."""
     with pytest.raises(Undelivered) as caught:
         email.send(notification(**values))
     email.hang_up()

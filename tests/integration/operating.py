@@ -29,6 +29,6 @@ class Operator:
         return result
 
     def json(self, *words: str, **values: object) -> list[Any]:
-        """What it says with --json, a document for each line."""
+        """Run with --json; return the documents, one for each line of the output."""
         result = self(*words, "--json", **values)
         return [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""What lifecycle tests say in one word: a draft, a row as it is now, time that has passed."""
+"""Helpers for lifecycle tests: a draft, the current row, time that has passed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def history(id: int) -> list[str]:
 
 
 def passed(seconds: float, id: int) -> None:
-    """As if what happened to this row had happened so many seconds earlier."""
+    """Move the times of this row so many seconds into the past."""
     rows(
         "UPDATE notifications SET claimed_at = claimed_at - %s * interval '1 second',"
         " next_attempt_at = next_attempt_at - %s * interval '1 second',"

@@ -34,7 +34,7 @@ def client(api: Api) -> CheckedClient:
     return api.client
 
 
-def test_what_is_accepted_is_answered_as_it_is_then_shown(client: CheckedClient) -> None:
+def test_accepted_notification_is_answered_as_it_is_shown_later(client: CheckedClient) -> None:
     accepted = client.post(NOTIFICATIONS, NEEDED)
 
     assert accepted.status == 201
@@ -184,7 +184,7 @@ def test_a_value_out_of_bounds_is_refused(client: CheckedClient, field: str, val
         "\u202ea@example.com",
     ],
 )
-def test_what_is_no_single_address_is_refused(client: CheckedClient, recipient: str) -> None:
+def test_recipient_that_is_not_a_single_address_is_refused(client: CheckedClient, recipient: str) -> None:
     refused = client.post(NOTIFICATIONS, NEEDED | {"recipient": recipient})
 
     assert refused.status == 422

@@ -108,7 +108,7 @@ def test_another_clients_file_is_not_there_and_needs_the_scope_read(api: Api, as
     assert [c.get(place).status for c in (stranger, sender, asking)] == [404, 403, 200]
 
 
-def test_what_is_no_longer_stored_is_gone(api: Api, asking: CheckedClient) -> None:
+def test_attachment_that_is_no_longer_stored_is_answered_with_410(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, b"x")
     api.ledger.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING number", place.split("/")[3])
 

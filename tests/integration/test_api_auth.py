@@ -1,4 +1,4 @@
-"""Who may come in and do what: every route, every scope, another client's ids, and whatever stands for a key."""
+"""Authentication and authorization: every route, every scope, another client's ids, and invalid keys."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_supervisors_and_readers_of_the_contract_need_no_key(api: Api, path: str
 
 
 @pytest.mark.parametrize("path", ["/api", "/nowhere", "/healthz/", "/healthz/x", "/readyz%2f"])
-def test_what_is_not_public_by_name_needs_a_key(api: Api, path: str) -> None:
+def test_path_that_is_not_a_public_one_needs_a_key(api: Api, path: str) -> None:
     assert api.client.get(path).status == 401
 
 

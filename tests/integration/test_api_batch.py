@@ -66,7 +66,7 @@ def test_all_are_stored_in_their_order_and_answered_as_they_are_then_shown(clien
     assert client.notification(ids(answer)[7]) == answer.json["items"][7]
 
 
-def test_the_bell_rings_in_lists_that_keep_every_thread_busy(client: CheckedClient) -> None:
+def test_ids_of_a_batch_are_spread_over_wake_up_messages_that_keep_every_thread_busy(client: CheckedClient) -> None:
     answer = client.post(BATCH, {"items": [item() for _ in range(100)]})
 
     rung = lists()
@@ -74,7 +74,7 @@ def test_the_bell_rings_in_lists_that_keep_every_thread_busy(client: CheckedClie
     assert len(rung) <= 16
 
 
-def test_one_at_fault_and_nothing_is_stored(api: Api, client: CheckedClient) -> None:
+def test_batch_with_invalid_items_is_refused_as_a_whole(api: Api, client: CheckedClient) -> None:
     before = count(api)
     refused = client.post(BATCH, {"items": [item(), item("nobody"), 5, item(colour=1), {}]})
 
@@ -120,7 +120,9 @@ def test_partial_with_nothing_to_store_is_answered_all_the_same(api: Api, client
         ({"items": [1], "partial": True}, "/partial", "is not a known field; known are items"),
     ],
 )
-def test_what_is_no_batch_is_refused(client: CheckedClient, document: Any, pointer: str, detail: str) -> None:
+def test_invalid_batch_is_refused_with_a_pointer(
+    client: CheckedClient, document: Any, pointer: str, detail: str
+) -> None:
     for path in (BATCH, PARTIAL):
         refused = client.post(path, document)
         assert (refused.status, faults(refused)) == (422, {pointer: detail})

@@ -1,4 +1,4 @@
-"""How a body arrives: its size, its pace, its end, and what is left on the connection."""
+"""Request bodies: their size, pace and end, and what they leave on the connection."""
 
 from __future__ import annotations
 

@@ -96,7 +96,9 @@ def test_no_secret_is_logged(api: Api, client: CheckedClient) -> None:
         ({"secret": "mine"}, "/secret", "is not a known field; known are url, events, description"),
     ],
 )
-def test_what_is_wrong_is_named(client: CheckedClient, given: Any, pointer: str, detail: str) -> None:
+def test_invalid_endpoint_is_refused_with_a_pointer(
+    client: CheckedClient, given: Any, pointer: str, detail: str
+) -> None:
     refused = client.post(CALLBACKS, {"url": URL, **given})
 
     assert refused.status == 422
@@ -145,7 +147,7 @@ def test_a_rotation_says_until_when_the_old_one_signs(client: CheckedClient) -> 
     assert rotated.json["oldSecretUntil"] > made["createdAt"]
 
 
-def test_what_is_deleted_is_gone(client: CheckedClient) -> None:
+def test_deleted_endpoint_is_not_found(client: CheckedClient) -> None:
     place = f"{CALLBACKS}/{make(client)['id']}"
     assert send(client, "DELETE", place).status == 200
     assert send(client, "DELETE", place).status == 404
@@ -232,7 +234,7 @@ def test_a_callback_is_none_of_the_notifications(client: CheckedClient) -> None:
         assert client.get(place + path).status == 404
 
 
-def test_what_is_for_notifications_leaves_callbacks_as_they_are(client: CheckedClient) -> None:
+def test_cancel_reschedule_and_retry_of_notifications_do_not_change_callbacks(client: CheckedClient) -> None:
     endpoint = make(client)
     end(client)
     [listed] = client.get(f"{CALLBACKS}/{endpoint['id']}/deliveries").json["items"]

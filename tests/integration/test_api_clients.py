@@ -72,7 +72,7 @@ def test_a_name_that_is_taken_is_a_conflict(admin: CheckedClient) -> None:
     assert admin.post("/api/clients", {"name": "default"}).status == 409
 
 
-def test_what_is_not_named_stays_as_it_is(admin: CheckedClient) -> None:
+def test_fields_that_a_patch_does_not_name_keep_their_values(admin: CheckedClient) -> None:
     made = admin.post("/api/clients", {"name": name(), "rateLimit": 5, "senders": ["@a.example"]}).json
     changed = patch(admin, made["id"], {"rateLimit": None, "dailyQuota": 7})
 
@@ -146,7 +146,9 @@ def test_a_key_is_shown_once_and_works(api: Api, admin: CheckedClient) -> None:
     assert "key" not in admin.get(f"/api/clients/{owner}/keys").json["items"][0]
 
 
-def test_what_is_stored_is_the_digest_and_nothing_else(api: Api, admin: CheckedClient) -> None:
+def test_key_is_stored_as_its_digest_and_its_secret_is_neither_stored_nor_logged(
+    api: Api, admin: CheckedClient
+) -> None:
     made = KeyText.parse(admin.post("/api/clients/1/keys", {"name": "app", "scopes": ["read"]}).json["key"])
 
     assert made is not None
@@ -266,7 +268,7 @@ def test_a_fault_in_a_rotation_is_named(api: Api, admin: CheckedClient, overlap:
 
 @pytest.mark.parametrize("id", ["0", "-1", "x", "1e3", "99999999999999999999", "%00", "１"])  # noqa: RUF001 - a digit
 @pytest.mark.parametrize("path", ["/api/clients/{}", "/api/clients/{}/keys", "/api/keys/{}"])
-def test_an_id_that_is_none_leads_nowhere(admin: CheckedClient, path: str, id: str) -> None:
+def test_invalid_ids_are_answered_with_404(admin: CheckedClient, path: str, id: str) -> None:
     assert admin.get(path.format(quote(id, safe="%"))).status == 404
 
 
@@ -289,7 +291,7 @@ def test_a_client_with_all_its_keys_is_told_what_to_do(api: Api) -> None:
     assert asking.post(f"/api/keys/{mine.id}/rotate", {"overlap": 0}).status == 201
 
 
-def test_what_comes_in_with_a_key_for_tests_is_marked(api: Api) -> None:
+def test_notification_sent_with_a_test_key_is_marked_as_sandbox(api: Api) -> None:
     tester = coming_in(api, key(api.ledger, ["send", "read"], sandbox=True, of=client(api.ledger, name())))
     made = tester.notify("refused@example.com").json
 

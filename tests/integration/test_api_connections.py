@@ -1,4 +1,4 @@
-"""What a connection may send before, between, behind and in place of requests, and what is answered."""
+"""Bytes that a connection sends before, between, behind and in place of requests, and the answers to them."""
 
 from __future__ import annotations
 

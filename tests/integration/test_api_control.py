@@ -60,7 +60,7 @@ def verb(client: CheckedClient, id: object, word: str) -> Response:
 # one
 
 
-def test_a_pending_one_is_cancelled_once(client: CheckedClient) -> None:
+def test_pending_notification_is_cancelled_once(client: CheckedClient) -> None:
     id = pending(client)
     cancelled = verb(client, id, "cancel")
 
@@ -72,7 +72,7 @@ def test_a_pending_one_is_cancelled_once(client: CheckedClient) -> None:
     assert again.json["detail"] == "The notification is cancelled; only one that is pending can be cancelled."
 
 
-def test_what_is_being_sent_or_has_failed_is_not_cancelled(api: Api, client: CheckedClient) -> None:
+def test_notification_that_is_processing_or_failed_is_not_cancelled(api: Api, client: CheckedClient) -> None:
     held = pending(client)
     api.ledger.rows(PROCESS, held)
     over = failed(api)
@@ -82,7 +82,7 @@ def test_what_is_being_sent_or_has_failed_is_not_cancelled(api: Api, client: Che
         assert (refused.status, refused.json["detail"].split(";")[0]) == (409, f"The notification is {status}")
 
 
-def test_a_failed_one_is_pending_again_and_rung(api: Api, client: CheckedClient) -> None:
+def test_retry_makes_a_failed_notification_pending_and_sends_a_wake_up_message(api: Api, client: CheckedClient) -> None:
     id = failed(api, "rejected")
     eventually(lists)
     retried = verb(client, id, "retry")
@@ -95,7 +95,7 @@ def test_a_failed_one_is_pending_again_and_rung(api: Api, client: CheckedClient)
     assert again.json["detail"] == "The notification is pending; only one that is failed can be retried."
 
 
-def test_a_failed_one_that_is_too_late_is_not_retried(api: Api, client: CheckedClient) -> None:
+def test_failed_notification_that_has_expired_is_not_retried(api: Api, client: CheckedClient) -> None:
     id = failed(api, "expired")
     api.ledger.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING id", id)
     refused = verb(client, id, "retry")
@@ -220,7 +220,7 @@ def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
         ({"filter": {}, "cursor": "é\0"}, ["/cursor"]),
     ],
 )
-def test_what_is_no_bulk_retry_is_refused(client: CheckedClient, document: Any, pointers: list[str]) -> None:
+def test_invalid_bulk_retry_is_refused(client: CheckedClient, document: Any, pointers: list[str]) -> None:
     refused = client.post(RETRY, document)
 
     assert refused.status in (400, 422)
@@ -247,14 +247,14 @@ def test_a_pause_is_set_shown_and_taken_away_again(client: CheckedClient, path: 
     assert client.get(PAUSES).json == {"items": []}
 
 
-def test_what_is_paused_is_accepted(client: CheckedClient) -> None:
+def test_notification_of_a_paused_client_is_accepted(client: CheckedClient) -> None:
     client.request("PUT", MINE)
     assert client.notify("a@example.com").status == 201
     client.request("DELETE", MINE)
 
 
 @pytest.mark.parametrize("type", ["pigeon", "EMAIL", "sandbox", "%00", "%FF", ""])
-def test_there_is_no_pause_of_a_channel_that_is_none(client: CheckedClient, type: str) -> None:
+def test_unknown_channel_cannot_be_paused(client: CheckedClient, type: str) -> None:
     for method in ("PUT", "DELETE"):
         assert client.request(method, f"{PAUSES}/channels/{type}").status == 404
 

@@ -69,7 +69,7 @@ def test_an_erasure_cancels_erases_and_says_how_much(api: Api, shop: CheckedClie
     assert (cancelled["event"], cancelled["detail"]) == ("cancelled", {"keyId": int(shop.key.split("_")[2])})
 
 
-def test_what_is_being_sent_is_left_to_the_workers(api: Api, shop: CheckedClient) -> None:
+def test_erasure_leaves_a_notification_that_is_being_sent_to_the_workers(api: Api, shop: CheckedClient) -> None:
     id = shop.notify("ann@example.com").json["id"]
     api.ledger.rows(
         "UPDATE notifications SET status = 'processing', claimed_at = now(), claimed_by = gen_random_uuid(), claim = 1,"
@@ -87,7 +87,7 @@ def test_what_is_being_sent_is_left_to_the_workers(api: Api, shop: CheckedClient
     assert (erase(shop).status, shop.notification(id)["recipient"]) == (200, "")
 
 
-def test_what_was_erased_cannot_be_retried_cancelled_or_moved(shop: CheckedClient) -> None:
+def test_erased_notification_cannot_be_retried_cancelled_or_rescheduled(shop: CheckedClient) -> None:
     id = shop.notify("ann@example.com").json["id"]
     erase(shop)
     for answer in (
@@ -275,7 +275,7 @@ def test_every_act_of_a_client_is_there_in_order_and_none_that_was_refused(api: 
         assert hidden not in answer.raw
 
 
-def test_what_an_admin_does_is_recorded_for_the_client_it_concerns(api: Api, shop: CheckedClient) -> None:
+def test_act_of_an_admin_is_recorded_for_the_client_it_concerns(api: Api, shop: CheckedClient) -> None:
     admin = coming_in(api, key(api.ledger, ["admin"]))
     made = admin.post("/api/clients", {"name": f"made {next(_numbers)}"}).json["id"]
     changed = admin.send(

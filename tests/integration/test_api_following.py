@@ -60,7 +60,7 @@ def test_every_answer_shows_the_fields_that_were_given(client: CheckedClient, gi
         assert {name: shown[name] for name in expected} == expected
 
 
-def test_nothing_is_stored_where_there_is_nothing(client: CheckedClient) -> None:
+def test_empty_tags_and_metadata_are_stored_as_null(client: CheckedClient) -> None:
     id = client.notify("a@example.com", tags=[], metadata={}).json["id"]
 
     assert database.rows("SELECT tags, metadata FROM notifications WHERE id = %s", id) == [(None, None)]
@@ -88,7 +88,9 @@ def test_nothing_is_stored_where_there_is_nothing(client: CheckedClient) -> None
         ({"metadata": {"": ""}}, "/metadata", "has a key with other characters than letters, digits, _, - and dots"),
     ],
 )
-def test_what_cannot_be_taken_is_named(client: CheckedClient, given: Any, pointer: str, detail: str) -> None:
+def test_invalid_tags_and_metadata_are_refused_with_a_pointer(
+    client: CheckedClient, given: Any, pointer: str, detail: str
+) -> None:
     refused = client.notify("a@example.com", **given)
 
     assert refused.status == 422
@@ -116,7 +118,7 @@ def test_a_search_that_makes_no_sense_is_refused(client: CheckedClient, query: s
     assert client.get(f"{NOTIFICATIONS}?{query}").status == 400
 
 
-def test_the_story_is_told_in_order(client: CheckedClient) -> None:
+def test_events_are_listed_in_order(client: CheckedClient) -> None:
     id = client.notify("a@example.com").json["id"]
     database.rows("UPDATE notifications SET created_at = created_at - interval '1 hour' WHERE id = %s", id)
     settle(id, "deferred", "450 busy")
@@ -138,7 +140,7 @@ def test_the_story_is_told_in_order(client: CheckedClient) -> None:
     assert story[7]["at"] == client.notification(id)["finishedAt"]
 
 
-def test_a_story_comes_in_pages(client: CheckedClient) -> None:
+def test_events_are_listed_in_pages(client: CheckedClient) -> None:
     id = client.notify("a@example.com", sendAt="2099-01-01T00:00:00Z").json["id"]
     for minute in range(1, 6):
         when = f"2099-01-01T00:0{minute}:00Z"
@@ -159,7 +161,7 @@ def test_a_story_comes_in_pages(client: CheckedClient) -> None:
         assert client.get(EVENTS.format(id), **wrong).status == 400
 
 
-def test_what_was_done_to_one_notification_is_bounded(client: CheckedClient) -> None:
+def test_number_of_reschedules_and_retries_of_one_notification_is_limited(client: CheckedClient) -> None:
     pending = client.notify("a@example.com", sendAt="2099-01-01T00:00:00Z").json["id"]
     failed = client.notify("a@example.com").json["id"]
     settle(failed, "refused", "550 no")
@@ -180,7 +182,7 @@ def test_what_was_done_to_one_notification_is_bounded(client: CheckedClient) -> 
     assert client.request("POST", f"{NOTIFICATIONS}/{pending}/cancel").status == 200
 
 
-def test_a_cancelled_one_and_an_expired_one_say_so(client: CheckedClient) -> None:
+def test_events_show_that_a_notification_was_cancelled_or_expired(client: CheckedClient) -> None:
     cancelled, expired = (client.notify("a@example.com").json["id"] for _ in range(2))
     assert lifecycle.cancel(cancelled, CLIENT)
     database.rows("UPDATE notifications SET expires_at = now() WHERE id = %s", expired)
@@ -190,7 +192,7 @@ def test_a_cancelled_one_and_an_expired_one_say_so(client: CheckedClient) -> Non
     assert client.get(EVENTS.format(expired)).json["items"][-1]["detail"] == {"failureReason": "expired"}
 
 
-def test_what_was_asked_for_stands_in_the_story_with_the_key_that_asked(client: CheckedClient) -> None:
+def test_events_of_a_notification_name_the_key_that_requested_each_act(client: CheckedClient) -> None:
     id = client.notify("a@example.com").json["id"]
     later = {"sendAt": "2124-01-01T00:00:00Z", "expiresAt": "2124-01-02T00:00:00Z"}
     assert client.send("PATCH", f"{NOTIFICATIONS}/{id}", later).status == 200

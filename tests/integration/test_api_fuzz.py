@@ -1,4 +1,4 @@
-"""Whatever is sent: never an error of ours, and what is accepted is stored exactly as it came."""
+"""Random requests: none causes a server error, and accepted ones are stored exactly as they came."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ def test_any_depth_gets_a_sensible_answer(client: CheckedClient, depth: int, ope
 @FUZZ
 @given(document=nearly, escaped=st.booleans())
 @example(document={"type": "email", "recipient": "a@b.c", "message": "\ud800"}, escaped=False)
-def test_what_is_nearly_a_notification_gets_a_sensible_answer(
-    client: CheckedClient, document: Any, escaped: bool
-) -> None:
+def test_almost_valid_notification_gets_a_sensible_answer(client: CheckedClient, document: Any, escaped: bool) -> None:
     checked(client, encoded(document, escaped))
 
 
@@ -117,7 +115,7 @@ def test_any_query_gets_a_sensible_answer(client: CheckedClient, query: dict[str
 
 @FUZZ
 @given(items=st.lists(nearly | values, max_size=4), partial=st.booleans(), key=anything | st.none())
-def test_what_is_nearly_a_batch_gets_a_sensible_answer(
+def test_almost_valid_batch_gets_a_sensible_answer(
     client: CheckedClient, items: Any, partial: bool, key: str | None
 ) -> None:
     keyed = [item | {"idempotencyKey": key} if isinstance(item, dict) and key else item for item in items]

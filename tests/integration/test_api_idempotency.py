@@ -87,7 +87,7 @@ def test_a_request_that_was_refused_leaves_its_key_free(client: CheckedClient) -
     assert (answer.status, replayed(answer)) == (201, False)
 
 
-def test_what_expires_is_replayed_even_when_it_is_too_late_to_send_it(api: Api, client: CheckedClient) -> None:
+def test_accepted_request_is_replayed_even_after_its_expiry_time(api: Api, client: CheckedClient) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=0.7)).isoformat()
     document = NEEDED | {"expiresAt": soon}
     first = client.post(NOTIFICATIONS, document, idempotency_key="late")
@@ -163,7 +163,7 @@ def test_a_key_whose_notification_was_deleted_is_refused(api: Api, client: Check
     assert "deleted" in faults(refused)["Idempotency-Key"]
 
 
-def test_of_fifty_at_the_same_moment_over_two_processes_one_is_stored(
+def test_fifty_simultaneous_requests_with_one_key_to_two_processes_store_one_notification(
     module_database_url: str, redis_server: Valkey
 ) -> None:
     with running(module_database_url, redis_server.url, processes=2) as two, ThreadPoolExecutor(50) as threads:

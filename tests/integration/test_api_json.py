@@ -1,4 +1,4 @@
-"""What is read as JSON, and what is not."""
+"""Bodies that are accepted as JSON, and bodies that are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def post(client: CheckedClient, body: bytes, content_type: str = "application/js
         b'{"message":"\xc0\xaf"}',
     ],
 )
-def test_what_is_no_json_in_utf_8_is_refused(client: CheckedClient, body: bytes) -> None:
+def test_body_that_is_not_json_in_utf_8_is_refused(client: CheckedClient, body: bytes) -> None:
     refused = post(client, body)
 
     assert refused.status == 400

@@ -176,7 +176,7 @@ def test_a_replay_does_not_count_for_the_day_and_comes_when_the_day_is_used_up(a
     assert limited.used("daily") == limited.stored == 3
 
 
-def test_what_is_refused_for_its_key_does_not_count_for_the_day(api: Api) -> None:
+def test_request_refused_for_its_idempotency_key_does_not_use_the_daily_quota(api: Api) -> None:
     limited = Limited(api, daily_quota=5)
     limited.post(idempotency_key="k")
     other = {**DRAFT, "message": "Another"}
@@ -200,7 +200,7 @@ def test_a_batch_that_is_replayed_does_not_count_for_the_day(api: Api) -> None:
     assert limited.stored == 4
 
 
-def test_what_a_key_for_tests_sends_does_not_use_up_what_live_keys_may(api: Api) -> None:
+def test_requests_with_a_test_key_do_not_use_the_limits_of_live_keys(api: Api) -> None:
     limited = Limited(api, rate_limit=2, daily_quota=2)
     tester = api.client
     tester.key = str(key(api.ledger, EVERY, of=limited.id, sandbox=True))

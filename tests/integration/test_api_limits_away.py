@@ -34,7 +34,7 @@ def failing(database_url: str, valkey: Valkey, fail: str, **more: object) -> Ite
 
 
 def reached(valkey: Valkey) -> int:
-    """How many connections were made to it. Who gives up waiting for an answer also gives up the connection."""
+    """Return how many connections were made to it. A caller that stops waiting also drops its connection."""
     with redis.Redis.from_url(valkey.url) as client:
         return int(client.info("stats")["total_connections_received"])
 
@@ -54,7 +54,9 @@ def test_open_lets_everything_in_until_redis_is_back(module_database_url: str, v
         assert api.log.count("limits.unavailable") == api.log.count("limits.available") == 1
 
 
-def test_closed_lets_nothing_in_of_those_that_have_such_a_limit(module_database_url: str, valkey: Valkey) -> None:
+def test_closed_mode_refuses_clients_with_a_rate_limit_or_quota_while_redis_is_away(
+    module_database_url: str, valkey: Valkey
+) -> None:
     with failing(module_database_url, valkey, "closed") as api:
         limited, free, waiting = Limited(api, daily_quota=50), Limited(api), Limited(api, pending_limit=50)
         with stopped(valkey):

@@ -114,13 +114,13 @@ def test_a_priority_lists_those_alone_page_by_page(client: CheckedClient, priori
     assert len(client.get(NOTIFICATIONS, priority=priority, recipient=recipient).json["items"]) == 3
 
 
-def test_a_priority_that_is_none_is_refused(client: CheckedClient) -> None:
+def test_unknown_priority_is_refused(client: CheckedClient) -> None:
     for wrong in ("callback", "HIGH", ""):
         refused = client.get(NOTIFICATIONS, priority=wrong)
         assert (refused.status, list(faults(refused))) == (400, ["priority"])
 
 
-def test_nothing_in_a_status_is_an_empty_page(client: CheckedClient) -> None:
+def test_status_without_notifications_is_an_empty_page(client: CheckedClient) -> None:
     assert client.get(NOTIFICATIONS, status="processing").json == {"items": [], "nextCursor": None}
 
 
@@ -165,7 +165,7 @@ def test_paging_sees_each_of_many_simultaneous_rows_exactly_once(api: Api, clien
     assert len(pages) == -(-21 // limit)
 
 
-def test_what_arrives_while_one_pages_moves_nothing(api: Api, client: CheckedClient) -> None:
+def test_notifications_that_arrive_during_paging_do_not_shift_the_pages(api: Api, client: CheckedClient) -> None:
     made = inserted(api, "busy@example.com", *["pending"] * 20)
 
     seen = []
@@ -241,7 +241,7 @@ def test_a_limit_out_of_bounds_is_refused(client: CheckedClient, limit: str) -> 
     ],
 )
 @pytest.mark.parametrize("name", ["createdFrom", "createdTo"])
-def test_what_is_no_time_is_refused(client: CheckedClient, name: str, time: str) -> None:
+def test_invalid_time_in_a_filter_is_refused(client: CheckedClient, name: str, time: str) -> None:
     refused = client.get(NOTIFICATIONS, **{name: time})
 
     assert refused.status == 400

@@ -25,7 +25,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def lines(api: Api) -> list[Any]:
-    """What is left where nothing is kept of what is routine."""
+    """Log lines of an API that logs no routine requests."""
     key = keys.key(api.ledger)
     with Client(api.port) as client:
         client.key = str(key)
@@ -38,7 +38,7 @@ def lines(api: Api) -> list[Any]:
     return [event | {"mine": event.get("key") == key.id} for event in map(json.loads, api.events)]
 
 
-def test_what_went_wrong_is_told_however_little_is_kept(lines: list[Any]) -> None:
+def test_refused_requests_are_logged_even_if_no_routine_requests_are(lines: list[Any]) -> None:
     told = [(e["method"], e["route"], e["status"]) for e in lines if e["event"] == "request"]
 
     assert told == [
@@ -51,7 +51,7 @@ def test_what_went_wrong_is_told_however_little_is_kept(lines: list[Any]) -> Non
     assert not any("sample" in e for e in lines)
 
 
-def test_what_is_routine_is_not_told_where_nothing_is_to_be_kept(lines: list[Any]) -> None:
+def test_routine_events_are_not_logged_with_a_sample_of_zero(lines: list[Any]) -> None:
     assert "notification.accepted" not in {e["event"] for e in lines}
 
 

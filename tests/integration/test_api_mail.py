@@ -104,7 +104,7 @@ def test_all_of_it_is_shown_as_it_was_sent_but_what_files_hold(client: CheckedCl
     ]
 
 
-def test_what_files_hold_is_stored_to_the_byte(api: Api) -> None:
+def test_content_of_attachments_is_stored_byte_for_byte(api: Api) -> None:
     every = bytes(range(256)) * 300
     files = [FILES[0] | {"content": b64encode(content).decode()} for content in (every, b"")]
     id = api.client.post(NOTIFICATIONS, NEEDED | {"attachments": files}).json["id"]
@@ -142,7 +142,7 @@ def test_the_largest_notification_there_can_be_is_taken(client: CheckedClient) -
         ({"attachments": [FILES[1] | {"contentId": "a>\r\nX: y"}], "html": "x"}, "/attachments/0/contentId"),
     ],
 )
-def test_what_would_reach_further_than_it_may_is_pointed_at(
+def test_forbidden_values_in_fields_of_a_mail_are_refused_with_a_pointer(
     client: CheckedClient, given_: dict[str, Any], pointer: str
 ) -> None:
     refused = client.post(NOTIFICATIONS, NEEDED | given_)

@@ -182,7 +182,7 @@ def test_a_redis_that_hangs_holds_nobody_up(api: Api, valkey: Valkey) -> None:
         eventually(lambda: checks(api) == OK | {"redis": "unavailable"}, saying=api.logs)
 
 
-def test_no_201_waits_for_a_redis_that_hangs(api: Api, valkey: Valkey) -> None:
+def test_notifications_are_accepted_without_waiting_for_a_redis_that_hangs(api: Api, valkey: Valkey) -> None:
     # The client gives up after half a minute, long before Redis would have been given up.
     with running(api.environ["DATABASE_URL"], valkey.url, redis_timeout=60) as patient, frozen(valkey):
         assert {patient.client.notify("a@example.com").status for _ in range(10)} == {201}
@@ -204,7 +204,7 @@ def test_without_database_the_numbers_of_the_processes_are_told(
         assert "notify_oldest_due_seconds" not in seen.labels()
 
 
-def test_without_redis_bells_that_fail_are_counted(api: Api, valkey: Valkey) -> None:
+def test_failed_wake_up_messages_are_counted_without_redis(api: Api, valkey: Valkey) -> None:
     before = scraped(api.client).sum("notify_wake_ups_total", result="failed")
     with stopped(valkey):
         assert api.client.notify("a@example.com").status == 201

@@ -73,7 +73,7 @@ def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Li
     assert MOST <= flood(limited, 4 * MOST)[201] <= PROCESSES * MOST
 
 
-def test_what_was_counted_is_not_counted_again_as_taken_in(limited: Limited) -> None:
+def test_counted_notifications_are_not_counted_again_as_newly_accepted(limited: Limited) -> None:
     for _ in range(5):
         assert limited.batch(MOST // 4).status == 201
         limited.api.ledger.rows(DRAIN, limited.id, MOST)
@@ -101,7 +101,7 @@ def test_one_process_knows_at_once_what_it_has_taken_in(module_database_url: str
         assert refusal.json["detail"].startswith(f"With 1 more this client would be above its limit of {MOST} pending")
 
 
-def test_what_is_refused_or_replayed_does_not_wait(limited: Limited) -> None:
+def test_refused_and_replayed_requests_do_not_count_as_pending(limited: Limited) -> None:
     first = limited.post(idempotency_key="k")
     for _ in range(2 * MOST):
         assert limited.client.notify("nobody").status == 422

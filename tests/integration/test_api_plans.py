@@ -57,7 +57,7 @@ def crowd(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None
 
 
 def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: Position | None) -> str:
-    """How PostgreSQL finds this page."""
+    """Return PostgreSQL's plan for this page of the list."""
     with caplog.at_level(logging.DEBUG, logger="peewee"):
         reports.newest(1, filters, after, 50)
     (sql, parameters), *_ = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
@@ -126,7 +126,7 @@ def test_a_rare_value_is_found_by_its_own_index(
 
 
 @pytest.mark.usefixtures("crowd")
-def test_what_has_neither_tags_nor_metadata_is_in_neither_index() -> None:
+def test_indexes_on_tags_and_metadata_leave_out_rows_without_them() -> None:
     partial = database.rows(
         "SELECT count(*) FROM pg_index WHERE indexrelid::regclass::text = ANY(%s)"
         " AND pg_get_expr(indpred, indrelid) LIKE '%%IS NOT NULL%%'",

@@ -1,4 +1,4 @@
-"""Whatever else a request can be: its path, method, query and headers."""
+"""Unusual requests: their paths, methods, queries and headers."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_options_tells_the_methods(client: CheckedClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", [b"FOO", b"get", b"G\xffT", b"G" * 5000, b"", b"CONNECT"])
-def test_what_is_no_method_is_refused(api: Api, method: bytes) -> None:
+def test_invalid_method_is_refused(api: Api, method: bytes) -> None:
     assert answered(api, b"", method=method).status in (400, 405, 414)
 
 

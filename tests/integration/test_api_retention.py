@@ -1,4 +1,4 @@
-"""What was removed is gone for clients too: 404, and lists that go on without it."""
+"""Removed notifications at the API: they are answered with 404, and lists go on without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def client(own_store: Settings, redis_server: Valkey) -> Iterator[CheckedClient]
         yield client
 
 
-def test_what_was_removed_is_404_with_its_attempts_and_events_and_lists_go_on(client: CheckedClient) -> None:
+def test_removed_notifications_are_404_with_their_attempts_and_events_and_lists_go_on(client: CheckedClient) -> None:
     _, gone = full_block()
     [deleted, *young] = ended() + ended(ago=DAY / 2, count=6)
     page = client.get(NOTIFICATIONS, limit=3).json

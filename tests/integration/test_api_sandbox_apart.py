@@ -1,4 +1,4 @@
-"""What a test key does reaches nothing of what goes out: neither the suppression list nor the limits of live keys."""
+"""Test keys have no effect on live mail: neither on the suppression list nor on the limits of live keys."""
 
 from __future__ import annotations
 

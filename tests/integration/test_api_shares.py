@@ -1,4 +1,4 @@
-"""What one client holds of the API, others still have: memory, threads, long polls, streams, acts of management."""
+"""Fair shares of the API: memory, threads, long polls, streams and acts of management left for other clients."""
 
 from __future__ import annotations
 

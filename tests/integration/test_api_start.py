@@ -51,7 +51,7 @@ class Refusal(NamedTuple):
 def refusals(
     databases: Databases, postgres_server: Postgres, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Refusal]]:
-    """What each fault leads to, tried all at the same time."""
+    """Refusals to start, by fault; all faults are tried at the same time."""
     with databases.new() as url:
         Ledger(url).rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later_after', now()) RETURNING 1")
         places = {"{newer}": url, "{server}/nope": postgres_server.url_of("nope")}

@@ -74,7 +74,7 @@ def test_an_address_is_the_same_however_it_is_written(
     assert client.notify(sent_to).json["status"] == "pending"
 
 
-def test_what_is_suppressed_is_listed_as_failed(client: CheckedClient) -> None:
+def test_suppressed_notification_is_listed_as_failed(client: CheckedClient) -> None:
     client.post(SUPPRESSIONS, {"address": "listed@example.com"})
     id = client.notify("listed@example.com").json["id"]
 
@@ -141,7 +141,7 @@ def test_an_entry_that_is_wrong_is_refused(client: CheckedClient, document: obje
 
 
 @pytest.mark.parametrize("address", ["%00", "%ff", "x" * 300, "a%2Fb", "@", "a@example.com%0d%0a"])
-def test_an_address_that_is_none_is_not_found(client: CheckedClient, address: str) -> None:
+def test_invalid_address_is_not_found(client: CheckedClient, address: str) -> None:
     for method in ("GET", "DELETE"):
         assert client.request(method, f"{SUPPRESSIONS}/{address}").status == 404
 

@@ -136,7 +136,7 @@ def test_with_a_prefix_requests_are_taken_with_and_without_it(prefixed: Api, sen
 
 
 @pytest.mark.parametrize("target", ["/notifyhealthz", "/notify/notify/healthz", "/Notify/healthz"])
-def test_what_only_looks_like_the_prefix_is_none(prefixed: Api, target: str) -> None:
+def test_path_that_only_resembles_the_prefix_is_not_found(prefixed: Api, target: str) -> None:
     assert ask(prefixed, f"GET {target}")[0] == 404
 
 

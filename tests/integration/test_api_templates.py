@@ -83,7 +83,7 @@ def test_a_schema_may_name_what_no_variable_can_hold(client: CheckedClient) -> N
     assert client.get(f"{TEMPLATES}/nul").json == made.json
 
 
-def test_the_same_again_is_no_version_and_a_change_is_one(client: CheckedClient) -> None:
+def test_template_gets_a_new_version_only_if_its_content_changes(client: CheckedClient) -> None:
     assert [put(client, "again", GREETING).status for _ in range(2)] == [201, 200]
     changed = put(client, "again", {**GREETING, "html": None})
 
@@ -249,7 +249,7 @@ def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
         ({**GREETING, "html": "<p>\n\n{{ name }"}, {"/html": "line 3: unexpected '}'"}),
     ],
 )
-def test_what_is_no_template_is_refused_with_pointers(
+def test_invalid_template_is_refused_with_pointers(
     client: CheckedClient, given: dict[str, Any], expected: dict[str, str | None]
 ) -> None:
     refused = put(client, "wrong", given)
@@ -262,7 +262,7 @@ def test_what_is_no_template_is_refused_with_pointers(
 
 
 @pytest.mark.parametrize("name", ["-a", "a b", "%00", "%ff", "x" * 101, "ä", ".."])
-def test_a_name_that_is_none_is_refused(client: CheckedClient, name: str) -> None:
+def test_invalid_template_name_is_refused(client: CheckedClient, name: str) -> None:
     path = name.replace(" ", "%20").replace("ä", "%C3%A4")
 
     assert put(client, path, GREETING).status == 422
@@ -298,7 +298,7 @@ def test_a_preview_has_the_faults_of_a_notification(client: CheckedClient) -> No
 
 
 @pytest.mark.parametrize("version", ["0", "01x", "-1", "2147483648", "9" * 30, "x"])
-def test_a_version_that_is_none_is_not_found(client: CheckedClient, version: str) -> None:
+def test_invalid_version_is_not_found(client: CheckedClient, version: str) -> None:
     put(client, "numbered", GREETING)
     assert client.get(f"{TEMPLATES}/numbered/versions/{version}").status == 404
 

@@ -1,4 +1,4 @@
-"""What a key for tests must not do: move what goes out, or stop it."""
+"""Limits of test keys: they must neither change nor stop live notifications."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_test_key_cannot_find_live_mail_to_change_it(api: Api, pair: Pair, met
 
 
 @verbs
-def test_what_is_for_the_sandbox_is_moved_by_a_key_for_tests(api: Api, pair: Pair, method: str, word: str) -> None:
+def test_sandbox_notification_can_be_changed_with_a_test_key(api: Api, pair: Pair, method: str, word: str) -> None:
     assert asked(pair.test, method, word, made(api, pair.test, word)).status == 200
 
 

@@ -137,7 +137,7 @@ def test_an_image_needs_the_html_that_its_template_may_have(client: CheckedClien
 
 
 @pytest.mark.parametrize("how", ["plain", "key", "attachments", "later", "batch", "item with a key"])
-def test_what_is_suppressed_has_failed_at_once_however_it_comes_and_is_not_rung(
+def test_notification_to_a_suppressed_address_fails_at_once_without_a_wake_up_message(
     client: CheckedClient, how: str
 ) -> None:
     suppress(client, "gone@example.com")
@@ -216,7 +216,7 @@ def test_the_link_is_true_or_an_object_with_a_url(client: CheckedClient, wrong: 
     assert all(pointer.startswith("/unsubscribe") for pointer in faults(refused))
 
 
-def test_our_own_link_is_one_recipients(client: CheckedClient) -> None:
+def test_unsubscribe_link_of_our_own_cannot_be_combined_with_cc(client: CheckedClient) -> None:
     refused = client.post(NOTIFICATIONS, {**MAIL, "message": "Hello", "unsubscribe": True, "cc": ["b@example.com"]})
 
     assert faults(refused) == {

@@ -54,7 +54,7 @@ def test_another_priority_is_refused(client: CheckedClient, priority: object) ->
     assert list(faults(client.notify("a@example.com", priority=priority))) == ["/priority"]
 
 
-def test_what_is_to_be_sent_later_is_due_then_and_not_rung_now(client: CheckedClient) -> None:
+def test_scheduled_notification_is_due_at_its_time_and_causes_no_wake_up_message(client: CheckedClient) -> None:
     shown = made(client, sendAt=FAR, expiresAt=FARTHER)
 
     assert (shown["sendAt"], shown["nextAttemptAt"], shown["expiresAt"]) == (FAR, FAR, FARTHER)
@@ -100,11 +100,11 @@ def test_times_are_taken_in_any_zone_and_shown_in_utc(client: CheckedClient, giv
         (None, "must be a string"),
     ],
 )
-def test_what_is_no_time_is_refused(client: CheckedClient, field: str, given: object, detail: str) -> None:
+def test_invalid_time_is_refused(client: CheckedClient, field: str, given: object, detail: str) -> None:
     assert faults(client.notify("a@example.com", **{field: given})) == {f"/{field}": detail}
 
 
-def test_what_would_be_too_late_at_once_is_refused(client: CheckedClient) -> None:
+def test_notification_that_would_expire_before_it_is_sent_is_refused(client: CheckedClient) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
     early = client.notify("a@example.com", expiresAt=past)
     before = client.notify("a@example.com", sendAt=FARTHER, expiresAt=FAR)
@@ -115,7 +115,7 @@ def test_what_would_be_too_late_at_once_is_refused(client: CheckedClient) -> Non
     assert faults(before) == faults(same) == {"/expiresAt": "must be after sendAt"}
 
 
-def test_patch_moves_a_pending_one_and_changes_nothing_else(client: CheckedClient) -> None:
+def test_patch_reschedules_a_pending_notification_and_changes_nothing_else(client: CheckedClient) -> None:
     first = made(client, sendAt=FAR)
     moved = patch(client, first["id"], sendAt=FARTHER)
 
@@ -148,7 +148,7 @@ def test_patch_refuses_times_that_do_not_go_together_with_those_it_leaves(client
     ("document", "pointer"),
     [({}, ""), ({"sendAt": 5}, "/sendAt"), ({"message": "x"}, "/message"), ({"sendAt": "x"}, "/sendAt"), ([], "")],
 )
-def test_what_is_no_reschedule_is_refused(client: CheckedClient, document: Any, pointer: str) -> None:
+def test_invalid_reschedule_is_refused(client: CheckedClient, document: Any, pointer: str) -> None:
     refused = client.send("PATCH", f"{NOTIFICATIONS}/{made(client)['id']}", document)
 
     assert (refused.status, list(faults(refused))) == (422, [pointer])
@@ -159,7 +159,7 @@ def test_patch_of_no_notification_is_not_found(client: CheckedClient, id: str) -
     assert client.send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": FAR}).status == 404
 
 
-def test_patch_of_one_that_is_over_names_its_status(client: CheckedClient) -> None:
+def test_patch_of_a_cancelled_notification_is_refused_with_its_status(client: CheckedClient) -> None:
     id = made(client)["id"]
     client.post(f"{NOTIFICATIONS}/{id}/cancel", {})
     refused = patch(client, id, sendAt=FAR)

@@ -52,14 +52,14 @@ def expiring(expires_at: datetime | None) -> Times:
 # accept, later
 
 
-def test_what_is_to_be_sent_later_is_not_claimed_before_its_time() -> None:
+def test_scheduled_notification_is_not_claimed_before_its_time() -> None:
     id = scheduled(in_seconds(60))
     assert lifecycle.claim([id], WORKER) == []
     passed(61, id)
     assert [c.id for c in lifecycle.claim([id], WORKER)] == [id]
 
 
-def test_what_is_to_be_sent_later_is_rung_by_the_relay_the_moment_it_is_due_behind_no_other_bell() -> None:
+def test_scheduled_notification_is_taken_by_the_relay_as_soon_as_it_is_due() -> None:
     id = scheduled(in_seconds(60))
     assert due() == []
     passed(60.01, id)
@@ -263,7 +263,7 @@ def test_a_test_key_cannot_change_live_mail() -> None:
     assert (row(pending), row(over)) == before
 
 
-def test_what_is_for_the_sandbox_is_moved_with_either_key() -> None:
+def test_sandbox_notifications_can_be_changed_with_test_keys_and_live_keys() -> None:
     for only in (True, False):
         assert lifecycle.reschedule(for_tests(), CLIENT, sending(in_seconds(60)), only_sandbox=only)
         assert lifecycle.cancel(for_tests(), CLIENT, only_sandbox=only)
@@ -277,7 +277,7 @@ def test_what_is_for_the_sandbox_is_moved_with_either_key() -> None:
 # cancel, all of a client
 
 
-def test_all_that_waits_is_cancelled_oldest_first_and_step_by_step() -> None:
+def test_cancel_all_cancels_pending_notifications_oldest_first_and_step_by_step() -> None:
     ids = accepted(3)
     assert lifecycle.cancel_all(CLIENT, 2) == ids[:2]
     assert lifecycle.cancel_all(CLIENT, 2) == ids[2:]
@@ -287,7 +287,7 @@ def test_all_that_waits_is_cancelled_oldest_first_and_step_by_step() -> None:
     assert lifecycle.claim(ids, WORKER) == []
 
 
-def test_what_is_sent_failed_or_being_sent_is_not_cancelled_with_the_others() -> None:
+def test_cancel_all_leaves_sent_failed_and_processing_notifications_as_they_are() -> None:
     done, ended, held = claimed(), failed(), claimed()
     lifecycle.settle([lifecycle.sent(done, attempt())], GRACE, time.monotonic())
     assert lifecycle.cancel_all(CLIENT, 100) == []

@@ -57,7 +57,7 @@ def test_a_notification_without_files_is_one_insert_into_one_table() -> None:
     assert "attachments" not in sql
 
 
-def test_neither_is_stored_where_one_cannot_be() -> None:
+def test_notification_is_not_stored_if_an_attachment_cannot_be() -> None:
     rows("ALTER TABLE attachments ADD CONSTRAINT short CHECK (length(content) < 5)")
     try:
         with pytest.raises(Unacceptable), connection():

@@ -1,4 +1,4 @@
-"""What waits, counted: for each client, no further than its limit, by one worker at a time."""
+"""Counts of pending notifications: for each client, no further than its limit, by one worker at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def counted(limit: int = 100) -> dict[int, int]:
     return backlogs.read().pending
 
 
-def test_what_is_pending_is_counted_in_every_lane_that_clients_may_ask_for() -> None:
+def test_pending_notifications_are_counted_over_all_priorities_that_clients_may_use() -> None:
     for priority, count in (("high", 1), ("normal", 2), ("bulk", 4)):
         waiting(1, count, priority)
     waiting(2, 3)
@@ -62,7 +62,7 @@ def test_counting_a_client_stops_one_beyond_its_limit() -> None:
     assert counted(NONE) == {3: 3}
 
 
-def test_what_is_for_the_sandbox_is_counted_apart_and_up_to_the_same_limit() -> None:
+def test_sandbox_notifications_are_counted_apart_and_up_to_the_same_limit() -> None:
     waiting(1, 2)
     waiting(2, 1)
     for client, count in ((1, 9), (3, 9)):
@@ -73,7 +73,7 @@ def test_what_is_for_the_sandbox_is_counted_apart_and_up_to_the_same_limit() -> 
     assert counted(5) == {1: 2, -1: 6, 2: 1, 3: 3, -3: 3}
 
 
-def test_what_is_to_be_sent_later_waits_too() -> None:
+def test_scheduled_notifications_count_as_pending() -> None:
     lifecycle.accept([draft()._replace(send_at=in_seconds(3_600))], GRACE)
 
     assert counted() == {1: 1}
@@ -94,7 +94,7 @@ def test_it_is_said_when_was_counted() -> None:
     assert before <= backlogs.read().counted_at <= in_seconds(0).timestamp()
 
 
-def test_of_many_who_would_count_one_does() -> None:
+def test_one_of_many_workers_takes_the_turn_to_count() -> None:
     def asked() -> bool:
         with connection():
             return backlogs.take_turn()

@@ -48,7 +48,7 @@ def test_a_block_that_has_begun_gets_its_end_ahead_of_the_ids_and_another_begins
     assert grow() is None
 
 
-def test_what_belongs_to_a_notification_lies_in_its_block() -> None:
+def test_rows_that_belong_to_a_notification_are_stored_in_its_block() -> None:
     old = failed()
     rows("SELECT setval('notifications_id_seq', %s)", SIZE // 10)
     assert grow() is not None

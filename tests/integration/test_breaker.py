@@ -192,7 +192,7 @@ def test_after_it_closed_the_backlog_is_let_go_by_degrees(process: Process) -> N
     assert shares[-1] == 10_000
 
 
-def test_while_it_is_open_the_relay_rings_one_when_a_probe_is_due(process: Process) -> None:
+def test_relay_may_enqueue_one_notification_when_a_probe_of_an_open_breaker_is_due(process: Process) -> None:
     process.down(5)
     process.refresh()
     assert process.share(10_000, 1) == NONE

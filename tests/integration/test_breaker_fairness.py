@@ -143,7 +143,7 @@ def test_of_a_clients_mail_the_one_that_failed_least_and_of_those_the_highest_pr
     assert probes(4) == [(A, "high", 0), (A, "normal", 0), (A, "bulk", 0), (A, "high", 1)]
 
 
-def test_what_is_paused_scheduled_or_not_for_the_mail_server_is_no_probe() -> None:
+def test_paused_scheduled_and_sandbox_notifications_are_not_used_as_probes() -> None:
     accept(A, "a@example.com")
     pauses.pause("client", str(A))
     lifecycle.accept([draft()._replace(client_id=B, sandbox=True)], GRACE)
@@ -202,7 +202,7 @@ def attempt(outcome: str, phase: str, code: int | None = None) -> Attempt:
 
 
 @pytest.mark.parametrize("phase", ["connect", "tls", "greeting", "ehlo", "starttls", "auth", "mail"])
-def test_what_fails_before_a_recipient_is_known_is_the_servers_fault(phase: str) -> None:
+def test_failure_before_the_recipient_is_known_counts_against_the_server(phase: str) -> None:
     assert evidence(mail_of(A), attempt("provider-down", phase, 421)) == Evidence(down=True)
 
 

@@ -22,7 +22,7 @@ __all__ = ["hooks", "make"]
 
 
 def verified(post: Any, secret: str) -> bool:
-    """As a receiver does it, by the letter of the standard."""
+    """Return whether the signature is valid, checked by the letter of the standard as a receiver does."""
     key = base64.b64decode(secret.split("_", 1)[1])
     content = b".".join([post.headers["webhook-id"].encode(), post.headers["webhook-timestamp"].encode(), post.body])
     expected = base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
@@ -227,7 +227,7 @@ def test_a_server_that_hangs_is_left_alone_for_a_while(make: Make, hooks: Hooks)
     channel.send(other)
 
 
-def test_after_the_rest_one_tries_and_the_others_follow_if_that_is_well(make: Make, hooks: Hooks) -> None:
+def test_endpoint_is_tried_again_after_its_rest_and_callbacks_go_on_if_it_answers(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     channel, callback = make(callback_timeout=IMPATIENT, callback_rest=0.001), to(hooks.url)
     assert isinstance(failure(channel, callback), Uncertain)

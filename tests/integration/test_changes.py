@@ -129,7 +129,7 @@ def test_an_operators_retry_is_written_down() -> None:
 
 
 @pytest.mark.usefixtures("heard")
-def test_what_fails_at_once_is_written_down_as_that() -> None:
+def test_notification_that_fails_at_once_is_recorded_as_failed() -> None:
     with suppressed():
         [id] = accepted()
     assert noted() == [(id, "failed", "failed")]
@@ -210,7 +210,7 @@ def record(other: Any, id: int, name: str) -> None:
         cursor.execute("SELECT note(n, %s) FROM notifications AS n WHERE id = %s", (name, id))
 
 
-def test_what_commits_in_reverse_order_is_read_in_order_and_none_is_skipped(
+def test_changes_that_commit_in_reverse_order_are_read_in_order_and_none_is_skipped(
     reader: Reader, module_database_url: str
 ) -> None:
     id, other = accepted(2)
@@ -227,7 +227,7 @@ def test_what_commits_in_reverse_order_is_read_in_order_and_none_is_skipped(
     assert [change.name for change in news] == ["first", "second"]
 
 
-def test_what_is_rolled_back_is_not_read_and_holds_nothing_up(reader: Reader, module_database_url: str) -> None:
+def test_changes_that_are_rolled_back_are_not_read_and_delay_nothing(reader: Reader, module_database_url: str) -> None:
     [id] = accepted()
     with session(module_database_url) as doomed:
         record(doomed, id, "never")

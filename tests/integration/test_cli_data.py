@@ -69,7 +69,7 @@ def test_a_dry_run_counts_and_changes_nothing(run: Run) -> None:
     assert rows("SELECT count(*) FROM audit") == rows("SELECT count(*) FROM erasures") == [(0,)]
 
 
-def test_what_is_being_sent_is_told_and_left_to_the_workers(run: Run) -> None:
+def test_erase_reports_that_workers_erase_a_notification_that_is_being_sent(run: Run) -> None:
     claimed(stored(sent_to()))
     result = run("erase", ANN, "--yes")
     assert (result.exit_code, "erasing" in result.stdout) == (0, True)
@@ -87,7 +87,7 @@ def test_what_is_being_sent_is_told_and_left_to_the_workers(run: Run) -> None:
         (("audit", "--client", "nobody"), "no client 'nobody'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_sentence(run: Run, words: tuple[str, ...], why: str) -> None:
+def test_invalid_arguments_are_refused_with_a_sentence(run: Run, words: tuple[str, ...], why: str) -> None:
     result = run(*words)
     assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
 
@@ -134,7 +134,7 @@ def test_acts_of_the_command_line_are_recorded_with_its_user(run: Run) -> None:
     assert run("audit", "--from", "yesterday").exit_code == 2
 
 
-def test_what_speaks_to_the_database_needs_no_redis() -> None:
+def test_commands_that_use_only_the_database_need_no_redis() -> None:
     names = ("keys", "clients", "retention", "erase", "export", "audit")
     modules = ", ".join(f"cli.operator.{name}" for name in names)
     program = f"import {modules}, sys; sys.exit('actors.queue.broker' in sys.modules)"

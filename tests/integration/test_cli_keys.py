@@ -73,7 +73,9 @@ def test_json_is_what_the_api_would_show(run: Run) -> None:
         (("--name", "app", "--scope", "send", "--expires-at", "2020-01-01 00:00:00Z"), 1, "--expires-at: must be in"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_a_sentence(run: Run, words: tuple[str, ...], code: int, said: str) -> None:
+def test_invalid_options_of_keys_create_are_refused_with_a_sentence(
+    run: Run, words: tuple[str, ...], code: int, said: str
+) -> None:
     result = run("keys", "create", *words)
 
     assert result.exit_code == code

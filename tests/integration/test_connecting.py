@@ -169,7 +169,7 @@ def test_an_address_that_the_name_has_no_more_is_not_tried(run: Run[Any]) -> Non
             assert run(peer(port)) == "127.0.0.4"
 
 
-def test_what_answered_is_remembered_for_each_host_and_port(run: Run[Any]) -> None:
+def test_address_that_answered_is_remembered_for_each_host_and_port(run: Run[Any]) -> None:
     with listening("127.0.0.3") as port, listening("127.0.0.2") as other, resolving("127.0.0.2", "127.0.0.3"):
         assert run(peer(port)) == "127.0.0.3"
         assert run(peer(other)) == "127.0.0.2"
@@ -201,7 +201,7 @@ def test_one_address_that_refuses_is_named(run: Run[Any]) -> None:
 
 @contextmanager
 def lacking(missing: socket.AddressFamily) -> Iterator[None]:
-    """As where the kernel has no IPv6: a socket of that family cannot be made."""
+    """Make sockets of one family fail, as on a kernel without IPv6."""
     made = socket.socket
 
     class Lacking(made):  # type: ignore[misc, valid-type]

@@ -19,7 +19,7 @@ TODAY = Whose("1", None, 100)
 
 
 class Clock:
-    """What `clock()` says."""
+    """Clock whose time a test sets."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -57,7 +57,7 @@ def test_so_many_are_let_in_and_no_more(counters: Counters) -> None:
     assert used(counters, MINE) == [100]
 
 
-def test_to_ask_uses_nothing(counters: Counters) -> None:
+def test_reading_the_counters_uses_nothing(counters: Counters) -> None:
     whose = Whose("1", 5, 5)
     assert [used(counters, whose) for _ in range(10)] == [[0, 0]] * 10
 
@@ -71,7 +71,7 @@ def test_an_answer_tells_what_is_left_and_when_there_is_more(counters: Counters)
     assert day == Day(7, 7, 43_200.0)
 
 
-def test_what_is_refused_by_one_limit_uses_nothing_of_either(counters: Counters) -> None:
+def test_request_refused_by_one_limit_uses_nothing_of_either(counters: Counters) -> None:
     by_day, by_rate = Whose("1", 100, 10), Whose("2", 10, 100)
     for whose, policy in ((by_day, DAILY), (by_rate, RATE)):
         assert one(counters, whose, 8).refused is None
@@ -109,7 +109,7 @@ def test_each_has_its_own(counters: Counters) -> None:
     assert one(counters, MINE).refused is RATE
 
 
-def test_what_is_given_back_to_a_day_may_be_used_again(counters: Counters) -> None:
+def test_quota_given_back_to_a_day_may_be_used_again(counters: Counters) -> None:
     whose = Whose("1", 1_000, 100)
     one(counters, whose, 100)
     one(counters, whose, -30)
@@ -153,7 +153,7 @@ def test_however_many_ask_at_once_the_limit_is_kept(redis_url: str, clock: Clock
             process.close()
 
 
-def test_what_redis_has_lost_begins_anew(counters: Counters, redis_url: str) -> None:
+def test_counts_that_redis_has_lost_begin_anew(counters: Counters, redis_url: str) -> None:
     assert one(counters, MINE, 100).refused is None
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()

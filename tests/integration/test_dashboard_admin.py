@@ -41,7 +41,7 @@ def logged_in(api: Api, scopes: list[str], of: int = 1, *, sandbox: bool = False
 
 
 def told(person: Person, answer: Page) -> str:
-    """What the page says that an act leads to."""
+    """Return the text of the page to which an act redirects."""
     assert answer.status == 303, answer.text
     return person.get(answer.headers["location"]).text
 

@@ -93,7 +93,7 @@ def test_the_accepted_event_names_the_key_that_posted_it(api: Api) -> None:
         assert (accepted["event"], accepted["detail"]) == ("accepted", {"keyId": mine.id})
 
 
-def test_what_is_sent_again_at_the_dashboard_names_the_key_of_who_did_that(api: Api, person: Person) -> None:
+def test_notification_resent_at_the_dashboard_names_the_key_of_the_session(api: Api, person: Person) -> None:
     first, second = key(api.ledger), key(api.ledger)
     poster = api.client
     poster.key = str(first)

@@ -1,4 +1,4 @@
-"""Who comes in to the dashboard: sessions, their ends, what a key may see, forms that are not ours."""
+"""Access to the dashboard: sessions and their ends, what a key may see, forms that are not ours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_over_https_the_cookie_is_for_https_only(api: Api) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "ntf_live_1_x", "x" * 5_000, "ntf_live_999_" + "A" * 43, "<script>"])
-def test_what_is_no_key_is_refused_in_the_same_words(person: Person, given: str) -> None:
+def test_invalid_keys_are_refused_with_the_same_message(person: Person, given: str) -> None:
     answer = person.log_in(given)
     assert answer.status == 403
     assert "This key does not work" in answer.text
@@ -173,7 +173,7 @@ def test_the_token_of_another_session_is_refused(api: Api, person: Person) -> No
     ],
     ids=["json", "no UTF-8", "no ASCII", "a null", "many", "large"],
 )
-def test_what_is_no_form_is_a_page_that_says_so(
+def test_malformed_form_is_answered_with_an_error_page(
     api: Api, person: Person, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     person.log_in(key(api.ledger))
@@ -214,7 +214,7 @@ def test_an_admin_chooses_among_clients_and_nobody_else_does(api: Api, person: P
         assert weaker.get("/switch").status == 403
 
 
-def test_what_is_not_there_is_a_page_that_says_so(api: Api, person: Person) -> None:
+def test_unknown_path_is_answered_with_an_error_page(api: Api, person: Person) -> None:
     person.log_in(key(api.ledger, ["read"]))
     assert person.get("/static/none.css").status == 404
     nothing = person.get("/switch/none")

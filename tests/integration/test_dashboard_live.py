@@ -186,7 +186,7 @@ def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
     eventually(rests, within=20)
 
 
-def test_a_stop_does_not_wait_for_who_looks(module_database_url: str, redis_server: Valkey) -> None:
+def test_stop_does_not_wait_for_open_live_streams(module_database_url: str, redis_server: Valkey) -> None:
     with (
         running(module_database_url, redis_server.url, live_interval=0.2, shutdown_grace=600) as own,
         looking(own, Person(own.port)) as stream,

@@ -1,4 +1,4 @@
-"""What every page of the dashboard has in common: its headers, who sees it, and that nothing hostile gets through."""
+"""Rules for every page of the dashboard: its headers, who sees it, and that nothing hostile gets through."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
 
 
 def furnish(api: Api, mail: Path) -> None:
-    """What NAMES speak of, with texts that would do harm if they were taken for HTML."""
+    """Create what NAMES refer to, with texts that would do harm if they were taken for HTML."""
     assert key(api.ledger).id == 1
     secret = key(api.ledger)
     content = {"subject": f"Hi {HOSTILE}", "text": f"Hello {{{{ name }}}} {HOSTILE}", "html": f"<p>{HOSTILE}</p>"}
@@ -182,7 +182,7 @@ def test_values_from_clients_are_shown_as_text_only(api: Api, admin: Person, ids
 
 @pytest.mark.parametrize("route", [route for route in PAGES if "{id}" in route])
 @pytest.mark.parametrize("id", ["0", "99999999999999999999", "-1", "x", "1%00", "%ff", "<script>"])
-def test_what_is_unknown_is_a_page_that_says_so(admin: Person, route: str, id: str) -> None:
+def test_unknown_id_is_answered_with_an_error_page(admin: Person, route: str, id: str) -> None:
     page = admin.get(route.replace("{id}", quote(id, safe="%")))
     assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no notification with this id." in page.text

@@ -118,7 +118,7 @@ def test_an_attachment_is_saved_and_never_shown(api: Api, person: Person) -> Non
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_what_has_failed_is_retried_after_a_question(api: Api, person: Person) -> None:
+def test_failed_notification_is_retried_after_a_confirmation(api: Api, person: Person) -> None:
     id = failed(api.ledger)
     assert "with all of its attempts" in person.get(f"/notifications/{id}/retry").text
 
@@ -134,7 +134,7 @@ def test_what_has_failed_is_retried_after_a_question(api: Api, person: Person) -
     assert (again.status, "The notification is pending" in again.text) == (409, True)
 
 
-def test_what_is_pending_is_cancelled_after_a_question(api: Api, person: Person) -> None:
+def test_pending_notification_is_cancelled_after_a_confirmation(api: Api, person: Person) -> None:
     id = pending(api.ledger)
     late = person.get(f"/notifications/{id}/cancel").token
 
@@ -189,7 +189,7 @@ def test_from_a_sender_that_is_no_longer_allowed_it_is_not_sent_again(api: Api, 
     assert (refused.status, "MAIL_FROM" in refused.text) == (409, True)
 
 
-def test_what_was_erased_says_so_and_is_not_sent_again(api: Api, person: Person) -> None:
+def test_erased_notification_is_shown_as_erased_and_cannot_be_resent(api: Api, person: Person) -> None:
     id = failed(api.ledger)
     blank = "recipient = '', subject = '', message = '', html = NULL, mail = NULL, metadata = NULL, tags = NULL"
     api.ledger.rows(f"UPDATE notifications SET {blank}, erased_at = now() WHERE id = %s RETURNING 1", id)
@@ -217,7 +217,7 @@ def test_a_full_client_sends_nothing_again(api: Api) -> None:
     assert (limited.status, limited.headers["content-type"]) == (429, "text/html; charset=utf-8")
 
 
-def test_only_who_may_is_offered_an_act(api: Api) -> None:
+def test_acts_are_offered_only_to_keys_with_their_scope(api: Api) -> None:
     id = failed(api.ledger)
     assert not {"Retry", "Cancel", "Resend"} & set(newcomer(api).get(f"/notifications/{id}").text.split())
     assert "/retry" in newcomer(api, "manage").get(f"/notifications/{id}").html

@@ -229,12 +229,12 @@ def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_serv
 
 
 def for_tests(*recipients: str, on_uncertain: str = "resend") -> list[int]:
-    """As accepted with keys for tests."""
+    """Accept notifications as from test keys; return their ids."""
     drafts = [draft(r)._replace(sandbox=True, on_uncertain=on_uncertain) for r in recipients]
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
-def test_what_is_for_the_sandbox_never_reaches_the_mail_server(make: Make, smtp_server: SmtpServer) -> None:
+def test_sandbox_notifications_never_reach_the_mail_server(make: Make, smtp_server: SmtpServer) -> None:
     ids = for_tests("a@example.com", "refused@example.com", "deferred@example.com")
     with pytest.raises(Again) as again:
         make().deliver(ids)
@@ -351,7 +351,7 @@ def test_a_worker_whose_heartbeat_fails_stops_sending_before_others_take_over(
     assert [status(id) for id in ids] == ["pending", "pending"]
 
 
-def test_what_was_claimed_before_a_late_heartbeat_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
+def test_notifications_claimed_before_a_late_heartbeat_are_released(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(6)
     process = make(connections=1)
     smtp_server.on("rcpt", Reply(250, "slowly", delay=1), to="0@example.com")
@@ -441,7 +441,7 @@ def test_a_claim_whose_answer_was_lost_is_handed_back_with_the_next_one(make: Ma
     assert [status(id) for id in (lost, later)] == ["sent", "sent"]
 
 
-def test_when_the_database_cannot_be_asked_the_bell_rings_again_and_nothing_secret_is_said(
+def test_wake_up_message_is_retried_without_addresses_in_the_error_when_the_database_is_away(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     [id] = accept("a@example.com")
@@ -453,7 +453,7 @@ def test_when_the_database_cannot_be_asked_the_bell_rings_again_and_nothing_secr
     assert "example.com" not in str(retry.value)
 
 
-def test_twenty_bells_on_eight_threads_deliver_once(make: Make, smtp_server: SmtpServer) -> None:
+def test_repeated_wake_up_messages_on_eight_threads_deliver_once(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(10)
     process = make()
     barrier = threading.Barrier(8)
@@ -522,7 +522,7 @@ def test_of_several_recipients_only_ones_own_goes_on_the_list(
     assert [entry["address"] for entry in suppressions.newest(CLIENT, {}, None, 9)] == ["gone@example.com"] * suppressed
 
 
-def test_what_the_sandbox_refuses_is_not_suppressed(make: Make) -> None:
+def test_address_that_the_sandbox_refuses_is_not_suppressed(make: Make) -> None:
     [one] = lifecycle.accept([draft("refused@example.com")._replace(sandbox=True)], GRACE)
     make().deliver([one.id])
 

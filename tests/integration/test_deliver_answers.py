@@ -1,4 +1,4 @@
-"""What oddly said answers, limits and unknown outcomes come to in the database."""
+"""Rows in the database after oddly written answers, limits and unknown outcomes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tried(make: Make, id: int, times: int, **settings: object) -> None:
 
 
 def glued(self: Session, code: int, text: str) -> None:
-    """What the server says, with no space behind the last code."""
+    """Send the answer without a space after the last code."""
     *first, last = text.split("\n")
     self._wire.write("".join([*(f"{code}-{line}\r\n" for line in first), f"{code}{last}\r\n"]).encode())
 

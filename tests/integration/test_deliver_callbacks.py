@@ -108,7 +108,7 @@ def test_a_callback_is_no_probe_of_the_mail_server(make: Make, hooks: Hooks) -> 
     eventually(lambda: not process.breaker.open)
 
 
-def test_while_the_mail_server_is_down_the_whole_list_is_told(make: Make, hooks: Hooks) -> None:
+def test_all_callbacks_of_a_list_are_sent_while_the_mail_server_is_down(make: Make, hooks: Hooks) -> None:
     process = make()
     process.deliver(accepted(5))
     breaker.trip(process.breaker.provider, "down", 60)
@@ -141,7 +141,7 @@ def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
     assert breaker.next_probe(100) == [mail]
 
 
-def test_what_is_sent_to_the_sandbox_is_told_too(make: Make, hooks: Hooks) -> None:
+def test_callbacks_are_sent_for_sandbox_notifications_too(make: Make, hooks: Hooks) -> None:
     drafts = [draft(f"{ending}@example.com")._replace(sandbox=True) for ending in ("delivered", "refused")]
     delivered, refused = (stored.id for stored in lifecycle.accept(drafts, GRACE))
     process = make()

@@ -71,7 +71,7 @@ def test_a_healthy_system_has_neither_problem_nor_warning(well: Doctor) -> None:
 
 
 @pytest.mark.usefixtures("staffed")
-def test_what_can_lose_the_database_is_a_problem_and_exit_code_1(well: Doctor) -> None:
+def test_setting_that_can_lose_the_database_is_a_problem_with_exit_code_1(well: Doctor) -> None:
     shown = well.run()
     assert shown.exit_code == 1
     assert "fsync is off: after a crash of the machine the whole database can be lost" in shown.stdout
@@ -94,7 +94,7 @@ def test_no_live_worker_is_a_warning_and_with_waiting_notifications_a_problem(we
 
 
 @pytest.mark.usefixtures("staffed")
-def test_what_has_waited_for_long_is_told_with_its_lane(well: Doctor) -> None:
+def test_notification_that_is_long_overdue_is_reported_with_its_priority(well: Doctor) -> None:
     [id] = accepted()
     passed(90, id)
     assert well.said("warning") == ["backlog: the oldest due notification of the queue normal has waited for 2 min"]
