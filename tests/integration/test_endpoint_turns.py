@@ -38,7 +38,7 @@ class Slow:
 
 
 async def sending(sender: Sender, callback: Claimed) -> Receipt | Undelivered:
-    """How it ends."""
+    """Send a callback and return its receipt or its error."""
     try:
         return await sender.channel.send(callback, begin)
     except Undelivered as undelivered:

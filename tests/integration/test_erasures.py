@@ -130,7 +130,7 @@ def test_it_is_found_however_it_is_written_and_other_addresses_and_clients_are_l
     assert [row(id)["recipient"] for id in others] == ["b@example.com", ANN, f"x{ANN}"]
 
 
-def test_what_was_accepted_after_the_request_stays() -> None:
+def test_notifications_accepted_after_the_request_stay() -> None:
     id = begun()
     later = stored(draft(ANN))
     assert worked(id) == "done"
@@ -158,7 +158,7 @@ def test_it_is_shown_with_its_state_times_and_counts() -> None:
     assert ANN not in str(told)
 
 
-def test_what_waits_is_cancelled_before_the_first_content_goes() -> None:
+def test_pending_notifications_are_cancelled_before_the_first_content_is_erased() -> None:
     ids = [stored(draft(ANN)) for _ in range(3)]
     id = begun()
     for _ in range(4):
@@ -171,7 +171,7 @@ def test_what_waits_is_cancelled_before_the_first_content_goes() -> None:
 
 
 @pytest.mark.parametrize("how", ["sent", "failed", "bounced", "retry"])
-def test_what_is_being_sent_is_erased_when_it_has_ended_and_is_never_begun_again(how: str) -> None:
+def test_a_notification_being_sent_is_erased_after_it_ended_and_never_begun_again(how: str) -> None:
     listening()
     one = claimed(stored(sent_to()))
     id = begun()
@@ -284,7 +284,7 @@ def test_the_answers_that_keys_repeat_do_not_name_a_suppressed_recipient() -> No
 
 
 @pytest.mark.parametrize("send_at", [None, 3_600])
-def test_what_was_erased_cannot_be_retried(send_at: float | None) -> None:
+def test_an_erased_notification_cannot_be_retried(send_at: float | None) -> None:
     suppressions.add(CLIENT, Entry(ANN))
     ids = [
         stored(draft(ANN)._replace(send_at=in_seconds(send_at) if send_at else None)),
@@ -358,7 +358,7 @@ def test_a_count_changes_nothing() -> None:
     assert ANN in row(1)["recipient"]
 
 
-def test_what_is_left_of_it_is_who_when_and_how_much() -> None:
+def test_an_erasure_leaves_an_audit_record_of_who_asked_and_how_much_was_erased() -> None:
     stored(draft(ANN))
     id = begun()
     worked(id)

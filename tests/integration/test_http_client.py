@@ -39,7 +39,7 @@ Begin = Callable[[], Coroutine[Any, Any, bool]]
 
 
 async def yes() -> bool:
-    """Nobody has taken the notification over."""
+    """Allow the request to begin, since no other worker has taken the notification over."""
     return True
 
 
@@ -70,7 +70,7 @@ class Caller:
         return self.runner.run(post())
 
     def failure(self, url: str, **how: Any) -> HttpError:
-        """How it fails."""
+        """Return the error of a POST that fails."""
         with pytest.raises(HttpError) as caught:
             self.post(url, **how)
         return caught.value

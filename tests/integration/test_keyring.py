@@ -1,4 +1,4 @@
-"""What an API process knows of keys: for a moment, shared, bounded, and compared in constant time."""
+"""The cache of keys in an API process: short-lived, shared, bounded, and compared in constant time."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def live(id: int) -> Live | None:
 
 
 def aged(id: int, column: str, seconds: float) -> None:
-    """As if this moment of a key were so many seconds earlier."""
+    """Move a timestamp of a key back by so many seconds."""
     rows(f"UPDATE keys SET {column} = {column} - %s * interval '1 second' WHERE id = %s", seconds, id)
 
 

@@ -59,7 +59,7 @@ def test_a_process_that_joins_gets_its_share_as_the_others_shrink(client: redis.
     assert other.renew() == 10
 
 
-def test_what_is_in_use_is_not_granted_to_others_until_it_is_closed(client: redis.Redis) -> None:
+def test_connections_in_use_are_not_granted_to_others_until_they_are_closed(client: redis.Redis) -> None:
     busy, other = Process(client), Process(client)
     busy.renew()
     other.renew()
@@ -168,7 +168,7 @@ def test_the_smallest_bound_of_all_is_that_of_all(client: redis.Redis) -> None:
     assert large.renew() == 100
 
 
-def test_what_one_process_learns_of_the_server_bounds_all_of_them(client: redis.Redis) -> None:
+def test_a_limit_of_the_server_that_one_process_finds_bounds_all_processes(client: redis.Redis) -> None:
     one, other = Process(client), Process(client)
     turns([one, other])
     for _ in range(ROUNDS):

@@ -30,7 +30,7 @@ print(json.dumps({r.path: [m.method.lower() for m in r.methods if not m.internal
 
 
 def document(**settings: str) -> Any:
-    """What is served under these settings."""
+    """Return the document that is served under these settings."""
     return json.loads(OpenApi(read(settings)).document)
 
 
@@ -147,7 +147,7 @@ def test_the_limits_in_force_are_documented() -> None:
     assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
 
 
-def test_what_the_database_knows_is_documented(contract: Contract) -> None:
+def test_the_statuses_and_types_in_the_database_are_documented(contract: Contract) -> None:
     schemas = contract.document["components"]["schemas"]
 
     assert schemas["Status"]["enum"] == list(STATUSES)

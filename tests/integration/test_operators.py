@@ -138,7 +138,7 @@ def test_one_channel_is_paused_directly(operator: Operator) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_paused_is_refused(operator: Operator, words: list[str], code: int) -> None:
+def test_an_invalid_pause_command_is_refused(operator: Operator, words: list[str], code: int) -> None:
     assert operator("pause", *words).exit_code == code
     assert pauses.all_in_force() == []
 
@@ -341,7 +341,7 @@ def test_a_database_that_goes_away_in_the_middle_leaves_a_place_to_go_on_from(
     ],
     ids=str,
 )
-def test_what_cannot_be_retried_is_refused(operator: Operator, words: list[str], code: int) -> None:
+def test_an_invalid_retry_command_is_refused(operator: Operator, words: list[str], code: int) -> None:
     id = failed()
     assert operator("retry", *words).exit_code == code
     assert status(id) == "failed"

@@ -37,12 +37,12 @@ def shape(path: str) -> str:
 
 
 def script(item: Any) -> str:
-    """What Postman runs after the answer."""
+    """Return the script that Postman runs after the answer."""
     return "\n".join(line for event in item["event"] for line in event["script"]["exec"])
 
 
 def filled(text: str, variables: Mapping[str, str]) -> str:
-    """As Postman does it; a variable that nobody has set is a KeyError."""
+    """Fill in the variables as Postman does, and raise KeyError for one that is not set."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: variables[found[1]], text)
 
 

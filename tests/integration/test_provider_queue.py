@@ -52,7 +52,7 @@ def recipients(server: SmtpServer) -> list[str]:
 
 
 def free(process: Process) -> int:
-    """How many places are free."""
+    """Return the number of free places."""
 
     async def promised() -> int:
         most = process.delivery.mails.promise(1_000_000)
@@ -69,7 +69,7 @@ def states(ids: Iterable[int]) -> set[str]:
 # order
 
 
-def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_urgent_notification_overtakes_notifications_not_yet_begun(make: Make, smtp_server: SmtpServer) -> None:
     process = make(connections=1)
     smtp_server.on("dot", SLOWLY, to="0@example.com")
     bulk, urgent = many(12), accept("urgent@example.com")
@@ -80,7 +80,7 @@ def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpSe
     assert recipients(smtp_server).index("urgent@example.com") <= process.delivery.mails.at_hand
 
 
-def test_what_waits_behind_a_slow_mail_is_sent_by_others(
+def test_notifications_behind_a_slow_mail_are_sent_over_other_connections(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending_task, "SLOW", 0.2)
@@ -100,7 +100,7 @@ def test_what_waits_behind_a_slow_mail_is_sent_by_others(
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-def test_what_is_handed_back_was_not_begun_and_what_was_begun_is_recorded(
+def test_a_stopping_worker_releases_unbegun_notifications_and_records_begun_ones(
     make: Make, smtp_server: SmtpServer, connections: int
 ) -> None:
     process = make(connections=connections)
@@ -116,7 +116,9 @@ def test_what_is_handed_back_was_not_begun_and_what_was_begun_is_recorded(
     assert free(process) == lifecycle.AHEAD * connections
 
 
-def test_what_may_not_be_begun_at_once_is_sent_when_that_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
+def test_notifications_that_may_not_be_begun_at_once_are_sent_after_a_record_of_it(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     process = make(connections=2)
     ids = many(10)
     with mock.patch.object(process.delivery.mails, "promise", return_value=0):

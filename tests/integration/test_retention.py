@@ -120,7 +120,7 @@ def test_a_sweep_ends_where_the_young_rows_begin() -> None:
     assert delete.call_count == 1
 
 
-def test_what_is_kept_among_what_goes_is_no_obstacle() -> None:
+def test_rows_to_keep_among_rows_to_delete_do_not_stop_a_sweep() -> None:
     kept = ended("failed", count=20)
     gone = ended("sent", count=20)
     assert deleted(Policy(sent=DAY)) == len(gone)
@@ -138,7 +138,7 @@ def test_a_sweep_is_due_again_after_it_came_to_its_end() -> None:
     assert retention.sweep_due(0)
 
 
-def test_what_another_transaction_is_moving_is_neither_waited_for_nor_removed(bound: Settings) -> None:
+def test_a_row_locked_by_another_transaction_is_neither_waited_for_nor_deleted(bound: Settings) -> None:
     held, *others = ended("failed", count=5)
     with Elsewhere(bound) as other:
         other.run("UPDATE notifications SET last_error = 'x' WHERE id = %s", held)

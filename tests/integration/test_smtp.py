@@ -1,4 +1,4 @@
-"""How each answer of a mail server, in each phase, is judged and told."""
+"""Judgement and wording of each answer of a mail server, in each phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said before it is asked for, where the mail server offers PIPELINING (RFC 2920)."""
+"""Commands sent ahead of the replies to earlier ones, where the mail server offers PIPELINING (RFC 2920)."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
 
 
 @pytest.mark.skipif(smtp_socket.QUICKACK is None, reason="Linux has it")
-def test_what_comes_while_more_is_due_is_acknowledged_at_once(
+def test_a_reply_that_comes_while_more_are_due_is_acknowledged_at_once(
     email: Mailer, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that sends each reply by itself (RFC 896) would else wait 40 ms with the next, for every mail."""

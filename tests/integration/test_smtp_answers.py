@@ -92,7 +92,7 @@ def test_every_other_answer_is_read_the_same_way(place: int, answer: bytes) -> N
         email.hang_up()
 
 
-def test_what_is_said_after_a_glued_code_is_told() -> None:
+def test_the_text_after_a_code_without_a_space_is_reported() -> None:
     with saying(*answered(b"550Mailbox is away\r\n")) as url:
         assert str(failure(channel(url))) == "550 Mailbox is away"
 
@@ -141,7 +141,7 @@ def test_a_large_mail_is_not_sent_on_to_a_server_that_has_refused_it() -> None:
     assert (type(error), error.receipt.reply_code) == (Refused, 552)
 
 
-def test_what_follows_is_sent_over_a_new_connection() -> None:
+def test_the_next_mail_after_an_early_refusal_is_sent_over_a_new_connection() -> None:
     with hanging_up(GO_AHEAD + b"554 5.7.1 no\r\n") as url:
         email = channel(url)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What is tried next on the way in: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
+"""Second choices while connecting: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
 
 from __future__ import annotations
 

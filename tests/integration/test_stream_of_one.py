@@ -125,7 +125,7 @@ def test_an_operators_retry_within_the_stream_is_told(api: Api) -> None:
         assert told(reader)[-1] == ".final"
 
 
-def test_what_is_deleted_ends_its_stream(api: Api) -> None:
+def test_deleting_a_notification_ends_its_stream(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         reader.next(), reader.next()

@@ -200,7 +200,7 @@ def test_an_event_that_is_not_kept_any_more_is_said_to_be_lost(api: Api, owner: 
 
 
 @pytest.mark.parametrize("wrong", ["x", "-1", "1.5", str(2**63), "9" * 30, "\u0661"])
-def test_what_is_no_event_is_refused(api: Api, owner: int, wrong: str) -> None:
+def test_an_invalid_last_event_id_is_refused(api: Api, owner: int, wrong: str) -> None:
     asking = api.client
     asking.key = str(key(api.ledger, ["read"], of=owner))
     assert list(faults(asking.get(STREAM, lastEventId=wrong))) == ["lastEventId"]
@@ -325,7 +325,7 @@ def test_where_nobody_listens_nothing_is_asked(api: Api, owner: int) -> None:
 
 
 def _asking(api: Api) -> bool:
-    """Whether a process keeps a connection for streams."""
+    """Return whether a process keeps a connection for streams."""
     return bool(
         api.ledger.rows(
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -45,7 +45,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def over(address: str) -> None:
-    """As if the time of this entry were over."""
+    """Let the entry of this address expire."""
     rows("UPDATE suppressions SET expires_at = now() - interval '1 second' WHERE address = %s", address)
 
 
@@ -89,7 +89,7 @@ def test_unsubscribing_and_bouncing_concern_the_recipient_and_not_the_copies() -
     assert [entry["address"] for entry in listed()] == ["a@x.com"]
 
 
-def test_what_waits_for_its_time_is_failed_at_once_where_it_is_suppressed() -> None:
+def test_a_scheduled_notification_to_a_suppressed_recipient_fails_at_once() -> None:
     with suppressed():
         [answer] = lifecycle.accept([draft()._replace(send_at=in_seconds(3600))], GRACE)
     found = row(answer.id)
@@ -188,7 +188,7 @@ def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -
 
 
 def race(id: int) -> tuple[list[Any], list[int]]:
-    """What a claim and a worker that was refused have moved, while the recipient is put on the list."""
+    """Return what a claim and a refused worker moved while the recipient was put on the list."""
     claims: list[Any] = []
     fails: list[int] = []
     at_once(

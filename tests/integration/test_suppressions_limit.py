@@ -32,7 +32,7 @@ def counted(client_id: int = 1) -> int:
 
 
 def added(n: int, most: int) -> bool:
-    """Whether there was room."""
+    """Add an entry and return whether there was room."""
     try:
         suppressions.add(1, entry(n), most)
     except TooMany:
@@ -48,7 +48,7 @@ def test_one_too_many_is_not_put_on_the_list_and_one_that_is_there_is_replaced()
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_removed_makes_room_for_another_however_it_is_removed() -> None:
+def test_a_removed_entry_makes_room_for_another_however_it_was_removed() -> None:
     assert [added(n, 2) for n in (1, 2)] == [True, True]
     assert suppressions.remove(1, "1@example.com")
     assert not suppressions.remove(1, "1@example.com")

@@ -196,7 +196,7 @@ def test_a_callback_has_a_budget_of_its_own_when_its_worker_dies() -> None:
     assert status(callback["id"]) == "failed"
 
 
-def test_the_relay_rings_for_it_at_once() -> None:
+def test_the_relay_enqueues_a_callback_at_once() -> None:
     endpoint()
     end("sent")
     assert [due.id for due in relay.take_due("callback", GRACE, 100, 10)] == [told()[0]["id"]]

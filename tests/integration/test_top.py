@@ -44,7 +44,7 @@ def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:
     assert len(failing.newest(1)) == 1
 
 
-def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings) -> None:
+def test_notifications_in_flight_are_counted_with_the_age_of_the_oldest(store: Settings) -> None:
     assert drain.in_flight() == (0, 0.0)
     passed(50, claimed().id)
     claimed()

@@ -77,7 +77,7 @@ def delivered(process: Process, ids: Sequence[int]) -> Iterator[Future[None]]:
 
 
 def copies(server: SmtpServer) -> set[int]:
-    """How often each recipient was sent a mail."""
+    """Return the distinct numbers of mails that a recipient was sent."""
     return set(Counter(to for mail in server.mails for to in mail.recipients).values())
 
 
@@ -159,7 +159,9 @@ def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorde
     assert copies(smtp_server) == {1}
 
 
-def test_what_is_refused_in_any_words_is_recorded_without_them(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_outcome_whose_reply_is_refused_in_any_words_is_recorded_without_it(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(2)
     with refusing("check_violation", f"new.notification_id = {ids[0]} AND new.reply_code IS NOT NULL"):
         make(record_retry_max=0.1).deliver(ids)
@@ -194,7 +196,7 @@ def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, 
 
 
 def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
-    """As on a server with a short statement_timeout."""
+    """Wrap `settle` so that it runs with a short statement_timeout."""
 
     def settled(*of: Any) -> Any:
         rows("SET statement_timeout = '500ms'")
@@ -256,7 +258,9 @@ def test_while_claims_are_refused_nothing_is_sent_and_each_list_waits(
     assert copies(smtp_server) == {1}
 
 
-def test_what_was_claimed_when_the_rest_of_the_claim_failed_is_given_back(make: Make, smtp_server: SmtpServer) -> None:
+def test_claimed_notifications_are_released_after_the_rest_of_their_claim_failed(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(2)
     process = make()
     with mock.patch.object(lifecycle, "suppress", side_effect=ZeroDivisionError), pytest.raises(Retry):
