@@ -95,7 +95,7 @@ def callbacks() -> list[int]:
     return [id for (id,) in rows("SELECT id FROM notifications WHERE type = 'callback' ORDER BY id")]
 
 
-def test_everything_that_names_the_person_is_gone_from_every_table_and_the_counts_stay() -> None:
+def test_an_erasure_removes_the_person_from_every_table_and_keeps_the_counts() -> None:
     listening()
     waiting = stored(sent_to(send_at=in_seconds(3_600)), "k")
     ended = stored(sent_to())
@@ -122,7 +122,7 @@ def test_everything_that_names_the_person_is_gone_from_every_table_and_the_count
 
 
 @pytest.mark.parametrize("address", ["ANN@Example.com", "ann@example.com"])
-def test_it_is_found_however_it_is_written_and_other_addresses_and_clients_are_left(address: str) -> None:
+def test_an_erasure_matches_every_spelling_and_leaves_other_addresses_and_clients(address: str) -> None:
     [mine] = [stored(sent_to(address))]
     others = [stored(draft("b@example.com")), stored(draft(ANN)._replace(client_id=2)), stored(draft(f"x{ANN}"))]
     assert worked(begun()) == "done"
@@ -137,7 +137,7 @@ def test_notifications_accepted_after_the_request_stay() -> None:
     assert (row(later)["recipient"], status(later)) == (ANN, "pending")
 
 
-def test_it_is_shown_with_its_state_times_and_counts() -> None:
+def test_an_erased_notification_is_shown_with_its_status_times_and_counts() -> None:
     id = stored(sent_to())
     settled(claimed(id))
     before = reports.notification(id, CLIENT)
@@ -323,7 +323,7 @@ def test_asking_again_goes_on_with_what_is_under_way_and_takes_in_what_has_come_
     assert begun() != first
 
 
-def test_of_many_at_once_each_row_is_counted_once() -> None:
+def test_many_workers_of_one_erasure_count_each_row_once() -> None:
     for _ in range(3):
         for _ in range(20):
             stored(draft(ANN))
@@ -335,7 +335,7 @@ def test_of_many_at_once_each_row_is_counted_once() -> None:
         assert (found["cancelled"], found["erased"]) == (20, 20)
 
 
-def test_one_worker_at_a_time_goes_on_and_another_one_after_its_lease() -> None:
+def test_an_erasure_is_taken_by_one_worker_at_a_time_and_by_another_after_its_lease() -> None:
     id = begun()
     assert erasures.take() is None  # Whoever has asked is at it.
     rows("UPDATE erasures SET due_at = now()")

@@ -124,7 +124,9 @@ def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend:
         assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
 
 
-def test_a_post_with_a_key_and_the_same_again(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_a_post_with_an_idempotency_key_and_its_repetition(
+    post: Callable[..., None], spend: Callable[[], Spending]
+) -> None:
     key, spent = str(uuid4()), spend()
     post(NOTIFICATION, idempotency_key=key)
     spent.until_queued(QUEUE, 1)

@@ -65,7 +65,7 @@ def test_paused_notifications_raise_no_alarm() -> None:
     assert live_stats.priorities()["normal"].oldest_due < 300
 
 
-def test_nothing_waits_in_an_empty_system() -> None:
+def test_an_empty_system_has_empty_statistics() -> None:
     before = time.time()
     empty = live_stats.live_stats(30)
 

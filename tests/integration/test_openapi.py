@@ -95,7 +95,7 @@ def test_every_answer_with_a_body_has_an_example(contract: Contract) -> None:
     assert [place for place, media in answers if not _examples(media)] == ["/paths/~1openapi.json/get/responses/200"]
 
 
-def test_everything_is_described(contract: Contract) -> None:
+def test_every_operation_has_a_summary_and_every_parameter_a_description(contract: Contract) -> None:
     operations = [item[method] for item in contract.document["paths"].values() for method in item if method in METHODS]
 
     assert len({operation["operationId"] for operation in operations}) == len(operations)

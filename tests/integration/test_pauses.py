@@ -237,7 +237,7 @@ def test_many_that_resume_bring_each_row_back_once() -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_rings_nothing_that_is_paused_and_all_that_is_not() -> None:
+def test_a_round_of_upkeep_enqueues_only_notifications_that_are_not_paused() -> None:
     overdue(30)
     other = foreign()
     passed(GRACE + 1, other)
@@ -248,7 +248,7 @@ def test_a_round_of_upkeep_rings_nothing_that_is_paused_and_all_that_is_not() ->
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_after_the_resume_rings_all_and_forgets_the_pause() -> None:
+def test_a_round_of_upkeep_after_the_resume_enqueues_all_and_deletes_the_pause() -> None:
     ids = overdue(30)
     pauses.pause(*MAIL)
     one = upkeep(uuid4(), relay_batch=10)

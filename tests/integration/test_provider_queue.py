@@ -152,7 +152,7 @@ def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing
     assert free(process) == lifecycle.AHEAD
 
 
-def test_where_it_cannot_be_recorded_what_is_begun_nothing_is_sent_until_it_can(
+def test_notifications_are_not_sent_until_their_beginning_can_be_recorded(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)
@@ -244,7 +244,9 @@ def test_a_mail_that_was_throttled_for_too_long_is_an_attempt(make: Make, smtp_s
     assert (history(id), row(id)["throttled_since"]) == (["deferred"], None)
 
 
-def test_where_the_server_admits_fewer_connections_the_others_send_all(make: Make, smtp_server: SmtpServer) -> None:
+def test_all_mails_are_sent_over_the_fewer_connections_that_the_server_admits(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     smtp_server.limits = Limits(connections=2)
     process, ids = make(connections=8), many(40)
     process.deliver(ids)
@@ -297,7 +299,7 @@ def test_closing_waits_for_what_was_begun_and_hands_back_the_rest(make: Make, sm
 # places
 
 
-def test_whatever_fails_the_places_are_free_again(
+def test_places_are_free_again_after_any_failure(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)

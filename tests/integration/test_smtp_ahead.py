@@ -100,7 +100,7 @@ def test_a_server_that_does_not_offer_it_is_asked_line_by_line() -> None:
     assert heard[5].endswith(DOT)
 
 
-def test_it_can_be_switched_off() -> None:
+def test_pipelining_can_be_switched_off() -> None:
     with talking(*GREETED, (LINE, OK), (LINE, OK), (LINE, GO_AHEAD), (DOT, OK), (LINE, OK)) as (url, heard):
         email = channel(url, smtp_pipelining="off")
         send(email, FIRST)

@@ -57,7 +57,7 @@ def answered(answer: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("answer", [*YES.values(), *CUT_OFF.values()], ids=[*YES, *CUT_OFF])
-def test_a_yes_after_the_dot_is_a_yes(answer: bytes) -> None:
+def test_any_form_of_acceptance_after_the_dot_means_sent(answer: bytes) -> None:
     with saying(*answered(answer)) as url:
         email = channel(url)
         receipt = email.send(notification())
@@ -69,7 +69,9 @@ def test_a_yes_after_the_dot_is_a_yes(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [*YES.values(), *CUT_OFF.values()], ids=[*YES, *CUT_OFF])
 @pytest.mark.parametrize(("code", "error"), [(b"5", Refused), (b"4", Deferred)])
 @pytest.mark.parametrize("place", [3, 5], ids=["rcpt", "content"])
-def test_a_no_is_a_no_with_whatever_follows(answer: bytes, code: bytes, error: type[Undelivered], place: int) -> None:
+def test_a_refusal_is_a_refusal_whatever_follows(
+    answer: bytes, code: bytes, error: type[Undelivered], place: int
+) -> None:
     said = answer.replace(b"250", code + b"50").replace(b"252", code + b"53")
     said = said.replace(b"200 ", code + b"00 ").replace(b"299", code + b"99")
     if answer == YES["another code in the last line"]:
@@ -107,7 +109,7 @@ def test_a_code_that_comes_long_after_other_lines_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "answer", [b"hello\r\n", b"\r\n", b"666 beast\r\n", b"150 wait\r\n", b"2500 ok\r\n", b"25\r\n"]
 )
-def test_where_no_line_has_a_code_nobody_can_know(answer: bytes) -> None:
+def test_an_answer_without_a_valid_final_code_is_uncertain(answer: bytes) -> None:
     with saying(*answered(answer)) as url:
         assert type(failure(channel(url))) is Uncertain
 

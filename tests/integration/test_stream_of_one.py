@@ -51,7 +51,7 @@ def told(reader: Reader) -> list[str]:
     return [sign + event.data[name] for event in reader.rest for sign, name in [of[event.type]]]
 
 
-def test_it_tells_what_has_happened_then_what_happens_and_ends_with_the_end(api: Api) -> None:
+def test_a_stream_sends_past_events_then_new_ones_and_ends_with_the_final_status(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         assert [reader.next().data for _ in range(2)][1] == {"status": "pending"}

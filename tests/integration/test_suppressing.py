@@ -71,7 +71,7 @@ def test_accept_compares_the_mailbox_where_it_differs_from_the_recipient() -> No
 
 
 @pytest.mark.parametrize("one", ["a@example.com", "b@example.com", "c@example.com"])
-def test_one_suppressed_address_among_several_fails_the_whole_and_is_named(one: str) -> None:
+def test_a_suppressed_address_among_several_fails_the_whole_mail_and_is_named(one: str) -> None:
     several = draft()._replace(mailboxes='["a@example.com", "b@example.com", "c@example.com"]')
     [pending] = lifecycle.accept([several], GRACE)
     with suppressed(one):
@@ -258,7 +258,7 @@ def test_bounced_by_a_stale_owner_suppresses_nobody() -> None:
     assert listed() == []
 
 
-def test_another_failure_suppresses_nobody() -> None:
+def test_a_failure_other_than_a_bounce_suppresses_no_address() -> None:
     settled(lifecycle.failed(claimed(), attempt("refused"), "rejected"))
 
     assert listed() == []
@@ -330,7 +330,7 @@ def test_unsubscribing_twice_changes_nothing_and_ends_an_end() -> None:
     assert [(entry["reason"], entry["expires_at"]) for entry in listed()] == [("unsubscribed", None)]
 
 
-def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(
+def test_an_address_is_looked_up_in_an_index_however_long_the_list_is(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepared._Plans, "works", False)  # To see the statement itself.

@@ -49,7 +49,7 @@ def end(outcome: str, *, held: Any = None) -> int:
     return int(held.id)
 
 
-def test_without_an_endpoint_nothing_is_told() -> None:
+def test_a_client_without_an_endpoint_gets_no_callback() -> None:
     end("sent")
     assert told() == []
 
@@ -130,7 +130,7 @@ def test_each_endpoint_hears_what_it_asked_for_and_is_its_clients_own() -> None:
     assert [c["callback_id"] for c in told()] == [everything, everything, failures]
 
 
-def test_of_a_callback_nothing_is_told() -> None:
+def test_the_end_of_a_callback_enqueues_no_callback() -> None:
     endpoint()
     end("sent")
     [callback] = told()
@@ -251,7 +251,7 @@ def test_a_connection_killed_in_mid_statement_leaves_both_or_none(store: Setting
     assert told() == []
 
 
-def test_of_those_who_end_it_at_the_same_moment_one_tells() -> None:
+def test_simultaneous_ends_of_a_notification_enqueue_one_callback() -> None:
     endpoint()
     for _ in range(25):
         rows("DELETE FROM notifications")

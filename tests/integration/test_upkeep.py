@@ -145,7 +145,7 @@ def test_notifications_that_the_api_left_to_the_relay_are_enqueued_in_the_next_r
     assert lists() == [[left[0].id]]
 
 
-def test_while_more_waits_than_the_queue_holds_it_is_filled_up_within_a_round() -> None:
+def test_a_queue_is_refilled_within_a_round_while_more_notifications_are_pending() -> None:
     ids = [one.id for one in lifecycle.accept([draft() for _ in range(60)], GRACE, {("normal", CLIENT)})]
     thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4, ring_size=5, relay_batch=10)
     thread.start()

@@ -255,7 +255,7 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
     assert trips.call_count == 2
 
 
-def test_nothing_waits_after_a_trip_for_few() -> None:
+def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:
