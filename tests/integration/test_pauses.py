@@ -40,7 +40,7 @@ def overdue(count: int = 1) -> list[int]:
 
 
 def foreign() -> int:
-    """Of another client."""
+    """Store a notification of another client and return its id."""
     [one] = lifecycle.accept([draft()._replace(client_id=2)], GRACE)
     return one.id
 

@@ -49,7 +49,7 @@ def _talk(listener: socket.socket, steps: Sequence[tuple[bytes, bytes]], heard: 
 
 
 def send(email: Mailer, *notifications: Claimed) -> list[Receipt]:
-    """All of them, each telling whom it is followed by."""
+    """Send all of these notifications, each with the one that follows it."""
     next_notification = [*notifications[1:], None]
     return [email.send(one, next_notification=next) for one, next in zip(notifications, next_notification, strict=True)]
 

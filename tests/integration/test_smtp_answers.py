@@ -133,7 +133,7 @@ def test_a_refusal_with_the_354_is_heard_at_once_though_the_server_stays() -> No
 
 
 def test_a_large_mail_is_not_sent_on_to_a_server_that_has_refused_it() -> None:
-    """It says so in the middle, stays connected and reads no more."""
+    """The server refuses in the middle, stays connected and reads no more."""
     refused = threading.Event()
     with talking(refusing=refused) as url:
         try:

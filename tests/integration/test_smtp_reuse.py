@@ -1,4 +1,4 @@
-"""One connection for many mails: kept while it is good, and what its end costs."""
+"""One connection for many mails: its keeping while it is good, and the cost of its end."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def settle(id: int, outcome: str) -> None:
 
 
 def told(reader: Reader) -> list[str]:
-    """All until the end of the stream: events by their names, a status as `=status`, how it ends as `.reason`."""
+    """Return all until the stream ends: events by their names, a status as `=status`, the end as `.reason`."""
     of = {"message": ("", "event"), "status": ("=", "status"), "end": (".", "reason")}
     return [sign + event.data[name] for event in reader.rest for sign, name in [of[event.type]]]
 

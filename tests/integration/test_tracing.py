@@ -1,4 +1,4 @@
-"""One trace from the POST to the callback: who is whose parent, what is carried, and what no span tells."""
+"""One trace from the POST to the callback: the parents of spans, the stored context, and private data in no span."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_the_thread_stops_in_order_and_says_goodbye() -> None:
 
 
 def test_a_wake_up_message_has_the_age_that_its_rows_say() -> None:
-    """Else rows whose bell still waits would look older than every bell that waits, and be rung again."""
+    """Otherwise rows whose message still waits would look older than every waiting message, and be enqueued again."""
     for id in accepted(40):
         passed(GRACE + 1, id)
     upkeep(uuid4()).tick()

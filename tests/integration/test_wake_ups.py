@@ -1,4 +1,4 @@
-"""The doorbell on a real Redis: rings, waits, and survives its faults."""
+"""Wake-up messages on a real Redis: enqueueing, waiting, and recovery from faults of Redis."""
 
 from __future__ import annotations
 
