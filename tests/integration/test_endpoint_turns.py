@@ -38,14 +38,14 @@ class Slow:
 
 
 async def sending(sender: Sender, callback: Claimed) -> Receipt | Undelivered:
-    """How it ends."""
+    """Send a callback and return its receipt or its error."""
     try:
         return await sender.channel.send(callback, begin)
     except Undelivered as undelivered:
         return undelivered
 
 
-def test_only_so_many_go_out_to_one_endpoint_together_and_all_of_them_in_time(make: Make, hooks: Hooks) -> None:
+def test_callbacks_to_one_endpoint_are_bounded_in_parallel_and_all_of_them_are_sent(make: Make, hooks: Hooks) -> None:
     hooks.answer = slow = Slow()
     sender, callback = make(), to(hooks.url)
 
@@ -75,7 +75,7 @@ def test_a_slow_endpoint_holds_up_no_other(make: Make, hooks: Hooks) -> None:
         sender.run(send(to(quick.url)))
 
 
-def test_when_it_does_not_answer_those_that_wait_are_deferred_without_a_try(make: Make, hooks: Hooks) -> None:
+def test_callbacks_that_wait_for_a_silent_endpoint_are_deferred_without_a_try(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     sender, callback = make(callback_timeout=IMPATIENT, callback_rest=3600), to(hooks.url)
 
@@ -124,7 +124,7 @@ def test_a_send_that_is_cancelled_gives_its_turn_back(make: Make, hooks: Hooks) 
 
 
 @pytest.mark.parametrize("after", [0.001, 3600])
-def test_a_failure_that_is_no_time_out_makes_it_rest_for_nobody(make: Make, after: float) -> None:
+def test_a_failure_other_than_a_timeout_does_not_make_the_endpoint_rest(make: Make, after: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     sender, callback = make(callback_rest=after), to(f"http://127.0.0.1:{port}/")

@@ -158,7 +158,7 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_and_upkeep_goes_on(b
     assert rows("SELECT erased FROM erasures") == [(count,)]
 
 
-def test_what_others_wait_to_be_sent_is_claimed_while_an_erasure_is_under_way() -> None:
+def test_notifications_to_others_are_claimed_while_an_erasure_is_under_way() -> None:
     for _ in range(30):
         stored(sent_to())
     others = [stored(draft("b@example.com")) for _ in range(10)]

@@ -95,7 +95,7 @@ def callbacks() -> list[int]:
     return [id for (id,) in rows("SELECT id FROM notifications WHERE type = 'callback' ORDER BY id")]
 
 
-def test_everything_that_names_the_person_is_gone_from_every_table_and_the_counts_stay() -> None:
+def test_an_erasure_removes_the_person_from_every_table_and_keeps_the_counts() -> None:
     listening()
     waiting = stored(sent_to(send_at=in_seconds(3_600)), "k")
     ended = stored(sent_to())
@@ -122,7 +122,7 @@ def test_everything_that_names_the_person_is_gone_from_every_table_and_the_count
 
 
 @pytest.mark.parametrize("address", ["ANN@Example.com", "ann@example.com"])
-def test_it_is_found_however_it_is_written_and_other_addresses_and_clients_are_left(address: str) -> None:
+def test_an_erasure_matches_every_spelling_and_leaves_other_addresses_and_clients(address: str) -> None:
     [mine] = [stored(sent_to(address))]
     others = [stored(draft("b@example.com")), stored(draft(ANN)._replace(client_id=2)), stored(draft(f"x{ANN}"))]
     assert worked(begun()) == "done"
@@ -130,14 +130,14 @@ def test_it_is_found_however_it_is_written_and_other_addresses_and_clients_are_l
     assert [row(id)["recipient"] for id in others] == ["b@example.com", ANN, f"x{ANN}"]
 
 
-def test_what_was_accepted_after_the_request_stays() -> None:
+def test_notifications_accepted_after_the_request_stay() -> None:
     id = begun()
     later = stored(draft(ANN))
     assert worked(id) == "done"
     assert (row(later)["recipient"], status(later)) == (ANN, "pending")
 
 
-def test_it_is_shown_with_its_state_times_and_counts() -> None:
+def test_an_erased_notification_is_shown_with_its_status_times_and_counts() -> None:
     id = stored(sent_to())
     settled(claimed(id))
     before = reports.notification(id, CLIENT)
@@ -158,7 +158,7 @@ def test_it_is_shown_with_its_state_times_and_counts() -> None:
     assert ANN not in str(told)
 
 
-def test_what_waits_is_cancelled_before_the_first_content_goes() -> None:
+def test_pending_notifications_are_cancelled_before_the_first_content_is_erased() -> None:
     ids = [stored(draft(ANN)) for _ in range(3)]
     id = begun()
     for _ in range(4):
@@ -171,7 +171,7 @@ def test_what_waits_is_cancelled_before_the_first_content_goes() -> None:
 
 
 @pytest.mark.parametrize("how", ["sent", "failed", "bounced", "retry"])
-def test_what_is_being_sent_is_erased_when_it_has_ended_and_is_never_begun_again(how: str) -> None:
+def test_a_notification_being_sent_is_erased_after_it_ended_and_never_begun_again(how: str) -> None:
     listening()
     one = claimed(stored(sent_to()))
     id = begun()
@@ -284,7 +284,7 @@ def test_the_answers_that_keys_repeat_do_not_name_a_suppressed_recipient() -> No
 
 
 @pytest.mark.parametrize("send_at", [None, 3_600])
-def test_what_was_erased_cannot_be_retried(send_at: float | None) -> None:
+def test_an_erased_notification_cannot_be_retried(send_at: float | None) -> None:
     suppressions.add(CLIENT, Entry(ANN))
     ids = [
         stored(draft(ANN)._replace(send_at=in_seconds(send_at) if send_at else None)),
@@ -323,7 +323,7 @@ def test_asking_again_goes_on_with_what_is_under_way_and_takes_in_what_has_come_
     assert begun() != first
 
 
-def test_of_many_at_once_each_row_is_counted_once() -> None:
+def test_many_workers_of_one_erasure_count_each_row_once() -> None:
     for _ in range(3):
         for _ in range(20):
             stored(draft(ANN))
@@ -335,7 +335,7 @@ def test_of_many_at_once_each_row_is_counted_once() -> None:
         assert (found["cancelled"], found["erased"]) == (20, 20)
 
 
-def test_one_worker_at_a_time_goes_on_and_another_one_after_its_lease() -> None:
+def test_an_erasure_is_taken_by_one_worker_at_a_time_and_by_another_after_its_lease() -> None:
     id = begun()
     assert erasures.take() is None  # Whoever has asked is at it.
     rows("UPDATE erasures SET due_at = now()")
@@ -358,7 +358,7 @@ def test_a_count_changes_nothing() -> None:
     assert ANN in row(1)["recipient"]
 
 
-def test_what_is_left_of_it_is_who_when_and_how_much() -> None:
+def test_an_erasure_leaves_an_audit_record_of_who_asked_and_how_much_was_erased() -> None:
     stored(draft(ANN))
     id = begun()
     worked(id)

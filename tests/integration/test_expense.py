@@ -1,4 +1,4 @@
-"""What each hot path costs in statements, transactions and round trips: exact, and the same on every machine.
+"""Exact costs of each hot path in statements, transactions and round trips, equal on every machine.
 
 Seconds are for benchmarks/. Who makes one of these numbers grow changes the table below, and says why.
 """
@@ -124,7 +124,9 @@ def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend:
         assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
 
 
-def test_a_post_with_a_key_and_the_same_again(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_a_post_with_an_idempotency_key_and_its_repetition(
+    post: Callable[..., None], spend: Callable[[], Spending]
+) -> None:
     key, spent = str(uuid4()), spend()
     post(NOTIFICATION, idempotency_key=key)
     spent.until_queued(QUEUE, 1)
@@ -152,7 +154,7 @@ class Held:
         self._cursor.execute(statement, parameters)
 
     def waits(self) -> bool:
-        """Whether somebody does."""
+        """Return whether a session waits for a lock."""
         self._cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return bool(self._cursor.fetchone()[0])
 
@@ -222,7 +224,7 @@ def test_a_list_of_50_claimed_and_settled(
     assert spent.total() == TABLE["the settlement of 50"]
 
 
-def test_a_bell_is_fetched_and_acknowledged(spend: Callable[[], Spending]) -> None:
+def test_a_wake_up_message_is_fetched_and_acknowledged(spend: Callable[[], Spending]) -> None:
     consumer = broker.consume(QUEUE)
     for size in (1, 50):  # The first one brings Redis the scripts.
         broker.enqueue_all(messages(range(size), 1, 50))

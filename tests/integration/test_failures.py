@@ -52,7 +52,7 @@ def test_failures_without_an_attempt_are_a_group_of_their_own() -> None:
     assert failures.count(1, none | {"last_attempt": ["refused", "mail:25", "content", "550"]}, None, 10) == 0
 
 
-def test_those_of_a_kind_are_found_again() -> None:
+def test_the_filters_of_a_group_find_its_failures() -> None:
     for code in (550, 550, 552):
         refused(code)
     for group in grouped():

@@ -39,7 +39,7 @@ Begin = Callable[[], Coroutine[Any, Any, bool]]
 
 
 async def yes() -> bool:
-    """Nobody has taken the notification over."""
+    """Allow the request to begin, since no other worker has taken the notification over."""
     return True
 
 
@@ -70,7 +70,7 @@ class Caller:
         return self.runner.run(post())
 
     def failure(self, url: str, **how: Any) -> HttpError:
-        """How it fails."""
+        """Return the error of a POST that fails."""
         with pytest.raises(HttpError) as caught:
             self.post(url, **how)
         return caught.value
@@ -175,7 +175,7 @@ def test_a_url_goes_out_letter_by_letter(caller: Caller, hooks: Hooks) -> None:
     assert hooks.posts[0].line == "POST /%7E/..//a;b?x=%0d%0a&y=a+b&z='\"<> HTTP/1.1"
 
 
-def test_nothing_of_the_environment_is_used(
+def test_proxies_and_credentials_of_the_environment_are_not_used(
     caller: Caller, hooks: Hooks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password secret\n")
@@ -186,7 +186,7 @@ def test_nothing_of_the_environment_is_used(
     assert "authorization" not in hooks.posts[0].headers
 
 
-def test_neither_a_cookie_nor_a_connection_is_kept(caller: Caller, hooks: Hooks) -> None:
+def test_cookies_and_connections_are_not_kept(caller: Caller, hooks: Hooks) -> None:
     hooks.answer = status(200, "Set-Cookie: a=b", "Connection: keep-alive", body="OK")
     caller.post(hooks.url)
     caller.post(hooks.url)
@@ -264,7 +264,7 @@ def test_a_long_head_is_read_up_to_the_limit(caller: Caller, hooks: Hooks) -> No
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
-def test_nothing_is_unpacked(caller: Caller, hooks: Hooks, coding: str) -> None:
+def test_compressed_bodies_are_not_decompressed(caller: Caller, hooks: Hooks, coding: str) -> None:
     bomb = gzip.compress(bytes(10_000_000))
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(bomb)}\r\n\r\n"
     hooks.answer = saying(head.encode(), bomb)
@@ -315,7 +315,7 @@ def test_a_body_that_is_not_as_announced_changes_nothing_about_the_answer(
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ],
 )
-def test_bytes_that_are_not_http_are_no_answer(caller: Caller, hooks: Hooks, said: bytes) -> None:
+def test_an_answer_that_is_not_http_is_an_error(caller: Caller, hooks: Hooks, said: bytes) -> None:
     hooks.answer = saying(said)
     error = caller.failure(hooks.url)
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("answer", True, False)
@@ -324,7 +324,7 @@ def test_bytes_that_are_not_http_are_no_answer(caller: Caller, hooks: Hooks, sai
 
 @checking(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.binary(max_size=200) | st.binary(max_size=100).map(lambda some: b"HTTP/1.1 200 OK\r\n" + some))
-def test_any_bytes_are_an_answer_or_none(said: bytes) -> None:
+def test_arbitrary_bytes_lead_to_an_answer_or_an_error_of_the_answer(said: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
     with caller.runner, Hooks(saying(said)) as hooks:
         try:
@@ -339,7 +339,7 @@ def test_any_bytes_are_an_answer_or_none(said: bytes) -> None:
     framing=st.sampled_from(["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", ""]),
     rest=st.binary(max_size=100) | st.binary(max_size=20).map(lambda some: b"3\r\nabc\r\n" + some),
 )
-def test_once_the_head_is_there_the_status_counts_whatever_follows(framing: str, rest: bytes) -> None:
+def test_a_status_counts_whatever_follows_the_head(framing: str, rest: bytes) -> None:
     caller = Caller(uvloop.new_event_loop)
     head = f"HTTP/1.1 202 Taken\r\nConnection: close\r\n{framing}\r\n"
     with caller.runner, Hooks(saying(head.encode() + rest)) as hooks:
@@ -349,7 +349,7 @@ def test_once_the_head_is_there_the_status_counts_whatever_follows(framing: str,
 # how far it came
 
 
-def test_where_nobody_listens_nothing_has_arrived(caller: Caller) -> None:
+def test_a_refused_connection_means_that_nothing_has_arrived(caller: Caller) -> None:
     error = caller.failure("http://127.0.0.1:9999/")
     assert (error.phase, error.may_have_arrived, str(error)) == ("connect", False, "Connection refused")
 
@@ -409,7 +409,7 @@ def test_a_request_that_is_not_read_is_stuck_in_that_phase(caller: Caller) -> No
     assert (error.phase, error.may_have_arrived, error.timed_out) == ("request", True, True)
 
 
-def test_nothing_is_sent_before_somebody_has_said_yes(caller: Caller, hooks: Hooks) -> None:
+def test_a_request_is_not_sent_when_its_begin_is_refused(caller: Caller, hooks: Hooks) -> None:
     async def refuse() -> bool:
         await asyncio.to_thread(eventually, lambda: hooks.connections)
         return False
@@ -419,7 +419,7 @@ def test_nothing_is_sent_before_somebody_has_said_yes(caller: Caller, hooks: Hoo
     assert not hooks.posts
 
 
-def test_a_yes_that_does_not_come_in_time_is_a_no(caller: Caller, hooks: Hooks) -> None:
+def test_a_permission_to_begin_that_comes_too_late_is_a_refusal(caller: Caller, hooks: Hooks) -> None:
     async def hesitate() -> bool:
         await asyncio.Event().wait()
         return True
@@ -475,7 +475,9 @@ def test_no_descriptor_is_left(caller: Caller, hooks: Hooks, tls_authority: TlsA
     eventually(lambda: descriptors() <= before, saying=lambda: (before, descriptors()))
 
 
-def test_after_an_answer_no_polite_end_is_waited_for(caller: Caller, tls_authority: TlsAuthority) -> None:
+def test_a_connection_is_closed_after_the_answer_without_waiting_for_the_end_of_tls(
+    caller: Caller, tls_authority: TlsAuthority
+) -> None:
     """TLS has one, and a server that does not take part in it would hold a descriptor of ours for half a minute."""
     trusting = ssl.create_default_context(cafile=str(tls_authority.ca))
     with Hooks(tls=tls_authority.context) as hooks:
@@ -547,7 +549,7 @@ def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_away(caller: Calle
     assert str(error).startswith("the TLS handshake failed: ")
 
 
-def test_over_tls_as_much_is_read_as_without(caller: Caller, authority: trustme.CA) -> None:
+def test_answers_over_tls_have_the_same_limits_as_those_without(caller: Caller, authority: trustme.CA) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with Hooks(tls=served(authority.issue_cert("localhost"))) as hooks:

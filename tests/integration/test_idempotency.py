@@ -32,7 +32,7 @@ def count() -> int:
     return int(rows("SELECT count(*) FROM notifications")[0][0])
 
 
-def test_each_gets_its_own_answer_in_their_order() -> None:
+def test_each_post_gets_its_own_outcome_in_the_order_of_the_posts() -> None:
     posts = [post(f"k{n * 7 % 50:02}" if n % 3 else None, f"{n}@example.com") for n in range(50)]
     found = outcomes(*posts)
     assert [row(o[0])["recipient"] for o in found if isinstance(o, tuple)] == [f"{n}@example.com" for n in range(50)]
@@ -62,7 +62,7 @@ def test_a_row_that_cannot_be_stored_leaves_no_key() -> None:
     assert outcomes(post("k"))[0] != Refusal.OTHER
 
 
-def test_of_many_at_the_same_moment_one_is_first() -> None:
+def test_a_key_in_simultaneous_posts_is_stored_once() -> None:
     for turn in range(ROUNDS):
         keys = [f"{turn}-{n}" for n in range(10)]
         orders = [keys, keys[::-1], keys[5:] + keys[:5], keys[::2] + keys[1::2]]

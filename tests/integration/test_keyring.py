@@ -1,4 +1,4 @@
-"""What an API process knows of keys: for a moment, shared, bounded, and compared in constant time."""
+"""The cache of keys in an API process: short-lived, shared, bounded, and compared in constant time."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_made_up_keys_push_no_valid_key_out_of_the_cache(ring: Keyring, asked: l
     assert len(ring._fails) <= 3
 
 
-def test_no_more_keys_are_kept_than_the_setting_says(ring: Keyring) -> None:
+def test_the_number_of_cached_keys_is_bounded_by_the_setting(ring: Keyring) -> None:
     assert None not in found(ring, *(made() for _ in range(10)))
     assert len(ring._works) == 3
 
@@ -155,7 +155,7 @@ def test_a_cancelled_lookup_does_not_cancel_the_one_that_shares_it(ring: Keyring
     assert asyncio.run(ask())
 
 
-def test_no_more_than_waiting_questions_wait(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_waiting_lookups_is_bounded(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.access.keyring.WAITING", 1)
     with configured(database_url=store.database.url) as current:
         ring = Keyring(current)

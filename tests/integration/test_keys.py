@@ -35,11 +35,11 @@ def live(id: int) -> Live | None:
 
 
 def aged(id: int, column: str, seconds: float) -> None:
-    """As if this moment of a key were so many seconds earlier."""
+    """Move a timestamp of a key back by so many seconds."""
     rows(f"UPDATE keys SET {column} = {column} - %s * interval '1 second' WHERE id = %s", seconds, id)
 
 
-def test_there_is_a_client_from_the_start() -> None:
+def test_a_default_client_exists_from_the_start() -> None:
     found = clients.named("default")
     assert found is not None
     assert (found.id, found.senders, found.rate_limit) == (clients.DEFAULT, [], None)
@@ -157,7 +157,7 @@ def test_a_revoked_expired_or_rotated_key_is_not_rotated() -> None:
     assert keys.rotate(99, NEXT, DAY) is None
 
 
-def test_of_ten_who_rotate_a_key_at_once_one_does() -> None:
+def test_a_key_that_ten_threads_rotate_at_once_is_rotated_once() -> None:
     old, barrier = made(), Barrier(10)
 
     def rotate(_: int) -> Key | None:
@@ -238,7 +238,7 @@ def test_with_all_its_keys_a_client_rotates_without_an_overlap_only() -> None:
 
 
 @pytest.mark.parametrize("rotating", [False, True])
-def test_of_ten_who_want_the_last_key_at_once_one_gets_it(rotating: bool) -> None:
+def test_the_last_key_that_ten_threads_want_at_once_is_given_once(rotating: bool) -> None:
     old, barrier = [made() for _ in range(10)], Barrier(10)
     fill(keys.MOST_LIVE - 11)
 

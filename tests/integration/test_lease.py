@@ -23,11 +23,11 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def test_one_process_has_them_all(client: redis.Redis) -> None:
+def test_a_single_process_gets_all_connections(client: redis.Redis) -> None:
     assert Process(client).renew() == 20
 
 
-def test_before_the_first_renewal_there_are_none(client: redis.Redis) -> None:
+def test_a_process_has_no_connections_before_its_first_renewal(client: redis.Redis) -> None:
     assert Process(client).lease.granted == 0
 
 
@@ -59,7 +59,7 @@ def test_a_process_that_joins_gets_its_share_as_the_others_shrink(client: redis.
     assert other.renew() == 10
 
 
-def test_what_is_in_use_is_not_granted_to_others_until_it_is_closed(client: redis.Redis) -> None:
+def test_connections_in_use_are_not_granted_to_others_until_they_are_closed(client: redis.Redis) -> None:
     busy, other = Process(client), Process(client)
     busy.renew()
     other.renew()
@@ -111,7 +111,7 @@ def test_a_process_that_has_died_frees_its_share_after_the_expiry(client: redis.
     assert len(stored(client)) == 1
 
 
-def test_when_all_have_died_nothing_is_left_in_redis(client: redis.Redis) -> None:
+def test_the_lease_in_redis_expires_after_all_processes_died(client: redis.Redis) -> None:
     with mock.patch.object(lease, "EXPIRES", 0.2):
         turns([Process(client), Process(client)])
         eventually(lambda: not client.exists(KEY))
@@ -131,7 +131,7 @@ def test_a_process_that_was_paused_for_long_takes_nothing_from_others(client: re
 
 
 @pytest.mark.parametrize(("connections", "count"), [(1, 2), (2, 5), (3, 10), (1, 4)])
-def test_where_there_are_more_processes_than_connections_each_has_its_turn(
+def test_processes_take_turns_where_there_are_fewer_connections(
     client: redis.Redis, connections: int, count: int
 ) -> None:
     processes = [Process(client, connections, wanted=1 + n) for n in range(count)]
@@ -168,7 +168,7 @@ def test_the_smallest_bound_of_all_is_that_of_all(client: redis.Redis) -> None:
     assert large.renew() == 100
 
 
-def test_what_one_process_learns_of_the_server_bounds_all_of_them(client: redis.Redis) -> None:
+def test_a_limit_of_the_server_that_one_process_finds_bounds_all_processes(client: redis.Redis) -> None:
     one, other = Process(client), Process(client)
     turns([one, other])
     for _ in range(ROUNDS):

@@ -101,7 +101,7 @@ def test_rubbish_in_its_key_is_replaced(client: redis.Redis, rubbish: str) -> No
     assert len(stored(client)) == 1
 
 
-def test_without_redis_from_the_start_a_process_counts_on_those_it_knows_of(away: redis.Redis) -> None:
+def test_a_process_without_redis_from_the_start_takes_its_share_by_the_processes_it_knows(away: redis.Redis) -> None:
     process = Process(away)
     process.lease.processes = 4
     assert process.renew() == 5
@@ -109,7 +109,7 @@ def test_without_redis_from_the_start_a_process_counts_on_those_it_knows_of(away
     assert process.renew() == 1
 
 
-def test_when_redis_goes_away_each_has_its_share_and_no_more(client: redis.Redis, away: redis.Redis) -> None:
+def test_each_process_has_its_share_and_no_more_when_redis_goes_away(client: redis.Redis, away: redis.Redis) -> None:
     idle, busy = Process(client, wanted=1), Process(client)
     with mock.patch.object(lease, "EXPIRES", 1.0):
         turns([idle, busy])
@@ -150,7 +150,7 @@ def test_an_answer_that_is_lost_grants_nothing_twice(client: redis.Redis, away: 
 
 
 @pytest.mark.parametrize("error", [NamespaceUnknown, redis.BusyLoadingError, redis.ResponseError, redis.ReadOnlyError])
-def test_whatever_is_wrong_with_redis_mail_goes_on(client: redis.Redis, error: type[redis.RedisError]) -> None:
+def test_an_error_of_redis_leaves_a_process_its_connections(client: redis.Redis, error: type[redis.RedisError]) -> None:
     process = Process(client)
     with mock.patch.object(process.lease, "_share_out", side_effect=error("wrong")):
         assert process.renew() == 20

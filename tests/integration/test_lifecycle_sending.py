@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 def recorded() -> dict[UUID, list[int]]:
-    """What stands in `sending`."""
+    """Return the ids in the table `sending` by worker."""
     return {UUID(worker): ids for worker, ids in rows("SELECT worker::text, ids FROM sending")}
 
 

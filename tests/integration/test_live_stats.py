@@ -1,4 +1,4 @@
-"""What is moving now: counted to a bound, and told by the workers themselves."""
+"""Live statistics: pending notifications, counted to a bound, and the reports of the workers themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def waiting(priority: str = "normal", client: int = 1, count: int = 1) -> list[i
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
-def test_what_waits_is_counted_by_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_notifications_are_counted_by_priority_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting("high")
     waiting("bulk", count=3)
     waiting("bulk", client=2, count=2)
@@ -30,7 +30,7 @@ def test_what_waits_is_counted_by_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     assert live_stats.priorities()["bulk"].waiting == 4
 
 
-def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
+def test_the_oldest_notification_is_the_one_that_has_been_due_for_the_longest() -> None:
     [old], [older], [younger] = waiting(), waiting(client=7), waiting()
     for id, seconds in ((old, 20), (older, 40), (younger, 5)):
         passed(seconds, id)
@@ -40,7 +40,7 @@ def test_the_oldest_is_who_may_be_sent_for_the_longest() -> None:
     assert 20 <= live_stats.priorities()["normal"].oldest_due < 40
 
 
-def test_it_stays_the_oldest_however_often_its_bell_is_rung() -> None:
+def test_enqueueing_a_notification_again_does_not_change_its_age() -> None:
     [id] = waiting()
     passed(600, id)
     assert [due.id for due in relay.take_due("normal", GRACE, 0, 10)] == [id]
@@ -65,7 +65,7 @@ def test_paused_notifications_raise_no_alarm() -> None:
     assert live_stats.priorities()["normal"].oldest_due < 300
 
 
-def test_nothing_waits_in_an_empty_system() -> None:
+def test_an_empty_system_has_empty_statistics() -> None:
     before = time.time()
     empty = live_stats.live_stats(30)
 
@@ -73,7 +73,7 @@ def test_nothing_waits_in_an_empty_system() -> None:
     assert before <= empty.at <= time.time()
 
 
-def test_what_was_accepted_grows_with_each() -> None:
+def test_the_count_of_accepted_notifications_grows_with_each() -> None:
     accepted(3)
     before = live_stats.live_stats(30).accepted
     accepted(2)

@@ -49,7 +49,7 @@ def poll(api: Api, id: int, wait: int = LONG) -> Response:
 
 
 def asking(api: Api) -> bool:
-    """Whether somebody asks the database for what is waited for."""
+    """Return whether a process queries the database for the notifications of long polls."""
     [(count,)] = api.ledger.rows(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND query LIKE 'SELECT id FROM (SELECT %%) AS n WHERE id = ANY%%'"
@@ -69,7 +69,7 @@ def end(id: int) -> None:
     assert lifecycle.settle([lifecycle.sent(held, attempt())], GRACE, time.monotonic())
 
 
-def test_it_is_answered_when_the_notification_is_sent(api: Api, threads: ThreadPoolExecutor) -> None:
+def test_a_long_poll_is_answered_when_the_notification_is_sent(api: Api, threads: ThreadPoolExecutor) -> None:
     id = api.client.notify("a@example.com").json["id"]
     waiting = begun(api, threads, id)
     assert not waiting.done()
@@ -81,7 +81,7 @@ def test_it_is_answered_when_the_notification_is_sent(api: Api, threads: ThreadP
     assert answer.json == api.client.notification(id)
 
 
-def test_it_is_answered_when_the_notification_is_cancelled(api: Api, threads: ThreadPoolExecutor) -> None:
+def test_a_long_poll_is_answered_when_the_notification_is_cancelled(api: Api, threads: ThreadPoolExecutor) -> None:
     id = api.client.notify("a@example.com").json["id"]
     waiting = begun(api, threads, id)
     lifecycle.cancel(id, CLIENT)
@@ -94,13 +94,13 @@ def test_a_long_poll_for_a_finished_notification_is_answered_at_once(api: Api) -
     assert poll(api, id).json["status"] == "sent"
 
 
-def test_when_the_time_is_over_it_is_shown_as_it_is(api: Api) -> None:
+def test_a_long_poll_shows_the_present_status_when_its_time_is_over(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     answer = poll(api, id, wait=1)
     assert (answer.status, answer.json["status"]) == (200, "pending")
 
 
-def test_many_wait_for_the_same(api: Api, threads: ThreadPoolExecutor) -> None:
+def test_many_long_polls_may_wait_for_one_notification(api: Api, threads: ThreadPoolExecutor) -> None:
     id = api.client.notify("a@example.com").json["id"]
     waiting = [begun(api, threads, id) for _ in range(3)]
     end(id)
@@ -121,7 +121,7 @@ def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
     assert len(faults(refused)) == 1
 
 
-def test_beyond_the_limit_there_is_503_and_those_who_leave_make_room(api: Api) -> None:
+def test_a_long_poll_beyond_the_limit_is_a_503_until_another_one_leaves(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     request = f"GET {NOTIFICATIONS}/{id}?wait={LONG} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
 
@@ -147,7 +147,7 @@ def test_beyond_the_limit_there_is_503_and_those_who_leave_make_room(api: Api) -
     eventually(lambda: poll(api, id, wait=1).status == 200, within=LONG / 2)
 
 
-def test_while_nobody_waits_nobody_asks(api: Api) -> None:
+def test_the_database_is_not_queried_while_no_long_poll_waits(api: Api) -> None:
     id = api.client.notify("a@example.com").json["id"]
     poll(api, id, wait=1)
     eventually(lambda: not asking(api))

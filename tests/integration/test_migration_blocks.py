@@ -63,7 +63,7 @@ def contents() -> dict[str, list[tuple[Any, ...]]]:
 
 
 def files(names: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Where the rows lie: another place would mean that they were rewritten."""
+    """Return where the rows lie: another place would mean that they were rewritten."""
     return [rows("SELECT pg_relation_filepath(%s::regclass)", name)[0] for name in names]
 
 

@@ -49,7 +49,7 @@ def empty(server: Postgres, name: str) -> Iterator[None]:
 
 
 def shape() -> Shape:
-    """What the database is like."""
+    """Return the schema of the database, as its catalog shows it."""
     database.connect(reuse_if_open=True)
     return [rows(question) for question in CATALOG]
 
@@ -61,7 +61,7 @@ def after_another(server: Postgres) -> Shape:
 
 
 def befores_first(server: Postgres, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Shape:
-    """As a system that had the first migration alone when it was upgraded."""
+    """Return the schema of a system that had only the first migration when it was upgraded."""
     first = directory / "first"
     first.mkdir()
     name = min(path.name for path in migrations.DIRECTORY.glob("[0-9]*.py"))

@@ -30,7 +30,7 @@ print(json.dumps({r.path: [m.method.lower() for m in r.methods if not m.internal
 
 
 def document(**settings: str) -> Any:
-    """What is served under these settings."""
+    """Return the document that is served under these settings."""
     return json.loads(OpenApi(read(settings)).document)
 
 
@@ -95,7 +95,7 @@ def test_every_answer_with_a_body_has_an_example(contract: Contract) -> None:
     assert [place for place, media in answers if not _examples(media)] == ["/paths/~1openapi.json/get/responses/200"]
 
 
-def test_everything_is_described(contract: Contract) -> None:
+def test_every_operation_has_a_summary_and_every_parameter_a_description(contract: Contract) -> None:
     operations = [item[method] for item in contract.document["paths"].values() for method in item if method in METHODS]
 
     assert len({operation["operationId"] for operation in operations}) == len(operations)
@@ -147,7 +147,7 @@ def test_the_limits_in_force_are_documented() -> None:
     assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
 
 
-def test_what_the_database_knows_is_documented(contract: Contract) -> None:
+def test_the_statuses_and_types_in_the_database_are_documented(contract: Contract) -> None:
     schemas = contract.document["components"]["schemas"]
 
     assert schemas["Status"]["enum"] == list(STATUSES)

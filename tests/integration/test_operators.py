@@ -50,7 +50,7 @@ def failed(client: int = 1, reason: str = "exhausted", outcome: str = "deferred"
 # queues and workers
 
 
-def test_queues_tell_of_each_lane_in_both_places(operator: Operator, redis_url: str) -> None:
+def test_queues_show_each_priority_in_redis_and_postgresql(operator: Operator, redis_url: str) -> None:
     accepted(2)
     queue = f"{broker.namespace}:notifications"
     broker.client.rpush(queue, "waiting")
@@ -138,7 +138,7 @@ def test_one_channel_is_paused_directly(operator: Operator) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_paused_is_refused(operator: Operator, words: list[str], code: int) -> None:
+def test_an_invalid_pause_command_is_refused(operator: Operator, words: list[str], code: int) -> None:
     assert operator("pause", *words).exit_code == code
     assert pauses.all_in_force() == []
 
@@ -252,13 +252,13 @@ def test_each_reason_is_a_filter(operator: Operator, reason: str, stored: str) -
     assert (status(wanted), status(other)) == ("pending", "failed")
 
 
-def test_since_is_a_filter(operator: Operator) -> None:
+def test_retry_filters_failures_by_since(operator: Operator) -> None:
     old, new = failed(ago=7_200), failed(ago=60)
     assert operator("retry", "--failed", "--all-clients", "--since", "1h").exit_code == 0
     assert (status(old), status(new)) == ("failed", "pending")
 
 
-def test_it_goes_in_steps_and_counts_to_a_limit(operator: Operator, shop: int) -> None:
+def test_a_bulk_retry_goes_in_steps_and_counts_up_to_a_limit(operator: Operator, shop: int) -> None:
     for client in (1, 1, 1, shop, shop):
         failed(client)
     assert operator.json("retry", "--failed", "--all-clients", "--dry-run", retry_count_limit=4) == [
@@ -341,7 +341,7 @@ def test_a_database_that_goes_away_in_the_middle_leaves_a_place_to_go_on_from(
     ],
     ids=str,
 )
-def test_what_cannot_be_retried_is_refused(operator: Operator, words: list[str], code: int) -> None:
+def test_an_invalid_retry_command_is_refused(operator: Operator, words: list[str], code: int) -> None:
     id = failed()
     assert operator("retry", *words).exit_code == code
     assert status(id) == "failed"
@@ -364,7 +364,7 @@ def test_a_cursor_of_another_client_is_refused(operator: Operator, shop: int) ->
     [["pause", "--client"], ["retry", "--client"], ["clients", "show"], ["keys", "create", "--client"]],
     ids=" ".join,
 )
-def test_names_of_clients_are_offered(store: Settings, words: list[str]) -> None:
+def test_shell_completion_offers_the_names_of_clients(store: Settings, words: list[str]) -> None:
     def offered(begun: str) -> list[str]:
         found = ShellComplete(notify, {}, "notify", "_NOTIFY_COMPLETE").get_completions(words, begun)
         return [item.value for item in found]

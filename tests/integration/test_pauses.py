@@ -40,13 +40,13 @@ def overdue(count: int = 1) -> list[int]:
 
 
 def foreign() -> int:
-    """Of another client."""
+    """Store a notification of another client and return its id."""
     [one] = lifecycle.accept([draft()._replace(client_id=2)], GRACE)
     return one.id
 
 
 @both
-def test_what_is_paused_is_not_claimed_until_it_is_resumed(held: tuple[str, str]) -> None:
+def test_a_paused_notification_is_not_claimed_until_the_resume(held: tuple[str, str]) -> None:
     [id] = accepted()
     pauses.pause(*held)
     assert lifecycle.claim([id], WORKER) == []
@@ -76,7 +76,7 @@ def test_the_relay_parks_what_is_paused_and_does_not_meet_it_again(held: tuple[s
 
 
 @both
-def test_what_was_parked_is_brought_back_after_the_resume_and_the_pause_forgotten(held: tuple[str, str]) -> None:
+def test_parked_notifications_return_after_the_resume_and_the_pause_is_deleted(held: tuple[str, str]) -> None:
     ids = overdue(5)
     pauses.pause(*held)
     assert due() == []
@@ -107,7 +107,7 @@ def test_a_notification_under_two_pauses_comes_back_after_both() -> None:
     assert sorted(due()) == ids
 
 
-def test_what_is_parked_and_due_only_later_comes_back_when_it_is_due() -> None:
+def test_a_parked_notification_that_is_due_later_returns_when_it_is_due() -> None:
     held = claimed()
     pauses.pause(*MINE)
     lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 600)], GRACE, time.monotonic())
@@ -145,14 +145,14 @@ def test_a_client_sees_only_its_own_pauses() -> None:
     assert {p[:2] for p in pauses.in_force(CLIENT)} == {MINE, MAIL}
 
 
-def test_what_is_being_sent_at_the_pause_is_finished() -> None:
+def test_a_notification_being_sent_at_the_pause_is_finished() -> None:
     held = claimed()
     pauses.pause(*MINE)
     assert lifecycle.settle([lifecycle.sent(held, attempt())], GRACE, time.monotonic())
     assert status(held.id) == "sent"
 
 
-def test_what_is_parked_can_be_cancelled_rescheduled_and_expire() -> None:
+def test_a_parked_notification_can_be_cancelled_rescheduled_or_expired() -> None:
     cancelled, moved, late = overdue(3)
     pauses.pause(*MINE)
     due()
@@ -187,8 +187,8 @@ def test_a_claim_after_the_resume_unparks() -> None:
     assert pauses.bring_back(*MINE, 10) == 0
 
 
-def test_no_resume_slips_between_a_relay_and_what_it_parks() -> None:
-    """Whoever comes first: after the resume upkeep finds what was parked, or it was rung."""
+def test_a_resume_beside_a_relay_leaves_no_notification_parked() -> None:
+    """Whichever comes first, each notification is either enqueued by the relay or brought back after the resume."""
     for _ in range(ROUNDS):
         ids = overdue(20)
         pauses.pause(*MINE)
@@ -237,7 +237,7 @@ def test_many_that_resume_bring_each_row_back_once() -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_rings_nothing_that_is_paused_and_all_that_is_not() -> None:
+def test_a_round_of_upkeep_enqueues_only_notifications_that_are_not_paused() -> None:
     overdue(30)
     other = foreign()
     passed(GRACE + 1, other)
@@ -248,7 +248,7 @@ def test_a_round_of_upkeep_rings_nothing_that_is_paused_and_all_that_is_not() ->
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_after_the_resume_rings_all_and_forgets_the_pause() -> None:
+def test_a_round_of_upkeep_after_the_resume_enqueues_all_and_deletes_the_pause() -> None:
     ids = overdue(30)
     pauses.pause(*MAIL)
     one = upkeep(uuid4(), relay_batch=10)

@@ -33,7 +33,7 @@ def read() -> int:
 
 @pytest.fixture
 def backlog() -> list[int]:
-    """Analyzed; the first half was rung long ago, the other half was never rung."""
+    """Analyzed backlog, whose first half was enqueued long ago and whose other half never was."""
     ids = [stored.id for _ in range(BACKLOG // 200) for stored in lifecycle.accept([draft()] * 200, GRACE)]
     rows("UPDATE notifications SET dispatch_after = now() - interval '1 hour'")
     rows("UPDATE notifications SET rung = false WHERE id > %s", ids[BACKLOG // 2])

@@ -37,12 +37,12 @@ def shape(path: str) -> str:
 
 
 def script(item: Any) -> str:
-    """What Postman runs after the answer."""
+    """Return the script that Postman runs after the answer."""
     return "\n".join(line for event in item["event"] for line in event["script"]["exec"])
 
 
 def filled(text: str, variables: Mapping[str, str]) -> str:
-    """As Postman does it; a variable that nobody has set is a KeyError."""
+    """Fill in the variables as Postman does, and raise KeyError for one that is not set."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: variables[found[1]], text)
 
 
@@ -120,7 +120,7 @@ def test_the_parts_of_each_url_are_those_of_the_whole() -> None:
         assert url["raw"] == "/".join(url["host"] + url["path"]) + (f"?{query}" if query else "")
 
 
-def test_it_is_a_collection_of_version_2_1() -> None:
+def test_the_collection_has_version_2_1_and_the_expected_variables() -> None:
     assert COLLECTION["info"]["schema"] == "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
     assert {variable["key"] for variable in COLLECTION["variable"]} == {
         *("baseUrl", "key", "id", "cursor", "clientId", "keyId", "callbackId", "erasureId", "templateVersion")

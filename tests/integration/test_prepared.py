@@ -60,7 +60,7 @@ def test_every_kind_of_value_comes_through_as_it_went_in() -> None:
     assert planned() == len(arrays)
 
 
-def test_no_more_shapes_are_prepared_than_most() -> None:
+def test_the_number_of_prepared_statements_is_bounded() -> None:
     for number in range(MOST + 5):
         for _ in range(2):
             assert prepared.prepared("test", f"SELECT %s::text, {number}", "a") == [("a", number)]
@@ -68,7 +68,7 @@ def test_no_more_shapes_are_prepared_than_most() -> None:
     assert planned() == MOST
 
 
-def test_where_a_pooler_loses_what_was_prepared_statements_are_planned_each_time() -> None:
+def test_statements_are_planned_each_time_after_a_pooler_lost_prepared_ones() -> None:
     for _ in range(2):
         prepared.prepared("test", SQL, *VALUES)
     rows("DEALLOCATE ALL")  # As if the next statement reached another session.
@@ -78,7 +78,7 @@ def test_where_a_pooler_loses_what_was_prepared_statements_are_planned_each_time
     assert planned() == 0
 
 
-def test_in_a_transaction_nothing_is_prepared() -> None:
+def test_statements_in_a_transaction_are_not_prepared() -> None:
     with database.atomic():
         assert [prepared.prepared("test", SQL, *VALUES) for _ in range(3)] == [ANSWER] * 3
         assert planned() == 0

@@ -52,7 +52,7 @@ def recipients(server: SmtpServer) -> list[str]:
 
 
 def free(process: Process) -> int:
-    """How many places are free."""
+    """Return the number of free places."""
 
     async def promised() -> int:
         most = process.delivery.mails.promise(1_000_000)
@@ -69,7 +69,7 @@ def states(ids: Iterable[int]) -> set[str]:
 # order
 
 
-def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_urgent_notification_overtakes_notifications_not_yet_begun(make: Make, smtp_server: SmtpServer) -> None:
     process = make(connections=1)
     smtp_server.on("dot", SLOWLY, to="0@example.com")
     bulk, urgent = many(12), accept("urgent@example.com")
@@ -80,7 +80,7 @@ def test_what_is_urgent_passes_what_is_not_begun(make: Make, smtp_server: SmtpSe
     assert recipients(smtp_server).index("urgent@example.com") <= process.delivery.mails.at_hand
 
 
-def test_what_waits_behind_a_slow_mail_is_sent_by_others(
+def test_notifications_behind_a_slow_mail_are_sent_over_other_connections(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending_task, "SLOW", 0.2)
@@ -100,7 +100,7 @@ def test_what_waits_behind_a_slow_mail_is_sent_by_others(
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-def test_what_is_handed_back_was_not_begun_and_what_was_begun_is_recorded(
+def test_a_stopping_worker_releases_unbegun_notifications_and_records_begun_ones(
     make: Make, smtp_server: SmtpServer, connections: int
 ) -> None:
     process = make(connections=connections)
@@ -116,7 +116,9 @@ def test_what_is_handed_back_was_not_begun_and_what_was_begun_is_recorded(
     assert free(process) == lifecycle.AHEAD * connections
 
 
-def test_what_may_not_be_begun_at_once_is_sent_when_that_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
+def test_notifications_that_may_not_be_begun_at_once_are_sent_after_a_record_of_it(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     process = make(connections=2)
     ids = many(10)
     with mock.patch.object(process.delivery.mails, "promise", return_value=0):
@@ -150,7 +152,7 @@ def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing
     assert free(process) == lifecycle.AHEAD
 
 
-def test_where_it_cannot_be_recorded_what_is_begun_nothing_is_sent_until_it_can(
+def test_notifications_are_not_sent_until_their_beginning_can_be_recorded(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)
@@ -242,7 +244,9 @@ def test_a_mail_that_was_throttled_for_too_long_is_an_attempt(make: Make, smtp_s
     assert (history(id), row(id)["throttled_since"]) == (["deferred"], None)
 
 
-def test_where_the_server_admits_fewer_connections_the_others_send_all(make: Make, smtp_server: SmtpServer) -> None:
+def test_all_mails_are_sent_over_the_fewer_connections_that_the_server_admits(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     smtp_server.limits = Limits(connections=2)
     process, ids = make(connections=8), many(40)
     process.deliver(ids)
@@ -295,7 +299,7 @@ def test_closing_waits_for_what_was_begun_and_hands_back_the_rest(make: Make, sm
 # places
 
 
-def test_whatever_fails_the_places_are_free_again(
+def test_places_are_free_again_after_any_failure(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)

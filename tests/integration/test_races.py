@@ -69,7 +69,7 @@ def _is_verdict(outcome: object) -> bool:
     return isinstance(outcome, bool)
 
 
-def test_of_many_that_claim_the_same_rows_each_row_goes_to_one() -> None:
+def test_each_row_that_many_workers_claim_at_once_goes_to_one() -> None:
     for _ in range(ROUNDS):
         ids = accepted(20)
         taken = at_once([partial(lifecycle.claim, ids, uuid4()) for _ in range(8)])

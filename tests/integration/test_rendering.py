@@ -181,7 +181,7 @@ def test_the_event_loop_goes_on_while_a_template_is_rendered() -> None:
     run(test, render_cpu=0.5)
 
 
-def test_one_client_leaves_a_child_to_the_others() -> None:
+def test_a_child_process_is_left_to_other_clients_by_a_greedy_one() -> None:
     async def test(pool: Pool) -> None:
         greedy = [asyncio.ensure_future(fault_of(text_of(pool, ENDLESS))) for _ in range(4)]
         assert await text_of(pool, "Hello", client=2) == "Hello"
@@ -192,7 +192,7 @@ def test_one_client_leaves_a_child_to_the_others() -> None:
     run(test, render_cpu=20, render_timeout=60, render_processes=2)
 
 
-def test_of_those_who_wait_each_client_has_its_turn() -> None:
+def test_clients_that_wait_for_a_child_process_take_turns() -> None:
     async def test(pool: Pool) -> None:
         order: list[int] = []
 

@@ -49,7 +49,7 @@ def test_each_state_has_its_own_time(state: str) -> None:
     assert orphans() == []
 
 
-def test_its_time_is_counted_from_its_end_not_from_its_beginning() -> None:
+def test_the_retention_time_of_a_notification_is_counted_from_its_end() -> None:
     [id] = ended(ago=3 * DAY)
     rows("UPDATE notifications SET finished_at = now() - interval '23 hours' WHERE id = %s", id)
     assert deleted() == 0
@@ -63,13 +63,13 @@ def test_a_row_may_stay_longer_by_the_lateness_for_its_block_to_go_whole() -> No
     assert deleted(ALIKE._replace(lateness=DAY)) == 1
 
 
-def test_without_a_policy_all_is_kept_and_nothing_is_looked_at() -> None:
+def test_a_sweep_without_a_policy_reads_and_deletes_nothing() -> None:
     ids = ended(ago=10_000 * DAY, count=3)
     assert removed(Policy()) == []
     assert left() == ids
 
 
-def test_all_that_belongs_to_it_goes_with_it_and_nothing_of_others() -> None:
+def test_a_notification_is_deleted_with_all_its_own_rows_and_none_of_others() -> None:
     gone, kept = ended("failed")[0], ended("failed", ago=DAY / 2)[0]
     for id in (gone, kept):
         rows("INSERT INTO attachments (notification_id, number, content) VALUES (%s, 1, 'x')", id)
@@ -120,7 +120,7 @@ def test_a_sweep_ends_where_the_young_rows_begin() -> None:
     assert delete.call_count == 1
 
 
-def test_what_is_kept_among_what_goes_is_no_obstacle() -> None:
+def test_rows_to_keep_among_rows_to_delete_do_not_stop_a_sweep() -> None:
     kept = ended("failed", count=20)
     gone = ended("sent", count=20)
     assert deleted(Policy(sent=DAY)) == len(gone)
@@ -138,7 +138,7 @@ def test_a_sweep_is_due_again_after_it_came_to_its_end() -> None:
     assert retention.sweep_due(0)
 
 
-def test_what_another_transaction_is_moving_is_neither_waited_for_nor_removed(bound: Settings) -> None:
+def test_a_row_locked_by_another_transaction_is_neither_waited_for_nor_deleted(bound: Settings) -> None:
     held, *others = ended("failed", count=5)
     with Elsewhere(bound) as other:
         other.run("UPDATE notifications SET last_error = 'x' WHERE id = %s", held)
@@ -147,7 +147,7 @@ def test_what_another_transaction_is_moving_is_neither_waited_for_nor_removed(bo
     assert deleted() == 1
 
 
-def test_of_two_at_once_each_row_is_removed_by_one() -> None:
+def test_each_row_is_deleted_by_one_of_two_simultaneous_sweeps() -> None:
     for _ in range(ROUNDS):
         ended(count=40)
         counts = at_once([deleted] * 2)

@@ -184,7 +184,7 @@ def test_listings_and_claims_that_go_on_all_the_while_see_no_error() -> None:
     assert rounds[0] > 0
 
 
-def test_of_two_at_once_one_drops_the_block() -> None:
+def test_a_block_is_dropped_by_one_of_several_simultaneous_sweeps() -> None:
     block, _ = full_block()
     steps = [step for steps in at_once([dropped] * 3) for step in steps]
     steps += dropped()
@@ -264,7 +264,7 @@ def test_a_worker_that_is_to_stop_does_no_further_step() -> None:
     assert len(left()) == 15
 
 
-def test_without_a_policy_blocks_are_still_begun() -> None:
+def test_blocks_are_begun_without_a_policy_too() -> None:
     accepted(60)
     assert [step.what for step in dropped(Policy())] == ["begun"]
     grown_to = blocks.listed()[-1]

@@ -1,4 +1,4 @@
-"""How each answer of a mail server, in each phase, is judged and told."""
+"""Judgement and wording of each answer of a mail server, in each phase."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_lost_connection_and_a_hang_are_judged_by_phase(
     assert smtp_server.mails == []
 
 
-def test_nothing_is_uncertain_that_cannot_have_gone_out_whole(smtp_server: SmtpServer) -> None:
+def test_a_mail_that_cannot_have_gone_out_whole_is_deferred_and_not_uncertain(smtp_server: SmtpServer) -> None:
     smtp_server.on("body", Drop())
     long = failure(channel(smtp_server.url), message="a line\n" * 4_000_000)
     assert told(long) == (Deferred, "content", None, None)
@@ -133,7 +133,7 @@ def test_tls_is_used_where_it_is_offered(tls_authority: TlsAuthority) -> None:
         assert [mail.tls for mail in server.mails] == [True, True, False]
 
 
-def test_tls_from_the_first_byte(tls_authority: TlsAuthority) -> None:
+def test_mail_is_sent_over_tls_from_the_first_byte(tls_authority: TlsAuthority) -> None:
     with SmtpServer(tls=tls_authority.context, implicit_tls=True, users=USERS) as server:
         email = channel(as_user(server, f"ca={tls_authority.ca}"))
         email.send(notification())

@@ -1,4 +1,4 @@
-"""What is said before it is asked for, where the mail server offers PIPELINING (RFC 2920)."""
+"""Commands sent ahead of the replies to earlier ones, where the mail server offers PIPELINING (RFC 2920)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _talk(listener: socket.socket, steps: Sequence[tuple[bytes, bytes]], heard: 
 
 
 def send(email: Mailer, *notifications: Claimed) -> list[Receipt]:
-    """All of them, each telling whom it is followed by."""
+    """Send all of these notifications, each with the one that follows it."""
     next_notification = [*notifications[1:], None]
     return [email.send(one, next_notification=next) for one, next in zip(notifications, next_notification, strict=True)]
 
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_offer_it_is_asked_line_by_line() -> None:
     assert heard[5].endswith(DOT)
 
 
-def test_it_can_be_switched_off() -> None:
+def test_pipelining_can_be_switched_off() -> None:
     with talking(*GREETED, (LINE, OK), (LINE, OK), (LINE, GO_AHEAD), (DOT, OK), (LINE, OK)) as (url, heard):
         email = channel(url, smtp_pipelining="off")
         send(email, FIRST)
@@ -238,7 +238,7 @@ def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
 
 
 @pytest.mark.skipif(smtp_socket.QUICKACK is None, reason="Linux has it")
-def test_what_comes_while_more_is_due_is_acknowledged_at_once(
+def test_a_reply_that_comes_while_more_are_due_is_acknowledged_at_once(
     email: Mailer, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that sends each reply by itself (RFC 896) would else wait 40 ms with the next, for every mail."""

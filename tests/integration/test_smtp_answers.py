@@ -57,7 +57,7 @@ def answered(answer: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("answer", [*YES.values(), *CUT_OFF.values()], ids=[*YES, *CUT_OFF])
-def test_a_yes_after_the_dot_is_a_yes(answer: bytes) -> None:
+def test_any_form_of_acceptance_after_the_dot_means_sent(answer: bytes) -> None:
     with saying(*answered(answer)) as url:
         email = channel(url)
         receipt = email.send(notification())
@@ -69,7 +69,9 @@ def test_a_yes_after_the_dot_is_a_yes(answer: bytes) -> None:
 @pytest.mark.parametrize("answer", [*YES.values(), *CUT_OFF.values()], ids=[*YES, *CUT_OFF])
 @pytest.mark.parametrize(("code", "error"), [(b"5", Refused), (b"4", Deferred)])
 @pytest.mark.parametrize("place", [3, 5], ids=["rcpt", "content"])
-def test_a_no_is_a_no_with_whatever_follows(answer: bytes, code: bytes, error: type[Undelivered], place: int) -> None:
+def test_a_refusal_is_a_refusal_whatever_follows(
+    answer: bytes, code: bytes, error: type[Undelivered], place: int
+) -> None:
     said = answer.replace(b"250", code + b"50").replace(b"252", code + b"53")
     said = said.replace(b"200 ", code + b"00 ").replace(b"299", code + b"99")
     if answer == YES["another code in the last line"]:
@@ -92,7 +94,7 @@ def test_every_other_answer_is_read_the_same_way(place: int, answer: bytes) -> N
         email.hang_up()
 
 
-def test_what_is_said_after_a_glued_code_is_told() -> None:
+def test_the_text_after_a_code_without_a_space_is_reported() -> None:
     with saying(*answered(b"550Mailbox is away\r\n")) as url:
         assert str(failure(channel(url))) == "550 Mailbox is away"
 
@@ -107,7 +109,7 @@ def test_a_code_that_comes_long_after_other_lines_is_waited_for() -> None:
 @pytest.mark.parametrize(
     "answer", [b"hello\r\n", b"\r\n", b"666 beast\r\n", b"150 wait\r\n", b"2500 ok\r\n", b"25\r\n"]
 )
-def test_where_no_line_has_a_code_nobody_can_know(answer: bytes) -> None:
+def test_an_answer_without_a_valid_final_code_is_uncertain(answer: bytes) -> None:
     with saying(*answered(answer)) as url:
         assert type(failure(channel(url))) is Uncertain
 
@@ -131,7 +133,7 @@ def test_a_refusal_with_the_354_is_heard_at_once_though_the_server_stays() -> No
 
 
 def test_a_large_mail_is_not_sent_on_to_a_server_that_has_refused_it() -> None:
-    """It says so in the middle, stays connected and reads no more."""
+    """The server refuses in the middle, stays connected and reads no more."""
     refused = threading.Event()
     with talking(refusing=refused) as url:
         try:
@@ -141,7 +143,7 @@ def test_a_large_mail_is_not_sent_on_to_a_server_that_has_refused_it() -> None:
     assert (type(error), error.receipt.reply_code) == (Refused, 552)
 
 
-def test_what_follows_is_sent_over_a_new_connection() -> None:
+def test_the_next_mail_after_an_early_refusal_is_sent_over_a_new_connection() -> None:
     with hanging_up(GO_AHEAD + b"554 5.7.1 no\r\n") as url:
         email = channel(url)
         for _ in range(2):

@@ -29,7 +29,7 @@ def test_all_recipients_are_in_one_transaction(smtp_server: SmtpServer) -> None:
     ("code", "error"), [(550, Refused), (553, Refused), (450, Deferred), (452, Deferred), (421, ProviderDown)]
 )
 @pytest.mark.parametrize("unlucky", ALL)
-def test_one_recipient_that_is_not_taken_ends_it_for_all(
+def test_a_refused_recipient_ends_the_mail_for_all_recipients(
     smtp_server: SmtpServer, code: int, error: type[Undelivered], unlucky: str
 ) -> None:
     smtp_server.on("rcpt", Reply(code, "5.1.1 not this one"), to=unlucky)

@@ -1,4 +1,4 @@
-"""One connection for many mails: kept while it is good, and what its end costs."""
+"""One connection for many mails: its keeping while it is good, and the cost of its end."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_after_a_refusal_the_connection_is_reset_and_kept(
 
 
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
-def test_what_may_be_about_a_connection_that_has_carried_others_is_tried_over_a_new_one(
+def test_a_refusal_that_may_concern_a_reused_connection_is_tried_again_over_a_new_one(
     email: Mailer, smtp_server: SmtpServer, phase: Phase
 ) -> None:
     send(email)
@@ -167,7 +167,9 @@ def test_a_refusal_repeated_on_a_new_connection_is_an_attempt_and_keeps_the_conn
     assert connections(smtp_server) == [1, 2]
 
 
-def test_what_is_about_the_recipient_is_not_tried_over_a_new_connection(email: Mailer, smtp_server: SmtpServer) -> None:
+def test_a_refusal_of_the_recipient_is_not_tried_again_over_a_new_connection(
+    email: Mailer, smtp_server: SmtpServer
+) -> None:
     send(email)
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"))
     with pytest.raises(Refused):

@@ -1,4 +1,4 @@
-"""What is tried next on the way in: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
+"""Second choices while connecting: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_server_that_is_busy_is_not_asked_again(smtp_server: SmtpServer, code:
 
 
 @pytest.mark.parametrize("options", ["?starttls=required", "?starttls=off"])
-def test_helo_is_no_choice_where_extensions_are_needed(smtp_server: SmtpServer, options: str) -> None:
+def test_helo_is_not_tried_where_extensions_are_needed(smtp_server: SmtpServer, options: str) -> None:
     smtp_server.on("ehlo", Reply(502, "5.5.1 what?"))
     url = smtp_server.url + options
     down = failure(channel(url if "required" in url else url.replace("://", f"://{USER}")))
@@ -132,7 +132,7 @@ def test_the_mechanisms_that_we_cannot_do_are_named() -> None:
 
 
 @pytest.mark.parametrize("action", [Reply(454, "4.7.0 not now"), Reply(502, "5.5.1 no"), Reply(554, "no"), Drop()])
-def test_optional_tls_that_is_refused_means_in_clear_over_a_new_connection(
+def test_refused_optional_tls_leads_to_a_new_connection_in_clear(
     action: Reply | Drop, tls_authority: TlsAuthority
 ) -> None:
     with SmtpServer(tls=tls_authority.context) as server:
@@ -141,7 +141,7 @@ def test_optional_tls_that_is_refused_means_in_clear_over_a_new_connection(
         assert [(mail.tls, mail.connection) for mail in server.mails] == [(False, 2)]
 
 
-def test_optional_tls_whose_handshake_breaks_means_in_clear(tls_authority: TlsAuthority) -> None:
+def test_a_broken_handshake_of_optional_tls_leads_to_a_new_connection_in_clear(tls_authority: TlsAuthority) -> None:
     async def broken(self: Session, _line: str) -> None:
         await self._reply(220, "go ahead")
         self._wire.write(b"\x15\x03\x01\x00\x02\x02\x28")  # TLS alert: handshake failure

@@ -1,4 +1,4 @@
-"""How long each thing may take: every piece that gets through has its own time, and all of it an end."""
+"""Timeouts of a mail: every piece that gets through has its own time, and the whole mail has a limit."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ def settle(id: int, outcome: str) -> None:
 
 
 def told(reader: Reader) -> list[str]:
-    """All until the end of the stream: events by their names, a status as `=status`, how it ends as `.reason`."""
+    """Return all until the stream ends: events by their names, a status as `=status`, the end as `.reason`."""
     of = {"message": ("", "event"), "status": ("=", "status"), "end": (".", "reason")}
     return [sign + event.data[name] for event in reader.rest for sign, name in [of[event.type]]]
 
 
-def test_it_tells_what_has_happened_then_what_happens_and_ends_with_the_end(api: Api) -> None:
+def test_a_stream_sends_past_events_then_new_ones_and_ends_with_the_final_status(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         assert [reader.next().data for _ in range(2)][1] == {"status": "pending"}
@@ -125,7 +125,7 @@ def test_an_operators_retry_within_the_stream_is_told(api: Api) -> None:
         assert told(reader)[-1] == ".final"
 
 
-def test_what_is_deleted_ends_its_stream(api: Api) -> None:
+def test_deleting_a_notification_ends_its_stream(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         reader.next(), reader.next()

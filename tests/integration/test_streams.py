@@ -67,7 +67,7 @@ def reading(api: System, owner: int, **more: Any) -> Reader:
     return Reader(api.port, STREAM, key(api.ledger, ["read"], of=owner), **more)
 
 
-def test_it_is_ready_and_then_tells_every_change_in_order(api: Api, owner: int) -> None:
+def test_a_stream_says_ready_and_then_sends_every_change_in_order(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         ready = reader.next()
         assert (ready.type, ready.data) == ("ready", {"resumed": False})
@@ -128,7 +128,7 @@ def test_a_heartbeat_moves_on_where_one_would_come_back(api: Api, owner: int) ->
         assert int(reader.beat()) == before + 1
 
 
-def test_filters(api: Api, owner: int) -> None:
+def test_a_stream_can_be_filtered_by_status_tag_and_sandbox(api: Api, owner: int) -> None:
     with (
         reading(api, owner, status="cancelled") as ended,
         reading(api, owner, tag="a") as tagged,
@@ -200,7 +200,7 @@ def test_an_event_that_is_not_kept_any_more_is_said_to_be_lost(api: Api, owner: 
 
 
 @pytest.mark.parametrize("wrong", ["x", "-1", "1.5", str(2**63), "9" * 30, "\u0661"])
-def test_what_is_no_event_is_refused(api: Api, owner: int, wrong: str) -> None:
+def test_an_invalid_last_event_id_is_refused(api: Api, owner: int, wrong: str) -> None:
     asking = api.client
     asking.key = str(key(api.ledger, ["read"], of=owner))
     assert list(faults(asking.get(STREAM, lastEventId=wrong))) == ["lastEventId"]
@@ -215,7 +215,7 @@ def test_a_malformed_stream_request_is_refused(api: Api, owner: int) -> None:
     assert (answer.status, set(faults(answer))) == (400, {"status", "colour", "sandbox"})
 
 
-def test_beyond_the_limit_it_is_a_503_and_those_who_leave_make_room(api: Api, owner: int) -> None:
+def test_a_stream_beyond_the_limit_is_a_503_until_another_one_leaves(api: Api, owner: int) -> None:
     asking = api.client
     asking.key = str(key(api.ledger, ["read"], of=owner))
 
@@ -256,7 +256,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_comes_back_without_a_loss(ap
         assert [int(again.next().id) for _ in range(3)] == [int(slow.last) + n for n in (1, 2, 3)]
 
 
-def test_when_the_server_stops_streams_end_at_once_and_go_on_elsewhere(
+def test_streams_of_a_stopping_server_end_at_once_and_resume_elsewhere(
     module_database_url: str, redis_server: Valkey, api: Api, owner: int
 ) -> None:
     with running(module_database_url, redis_server.url, auth="required", shutdown_grace=20) as doomed:
@@ -304,7 +304,7 @@ def test_a_stream_ends_after_its_time(module_database_url: str, redis_server: Va
         assert (end.type, end.data["reason"]) == ("end", "time")
 
 
-def test_while_the_database_is_away_streams_stay_and_then_go_on(api: Api, owner: int) -> None:
+def test_streams_survive_the_loss_of_all_connections_to_the_database(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         reader.next()
         before = api.log.count("database.unavailable")
@@ -317,7 +317,7 @@ def test_while_the_database_is_away_streams_stay_and_then_go_on(api: Api, owner:
         assert api.log.count("database.unavailable") >= before
 
 
-def test_where_nobody_listens_nothing_is_asked(api: Api, owner: int) -> None:
+def test_the_database_is_not_queried_while_no_stream_is_open(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         reader.next()
         assert _asking(api)
@@ -325,7 +325,7 @@ def test_where_nobody_listens_nothing_is_asked(api: Api, owner: int) -> None:
 
 
 def _asking(api: Api) -> bool:
-    """Whether a process keeps a connection for streams."""
+    """Return whether a process keeps a connection for streams."""
     return bool(
         api.ledger.rows(
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

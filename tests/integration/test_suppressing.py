@@ -45,7 +45,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def over(address: str) -> None:
-    """As if the time of this entry were over."""
+    """Let the entry of this address expire."""
     rows("UPDATE suppressions SET expires_at = now() - interval '1 second' WHERE address = %s", address)
 
 
@@ -71,7 +71,7 @@ def test_accept_compares_the_mailbox_where_it_differs_from_the_recipient() -> No
 
 
 @pytest.mark.parametrize("one", ["a@example.com", "b@example.com", "c@example.com"])
-def test_one_suppressed_address_among_several_fails_the_whole_and_is_named(one: str) -> None:
+def test_a_suppressed_address_among_several_fails_the_whole_mail_and_is_named(one: str) -> None:
     several = draft()._replace(mailboxes='["a@example.com", "b@example.com", "c@example.com"]')
     [pending] = lifecycle.accept([several], GRACE)
     with suppressed(one):
@@ -89,7 +89,7 @@ def test_unsubscribing_and_bouncing_concern_the_recipient_and_not_the_copies() -
     assert [entry["address"] for entry in listed()] == ["a@x.com"]
 
 
-def test_what_waits_for_its_time_is_failed_at_once_where_it_is_suppressed() -> None:
+def test_a_scheduled_notification_to_a_suppressed_recipient_fails_at_once() -> None:
     with suppressed():
         [answer] = lifecycle.accept([draft()._replace(send_at=in_seconds(3600))], GRACE)
     found = row(answer.id)
@@ -188,7 +188,7 @@ def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -
 
 
 def race(id: int) -> tuple[list[Any], list[int]]:
-    """What a claim and a worker that was refused have moved, while the recipient is put on the list."""
+    """Return what a claim and a refused worker moved while the recipient was put on the list."""
     claims: list[Any] = []
     fails: list[int] = []
     at_once(
@@ -258,7 +258,7 @@ def test_bounced_by_a_stale_owner_suppresses_nobody() -> None:
     assert listed() == []
 
 
-def test_another_failure_suppresses_nobody() -> None:
+def test_a_failure_other_than_a_bounce_suppresses_no_address() -> None:
     settled(lifecycle.failed(claimed(), attempt("refused"), "rejected"))
 
     assert listed() == []
@@ -330,7 +330,7 @@ def test_unsubscribing_twice_changes_nothing_and_ends_an_end() -> None:
     assert [(entry["reason"], entry["expires_at"]) for entry in listed()] == [("unsubscribed", None)]
 
 
-def test_one_address_is_looked_up_in_an_index_however_long_the_list_is(
+def test_an_address_is_looked_up_in_an_index_however_long_the_list_is(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepared._Plans, "works", False)  # To see the statement itself.

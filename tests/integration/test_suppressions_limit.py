@@ -32,7 +32,7 @@ def counted(client_id: int = 1) -> int:
 
 
 def added(n: int, most: int) -> bool:
-    """Whether there was room."""
+    """Add an entry and return whether there was room."""
     try:
         suppressions.add(1, entry(n), most)
     except TooMany:
@@ -41,14 +41,14 @@ def added(n: int, most: int) -> bool:
 
 
 @pytest.mark.usefixtures("store")
-def test_one_too_many_is_not_put_on_the_list_and_one_that_is_there_is_replaced() -> None:
+def test_a_full_list_takes_no_new_entry_but_replaces_an_existing_one() -> None:
     assert [added(n, 2) for n in (1, 2, 3, 1)] == [True, True, False, True]
     assert suppressions.find(1, "3@example.com") is None
     assert counted() == 2
 
 
 @pytest.mark.usefixtures("store")
-def test_what_is_removed_makes_room_for_another_however_it_is_removed() -> None:
+def test_a_removed_entry_makes_room_for_another_however_it_was_removed() -> None:
     assert [added(n, 2) for n in (1, 2)] == [True, True]
     assert suppressions.remove(1, "1@example.com")
     assert not suppressions.remove(1, "1@example.com")
@@ -77,7 +77,7 @@ def test_bounces_and_unsubscriptions_enter_a_full_list_and_are_not_counted() -> 
 
 
 @pytest.mark.usefixtures("store")
-def test_of_many_at_once_so_many_find_room_as_there_is() -> None:
+def test_simultaneous_additions_fill_the_list_exactly_to_its_limit() -> None:
     for most in range(1, 20):
         rows("DELETE FROM suppressions")
         found = at_once(
@@ -114,7 +114,7 @@ def of(api: Api, name: str) -> CheckedClient:
     return client
 
 
-def test_one_more_than_the_limit_is_told_what_to_do_and_another_client_is_not_concerned(api: Api) -> None:
+def test_an_entry_beyond_the_limit_is_a_409_with_advice_and_other_clients_are_unaffected(api: Api) -> None:
     full, other = of(api, "full"), of(api, "other")
     addresses = [f"{n}@example.com" for n in range(LIMIT + 1)]
     answers = [full.post(SUPPRESSIONS, {"address": address}) for address in addresses]

@@ -49,7 +49,7 @@ def end(outcome: str, *, held: Any = None) -> int:
     return int(held.id)
 
 
-def test_without_an_endpoint_nothing_is_told() -> None:
+def test_a_client_without_an_endpoint_gets_no_callback() -> None:
     end("sent")
     assert told() == []
 
@@ -130,7 +130,7 @@ def test_each_endpoint_hears_what_it_asked_for_and_is_its_clients_own() -> None:
     assert [c["callback_id"] for c in told()] == [everything, everything, failures]
 
 
-def test_of_a_callback_nothing_is_told() -> None:
+def test_the_end_of_a_callback_enqueues_no_callback() -> None:
     endpoint()
     end("sent")
     [callback] = told()
@@ -196,7 +196,7 @@ def test_a_callback_has_a_budget_of_its_own_when_its_worker_dies() -> None:
     assert status(callback["id"]) == "failed"
 
 
-def test_the_relay_rings_for_it_at_once() -> None:
+def test_the_relay_enqueues_a_callback_at_once() -> None:
     endpoint()
     end("sent")
     assert [due.id for due in relay.take_due("callback", GRACE, 100, 10)] == [told()[0]["id"]]
@@ -251,7 +251,7 @@ def test_a_connection_killed_in_mid_statement_leaves_both_or_none(store: Setting
     assert told() == []
 
 
-def test_of_those_who_end_it_at_the_same_moment_one_tells() -> None:
+def test_simultaneous_ends_of_a_notification_enqueue_one_callback() -> None:
     endpoint()
     for _ in range(25):
         rows("DELETE FROM notifications")

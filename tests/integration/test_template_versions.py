@@ -40,7 +40,7 @@ def test_the_order_of_a_schema_is_no_change() -> None:
     assert templates.put(1, "welcome", other, MOST)[1] is False
 
 
-def test_fifty_that_put_at_once_get_fifty_numbers() -> None:
+def test_fifty_simultaneous_puts_get_fifty_numbers() -> None:
     for _ in range(5):
         made = at_once([partial(put, f"text {n}") for n in range(50)])
 
@@ -51,7 +51,7 @@ def test_fifty_that_put_at_once_get_fifty_numbers() -> None:
         rows("TRUNCATE templates, template_names")
 
 
-def test_fifty_that_put_the_same_at_once_make_one_version() -> None:
+def test_fifty_simultaneous_puts_of_the_same_content_make_one_version() -> None:
     for _ in range(5):
         made = at_once([put] * 50)
 

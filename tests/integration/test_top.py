@@ -16,13 +16,13 @@ from tests.integration.operating import Operator
 from tests.integration.rows import accepted, claimed, failed, passed
 
 
-def test_it_is_printed_once_with_rates(operator: Operator, redis_url: str) -> None:
+def test_top_is_printed_once_with_rates(operator: Operator, redis_url: str) -> None:
     shown = operator("top", "--interval", "0.2", redis_url=redis_url)
     assert shown.exit_code == 0, shown.output
     assert "accepted 0.0/s   sent 0.0/s   failed 0.0/s   retried 0.0/s   being sent 0" in shown.stdout
 
 
-def test_as_json_it_is_a_document_a_line(operator: Operator, redis_url: str) -> None:
+def test_top_as_json_is_one_document_a_line(operator: Operator, redis_url: str) -> None:
     accepted(3)
     [told] = operator.json("top", "--once", "--interval", "0.2", redis_url=redis_url)
     assert told["at"].endswith("Z")
@@ -44,7 +44,7 @@ def test_the_newest_failures_of_all_clients_come_first(store: Settings) -> None:
     assert len(failing.newest(1)) == 1
 
 
-def test_what_is_in_flight_is_counted_with_the_age_of_the_oldest(store: Settings) -> None:
+def test_notifications_in_flight_are_counted_with_the_age_of_the_oldest(store: Settings) -> None:
     assert drain.in_flight() == (0, 0.0)
     passed(50, claimed().id)
     claimed()

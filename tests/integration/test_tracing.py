@@ -1,4 +1,4 @@
-"""One trace from the POST to the callback: who is whose parent, what is carried, and what no span tells."""
+"""One trace from the POST to the callback: the parents of spans, the stored context, and private data in no span."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spa
     assert child(create, spans.one("send notifications"))
 
 
-def test_the_row_carries_the_context_on(post: Post, spans: Spans) -> None:
+def test_the_row_of_a_notification_stores_the_trace_context(post: Post, spans: Spans) -> None:
     id = post(traceparent=ASKED, tracestate="vendor=a,other=b")["id"]
 
     create = spans.one("create notifications")
@@ -184,7 +184,7 @@ def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker
     assert len({trace_of(s) for s in spans.named("INSERT notifications")}) == 3
 
 
-def test_one_statement_for_several_is_one_span_with_links_to_the_others(on: Settings, spans: Spans) -> None:
+def test_a_statement_for_several_requests_is_one_span_with_links_to_the_others(on: Settings, spans: Spans) -> None:
     traces = [f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 3)] + [f"00-{4:032x}-{4:016x}-00", None]
     gateway = NotificationStore(on)
     gateway._accept([draft()._replace(trace=trace) for trace in traces])
@@ -239,7 +239,7 @@ def test_a_rescued_notification_is_attempted_in_its_first_trace(post: Post, work
     assert (told["notification.claim"], told["notification.retry_count"]) == (2, 0)
 
 
-def test_neither_span_nor_line_tells_who_gets_what(
+def test_spans_and_log_lines_contain_no_recipient_and_no_content(
     post: Post, worker: Process, spans: Spans, smtp_server: SmtpServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     echo = f"<{PRIVATE['recipient']}>: {PRIVATE['subject']}, {PRIVATE['message']}"
@@ -258,7 +258,9 @@ def test_neither_span_nor_line_tells_who_gets_what(
     assert "ValueError" in logged
 
 
-def test_where_it_is_off_a_client_s_context_is_not_carried(bound: Settings, store: Settings, redis_url: str) -> None:
+def test_the_trace_context_of_a_client_is_not_stored_where_tracing_is_off(
+    bound: Settings, store: Settings, redis_url: str
+) -> None:
     async def exchange() -> Any:
         async with testing.ASGIConductor(create_app()) as api:
             return await api.simulate_post(

@@ -77,12 +77,12 @@ def delivered(process: Process, ids: Sequence[int]) -> Iterator[Future[None]]:
 
 
 def copies(server: SmtpServer) -> set[int]:
-    """How often each recipient was sent a mail."""
+    """Return the distinct numbers of mails that a recipient was sent."""
     return set(Counter(to for mail in server.mails for to in mail.recipients).values())
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_whatever_the_database_says_an_outcome_is_kept_until_it_is_recorded(
+def test_an_outcome_is_kept_until_it_is_recorded_whatever_the_error_of_the_database(
     make: Make, smtp_server: SmtpServer, condition: str
 ) -> None:
     ids = many(5)
@@ -130,7 +130,7 @@ def test_a_table_that_takes_nothing_delays_outcomes_and_sends_none_twice(
     assert copies(smtp_server) == {1}
 
 
-def test_one_that_is_never_recorded_does_not_hold_up_the_others_of_its_statement(
+def test_an_outcome_that_is_never_recorded_does_not_delay_others_of_its_statement(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     poison, *others = many(4)
@@ -159,7 +159,9 @@ def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorde
     assert copies(smtp_server) == {1}
 
 
-def test_what_is_refused_in_any_words_is_recorded_without_them(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_outcome_whose_reply_is_refused_in_any_words_is_recorded_without_it(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(2)
     with refusing("check_violation", f"new.notification_id = {ids[0]} AND new.reply_code IS NOT NULL"):
         make(record_retry_max=0.1).deliver(ids)
@@ -194,7 +196,7 @@ def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, 
 
 
 def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
-    """As on a server with a short statement_timeout."""
+    """Wrap `settle` so that it runs with a short statement_timeout."""
 
     def settled(*of: Any) -> Any:
         rows("SET statement_timeout = '500ms'")
@@ -231,7 +233,7 @@ def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_s
             ending.result(20)
 
 
-def test_for_hold_nothing_goes_out_before_the_doubt_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_notification_with_hold_is_not_sent_before_its_doubt_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
     id = lifecycle.accept([draft("a@example.com")._replace(on_uncertain="hold")], GRACE)[0].id
     process = make(record_retry_max=0.1)
     with delivered(process, [id]):
@@ -243,7 +245,7 @@ def test_for_hold_nothing_goes_out_before_the_doubt_is_recorded(make: Make, smtp
 
 
 @pytest.mark.parametrize("condition", ["insufficient_privilege", "undefined_table", "syntax_error", "check_violation"])
-def test_while_claims_are_refused_nothing_is_sent_and_each_list_waits(
+def test_notifications_stay_pending_while_claims_are_refused(
     make: Make, smtp_server: SmtpServer, condition: str
 ) -> None:
     ids = many(3)
@@ -256,7 +258,9 @@ def test_while_claims_are_refused_nothing_is_sent_and_each_list_waits(
     assert copies(smtp_server) == {1}
 
 
-def test_what_was_claimed_when_the_rest_of_the_claim_failed_is_given_back(make: Make, smtp_server: SmtpServer) -> None:
+def test_claimed_notifications_are_released_after_the_rest_of_their_claim_failed(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     ids = many(2)
     process = make()
     with mock.patch.object(lifecycle, "suppress", side_effect=ZeroDivisionError), pytest.raises(Retry):
@@ -384,7 +388,7 @@ def test_a_prober_is_judged_by_its_own_timeout(store: Settings) -> None:
     assert breaker.take_probe("mail:25", observer, 300, 3)
 
 
-def test_less_and_less_of_a_settlement_keeps_what_became_of_it() -> None:
+def test_the_reductions_of_a_settlement_keep_its_outcome() -> None:
     now = time.monotonic()
     given = lifecycle.bounced(
         Claimed(1, 2, "email", "a@example.com", "", "", None, "resend", 0, mock.Mock()),

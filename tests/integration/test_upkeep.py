@@ -71,7 +71,7 @@ def test_a_round_says_what_the_worker_has_done() -> None:
     eventually(told)
 
 
-def test_what_a_round_moves_is_counted() -> None:
+def test_notifications_moved_by_a_round_are_counted() -> None:
     def counted() -> dict[str, float]:
         seen = Scrape(exposition.page(False, False).body.decode())
         return {action: seen.sum("notify_upkeep_notifications_total", action=action) for action in actions}
@@ -88,7 +88,7 @@ def test_what_a_round_moves_is_counted() -> None:
     assert grown == {"rescued": len(dead), "expired": 1, "relayed": len(dead) + 1}
 
 
-def test_a_round_rings_what_is_due_in_lists_and_once() -> None:
+def test_a_round_enqueues_due_notifications_in_lists_and_once() -> None:
     ids = accepted(40)
     for id in ids:
         passed(GRACE + 1, id)
@@ -110,7 +110,7 @@ def test_a_round_forgets_old_changes_however_many_and_leases_that_are_over(monke
     assert rows("SELECT client_id FROM listeners") == []
 
 
-def test_a_rescued_row_is_rung_alone() -> None:
+def test_a_rescued_row_is_enqueued_alone() -> None:
     dead = [claimed(uuid4()) for _ in range(3)]
     worker = alive(uuid4(), steady_for=100)
     upkeep(worker).tick()
@@ -118,7 +118,7 @@ def test_a_rescued_row_is_rung_alone() -> None:
     assert all(row(c.id)["alone"] for c in dead)
 
 
-def test_what_is_too_late_is_failed_not_rung() -> None:
+def test_an_expired_notification_is_failed_and_not_enqueued() -> None:
     [id] = accepted()
     passed(GRACE + 1, id)
     rows("UPDATE notifications SET expires_at = now() WHERE id = %s", id)
@@ -127,7 +127,7 @@ def test_what_is_too_late_is_failed_not_rung() -> None:
     assert lists() == []
 
 
-def test_a_backlog_is_rung_only_up_to_the_watermark() -> None:
+def test_a_backlog_is_enqueued_only_up_to_the_watermark() -> None:
     for id in accepted(100):
         passed(GRACE + 1, id)
     one = upkeep(uuid4(), relay_watermark=4, ring_size=5, relay_batch=10)
@@ -138,14 +138,14 @@ def test_a_backlog_is_rung_only_up_to_the_watermark() -> None:
     assert [id for ids in lists() for id in ids] == rung
 
 
-def test_what_the_api_left_to_the_relay_is_rung_in_the_next_round() -> None:
+def test_notifications_that_the_api_left_to_the_relay_are_enqueued_in_the_next_round() -> None:
     left = lifecycle.accept([draft()], GRACE, {("normal", CLIENT)})
     lifecycle.accept([draft()], GRACE, {("high", CLIENT), ("normal", CLIENT + 1)})
     upkeep(uuid4()).tick()
     assert lists() == [[left[0].id]]
 
 
-def test_while_more_waits_than_the_queue_holds_it_is_filled_up_within_a_round() -> None:
+def test_a_queue_is_refilled_within_a_round_while_more_notifications_are_pending() -> None:
     ids = [one.id for one in lifecycle.accept([draft() for _ in range(60)], GRACE, {("normal", CLIENT)})]
     thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4, ring_size=5, relay_batch=10)
     thread.start()
@@ -162,7 +162,7 @@ def test_while_more_waits_than_the_queue_holds_it_is_filled_up_within_a_round() 
     assert sorted(rung) == ids
 
 
-def test_a_flushed_redis_is_rung_again_after_the_grace(store: Settings) -> None:
+def test_notifications_are_enqueued_again_after_redis_was_flushed_and_the_grace_is_over(store: Settings) -> None:
     ids = accepted(3)
     for id in ids:
         passed(GRACE + 1, id)
@@ -192,8 +192,8 @@ def test_the_thread_stops_in_order_and_says_goodbye() -> None:
         assert rows("SELECT id FROM workers") == []
 
 
-def test_a_bell_is_as_old_as_its_rows_say() -> None:
-    """Else rows whose bell still waits would look older than every bell that waits, and be rung again."""
+def test_a_wake_up_message_has_the_age_that_its_rows_say() -> None:
+    """Otherwise rows whose message still waits would look older than every waiting message, and be enqueued again."""
     for id in accepted(40):
         passed(GRACE + 1, id)
     upkeep(uuid4()).tick()
@@ -203,7 +203,7 @@ def test_a_bell_is_as_old_as_its_rows_say() -> None:
     assert [stamp for (stamp,) in stamps] == [pytest.approx(dates.pop(), abs=0.002)] * 40
 
 
-def test_a_bell_is_dated_by_the_database_whatever_this_clock_says() -> None:
+def test_a_wake_up_message_is_dated_by_the_clock_of_the_database() -> None:
     worker = upkeep(uuid4())
     with mock.patch.object(time, "time", partial(float, time.time() + 300)):
         worker.tick()

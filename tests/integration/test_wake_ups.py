@@ -1,4 +1,4 @@
-"""The doorbell on a real Redis: rings, waits, and survives its faults."""
+"""Wake-up messages on a real Redis: enqueueing, waiting, and recovery from faults of Redis."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_many_messages_go_out_in_one_round_trip_as_dramatiq_would_send_them() ->
     assert waiting_by_lane() == {"high": 0, "normal": 4, "bulk": 0, "callback": 0}
 
 
-def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
+def test_the_oldest_wake_up_message_is_the_head_of_the_queue() -> None:
     assert broker.oldest_message(QUEUE) == 0
     with mock.patch("db.clock.time.time", return_value=time.time() - 5):
         broker.enqueue_all(messages([1], 1, 50))
@@ -73,7 +73,7 @@ def test_the_oldest_bell_is_the_head_of_the_queue() -> None:
     assert 5 <= broker.oldest_message(QUEUE) < 7
 
 
-def test_what_comes_to_a_full_queue_is_left_to_the_relay_until_there_is_room() -> None:
+def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_room() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in (1, 2):
@@ -86,7 +86,7 @@ def test_what_comes_to_a_full_queue_is_left_to_the_relay_until_there_is_room() -
     wake_ups.close(5)
 
 
-def test_a_queue_that_has_grown_out_of_all_bounds_is_not_rung_whatever_was_meant() -> None:
+def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> None:
     with configured(relay_watermark=2, ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in range(1, 7):
@@ -104,7 +104,7 @@ def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() 
     wake_ups.close(5)
 
 
-def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wake_up_message_that_cannot_be_enqueued_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> int:
         raise redis.ConnectionError("away")
 
@@ -118,7 +118,9 @@ def test_a_bell_that_cannot_be_rung_raises_nothing(monkeypatch: pytest.MonkeyPat
     wake_ups.enqueue(WakeUp([1], 0.0))
 
 
-def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_consumer_gets_a_wake_up_message_at_once(
+    consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[object] = []
     wait = broker.client.blmove
     monkeypatch.setattr(broker.client, "blmove", lambda *words: waits.append(wait(*words)))
@@ -129,7 +131,7 @@ def test_a_waiting_consumer_hears_the_bell_at_once(consumer: WaitingConsumer, mo
         consumer.ack(message)
 
     def woken() -> bool:
-        """Whether it heard by the end of a wait; on a busy machine its time may be over just before the bell."""
+        """Return whether the message ended a wait; on a busy machine the wait may end just before it."""
         thread = threading.Thread(target=listen)
         thread.start()
         eventually(lambda: broker.client.info("clients")["blocked_clients"] == 1)
@@ -154,7 +156,7 @@ def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(c
     assert third.args == ([3],)
 
 
-def test_what_an_earlier_consumer_fetched_and_lost_is_put_back(consumer: WaitingConsumer) -> None:
+def test_messages_that_an_earlier_consumer_fetched_and_lost_are_put_back(consumer: WaitingConsumer) -> None:
     broker.enqueue_all(messages([1, 2], 2, 50))
     in_hand = next(consumer)  # Fetched two, handed out one.
     assert in_hand is not None
@@ -193,7 +195,7 @@ def test_a_message_whose_body_was_flushed_is_passed_over(consumer: WaitingConsum
     assert next(consumer) is None
 
 
-def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: WaitingConsumer) -> None:
+def test_a_wake_up_message_in_hand_keeps_its_enqueueing_time_until_it_is_begun(consumer: WaitingConsumer) -> None:
     before = time.time()
     broker.enqueue_all(messages([1], 1, 50))
     wake_ups = next(consumer)
@@ -207,7 +209,7 @@ def test_a_bell_in_hand_is_as_old_as_its_ring_until_it_is_begun(consumer: Waitin
     assert broker.in_hand(QUEUE) == {}
 
 
-def test_a_delayed_bell_is_rung_when_its_delay_is_over() -> None:
+def test_a_delayed_wake_up_message_is_dated_by_its_enqueueing() -> None:
     delayed = message([1]).copy(options={"rung_at": 1})
     before = time.time()
     assert broker.enqueued_at(broker.enqueue(delayed)) > before - 1
@@ -236,7 +238,9 @@ def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued() -> None
         wake_ups.close(5)
 
 
-def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_trip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
@@ -251,7 +255,7 @@ def test_what_is_submitted_soon_after_a_trip_for_several_shares_the_next_trip(mo
     assert trips.call_count == 2
 
 
-def test_nothing_waits_after_a_trip_for_few() -> None:
+def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:

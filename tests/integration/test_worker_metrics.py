@@ -1,4 +1,4 @@
-"""What a worker counts of each end that a notification can have, by its lane and channel."""
+"""Metrics of a worker for each way a notification can end, by its priority and channel."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def accept(*drafts: Draft) -> list[int]:
     return [stored.id for stored in lifecycle.accept(drafts, GRACE)]
 
 
-def test_what_was_sent_is_counted_by_lane_with_the_time_since_it_was_due(process: Process, grown: Grown) -> None:
+def test_sent_notifications_are_counted_by_priority_with_the_time_since_due(process: Process, grown: Grown) -> None:
     high, bulk = accept(draft()._replace(priority="high"), draft()._replace(priority="bulk"))
     passed(40, bulk)
     process.deliver([high, bulk])
@@ -64,7 +64,7 @@ def test_what_was_sent_is_counted_by_lane_with_the_time_since_it_was_due(process
     assert grown("smtp_connections_total", result="opened") == 1
 
 
-def test_what_was_scheduled_is_not_late_before_its_time(process: Process, grown: Grown) -> None:
+def test_a_scheduled_notification_is_not_late_before_its_time(process: Process, grown: Grown) -> None:
     [id] = accept(draft())
     rows("UPDATE notifications SET created_at = now() - interval '1 day', next_attempt_at = now() WHERE id = %s", id)
     process.deliver([id])
@@ -73,7 +73,7 @@ def test_what_was_scheduled_is_not_late_before_its_time(process: Process, grown:
     assert grown("due_to_sent_seconds_sum") < 60
 
 
-def test_what_is_tried_again_and_what_is_not_are_told_apart(
+def test_retried_and_failed_notifications_are_counted_apart(
     process: Process, grown: Grown, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="later@example.com")
@@ -105,7 +105,7 @@ def test_a_settlement_that_another_worker_has_made_void_is_a_lost_race(store: Se
     assert grown("due_to_sent_seconds_count") == 0
 
 
-def test_what_goes_to_the_sandbox_is_no_mail(process: Process, grown: Grown) -> None:
+def test_a_sandbox_notification_is_not_counted_as_mail(process: Process, grown: Grown) -> None:
     process.deliver(accept(draft("delivered@example.com")._replace(sandbox=True)))
 
     assert grown("due_to_sent_seconds_count", channel="sandbox") == 1

@@ -33,7 +33,7 @@ FAULTS = {
 def said(
     databases: Databases, postgres_server: Postgres, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, tuple[int, str]]]:
-    """What each fault leads to, tried all at the same time: exit code and words."""
+    """Exit code and output of a worker for each fault, all tried at the same time."""
     empty = postgres_server.url_of("postgres")
     with databases.new() as url:
         directory = tmp_path_factory.mktemp("start")
