@@ -1,4 +1,4 @@
-"""What everybody relies on: each accepted notification goes out once, or its failure is told in full."""
+"""Tests of the basic promise: each accepted notification goes out once, or its failure is told in full."""
 
 from __future__ import annotations
 

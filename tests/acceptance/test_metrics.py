@@ -39,13 +39,13 @@ def scrape(world: World, *, openmetrics: bool = False) -> Scrape:
 
 
 def workers_own(world: World) -> Client:
-    """What the workers serve themselves."""
+    """Return a client of the metrics that the workers serve themselves."""
     client = Client(int(world.system.environ["METRICS_BIND"].rpartition(":")[2]))
     client.key = TOKEN
     return client
 
 
-def test_what_four_processes_say_together_is_what_has_happened(world: World) -> None:
+def test_the_metrics_of_four_processes_add_up_to_what_has_happened(world: World) -> None:
     before = scrape(world)
     refused = world.recipient()
     world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=refused)

@@ -58,7 +58,7 @@ def system(
 
 @pytest.fixture
 def world(system: System, mail_server: SmtpServer) -> World:
-    """The same with two groups of workers, whose breaker has forgotten the last test.
+    """System with two groups of workers, whose breaker has forgotten the last test.
 
     They have no connection to the mail server, or its greeting would be seen by nobody.
     """
@@ -78,7 +78,7 @@ def recovered(world: World, accepted: dict[int, str]) -> Tally:
 
 
 def probes_at_most(seconds: float) -> float:
-    """How many attempts an outage may cost: what finds it, and one probe at a time."""
+    """Return the number of attempts that an outage may cost: those that find it, and one probe at a time."""
     found = GROUPS * (THRESHOLD + THREADS)
     return found + seconds / PROBE_WAIT_MAX + 4
 
@@ -110,7 +110,7 @@ def test_while_it_hangs_at_the_greeting_one_probe_at_a_time_tries_it(world: Worl
     together = []
 
     def two_more_came() -> bool:
-        """Whether it was tried twice more; notes how many wait for it at the same time."""
+        """Return True if it was tried twice more; note how many wait for it at the same time."""
         together.append(world.mail_server.hanging)
         return world.mail_server.connections >= before + 2
 
@@ -178,7 +178,7 @@ def reason(world: World) -> str:
 
 
 def attempts_in(world: World, phase: str) -> int:
-    """How many attempts have ended in this phase because the provider was down."""
+    """Return the number of attempts that have ended in this phase because the provider was down."""
     sql = "SELECT count(*) FROM attempts WHERE outcome = 'provider-down' AND phase = %s"
     return int(world.system.ledger.rows(sql, phase)[0][0])
 

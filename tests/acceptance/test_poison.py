@@ -40,7 +40,7 @@ def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_
     others = before | world.post(40)
 
     def ended_under_a_supervisor() -> bool:
-        """Whether all has ended; workers that died are replaced."""
+        """Return True if every notification has ended; replace workers that died."""
         if not world.system.workers[-1].running:
             world.system.spawn_workers(module="tests.acceptance.poisoned")
         return not world.system.ledger.unfinished([poison, *others])

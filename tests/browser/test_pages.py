@@ -148,5 +148,5 @@ def test_a_mail_neither_runs_nor_loads_nor_leaves(api: Api, ids: dict[str, int],
 
 
 def hostile_shown(page: Page) -> bool:
-    """What others have written stands there as it was written, and nothing of it has run."""
+    """Return True if the text of others is shown as it was written, without being run."""
     return "<script>alert(1)</script>" in page.locator("h1").first.inner_text()

@@ -97,7 +97,7 @@ def starting(tmp_path: Path, counting: CountingServer) -> Iterator[Starting]:
 
 
 def by_process(groups: list[Group], port: int) -> list[int]:
-    """How many connections to this port each has open."""
+    """Return the number of connections to this port that each group has open."""
     inodes = Counter[int]()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()

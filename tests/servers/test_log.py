@@ -1,4 +1,4 @@
-"""What PostgreSQL's log holds of a statement that fails: nothing of a message, where the role is set as documented."""
+"""Tests of PostgreSQL's log: a failed statement leaves no text of a message there if the role is set as documented."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refused(postgres: StockPostgres, url: str) -> None:
 
 
 def raised(postgres: StockPostgres, url: str) -> None:
-    """As when the disk is full."""
+    """Accept a notification while the INSERT fails as on a full disk."""
     postgres.run(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END$$;"

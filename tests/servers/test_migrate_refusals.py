@@ -1,4 +1,4 @@
-"""What `notify migrate` cannot do, and what programs cannot start on, is said in one sentence with the fix."""
+"""Tests of a refused `notify migrate` and of programs that cannot start: one sentence tells why, and the fix."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def test_a_killed_migration_leaves_no_lock(stock_postgres: StockPostgres, tmp_pa
             eventually(lambda: not stock_postgres.run(held), within=60)
 
 
-def test_what_older_programs_need_is_not_taken_away_unseen(
+def test_after_migrations_are_refused_where_a_pooler_hides_who_is_connected(
     transactions: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for path in migrations.DIRECTORY.glob("[0-9]*.py"):

@@ -96,7 +96,7 @@ def test_two_installations_on_one_redis_take_nothing_from_each_other(
 
 
 @pytest.mark.parametrize(("api", "workers"), [("dramatiq", ""), ("", "dramatiq")])
-def test_what_was_enqueued_in_the_namespace_of_an_older_version_is_sent_all_the_same(  # noqa: PLR0917
+def test_notifications_enqueued_in_the_namespace_of_an_older_version_are_sent(  # noqa: PLR0917
     api: str, workers: str, database_url: str, stock_redis_url: str, smtp_server: SmtpServer, starting: Starting
 ) -> None:
     running = starting(database_url, stock_redis_url, smtp_url=smtp_server.url)
