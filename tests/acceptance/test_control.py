@@ -74,7 +74,7 @@ def test_notifications_cancelled_with_a_200_in_mid_drain_are_never_sent(world: W
     assert world.count(cancelled) == Tally(len(cancelled), delivered=0, twice=0, recorded=0, stuck=0, attempts=0)
 
 
-def test_a_batch_is_sent_and_what_has_failed_of_it_is_retried_by_filter(world: World) -> None:
+def test_a_batch_is_sent_and_its_failed_notifications_are_retried_by_filter(world: World) -> None:
     recipients = list(world.recipients(100))
     for recipient in recipients[:10]:
         world.mail_server.on("rcpt", Reply(550, "5.7.1 not today"), to=recipient, times=1)

@@ -94,7 +94,7 @@ def test_a_notification_that_a_killed_worker_was_sending_is_rescued_and_sent_by_
     assert len(world.mail_server.mails_to(recipient)) == 1
 
 
-def test_when_every_worker_was_killed_later_ones_send_what_they_held(world: Fragile) -> None:
+def test_workers_started_after_all_were_killed_send_the_notifications_that_those_held(world: Fragile) -> None:
     recipients = list(world.recipients(3))
     for recipient in recipients:
         world.mail_server.on("data", Hang(), to=recipient)
@@ -248,7 +248,7 @@ def refused(world: Fragile, accepted: dict[int, str]) -> Response | None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_of_postgresql_in_mid_drain_loses_doubles_and_burns_nothing(world: Fragile, end: str) -> None:
+def test_a_restart_of_postgresql_in_mid_drain_loses_nothing_and_costs_no_attempts(world: Fragile, end: str) -> None:
     before = world.worker_pids()
     accepted = drain(world, 300, delivered=20)
     getattr(world.postgres, end)()

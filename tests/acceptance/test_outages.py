@@ -101,7 +101,7 @@ def test_a_server_away_for_longer_than_all_retries_fails_nothing_and_is_not_stor
     assert arrivals[-1] - arrivals[0] > 1, by_second
 
 
-def test_while_it_hangs_at_the_greeting_one_probe_at_a_time_tries_it(world: World) -> None:
+def test_a_server_that_hangs_at_the_greeting_is_tried_by_one_probe_at_a_time(world: World) -> None:
     world.mail_server.on("connect", Hang(), times=None)
     accepted = world.post(40)
     assert reason(world)
@@ -237,7 +237,7 @@ def test_a_connection_that_ends_within_the_content_leaves_no_doubt(world: World)
     assert (first["outcome"], first["phase"]) == ("deferred", "content")
 
 
-def test_a_backlog_is_rung_once_and_redis_holds_no_more_than_the_watermark(world: World, redis_url: str) -> None:
+def test_a_backlog_is_enqueued_once_and_redis_holds_no_more_than_the_watermark(world: World, redis_url: str) -> None:
     world.system.only_workers(0)
     world.mail_server.delay = 0.01
     with Bells(redis_url) as bells:
