@@ -1,4 +1,4 @@
-"""How often the bell is rung, heard in Redis itself."""
+"""Counts of wake-up messages, taken in Redis itself."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _take_signals() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_survives() -> Iterator[None]:
-    """Whatever a test has started is gone in the end, or the run fails."""
+    """Check at the end of the run that no process started by a test is left."""
     yield
     left = {group.log.name: members for group in Group.started if (members := group.members)}
     for group in Group.started:

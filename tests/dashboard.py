@@ -25,7 +25,7 @@ class Page(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What a person reads, its spaces made one."""
+        """The text that a person reads, with each run of spaces made one."""
         return " ".join(unescape(re.sub(r"<[^>]*>", " ", self.html)).split())
 
     @property

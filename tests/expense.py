@@ -1,4 +1,4 @@
-"""What work costs, counted by the servers themselves: SQL statements, transactions, round trips to Redis.
+"""The cost of work, counted by the servers themselves: SQL statements, transactions, round trips to Redis.
 
 Exact and the same on every machine, whatever library sends it. PostgreSQL's log has a line for each
 statement; Redis counts how often it has read from a client. A pipeline is read at once if it was
@@ -74,7 +74,7 @@ def statements(log: str) -> list[tuple[str, str]]:
 
 
 def transactions(said: Sequence[tuple[str, str]]) -> int:
-    """How many there were: each BEGIN with all that its session says until the end, and each statement by itself."""
+    """Return the number of transactions, of which each statement outside of BEGIN and COMMIT is one."""
     count, inside = 0, set[str]()
     for session, text in said:
         verb = text.split(maxsplit=1)[0].rstrip(";").upper()

@@ -56,6 +56,6 @@ def pending(ledger: Ledger, *, of: int = 1, sandbox: bool = False) -> int:
 
 
 def status(ledger: Ledger, id: int) -> str:
-    """As it is now."""
+    """Return the current status of a notification."""
     [(found,)] = ledger.rows("SELECT status FROM notifications WHERE id = %s", id)
     return str(found)

@@ -78,7 +78,7 @@ class Hooks:
             thread.join(10)
 
     def hang(self, _client: socket.socket) -> None:
-        """As an answer: say nothing until the end of the block."""
+        """Say nothing until the end of the block. It can be set as the answer."""
         self._stopping.wait()
 
     def _start(self, target: Callable[..., None], *args: object) -> None:

@@ -1,4 +1,4 @@
-"""What stands in docker/kubernetes/, read, and who selects whom in it."""
+"""The documents in docker/kubernetes/, parsed, and the pods that their selectors select."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def container(document: Document) -> Document:
 
 
 def component(document: Document) -> str:
-    """What its pods are."""
+    """Return the component that the pods of a document are labelled with."""
     return str(template(document)["metadata"]["labels"]["app.kubernetes.io/component"])
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether a label selector is true of labels: matchLabels, and matchExpressions with In."""
+    """Return True if a label selector selects labels: matchLabels, and matchExpressions with In."""
     unknown = set(selector) - {"matchLabels", "matchExpressions"}
     assert not unknown
     expressions = selector.get("matchExpressions", [])

@@ -1,4 +1,4 @@
-"""What the database says, asked past the product's own code."""
+"""Queries to the database that do not use the product's own code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.sql import Sql
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of notifications that were accepted.
+    """The fate of notifications that were accepted.
 
     `delivered` counts those whose mail reached the server, `twice` those that it got more than
     once, `recorded` those that are `sent` in the database, `stuck` those that have not ended.
@@ -43,7 +43,7 @@ class Ledger:
         return self._sql.rows(sql, *parameters)
 
     def statuses(self, ids: list[int]) -> Counter[str]:
-        """How many of these notifications are in each status."""
+        """Return the number of these notifications in each status."""
         found = self.rows("SELECT status, count(*) FROM notifications WHERE id = ANY(%s) GROUP BY status", ids)
         return Counter(dict(found))
 
@@ -57,7 +57,7 @@ class Ledger:
         )
 
     def attempts(self, ids: list[int]) -> int:
-        """How many attempts these took in all."""
+        """Return the number of attempts that these took in all."""
         return int(self.rows("SELECT count(*) FROM attempts WHERE notification_id = ANY(%s)", ids)[0][0])
 
     def worker_pids(self) -> set[int]:

@@ -29,7 +29,7 @@ class Load:
 
     @property
     def running(self) -> bool:
-        """Whether it still posts."""
+        """True while it still posts."""
         return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> Self:

@@ -27,5 +27,5 @@ def run(coroutine: Coroutine[Any, Any, T], within: float = 60.0) -> T:
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-    """As `run`, for those who do something else before they wait."""
+    """Start a coroutine like `run`, but return a future at once instead of waiting."""
     return asyncio.run_coroutine_threadsafe(coroutine, _loop())

@@ -35,7 +35,7 @@ class Seen(NamedTuple):
         return set(re.findall(rf"{words} {TABLE}", self.sql, re.I)) - self.made
 
     def has(self, pattern: str) -> bool:
-        """Whether a pattern is found, whatever the case."""
+        """Return True if a pattern is found, in upper or lower case."""
         return re.search(pattern, self.sql, re.I) is not None
 
     @property
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
 
 
 def _replaces(seen: Seen) -> bool:
-    """Whether every constraint that is dropped is made again, wider perhaps, by the same statement."""
+    """Return True if every constraint that is dropped is made again, wider perhaps, by the same statement."""
     dropped = set(re.findall(r"DROP CONSTRAINT (?:IF EXISTS )?(\w+)", seen.sql, re.I))
     return dropped <= set(re.findall(r"ADD CONSTRAINT (\w+)", seen.sql, re.I))
 
@@ -125,7 +125,7 @@ def statements(sql: str) -> list[str]:
 
 
 def faults(name: str, module: Any) -> list[str]:
-    """What a migration does that it must not, each in a sentence with the statement."""
+    """Return the rules that a migration breaks, each in a sentence with the statement."""
     steps: tuple[Step, ...] | None = getattr(module, "STEPS", None)
     if steps is None and isinstance(sql := getattr(module, "SQL", None), str):
         steps = (Statement(sql),)

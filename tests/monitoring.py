@@ -1,4 +1,4 @@
-"""What docker/prometheus/ and docker/grafana/ ask Prometheus for, and what docs/metrics.md says there is."""
+"""The metrics that docker/prometheus/ and docker/grafana/ query, and those that docs/metrics.md documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = re.compile(r"(?:by \(([\w, ]+)\).*?)?\b(notify_\w+)(?:\{([^}]*)\})?", re
 
 
 def promtool(*words: str | Path, given: bytes = b"") -> str:
-    """What promtool finds fault with; empty where that is nothing."""
+    """Return the faults that promtool finds, or an empty text if there are none."""
     assert PROMTOOL is not None
     done = subprocess.run([PROMTOOL, *words], input=given, capture_output=True, check=False)
     return "" if done.returncode == 0 else (done.stdout + done.stderr).decode()

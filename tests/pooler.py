@@ -54,7 +54,7 @@ def pooled(url: str, directory: Path, mode: str, connections: int = 20, **settin
 
 
 def _user(host: str) -> str | None:
-    """Whom it runs as where we are root, which it refuses to be: whoever may enter the directory of the socket."""
+    """Return the user to run it as where we are root, which it refuses: one that may enter the socket's directory."""
     if os.geteuid() != 0:
         return None
     owner = Path(host).stat().st_uid if host.startswith("/") else exec_with_parent_death.NOBODY

@@ -55,7 +55,7 @@ class Group:
 
     @property
     def running(self) -> bool:
-        """Whether the leader still runs. Once it has ended it stays a zombie, which keeps its number from others."""
+        """True while the leader runs. Once it has ended it stays a zombie, which keeps its number from others."""
         ended = self._leader.returncode is not None or os.waitid(os.P_PID, self.pid, HAS_ENDED) is not None
         return not ended
 
@@ -71,7 +71,7 @@ class Group:
         return live
 
     def has(self, pid: int) -> bool:
-        """Whether this is one of its live processes."""
+        """Return True if this is one of its live processes."""
         return not self._gone and _is_live_in_group(pid, self.pid)
 
     def signal(self, number: int) -> None:

@@ -28,7 +28,7 @@ class Proxy:
         return cls(Path(options["host"][0], f".s.PGSQL.{options['port'][0]}"))
 
     def through(self, url: str) -> str:
-        """The same database, reached through this proxy."""
+        """Return the URL of the same database through this proxy."""
         parts = urlsplit(url)
         return f"postgresql://postgres@127.0.0.1:{self.port}{parts.path}"
 

@@ -1,4 +1,4 @@
-"""What a scrape of /metrics says, read as strictly as Prometheus reads it."""
+"""Scrapes of /metrics, parsed as strictly as Prometheus parses them."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Watched:
             return 0
 
     def _told(self, port: int, name: str) -> object:
-        """What a server says of its replication."""
+        """Return a field of a server's replication info, or None if it does not answer."""
         try:
             with redis.Redis(port=port, password=PASSWORD) as client:
                 return client.info("replication")[name]

@@ -16,7 +16,7 @@ FORESEEN: Mapping[str, str] = {
 
 
 def in_ci() -> bool:
-    """Whether CI is set, and to something else than no."""
+    """Return True if CI is set, and to something else than no."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 

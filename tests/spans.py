@@ -15,7 +15,7 @@ from tests.eventually import eventually
 
 
 class Spans:
-    """What was made since the test began."""
+    """The spans that were made since the test began."""
 
     def __init__(self, exporter: InMemorySpanExporter) -> None:
         self._exporter = exporter

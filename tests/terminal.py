@@ -72,7 +72,7 @@ class Terminal:
         return self._child.wait(max(0.1, deadline - time.monotonic()))
 
     def _read(self, deadline: float) -> bool:
-        """Whether it had more to say by then."""
+        """Wait for output until the deadline and read it. Return True if there was any."""
         ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
         try:
             more = os.read(self._master, 65_536) if ready else b""

@@ -16,7 +16,7 @@ _send = SmtpSender.send
 
 
 async def send(self: SmtpSender, notification: Claimed, *others: Any) -> Receipt:
-    """What a bug in a C library does."""
+    """Kill the process for the poisoned recipient, as a bug in a C library does."""
     if notification.recipient == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
     return await _send(self, notification, *others)

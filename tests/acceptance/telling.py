@@ -70,7 +70,7 @@ class Run:
         return int(answer.json["id"])
 
     def use(self) -> None:
-        """What works: a template, attachments, a batch, a suppression, callbacks."""
+        """Do what works: a template, attachments, a batch, a suppression, callbacks."""
         made = self.client.post("/api/callbacks", {"url": f"{self.hooks.url}&token={WORDS['hook']}"})
         WORDS["callback secret"] = made.json["secret"]
         assert self.client.send("PUT", "/api/templates/welcome", TEMPLATE).status == 201
@@ -90,7 +90,7 @@ class Run:
         assert self.client.request("DELETE", f"/api/suppressions/{address}").status == 204
 
     def go_wrong(self) -> None:
-        """What does not: servers that repeat what they were told, clients that send nonsense."""
+        """Do what fails: with servers that repeat what they were told, and as clients that send nonsense."""
         echo = f"{WORDS['refused']}@recipient.example: {WORDS['message']}"
         self.mail_server.on("rcpt", Reply(550, f"5.1.1 <{echo}"), to=f"{WORDS['refused']}@recipient.example")
         deferred = f"{WORDS['deferred']}@recipient.example"

@@ -45,7 +45,7 @@ def subjects(hooks: Hooks) -> set[int]:
     return {post.json["data"]["id"] for post in hooks.posts}
 
 
-def test_the_client_is_told_how_each_ends(world: World, hooks: Hooks) -> None:
+def test_the_client_is_told_how_each_notification_ends(world: World, hooks: Hooks) -> None:
     world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="bad@example.com")
     good = world.system.client.notify("good@example.com", tags=["a"]).json["id"]
     bad = world.system.client.notify("bad@example.com").json["id"]
@@ -59,7 +59,7 @@ def test_the_client_is_told_how_each_ends(world: World, hooks: Hooks) -> None:
     assert len(hooks.posts) == 2
 
 
-def test_an_endpoint_that_is_broken_for_a_while_hears_it_later(world: World, hooks: Hooks) -> None:
+def test_callbacks_to_a_broken_endpoint_arrive_when_it_works_again(world: World, hooks: Hooks) -> None:
     hooks.answer = status(500)
     ids = {world.system.client.notify(f"{n}@example.com").json["id"] for n in range(20)}
     eventually(lambda: subjects(hooks) == ids, within=20, saying=world.system.logs)

@@ -31,7 +31,7 @@ def at(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def test_what_is_scheduled_goes_out_at_its_time_though_redis_was_emptied(world: World) -> None:
+def test_scheduled_notifications_are_sent_at_their_time_after_redis_is_flushed(world: World) -> None:
     recipients = list(world.recipients(20))
     accepted = {world.post_one(recipient, sendAt=at(2)): recipient for recipient in recipients}
     with redis.Redis.from_url(world.system.environ["REDIS_URL"]) as client:
@@ -43,7 +43,7 @@ def test_what_is_scheduled_goes_out_at_its_time_though_redis_was_emptied(world: 
     assert world.system.ledger.rows(early, list(accepted)) == []
 
 
-def test_what_is_too_late_expires_and_is_not_sent(world: World) -> None:
+def test_a_deferred_notification_fails_when_it_expires_and_is_not_sent(world: World) -> None:
     recipient = world.recipient()
     world.mail_server.on("rcpt", Reply(451, "4.3.0 come back later"), to=recipient, times=100)
     id = world.post_one(recipient, expiresAt=at(2))
@@ -53,7 +53,7 @@ def test_what_is_too_late_expires_and_is_not_sent(world: World) -> None:
     assert world.mail_server.mails_to(recipient) == []
 
 
-def test_what_is_cancelled_is_never_sent_and_what_is_moved_is_sent_at_once(world: World) -> None:
+def test_a_cancelled_notification_is_never_sent_and_one_moved_to_now_is_sent_at_once(world: World) -> None:
     client, (gone, moved) = world.system.client, world.recipients(2)
     ids = {recipient: world.post_one(recipient, sendAt=at(3600)) for recipient in (gone, moved)}
     assert client.post(f"{NOTIFICATIONS}/{ids[gone]}/cancel", {}).status == 200
@@ -63,7 +63,7 @@ def test_what_is_cancelled_is_never_sent_and_what_is_moved_is_sent_at_once(world
     assert world.mail_server.mails_to(gone) == []
 
 
-def test_what_was_answered_as_cancelled_in_mid_drain_was_never_sent(world: World) -> None:
+def test_notifications_cancelled_with_a_200_in_mid_drain_are_never_sent(world: World) -> None:
     world.mail_server.delay = 0.01
     accepted, client = world.post(200), world.system.client
     answers = {id: client.post(f"{NOTIFICATIONS}/{id}/cancel", {}).status for id in sorted(accepted, reverse=True)}
@@ -74,7 +74,7 @@ def test_what_was_answered_as_cancelled_in_mid_drain_was_never_sent(world: World
     assert world.count(cancelled) == Tally(len(cancelled), delivered=0, twice=0, recorded=0, stuck=0, attempts=0)
 
 
-def test_a_batch_is_sent_and_what_has_failed_of_it_is_retried_by_filter(world: World) -> None:
+def test_a_batch_is_sent_and_its_failed_notifications_are_retried_by_filter(world: World) -> None:
     recipients = list(world.recipients(100))
     for recipient in recipients[:10]:
         world.mail_server.on("rcpt", Reply(550, "5.7.1 not today"), to=recipient, times=1)

@@ -69,7 +69,7 @@ def fragile(mail_server: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def world(fragile: Fragile) -> Fragile:
-    """The same, with everything at work."""
+    """System whose servers can be broken, with everything repaired."""
     fragile.heal()
     return fragile
 
@@ -83,7 +83,7 @@ def drain(world: World, count: int, delivered: int) -> dict[int, str]:
     return accepted
 
 
-def test_what_a_killed_worker_was_sending_is_rescued_and_sent_by_another(world: Fragile) -> None:
+def test_a_notification_that_a_killed_worker_was_sending_is_rescued_and_sent_by_another(world: Fragile) -> None:
     recipient = world.recipient()
     world.mail_server.on("data", Hang(), to=recipient)
     id = world.post_one(recipient)
@@ -94,7 +94,7 @@ def test_what_a_killed_worker_was_sending_is_rescued_and_sent_by_another(world: 
     assert len(world.mail_server.mails_to(recipient)) == 1
 
 
-def test_when_every_worker_was_killed_later_ones_send_what_they_held(world: Fragile) -> None:
+def test_workers_started_after_all_were_killed_send_the_notifications_that_those_held(world: Fragile) -> None:
     recipients = list(world.recipients(3))
     for recipient in recipients:
         world.mail_server.on("data", Hang(), to=recipient)
@@ -221,7 +221,7 @@ def retries_in_memory(world: World, count: int) -> dict[int, str]:
 
 
 def overdue(world: World, accepted: dict[int, str]) -> bool:
-    """Whether those of these that were not sent should have been tried again, but nobody rings."""
+    """Return True if a pending one of these is overdue by more than 2 s, because no wake-up message was sent."""
     sql = "SELECT min(now() - next_attempt_at) > interval '2 s' FROM notifications WHERE id = ANY(%s)"
     [(late,)] = world.system.ledger.rows(sql + " AND status = 'pending'", list(accepted))
     return bool(late)
@@ -248,7 +248,7 @@ def refused(world: Fragile, accepted: dict[int, str]) -> Response | None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_restart_of_postgresql_in_mid_drain_loses_doubles_and_burns_nothing(world: Fragile, end: str) -> None:
+def test_a_restart_of_postgresql_in_mid_drain_loses_nothing_and_costs_no_attempts(world: Fragile, end: str) -> None:
     before = world.worker_pids()
     accepted = drain(world, 300, delivered=20)
     getattr(world.postgres, end)()

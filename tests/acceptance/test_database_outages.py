@@ -50,7 +50,7 @@ def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytes
             system.stop()
 
 
-def test_what_the_server_took_while_the_database_was_cut_off_is_recorded_when_it_is_back(world: Server) -> None:
+def test_mails_taken_while_the_database_was_cut_off_are_recorded_when_it_is_back(world: Server) -> None:
     before = world.system.ledger.worker_pids()
     world.mail_server.on("dot", Hang(), times=THREADS)
     accepted = world.post(50)

@@ -1,4 +1,4 @@
-"""What everybody relies on: each accepted notification goes out once, or its failure is told in full."""
+"""Tests of the basic promise: each accepted notification goes out once, or its failure is told in full."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ def test_when_the_answer_to_a_whole_mail_is_lost_it_is_sent_again_as_the_same_ma
     assert len(world.mail_server.mails_to(recipient)) == 1
 
 
-def test_a_bell_rung_twenty_times_delivers_once(world: World) -> None:
+def test_twenty_wake_up_messages_for_a_notification_deliver_it_once(world: World) -> None:
     accepted = world.post(20)
     ring(world, list(accepted), times=20)
     assert world.tally(accepted) == Tally.perfect(20)
 
 
-def test_a_bell_rung_twenty_times_while_the_mail_is_being_sent_delivers_once(world: World) -> None:
+def test_twenty_wake_up_messages_while_the_mail_is_being_sent_deliver_it_once(world: World) -> None:
     recipient = world.recipient()
     world.mail_server.on("data", Hang(), to=recipient)
     id = world.post_one(recipient)

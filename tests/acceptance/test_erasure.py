@@ -31,7 +31,7 @@ def left(world: World, address: str) -> set[str]:
             database.database.close()
 
 
-def test_nothing_is_begun_after_the_answer_and_nothing_names_them_in_the_end(world: World) -> None:
+def test_an_erasure_stops_new_attempts_at_once_and_leaves_no_trace_of_the_recipient(world: World) -> None:
     person, others = "ann@recipient.example", list(world.recipients(40))
     client, rows = world.system.client, world.system.ledger.rows
     world.mail_server.delay = 0.05

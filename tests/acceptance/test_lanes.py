@@ -1,4 +1,4 @@
-"""Who waits for whom: an urgent mail passes a newsletter, and one client's newsletter keeps no other one waiting."""
+"""Tests of priorities: an urgent mail passes a newsletter, and one client's newsletter keeps no other one waiting."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def newsletter(world: World, client: Client, priority: str) -> None:
 
 
 def passed_by(world: World, client: Client, priority: str) -> int:
-    """How many mails arrive between the POST of one notification and its own arrival."""
+    """Return the number of mails that arrive between the POST of one notification and its own arrival."""
     recipient = world.recipient()
     before = len(world.mail_server.mails)
     assert client.notify(recipient, priority=priority).status == 201

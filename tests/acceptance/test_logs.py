@@ -90,13 +90,13 @@ def _events(written: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_line_of_a_whole_run_holds_what_its_readers_must_not_know(written: str, name: str) -> None:
+def test_no_line_of_the_log_holds_a_secret_or_personal_data(written: str, name: str) -> None:
     found = [line for line in written.splitlines() if WORDS[name] in line]
 
     assert not found, f"{name} in {found[0]}"
 
 
-def test_the_run_has_told_of_all_that_happened(written: str) -> None:
+def test_the_log_has_an_event_for_everything_that_happened(written: str) -> None:
     told = {event["event"] for event in _events(written)}
 
     assert told >= {"request", "notification.accepted", "notification.replayed", "notifications.sent"}
@@ -105,13 +105,13 @@ def test_the_run_has_told_of_all_that_happened(written: str) -> None:
     assert told >= {"request.unavailable", "database.unavailable", "breaker.opened", "breaker.closed"}
 
 
-def test_the_words_of_a_mail_server_are_told_without_whom_they_are_about(written: str) -> None:
+def test_the_log_masks_the_recipient_in_the_reply_of_a_mail_server(written: str) -> None:
     [opened] = [event for event in _events(written) if event["event"] == "breaker.opened"]
 
     assert opened["reason"] == f"rcpt: 421 4.3.0 <{masked(WORDS['deferred'] + '@recipient.example')}> too much, ***"
 
 
-def test_each_line_is_json_that_says_when_how_grave_what_and_who(written: str) -> None:
+def test_each_line_of_the_log_is_json_with_time_level_event_and_process(written: str) -> None:
     for event in _events(written):
         assert datetime.fromisoformat(event["time"]).utcoffset() == timedelta(0), event
         assert event["time"].endswith("Z"), event

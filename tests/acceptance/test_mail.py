@@ -56,7 +56,7 @@ def test_a_mail_arrives_with_its_image_and_its_attachment(world: World) -> None:
     assert logo.get_payload(decode=True) == LOGO
 
 
-def test_a_copy_that_is_refused_fails_it_for_all_and_nobody_gets_it(world: World) -> None:
+def test_a_refused_copy_fails_the_notification_and_no_recipient_gets_it(world: World) -> None:
     ann, bob, eve = world.recipients(3)
     world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=bob)
     ended = world.ended(world.post_one(ann, cc=[bob, eve]))

@@ -39,13 +39,13 @@ def scrape(world: World, *, openmetrics: bool = False) -> Scrape:
 
 
 def workers_own(world: World) -> Client:
-    """What the workers serve themselves."""
+    """Return a client of the metrics that the workers serve themselves."""
     client = Client(int(world.system.environ["METRICS_BIND"].rpartition(":")[2]))
     client.key = TOKEN
     return client
 
 
-def test_what_four_processes_say_together_is_what_has_happened(world: World) -> None:
+def test_the_metrics_of_four_processes_add_up_to_what_has_happened(world: World) -> None:
     before = scrape(world)
     refused = world.recipient()
     world.mail_server.on("rcpt", Reply(550, "5.1.1 nobody"), to=refused)
@@ -72,7 +72,7 @@ def test_what_four_processes_say_together_is_what_has_happened(world: World) -> 
     assert 1 <= grown("notify_smtp_connections_total", result="opened") < 100
 
 
-def test_the_truth_is_asked_of_the_database(world: World) -> None:
+def test_the_metrics_of_workers_processes_and_ids_come_from_the_database(world: World) -> None:
     seen = scrape(world)
 
     assert seen.sum("notify_database_up") == 1
@@ -83,7 +83,7 @@ def test_the_truth_is_asked_of_the_database(world: World) -> None:
     assert seen.sum("notify_ids_drawn_total") == drawn
 
 
-def test_both_formats_are_as_their_parsers_want_them(world: World) -> None:
+def test_both_formats_of_metrics_can_be_parsed_and_have_the_same_families(world: World) -> None:
     world.post(3)
     text, strict = scrape(world), scrape(world, openmetrics=True)
 
@@ -94,11 +94,11 @@ def test_both_formats_are_as_their_parsers_want_them(world: World) -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason=NO_PROMTOOL)
-def test_promtool_finds_no_fault_with_it(world: World) -> None:
+def test_promtool_finds_no_fault_with_the_metrics(world: World) -> None:
     assert promtool("check", "metrics", given=world.system.client.get("/metrics").raw) == ""
 
 
-def test_it_is_compressed_for_who_wants_that(world: World) -> None:
+def test_metrics_are_compressed_if_the_client_accepts_gzip(world: World) -> None:
     answer = world.system.client.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
 
     assert answer.headers["content-encoding"] == "gzip"
@@ -124,7 +124,7 @@ def test_the_workers_serve_what_the_api_serves_but_for_the_database(world: World
 
 
 @pytest.mark.parametrize("key", ["", "wrong", TOKEN[:-1]])
-def test_the_workers_tell_nobody_who_does_not_bring_the_token(world: World, key: str) -> None:
+def test_the_metrics_of_the_workers_are_refused_without_the_token(world: World, key: str) -> None:
     client = workers_own(world)
     client.key = key
     answer = eventually(lambda: client.get("/metrics"))
@@ -142,7 +142,7 @@ def died(group: Group) -> bool:
     return not group.running and not group.members
 
 
-def test_no_counter_ever_falls_whoever_is_killed(world: World) -> None:
+def test_no_counter_decreases_when_a_process_is_killed(world: World) -> None:
     world.wait_for_the_end(world.post(20))
     api, workers = world.system.api, world.system.workers[0]
     assert api is not None

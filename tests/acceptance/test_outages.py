@@ -58,7 +58,7 @@ def system(
 
 @pytest.fixture
 def world(system: System, mail_server: SmtpServer) -> World:
-    """The same with two groups of workers, whose breaker has forgotten the last test.
+    """System with two groups of workers, whose breaker has forgotten the last test.
 
     They have no connection to the mail server, or its greeting would be seen by nobody.
     """
@@ -78,7 +78,7 @@ def recovered(world: World, accepted: dict[int, str]) -> Tally:
 
 
 def probes_at_most(seconds: float) -> float:
-    """How many attempts an outage may cost: what finds it, and one probe at a time."""
+    """Return the number of attempts that an outage may cost: those that find it, and one probe at a time."""
     found = GROUPS * (THRESHOLD + THREADS)
     return found + seconds / PROBE_WAIT_MAX + 4
 
@@ -101,7 +101,7 @@ def test_a_server_away_for_longer_than_all_retries_fails_nothing_and_is_not_stor
     assert arrivals[-1] - arrivals[0] > 1, by_second
 
 
-def test_while_it_hangs_at_the_greeting_one_probe_at_a_time_tries_it(world: World) -> None:
+def test_a_server_that_hangs_at_the_greeting_is_tried_by_one_probe_at_a_time(world: World) -> None:
     world.mail_server.on("connect", Hang(), times=None)
     accepted = world.post(40)
     assert reason(world)
@@ -110,7 +110,7 @@ def test_while_it_hangs_at_the_greeting_one_probe_at_a_time_tries_it(world: Worl
     together = []
 
     def two_more_came() -> bool:
-        """Whether it was tried twice more; notes how many wait for it at the same time."""
+        """Return True if it was tried twice more; note how many wait for it at the same time."""
         together.append(world.mail_server.hanging)
         return world.mail_server.connections >= before + 2
 
@@ -178,7 +178,7 @@ def reason(world: World) -> str:
 
 
 def attempts_in(world: World, phase: str) -> int:
-    """How many attempts have ended in this phase because the provider was down."""
+    """Return the number of attempts that have ended in this phase because the provider was down."""
     sql = "SELECT count(*) FROM attempts WHERE outcome = 'provider-down' AND phase = %s"
     return int(world.system.ledger.rows(sql, phase)[0][0])
 
@@ -237,7 +237,7 @@ def test_a_connection_that_ends_within_the_content_leaves_no_doubt(world: World)
     assert (first["outcome"], first["phase"]) == ("deferred", "content")
 
 
-def test_a_backlog_is_rung_once_and_redis_holds_no_more_than_the_watermark(world: World, redis_url: str) -> None:
+def test_a_backlog_is_enqueued_once_and_redis_holds_no_more_than_the_watermark(world: World, redis_url: str) -> None:
     world.system.only_workers(0)
     world.mail_server.delay = 0.01
     with Bells(redis_url) as bells:

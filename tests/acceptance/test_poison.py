@@ -40,7 +40,7 @@ def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_
     others = before | world.post(40)
 
     def ended_under_a_supervisor() -> bool:
-        """Whether all has ended; workers that died are replaced."""
+        """Return True if every notification has ended; replace workers that died."""
         if not world.system.workers[-1].running:
             world.system.spawn_workers(module="tests.acceptance.poisoned")
         return not world.system.ledger.unfinished([poison, *others])
@@ -54,7 +54,7 @@ def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_
     assert (tally.delivered, tally.recorded, tally.stuck) == (60, 60, 0)
 
 
-def test_under_sigkill_what_is_to_be_held_is_never_doubled_and_what_is_uncertain_says_so(world: World) -> None:
+def test_notifications_held_when_uncertain_are_never_sent_twice_when_workers_are_killed(world: World) -> None:
     world.mail_server.delay = 0.02
     accepted = world.post(300, onUncertain="hold")
     for _ in range(3):

@@ -25,7 +25,7 @@ MIGRATIONS = DIRECTORY.relative_to(ROOT)
 
 
 def git(*arguments: str) -> bytes:
-    """What git says; skips the test where it says nothing useful."""
+    """Return the output of git; skip the test if git is missing or fails."""
     try:
         return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
     except FileNotFoundError:

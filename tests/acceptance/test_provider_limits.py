@@ -31,7 +31,7 @@ def running(new_world: NewWorld) -> World:
 
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
-    """The same with two worker processes, the documented number of threads, and a breaker that was never open."""
+    """System with two worker processes, the documented number of threads, and a breaker that was never open."""
     running.system.ledger.rows("DELETE FROM providers RETURNING name")
     running.system.start_workers(PROCESSES, threads=THREADS)
     yield running
@@ -212,7 +212,7 @@ def test_both_limits_together_lose_nothing(world: World) -> None:
     assert_nothing_is_lost_spent_or_doubled(world, accepted, within=180)
 
 
-def test_what_is_not_taken_for_our_rate_expires_unspent_and_the_rest_waits_for_the_server(world: World) -> None:
+def test_notifications_that_a_rate_limit_refuses_wait_or_expire_without_spending_attempts(world: World) -> None:
     world.mail_server.limits = Limits(at_once=0)
     soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
     expiring, lasting = world.post(5, expiresAt=soon), world.post(5)

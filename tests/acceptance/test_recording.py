@@ -28,7 +28,7 @@ def world(new_world: NewWorld) -> World:
 
 
 def received(world: World) -> set[str]:
-    """Whom the mail server has mails for."""
+    """Return the recipients for whom the mail server has mails."""
     return {to for mail in world.mail_server.mails for to in mail.recipients}
 
 
@@ -48,7 +48,7 @@ def refused(world: World, condition: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("condition", ["insufficient_privilege", "undefined_table", "raise_exception"])
-def test_what_could_not_be_recorded_for_longer_than_stuck_after_is_sent_once(world: World, condition: str) -> None:
+def test_mails_that_cannot_be_recorded_for_longer_than_stuck_after_are_sent_once(world: World, condition: str) -> None:
     world.system.only_workers(2)
     world.mail_server.delay = 0.02
     with refused(world, condition):

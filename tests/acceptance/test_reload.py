@@ -59,7 +59,7 @@ class Alive:
 
 
 def alive(world: World) -> str:
-    """What one process answers to a new connection."""
+    """Return the answer of one process to a health check over a new connection."""
     with Client(world.system.port) as client:
         return client.get("/healthz").raw.decode()
 

@@ -50,7 +50,7 @@ def coming_in(world: World, *options: str) -> Client:
         ("unknown@example.com", {"onUncertain": "hold"}, ("failed", "outcome-unknown"), ["uncertain"]),
     ],
 )
-def test_each_simulated_recipient_ends_as_it_is_called(
+def test_each_simulated_recipient_ends_as_its_name_says(
     world: World, recipient: str, fields: dict[str, str], ending: tuple[str, str | None], outcomes: list[str]
 ) -> None:
     client = coming_in(world, *SEND, "--sandbox")

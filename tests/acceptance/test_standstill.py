@@ -26,7 +26,7 @@ def world(new_world: NewWorld) -> World:
 
 
 def held(world: World, group: Group) -> int:
-    """How many notifications the processes of a group hold."""
+    """Return the number of notifications that the processes of a group hold."""
     sql = (
         "SELECT count(*) FROM notifications AS n JOIN workers AS w ON w.id = n.claimed_by"
         " WHERE n.status = 'processing' AND w.pid = ANY(%s)"

@@ -95,7 +95,7 @@ def test_no_span_of_an_attempt_is_lost_when_the_processes_end(collector: Collect
 
 
 @pytest.mark.usefixtures("callback")
-def test_no_span_is_without_the_one_that_it_is_part_of(collector: Collector) -> None:
+def test_the_parent_of_each_span_is_exported_too(collector: Collector) -> None:
     known = {span.id for span in collector.spans} | {"b7ad6b7169203331", ""}
 
     assert [span for span in collector.spans if span.parent not in known] == []

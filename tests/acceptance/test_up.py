@@ -97,7 +97,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         one.group.stop()
 
 
-def test_it_serves_from_nothing_and_keeps_the_mail(up: Up) -> None:
+def test_notify_up_starts_in_an_empty_directory_and_catches_the_mail(up: Up) -> None:
     up.running()
 
     up.send("From nothing")
@@ -107,7 +107,7 @@ def test_it_serves_from_nothing_and_keeps_the_mail(up: Up) -> None:
     assert caught["text"].strip() == "From nothing"
 
 
-def test_where_keys_are_wanted_it_says_how_the_first_one_is_made(tmp_path: Path) -> None:
+def test_notify_up_tells_how_to_make_the_first_key_if_keys_are_required(tmp_path: Path) -> None:
     one = Up(tmp_path)
     one.environ["AUTH"] = "required"
     group = one.running()
@@ -120,7 +120,7 @@ def test_where_keys_are_wanted_it_says_how_the_first_one_is_made(tmp_path: Path)
         group.stop()
 
 
-def test_clients_and_keys_find_the_database_of_what_runs_here(up: Up) -> None:
+def test_clients_and_keys_commands_find_the_database_of_the_running_notify_up(up: Up) -> None:
     up.running()
     made = up.notify("clients", "create", "--name", "shop", "--json")
     assert made.returncode == 0, made.stderr
@@ -149,7 +149,7 @@ def test_clients_and_keys_find_the_database_of_what_runs_here(up: Up) -> None:
     ],
     ids=" ".join,
 )
-def test_a_command_finds_what_runs_on_the_data_directory(up: Up, words: tuple[str, ...]) -> None:
+def test_a_command_finds_the_notify_up_that_runs_on_the_data_directory(up: Up, words: tuple[str, ...]) -> None:
     up.running()
     found = up.notify(*words, NOTIFY_URL="")
     assert found.returncode == 0, found.stdout + found.stderr
@@ -182,7 +182,7 @@ def test_one_address_has_the_numbers_of_the_api_and_of_the_worker(up: Up) -> Non
     eventually(all_is_counted)  # Workers count outcomes in each round of upkeep, once a second.
 
 
-def test_a_second_one_on_the_same_data_says_so(up: Up) -> None:
+def test_a_second_notify_up_on_the_same_data_is_refused(up: Up) -> None:
     first = up.running()
 
     second = up.notify("up", BIND=f"127.0.0.1:{free_port()}")
@@ -250,7 +250,7 @@ def test_stop_signals_that_come_together_are_one_orderly_stop(up: Up, numbers: t
     assert {line["how"] for line in up.events("service.stopped")} <= {"exit code 0", "done"}, up.text()
 
 
-def test_commands_with_another_tmpdir_find_what_runs_here(up: Up, tmp_path: Path) -> None:
+def test_commands_with_another_tmpdir_find_the_running_notify_up(up: Up, tmp_path: Path) -> None:
     up.running()
     up.send()
     assert up.notify("clients", "list", TMPDIR=str(tmp_path)).returncode == 0

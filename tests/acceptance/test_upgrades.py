@@ -80,7 +80,7 @@ def upgraded(
 
 @contextmanager
 def newer(upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What `notify migrate` of the version to come would know and do."""
+    """Give this process the migrations that `notify migrate` of the next version would have."""
     monkeypatch.setattr(migrations, "DIRECTORY", upgraded.migrations)
     monkeypatch.setattr(database, "KNOWN", "9002")
     with configured(database_url=upgraded.world.system.environ["DATABASE_URL"]) as settings:
@@ -158,7 +158,7 @@ def test_the_old_version_starts_again_on_the_schema_of_the_new_one(upgraded: Upg
     assert world.tally(accepted) == Tally.perfect(50)
 
 
-def test_what_only_the_old_version_needs_goes_once_it_is_gone_and_then_it_does_not_start(
+def test_an_after_migration_waits_until_the_old_version_stops_which_then_cannot_start_again(
     upgraded: Upgraded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = upgraded.world.system

@@ -63,7 +63,7 @@ def test_the_wheel_holds_every_file(wheel: Path) -> None:
     assert [name for name in inside if name.endswith("share/notification-system/gunicorn.conf.py")]
 
 
-def test_gunicorn_s_settings_know_all_modules_of_the_wheel_and_nobody_else_s(installed: Path, world: World) -> None:
+def test_the_gunicorn_settings_name_exactly_the_packages_of_the_wheel(installed: Path, world: World) -> None:
     [conf] = installed.parent.rglob("share/notification-system/gunicorn.conf.py")
     printed = f"import runpy; print(*runpy.run_path({str(conf)!r})['OURS'])"
     command = [str(installed / "python"), "-P", "-c", printed]

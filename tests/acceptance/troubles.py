@@ -1,4 +1,4 @@
-"""What can be wrong with a PostgreSQL that runs, and with a recipient."""
+"""Faults of a PostgreSQL that runs, and of a recipient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applicat
 
 @contextmanager
 def read_only(postgres: Postgres, system: System) -> Iterator[None]:
-    """As on a standby, or where an operator said so."""
+    """Make the database read-only, as on a standby, or as an operator can."""
     [(database,)] = system.ledger.rows("SELECT current_database()")
     with closing(psycopg2.connect(postgres.url_of("postgres"))) as admin:
         admin.autocommit = True
@@ -56,7 +56,10 @@ def too_many_connections(postgres: Postgres, system: System) -> Iterator[None]:
 
 @contextmanager
 def disk_full(system: System) -> Iterator[None]:
-    """What PostgreSQL says when it cannot extend a file; a disk that is really full takes others with it."""
+    """Raise the error of a full disk at each write of a notification.
+
+    A disk that is really full would disturb other programs.
+    """
     run = system.ledger.rows
     run(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

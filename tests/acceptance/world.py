@@ -21,7 +21,7 @@ _numbers = count(1)
 
 
 class World:
-    """What a test of the whole system holds in its hands."""
+    """The system and its mail server, as a test of the whole uses them."""
 
     def __init__(self, system: System, mail_server: SmtpServer) -> None:
         self.system, self.mail_server = system, mail_server
@@ -68,7 +68,7 @@ class World:
         eventually(lambda: not ledger.unfinished(ids), within, saying=lambda: ledger.unfinished(ids), every=0.1)
 
     def count(self, accepted: Mapping[int, str]) -> Tally:
-        """What has become of these so far, at the mail server and in the database."""
+        """Return the tally of these so far, at the mail server and in the database."""
         ids, ledger = list(accepted), self.system.ledger
         copies = Counter(to for mail in self.mail_server.mails for to in mail.recipients)
         received = [copies[recipient] for recipient in accepted.values()]

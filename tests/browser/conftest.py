@@ -65,12 +65,12 @@ def opened(chromium: Browser) -> Iterator[Open]:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe finds wrong with a page."""
+    """Return the violations that axe finds on a page."""
     page.evaluate(AXE)
     found = page.evaluate(AUDIT)["violations"]
     return [f"{v['id']}: {json.dumps([(n['target'], n['failureSummary']) for n in v['nodes']])}" for v in found]
 
 
 def overflows(page: Page) -> bool:
-    """Whether a page is wider than its window."""
+    """Return True if a page is wider than its window."""
     return bool(page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth"))

@@ -45,7 +45,7 @@ def at(api: Api, path: str) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_are_accessible_and_fit_a_phone(api: Api, opened: Open, scheme: str) -> None:
+def test_admin_pages_are_accessible_and_fit_a_phone(api: Api, opened: Open, scheme: str) -> None:
     page = logged_in(api, opened, color_scheme=scheme, **PHONE)
     for path in PAGES:
         page.goto(at(api, path))

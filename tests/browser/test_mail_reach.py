@@ -125,7 +125,7 @@ def test_a_mail_that_is_looked_at_makes_no_connection(api: Api, page: Page, some
     assert somebody.commit == []
 
 
-def test_somebody_who_is_called_is_heard(page: Page, somebody: Somebody) -> None:
+def test_a_connection_from_a_page_to_the_listener_is_noticed(page: Page, somebody: Somebody) -> None:
     """Or the test above could not fail."""
     somebody.commit.clear()
     page.set_content(f"<iframe src='http://127.0.0.1:{somebody.port}/'></iframe>")

@@ -78,7 +78,7 @@ def test_pages_are_accessible_and_fit_a_phone(api: Api, ids: dict[str, int], ope
         assert not overflows(page), path
 
 
-def test_the_overview_moves_by_itself(api: Api, opened: Open) -> None:
+def test_the_overview_updates_itself(api: Api, opened: Open) -> None:
     page = opened(url(api, "/"))
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("canvas")).to_have_count(2)
@@ -135,7 +135,9 @@ def test_failures_of_a_kind_are_retried_together(api: Api, opened: Open) -> None
     assert {status(api.ledger, id) for id in ids} == {"pending"}
 
 
-def test_a_mail_neither_runs_nor_loads_nor_leaves(api: Api, ids: dict[str, int], opened: Open) -> None:
+def test_a_shown_mail_runs_no_script_loads_nothing_and_follows_no_link(
+    api: Api, ids: dict[str, int], opened: Open
+) -> None:
     page = opened(url(api, f"/notifications/{ids['failed']}"), blocked=("sandboxed", "frame-src"))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -148,5 +150,5 @@ def test_a_mail_neither_runs_nor_loads_nor_leaves(api: Api, ids: dict[str, int],
 
 
 def hostile_shown(page: Page) -> bool:
-    """What others have written stands there as it was written, and nothing of it has run."""
+    """Return True if the text of others is shown as it was written, without being run."""
     return "<script>alert(1)</script>" in page.locator("h1").first.inner_text()

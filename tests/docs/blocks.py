@@ -48,14 +48,14 @@ class Block:
 
     @property
     def commands(self) -> str:
-        """What a shell is to run."""
+        """The commands that a shell is to run."""
         if self.language != "console":
             return self.text
         return "".join(line[2:] for line in self.text.splitlines(keepends=True) if line.startswith(("$ ", "> ")))
 
     @property
     def printed(self) -> str:
-        """What the page says that it prints."""
+        """The output that the page shows for its commands."""
         if self.language != "console":
             return self.output
         return "".join(line for line in self.text.splitlines(keepends=True) if not line.startswith(("$ ", "> ")))

@@ -1,4 +1,4 @@
-"""Whether a command printed what a page says that it prints.
+"""Comparison of the output of a command with the output that a page shows.
 
 Lenient in what is another each time (ids, times, addresses, secrets) and in how lines are broken; strict in
 status codes, names of fields, their order and their values. `...` stands for anything.

@@ -1,4 +1,4 @@
-"""Whoever reads a page and does what each block says."""
+"""A reader of a page, who does what each block says."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Reader:
         self._shell.__exit__(kind, error, trace)
 
     def faults(self, block: Block) -> list[str]:
-        """What is untrue of a block."""
+        """Return the faults of a block: what it says that is not true."""
         if block.not_run:
             return []
         text = self._system.addressed(block.text)

@@ -19,7 +19,7 @@ def _document() -> dict[str, Any]:
 
 
 def invalid(text: str, schema: str = "") -> list[str]:
-    """What is wrong with it: of the schema of this name, if there is a name.
+    """Return the errors of a JSON text against the schema of this name, if there is a name.
 
     Raises:
         json.JSONDecodeError: it is no JSON.

@@ -42,14 +42,14 @@ EXIT_CODE = re.compile(r"#.*exit code (\d+)")
 
 
 class Done(NamedTuple):
-    """What a block did. `statuses` are those of its requests, `failed` the commands that did not end with 0."""
+    """The effect of a block. `statuses` are those of its requests, `failed` the commands that did not end with 0."""
 
     printed: str
     statuses: list[int]
     failed: list[str]
 
     def faults(self, text: str, output: str) -> list[str]:
-        """What went wrong that the page does not say: as a comment `# 409`, `# exit code 1`, or in its output."""
+        """Return the failures that the page does not announce in its output, or in a comment like `# 409`."""
         announced = {int(status) for status in ANNOUNCED.findall(text + "\n" + output)}
         wrong = {status for status in self.statuses if status >= 400 or status == 0}
         codes = set(EXIT_CODE.findall(text))

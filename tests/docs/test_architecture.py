@@ -25,7 +25,7 @@ def definitions(node: ast.AST, prefix: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(PAGE))))
-def test_each_function_on_the_way_exists(file: str, name: str) -> None:
+def test_each_function_of_a_walk_exists(file: str, name: str) -> None:
     assert name in set(definitions(ast.parse((ROOT / file).read_text())))
 
 
@@ -36,7 +36,7 @@ def test_a_walk_names_a_function_in_each_of_its_few_steps(walk: str) -> None:
     assert [step for step in steps if len(NAMED.findall(step)) != 1] == []
 
 
-def test_every_room_is_drawn_and_explained() -> None:
+def test_every_package_is_drawn_and_explained() -> None:
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     drawing = PAGE.partition("```text\n")[2].partition("```")[0]
     assert rooms == set(re.findall(r"^ (\w+)/", drawing, re.MULTILINE))

@@ -23,7 +23,7 @@ def test_every_block_of_a_page_does_what_the_page_says(page: Path, read: Reading
     assert not faults, "\n".join([*faults, documented.logs()])
 
 
-def test_what_is_not_executed_is_marked_and_counted() -> None:
+def test_blocks_that_are_not_executed_are_limited_in_number_and_give_a_reason() -> None:
     reasons = [block.not_run for page in PAGES for block in blocks(page.read_text()) if block.not_run]
 
     assert len(reasons) <= NOT_RUN, "\n".join(reasons)

@@ -1,4 +1,4 @@
-"""What executes the documents fails where they are untrue: each kind of mistake in a page is found."""
+"""Tests of the code that executes the documents: it finds each kind of mistake in a page."""
 
 from __future__ import annotations
 

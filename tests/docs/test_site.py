@@ -23,7 +23,7 @@ OPERATION = re.compile(r'"operationId": "(\w+)"')
 
 
 class Page(HTMLParser):
-    """What a page fetches, links to, and can be linked at."""
+    """The files that a page fetches, its links, and its anchors."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path, parsed: dict[str, Page]) 
     assert styles == []
 
 
-def test_what_is_meant_for_tests_is_not_on_the_site(site: Path) -> None:
+def test_the_site_has_no_markers_that_are_meant_for_tests(site: Path) -> None:
     pages = [
         path for path in site.rglob("*.html") if re.search(r"<!-- *(not run|aside|file|schema):", path.read_text())
     ]

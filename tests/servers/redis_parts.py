@@ -1,4 +1,4 @@
-"""What the tests of Redis on the distribution's server have in common."""
+"""Helpers that the tests of Redis on the distribution's server share."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def notify(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def doctor(database_url: str, redis_url: str, **settings: object) -> tuple[int, list[dict[str, Any]]]:
-    """What `notify doctor` finds about Redis, and its exit code."""
+    """Return the exit code of `notify doctor`, and its findings about Redis."""
     done = notify("doctor", "--json", **environment(database_url, redis_url, **settings))
     assert done.stdout, done.stderr
     found = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "redis"]

@@ -14,7 +14,7 @@ from tests.system import System
 
 
 class Ran(NamedTuple):
-    """How a command ended, and what it said on both of its outputs."""
+    """The exit code of a command, and the text of both of its outputs."""
 
     code: int
     said: str

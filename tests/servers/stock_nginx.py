@@ -69,7 +69,7 @@ class StockNginx:
 
     @property
     def errors(self) -> str:
-        """What its error log says."""
+        """The text of its error log."""
         return (self.directory / "error.log").read_text()
 
     @property

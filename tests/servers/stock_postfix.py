@@ -89,7 +89,7 @@ class StockPostfix:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The text of its logs."""
         logs = [self.directory / name for name in ("mail.log", "postfix.log")]
         return "\n".join(log.read_text(errors="replace") for log in logs if log.exists())
 
@@ -133,7 +133,7 @@ class StockPostfix:
         return [mail for mail in self._delivered() if mail["X-Original-To"] == recipient]
 
     def copies(self) -> Counter[str]:
-        """How many mails it has delivered to each recipient."""
+        """Return the number of mails that it has delivered to each recipient."""
         return Counter(str(mail["X-Original-To"]) for mail in self._delivered())
 
     def _delivered(self) -> list[EmailMessage]:

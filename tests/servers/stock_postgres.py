@@ -64,7 +64,7 @@ class StockPostgres:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The text of its log."""
         return (self.directory / "postgres.log").read_text(errors="replace")
 
     def url_of(self, database: str, role: str = ROLE, password: str = QUOTED) -> str:

@@ -65,7 +65,7 @@ def test_a_database_with_notifications_is_refused_and_left_alone(stock_database_
         assert cursor.fetchone() == (1,)
 
 
-def test_tables_of_another_schema_are_somebodys_too(empty_database_url: str, stock_redis_url: str) -> None:
+def test_a_database_with_tables_in_another_schema_is_refused(empty_database_url: str, stock_redis_url: str) -> None:
     with closing(psycopg2.connect(empty_database_url)) as session:
         session.autocommit = True
         session.cursor().execute("CREATE SCHEMA theirs; CREATE TABLE theirs.users ()")
@@ -86,7 +86,7 @@ def test_a_redis_with_keys_is_refused_and_left_alone(empty_database_url: str, st
     assert tables(empty_database_url) == []
 
 
-def test_keys_that_somebody_puts_there_meanwhile_are_left_alone(
+def test_keys_of_others_that_appear_in_redis_meanwhile_are_left_alone(
     tmp_path: Path, empty_database_url: str, stock_redis_url: str
 ) -> None:
     lent = Existing(tmp_path, empty_database_url, stock_redis_url)

@@ -169,7 +169,7 @@ def test_programs_of_another_installation_do_not_hold_up_this_one(
         assert eventually(migrations.finish) == ["9001_old_after"]
 
 
-def test_what_runs_in_another_installation_is_not_waited_for(stock_postgres: StockPostgres, two: str) -> None:
+def test_a_transaction_of_another_installation_is_not_waited_for(stock_postgres: StockPostgres, two: str) -> None:
     for schema in "ab":
         migrated(f"{two}?schema={schema}")
     with configured(database_url=f"{two}?schema=a") as chosen:

@@ -26,7 +26,7 @@ def system(tmp_path: Path, stock_database_url: str, stock_redis_url: str, smtp_s
         running.stop()
 
 
-def test_what_is_accepted_is_delivered_once(system: System, smtp_server: SmtpServer) -> None:
+def test_accepted_notifications_are_delivered_once(system: System, smtp_server: SmtpServer) -> None:
     client = system.client
     for number in range(MANY):
         sent = client.post(

@@ -30,7 +30,7 @@ def said(check: str = planning.CHECK, level: str = WARNING) -> list[str]:
 
 
 @pytest.mark.usefixtures("session")
-def test_the_distributions_settings_are_in_nobodys_way() -> None:
+def test_doctor_has_no_complaint_about_the_settings_of_the_distribution() -> None:
     assert rows("SELECT reset_val FROM pg_settings WHERE name = 'enable_seqscan'") == [("on",)]
     assert said() == []
     assert len(said(level=OK)) == 1
@@ -55,7 +55,7 @@ def test_the_fix_is_one_that_an_ordinary_role_may_run() -> None:
 
 
 @pytest.mark.usefixtures("session")
-def test_statistics_that_are_old_and_a_table_that_nobody_looks_after_are_told() -> None:
+def test_doctor_tells_of_old_statistics_and_of_a_table_without_autovacuum() -> None:
     rows("ALTER TABLE notifications_0 SET (autovacuum_enabled = false)")
     [line] = said()
     assert line.startswith("autovacuum is off for notifications_0")

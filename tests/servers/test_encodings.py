@@ -142,7 +142,7 @@ def test_nothing_that_a_role_sets_changes_what_is_stored_or_read(
     assert '"level":"error"' not in system.logs()
 
 
-def test_what_a_mail_server_says_is_stored_whatever_the_client_encoding_is(
+def test_the_replies_of_a_mail_server_are_stored_whatever_the_client_encoding_is(
     stock_postgres: StockPostgres,
     stock_database_url: str,
     stock_redis_url: str,

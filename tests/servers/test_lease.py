@@ -97,7 +97,7 @@ def starting(tmp_path: Path, counting: CountingServer) -> Iterator[Starting]:
 
 
 def by_process(groups: list[Group], port: int) -> list[int]:
-    """How many connections to this port each has open."""
+    """Return the number of connections to this port that each group has open."""
     inodes = Counter[int]()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
@@ -142,7 +142,9 @@ def test_processes_started_at_the_same_instant_never_have_more_than_all(
     assert counting.most <= 10
 
 
-def test_a_flush_and_a_restart_of_redis_are_got_over(counting: CountingServer, starting: Starting) -> None:
+def test_processes_share_connections_again_after_a_flush_and_a_restart_of_redis(
+    counting: CountingServer, starting: Starting
+) -> None:
     with redis_server() as server:
         groups = [starting(server.url) for _ in range(2)]
         until(groups, counting.port, [10, 10])

@@ -1,4 +1,4 @@
-"""What PostgreSQL's log holds of a statement that fails: nothing of a message, where the role is set as documented."""
+"""Tests of PostgreSQL's log: a failed statement leaves no text of a message there if the role is set as documented."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refused(postgres: StockPostgres, url: str) -> None:
 
 
 def raised(postgres: StockPostgres, url: str) -> None:
-    """As when the disk is full."""
+    """Accept a notification while the INSERT fails as on a full disk."""
     postgres.run(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END$$;"
@@ -150,13 +150,15 @@ def test_a_statement_that_fails_leaves_nothing_of_a_message_in_the_log(
     assert not [secret for secret in SECRETS if secret in written], written
 
 
-def test_an_ordinary_role_may_not_set_so_itself(url: str) -> None:
+def test_an_ordinary_role_may_not_make_the_log_quiet_itself(url: str) -> None:
     for command in QUIET:
         with closing(connected(url)) as session, pytest.raises(psycopg2.errors.InsufficientPrivilege):
             session.cursor().execute(command.format("CURRENT_USER"))
 
 
-def test_without_it_the_message_stands_there(stock_postgres: StockPostgres, url: str) -> None:
+def test_the_log_holds_the_message_unless_the_role_is_set_as_documented(
+    stock_postgres: StockPostgres, url: str
+) -> None:
     before = len(stock_postgres.log)
     raised(stock_postgres, url)
     eventually(lambda: SECRETS[2] in stock_postgres.log[before:])

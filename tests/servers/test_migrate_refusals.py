@@ -1,4 +1,4 @@
-"""What `notify migrate` cannot do, and what programs cannot start on, is said in one sentence with the fix."""
+"""Tests of a refused `notify migrate` and of programs that cannot start: one sentence tells why, and the fix."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_tables_of_another_owner_are_said(server: StockPostgres, url: str) -> No
 
 
 @pytest.mark.parametrize("words", [(), ("--after",), ("--plan",)])
-def test_a_way_in_that_is_none_is_said_with_what_to_do(server: StockPostgres, words: tuple[str]) -> None:
+def test_a_missing_database_and_a_wrong_password_are_told_with_their_fix(
+    server: StockPostgres, words: tuple[str]
+) -> None:
     refused(notify(server.url_of("nope"), "migrate", *words), 3, 'database "nope" does not exist', "create it")
     refused(
         *(notify(server.url_of("postgres", password="wrong"), "migrate", *words), 3, "password authentication failed"),
@@ -101,7 +103,7 @@ def test_a_way_in_that_is_none_is_said_with_what_to_do(server: StockPostgres, wo
     )
 
 
-def test_of_several_hosts_the_one_that_answered_says_why(server: StockPostgres) -> None:
+def test_a_refusal_by_the_host_that_answered_is_told_if_there_are_several_hosts(server: StockPostgres) -> None:
     url = server.url_of("postgres", password="wrong").replace("@127.0.0.1", "@127.0.0.1:9,127.0.0.1")
     refused(
         notify(url, "migrate"), 3, "password authentication failed", "correct the user and password in DATABASE_URL"
@@ -114,7 +116,7 @@ def test_a_server_that_takes_no_writes_is_said(server: StockPostgres, url: str) 
 
 
 @pytest.mark.parametrize("path", ["''", "nowhere"])
-def test_a_search_path_to_nowhere_is_said(server: StockPostgres, url: str, path: str) -> None:
+def test_a_search_path_without_any_existing_schema_is_told(server: StockPostgres, url: str, path: str) -> None:
     server.run(f"ALTER DATABASE {name_of(url)} SET search_path = {path}")
     refused(notify(url, "migrate"), 4, "no schema of the search_path", "write ?schema=NAME in DATABASE_URL")
     assert notify(f"{url}?schema=public", "migrate").code == 0

@@ -70,7 +70,7 @@ def transactions(stock_database_url: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def test_a_pooler_is_found_out(stock_database_url: str, through: str) -> None:
+def test_a_pooler_is_detected(stock_database_url: str, through: str) -> None:
     with bound(through):
         assert database.database.pooled()
     with bound(stock_database_url):
@@ -97,7 +97,7 @@ def _finished(system: System, ids: list[int]) -> bool:
     return all(system.client.notification(id)["status"] == "sent" for id in ids)
 
 
-def test_nothing_is_lost_or_doubled(
+def test_no_notification_is_lost_or_sent_twice_behind_a_pooler(
     stock_postgres: StockPostgres, through: str, stock_redis_url: str, smtp_server: SmtpServer, tmp_path: Path
 ) -> None:
     stock_postgres.run(f"ALTER ROLE {ROLE} SET timezone = 'Asia/Kolkata'")
@@ -121,7 +121,7 @@ def test_nothing_is_lost_or_doubled(
     assert "Traceback" not in system.logs()
 
 
-def test_few_sessions_and_what_others_leave_in_them_do_no_harm(
+def test_few_sessions_and_settings_that_others_leave_in_them_do_no_harm(
     transactions: str, stock_database_url: str, stock_redis_url: str, smtp_server: SmtpServer, tmp_path: Path
 ) -> None:
     stop = threading.Event()
@@ -241,7 +241,7 @@ def test_a_killed_migration_leaves_no_lock(stock_postgres: StockPostgres, tmp_pa
             eventually(lambda: not stock_postgres.run(held), within=60)
 
 
-def test_what_older_programs_need_is_not_taken_away_unseen(
+def test_after_migrations_are_refused_where_a_pooler_hides_who_is_connected(
     transactions: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for path in migrations.DIRECTORY.glob("[0-9]*.py"):
@@ -269,7 +269,7 @@ def test_a_new_database_behind_a_pooler_gets_everything_at_once(
         assert migrations.finish()[-1] == "9001_old_after"
 
 
-def test_pooled_statements_are_found_out_at_the_start(
+def test_programs_refuse_to_start_behind_a_pooler_in_statement_mode(
     stock_database_url: str, stock_redis_url: str, tmp_path: Path
 ) -> None:
     with pooler.pooled(stock_database_url, tmp_path, "statement") as url:

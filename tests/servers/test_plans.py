@@ -92,12 +92,12 @@ def truncated() -> None:
 
 
 def never_analyzed() -> None:
-    """As after a bulk load."""
+    """Add the backlog without ANALYZE, as after a bulk load."""
     moves.grow(BACKLOG)
 
 
 def analyzed() -> None:
-    """As autovacuum does it in the middle of a backlog."""
+    """Add the backlog and analyze the tables in the middle of it, as autovacuum does."""
     moves.grow(BACKLOG)
     moves.try_all(3)
     rows("ANALYZE")
@@ -127,7 +127,7 @@ def as_behind_a_pooler() -> None:
 
 
 def as_the_server_likes() -> None:
-    """What we asked for did not arrive."""
+    """Give the session other settings, as if those that we ask for had not reached it."""
     rows("RESET ALL")
     rows("SET jit = on; SET plan_cache_mode = auto; SET constraint_exclusion = partition; SET statement_timeout = 0")
 
@@ -144,7 +144,7 @@ def test_no_statement_reads_more_than_it_moves_nor_is_compiled(
 
 
 @pytest.mark.usefixtures("session")
-def test_a_million_rows_change_nothing() -> None:
+def test_plans_stay_cheap_with_a_million_rows() -> None:
     moves.grow(BIG)
     rows("ANALYZE")
     assert_cheap()
@@ -161,7 +161,7 @@ def assert_cheap() -> None:
 
 
 def measured(move: Move) -> str:
-    """What is wrong with the plans of a move; nothing where they are as they should be."""
+    """Return the faults of the plans of a move, or an empty text if there are none."""
     ids = moves.due(10 * MOVED)
     for _ in range(3):  # The plan is made with the second.
         move(ids)

@@ -39,7 +39,7 @@ def start(tmp_path: Path, stock_database_url: str, stock_redis_url: str) -> Iter
 
 
 def ended(system: System, recipient: str, **fields: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What became of a notification in the end, and its attempts."""
+    """Send a notification and return it and its attempts once it has ended."""
     document = {"type": "email", "recipient": recipient, "message": "Hello", **fields}
     answer = system.client.post(NOTIFICATIONS, document)
     assert answer.status == 201, answer

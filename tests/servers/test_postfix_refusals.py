@@ -25,7 +25,7 @@ def postfix(stock_postfix: StockPostfix) -> Iterator[StockPostfix]:
 
 
 def refusal(postfix: StockPostfix, **values: str) -> Undelivered:
-    """How it refuses a mail, once it goes by its new settings."""
+    """Return the refusal of a mail, once Postfix uses its new settings."""
     found: list[Undelivered] = []
 
     def refused() -> bool:
@@ -66,7 +66,7 @@ def test_a_mail_beyond_a_size_limit_that_is_not_announced_is_refused_by_its_cont
         ("smtpd_recipient_restrictions = defer", 450),
     ],
 )
-def test_what_may_be_taken_later_is_tried_later(postfix: StockPostfix, setting: str, code: int) -> None:
+def test_a_recipient_that_is_refused_for_now_is_deferred(postfix: StockPostfix, setting: str, code: int) -> None:
     postfix.set(setting)
 
     refused = refusal(postfix)

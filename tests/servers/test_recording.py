@@ -75,7 +75,7 @@ def post(system: System, number: int) -> int:
 
 
 def doctor(system: System) -> str:
-    """What `notify doctor` calls a problem."""
+    """Return the findings that `notify doctor` calls problems."""
     command = [str(Path(sys.executable).parent / "notify"), "doctor", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=system.environ, capture_output=True, text=True, check=False)
     found = json.loads(done.stdout)["findings"]

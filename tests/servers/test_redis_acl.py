@@ -95,7 +95,7 @@ def test_each_missing_right_is_named(server: StockRedis, word: str) -> None:
     assert named in re.split(r"[ ,]+(?!LOAD)", found.what), found
 
 
-def test_doctor_names_several_at_once(server: StockRedis, database_url: str) -> None:
+def test_doctor_names_several_missing_rights_at_once(server: StockRedis, database_url: str) -> None:
     words = [word for word in rights() if word not in ("+keys", "+rename", f"~{NAMESPACE}")]
     code, found = doctor(database_url, url(server, words), redis_namespace=NAMESPACE)
     assert code == 1
@@ -116,7 +116,7 @@ def test_a_transaction_that_was_discarded_leaves_nothing(server: StockRedis) -> 
         assert client.keys("*") == [f"{NAMESPACE}:__heartbeats__".encode()]
 
 
-def test_the_password_is_told_to_nobody(server: StockRedis, database_url: str) -> None:
+def test_doctor_does_not_show_the_password(server: StockRedis, database_url: str) -> None:
     wrong = url(server, rights()).replace("password", "geheim-geheim")
     code, found = doctor(database_url, wrong)
     assert code == 1
@@ -124,7 +124,7 @@ def test_the_password_is_told_to_nobody(server: StockRedis, database_url: str) -
     assert "geheim" not in str(found)
 
 
-def test_the_user_is_not_there_before(server: StockRedis) -> None:
+def test_the_documented_user_may_not_read_the_keys_of_others(server: StockRedis) -> None:
     """Redis itself refuses: the documented user is no synonym of the default one."""
     redis_url = url(server, rights())
     with redis.Redis.from_url(redis_url) as client, pytest.raises(redis.exceptions.NoPermissionError):

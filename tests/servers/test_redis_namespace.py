@@ -96,7 +96,7 @@ def test_two_installations_on_one_redis_take_nothing_from_each_other(
 
 
 @pytest.mark.parametrize(("api", "workers"), [("dramatiq", ""), ("", "dramatiq")])
-def test_what_was_enqueued_in_the_namespace_of_an_older_version_is_sent_all_the_same(  # noqa: PLR0917
+def test_notifications_enqueued_in_the_namespace_of_an_older_version_are_sent(  # noqa: PLR0917
     api: str, workers: str, database_url: str, stock_redis_url: str, smtp_server: SmtpServer, starting: Starting
 ) -> None:
     running = starting(database_url, stock_redis_url, smtp_url=smtp_server.url)
@@ -153,7 +153,7 @@ def test_commands_and_other_tools_of_dramatiq_see_the_queues_by_the_namespace(
     assert '"queued":1' in shown.stdout, shown.stderr
 
 
-def test_a_lost_identity_is_asked_for_by_name(database_url: str, stock_redis_url: str) -> None:
+def test_commands_name_the_table_of_the_installation_if_it_is_empty(database_url: str, stock_redis_url: str) -> None:
     Ledger(database_url).rows("DELETE FROM installation RETURNING 1")
     _, found = doctor(database_url, stock_redis_url)
     assert [one for one in found if "was not tried" in one["what"]]

@@ -63,7 +63,7 @@ def broken(case: str) -> Iterator[tuple[StockRedis, str]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_doctor_calls_it_a_problem_with_its_fix(case: str, database_url: str) -> None:
+def test_doctor_calls_an_unusable_redis_a_problem_and_tells_the_fix(case: str, database_url: str) -> None:
     with broken(case) as (server, reason):
         code, found = doctor(database_url, server.url, redis_namespace="mine")
     assert code == 1
@@ -71,7 +71,9 @@ def test_doctor_calls_it_a_problem_with_its_fix(case: str, database_url: str) ->
 
 
 @pytest.mark.parametrize("case", ["a cluster with all slots", "full"])
-def test_readyz_metrics_and_log_say_it_and_post_is_accepted(case: str, tmp_path: Path, database_url: str) -> None:
+def test_readyz_metrics_and_log_tell_of_an_unusable_redis_and_post_is_accepted(
+    case: str, tmp_path: Path, database_url: str
+) -> None:
     with broken(case) as (server, reason):
         running = system(tmp_path, database_url, server.url, redis_namespace="mine")
         running._is_ready = lambda: _told(running) != ""  # type: ignore[method-assign]
@@ -94,7 +96,7 @@ def _told(running: System) -> str:
         return ""
 
 
-def test_without_info_the_rest_is_tried(database_url: str) -> None:
+def test_doctor_tries_the_rest_if_redis_refuses_info(database_url: str) -> None:
     with redis_server("--rename-command", "INFO", "") as server:
         _, found = doctor(database_url, server.url, redis_namespace="mine")
     assert [one["level"] for one in found] == ["warning", "ok"], found
@@ -119,7 +121,7 @@ def test_a_database_number_that_the_server_lacks_is_named(database_url: str, sto
 
 
 @pytest.mark.parametrize("query", ["", "?protocol=2", "?protocol=3&client_name=ours&health_check_interval=1"])
-def test_a_redis_that_is_well_is_called_so(database_url: str, stock_redis_url: str, query: str) -> None:
+def test_doctor_finds_no_problem_with_a_healthy_redis(database_url: str, stock_redis_url: str, query: str) -> None:
     _, found = doctor(database_url, stock_redis_url + query)
     assert [one["what"] for one in found if one["level"] == "problem"] == []
     assert [one for one in found if one["what"].startswith("a message passes through it, under the namespace notify:")]
@@ -127,7 +129,7 @@ def test_a_redis_that_is_well_is_called_so(database_url: str, stock_redis_url: s
         assert client.keys("*") == []  # the probe leaves nothing behind
 
 
-def test_a_worker_says_it_and_goes_on_when_the_fault_is_over(
+def test_a_worker_logs_that_redis_is_unusable_and_goes_on_when_the_fault_is_over(
     tmp_path: Path, database_url: str, smtp_server: SmtpServer
 ) -> None:
     with redis_server("--maxmemory", "1mb") as server:

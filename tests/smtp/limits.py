@@ -45,7 +45,7 @@ class Limits:
     slow_down: Action = TOO_MUCH_AT_ONCE
 
     def action(self, phase: Phase, client: Client, clients: Collection[Client], mails: Sequence[Mail]) -> Action | None:
-        """What this phase of a client's conversation meets; None: nothing out of the ordinary."""
+        """Return the action for this phase of a client's conversation, or None to answer as usual."""
         if phase == "connect" and self.connections is not None and len(clients) >= self.connections:
             return self.beyond
         if phase == self.at and self.mails is not None and client.taken >= self.mails:

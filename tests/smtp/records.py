@@ -1,4 +1,4 @@
-"""What the test server remembers."""
+"""Records that the test server keeps."""
 
 from __future__ import annotations
 

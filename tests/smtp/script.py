@@ -1,4 +1,4 @@
-"""What a test wants the mail server to do, and where in the conversation."""
+"""Script of the actions that a test wants from the mail server, each at a phase of the conversation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Script:
             self._rules.clear()
 
     def take(self, phase: Phase, recipients: Collection[str]) -> Action | None:
-        """What the script wants now, counted as used; None: answer as a healthy server does."""
+        """Return the next action of the script and count it as used, or None to answer as a healthy server does."""
         with self._lock:
             for rule in self._rules:
                 if rule.fits(phase, recipients):

@@ -69,7 +69,7 @@ class SmtpServer:
 
     @property
     def mails(self) -> list[Mail]:
-        """What was accepted, in order."""
+        """The accepted mails, in order."""
         return list(self._mails)
 
     @property
@@ -78,7 +78,7 @@ class SmtpServer:
         return list(self._refusals)
 
     def mails_to(self, recipient: str) -> list[Mail]:
-        """What was accepted for one recipient, in order."""
+        """Return the accepted mails for one recipient, in order."""
         return [mail for mail in self.mails if recipient in mail.recipients]
 
     def refusals_of(self, recipient: str) -> list[Refusal]:
@@ -86,7 +86,7 @@ class SmtpServer:
         return [refusal for refusal in self.refusals if recipient in refusal.recipients]
 
     def copies(self) -> Counter[str]:
-        """How often each Message-ID was accepted."""
+        """Return the number of times that each Message-ID was accepted."""
         return Counter(mail.message_id for mail in self.mails)
 
     def on(self, phase: Phase, action: Action, *, to: str | None = None, times: int | None = 1) -> None:
@@ -156,7 +156,7 @@ class SmtpServer:
         self._refusals.append(Refusal(phase, action, session.sender, tuple(recipients), now, session.connection))
 
     def action(self, phase: Phase, session: Session, recipients: Sequence[str]) -> Action | None:
-        """What the script, or else the limits, want at this phase. For the session."""
+        """Return the action of the script, or else of the limits, for this phase. For the session."""
         action = self.script.take(phase, recipients) or self.limits.action(phase, session, self._open, self._mails)
         if phase == "connect" and action is None:
             self._open.add(session)

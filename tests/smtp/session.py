@@ -51,7 +51,7 @@ class Session:
 
     @property
     def under_way(self) -> bool:
-        """Whether a mail was begun and not ended."""
+        """True if a mail was begun and not ended."""
         return self.sender is not None
 
     async def _converse(self) -> None:
@@ -78,7 +78,7 @@ class Session:
         return reply.code // 100 == code // 100
 
     async def _scripted(self, phase: Phase, to: str = "") -> Reply | None:
-        """What the script wants said here, after the hang or drop that it may want."""
+        """Return the reply that the script wants here, after the hang or drop that it may want."""
         recipients = [to] if to else self.recipients
         action = self._server.action(phase, self, recipients)
         if action is None:
