@@ -400,7 +400,7 @@ def test_a_connection_that_is_reset_in_the_body_has_told_the_status(caller: Call
 
     hooks.answer = answer
     assert caller.post(hooks.url)[:2] == (201, "Made")
-    assert told.is_set()
+    assert told.wait(10)
 
 
 def test_a_request_that_is_not_read_is_stuck_in_that_phase(caller: Caller) -> None:
