@@ -41,6 +41,11 @@ def lists() -> list[list[int]]:
     return [message.args[0] for message in waiting()]
 
 
+def carried() -> list[int]:
+    """All ids that the messages carry. An API enqueues behind its answers, so those of an earlier test may be there."""
+    return [id for ids in lists() for id in ids]
+
+
 @pytest.fixture
 def consumer() -> Iterator[WaitingConsumer]:
     broker._in_hand.clear()
