@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from cli.up.catcher import Catcher
+from tests.emptying import empty
 from tests.eventually import eventually
 from tests.keys import EVERY, key
 from tests.processes import ROOT
@@ -67,13 +68,7 @@ class Documented:
         """Make all as new for a page; the environment that its blocks find."""
         self.ledger.rows("DELETE FROM notifications WHERE status = 'pending'; SELECT 1")
         eventually(lambda: not self._busy(), within=20, saying=self.logs)
-        tables = set(self._tables()) - self._kept
-        # The audit log refuses it by a trigger. TRUNCATE would get into a deadlock with what the system asks meanwhile.
-        deletions = "; ".join(f"DELETE FROM {table}" for table in tables)
-        self.ledger.rows(
-            f"SET session_replication_role = replica; {deletions}; RESET session_replication_role; SELECT 1"
-        )
-        self.ledger.rows(IDS_FROM_1, list(tables))
+        empty(self.ledger.rows, set(self._tables()) - self._kept)
         self.ledger.rows("DELETE FROM clients WHERE id > 1; SELECT setval('clients_id_seq', 1)")
         self.ledger.rows("UPDATE clients SET disabled_at = NULL; SELECT 1")
         with redis.Redis.from_url(self._redis_url) as client:
@@ -118,8 +113,5 @@ class Documented:
         return folder
 
 
-IDS_FROM_1 = """SELECT setval(s.oid::regclass, 1, false) FROM pg_class AS s
-JOIN pg_depend AS d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-WHERE s.relkind = 'S' AND d.refobjid = ANY(%s::regclass[])"""
 TABLES = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""

@@ -8,6 +8,7 @@ import pytest
 
 from db import database
 from settings import Settings
+from tests.emptying import empty
 from tests.environment import configured
 from tests.integration.operating import Operator
 
@@ -36,20 +37,8 @@ def store(bound: Settings) -> Iterator[Settings]:
 
 
 def _empty() -> None:
-    """Delete all rows but those that a migration made, and start the ids at 1 again.
-
-    TRUNCATE makes new files for each table and index, at a hundred times the cost of DELETE while there are few rows.
-    """
-    # Triggers would refuse it (audit), or leave rows that tell of it.
-    database.rows("SET session_replication_role = replica")
-    database.rows("; ".join(f"DELETE FROM {table}" for table in EMPTIED))
-    database.rows("RESET session_replication_role")
-    database.rows(
-        "SELECT setval(s.oid::regclass, 1, false) FROM pg_class AS s"
-        " JOIN pg_depend AS d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
-        " WHERE s.relkind = 'S' AND d.refobjid = ANY(%s::regclass[])",
-        list(EMPTIED),
-    )
+    """Delete all rows but those that a migration made."""
+    empty(database.rows, EMPTIED)
     database.rows("UPDATE backlog_counts SET counted_at = NULL, due_at = now()")
     database.rows("UPDATE retention_turns SET swept_at = NULL, due_at = now()")
 
