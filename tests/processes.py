@@ -56,8 +56,7 @@ class Group:
     @property
     def running(self) -> bool:
         """True while the leader runs. Once it has ended it stays a zombie, which keeps its number from others."""
-        ended = self._leader.returncode is not None or os.waitid(os.P_PID, self.pid, HAS_ENDED) is not None
-        return not ended
+        return self._leader.returncode is None and os.waitid(os.P_PID, self.pid, HAS_ENDED) is None
 
     @property
     def members(self) -> list[int]:
