@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 class Signing(NamedTuple):
-    """Where a callback goes, the secrets that sign it, and the database's time in seconds since 1970."""
+    """Address of a callback, the secrets that sign it, and the database's time in seconds since 1970."""
 
     url: str
     secrets: tuple[str, ...]
