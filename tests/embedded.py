@@ -52,8 +52,11 @@ class Databases:
         name = f"test_{next(self._numbers)}"
         # Copying the files costs a third of PostgreSQL's default, which copies the pages through the WAL.
         self._sql.rows(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        url = self._postgres.url_of(name)
+        # Each copy is an installation of its own, or its clients would share the counters in Redis with other copies'.
+        Sql(url).rows("UPDATE installation SET id = gen_random_uuid() RETURNING id")
         try:
-            yield self._postgres.url_of(name)
+            yield url
         finally:
             self._sql.rows(f"DROP DATABASE {name} WITH (FORCE)")
 
