@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Self
 
-from settings import reader, rules
+from settings import providers, reader, rules
 from settings.access import AccessSettings
 from settings.breaker import BreakerSettings
 from settings.callbacks import CallbackSettings
@@ -20,6 +20,7 @@ from settings.errors import SettingsError, cannot_start
 from settings.http import HttpSettings
 from settings.limits import LimitSettings
 from settings.process import ProcessSettings
+from settings.providers import Provider
 from settings.public import PublicSettings
 from settings.queue import QueueSettings
 from settings.redis import RedisSettings
@@ -58,6 +59,27 @@ class Settings:
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    named_providers: tuple[Provider, ...] = ()
+    """Those of PROVIDER_<NAME>."""
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """All providers, that of SMTP_URL first; raises SettingsError if there is none."""
+        own = self.smtp.provider
+        if not (own or self.named_providers):
+            raise SettingsError(
+                "SMTP_URL is not set: give the mail server as smtp://user:pass@host:587 "
+                "(or EMAIL_USER and EMAIL_PASS for Gmail)"
+            )
+        return (*([own] if own else []), *self.named_providers)
+
+    @property
+    def provider_names(self) -> list[str]:
+        """The names of all providers; empty if none is set or a URL is wrong."""
+        try:
+            return [provider.name for provider in self.providers]
+        except SettingsError:
+            return []
 
     def value(self, variable: str) -> Any:
         """Return the value of an environment variable, e.g. of "SMTP_TIMEOUT"."""
@@ -73,7 +95,9 @@ class Settings:
         return replace(self, **{name: replace(getattr(self, name), **changes) for name, changes in groups.items()})
 
 
-_GROUPS: dict[str, Any] = {group.name: group.default_factory for group in fields(Settings)}
+_GROUPS: dict[str, Any] = {
+    group.name: group.default_factory for group in fields(Settings) if group.name != "named_providers"
+}
 VARIABLES = reader.variables(_GROUPS)
 
 
@@ -83,8 +107,9 @@ def examined(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     A number or choice that is wrong has its default in the settings.
     """
     found = {name: reader.read_group(group, environ) for name, group in _GROUPS.items()}
-    settings = Settings(**{name: group for name, (group, _) in found.items()})
-    wrong = [sentence for _, sentences in found.values() for sentence in sentences]
+    named, misnamed = providers.named(environ)
+    settings = Settings(**{name: group for name, (group, _) in found.items()}, named_providers=named)
+    wrong = [sentence for _, sentences in found.values() for sentence in sentences] + misnamed
     return settings, [*wrong, *rules.faults(settings.delivery, settings.smtp, settings.callbacks)]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from settings import smtp_url
+from settings import providers
 from settings.errors import SettingsError
 from settings.group import Group, choice, fault, number, secret, text
 from settings.hosts import is_address_literal, is_domain_name
+from settings.providers import Provider
 from settings.smtp_url import SmtpServer
 
 GMAIL = "smtp.gmail.com"
@@ -48,29 +49,20 @@ class SmtpSettings(Group):
     """How long a mail may be refused because of our sending rate without losing an attempt."""
 
     @property
-    def server(self) -> SmtpServer:
-        """The mail server; raises SettingsError if none is set."""
+    def provider(self) -> Provider | None:
+        """The provider of SMTP_URL or of the Gmail account, None if neither is set; raises SettingsError."""
         if self.url:
-            return smtp_url.parse(self.url)
+            return providers.parse("SMTP_URL", self.url)
         if self.gmail_user and self.gmail_password:
-            return SmtpServer(GMAIL, 587, self.gmail_user, self.gmail_password, starttls="required")
-        raise SettingsError(
-            "SMTP_URL is not set: give the mail server as smtp://user:pass@host:587 "
-            "(or EMAIL_USER and EMAIL_PASS for Gmail)"
-        )
-
-    @property
-    def provider(self) -> str:
-        """host:port of the mail server, the name of its breaker; empty if none is set or its URL is wrong."""
-        try:
-            return self.server.name
-        except SettingsError:
-            return ""
+            account = SmtpServer(GMAIL, 587, self.gmail_user, self.gmail_password, starttls="required")
+            return Provider(account.name, account)
+        return None
 
     @property
     def sender(self) -> str:
         """The From of every mail: MAIL_FROM, else the SMTP user if that is an address; raises SettingsError."""
-        sender = self.mail_from or next((u for u in (self.gmail_user, self.server.user) if "@" in u), "")
+        users = (self.gmail_user, self.provider.account.user if self.provider else "")
+        sender = self.mail_from or next((user for user in users if "@" in user), "")
         if not sender:
             raise SettingsError("MAIL_FROM is not set: give the sender's address, for example noreply@example.com")
         if any(ord(c) < 32 or ord(c) == 127 for c in sender):
@@ -79,7 +71,7 @@ class SmtpSettings(Group):
 
     def faults(self) -> Iterator[str]:
         if self.url:
-            yield from fault(lambda: self.server)
+            yield from fault(lambda: self.provider)
         if self.ehlo_name and not (is_domain_name(self.ehlo_name) or is_address_literal(self.ehlo_name)):
             yield (
                 f"SMTP_EHLO_NAME is {self.ehlo_name!r}: give a full domain name such as mail.example.com "

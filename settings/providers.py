@@ -1,0 +1,110 @@
+"""Providers: the accounts that deliver, from SMTP_URL and PROVIDER_<NAME>.
+
+Each is a URL. Options that every kind of account has: `priority` (1 is preferred), `weight` (the share among those of
+the same priority), `connections` and `rate` (at a time and per second, of all worker processes together), and `from`
+(the sender, instead of MAIL_FROM).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import SplitResult, parse_qsl
+
+from settings import smtp_url
+from settings.errors import SettingsError
+from settings.hosts import split_url
+from settings.smtp_url import SmtpServer
+
+T = TypeVar("T", int, float)
+
+PREFIX = "PROVIDER_"
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
+CONNECTIONS, MAX_CONNECTIONS = 20, 1_000
+MAX_PRIORITY, MAX_WEIGHT, MAX_RATE = 99, 1_000, 100_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A configured account, and how much is sent through it.
+
+    `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `rate`: notifications per second, None if
+    unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
+    """
+
+    name: str
+    account: SmtpServer
+    priority: int = 1
+    weight: int = 1
+    connections: int = CONNECTIONS
+    rate: float | None = None
+    sender: str = ""
+
+
+def parse(variable: str, url: str) -> Provider:
+    """Parse the URL of a provider; `variable` is the name of its environment variable."""
+    parts = split_url(variable, url)
+    options = _options(variable, parts)
+    kind = _KINDS.get(parts.scheme)
+    if kind is None:
+        raise SettingsError(f"{variable} must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
+    general = {
+        "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
+        "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
+        "connections": _number(variable, options, "connections", int, CONNECTIONS, 1, MAX_CONNECTIONS),
+        "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
+        "sender": options.pop("from", ""),
+    }
+    account = kind(variable, parts, options)
+    name = variable.removeprefix(PREFIX).lower() if variable.startswith(PREFIX) else account.name
+    return Provider(name, account, **general)  # type: ignore[arg-type]
+
+
+def named(environ: Mapping[str, str]) -> tuple[tuple[Provider, ...], list[str]]:
+    """Return the providers of the variables PROVIDER_<NAME>, in the order of their names, and a sentence per fault."""
+    found: list[Provider] = []
+    wrong: list[str] = []
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or not (url := environ[variable].strip()):
+            continue
+        try:
+            if not NAME.fullmatch(variable.removeprefix(PREFIX)):
+                raise SettingsError(f"{variable}: the part after {PREFIX} must be 1 to 31 of A-Z, 0-9 and _")
+            found.append(parse(variable, url))
+        except SettingsError as error:
+            wrong.append(str(error))
+    return tuple(found), wrong
+
+
+def _options(variable: str, parts: SplitResult) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in options:
+            raise SettingsError(f"{variable} has the option {name!r} twice: give it once")
+        options[name] = value
+    return options
+
+
+def _number(  # noqa: PLR0913, PLR0917
+    variable: str, options: dict[str, str], name: str, kind: Callable[[str], T], default: T | None, low: T, high: T
+) -> T | None:
+    given = options.pop(name, None)
+    if given is None:
+        return default
+    try:
+        value = kind(given) if given.isascii() else None
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{variable} has {name}={given}: give a number from {low:g} to {high:g}")
+    return value
+
+
+# Makes the account from the parts of the URL and the options that only its kind has.
+_KINDS: dict[str, Callable[[str, SplitResult, Mapping[str, str]], SmtpServer]] = {
+    "smtp": smtp_url.account,
+    "smtps": smtp_url.account,
+}
+
