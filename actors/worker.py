@@ -21,7 +21,7 @@ from actors.channels.lease import ConnectionLease
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery
+from actors.delivery import Delivery, Providers, Routed
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
@@ -54,7 +54,8 @@ class WorkerProcess(Middleware):
         _begin_at_zero()
         try:
             tracing.start(current.telemetry, "worker")
-            _ = current.smtp.server, mail_from(current.smtp.sender)  # Report bad settings before anything is claimed.
+            for provider in current.providers:  # Report bad settings before anything is claimed.
+                mail_from(provider.sender or current.smtp.sender)
             database.bind(current.database)
             migrations.check_start()
             # Set before the first consumer, which would otherwise fetch from another namespace.
@@ -86,14 +87,15 @@ class WorkerProcess(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._claim_store.stop()
-        self._email.stop()
+        for mail_server in self._mail_servers:
+            mail_server.stop()
         self._retention.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         if running.delivery is not None:
-            event_loop.run(running.delivery.close())
+            event_loop.run(self._close(running.delivery))
         self._claim_store.close()
         outcomes.count()
         self._upkeep.stop(self._settings.process.shutdown_grace)
@@ -102,14 +104,25 @@ class WorkerProcess(Middleware):
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
-        server, broker = self._settings.smtp.server, get_broker()
-        lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
-        self._email = Email(self._settings, lease)
-        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
-        for channel in channels.values():
+        current, broker = self._settings, get_broker()
+        self._mail_servers: list[Email] = []
+        routed: list[Routed] = []
+        for provider in current.providers:
+            lease = ConnectionLease(broker.client, lambda: broker.namespace, provider.name, provider.connections)
+            self._mail_servers.append(mail_server := Email(current, provider, lease))
+            breaker = Breaker(current, provider.name, identity)
+            routed.append(Routed(mail_server, breaker, provider.priority, provider.weight))
+        callback = Callback(current)
+        self._channels: list[Channel] = [*self._mail_servers, callback]
+        for channel in self._channels:
             await channel.start()
-        breaker = Breaker(self._settings, self._email.provider, identity)
-        return Delivery(self._settings, identity, self._claim_store, channels, breaker)
+        return Delivery(current, identity, self._claim_store, Providers(routed, callback, Sandbox()))
+
+    async def _close(self, delivery: Delivery) -> None:
+        """Wait until all outcomes are recorded, and close the connections."""
+        await delivery.close()
+        for channel in self._channels:
+            await channel.close()
 
 
 def _begin_at_zero() -> None:

@@ -22,6 +22,7 @@ T = TypeVar("T", int, float)
 
 PREFIX = "PROVIDER_"
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
+_PLAIN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 CONNECTIONS, MAX_CONNECTIONS = 20, 1_000
 MAX_PRIORITY, MAX_WEIGHT, MAX_RATE = 99, 1_000, 100_000.0
 
@@ -94,7 +95,7 @@ def _number(  # noqa: PLR0913, PLR0917
     if given is None:
         return default
     try:
-        value = kind(given) if given.isascii() else None
+        value = kind(given) if _PLAIN.fullmatch(given) else None
     except ValueError:
         value = None
     if value is None or not low <= value <= high:
@@ -107,4 +108,3 @@ _KINDS: dict[str, Callable[[str, SplitResult, Mapping[str, str]], SmtpServer]] =
     "smtp": smtp_url.account,
     "smtps": smtp_url.account,
 }
-

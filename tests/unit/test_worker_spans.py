@@ -22,7 +22,7 @@ from runtime import tracing
 from settings import read
 from tests.spans import Spans, child, recorded, trace_of
 
-SERVER = read({"SMTP_URL": "smtp://mail.example:2525"}).smtp.server
+SERVER = read({"SMTP_URL": "smtp://mail.example:2525"}).providers[0].account
 PRIVATE = "jane.private@example.com"
 
 
