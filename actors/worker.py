@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from actors.channels import Channel
 from actors.channels.email.channel import Email
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
@@ -29,7 +31,7 @@ from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, PriorityQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
-from db import database, fitness, migrations
+from db import database, fitness, migrations, providers
 from db.models import CALLBACK
 from runtime import logs, metrics, process, tracing
 from runtime.metrics import multiprocess
@@ -60,6 +62,7 @@ class WorkerProcess(Middleware):
             migrations.check_start()
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
+            _report(current)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -108,8 +111,10 @@ class WorkerProcess(Middleware):
         self._mail_servers: list[Email] = []
         routed: list[Routed] = []
         for provider in current.providers:
-            lease = ConnectionLease(broker.client, lambda: broker.namespace, provider.name, provider.connections)
-            self._mail_servers.append(mail_server := Email(current, provider, lease))
+            redis = (broker.client, lambda: broker.namespace, provider.name)
+            lease = ConnectionLease(*redis, provider.connections)
+            rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
+            self._mail_servers.append(mail_server := Email(current, provider, lease, rate))
             breaker = Breaker(current, provider.name, identity)
             routed.append(Routed(mail_server, breaker, provider.priority, provider.weight))
         callback = Callback(current)
@@ -123,6 +128,14 @@ class WorkerProcess(Middleware):
         await delivery.close()
         for channel in self._channels:
             await channel.close()
+
+
+def _report(current: settings.Settings) -> None:
+    """Tell operators which providers there are."""
+    with database.connection():
+        for one in current.providers:
+            config = {"priority": one.priority, "weight": one.weight, "connections": one.connections, "rate": one.rate}
+            providers.report(one.name, config)
 
 
 def _begin_at_zero() -> None:

@@ -17,6 +17,8 @@ STEPS = (
         # False: operators have switched it off, and nothing is sent through it.
         " ADD COLUMN enabled boolean NOT NULL DEFAULT true,"
         # The weight that operators have set instead of that of its URL.
-        " ADD COLUMN weight integer CHECK (weight BETWEEN 1 AND 1000)"
+        " ADD COLUMN weight integer CHECK (weight BETWEEN 1 AND 1000),"
+        # Priority, weight, connections and rate of its URL, as the workers report them.
+        " ADD COLUMN config jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(config) = 'object')"
     ),
 )

@@ -24,14 +24,19 @@ class Process:
     """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
 
     def __init__(self, settings: Settings, worker: Any) -> None:
+        self.worker = worker
         self.ledger, self.callback = ClaimStore(settings, worker), Callback(settings)
-        self.email = Email(settings, settings.providers[0])
+        self.servers = [Email(settings, provider) for provider in settings.providers]
+        self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
-        [self.mails] = self.delivery.router.queues
+        self.mails = self.delivery.router.queues[0]
         self.breaker, self.stopping = self.mails.breaker, self.delivery.stopping
 
     async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
-        mail = [Routed(self.email, Breaker(settings, self.email.provider, worker))]
+        mail = [
+            Routed(server, Breaker(settings, server.provider, worker), provider.priority, provider.weight)
+            for server, provider in zip(self.servers, settings.providers, strict=True)
+        ]
         return Delivery(settings, worker, self.ledger, Providers(mail, self.callback, Sandbox()))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
@@ -50,6 +55,10 @@ class Process:
         """Claim without sending."""
         return loops.run(self.ledger.claim(Wanted(ids)))
 
+    def claim_for(self, ids: Sequence[int], provider: str) -> list[Claimed]:
+        """Claim for a provider, as if all were begun at once, without sending."""
+        return loops.run(self.ledger.claim(Wanted(ids, (), len(ids), dict.fromkeys(ids, provider))))
+
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Have an outcome recorded."""
 
@@ -65,5 +74,6 @@ class Process:
 
     async def _close(self) -> None:
         await self.delivery.close()
-        await self.email.close()
+        for server in self.servers:
+            await server.close()
         await self.callback.close()

@@ -22,6 +22,7 @@ from actors.channels.email.smtp_sender import SmtpSender
 from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from db.records import Claimed
 from settings import Settings
 from settings.providers import Provider
@@ -37,10 +38,16 @@ class Email:
 
     pipelines = True
 
-    def __init__(self, settings: Settings, provider: Provider, lease: ConnectionLease | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        provider: Provider,
+        lease: ConnectionLease | None = None,
+        rate: SharedRate | None = None,
+    ) -> None:
         self.provider = provider.name
         self.settings = settings
-        self.limits = Connections(provider.connections, lease)
+        self.limits = Connections(provider.connections, lease, rate)
         self._server = provider.account
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
