@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,10 +16,10 @@ import pytest
 from cli.servers.valkey import Valkey
 from tests.eventually import eventually
 from tests.load import Load
-from tests.processes import NOTIFY
 from tests.smtp import SmtpServer
 from tests.system import System
 
+NOTIFY = Path(sys.executable).with_name("notify")
 NAMES = ("north", "south", "west")
 
 
@@ -104,7 +105,7 @@ def test_operators_see_switch_off_and_weigh_providers(trio: Trio) -> None:
     assert trio.notify("providers", "weigh", "north", "900") == "north: enabled, weight 900\n"
     acts = [json.loads(line) for line in trio.notify("audit", "--json").splitlines()]
     assert [(act["act"], act["target"]) for act in acts if act["act"].startswith("provider")] == [
-        ("provider.changed", name) for name in ("north", "north", "west", "north")
+        ("provider.changed", name) for name in ("north", "west", "north", "north")
     ]
 
 
