@@ -63,6 +63,7 @@ class ApiConnector(TCPConnector):
             connection.close()
             raise
         self.begun.set_result(None)
+        await asyncio.sleep(0)  # The loop looks at the connection once more.
         if connection.transport is not None and not connection.transport.is_closing():
             return connection
         # The provider has closed it while `begin` waited. Nothing was sent, so another one may be used.

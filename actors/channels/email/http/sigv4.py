@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from actors.channels.http_api import Request
 from settings.http_account import HttpAccount
@@ -18,7 +18,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 def signed(request: Request, account: HttpAccount, service: str, now: datetime) -> Request:
     """Return a POST request with the headers Host, X-Amz-Date and Authorization. `now` is in UTC.
 
-    The path of the URL has no dot segments.
+    The URL has no query, and its path has no dot segments.
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     headers = {**request.headers, "Host": urlsplit(request.url).netloc, "X-Amz-Date": stamp}
@@ -33,12 +33,10 @@ def signed(request: Request, account: HttpAccount, service: str, now: datetime) 
 
 def _canonical(url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
     """Return the canonical request, and the names of the signed headers."""
-    parts = urlsplit(url)
-    query = sorted((_quoted(name), _quoted(value)) for name, value in parse_qsl(parts.query, keep_blank_values=True))
     lines = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     names = ";".join(name for name, _ in lines)
     canonical = (
-        *("POST", quote(parts.path or "/", safe="/-_.~"), "&".join(map("=".join, query))),
+        *("POST", quote(urlsplit(url).path or "/", safe="/-_.~"), ""),
         *("".join(f"{name}:{value}\n" for name, value in lines), names, _hash(body)),
     )
     return "\n".join(canonical), names
@@ -49,10 +47,6 @@ def _key(account: HttpAccount, day: str, service: str) -> bytes:
     for part in (day, account.region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), hashlib.sha256)
     return key
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="-_.~")
 
 
 def _hash(octets: bytes) -> str:
