@@ -27,6 +27,7 @@ EXTENSIONS = re.compile(
 _CODES: dict[object, type[Undelivered]] = {
     # An earlier attempt has arrived and may have been taken, so that no other provider may get the mail.
     "duplicate_parameter": Uncertain,
+    "duplicate_request": Uncertain,
     "not_enough_credits": ProviderDown,
     "account_under_validation": ProviderDown,
     "permission_denied": ProviderDown,

@@ -32,7 +32,6 @@ _CODES: dict[object, type[Undelivered]] = {
     "invalid_from_address": SenderRefused,
     "invalid_attachment": Refused,
     "missing_required_field": Refused,
-    "invalid_parameter": Refused,
     "security_error": Refused,
     (403, "validation_error"): SenderRefused,  # its domain is not verified
     (400, "validation_error"): ByWords,
