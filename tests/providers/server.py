@@ -124,10 +124,10 @@ class Server:
 
     def _one(self, client: socket.socket, stream: BinaryIO) -> bool:
         """Deal with one request; return whether there may be another one."""
-        line = stream.readline().decode()
-        if not line:
+        words = stream.readline().decode("latin-1").split()
+        if len(words) != 3 or words[0] != "POST":  # The other side has left, or does not speak HTTP.
             return False
-        method, target, _ = line.split()
+        method, target, _ = words
         headers = {}
         while header := stream.readline().decode().strip():
             name, _, value = header.partition(": ")
