@@ -17,7 +17,9 @@ from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Channel
 from actors.channels.email.channel import Email
+from actors.channels.email.http.provider import HttpMailProvider
 from actors.channels.email.mailboxes import mail_from
+from actors.channels.email.providers import make
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
@@ -90,8 +92,8 @@ class WorkerProcess(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._claim_store.stop()
-        for mail_server in self._mail_servers:
-            mail_server.stop()
+        for channel in self._mail:
+            channel.stop()
         self._retention.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
@@ -108,17 +110,17 @@ class WorkerProcess(Middleware):
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
         current, broker = self._settings, get_broker()
-        self._mail_servers: list[Email] = []
+        self._mail: list[Email | HttpMailProvider] = []
         routed: list[Routed] = []
         for provider in current.providers:
             redis = (broker.client, lambda: broker.namespace, provider.name)
             lease = ConnectionLease(*redis, provider.connections)
             rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
-            self._mail_servers.append(mail_server := Email(current, provider, lease, rate))
+            self._mail.append(make(provider, current, lease, rate))
             breaker = Breaker(current, provider.name, identity)
-            routed.append(Routed(mail_server, breaker, provider.priority, provider.weight))
+            routed.append(Routed(self._mail[-1], breaker, provider.priority, provider.weight))
         callback = Callback(current)
-        self._channels: list[Channel] = [*self._mail_servers, callback]
+        self._channels: list[Channel] = [*self._mail, callback]
         for channel in self._channels:
             await channel.start()
         return Delivery(current, identity, self._claim_store, Providers(routed, callback, Sandbox()))

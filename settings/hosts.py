@@ -20,7 +20,8 @@ def split_url(variable: str, url: str) -> SplitResult:
         _ = parts.port
     except ValueError:  # Its message may quote the URL.
         raise SettingsError(
-            f"{variable} is malformed: give scheme://user:pass@host:port, with a port from 0 to 65535"
+            f"{variable} is malformed: give scheme://user:pass@host:port, with a port from 0 to 65535, and with / ? # "
+            "and @ in the password written as %2F %3F %23 %40"
         ) from None
     return parts
 

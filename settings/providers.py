@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl
 
-from settings import smtp_url
+from settings import http_account, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
+from settings.http_account import HttpAccount
 from settings.smtp_url import SmtpServer
 
 T = TypeVar("T", int, float)
+
+Kind = Callable[[str, SplitResult, Mapping[str, str]], SmtpServer | HttpAccount]
 
 PREFIX = "PROVIDER_"
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
@@ -36,7 +39,7 @@ class Provider:
     """
 
     name: str
-    account: SmtpServer
+    account: SmtpServer | HttpAccount
     priority: int = 1
     weight: int = 1
     connections: int = CONNECTIONS
@@ -48,9 +51,10 @@ def parse(variable: str, url: str) -> Provider:
     """Parse the URL of a provider; `variable` is the name of its environment variable."""
     parts = split_url(variable, url)
     options = _options(variable, parts)
-    kind = _KINDS.get(parts.scheme)
+    kinds = _KINDS if variable.startswith(PREFIX) else _SMTP
+    kind = kinds.get(parts.scheme)
     if kind is None:
-        raise SettingsError(f"{variable} must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
+        raise SettingsError(f"{variable} must look like {_forms(kinds)}")
     general = {
         "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
@@ -103,8 +107,13 @@ def _number(  # noqa: PLR0913, PLR0917
     return value
 
 
-# Makes the account from the parts of the URL and the options that only its kind has.
-_KINDS: dict[str, Callable[[str, SplitResult, Mapping[str, str]], SmtpServer]] = {
-    "smtp": smtp_url.account,
-    "smtps": smtp_url.account,
-}
+def _forms(kinds: Mapping[str, Kind]) -> str:
+    forms = "smtp://user:pass@host:587 or smtps://user:pass@host:465"
+    if kinds is _SMTP:
+        return forms
+    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in http_account.FORMS)}"
+
+
+# A kind makes the account from the parts of the URL and the options that only this kind has.
+_SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
+_KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)

@@ -10,6 +10,7 @@ from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import Settings
 from settings.providers import Provider
+from settings.smtp_url import SmtpServer
 
 CHECK = "mail"
 EXPIRING = 14.0  # days
@@ -26,16 +27,19 @@ FIXES = {  # {}: the setting with the URL
 def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     """Yield the findings on every mail server. Each of its answers may take `seconds`."""
     for provider in chosen.providers:
-        yield from _findings(chosen, provider, seconds)
+        if isinstance(provider.account, SmtpServer):
+            yield from _findings(chosen, provider, provider.account, seconds)
+        else:
+            yield ok(CHECK, f"{provider.name}: the API of {provider.account.name} was not called, which takes a mail")
 
 
-def _findings(chosen: Settings, provider: Provider, seconds: float) -> Iterator[Finding]:
+def _findings(chosen: Settings, provider: Provider, account: SmtpServer, seconds: float) -> Iterator[Finding]:
     timeout, connect = min(seconds, chosen.smtp.timeout), min(seconds, chosen.smtp.connect_timeout)
-    variable, place = provider.account.variable, provider.name
+    variable, place = account.variable, provider.name
     try:
         probe = lazy.attribute("actors.channels.email.smtp_probe:probe")
         hurried = chosen.changed(SMTP_TIMEOUT=timeout, SMTP_CONNECT_TIMEOUT=connect).smtp
-        server: ServerProperties = probe(hurried, provider.account)
+        server: ServerProperties = probe(hurried, account)
     except ProviderDown as down:
         phase = down.receipt.phase
         yield problem(CHECK, f"{place}, {phase}: {down}", FIXES.get(phase, "see its log").format(variable))

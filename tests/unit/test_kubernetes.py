@@ -18,6 +18,7 @@ from actors.channels.webhook import networks
 from actors.queue.priorities import PRIORITIES
 from cli.main import COMMANDS
 from tests import kubernetes as k8s
+from tests.accounts import mail_server
 
 VERSIONS = ("1.30", "1.37")
 WORKERS = ("worker", "worker-urgent")
@@ -118,7 +119,7 @@ def test_settings_are_settings_and_secrets_are_in_the_secret() -> None:
         assert {env["name"] for env in k8s.container(workload).get("env", [])} <= names
     read = settings.read(given() | FILLED)
     assert (read.http.auth, read.smtp.sender) == ("required", "noreply@example.com")
-    assert read.providers[0].account.host == "m.example"
+    assert mail_server(read).host == "m.example"
 
 
 def test_pods_get_their_settings_from_the_config_map_and_the_secret() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from settings import SettingsError, read
 from settings.smtp_url import SmtpServer
+from tests.accounts import mail_server
 
 
 def said(url: str) -> str:
@@ -85,12 +86,12 @@ def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
     ],
 )
 def test_an_smtp_url_is_understood(url: str, server: SmtpServer) -> None:
-    assert read({"SMTP_URL": url}).providers[0].account == server
+    assert mail_server(read({"SMTP_URL": url})) == server
 
 
 @given(user=st.text(min_size=1), password=st.text(min_size=1))
 def test_any_user_and_password_can_be_written_in_a_url(user: str, password: str) -> None:
-    server = read({"SMTP_URL": f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@h"}).providers[0].account
+    server = mail_server(read({"SMTP_URL": f"smtp://{quote(user, safe='')}:{quote(password, safe='')}@h"}))
 
     assert (server.user, server.password) == (user, password)
 
@@ -98,20 +99,20 @@ def test_any_user_and_password_can_be_written_in_a_url(user: str, password: str)
 def test_gmail_needs_only_user_and_password() -> None:
     current = read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
 
-    assert current.providers[0].account == SmtpServer("smtp.gmail.com", 587, "me@gmail.com", "p", starttls="required")
+    assert mail_server(current) == SmtpServer("smtp.gmail.com", 587, "me@gmail.com", "p", starttls="required")
     assert current.smtp.sender == "me@gmail.com"
 
 
 def test_an_explicit_mail_server_goes_before_gmail() -> None:
     current = read({"SMTP_URL": "smtp://h", "EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"})
 
-    assert current.providers[0].account == SmtpServer("h", 587)
+    assert mail_server(current) == SmtpServer("h", 587)
 
 
 @pytest.mark.parametrize("environ", [{}, {"EMAIL_USER": "me@gmail.com"}, {"EMAIL_PASS": "p"}])
 def test_a_missing_mail_server_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"^SMTP_URL is not set: "):
-        _ = read(environ).providers[0].account
+        _ = mail_server(read(environ))
 
 
 @pytest.mark.parametrize(

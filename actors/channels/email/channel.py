@@ -26,6 +26,7 @@ from actors.channels.rate import SharedRate
 from db.records import Claimed
 from settings import Settings
 from settings.providers import Provider
+from settings.smtp_url import SmtpServer
 
 # A mail that is refused over an old connection is tried over a new one. If that was no use IN_VAIN times in a row, it
 # is not done for IN_VAIN_FOR seconds.
@@ -48,6 +49,8 @@ class Email:
         self.provider = provider.name
         self.settings = settings
         self.limits = Connections(provider.connections, lease, rate)
+        if not isinstance(provider.account, SmtpServer):
+            raise TypeError(f"the provider {provider.name} is no mail server")
         self._server = provider.account
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle

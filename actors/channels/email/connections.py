@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from math import inf
+from typing import Protocol
 
 from actors.channels.capacity import Capacity
-from actors.channels.email.smtp import Connection
 from actors.channels.lease import RENEW_EVERY, ConnectionLease
 from actors.channels.rate import SharedRate
 from runtime import logs
@@ -17,6 +17,14 @@ log = logs.get("connections")
 
 ALONE = 3.0  # seconds after its start during which a process asks for at most half of the connections
 AT_ONCE = 0.05  # seconds until the lease is renewed when more connections are wanted than it grants
+
+
+class Connection(Protocol):
+    """Connection to a provider."""
+
+    @property
+    def alive(self) -> bool:
+        """True while it can be used."""
 
 
 class Connections:

@@ -45,7 +45,7 @@ def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = 
     try:
         recipient = on_the_wire(notification.recipient)
         if notification.mail is not None:
-            given = _linked(notification.mail, leave)
+            given = linked(notification.mail, leave)
             return _compose_more(notification, given, recipient, sender, contents, mark)
     except ValueError as error:
         raise Refused(str(error), phase="compose") from None
@@ -87,18 +87,11 @@ def _compose_more(  # noqa: PLR0913, PLR0917 - `compose` has all of them at hand
     # Blind copies are in the envelope only.
     recipients = tuple(one.address for one in (to, *cc, *bcc))
     utf8 = not (lines.isascii() and all(map(str.isascii, recipients)))
-    known = given.get("attachments", ())
-    if len(known) != len(contents):
-        raise ValueError("its attachments are missing: they were deleted")
-    attached = [
-        Attached(file["filename"], file["contentType"], file.get("contentId"), content)
-        for file, content in zip(known, contents, strict=True)
-    ]
-    content = mixed(notification.message, notification.html, attached, f"=_{mark}")
+    content = mixed(notification.message, notification.html, attached(given, contents), f"=_{mark}")
     return Mail(sender.address, recipients, lines.encode() + content, utf8)
 
 
-def _linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
+def linked(given: Mapping[str, Any], leave: str | None) -> Mapping[str, Any]:
     """Return the options with the URL of our own link for unsubscribing, if they ask for it."""
     if given.get("unsubscribe") is not True:
         return given
@@ -126,11 +119,27 @@ def _written_at(notification: Claimed) -> datetime:
     return max(notification.created_at, notification.send_at or notification.created_at)
 
 
+def attached(given: Mapping[str, Any], contents: Sequence[bytes]) -> list[Attached]:
+    """Return the attached files of a mail with the options `given`; raise ValueError if contents are missing."""
+    known = given.get("attachments", ())
+    if len(known) != len(contents):
+        raise ValueError("its attachments are missing: they were deleted")
+    return [
+        Attached(file["filename"], file["contentType"], file.get("contentId"), content)
+        for file, content in zip(known, contents, strict=True)
+    ]
+
+
 def _more(given: Mapping[str, Any], cc: Sequence[Mailbox]) -> Iterator[tuple[str, str]]:
     if cc:
         yield "Cc", headers.mailboxes(cc)
     if "replyTo" in given:
         yield "Reply-To", headers.mailbox(Mailbox.parse(given["replyTo"]))
+    yield from more_headers(given)
+
+
+def more_headers(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the headers for unsubscribing, and those that the client gave; a value may have several lines."""
     if "unsubscribe" in given:
         yield "List-Unsubscribe", f"<{given['unsubscribe']['url']}>"
         yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"  # RFC 8058, 3.1

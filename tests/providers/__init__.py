@@ -1,0 +1,1 @@
+"""Mail providers with an HTTP API, as their documents describe them, that misbehave on command."""
