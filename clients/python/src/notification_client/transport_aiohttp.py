@@ -83,4 +83,5 @@ def _translated() -> Iterator[None]:
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise ConnectionFailed(f"no connection: {error}", may_have_arrived=False) from error
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise ConnectionFailed(f"no answer: {error!r}", may_have_arrived=True) from error
+        # Its repr may show the headers of the request, and so the key.
+        raise ConnectionFailed(f"no answer: {type(error).__name__}: {error}", may_have_arrived=True) from error
