@@ -12,9 +12,10 @@ from notification_client import Client
 from tests import keys
 from tests.acceptance.conftest import NewWorld, mail_server, new_world
 from tests.acceptance.world import World
+from tests.clients import django_shop  # before any module of tests that has models
 from tests.clients.blocking import Blocking
 
-__all__ = ["mail_server", "new_world"]
+__all__ = ["django_shop", "mail_server", "new_world"]
 
 
 @pytest.fixture(scope="module")

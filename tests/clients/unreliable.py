@@ -27,6 +27,15 @@ class Unreliable:
         """Return the Idempotency-Key of each request."""
         return [post.headers.get("idempotency-key", "") for post in self.hooks.posts]
 
+    def hold(self) -> None:
+        """Forward requests, and hold their answers back until the end of the block."""
+
+        def holding(client: socket.socket) -> None:
+            _exchange(self._port, _raw(self.hooks.posts[-1]))
+            self.hooks.hang(client)
+
+        self.hooks.answer = holding
+
     def _forward(self, client: socket.socket) -> None:
         answer = _exchange(self._port, _raw(self.hooks.posts[-1]))
         if self._lost:
