@@ -18,9 +18,7 @@ def new_key() -> str:
 class OutgoingNotification(models.Model):
     """A notification that waits to be sent, or that the API has refused. It is deleted once the API has stored it."""
 
-    key: models.CharField[str, str] = models.CharField(
-        primary_key=True, max_length=255, default=new_key, editable=False
-    )
+    key: models.CharField[str, str] = models.CharField(primary_key=True, max_length=255, default=new_key)
     """The Idempotency-Key of its request: sent again after a crash, it is stored once."""
     document: models.JSONField[Any, Any] = models.JSONField()
     """The body of the request."""
