@@ -173,6 +173,25 @@ def test_an_answer_of_something_else_is_named_as_such(new_client: NewClient, bod
         new_client(url).get(1)
 
 
+@pytest.mark.parametrize(
+    "event", [b"data: [1]\n\n", b"data: {\n\n", b'data: {"notification": {}, "event": "sent"}\n\n']
+)
+def test_a_stream_of_something_else_is_named_as_such(new_client: NewClient, data: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    with answering(saying(head, b"data: " + data + b"\n\n")) as (url, _), pytest.raises(UnexpectedAnswer):
+        list(new_client(url).stream())
+
+
+def test_an_export_that_breaks_off_goes_on_after_its_last_line(new_client: NewClient) -> None:
+    first = '{"kind": "client", "cursor": "a", "data": {}}\n{"kind": "cli'
+    rest = '{"kind": "key", "cursor": "b", "data": {}}\n{"kind": "end", "count": 2}\n'
+    with answering(status(200, body=first), status(200, body=rest)) as (url, hooks):
+        assert [line["kind"] for line in new_client(url).data.export()] == ["client", "key"]
+        assert [post.line for post in hooks.posts] == [
+            *("GET /api/export HTTP/1.1", "GET /api/export?after=a HTTP/1.1"),
+        ]
+
+
 def test_an_error_page_of_a_proxy_is_an_error_with_its_status(new_client: NewClient) -> None:
     with answering(status(413, body="<html>too large</html>")) as (url, _):
         with pytest.raises(InvalidRequest) as raised:

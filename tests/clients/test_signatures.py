@@ -54,6 +54,12 @@ def test_what_is_not_genuine_or_not_recent_is_refused(headers: dict[str, str], b
         verify_callback(SECRET, headers, body)
 
 
+@pytest.mark.parametrize("body", [b"[]", b"no JSON", b"{}", b'{"type": "notification.sent"}'])
+def test_what_is_signed_but_no_callback_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidSignature, match="not that of a callback"):
+        verify_callback(SECRET, signed(body=body), body)
+
+
 @given(st.text(), st.one_of(st.text(), st.just(str(int(time.time())))), st.text(), st.binary())
 def test_nothing_that_a_stranger_sends_raises_anything_else(id: str, at: str, signature: str, body: bytes) -> None:
     with pytest.raises(InvalidSignature):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import django
+
 SECRET_KEY = "not a secret"
 INSTALLED_APPS = ["notification_client.django.outbox", "tests.clients.shop"]
 USE_TZ, TIME_ZONE = True, "UTC"
@@ -18,5 +20,8 @@ DATABASES = {
         "USER": "postgres",
     }
 }
-EMAIL_BACKEND = "notification_client.django.EmailBackend"
 NOTIFICATIONS = {"url": os.environ.get("SHOP_API"), "key": os.environ.get("SHOP_KEY")}
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "notification_client.django.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "notification_client.django.EmailBackend"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from notification_client.decoding import Model
-from notification_client.errors import InvalidSignature
+from notification_client.errors import InvalidSignature, UnexpectedAnswer
 from notification_client.models import Notification
 
 PREFIX = "whsec_"
@@ -47,7 +47,10 @@ def verify_callback(secret: str | Iterable[str], headers: Mapping[str, str], bod
     given_ones = [one.encode(errors="surrogateescape") for one in signatures.split()]
     if not any(hmac.compare_digest(one, other) for one in expected for other in given_ones):
         raise InvalidSignature("no signature in webhook-signature belongs to the secret and the body")
-    return CallbackEvent.read({"id": id, **json.loads(body)})
+    try:
+        return CallbackEvent.read({**json.loads(body), "id": id})
+    except (TypeError, ValueError, UnexpectedAnswer) as error:
+        raise InvalidSignature("the body is signed, but it is not that of a callback") from error
 
 
 def _signature(secret: str, signed: bytes) -> bytes:

@@ -84,11 +84,14 @@ class Call(Generic[T]):
 def call(method: str, path: str, read: Callable[[Any], T], document: Any = None, **more: Any) -> Call[T]:
     """Return a call that `read`s JSON and has a JSON body; it is repeatable if its method is."""
     body = None if document is None else json.dumps(document, allow_nan=False).encode()
-    return Call(method, path, lambda answer: read(answer.document()), body=body, **_repeatable(method) | more)
 
+    def reading(answer: Answer) -> T:
+        try:
+            return read(answer.document())
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"the answer to {method} {path} is not one of this API: {error!r}") from error
 
-def _repeatable(method: str) -> dict[str, Any]:
-    return {"repeatable": method in SAFE}
+    return Call(method, path, reading, body=body, **{"repeatable": method in SAFE} | more)
 
 
 def path(*parts: object) -> str:

@@ -66,16 +66,23 @@ class Following:
         self._type, self._data, self._last = "", "", self._id
         if not data:
             return None
-        try:
-            document = json.loads(data)
-        except ValueError as error:
-            raise UnexpectedAnswer("the stream sent an event that is not JSON") from error
+        document = _object(data)
         if kind == "end":
             self.finished = document.get("reason") in FINISHED
             return Change(event="end", detail=document, json=document) if self.finished else None
         if kind:
             return Change(event=kind, resume_from=self._last, detail=document, json=document)
         return Change.read({**document, "resumeFrom": self._last})
+
+
+def _object(data: str) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise UnexpectedAnswer("the stream sent an event that is not JSON") from error
+    if not isinstance(document, dict):
+        raise UnexpectedAnswer("the stream sent an event that is not an object")
+    return document
 
 
 def all_changes(status: str | None, tag: str | Sequence[str] | None, sandbox: bool | None) -> Call[Any]:

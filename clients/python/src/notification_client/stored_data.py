@@ -12,7 +12,7 @@ from typing import Any
 
 from notification_client.calls import Call, anything, call, path
 from notification_client.decoding import Model
-from notification_client.errors import ConnectionFailed
+from notification_client.errors import ConnectionFailed, UnexpectedAnswer
 from notification_client.fields import query
 from notification_client.performing import FAILURES, AsyncPerformer, Performer
 from notification_client.repeating import Repetition
@@ -65,12 +65,14 @@ class Export:
         """Yield the lines that this piece completes."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in filter(None, lines):
-            found = json.loads(line)
-            if found["kind"] == "end":
-                self.complete = True
-                return
-            self._after = found["cursor"]
-            yield found
+            try:
+                found = json.loads(line)
+                self.complete = found["kind"] == "end"
+                self._after = None if self.complete else found["cursor"]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UnexpectedAnswer("the export has a line that is not one of this API") from error
+            if not self.complete:
+                yield found
 
     def check(self) -> None:
         """Raise ConnectionFailed if the answer ended early."""
