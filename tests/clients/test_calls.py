@@ -209,7 +209,7 @@ def test_a_callback_is_registered_verified_and_delivered_again(client: Any, worl
 
         event = verify_callback(endpoint.secret, post.headers, post.body)
 
-        assert (event.type, event.data.id, event.data.status) == ("notification.sent", id, "sent")
+        assert (event.type, event.notification.id, event.notification.status) == ("notification.sent", id, "sent")
         assert event.id == post.headers["webhook-id"]
         [delivery] = client.callbacks.deliveries(endpoint.id)
         eventually(lambda: client.callbacks.delivery(endpoint.id, delivery.id).status == "sent")

@@ -28,7 +28,17 @@ def signed(secret: str = SECRET, at: float | None = None, body: bytes = BODY) ->
 def test_a_genuine_callback_is_returned() -> None:
     event = verify_callback(SECRET, {name.title(): value for name, value in signed().items()}, BODY)
 
-    assert (event.id, event.type, event.data.id, event.data.status) == ("msg_1", "notification.sent", 7, "sent")
+    assert (event.id, event.type, event.data["new"]) == ("msg_1", "notification.sent", 1)
+    assert event.notification is not None
+    assert (event.notification.id, event.notification.status) == (7, "sent")
+
+
+def test_a_callback_of_a_later_version_that_is_not_about_a_notification_is_returned() -> None:
+    body = b'{"type": "callback.later", "timestamp": "2024-01-01T10:00:00Z", "data": {"endpointId": 3}}'
+
+    event = verify_callback(SECRET, signed(body=body), body)
+
+    assert (event.type, event.data, event.notification) == ("callback.later", {"endpointId": 3}, None)
 
 
 def test_while_a_secret_is_rotated_either_will_do() -> None:
@@ -54,7 +64,7 @@ def test_what_is_not_genuine_or_not_recent_is_refused(headers: dict[str, str], b
         verify_callback(SECRET, headers, body)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"no JSON", b"{}", b'{"type": "notification.sent"}'])
+@pytest.mark.parametrize("body", [b"[]", b"no JSON", b"{}", b'{"type": "notification.sent"}', b'{"type": 1}'])
 def test_what_is_signed_but_no_callback_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidSignature, match="not that of a callback"):
         verify_callback(SECRET, signed(body=body), body)

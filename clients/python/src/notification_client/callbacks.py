@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from notification_client.decoding import Model
 from notification_client.errors import InvalidSignature, UnexpectedAnswer
@@ -21,12 +22,16 @@ TOLERANCE = 300  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class CallbackEvent(Model):
-    """A genuine callback. Every delivery of it has the same `id`: use it to ignore repetitions."""
+    """A genuine callback. Every delivery of it has the same `id`: use it to ignore repetitions.
+
+    `notification` is None if the callback is not about one: ignore types that you do not know.
+    """
 
     id: str
     type: str
     timestamp: datetime
-    data: Notification
+    data: Mapping[str, Any]
+    notification: Notification | None = None
 
 
 def verify_callback(secret: str | Iterable[str], headers: Mapping[str, str], body: bytes) -> CallbackEvent:
@@ -48,8 +53,10 @@ def verify_callback(secret: str | Iterable[str], headers: Mapping[str, str], bod
     if not any(hmac.compare_digest(one, other) for one in expected for other in given_ones):
         raise InvalidSignature("no signature in webhook-signature belongs to the secret and the body")
     try:
-        return CallbackEvent.read({**json.loads(body), "id": id})
-    except (TypeError, ValueError, UnexpectedAnswer) as error:
+        document = json.loads(body)
+        about_one = document["type"].startswith("notification.")
+        return CallbackEvent.read({**document, "id": id, "notification": document["data"] if about_one else None})
+    except (AttributeError, KeyError, TypeError, ValueError, UnexpectedAnswer) as error:
         raise InvalidSignature("the body is signed, but it is not that of a callback") from error
 
 
