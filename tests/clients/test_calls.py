@@ -209,6 +209,7 @@ def test_a_callback_is_registered_verified_and_delivered_again(client: Any, worl
 
         event = verify_callback(endpoint.secret, post.headers, post.body)
 
+        assert event.notification is not None
         assert (event.type, event.notification.id, event.notification.status) == ("notification.sent", id, "sent")
         assert event.id == post.headers["webhook-id"]
         [delivery] = client.callbacks.deliveries(endpoint.id)
