@@ -60,8 +60,8 @@ clean:
 	@touch $@
 
 # What the tests need includes what a run needs.
-.venv/.installed-test: setup.cfg pyproject.toml .venv/.made
-	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing]"
+.venv/.installed-test: setup.cfg pyproject.toml clients/python/pyproject.toml .venv/.made
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing]" -e "clients/python[async,django]"
 	@touch .venv/.installed-run $@
 
 # A stamp instead of the directory: an environment that was not finished is made again.

@@ -1,0 +1,1 @@
+"""An application in Django that sends through the notification system."""
