@@ -55,9 +55,12 @@ def addressed(mail: Message, envelope: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         MailRefused: The mail names recipients, and others to whom it is not sent.
     """
-    sent_to = {normalised(address): address for address in envelope}
-    named = {normalised(one.address): one for one in reversed([*mailboxes(mail, "To"), *mailboxes(mail, "Cc")])}
-    named = dict(reversed(named.items()))
+    sent_to: dict[str, str] = {}
+    for address in envelope:
+        sent_to.setdefault(normalised(address), address)
+    named: dict[str, Mailbox] = {}
+    for one in (*mailboxes(mail, "To"), *mailboxes(mail, "Cc")):
+        named.setdefault(normalised(one.address), one)
     if named.keys().isdisjoint(sent_to):
         return [{"recipient": address} for address in sent_to.values()]
     if others := [one.address for key, one in named.items() if key not in sent_to]:
