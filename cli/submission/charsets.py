@@ -43,7 +43,7 @@ def decoded(octets: bytes, charset: str, place: str) -> str:
     known = NAMES.get(name, name)
     if known.replace("-", "_") in NO_CHARSETS:
         known = "unknown"
-    for codec in (known, LARGER.get(name, known)):
+    for codec in (LARGER.get(name, known), known):
         try:
             return octets.decode(codec)
         except UnicodeError:
