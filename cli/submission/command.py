@@ -50,7 +50,7 @@ file = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="The address of the API; by default that of the `notify up` on DATA_DIR.",
 )
 def smtp(listen: str, certificate: Path | None, private_key: Path | None, url: str) -> None:
-    """Take mails over SMTP from programs that speak nothing else, and store them as notifications.
+    """Take mails over SMTP and store them as notifications, for programs that do not speak HTTP.
 
     A client logs in with an API key as the password; its user name does not matter. It gets 250 after the API has
     stored its mail. SIGTERM ends the server once the mails that it has received are answered.

@@ -11,7 +11,7 @@ from cli.submission.recipients import mailbox
 from cli.submission.refusal import MailRefused
 
 KEY = "X-Idempotency-Key"
-# Of the way to this server and of the mail's form: the service writes its own. docs/smtp-submission.md lists them.
+# Of the way to this server and of the mail's form: the service writes its own. docs/smtp_submission.md lists them.
 OWN = {
     *("date", "message-id", "mime-version", "received", "return-path", "delivered-to", "authentication-results"),
     *("received-spf", "dkim-signature", "bcc"),
