@@ -33,6 +33,7 @@ class NotificationApi:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self.address = urlsplit(url).netloc.rpartition("@")[2]  # for logs: without a password of the URL
         # The proxies of the environment (http_proxy) are for other machines.
         trust = urlsplit(url).hostname not in LOOPBACK
         self._session = aiohttp.ClientSession(
@@ -79,9 +80,9 @@ class NotificationApi:
                     return Answer(answer.status, _document(await answer.read()))
             except aiohttp.ClientConnectionError as error:
                 if not left or isinstance(error, TimeoutError):
-                    raise ApiAway(f"no API answers at {self._url} ({type(error).__name__})") from error
+                    raise ApiAway(f"no API answers at {self.address} ({type(error).__name__})") from error
             except (TimeoutError, aiohttp.ClientError) as error:
-                raise ApiAway(f"the API at {self._url} did not answer ({type(error).__name__})") from error
+                raise ApiAway(f"the API at {self.address} did not answer ({type(error).__name__})") from error
         raise AssertionError("unreachable")
 
 

@@ -7,7 +7,7 @@ import binascii
 from base64 import b64decode
 from typing import Any
 
-from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, Session
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, Session, TLSSetupException
 
 from actors.channels.email.addresses import address_fault
 from cli.submission import notifications
@@ -115,6 +115,9 @@ class Submission:
 
     async def handle_exception(self, error: Exception) -> str:
         """Return the reply after an error that nobody foresaw; the client learns nothing of its cause."""
+        if isinstance(error, TLSSetupException):
+            log.info("submission.tls_failed", error=str(error.__cause__))
+            return "454 4.7.0 The TLS handshake failed"
         log.error("submission.failed", exc_info=error)
         return "451 4.3.0 The server failed: its log has the cause"
 
@@ -122,7 +125,10 @@ class Submission:
 async def _given(server: SMTP, args: list[str], challenge: str) -> Any:
     """Return what the client sent behind the mechanism or after a challenge; an AuthResult if it was refused."""
     if len(args) == 1:
-        given = await server.challenge_auth(challenge)
+        try:
+            given = await server.challenge_auth(challenge)
+        except ValueError:  # of asyncio's StreamReader
+            return AuthResult(success=False, handled=False, message="500 5.5.6 The answer to a challenge is too long")
         return AuthResult(success=False) if given is MISSING else given
     try:
         return b64decode(args[1], validate=True)

@@ -18,6 +18,7 @@ from cli.submission.refusal import MailRefused
 ENCODINGS = ("", "7bit", "8bit", "binary", "base64", "quoted-printable")
 # The service composes each mail anew, which would break what these protect.
 SEALED = ("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
+HTML = 1_000_000  # characters, of which a text is made in a second
 BODIES = ("text/plain", "text/html")
 
 
@@ -28,13 +29,19 @@ def fields(mail: Message) -> dict[str, Any]:
     html, text = found.html, found.text
     if text is None:
         # Most programs that send only HTML have nothing better; the API wants a text in each mail.
-        text = plain_text.of(html) if html else ""
+        text = _text_of(html or "")
     chosen: dict[str, Any] = {"message": text or "\n"}
     if html:
         chosen["html"] = html
     if found.files:
         chosen["attachments"] = [_attachment(part, n, html or "") for n, part in enumerate(found.files, 1)]
     return chosen
+
+
+def _text_of(html: str) -> str:
+    if len(html) > HTML:
+        raise MailRefused(f"The mail has HTML of more than {HTML} characters and no text: send a text/plain part too")
+    return plain_text.of(html)
 
 
 class _Parts:

@@ -30,7 +30,10 @@ class Mailbox(NamedTuple):
 
 def mailboxes(mail: Message, name: str) -> list[Mailbox]:
     """Return the mailboxes of a header field, which may be given several times. Raises MailRefused."""
-    found = getaddresses([unfolded(value, name) for value in mail.get_all(name, [])])
+    try:
+        found = getaddresses([unfolded(value, name) for value in mail.get_all(name, [])])
+    except RecursionError:
+        raise MailRefused(f"The header field {name} has comments nested too deep") from None
     # An empty group such as `undisclosed-recipients:;` has the name and no address.
     return [Mailbox(charsets.unencoded(called, name), address) for called, address in found if address]
 

@@ -41,7 +41,7 @@ async def _serve(url: str, where: Listening, settings: Settings) -> None:
         connections = Connections()
         server = await _start(where, settings, api, connections)
         port = server.sockets[0].getsockname()[1]
-        log.info("submission.started", host=where.host, port=port, tls=where.tls is not None, api=url)
+        log.info("submission.started", host=where.host, port=port, tls=where.tls is not None, api=api.address)
         await stop.wait()
         await connections.stop(settings.process.shutdown_grace)
         server.close()

@@ -6,6 +6,7 @@ import smtplib
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from email.policy import SMTP
 
 import pytest
@@ -172,6 +173,24 @@ def test_a_command_that_came_in_clear_is_not_run_after_starttls(tls_server: Subm
         client.file = None
         # The answer to NOOP would have one line.
         assert b"SIZE" in client.docmd("EHLO", "client.example")[1]
+
+
+def test_a_failed_handshake_ends_the_connection_only(tls_server: Submission, authority: trustme.CA) -> None:
+    with closing(tls_server.client()) as client:
+        assert client.docmd("STARTTLS")[0] == 220
+        client.send("NOOP, but no handshake\r\n" * 20)
+        with pytest.raises((ssl.SSLError, OSError, smtplib.SMTPServerDisconnected)):
+            trusting(authority).wrap_socket(client.sock, server_hostname="127.0.0.1")  # type: ignore[arg-type]
+
+    eventually(lambda: "submission.tls_failed" in tls_server.group.log.read_text())
+    with tls_server.client() as client:
+        assert client.noop()[0] == 250
+
+
+def test_an_answer_to_a_challenge_has_a_limit(server: Submission) -> None:
+    with server.client() as client:
+        assert client.docmd("AUTH", "LOGIN")[0] == 334
+        assert client.docmd("a" * 5_000)[0] == 500
 
 
 def test_a_server_that_other_machines_reach_does_not_start_for_an_api_without_keys(

@@ -189,6 +189,8 @@ def test_the_key_depends_on_message_id_recipients_and_content_only() -> None:
 
 
 LIMITS = {
+    "comments": (["To: " + "(" * 900 + "\r\n " + "(" * 900], "The header field To has comments nested too deep"),
+    "many fields": (["X-A: a"] * 2_001, "The mail has more than 2000 header fields"),
     "the header": (["X-A: " + "a" * 900] * 120, "The header of the mail has more than"),
     "a field": (["Subject: " + "\r\n ".join(["a" * 900] * 20)], "The header field Subject has more than"),
     "quotation marks": (["To: " + "\r\n ".join(['"' * 900] * 20)], "The header field To has more than"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.submission import plain_text
-from cli.submission.mail import PARTS, parse
+from cli.submission.mail import LINES, MULTIPARTS, PARTS, parse
 from cli.submission.parts import fields
 from cli.submission.refusal import MailRefused
 
@@ -140,12 +140,27 @@ def test_what_the_api_has_no_place_for_is_refused_and_named(content: bytes, text
     assert refusal(content).startswith(text)
 
 
-def test_parts_within_parts_have_the_same_limit() -> None:
+def test_parts_within_parts_have_a_limit() -> None:
     nested = "A"
-    for level in range(PARTS):
+    for level in range(MULTIPARTS + 1):
         nested = f"Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n{nested}\r\n--b{level}--\r\n"
 
-    assert refusal(nested.encode()) == f"The mail has more than {PARTS} MIME parts"
+    assert refusal(nested.encode()) == f"The mail has more than {MULTIPARTS} multipart parts"
+
+
+def test_mails_within_mails_have_a_limit() -> None:
+    assert refusal(b"Content-Type: message/rfc822\r\n\r\n" * PARTS) == f"The mail has more than {PARTS} MIME parts"
+
+
+def test_a_mail_has_a_limit_of_lines() -> None:
+    assert refusal(b"\r\n" * (LINES + 1)).startswith(f"The mail has more than {LINES} lines")
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "<!--", "<a ", "<a href='", "</a", "&", "<![", "<script>", '<a href="x" ', "<p>"]
+)
+def test_malformed_html_of_any_length_is_read(piece: str) -> None:
+    assert plain_text.of(piece * (500_000 // len(piece))).endswith("\n")
 
 
 @pytest.mark.parametrize(
