@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
+from contextlib import suppress
 
 from cli.submission.refusal import MailRefused
 
@@ -41,15 +43,14 @@ def decoded(octets: bytes, charset: str, place: str) -> str:
     """
     name = charset.strip().lower()
     known = NAMES.get(name, name)
-    if known.replace("-", "_") in NO_CHARSETS:
-        known = "unknown"
-    for codec in (LARGER.get(name, known), known):
-        try:
-            return octets.decode(codec)
-        except UnicodeError:
-            continue
-        except (LookupError, ValueError):
-            raise MailRefused(f"{place}: the charset {charset[:40]!r} is unknown: send it in utf-8") from None
+    try:
+        if codecs.lookup(known).name.replace("-", "_") in NO_CHARSETS:
+            raise LookupError(known)
+        for codec in (LARGER.get(name, known), known):
+            with suppress(UnicodeError):
+                return octets.decode(codec)
+    except (LookupError, ValueError):
+        raise MailRefused(f"{place}: the charset {charset[:40]!r} is unknown: send it in utf-8") from None
     raise MailRefused(f"{place}: it is not in the charset {charset[:40]!r} that it names")
 
 

@@ -109,8 +109,10 @@ class Submission:
             except ApiAway as error:
                 return _away(error)
         said = outcome(answer)
-        kind = "submission.accepted" if said.reply.startswith("250") else "submission.refused"
-        log.info(kind, code=said.reply[:9], status=answer.status, ids=said.ids, size=len(content))
+        if said.reply.startswith("250"):
+            log.routine("submission.accepted", said.ids[0], ids=said.ids, size=len(content))
+        else:
+            log.info("submission.refused", code=said.reply[:9], ids=said.ids, size=len(content))
         return said.reply
 
     async def handle_exception(self, error: Exception) -> str:

@@ -82,7 +82,7 @@ def test_a_charset_that_is_named_for_a_larger_one_is_read_as_that() -> None:
     assert read(body="Grüße".encode())["message"] == "Grüße"
 
 
-@pytest.mark.parametrize("charset", ["klingon", "idna", "unicode_escape", "hex", "rot13", "undefined", "utf-8\0"])
+@pytest.mark.parametrize("charset", ["klingon", "idna", "unicode escape", "hex", "rot13", "undefined", "utf-8\0"])
 def test_an_unknown_charset_is_refused_and_named(charset: str) -> None:
     text = refusal(f'Content-Type: text/plain; charset="{charset}"', body=b"\xff")
 
