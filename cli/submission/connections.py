@@ -11,6 +11,9 @@ from aiosmtpd.smtp import SMTP
 
 MOST = 100  # connections at a time, each of which may hold a mail in memory
 FULL = "421 4.7.0 Too many connections: try again"
+# What Python's parser of addresses raises for some malformed ones, such as `MAIL FROM:<`.
+ADDRESS_ERRORS = (IndexError, AttributeError)
+MALFORMED = "553 5.1.3 The address is malformed"
 STOPPING = "421 4.3.2 The server is stopping: try again"
 
 
@@ -72,6 +75,18 @@ class Conversation(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.closed(self)
         super().connection_lost(error)
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
+        try:
+            await super().smtp_MAIL(arg)
+        except ADDRESS_ERRORS:
+            await self.push(MALFORMED)
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        try:
+            await super().smtp_RCPT(arg)
+        except ADDRESS_ERRORS:
+            await self.push(MALFORMED)
 
     async def end(self) -> None:
         """Say goodbye and close."""

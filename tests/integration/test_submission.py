@@ -208,6 +208,15 @@ def test_8bit_text_and_addresses_of_any_script_arrive(api: Api, server: Submissi
     assert (found["recipient"], found["subject"], found["message"]) == ("jürgen@exämple.com", "Grüße", "Schön\n")
 
 
+@pytest.mark.parametrize("address", ["<", "<\\\\@[)(:>", "<>><", "<\udcff@b.example>", '"', "<@>", "<a b>"])
+def test_a_malformed_address_is_refused(server: Submission, address: str) -> None:
+    lines = f"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:{address}\r\nQUIT\r\n".encode("utf-8", "surrogateescape")
+
+    said = server.exchange(lines).splitlines()
+
+    assert said[-2][:3] in (b"501", b"553", b"555")
+
+
 def test_garbage_ends_the_conversation_and_not_the_server(server: Submission) -> None:
     said = server.exchange(b"\xff\xfe" * 9_000 + b"\r\n", b"\x00\r\n" * 5, until=b"502 ")
 
