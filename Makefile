@@ -30,7 +30,7 @@ run: .venv/.installed-run
 test: .venv/.installed-test
 	@$(PYTEST) --ignore=tests/servers
 
-# Wants the packages postgresql, redis-server, pgbouncer, nginx and postfix.
+# Wants the packages that .ci/install lists.
 test-servers: .venv/.installed-test
 	@$(PYTEST) tests/servers
 

@@ -21,6 +21,7 @@ from settings import SettingsError
 COMMANDS = {
     "up": "cli.up.command:up",
     "api": "cli.up.api:api",
+    "smtp": "cli.submission.command:smtp",
     "migrate": "cli.operator.migrate:migrate",
     "send": "cli.client.notifications:send",
     "status": "cli.client.notifications:status",

@@ -28,15 +28,21 @@ POLL = 0.2  # seconds
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _home() -> str:
+def home() -> str:
     """Return the address of the API of the `notify up` that runs on DATA_DIR, or else the usual one."""
     return data.url_of_another(data.root(os.environ)) or HOME
 
 
-def _connected(context: click.Context, _option: click.Parameter, url: str) -> Client:
+def require_url(_context: click.Context, _option: click.Parameter, url: str) -> str:
+    """Return the address of the API; raise BadParameter if it is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter(f"{url!r} must be a URL such as {HOME}")
+    return url
+
+
+def _connected(context: click.Context, option: click.Parameter, url: str) -> Client:
+    require_url(context, option, url)
     # The key is no option, because every user of the machine can read the command lines of others.
     key = os.environ.get(KEY, "").strip()
     if not key.isascii() or not key.isprintable():
@@ -56,7 +62,7 @@ at_url = click.option(
     "client",
     envvar="NOTIFY_URL",
     metavar="URL",
-    default=_home,
+    default=home,
     show_envvar=True,
     callback=_connected,
     help=f"The address of the API; by default that of the `notify up` on DATA_DIR, or else {HOME}.",

@@ -30,6 +30,11 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
     "servers": {**DATABASE, **REDIS, "SMTP_URL": "the mail server (only `notify doctor`)"},
     "settings": {"DATABASE_URL, REDIS_URL, ...": "all settings: see docs/configuration.md"},
     "data": {"DATA_DIR": DATABASE["DATA_DIR"]},
+    "smtp": {
+        "BODY_LIMIT, RECIPIENTS_LIMIT": "limits that it announces: give it the values of the API",
+        "LOG_LEVEL, LOG_FORMAT, SHUTDOWN_GRACE": "as for the API: see docs/configuration.md",
+        "DATA_DIR": DATABASE["DATA_DIR"],
+    },
     "up": {
         "DATA_DIR": DATABASE["DATA_DIR"],
         "DATABASE_URL, REDIS_URL, SMTP_URL": "if set, used instead of a server that `notify up` starts",
@@ -42,6 +47,7 @@ CODES_OF = {
     "servers": (1, 3, 4),
     "settings": (1, 3, 4),
     "data": (1,),
+    "smtp": (1, 4),
     "up": (1, 4),
 }
 

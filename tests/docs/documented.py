@@ -19,6 +19,7 @@ from tests.system import System, free_port
 # Addresses in the documents. Where keys are wanted is the same API by its other name.
 LOCAL, WITH_KEYS, PUBLIC = "http://127.0.0.1:8000", "http://localhost:8000", "https://notify.example.com"
 RECEIVER = r"\b9000\b"  # the port of the reader's own program
+SUBMISSION = r"\b2587\b"  # the port of `notify smtp`
 QUICK = {
     "mail_from": "noreply@localhost",
     "web_concurrency": 1,
@@ -43,7 +44,7 @@ class Documented:
         self.open = System(self._folder("open"), **where)  # type: ignore[arg-type]
         self.closed = System(self._folder("closed"), auth="required", **where)  # type: ignore[arg-type]
         self.ledger = self.open.ledger
-        self._receiver = free_port()
+        self._receiver, self._submission = free_port(), free_port()
         # What a migration has put there, and what the processes have said of themselves.
         filled = (table for table in self._tables() if self.ledger.rows(f"SELECT 1 FROM {table} LIMIT 1"))
         self._kept = {"workers", *filled}
@@ -97,6 +98,7 @@ class Documented:
             "MAIL_FROM": self.open.environ["MAIL_FROM"],
             "DATA_DIR": str(self.directory / "data"),
             "NOTIFY_URL": f"http://127.0.0.1:{self.open.port}",
+            "NOTIFY_SMTP_LISTEN": f"127.0.0.1:{self._submission}",
             "NOTIFY_KEY": str(key(self.ledger, EVERY)),
         }
 
@@ -105,6 +107,7 @@ class Documented:
         here = f"http://127.0.0.1:{self.open.port}"
         there = f"http://127.0.0.1:{self.closed.port}"
         text = text.replace(LOCAL, here).replace(WITH_KEYS, there).replace(PUBLIC, there)
+        text = re.sub(SUBMISSION, str(self._submission), text)
         return re.sub(RECEIVER, str(self._receiver), text)
 
     def _folder(self, name: str) -> Path:

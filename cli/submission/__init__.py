@@ -1,0 +1,1 @@
+"""`notify smtp`: takes mails over SMTP and stores each as a notification, through the API."""
