@@ -27,7 +27,20 @@ from __future__ import annotations
 
 # The first segments of the paths of pages. Paths below them need a session, even if no page is there.
 SECTIONS = frozenset(
-    {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
+    {
+        "",
+        "callbacks",
+        "clients",
+        "failures",
+        "inbox",
+        "keys",
+        "live",
+        "login",
+        "logout",
+        "notifications",
+        "static",
+        "suppressions",
+    }
     | {"switch", "templates"}
 )
 _NAMED = SECTIONS - {""}

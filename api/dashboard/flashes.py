@@ -27,6 +27,12 @@ TEXTS = {
     "retried": "The notification is pending again, with all of its attempts.",
     "retried-many": "Notifications that are pending again: {}.",
     "cancelled": "The notification is cancelled and will not be sent.",
+    "delivery-retried": "The callback is pending again, with all of its attempts.",
+    "deliveries-retried": "Callbacks that are pending again: {}.",
+    "deliveries-left": "Callbacks that are pending again: {}. There are more: retry again.",
+    "callback-tested": "A test is on its way. Reload the page to see the answer.",
+    "callback-disabled": "The endpoint is disabled.",
+    "callback-enabled": "The endpoint is enabled.",
     "resent": "This is a new notification with the content of notification {}.",
     "switched": "The pages now show another client.",
 }

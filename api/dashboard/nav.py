@@ -20,6 +20,7 @@ ENTRIES = (
     Entry("Overview", "/"),
     Entry("Notifications", "/notifications"),
     Entry("Failures", "/failures"),
+    Entry("Callbacks", "/callbacks", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
     Entry("Keys", "/keys", "manage"),

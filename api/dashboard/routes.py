@@ -7,6 +7,8 @@ from api.access.limits import Limits
 from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
+from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, RetryDelivery, Test
+from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.failing import Failures, RetryKind
 from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
@@ -58,6 +60,13 @@ def install(
     app.add_route("/keys/{key}/rotate", Rotation(store))
     app.add_route("/suppressions", Suppressions(store))
     app.add_route("/suppressions/removal", Removal(store))
+    app.add_route("/callbacks", Endpoints(store))
+    app.add_route("/callbacks/{endpoint}", Endpoint(store))
+    app.add_route("/callbacks/{endpoint}/test", Test(store))
+    app.add_route("/callbacks/{endpoint}/retry", RetryAll(store))
+    app.add_route("/callbacks/{endpoint}/disabled", EndpointDisabling(store))
+    app.add_route("/callbacks/{endpoint}/deliveries/{delivery}", Delivery(store))
+    app.add_route("/callbacks/{endpoint}/deliveries/{delivery}/retry", RetryDelivery(store))
     app.add_route("/templates", Templates(store))
     app.add_route("/templates/{name}", Template(store, templating))
     app.add_route("/templates/{name}/html", Rendered(store, templating))

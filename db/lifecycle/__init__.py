@@ -28,6 +28,7 @@ deadlock.
 
 from db.lifecycle.accept import BOUNDED_WAIT, accept, accept_keyed, milliseconds
 from db.lifecycle.claim import AHEAD, begin, claim, doubt, still_due, suppress
+from db.lifecycle.endpoint_test import enqueue_test
 from db.lifecycle.operate import MOST_ACTS, cancel, cancel_all, redrive, redrive_all, reschedule
 from db.lifecycle.rescue import expire, release_unheld, rescue
 from db.lifecycle.settle import bounced, failed, postpone, release, retry, sent, settle
@@ -44,6 +45,7 @@ __all__ = [
     "cancel_all",
     "claim",
     "doubt",
+    "enqueue_test",
     "expire",
     "failed",
     "milliseconds",

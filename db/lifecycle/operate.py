@@ -162,20 +162,25 @@ def redrive(  # noqa: PLR0913 - whose row, and on whose behalf
     return bool(returned_ids(_REDRIVE, id, client_id, callback, only_sandbox, grace, key))
 
 
-def redrive_all(
-    client_id: int, filters: Mapping[str, object], after: Position | None, most: int, key: int | None = None
+def redrive_all(  # noqa: PLR0913, PLR0917 - which rows, and on whose behalf
+    client_id: int,
+    filters: Mapping[str, object],
+    after: Position | None,
+    most: int,
+    key: int | None = None,
+    callback: int | None = None,
 ) -> list[Position]:
     """failed -> pending, for up to `most` of a client's notifications that match `filters`, oldest first.
 
     Start after the position `after`. The relay enqueues them, as fast as the queue takes them. Return the positions of
-    the rows that were moved, in order.
+    the rows that were moved, in order. To retry callbacks, give the endpoint that they go to as `callback`.
     """
     matching, values = failures.matching(client_id, filters, after)
     moved = rows(
         f"""
         WITH failed AS MATERIALIZED (
             SELECT id, status, failure_reason, finished_at FROM notifications
-            WHERE {matching} AND {GUARD} AND {_HAS_ROOM}
+            WHERE {matching} AND callback_id IS NOT DISTINCT FROM %s::bigint AND {_HAS_ROOM}
             ORDER BY created_at, id LIMIT %s FOR UPDATE
         ), redriven AS (
             UPDATE notifications AS n
@@ -188,6 +193,7 @@ def redrive_all(
         SELECT created_at, id FROM redriven
         """,
         *values,
+        callback,
         most,
         key,
     )
