@@ -28,6 +28,7 @@ from api.resources.erasures import Erasure, Erasures
 from api.resources.events import Events
 from api.resources.exports import Export
 from api.resources.health import Alive, Ready
+from api.resources.history import History
 from api.resources.keys import ClientKeys, Key, KeyRotation
 from api.resources.notifications import Attempts, Notification, Notifications
 from api.resources.openapi import OpenApi
@@ -133,4 +134,5 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/pauses/client": ClientPause(store),
         "/api/pauses/channels/{type}": ChannelPause(store),
         "/api/limits": OwnLimits(limits),
+        "/api/history": History(store),
     }

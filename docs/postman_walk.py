@@ -127,7 +127,13 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("askUnsubscribe", 404, "A link that is not ours"),
         Step("unsubscribe", 404, "Unsubscribe by a link that is not ours"),
     ),
-    "operation": (Step("isAlive"), Step("isReady"), Step("getMetrics"), Step("getContract")),
+    "operation": (
+        Step("isAlive"),
+        Step("isReady"),
+        Step("getMetrics"),
+        Step("showHistory", query=("window", "by")),
+        Step("getContract"),
+    ),
     "refused": (
         Step(SEND, 422, "Faults, all at once", given='{"type": "pigeon", "recipient": "nobody", "subjekt": "Hi"}'),
         Step(SEND, 422, "A sender who is not allowed", "short", {"from": "Boss <boss@elsewhere.example>"}),

@@ -20,6 +20,7 @@ ENTRIES = (
     Entry("Overview", "/"),
     Entry("Notifications", "/notifications"),
     Entry("Failures", "/failures"),
+    Entry("History", "/history"),
     Entry("Callbacks", "/callbacks", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),

@@ -11,6 +11,7 @@ from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, Ret
 from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.failing import Failures, RetryKind
+from api.dashboard.history import History
 from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
 from api.dashboard.keys import Keys, Revocation, Rotation
 from api.dashboard.listing import Listing
@@ -48,6 +49,7 @@ def install(
     app.add_route("/notifications/{id}/resend", Resend(store, limits))
     app.add_route("/failures", Failures(store))
     app.add_route("/failures/retry", RetryKind(store))
+    app.add_route("/history", History(store))
     app.add_route("/login", Login(store, authentication, limits))
     app.add_route("/logout", Logout(store))
     app.add_route("/switch", Switch(store))

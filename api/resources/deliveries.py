@@ -102,8 +102,8 @@ class RedriveAll:
         caller = with_live_key(require(req, "manage"))
         endpoint = await owned(self._store, req, id)
         told = partial(acts.callbacks_retried, caller.client_id, endpoint["id"])
-        doing, limit = recorded(by(req), told, lifecycle.redrive_all), self._store.settings.store.retry_limit
-        moved = await self._store.read(doing, caller.client_id, {}, None, limit, caller.key_id, endpoint["id"])
+        doing, limit = recorded(by(req), told, lifecycle.redrive_callbacks), self._store.settings.store.retry_limit
+        moved = await self._store.read(doing, caller.client_id, endpoint["id"], limit, caller.key_id)
         log.info("callbacks.retried", count=len(moved), endpoint=endpoint["id"])
         return len(moved), len(moved) == limit
 

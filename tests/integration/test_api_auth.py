@@ -52,6 +52,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", "/api/callbacks/{id}/deliveries/{delivery}/retry"): ({"manage"}, None),
     ("GET", "/metrics"): ({"admin"}, None),
     ("GET", "/api/limits"): ({"read"}, None),
+    ("GET", "/api/history"): ({"read"}, None),
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),
     ("DELETE", "/api/pauses/client"): ({"manage"}, None),

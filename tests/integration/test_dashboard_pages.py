@@ -34,6 +34,7 @@ PAGES: dict[str, set[str]] = {
     "/keys": {"read", "manage"},
     "/keys/{key}/revoke": {"read", "manage"},
     "/keys/{key}/rotate": {"read", "manage"},
+    "/history": {"read"},
     "/callbacks": {"read", "manage"},
     "/callbacks/{endpoint}": {"read", "manage"},
     "/callbacks/{endpoint}/retry": {"read", "manage"},

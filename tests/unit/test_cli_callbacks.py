@@ -73,8 +73,7 @@ def test_each_command_sends_its_request_and_shows_the_response(
 def test_show_tells_how_the_endpoint_takes_its_callbacks(api: Api) -> None:
     health = {"lastSuccessAt": None, "lastFailureAt": "2024-01-01T10:00:00.5Z", "failingSince": None, "waiting": 0}
     for options in ([], ["--json"]):
-        api.will_say(ENDPOINT)
-        api.will_say(health)
+        api.will_say(ENDPOINT, health)
         result = api.run("callbacks", "show", "3", *options)
         assert result.exit_code == 0, result.output
         if options:
@@ -86,8 +85,7 @@ def test_show_tells_how_the_endpoint_takes_its_callbacks(api: Api) -> None:
 
 
 def test_all_failed_deliveries_are_retried_in_steps(api: Api) -> None:
-    api.will_say({"retried": 2, "more": True})
-    api.will_say({"retried": 1, "more": False})
+    api.will_say({"retried": 2, "more": True}, {"retried": 1, "more": False})
     result = api.run("callbacks", "retry", "3", "--failed")
     assert (result.exit_code, result.stdout) == (0, "Pending again: 3\n")
     assert [path for _, path, _ in api.asked] == ["/api/callbacks/3/retry"] * 2
