@@ -21,13 +21,15 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         api.ledger.rows(
             """
             INSERT INTO history (client_id, dimension, hour, value, outcome, class, number)
-            SELECT client, dimension, date_trunc('hour', now(), 'UTC') - hour * interval '1 hour', value, outcome, class,
-                   1 + round(share * (1200 + 1000 * sin(hour * pi() / 12)))
+            SELECT client, dimension, date_trunc('hour', now(), 'UTC') - hour * interval '1 hour', value,
+                   outcome, class, 1 + round(many * share * (1200 + 1000 * sin(hour * pi() / 12))
+                                             * CASE WHEN class = 0 AND hour %% 50 = 3 THEN 30 ELSE 1 END)
             FROM generate_series(0, 719) AS hour,
-                 (VALUES ('sent', 2, 0.7), ('sent', 4, 0.28), ('sent', 8, 0.02), ('failed', 0, 0.01)) AS o (outcome, class, part),
-                 (VALUES (1, 'type', 'email', 1), (0, 'type', 'email', 1), (0, 'client', '1', 1), (1, 'tag', 'welcome', 0.4),
-                         (1, 'tag', %s, 0.2), (1, 'tag', '', 0.1)) AS v (client, dimension, value, many),
-                 LATERAL (SELECT part * many * CASE WHEN outcome = 'failed' AND hour %% 50 = 3 THEN 30 ELSE 1 END) AS s (share)
+                 (VALUES ('sent', 2, 0.7), ('sent', 4, 0.28), ('sent', 8, 0.02), ('failed', 0, 0.01))
+                     AS o (outcome, class, share),
+                 (VALUES (1, 'type', 'email', 1), (0, 'type', 'email', 1), (0, 'client', '1', 1),
+                         (1, 'tag', 'welcome', 0.4), (1, 'tag', %s, 0.2), (1, 'tag', '', 0.1))
+                     AS v (client, dimension, value, many)
             RETURNING 1
             """,
             HOSTILE,
