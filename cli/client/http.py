@@ -158,6 +158,10 @@ class Client:
         """Deliver a failed callback once more."""
         return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
 
+    def history(self, **wanted: object) -> Answer:
+        """Return how notifications ended in a window. Options that are None are left out."""
+        return self._ask("GET", f"/api/history{_query(wanted)}", "total")
+
     def stream(self, path: str, wanted: Mapping[str, object], last: str) -> Iterator[str]:
         """Yield the lines of an event stream from the event after `last` on, until the stream ends.
 
