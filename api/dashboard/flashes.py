@@ -33,6 +33,8 @@ TEXTS = {
     "callback-tested": "A test is on its way. Reload the page to see the answer.",
     "callback-disabled": "The endpoint is disabled.",
     "callback-enabled": "The endpoint is enabled.",
+    "paused": "Paused. Notifications are accepted and stored, but not sent.",
+    "resumed": "Resumed. What has waited is sent, the oldest first.",
     "resent": "This is a new notification with the content of notification {}.",
     "switched": "The pages now show another client.",
 }

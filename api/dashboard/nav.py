@@ -24,7 +24,9 @@ ENTRIES = (
     Entry("Callbacks", "/callbacks", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
+    Entry("Pauses", "/pauses"),
     Entry("Keys", "/keys", "manage"),
+    Entry("Audit", "/audit", "manage"),
     Entry("Clients", "/clients", "admin"),
     Entry("Inbox", "/inbox", "admin"),
 )

@@ -7,6 +7,7 @@ from api.access.limits import Limits
 from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
+from api.dashboard.audit import Audit
 from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, RetryDelivery, Test
 from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
@@ -18,6 +19,7 @@ from api.dashboard.listing import Listing
 from api.dashboard.login import Login, Logout
 from api.dashboard.mail import Html, Source
 from api.dashboard.overview import Live, Overview
+from api.dashboard.pauses import ChannelPause, ClientPause, Pauses
 from api.dashboard.resend import Resend
 from api.dashboard.sampler import Sampler
 from api.dashboard.story import Story
@@ -50,6 +52,10 @@ def install(
     app.add_route("/failures", Failures(store))
     app.add_route("/failures/retry", RetryKind(store))
     app.add_route("/history", History(store))
+    app.add_route("/pauses", Pauses(store))
+    app.add_route("/pauses/client", ClientPause(store))
+    app.add_route("/pauses/channels/{channel}", ChannelPause(store))
+    app.add_route("/audit", Audit(store))
     app.add_route("/login", Login(store, authentication, limits))
     app.add_route("/logout", Logout(store))
     app.add_route("/switch", Switch(store))

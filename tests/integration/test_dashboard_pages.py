@@ -35,6 +35,10 @@ PAGES: dict[str, set[str]] = {
     "/keys/{key}/revoke": {"read", "manage"},
     "/keys/{key}/rotate": {"read", "manage"},
     "/history": {"read"},
+    "/pauses": {"read"},
+    "/pauses/client": {"read", "manage"},
+    "/pauses/channels/{channel}": {"read", "admin"},
+    "/audit": {"read", "manage"},
     "/callbacks": {"read", "manage"},
     "/callbacks/{endpoint}": {"read", "manage"},
     "/callbacks/{endpoint}/retry": {"read", "manage"},
@@ -59,7 +63,15 @@ OTHERS |= {"/callbacks/{endpoint}/test", "/callbacks/{endpoint}/deliveries/{deli
 OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
 OTHERS |= {f"/notifications/{{id}}/{part}" for part in ("mail", "source", "attachments/{number}")}
 # What stands for the names in braces, besides that of a notification: see `furnish`.
-NAMES = {"{client}": "1", "{key}": "1", "{name}": "greeting", "{number}": "1", "{endpoint}": "1", "{delivery}": "1"}
+NAMES = {
+    "{client}": "1",
+    "{key}": "1",
+    "{name}": "greeting",
+    "{number}": "1",
+    "{endpoint}": "1",
+    "{channel}": "email",
+    "{delivery}": "1",
+}
 KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
 ROUTES = (
     "import json; from falcon.inspect import inspect_app; from api.app import create_app;"
