@@ -22,7 +22,7 @@ def _values(client: str, dimensions: dict[str, str]) -> Iterator[str]:
         yield f"SELECT {client} AS client_id, '{name}' AS dimension, unnest({values}) AS value"
 
 
-_EACH = " UNION ALL ".join([*_values("gone.client_id", OF_CLIENT), *_values("0", OF_ALL)])
+_EACH = " UNION ALL ".join([*_values("alike.client_id", OF_CLIENT), *_values("0", OF_ALL)])
 # Parameter: the most rows to take.
 _FOLD = f"""
         WITH alone AS MATERIALIZED (
@@ -31,10 +31,14 @@ _FOLD = f"""
             DELETE FROM history_new
             WHERE ctid = ANY(ARRAY(SELECT ctid FROM history_new WHERE (SELECT mine FROM alone) LIMIT %s))
             RETURNING *
+        ), alike AS MATERIALIZED (
+            SELECT client_id, type, priority, tags, template, outcome, class, sum(number) AS number,
+                   date_trunc('hour', at, 'UTC') AS hour
+            FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 7, 9
         ), added AS (
             INSERT INTO history AS h (client_id, dimension, hour, value, outcome, class, number)
-            SELECT each.client_id, dimension, date_trunc('hour', at, 'UTC'), value, outcome, class, sum(number)
-            FROM gone CROSS JOIN LATERAL ({_EACH}) AS each WHERE value IS NOT NULL
+            SELECT each.client_id, dimension, hour, value, outcome, class, sum(number)
+            FROM alike CROSS JOIN LATERAL ({_EACH}) AS each WHERE value IS NOT NULL
             GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
             ON CONFLICT (client_id, dimension, hour, value, outcome, class)
             DO UPDATE SET number = h.number + excluded.number

@@ -19,7 +19,8 @@ STEPS = (
         # The class of the time to delivery; 0 if it was not sent.
         " class smallint NOT NULL,"
         " number bigint NOT NULL CHECK (number > 0)"
-        ")"
+        # To give pages back, a vacuum would lock the table for a moment, and outcomes would wait.
+        ") WITH (vacuum_truncate = off)"
     ),
     Statement(
         "CREATE TABLE history ("
@@ -39,7 +40,7 @@ STEPS = (
     Statement("CREATE INDEX history_hour ON history (hour)"),
     Statement(
         "CREATE FUNCTION delivery_class(due timestamptz, at timestamptz) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$"
-        f" SELECT width_bucket(extract(epoch FROM at - due)::float8, ARRAY[{BOUNDS}]::float8[])::smallint"
+        f" SELECT width_bucket(at - due, '{{{BOUNDS}}}'::interval[])::smallint"
         " $$"
     ),
     # Counts the end of a notification. Called in RETURNING by the statements that end few at a time.

@@ -99,6 +99,4 @@ def test_a_client_s_page_has_its_numbers(api: Api) -> None:
         "INSERT INTO history SELECT 1, 'type', date_trunc('hour', now(), 'UTC'), 'email', 'sent', 2, 1234 RETURNING 1"
     )
     page = logged_in(api, ["read", "admin"]).get("/clients/1")
-    assert (
-        "The last 7 days Sent 1 234 Failed 0 Cancelled 0 Success rate 100 % Half sent within ≤ 0.5 s" in page.text
-    )
+    assert "The last 7 days Sent 1 234 Failed 0 Cancelled 0 Success rate 100 % Half sent within ≤ 0.5 s" in page.text
