@@ -18,7 +18,7 @@ from actors.queue import redis_faults
 from actors.queue.broker import get_broker
 from actors.queue.redis_watch import RedisWatch
 from actors.relay import Relay
-from db import backlogs, changes, erasures, idempotency, lifecycle, listeners, pauses, workers
+from db import backlogs, changes, erasures, history, idempotency, lifecycle, listeners, pauses, workers
 from db.audit import By
 from db.clock import clock
 from db.database import Unacceptable, Unavailable, connection, database
@@ -33,6 +33,8 @@ EXPIRE_BATCH = 1_000  # notifications per statement
 KEYS_AT_ONCE = 5_000  # rows per statement
 CHANGES_AT_ONCE = 5_000  # rows per statement
 WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
+ENDS_AT_ONCE = 5_000  # rows per statement
+HISTORY_EVERY = 5.0  # seconds
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
@@ -58,6 +60,7 @@ class Upkeep(threading.Thread):
         )
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
+        self._history_at = 0.0  # time.monotonic()
         self._ending = threading.Event()
         self._relay = Relay(settings, threads, delivery.router, self._ending)
 
@@ -88,6 +91,7 @@ class Upkeep(threading.Thread):
         self._beat()
         self._rescue()
         self._expire()
+        self._count_history()
         self._forget_keys()
         self._forget_changes()
         self._bring_back()
@@ -145,6 +149,20 @@ class Upkeep(threading.Thread):
             while changes.forget(self._settings.streams.kept, CHANGES_AT_ONCE) and time.monotonic() < until:
                 pass
             listeners.forget(CHANGES_AT_ONCE)
+
+    def _count_history(self) -> None:
+        """Add the new ends to the history. A failure is logged and does not stop the round."""
+        now = time.monotonic()
+        if now < self._history_at:
+            return
+        self._history_at, until = now + HISTORY_EVERY, now + self._settings.delivery.upkeep_interval
+        try:
+            with connection():
+                while history.fold(ENDS_AT_ONCE) == ENDS_AT_ONCE and time.monotonic() < until:
+                    pass
+                history.forget(ENDS_AT_ONCE)
+        except (Unavailable, Unacceptable) as error:
+            log.warning("history.not_counted", error=str(error))
 
     def _bring_back(self) -> None:
         until = time.monotonic() + self._settings.delivery.upkeep_interval

@@ -18,15 +18,17 @@ from api.rendering.pool import Pool
 from api.rendering.templating import Templating
 from api.resources.audit import Audit
 from api.resources.batches import Batches
+from api.resources.callback_health import EndpointTest, Health
 from api.resources.callbacks import Callback, Callbacks, Rotation
 from api.resources.clients import Client, Clients
 from api.resources.control import BulkRetry, Cancel, Retry
-from api.resources.deliveries import Deliveries, Delivery, Redrive
+from api.resources.deliveries import Deliveries, Delivery, Redrive, RedriveAll
 from api.resources.downloads import Attachment
 from api.resources.erasures import Erasure, Erasures
 from api.resources.events import Events
 from api.resources.exports import Export
 from api.resources.health import Alive, Ready
+from api.resources.history import History
 from api.resources.keys import ClientKeys, Key, KeyRotation
 from api.resources.notifications import Attempts, Notification, Notifications
 from api.resources.openapi import OpenApi
@@ -113,6 +115,9 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/callbacks": Callbacks(store),
         "/api/callbacks/{id}": Callback(store),
         "/api/callbacks/{id}/rotate-secret": Rotation(store),
+        "/api/callbacks/{id}/health": Health(store),
+        "/api/callbacks/{id}/test": EndpointTest(store),
+        "/api/callbacks/{id}/retry": RedriveAll(store),
         "/api/callbacks/{id}/deliveries": Deliveries(store),
         "/api/callbacks/{id}/deliveries/{delivery}": Delivery(store),
         "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(store),
@@ -129,4 +134,5 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/pauses/client": ClientPause(store),
         "/api/pauses/channels/{type}": ChannelPause(store),
         "/api/limits": OwnLimits(limits),
+        "/api/history": History(store),
     }

@@ -28,6 +28,7 @@ COMMANDS = {
     "list": "cli.client.notifications:list_",
     "timeline": "cli.client.following:timeline",
     "follow": "cli.client.follow:follow",
+    "history": "cli.client.history:history",
     "limits": "cli.client.following:limits",
     "templates": "cli.client.templates:templates",
     "suppressions": "cli.client.suppressions:suppressions",

@@ -105,6 +105,16 @@ def callback(act: str, client_id: int, fields: Iterable[str], row: Row | None) -
     return Act(f"callback.{act}", client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
 
 
+def callback_tested(client_id: int, endpoint: int, made: int | None) -> Act | None:
+    """Record that a test callback was sent to an endpoint."""
+    return Act("callback.tested", client_id, f"callback {endpoint}", {"delivery": made}) if made else None
+
+
+def callbacks_retried(client_id: int, endpoint: int, moved: Sequence[object]) -> Act | None:
+    """Record a step of retrying all failed callbacks to an endpoint."""
+    return Act("callbacks.retried", client_id, f"callback {endpoint}", {"count": len(moved)}) if moved else None
+
+
 def retried(client_id: int, filters: Collection[str], moved: Sequence[object]) -> Act | None:
     """Record a step of a retry of many notifications: the names of the filters, without their values."""
     about = {"count": len(moved), "filters": sorted(filters)}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Tuple
+from peewee import Tuple, fn
 
 from db.database import database, rows
 from db.exclusive import one_at_a_time
@@ -31,7 +31,8 @@ _SHOWN = (
 )
 _COLUMNS = ", ".join(_SHOWN)
 _DELIVERY = (
-    *(N.id, N.subject.alias("event"), N.subject_id.alias("notification_id"), N.status),
+    # A test is about no notification.
+    *(N.id, N.subject.alias("event"), fn.NULLIF(N.subject_id, 0).alias("notification_id"), N.status),
     *(N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
     *(N.created_at, N.next_attempt_at, N.finished_at),
 )

@@ -55,6 +55,34 @@ def pending(ledger: Ledger, *, of: int = 1, sandbox: bool = False) -> int:
     return int(id)
 
 
+def endpoint(ledger: Ledger, text: str = "Orders", *, of: int = 1) -> int:
+    """A callback endpoint that is called `text`."""
+    [(id,)] = ledger.rows(
+        "INSERT INTO callbacks (client_id, url, description, events, secret)"
+        " VALUES (%s, 'https://example.com/hook?' || %s, %s, '{sent,failed}', 'whsec_AAAA') RETURNING id",
+        *(of, text, text),
+    )
+    return int(id)
+
+
+def delivery(ledger: Ledger, endpoint: int, text: str = "500 no", *, of: int = 1) -> int:
+    """A callback that its endpoint has refused once, and that says `text`."""
+    [(id,)] = ledger.rows(
+        "INSERT INTO notifications (type, lane, client_id, recipient, subject, message, callback_id, subject_id,"
+        " status, failure_reason, last_error, finished_at, next_attempt_at, dispatch_after, attempt_count, claim)"
+        " VALUES ('callback', 'callback', %s, '', 'notification.sent', %s, %s, 9, 'failed',"
+        " 'exhausted', %s, now(), NULL, NULL, 1, 1) RETURNING id",
+        *(of, text, endpoint, text),
+    )
+    ledger.rows(
+        "INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, phase,"
+        " reply_code, text) VALUES (%s, 1, 'deferred', %s, 'callback', now() - interval '40 ms', now(), 'answer',"
+        " 500, %s) RETURNING 1",
+        *(id, WORKER, text),
+    )
+    return int(id)
+
+
 def status(ledger: Ledger, id: int) -> str:
     """Return the current status of a notification."""
     [(found,)] = ledger.rows("SELECT status FROM notifications WHERE id = %s", id)

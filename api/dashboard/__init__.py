@@ -27,8 +27,8 @@ from __future__ import annotations
 
 # The first segments of the paths of pages. Paths below them need a session, even if no page is there.
 SECTIONS = frozenset(
-    {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
-    | {"switch", "templates"}
+    {"", "audit", "callbacks", "clients", "failures", "history", "inbox", "keys", "live", "login", "logout"}
+    | {"notifications", "pauses", "static", "suppressions", "switch", "templates"}
 )
 _NAMED = SECTIONS - {""}
 # These need no session.

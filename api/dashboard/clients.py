@@ -8,6 +8,7 @@ from falcon.asgi import Request, Response
 
 from api.access.auth import require
 from api.access.limits import Limits
+from api.dashboard import charts
 from api.dashboard.forms import Form
 from api.dashboard.page import done, refused, show
 from api.http import pagination
@@ -17,7 +18,8 @@ from api.resources.clients import KIND
 from api.resources.clients import Client as ApiClient
 from api.resources.clients import Clients as ApiClients
 from api.store import NotificationStore
-from db import clients
+from db import clients, history
+from db.history import WINDOWS
 
 # Form fields, named as in the API, and their columns.
 LIMITS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit": "pending_limit"}
@@ -77,7 +79,9 @@ class Client:
         done(req, resp, f"/clients/{changed.id}", "client-changed")
 
     async def _shown(self, client: clients.Client) -> dict[str, Any]:
-        return {"client": client, "use": await self._limits.use(self._limits.of(client))}
+        found = await self._store.read(history.read, client.id, WINDOWS["7d"], "type")
+        use = await self._limits.use(self._limits.of(client))
+        return {"client": client, "use": use, "found": found, "chart": charts.of_outcomes(found.points)}
 
 
 class Disabling:

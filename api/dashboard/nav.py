@@ -20,9 +20,13 @@ ENTRIES = (
     Entry("Overview", "/"),
     Entry("Notifications", "/notifications"),
     Entry("Failures", "/failures"),
+    Entry("History", "/history"),
+    Entry("Callbacks", "/callbacks", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
+    Entry("Pauses", "/pauses"),
     Entry("Keys", "/keys", "manage"),
+    Entry("Audit", "/audit", "manage"),
     Entry("Clients", "/clients", "admin"),
     Entry("Inbox", "/inbox", "admin"),
 )

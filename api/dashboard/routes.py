@@ -7,14 +7,19 @@ from api.access.limits import Limits
 from api.dashboard import page
 from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
+from api.dashboard.audit import Audit
+from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, RetryDelivery, Test
+from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.failing import Failures, RetryKind
+from api.dashboard.history import History
 from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
 from api.dashboard.keys import Keys, Revocation, Rotation
 from api.dashboard.listing import Listing
 from api.dashboard.login import Login, Logout
 from api.dashboard.mail import Html, Source
 from api.dashboard.overview import Live, Overview
+from api.dashboard.pauses import ChannelPause, ClientPause, Pauses
 from api.dashboard.resend import Resend
 from api.dashboard.sampler import Sampler
 from api.dashboard.story import Story
@@ -46,6 +51,11 @@ def install(
     app.add_route("/notifications/{id}/resend", Resend(store, limits))
     app.add_route("/failures", Failures(store))
     app.add_route("/failures/retry", RetryKind(store))
+    app.add_route("/history", History(store))
+    app.add_route("/pauses", Pauses(store))
+    app.add_route("/pauses/client", ClientPause(store))
+    app.add_route("/pauses/channels/{channel}", ChannelPause(store))
+    app.add_route("/audit", Audit(store))
     app.add_route("/login", Login(store, authentication, limits))
     app.add_route("/logout", Logout(store))
     app.add_route("/switch", Switch(store))
@@ -58,6 +68,13 @@ def install(
     app.add_route("/keys/{key}/rotate", Rotation(store))
     app.add_route("/suppressions", Suppressions(store))
     app.add_route("/suppressions/removal", Removal(store))
+    app.add_route("/callbacks", Endpoints(store))
+    app.add_route("/callbacks/{endpoint}", Endpoint(store))
+    app.add_route("/callbacks/{endpoint}/test", Test(store))
+    app.add_route("/callbacks/{endpoint}/retry", RetryAll(store))
+    app.add_route("/callbacks/{endpoint}/disabled", EndpointDisabling(store))
+    app.add_route("/callbacks/{endpoint}/deliveries/{delivery}", Delivery(store))
+    app.add_route("/callbacks/{endpoint}/deliveries/{delivery}/retry", RetryDelivery(store))
     app.add_route("/templates", Templates(store))
     app.add_route("/templates/{name}", Template(store, templating))
     app.add_route("/templates/{name}/html", Rendered(store, templating))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
@@ -14,6 +17,13 @@ from db import audit
 LARGEST = 2**63 - 1  # bigint
 
 
+class Page(NamedTuple):
+    """Records, and the cursor of the next page; None: this is the last page."""
+
+    rows: list[audit.Row]
+    cursor: str | None
+
+
 class Audit:
     """GET: list records, newest first: those about the caller's client, or all of them with the scope admin."""
 
@@ -21,14 +31,18 @@ class Audit:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        caller: Caller = req.context.caller
-        owner = None if "admin" in caller.scopes else require(req, "manage").client_id
-        query = pagination.parse(req.params, self._store.settings.store.page_limit, _PARSERS)
-        page = await self._store.read(audit.page, owner, query.filters, query.after, query.limit)
-        cursor = pagination.encoded(str(page.before)) if page.before else None
-        answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": cursor})
+        page = await self.read(req, req.params)
+        answers.write(resp, {"items": [documents.act(row) for row in page.rows], "nextCursor": page.cursor})
 
     on_head = on_get
+
+    async def read(self, req: Request, parameters: Mapping[str, Any]) -> Page:
+        """Return the page that these parameters ask for; raise Problem."""
+        caller: Caller = req.context.caller
+        owner = None if "admin" in caller.scopes else require(req, "manage").client_id
+        query = pagination.parse(parameters, self._store.settings.store.page_limit, _PARSERS)
+        page = await self._store.read(audit.page, owner, query.filters, query.after, query.limit)
+        return Page(page.rows, pagination.encoded(str(page.before)) if page.before else None)
 
 
 def _before(raw: str) -> int:

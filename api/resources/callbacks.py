@@ -78,14 +78,19 @@ class Callback:
     on_head = on_get
 
     async def on_patch(self, req: Request, resp: Response, id: str) -> None:
-        caller = with_live_key(require(req, "manage"))
+        with_live_key(require(req, "manage"))
         changes = await _checked(req, self._schema, self._store.settings)
+        write(resp, endpoint(await self.change(req, id, changes)))
+
+    async def change(self, req: Request, id: str, changes: dict[str, Any]) -> Row:
+        """Make checked changes of an endpoint and return it; raise Problem."""
+        caller = with_live_key(require(req, "manage"))
         doing = recorded(by(req), partial(acts.callback, "changed", caller.client_id, list(changes)), callbacks.change)
         changed = await self._store.read(doing, caller.client_id, id_of(id, KIND), changes)
         if changed is None:
             raise unknown(KIND)
         log.info("callback.changed", endpoint=changed["id"], fields=sorted(changes))
-        write(resp, endpoint(changed))
+        return changed
 
     async def on_delete(self, req: Request, resp: Response, id: str) -> None:
         caller = with_live_key(require(req, "manage"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,9 @@ from db.pauses import Pause
 from runtime import logs
 
 log = logs.get("api")
+
+# pauses.pause or pauses.resume: from the kind and the name.
+Change = Callable[[str, str], Pause]
 
 
 class Pauses:
@@ -43,16 +47,20 @@ class ClientPause:
         self._store = store
 
     async def on_put(self, req: Request, resp: Response) -> None:
-        caller = with_live_key(require(req, "manage"))
-        await read_nothing(req, self._store.settings.http)
-        done = await self._store.read(recorded(by(req), acts.paused, pauses.pause), "client", str(caller.client_id))
-        write(resp, _shown(_said(done), caller))
+        await self._answer(req, resp, pauses.pause)
 
     async def on_delete(self, req: Request, resp: Response) -> None:
+        await self._answer(req, resp, pauses.resume)
+
+    async def change(self, req: Request, change: Change) -> Pause:
+        """Pause or resume the caller's client; raise Problem."""
+        caller = with_live_key(require(req, "manage"))
+        return await _changed(self._store, req, change, "client", str(caller.client_id))
+
+    async def _answer(self, req: Request, resp: Response, change: Change) -> None:
         caller = with_live_key(require(req, "manage"))
         await read_nothing(req, self._store.settings.http)
-        done = await self._store.read(recorded(by(req), acts.paused, pauses.resume), "client", str(caller.client_id))
-        write(resp, _shown(_said(done), caller))
+        write(resp, _shown(await self.change(req, change), caller))
 
 
 class ChannelPause:
@@ -62,25 +70,32 @@ class ChannelPause:
         self._store = store
 
     async def on_put(self, req: Request, resp: Response, type: str) -> None:
-        caller, channel = with_live_key(require(req, "admin")), _channel(type)
-        await read_nothing(req, self._store.settings.http)
-        done = await self._store.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
-        write(resp, _shown(_said(done), caller))
+        await self._answer(req, resp, type, pauses.pause)
 
     async def on_delete(self, req: Request, resp: Response, type: str) -> None:
-        caller, channel = with_live_key(require(req, "admin")), _channel(type)
+        await self._answer(req, resp, type, pauses.resume)
+
+    async def change(self, req: Request, type: str, change: Change) -> Pause:
+        """Pause or resume a channel; raise Problem."""
+        with_live_key(require(req, "admin"))
+        return await _changed(self._store, req, change, "channel", channel(type))
+
+    async def _answer(self, req: Request, resp: Response, type: str, change: Change) -> None:
+        caller = with_live_key(require(req, "admin"))
+        channel(type)
         await read_nothing(req, self._store.settings.http)
-        done = await self._store.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
-        write(resp, _shown(_said(done), caller))
+        write(resp, _shown(await self.change(req, type, change), caller))
 
 
-def _channel(type: str) -> str:
+def channel(type: str) -> str:
+    """Return the name of a channel; raise Problem if there is no such channel."""
     if type not in CHANNELS:
         raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(CHANNELS)}.")
     return type
 
 
-def _said(pause: Pause) -> Pause:
+async def _changed(store: NotificationStore, req: Request, change: Change, kind: str, name: str) -> Pause:
+    pause = await store.read(recorded(by(req), acts.paused, change), kind, name)
     log.warning("pause.began" if pause.since else "pause.ended", kind=pause.kind, name=pause.name)
     return pause
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from cli.client.http import Answer, Client
@@ -10,6 +12,17 @@ from cli.terminal import show
 
 EVENTS = ("sent", "failed", "cancelled")
 ENDPOINT = {"id": "ID", "url": "URL", "events": "EVENTS", "disabledReason": "DISABLED", "description": "DESCRIPTION"}
+SHOWN = {
+    "url": "URL",
+    "description": "Description",
+    "events": "Events",
+    "disabledReason": "Disabled",
+    "lastSuccessAt": "Last success",
+    "lastFailureAt": "Last failure",
+    "failingSince": "Failing since",
+    "waiting": "Waiting",
+    "failed": "Failed",
+}
 DELIVERY = {
     "id": "ID",
     "event": "EVENT",
@@ -90,15 +103,82 @@ def deliveries(client: Client, as_json: bool, id: int, **wanted: object) -> None
     click.echo(show.document(answer.raw) if as_json else show.page(answer.json, DELIVERY))
 
 
-@callbacks.command
+@callbacks.command("show")
 @_id
-@click.argument("delivery", type=click.IntRange(min=1))
 @at_url
 @in_json
-def retry(client: Client, as_json: bool, id: int, delivery: int) -> None:
-    """Deliver the failed callback DELIVERY of the endpoint ID again."""
-    answer = client.retry_delivery(id, delivery)
-    click.echo(show.document(answer.raw) if as_json else f"Delivery {delivery}: {show.plain(answer.json['status'])}")
+def show_(client: Client, as_json: bool, id: int) -> None:
+    """Show the endpoint ID, and how it takes its callbacks."""
+    one, health = client.callback(id).json, client.callback_health(id).json
+    if as_json:
+        click.echo(show.document(json.dumps({**one, "health": health})))
+        return
+    for name, title in SHOWN.items():
+        if (value := {**one, **health}.get(name)) not in (None, ""):
+            click.echo(f"{title:<16} {show.plain(show.value(name, value))}")
+
+
+@callbacks.command
+@_id
+@at_url
+@in_json
+def disable(client: Client, as_json: bool, id: int) -> None:
+    """Disable the endpoint ID. It gets no callbacks until it is enabled, and those that wait for it fail."""
+    _print_change(client.change_callback(id, {"disabled": True}), as_json)
+
+
+@callbacks.command
+@_id
+@at_url
+@in_json
+def enable(client: Client, as_json: bool, id: int) -> None:
+    """Enable the endpoint ID again."""
+    _print_change(client.change_callback(id, {"disabled": False}), as_json)
+
+
+@callbacks.command
+@_id
+@at_url
+@in_json
+def test(client: Client, as_json: bool, id: int) -> None:
+    """Send a test callback to the endpoint ID. `notify callbacks deliveries ID` shows the result."""
+    answer = client.test_callback(id)
+    click.echo(show.document(answer.raw) if as_json else f"Delivery {answer.json['id']} is a test.")
+
+
+@callbacks.command
+@_id
+@click.argument("delivery", type=click.IntRange(min=1), required=False)
+@click.option("--failed", is_flag=True, help="All failed callbacks of the endpoint, instead of one.")
+@at_url
+@in_json
+def retry(client: Client, as_json: bool, id: int, delivery: int | None, failed: bool) -> None:
+    """Deliver the failed callback DELIVERY of the endpoint ID again, or with --failed all failed ones."""
+    if failed == (delivery is not None):
+        raise click.UsageError("give either a DELIVERY or --failed")
+    if delivery is not None:
+        answer = client.retry_delivery(id, delivery)
+        told = f"Delivery {delivery}: {show.plain(str(answer.json.get('status')))}"
+        click.echo(show.document(answer.raw) if as_json else told)
+        return
+    retried = _retry_all(client, id)
+    click.echo(show.document(json.dumps({"retried": retried})) if as_json else f"Pending again: {retried}")
+
+
+def _retry_all(client: Client, id: int) -> int:
+    """Retry all failed callbacks of an endpoint in steps, and return how many."""
+    retried = 0
+    while True:
+        step = client.retry_deliveries(id).json
+        retried += int(step["retried"])
+        if not step["more"]:
+            return retried
+
+
+def _print_change(answer: Answer, as_json: bool) -> None:
+    one = answer.json
+    state = "disabled" if one["disabled"] else "enabled"
+    click.echo(show.document(answer.raw) if as_json else f"Endpoint {one['id']} is {state}.")
 
 
 def _print_secret(answer: Answer, as_json: bool) -> None:

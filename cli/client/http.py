@@ -126,6 +126,26 @@ class Client:
         """Give a callback endpoint a new secret."""
         return self._ask("POST", f"{CALLBACKS}/{id}/rotate-secret", "secret")
 
+    def callback(self, id: int) -> Answer:
+        """Return a callback endpoint."""
+        return self._ask("GET", f"{CALLBACKS}/{id}", "url")
+
+    def callback_health(self, id: int) -> Answer:
+        """Return how an endpoint takes its callbacks."""
+        return self._ask("GET", f"{CALLBACKS}/{id}/health", "waiting")
+
+    def change_callback(self, id: int, changes: Mapping[str, object]) -> Answer:
+        """Change a callback endpoint."""
+        return self._ask("PATCH", f"{CALLBACKS}/{id}", "url", json.dumps(changes).encode())
+
+    def test_callback(self, id: int) -> Answer:
+        """Send a test callback to an endpoint."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/test", "id")
+
+    def retry_deliveries(self, id: int) -> Answer:
+        """Deliver a step of the failed callbacks to an endpoint once more."""
+        return self._ask("POST", f"{CALLBACKS}/{id}/retry", "retried")
+
     def delete_callback(self, id: int) -> Answer:
         """Delete a callback endpoint."""
         return self._ask("DELETE", f"{CALLBACKS}/{id}", "url")
@@ -137,6 +157,10 @@ class Client:
     def retry_delivery(self, id: int, delivery: int) -> Answer:
         """Deliver a failed callback once more."""
         return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
+
+    def history(self, **wanted: object) -> Answer:
+        """Return how notifications ended in a window. Options that are None are left out."""
+        return self._ask("GET", f"/api/history{_query(wanted)}", "total")
 
     def stream(self, path: str, wanted: Mapping[str, object], last: str) -> Iterator[str]:
         """Yield the lines of an event stream from the event after `last` on, until the stream ends.

@@ -28,6 +28,7 @@ deadlock.
 
 from db.lifecycle.accept import BOUNDED_WAIT, accept, accept_keyed, milliseconds
 from db.lifecycle.claim import AHEAD, begin, claim, doubt, reroute, still_due, suppress
+from db.lifecycle.endpoints import enqueue_test, redrive_callbacks
 from db.lifecycle.operate import MOST_ACTS, cancel, cancel_all, redrive, redrive_all, reschedule
 from db.lifecycle.rescue import expire, release_unheld, rescue
 from db.lifecycle.settle import bounced, failed, postpone, release, retry, sent, settle
@@ -44,12 +45,14 @@ __all__ = [
     "cancel_all",
     "claim",
     "doubt",
+    "enqueue_test",
     "expire",
     "failed",
     "milliseconds",
     "postpone",
     "redrive",
     "redrive_all",
+    "redrive_callbacks",
     "release",
     "release_unheld",
     "reroute",

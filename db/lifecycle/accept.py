@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from db.drafts import FATE_COLUMNS, Column, Group, Source, fate, source
+from db.history.ends import COUNT_END
 from db.prepared import prepared
 from db.records import DRAFT_COLUMNS, Accepted, Draft
 from db.telling import ENQUEUE_CALLBACKS, append_event
 
 DRAFTED = ", ".join(DRAFT_COLUMNS)
-# For RETURNING: the fields of Accepted, and two columns for ENQUEUE_CALLBACKS and `append_event`.
+# For RETURNING: the fields of Accepted, and a column each for ENQUEUE_CALLBACKS, COUNT_END and `append_event`.
 ACCEPTED = f"""n.id, n.created_at, n.failure_reason, n.last_error,
                CASE WHEN n.status = 'failed' THEN {ENQUEUE_CALLBACKS} END,
+               CASE WHEN n.status = 'failed' THEN {COUNT_END} END,
                {append_event("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'accepted' END")}"""
 
 # For WITH, before an INSERT into idempotency_keys: bounds the wait for another transaction that inserts the same key.
@@ -41,7 +43,7 @@ def accept(drafts: Sequence[Draft], grace: float, left: Collection[Group] = ()) 
         *becomes.values,
         *given.values,
     )
-    return sorted(Accepted(*row) for *row, _, _ in accepted)
+    return sorted(Accepted(*row) for *row, _, _, _ in accepted)
 
 
 def accept_keyed(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+from db.history.ends import COUNT_END
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.pauses import paused
 from db.prepared import prepared
@@ -52,7 +53,7 @@ _SUPPRESS = f"""
             {UNCLAIMED}
         FROM asked, {listed("asked")}
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
-        RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'failed'")}
+        RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'failed'")}
         """
 
 # Parameters: see `sending_values`. `settle` records it in the same statement as the outcomes.

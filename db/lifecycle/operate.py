@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from db import failures
 from db.client_view import GUARD
 from db.database import IN_ORDER, rows
+from db.history.ends import COUNT_END
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.records import Times
 from db.reports import Position
@@ -16,15 +17,15 @@ from db.telling import ENQUEUE_CALLBACKS, append_event
 MOST_ACTS = 1_000
 
 # For WHERE: the notification can take one more event. ORDER BY makes the planner use the index of events.
-_HAS_ROOM = f"""NOT EXISTS (SELECT FROM events WHERE notification_id = notifications.id
+HAS_ROOM = f"""NOT EXISTS (SELECT FROM events WHERE notification_id = notifications.id
                                           ORDER BY at, id OFFSET {MOST_ACTS - 1})"""
 
 # For SET: pending and due now, with all attempts ahead.
-_ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
+ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
             {UNCLAIMED}, bound_provider = NULL, throttled_since = NULL, next_attempt_at = now()"""
 
 # The event keeps the failure that the retry ends: the row no longer has it. Parameter: the operator's key.
-_RECORD_RETRY = """INSERT INTO events (notification_id, name, detail)
+RECORD_RETRY = """INSERT INTO events (notification_id, name, detail)
             SELECT id, 'retried', jsonb_build_object(
                 'failureReason', failure_reason, 'failedAt', finished_at, 'keyId', %s::bigint)
             FROM redriven JOIN failed USING (id)"""
@@ -35,7 +36,7 @@ _CANCEL = f"""
                 SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
                 WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
                       AND status = 'pending'
-                RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'cancelled'")}
+                RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'cancelled'")}
             )
             INSERT INTO events (notification_id, name, detail)
             SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -54,7 +55,7 @@ _CANCEL_ALL = f"""
             UPDATE notifications AS n
             SET status = 'cancelled', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL
             FROM held WHERE n.id = held.id AND held.status = 'pending'
-            RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'cancelled'")}
+            RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'cancelled'")}
         )
         INSERT INTO events (notification_id, name, detail)
         SELECT id, 'cancelled', jsonb_build_object('keyId', %s::bigint) FROM cancelled
@@ -72,7 +73,7 @@ _RESCHEDULE = f"""
                              CASE WHEN %s THEN %s::timestamptz ELSE expires_at END AS expires_at
                       FROM notifications
                       WHERE id = %s AND client_id = %s AND {GUARD} AND (sandbox OR NOT %s)
-                            AND {_HAS_ROOM}
+                            AND {HAS_ROOM}
                       FOR UPDATE) AS held
                 WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > greatest(send_at, now()))
             ), moved AS (
@@ -96,15 +97,15 @@ _REDRIVE = f"""
                 SELECT id, status, failure_reason, finished_at FROM notifications
                 WHERE id = %s AND client_id = %s AND callback_id IS NOT DISTINCT FROM %s::bigint
                       AND (sandbox OR NOT %s)
-                      AND (expires_at IS NULL OR expires_at > now()) AND {_HAS_ROOM}
+                      AND (expires_at IS NULL OR expires_at > now()) AND {HAS_ROOM}
                 FOR UPDATE
             ), redriven AS (
                 UPDATE notifications AS n
-                SET {_ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
+                SET {ANEW}, rung = true, dispatch_after = now() + %s * interval '1 second'
                 FROM failed WHERE n.id = failed.id AND failed.status = 'failed'
                 RETURNING n.id, {append_event("'retried'")}
             )
-            {_RECORD_RETRY}
+            {RECORD_RETRY}
             RETURNING notification_id
             """
 
@@ -175,15 +176,15 @@ def redrive_all(
         f"""
         WITH failed AS MATERIALIZED (
             SELECT id, status, failure_reason, finished_at FROM notifications
-            WHERE {matching} AND {GUARD} AND {_HAS_ROOM}
+            WHERE {matching} AND {GUARD} AND {HAS_ROOM}
             ORDER BY created_at, id LIMIT %s FOR UPDATE
         ), redriven AS (
             UPDATE notifications AS n
-            SET {_ANEW}, rung = false, dispatch_after = now()
+            SET {ANEW}, rung = false, dispatch_after = now()
             WHERE n.id = ANY(ARRAY(SELECT id FROM failed WHERE status = 'failed'))
             RETURNING n.created_at, n.id, {append_event("'retried'")}
         ), noted AS (
-            {_RECORD_RETRY}
+            {RECORD_RETRY}
         )
         SELECT created_at, id FROM redriven
         """,

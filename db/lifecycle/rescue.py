@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db import workers
 from db.database import IN_ORDER
+from db.history.ends import COUNT_END
 from db.lifecycle.claim import AHEAD
 from db.lifecycle.clauses import UNCLAIMED, returned_ids
 from db.lifecycle.settle import HANDED_BACK
@@ -59,7 +60,7 @@ _RESCUE = f"""
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
             RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, lost.provider, n.last_error,
-                      {ENQUEUE_CALLBACKS},
+                      {ENQUEUE_CALLBACKS}, {COUNT_END},
                       {append_event("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'rescued' END")}
         ), recorded AS (
             INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
@@ -78,7 +79,7 @@ _EXPIRE = f"""
         SET status = 'failed', failure_reason = 'expired', finished_at = now(),
             next_attempt_at = NULL, dispatch_after = NULL
         WHERE n.id = ANY(ARRAY(SELECT id FROM late))
-        RETURNING n.id, {ENQUEUE_CALLBACKS}, {append_event("'failed'")}
+        RETURNING n.id, {ENQUEUE_CALLBACKS}, {COUNT_END}, {append_event("'failed'")}
         """
 
 

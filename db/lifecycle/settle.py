@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from db.history.ends import ENDED, counting
 from db.lifecycle.claim import RECORD_SENDING, sending_values
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.prepared import prepared
@@ -28,7 +29,7 @@ _SUPPRESS_BOUNCED = """, bounced AS (
             SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
             WHERE s.expires_at <= now()
         )"""
-_ADDRESS = f", n.client_id, {recipient('n')} AS address"
+_ADDRESS = f", {recipient('n')} AS address"
 
 # Parameters: (id, claim) pairs, see `by_claim`.
 _RELEASE = f"""
@@ -100,6 +101,7 @@ def settle(
 
 def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
     """Return the statement. Parameters: those of `settlement_row`, ids, grace, span, those of RECORD_SENDING."""
+    begun = f", begun AS ({RECORD_SENDING})" if sending else ""
     return f"""
         WITH settlement AS MATERIALIZED ({settlement_row}), {HELD}, settled AS (
             UPDATE notifications AS n
@@ -116,9 +118,9 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN settlement AS v USING (id, claim)
             WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
-            RETURNING n.id, n.claim, n.attempt_count{_ADDRESS if bounces else ""}, {ENQUEUE_CALLBACKS},
+            RETURNING n.id, n.claim, n.attempt_count, {ENDED}{_ADDRESS if bounces else ""}, {ENQUEUE_CALLBACKS},
                       {append_event("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
-        ){_SUPPRESS_BOUNCED if bounces else ""}{f", begun AS ({RECORD_SENDING})" if sending else ""}
+        ), {counting("settled")}{_SUPPRESS_BOUNCED if bounces else ""}{begun}
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
                               phase, reply_code, enhanced_code, text)
         SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,

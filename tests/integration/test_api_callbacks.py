@@ -154,7 +154,7 @@ def test_deleted_endpoint_is_not_found(client: CheckedClient) -> None:
     assert client.get(place).status == 404
 
 
-PATHS = ["", "/rotate-secret", "/deliveries", "/deliveries/1", "/deliveries/1/retry"]
+PATHS = ["", "/rotate-secret", "/health", "/test", "/retry", "/deliveries", "/deliveries/1", "/deliveries/1/retry"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -164,7 +164,7 @@ def test_another_clients_and_nobodys_endpoint_are_the_same_404(client: CheckedCl
         id = str(make(client)["id"])
         end(client)
         database.rows("UPDATE callbacks SET client_id = 2")
-    method = "POST" if path.endswith(("secret", "retry")) else "GET"
+    method = "POST" if path.endswith(("secret", "retry", "test")) else "GET"
     answer = send(client, method, f"{CALLBACKS}/{id}{path}")
     assert (answer.status, answer.json["detail"]) == (404, "There is no callback endpoint with this id.")
     if not path:

@@ -165,6 +165,8 @@ def test_a_key_for_tests_changes_no_endpoint_that_is_told_of_what_goes_out(pair:
         pair.test.send("PATCH", place, {"disabled": True}),
         pair.test.request("DELETE", place),
         pair.test.request("POST", f"{place}/rotate-secret"),
+        pair.test.request("POST", f"{place}/test"),
+        pair.test.request("POST", f"{place}/retry"),
         pair.test.request("POST", f"{place}/deliveries/1/retry"),
     ):
         assert refused_by_kind(refused)

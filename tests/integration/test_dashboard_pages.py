@@ -19,7 +19,7 @@ from cli.servers.valkey import Valkey
 from cli.up.mailbox import Slot
 from tests.client import Client
 from tests.dashboard import Person
-from tests.furnishing import HOSTILE, failed, pending, status
+from tests.furnishing import HOSTILE, delivery, endpoint, failed, pending, status
 from tests.integration.api import Api, running
 from tests.keys import EVERY, client, key
 
@@ -34,6 +34,16 @@ PAGES: dict[str, set[str]] = {
     "/keys": {"read", "manage"},
     "/keys/{key}/revoke": {"read", "manage"},
     "/keys/{key}/rotate": {"read", "manage"},
+    "/history": {"read"},
+    "/pauses": {"read"},
+    "/pauses/client": {"read", "manage"},
+    "/pauses/channels/{channel}": {"read", "admin"},
+    "/audit": {"read", "manage"},
+    "/callbacks": {"read", "manage"},
+    "/callbacks/{endpoint}": {"read", "manage"},
+    "/callbacks/{endpoint}/retry": {"read", "manage"},
+    "/callbacks/{endpoint}/disabled": {"read", "manage"},
+    "/callbacks/{endpoint}/deliveries/{delivery}": {"read", "manage"},
     "/suppressions": {"read"},
     "/templates": {"read"},
     "/templates/{name}": {"read"},
@@ -49,10 +59,19 @@ PAGES: dict[str, set[str]] = {
 }
 # What is no page: it takes only forms, or is a file, or in a frame.
 OTHERS = {"/live", "/logout", "/static/{name}"}
+OTHERS |= {"/callbacks/{endpoint}/test", "/callbacks/{endpoint}/deliveries/{delivery}/retry"}
 OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
 OTHERS |= {f"/notifications/{{id}}/{part}" for part in ("mail", "source", "attachments/{number}")}
 # What stands for the names in braces, besides that of a notification: see `furnish`.
-NAMES = {"{client}": "1", "{key}": "1", "{name}": "greeting", "{number}": "1"}
+NAMES = {
+    "{client}": "1",
+    "{key}": "1",
+    "{name}": "greeting",
+    "{number}": "1",
+    "{endpoint}": "1",
+    "{channel}": "email",
+    "{delivery}": "1",
+}
 KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
 ROUTES = (
     "import json; from falcon.inspect import inspect_app; from api.app import create_app;"
@@ -82,6 +101,7 @@ def furnish(api: Api, mail: Path) -> None:
     api.ledger.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
     api.ledger.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
+    assert delivery(api.ledger, endpoint(api.ledger, HOSTILE), HOSTILE) == 1
     mails = Slot(mail, 10)
     mails.put(HOSTILE, [HOSTILE], f"Subject: {HOSTILE}\r\n\r\n{HOSTILE}".encode())
 

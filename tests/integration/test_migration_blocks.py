@@ -50,12 +50,12 @@ def _runner() -> Runner:
 
 
 def migrated() -> None:
-    # Of a later migration, and so made for the table as 0013 leaves it.
-    [(record,)] = rows("SELECT pg_get_functiondef('note'::regproc)")
-    rows("DROP FUNCTION note")
+    # Of later migrations, and so made for the table as 0013 leaves it.
+    [(record, count)] = rows("SELECT pg_get_functiondef('note'::regproc), pg_get_functiondef('count_end'::regproc)")
+    rows("DROP FUNCTION note; DROP FUNCTION count_end")
     assert list(_runner().up()) == ["0013_blocks"]
     database.connect(reuse_if_open=True)
-    rows(record)
+    rows(f"{record}; {count}")
 
 
 def contents() -> dict[str, list[tuple[Any, ...]]]:

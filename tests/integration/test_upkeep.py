@@ -16,8 +16,8 @@ from actors.queue.broker import get_broker
 from actors.queue.priorities import MAIN as QUEUE
 from actors.queue.wake_up import messages
 from actors.upkeep import Upkeep
-from db import lifecycle, listeners, workers
-from db.database import connection, rows
+from db import history, lifecycle, listeners, workers
+from db.database import Unavailable, connection, rows
 from runtime.metrics import exposition
 from settings import Settings
 from tests.environment import configured
@@ -69,6 +69,22 @@ def test_a_round_says_what_the_worker_has_done() -> None:
         return rows("SELECT (tallies->>'relayed')::int FROM workers WHERE id = %s", str(worker)) == [(before + 1,)]
 
     eventually(told)
+
+
+def test_a_round_adds_new_ends_to_the_history() -> None:
+    ids = accepted(2)
+    assert lifecycle.cancel(ids[0], CLIENT)
+    upkeep(uuid4()).tick()
+    assert history.read(CLIENT, history.WINDOWS["24h"], "type").total.cancelled == 1
+    assert rows("SELECT * FROM history_new") == []
+
+
+def test_a_round_goes_on_without_the_history() -> None:
+    [id] = accepted()
+    passed(GRACE + 1, id)
+    with mock.patch.object(history, "fold", side_effect=Unavailable("no answer")):
+        upkeep(uuid4()).tick()
+    assert row(id)["rung"]
 
 
 def test_notifications_moved_by_a_round_are_counted() -> None:

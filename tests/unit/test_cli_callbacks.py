@@ -49,6 +49,9 @@ def test_options_that_are_not_given_are_not_sent(api: Api) -> None:
         (["delete", "3"], ENDPOINT, ("DELETE", "/3"), "Endpoint 3 is deleted."),
         (["deliveries", "3"], {"items": [DELIVERY], "nextCursor": "c"}, ("GET", "/3/deliveries"), "--cursor c"),
         (["deliveries", "3", "--status", "failed"], {"items": []}, ("GET", "/3/deliveries?status=failed"), "STATUS"),
+        (["disable", "3"], {**ENDPOINT, "disabled": True}, ("PATCH", "/3"), "Endpoint 3 is disabled."),
+        (["enable", "3"], {**ENDPOINT, "disabled": False}, ("PATCH", "/3"), "Endpoint 3 is enabled."),
+        (["test", "3"], {**DELIVERY, "event": "callback.test"}, ("POST", "/3/test"), "Delivery 6 is a test."),
         (["retry", "3", "6"], {**DELIVERY, "status": "pending"}, ("POST", "/3/deliveries/6/retry"), "6: pending"),
     ],
 )
@@ -65,6 +68,34 @@ def test_each_command_sends_its_request_and_shows_the_response(
             assert json.loads(result.stdout) == said
         else:
             assert shown in result.stdout
+
+
+def test_show_tells_how_the_endpoint_takes_its_callbacks(api: Api) -> None:
+    health = {"lastSuccessAt": None, "lastFailureAt": "2024-01-01T10:00:00.5Z", "failingSince": None, "waiting": 0}
+    for options in ([], ["--json"]):
+        api.will_say(ENDPOINT, health)
+        result = api.run("callbacks", "show", "3", *options)
+        assert result.exit_code == 0, result.output
+        if options:
+            assert json.loads(result.stdout) == {**ENDPOINT, "health": health}
+        else:
+            assert "Last failure     2024-01-01 10:00:00Z\nWaiting          0\n" in result.stdout
+            assert "\x1b" not in result.stdout
+    assert [path for _, path, _ in api.asked[:2]] == ["/api/callbacks/3", "/api/callbacks/3/health"]
+
+
+def test_all_failed_deliveries_are_retried_in_steps(api: Api) -> None:
+    api.will_say({"retried": 2, "more": True}, {"retried": 1, "more": False})
+    result = api.run("callbacks", "retry", "3", "--failed")
+    assert (result.exit_code, result.stdout) == (0, "Pending again: 3\n")
+    assert [path for _, path, _ in api.asked] == ["/api/callbacks/3/retry"] * 2
+
+
+def test_retry_takes_one_delivery_or_all_that_failed(api: Api) -> None:
+    for words in (["retry", "3"], ["retry", "3", "6", "--failed"]):
+        result = api.run("callbacks", *words)
+        assert (result.exit_code, "give either a DELIVERY or --failed" in result.stderr) == (2, True)
+    assert api.asked == []
 
 
 def test_a_refusal_is_exit_code_1(api: Api) -> None:

@@ -63,7 +63,7 @@ def api() -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -17,6 +17,7 @@ MAY_NAME_THE_TABLE = {
     "db/migrations/": "the table",
     "db/client_view.py": "the view",
     "db/callbacks.py": "shows the callbacks of an endpoint as what they are",
+    "db/callback_health.py": "counts the callbacks of an endpoint",
     "db/backlogs.py": "upkeep: counts by priority, and callbacks have their own",
     "db/breaker.py": "workers: finds the next probe",
     "db/live_stats.py": "operators: counts what waits, callbacks included",
