@@ -6,7 +6,7 @@ those that were enqueued the longest ago, and the last id drawn stands for the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -88,9 +88,14 @@ def live_stats(worker_timeout: float, configured: str = "") -> LiveStats:
         " FROM notifications_id_seq"
     )
     seen = workers(worker_timeout)
+    return LiveStats(at, accepted, priorities(), in_use(providers(), seen, configured), seen)
+
+
+def in_use(known: Sequence[Provider], seen: Sequence[Worker], configured: str) -> list[Provider]:
+    """Return the providers that a live worker uses, and the `configured` one; all of them if neither is known."""
     used = {worker.provider for worker in seen if worker.alive} | ({configured} if configured else set())
-    known = bool(used) and None not in used
-    return LiveStats(at, accepted, priorities(), [p for p in providers() if p.name in used or not known], seen)
+    told = bool(used) and None not in used
+    return [provider for provider in known if provider.name in used or not told]
 
 
 def priorities() -> dict[str, PriorityStats]:

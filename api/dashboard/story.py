@@ -9,12 +9,15 @@ from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
 from api.dashboard.page import show
+from api.dashboard.visitor import may_choose
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
 from api.schemas import mails
 from api.store import NotificationStore
-from db import reports, timeline
+from db import reports, timeline, waiting
 from db.reports import Row
+from db.waiting import AHEAD, Reason
+from settings import Settings
 
 _VIEWS = ("html", "text", "source")
 # Action, the scope that it needs, and the status that it needs.
@@ -25,6 +28,7 @@ class Told(NamedTuple):
     row: Row
     events: list[Row]
     attempts: dict[int, Row]
+    reasons: list[Reason]
 
 
 class Story:
@@ -35,7 +39,7 @@ class Story:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "read")
-        told = await self._store.read(_told, id_of(id, KIND), caller.client_id)
+        told = await self._store.read(_told, id_of(id, KIND), caller.client_id, self._store.settings)
         if told is None:
             raise unknown(KIND)
         row = told.row
@@ -48,6 +52,9 @@ class Story:
             row=row,
             mail=mails.shown(row["mail"]),
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
+            reasons=told.reasons,
+            names_actors=may_choose(caller),
+            most_ahead=AHEAD,
             acts=_acts(row, caller),
             views=views,
             view=asked if asked in views else views[0],
@@ -56,12 +63,13 @@ class Story:
     on_head = on_get
 
 
-def _told(id: int, owner: int) -> Told | None:
+def _told(id: int, owner: int, settings: Settings) -> Told | None:
     row = reports.notification(id, owner)
     if row is None:
         return None
     attempts = {attempt["number"]: attempt for attempt in reports.attempts(id, owner)}
-    return Told(row, timeline.events(id, owner) or [], attempts)
+    reasons = waiting.reasons(id, owner, settings.delivery.worker_timeout, settings.smtp.provider)
+    return Told(row, timeline.events(id, owner) or [], attempts, reasons)
 
 
 def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str, Any]:
