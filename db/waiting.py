@@ -12,7 +12,7 @@ from db.database import rows
 from db.obstacles import OF_CLIENTS, Obstacles
 from db.pauses import Pause
 
-AHEAD = 10_000  # notifications of the same client and priority among which those ahead are counted
+COUNTED = 10_000  # notifications of the same client and priority among which earlier ones are counted
 ACTS = 10_000  # newest records of the audit log in which the begin of a pause is looked for
 
 
@@ -30,7 +30,7 @@ class Reason(NamedTuple):
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
     (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
-    (`ahead`: due notifications of the same client and priority that were accepted earlier, counted among AHEAD).
+    (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Reason(NamedTuple):
     name: str = ""
     detail: str = ""
     by: Actor | None = None
-    ahead: int = 0
+    earlier: int = 0
 
 
 class _Waits(NamedTuple):
@@ -49,7 +49,7 @@ class _Waits(NamedTuple):
     next_attempt_at: datetime
     throttled_since: datetime | None
     now: datetime
-    ahead: int
+    earlier: int
 
 
 def reasons(id: int, client_id: int, worker_timeout: float, configured: str) -> list[Reason]:
@@ -57,7 +57,7 @@ def reasons(id: int, client_id: int, worker_timeout: float, configured: str) -> 
 
     See `live_stats` for the last two parameters.
     """
-    found = rows(_WAITS, AHEAD, id, client_id)
+    found = rows(_WAITS, COUNTED, id, client_id)
     if not found:
         return []
     waits = _Waits(*found[0])
@@ -84,7 +84,7 @@ def _own(waits: _Waits) -> Iterator[Reason]:
         kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
         yield Reason(kind, until=waits.next_attempt_at)
     else:
-        yield Reason("queued", waits.next_attempt_at, ahead=waits.ahead)
+        yield Reason("queued", waits.next_attempt_at, earlier=waits.earlier)
 
 
 def _began(pause: Pause) -> Actor | None:

@@ -11,25 +11,33 @@ from urllib.parse import urlencode
 from falcon.asgi import Request, Response
 
 from api.access.auth import require
+from api.dashboard import search
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.problems import Problem
 from api.store import NotificationStore
 from db import reports
+from db import search as searches
 from db.models import PRIORITIES, STATUSES
+from db.reports import Position
+from db.search import Search, Understood
 
 PATH = "/notifications"
 # The value of <input type="datetime-local">. It has no time zone, so the page says UTC.
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-_ID = re.compile(r"#?\s*(\d{1,19})\s*")
-_FIELDS = ("status", "recipient", "tag", "priority", "createdFrom", "createdTo")
+ONE = (search.BOX, "recipient")  # parameters of which the last value counts
+_FIELDS = (search.BOX, "status", "recipient", "tag", "priority", "sandbox", "createdFrom", "createdTo")
 
 
 class Page(NamedTuple):
-    """Rows of the list, the cursor of the next page, and the errors of the filters (then there are no rows)."""
+    """Rows of the list, the position of the next page, and how the search was understood.
 
-    rows: list[reports.Row]
-    more: str | None
+    With `faults`, the errors of the filters, there are no rows.
+    """
+
+    rows: Sequence[reports.Row] = ()
+    after: Position | None = None
+    understood: Understood | None = None
     faults: Sequence[dict[str, str]] = ()
 
 
@@ -42,19 +50,32 @@ class Listing:
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
         given = _given(req.params)
-        if found := _ID.fullmatch(given.get("recipient", "")):
-            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
+        typed = str(given.get(search.BOX, given.get("recipient", "")))
+        if (id := search.id_in(typed)) is not None:
+            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{id}"
             return
         try:
-            query = pagination.parse(given, self._store.settings.store.page_limit)
+            asked, query = self._asked(given)
         except Problem as problem:
             resp.status = problem.status.value
-            _show(req, resp, given, Page([], None, problem.errors))
+            _show(req, resp, given, Page(faults=problem.errors))
             return
-        page = await self._store.read(reports.newest, owner, query.filters, query.after, query.limit)
-        _show(req, resp, given, Page(page.rows, pagination.cursor(page.after._asdict()) if page.after else None))
+        _show(req, resp, given, await self._store.read(_found, owner, asked, query), query.limit)
 
     on_head = on_get
+
+    def _asked(self, given: Mapping[str, Any]) -> tuple[Search | None, pagination.Query]:
+        rest = {name: value for name, value in given.items() if name != search.BOX}
+        asked = search.parse(given[search.BOX]) if search.BOX in given else None
+        return asked, pagination.parse(rest, self._store.settings.store.page_limit)
+
+
+def _found(owner: int, asked: Search | None, query: pagination.Query) -> Page:
+    if asked is None:
+        return Page(*reports.newest(owner, query.filters, query.after, query.limit))
+    understood = searches.understood(owner, asked)
+    page = searches.page(owner, understood, query.filters, query.after, query.limit)
+    return Page(*page, understood)
 
 
 def _given(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,26 +85,28 @@ def _given(params: Mapping[str, Any]) -> dict[str, Any]:
         text = value[-1] if isinstance(value, list) else value
         if text == "":
             continue
-        given[name] = value if isinstance(value, list) and name != "recipient" else text.strip()
+        given[name] = value if isinstance(value, list) and name not in ONE else text.strip()
         if name in ("createdFrom", "createdTo") and _LOCAL.fullmatch(text):
             given[name] = f"{text}{'' if text.count(':') > 1 else ':00'}Z"
     return given
 
 
-def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page) -> None:
+def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, limit: int = 0) -> None:
     filters = {name: value for name, value in given.items() if name != "cursor"}
+    later = None if page.after is None else pagination.cursor(page.after._asdict())
     show(
         req,
         resp,
         "notifications.html",
-        rows=page.rows,
-        faults=page.faults,
+        page=page,
+        limit=limit,
         filled={name: _shown(filters.get(name, "")) for name in _FIELDS},
         filtered=bool(filters),
         first=_place(filters) if "cursor" in given else None,
-        next_place=_place({**filters, "cursor": page.more}) if page.more else None,
+        next_place=_place({**filters, "cursor": later}) if later else None,
         statuses=STATUSES,
         priorities=PRIORITIES,
+        search=search,
     )
 
 

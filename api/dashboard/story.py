@@ -16,7 +16,7 @@ from api.schemas import mails
 from api.store import NotificationStore
 from db import reports, timeline, waiting
 from db.reports import Row
-from db.waiting import AHEAD, Reason
+from db.waiting import COUNTED, Reason
 from settings import Settings
 
 _VIEWS = ("html", "text", "source")
@@ -54,7 +54,7 @@ class Story:
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
             reasons=told.reasons,
             names_actors=may_choose(caller),
-            most_ahead=AHEAD,
+            most_earlier=COUNTED,
             acts=_acts(row, caller),
             views=views,
             view=asked if asked in views else views[0],

@@ -100,7 +100,7 @@ def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
     page = opened(url(api, "/"), java_script_enabled=False)
     expect(page.get_by_role("region", name="Workers")).to_contain_text("a-worker")
     page.get_by_role("link", name="Notifications", exact=True).click()
-    page.get_by_label("Recipient or id").fill(str(id))
+    page.get_by_label("Search", exact=True).fill(str(id))
     page.get_by_role("button", name="Search").click()
     page.wait_for_url(f"**/notifications/{id}")
     page.get_by_role("link", name="Retry").click()

@@ -177,4 +177,4 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     assert "( test )" in told
     plain = why(visitor(api), id)
     assert "The client was paused by the key" in plain
-    assert "The channel email was paused," in plain
+    assert "The channel email was paused ," in plain
