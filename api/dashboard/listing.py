@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from urllib.parse import urlencode
 from falcon.asgi import Request, Response
 
 from api.access.auth import require
-from api.dashboard import search
+from api.dashboard import filters, search
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.problems import Problem
@@ -23,9 +22,8 @@ from db.reports import Position
 from db.search import Search, Understood
 
 PATH = "/notifications"
-# The value of <input type="datetime-local">. It has no time zone, so the page says UTC.
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-ONE = (search.BOX, "recipient")  # parameters of which the last value counts
+TRAIL = "trail"  # the cursors of the pages before, joined with dots
+KEPT = 30  # cursors in a trail
 _FIELDS = (search.BOX, "status", "recipient", "tag", "priority", "sandbox", "createdFrom", "createdTo")
 
 
@@ -49,7 +47,7 @@ class Listing:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
-        given = _given(req.params)
+        given = filters.given(req.params)
         typed = str(given.get(search.BOX, given.get("recipient", "")))
         if (id := search.id_in(typed)) is not None:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{id}"
@@ -65,7 +63,7 @@ class Listing:
     on_head = on_get
 
     def _asked(self, given: Mapping[str, Any]) -> tuple[Search | None, pagination.Query]:
-        rest = {name: value for name, value in given.items() if name != search.BOX}
+        rest = {name: value for name, value in given.items() if name not in (search.BOX, TRAIL)}
         asked = search.parse(given[search.BOX]) if search.BOX in given else None
         return asked, pagination.parse(rest, self._store.settings.store.page_limit)
 
@@ -78,41 +76,41 @@ def _found(owner: int, asked: Search | None, query: pagination.Query) -> Page:
     return Page(*page, understood)
 
 
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the non-empty filters, with times in the format of the API."""
-    given = {}
-    for name, value in params.items():
-        text = value[-1] if isinstance(value, list) else value
-        if text == "":
-            continue
-        given[name] = value if isinstance(value, list) and name not in ONE else text.strip()
-        if name in ("createdFrom", "createdTo") and _LOCAL.fullmatch(text):
-            given[name] = f"{text}{'' if text.count(':') > 1 else ':00'}Z"
-    return given
-
-
 def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, limit: int = 0) -> None:
-    filters = {name: value for name, value in given.items() if name != "cursor"}
-    later = None if page.after is None else pagination.cursor(page.after._asdict())
+    chosen = {name: value for name, value in given.items() if name not in ("cursor", TRAIL)}
     show(
         req,
         resp,
         "notifications.html",
         page=page,
         limit=limit,
-        filled={name: _shown(filters.get(name, "")) for name in _FIELDS},
-        filtered=bool(filters),
-        first=_place(filters) if "cursor" in given else None,
-        next_place=_place({**filters, "cursor": later}) if later else None,
+        filled={name: filters.shown(chosen.get(name, "")) for name in _FIELDS},
+        filtered=bool(chosen),
+        first=_place(chosen) if "cursor" in given else None,
+        previous=_previous(chosen, given) if "cursor" in given else None,
+        next_place=_next(chosen, given, page.after) if page.after else None,
+        spans=[(name, _place(filters.since(chosen, seconds))) for name, seconds in filters.SPANS],
         statuses=STATUSES,
         priorities=PRIORITIES,
         search=search,
     )
 
 
-def _shown(value: Any) -> str:
-    text = str(value[-1] if isinstance(value, list) else value)
-    return text.removesuffix("Z") if _LOCAL.fullmatch(text.removesuffix("Z")) else text
+def _next(chosen: Mapping[str, Any], given: Mapping[str, Any], after: Position) -> str:
+    passed = [*_trail(given), *([given["cursor"]] if "cursor" in given else [])][-KEPT:]
+    trail = {TRAIL: ".".join(passed)} if passed else {}
+    return _place({**chosen, "cursor": pagination.cursor(after._asdict()), **trail})
+
+
+def _previous(chosen: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    *passed, last = _trail(given) or [""]
+    cursor = {"cursor": last} if last else {}
+    trail = {TRAIL: ".".join(passed)} if passed else {}
+    return _place({**chosen, **cursor, **trail})
+
+
+def _trail(given: Mapping[str, Any]) -> list[str]:
+    return [cursor for cursor in str(given.get(TRAIL, "")).split(".") if cursor]
 
 
 def _place(query: Mapping[str, Any]) -> str:
