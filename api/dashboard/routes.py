@@ -9,7 +9,7 @@ from api.dashboard.acts import Cancel, Retry
 from api.dashboard.assets import Static
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.failing import Failures, RetryKind
-from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
+from api.dashboard.inbox import CaughtFile, CaughtHtml, CaughtMail, Inbox
 from api.dashboard.keys import Keys, Revocation, Rotation
 from api.dashboard.listing import Listing
 from api.dashboard.login import Login, Logout
@@ -65,3 +65,4 @@ def install(
         app.add_route("/inbox", Inbox(store.settings.dashboard))
         app.add_route("/inbox/{number}", CaughtMail(store.settings.dashboard))
         app.add_route("/inbox/{number}/html", CaughtHtml(store.settings.dashboard))
+        app.add_route("/inbox/{number}/attachments/{file}", CaughtFile(store.settings.dashboard))

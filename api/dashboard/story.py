@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
+from api.dashboard.framed import width_of
+from api.dashboard.images import kind_of
 from api.dashboard.page import show
 from api.dashboard.visitor import may_choose
 from api.http.answers import id_of, unknown
@@ -58,6 +60,8 @@ class Story:
             acts=_acts(row, caller),
             views=views,
             view=asked if asked in views else views[0],
+            width=width_of(req) if row["html"] is not None else None,
+            is_image=lambda file: kind_of(file["contentType"]) is not None,
         )
 
     on_head = on_get
