@@ -53,25 +53,28 @@ class Listing:
             resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{id}"
             return
         try:
-            asked, query = self._asked(given)
+            wanted, query = asked(given, self._store.settings.store.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
             _show(req, resp, given, Page(faults=problem.errors))
             return
-        _show(req, resp, given, await self._store.read(_found, owner, asked, query), query.limit)
+        _show(req, resp, given, await self._store.read(found, owner, wanted, query), query.limit)
 
     on_head = on_get
 
-    def _asked(self, given: Mapping[str, Any]) -> tuple[Search | None, pagination.Query]:
-        rest = {name: value for name, value in given.items() if name not in (search.BOX, TRAIL)}
-        asked = search.parse(given[search.BOX]) if search.BOX in given else None
-        return asked, pagination.parse(rest, self._store.settings.store.page_limit)
+
+def asked(given: Mapping[str, Any], page_limit: int) -> tuple[Search | None, pagination.Query]:
+    """Return the search and the other filters; raise a Problem that lists every invalid parameter."""
+    rest = {name: value for name, value in given.items() if name not in (search.BOX, TRAIL)}
+    wanted = search.parse(given[search.BOX]) if search.BOX in given else None
+    return wanted, pagination.parse(rest, page_limit)
 
 
-def _found(owner: int, asked: Search | None, query: pagination.Query) -> Page:
-    if asked is None:
+def found(owner: int, wanted: Search | None, query: pagination.Query) -> Page:
+    """Return a page of the notifications of a client. Call within `connection()`."""
+    if wanted is None:
         return Page(*reports.newest(owner, query.filters, query.after, query.limit))
-    understood = searches.understood(owner, asked)
+    understood = searches.understood(owner, wanted)
     page = searches.page(owner, understood, query.filters, query.after, query.limit)
     return Page(*page, understood)
 
@@ -89,6 +92,7 @@ def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, li
         first=_place(chosen) if "cursor" in given else None,
         previous=_previous(chosen, given) if "cursor" in given else None,
         next_place=_next(chosen, given, page.after) if page.after else None,
+        table=_place(chosen, f"{PATH}/list.csv"),
         spans=[(name, _place(filters.since(chosen, seconds))) for name, seconds in filters.SPANS],
         statuses=STATUSES,
         priorities=PRIORITIES,
@@ -113,5 +117,5 @@ def _trail(given: Mapping[str, Any]) -> list[str]:
     return [cursor for cursor in str(given.get(TRAIL, "")).split(".") if cursor]
 
 
-def _place(query: Mapping[str, Any]) -> str:
-    return f"{PATH}?{urlencode(query, doseq=True)}" if query else PATH
+def _place(query: Mapping[str, Any], path: str = PATH) -> str:
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path

@@ -20,6 +20,7 @@ from api.dashboard.sampler import Sampler
 from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
+from api.dashboard.table import Table
 from api.dashboard.templates import Rendered, Template, Templates
 from api.http.asgi import Application
 from api.rendering.templating import Templating
@@ -37,6 +38,7 @@ def install(
     app.add_route("/", Overview(sampler))
     app.add_route("/live", Live(sampler))
     app.add_route("/notifications", Listing(store))
+    app.add_route("/notifications/list.csv", Table(store))
     app.add_route("/notifications/{id}", Story(store))
     app.add_route("/notifications/{id}/mail", Html(store))
     app.add_route("/notifications/{id}/source", Source(store))

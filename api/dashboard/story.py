@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
+from api.dashboard import curl
 from api.dashboard.framed import width_of
 from api.dashboard.images import kind_of
 from api.dashboard.page import show
@@ -55,6 +56,7 @@ class Story:
             mail=mails.shown(row["mail"]),
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
             reasons=told.reasons,
+            curl=curl.get(req, self._store.settings, f"/api/notifications/{row['id']}"),
             names_actors=may_choose(caller),
             most_earlier=COUNTED,
             acts=_acts(row, caller),
