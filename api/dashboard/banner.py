@@ -45,6 +45,8 @@ class ObstacleWatch:
             self._found = await self._store.read_aside(obstacles.read, timeout, provider, datetime.now(UTC))
         except (Unavailable, Full):
             self._found = Obstacles()
+        except Exception:  # The page is of use without its banner.
+            log.exception("obstacles.failed")
         finally:
             self._read_at, self._reading = time.monotonic(), None
 
