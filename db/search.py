@@ -62,8 +62,19 @@ def understood(client: int, search: Search) -> Understood:
 
 def page(client: int, wanted: Understood, filters: Filters, after: Position | None, limit: int) -> Page:
     """Return up to `limit` matches that also match all `filters` of `reports.newest`, newest first."""
-    agreeing = (one for one in wanted.filters if all(filters.get(name, one[name]) == one[name] for name in one))
-    return _merged([reports.newest(client, {**one, **filters}, after, limit) for one in agreeing], limit)
+    pages = [
+        reports.newest(client, _both(one, filters), after, limit) for one in wanted.filters if _agree(one, filters)
+    ]
+    return _merged(pages, limit)
+
+
+def _agree(one: Filters, other: Filters) -> bool:
+    return all(one[name] == other[name] for name in one.keys() & other.keys() - {"tags"})
+
+
+def _both(one: Filters, other: Filters) -> Filters:
+    tags = [*one.get("tags", ()), *other.get("tags", ())]
+    return {**one, **other, **({"tags": tags} if tags else {})}
 
 
 def _merged(pages: Sequence[Page], limit: int) -> Page:

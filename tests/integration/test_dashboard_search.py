@@ -159,6 +159,12 @@ def test_a_frequent_tag_is_found_page_by_page(api: Api, owner: int, person: Pers
     assert len(found(person, "tag:all")) == 50
 
 
+def test_a_tag_is_found_together_with_the_tag_of_the_filter(api: Api, owner: int, person: Person) -> None:
+    both = add(api, owner, tags=["red", "blue"])
+    add(api, owner, tags=["red"])
+    assert found(person, "tag:red", tag="blue") == [both]
+
+
 def test_an_id_opens_its_notification(person: Person) -> None:
     for typed in ("4711", "#4711", "id:4711"):
         assert person.get(f"/notifications?q={quote(typed)}").headers["location"] == "/notifications/4711"

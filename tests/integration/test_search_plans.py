@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from api.dashboard.search import parse
-from db import database, search
+from db import database, search, waiting
 from db.reports import Position
 from tests.embedded import Databases
 from tests.integration.test_api_plans import crowd
@@ -35,6 +35,17 @@ def test_a_search_is_read_from_indexes(caplog: pytest.LogCaptureFixture, typed: 
     for plan in plans:
         assert "Seq Scan" not in plan, plan
     assert re.search(NEEDED[typed], "\n".join(plans)), plans
+
+
+@pytest.mark.usefixtures("crowd")
+def test_the_reasons_why_a_notification_waits_are_read_from_indexes(caplog: pytest.LogCaptureFixture) -> None:
+    [(id,)] = database.rows("SELECT max(id) FROM notifications WHERE status = 'pending'")
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        assert [reason.kind for reason in waiting.reasons(id, 1, 30.0, "")] == ["no-worker", "queued"]
+    plans = [plan for record in list(caplog.records) for plan in explained(cast(tuple[str, Any], record.msg))]
+    assert any("notifications" in plan for plan in plans)
+    for plan in plans:
+        assert "Seq Scan on notifications" not in plan, plan
 
 
 def explained(statement: tuple[str, Any]) -> Iterator[str]:
