@@ -46,10 +46,11 @@ def _measured(system: System, count: int) -> Iterator[tuple[str, list[float]]]:
         old_rows.insert(system.own_servers, system.database, count)
         with system.api():
             for page in PAGES:
-                yield page, [_milliseconds(system.url + page.format(id=count // 2)) for _ in range(TIMES)]
+                yield page, [milliseconds(system.url + page.format(id=count // 2)) for _ in range(TIMES)]
 
 
-def _milliseconds(url: str) -> float:
+def milliseconds(url: str) -> float:
+    """Return how long a request takes with its whole answer."""
     began = time.perf_counter()
     with urllib.request.urlopen(url) as answer:
         answer.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from db.client_view import VIEW
@@ -30,6 +31,7 @@ class Group(NamedTuple):
     last_error: str | None
 
 
+NO_FILTERS: Mapping[str, object] = MappingProxyType({})
 # The last attempt, in the form that the filter `last_attempt` compares.
 _LAST_ATTEMPT = """(SELECT ARRAY[a.outcome, a.provider, a.phase, a.reply_code::text] FROM (SELECT) AS one
     LEFT JOIN attempts AS a ON a.notification_id = notifications.id AND a.number = notifications.attempt_count)"""
@@ -83,13 +85,17 @@ def count(client_id: int, filters: Mapping[str, object], after: Position | None,
     return int(found)
 
 
-def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False) -> list[Group]:
-    """Return up to `most` groups of a client's `among` newest failures, the largest first."""
+def grouped(client_id: int, among: int, most: int, filters: Mapping[str, object] = NO_FILTERS) -> list[Group]:
+    """Return up to `most` groups of a client's `among` newest failures, the largest first.
+
+    `filters`: sandbox, created_from (inclusive), created_to (exclusive).
+    """
+    conditions = "".join(f" AND {_CONDITIONS[name]}" for name in filters)
     found = rows(
         f"""
         WITH newest AS MATERIALIZED (
             SELECT id, failure_reason, attempt_count, created_at, last_error FROM {VIEW} AS n
-            WHERE client_id = %s AND status = 'failed' AND (sandbox OR NOT %s)
+            WHERE client_id = %s AND status = 'failed'{conditions}
             ORDER BY created_at DESC, id DESC LIMIT %s
         )
         SELECT n.failure_reason, a.outcome, a.provider, a.phase, a.reply_code,
@@ -98,6 +104,6 @@ def grouped(client_id: int, among: int, most: int, *, only_sandbox: bool = False
         FROM newest AS n LEFT JOIN attempts AS a ON a.notification_id = n.id AND a.number = n.attempt_count
         GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 8 DESC LIMIT %s
         """,
-        *(client_id, only_sandbox, among, most),
+        *(client_id, *filters.values(), among, most),
     )
     return [Group(*row) for row in found]

@@ -6,7 +6,7 @@ those that were enqueued the longest ago, and the last id drawn stands for the n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -87,10 +87,15 @@ def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveS
         " FROM notifications_id_seq"
     )
     seen = workers(worker_timeout)
+    return LiveStats(at, accepted, priorities(), in_use(providers(), seen, configured), seen)
+
+
+def in_use(known: Sequence[Provider], seen: Sequence[Worker], configured: Collection[str]) -> list[Provider]:
+    """Return the providers that a live worker uses, and the `configured` ones; all of them if neither is known."""
     reports = [worker.provider for worker in seen if worker.alive]
     used = {name for report in reports for name in (report or "").split(", ")} | set(configured)
-    known = bool(used) and None not in reports
-    return LiveStats(at, accepted, priorities(), [p for p in providers() if p.name in used or not known], seen)
+    told = bool(used) and None not in reports
+    return [provider for provider in known if provider.name in used or not told]
 
 
 def priorities() -> dict[str, PriorityStats]:

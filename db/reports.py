@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from typing import Any, NamedTuple
 
 from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
@@ -29,6 +31,9 @@ _ATTEMPT = (
     *(Attempt.number, Attempt.outcome, Attempt.started_at, Attempt.finished_at, Attempt.worker),
     *(Attempt.provider, Attempt.phase, Attempt.reply_code, Attempt.enhanced_code, Attempt.text),
 )
+
+# The expression of the index notifications_domain.
+DOMAIN = "lower(split_part(recipient, '@', -1) COLLATE \"C\")"
 
 Row = dict[str, Any]
 Run = Callable[[Any], list[Row]]
@@ -79,9 +84,10 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
     """Return up to `limit` notifications of a client without their messages, newest first, from behind `after`.
 
     `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
-    of them), metadata (all of these entries). Every page costs the same, because it begins at its place in an index.
-    Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the
-    next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
+    of them), metadata (all of these entries), and those of db/search.py: mailbox, domain, template, failure_reason,
+    and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches of rare tags
+    or metadata are found first and then sorted. For a filter without an index, a page looks at the next LOOKED_AT
+    notifications; it may then have few rows, or none, and still be followed by another page.
     """
     wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
     owned = select(*_HEAD, *_STATE).where(N.client_id == client)
@@ -90,8 +96,8 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    # Matches of tags or metadata must be sorted.
-    run = dicts if filters.keys() & {"tags", "metadata"} else _in_order
+    # Matches of these must be sorted.
+    run = dicts if filters.keys() & {"tags", "metadata", "mailbox"} else _in_order
     found = (
         _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
         if wide
@@ -113,7 +119,7 @@ def _filtered(owned: Any, filters: Mapping[str, Any], limit: int, looked_at: int
     columns = first.c
     query = Select([first], [SQL("*")])
     for name, value in filters.items():
-        query = query.where(getattr(columns, name) == value)
+        query = query.where(_AMONG[name](columns, value) if name in _AMONG else getattr(columns, name) == value)
     return query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit).bind(database)
 
 
@@ -153,17 +159,39 @@ def _holds(column: Field, value: object) -> Any:
     return NodeList((column, SQL("@>"), Value(json.dumps(value), converter=False), SQL("::jsonb")))
 
 
+def _has_words(columns: Any, words: Sequence[str]) -> Any:
+    """Return the condition that the subject contains each of these lower-case words in any case."""
+    return reduce(and_, (fn.strpos(fn.lower(columns.subject), word) > 0 for word in words))
+
+
+def _ends_at(columns: Any, domain: str) -> Any:
+    return fn.lower(fn.right(columns.recipient, len(domain) + 1)) == f"@{domain}"
+
+
+# Filters without an index that are not equality with a column.
+_AMONG: dict[str, Callable[[Any, Any], Any]] = {
+    "words": _has_words,
+    "domain_among": _ends_at,
+    "tags_among": lambda columns, value: _holds(columns.tags, value),
+    "metadata_among": lambda columns, value: _holds(columns.metadata, value),
+}
 # Filters without an index, for these values: they may exclude all of a client's notifications.
 _WIDE: dict[str, Callable[[Any], bool]] = {
     "type": lambda value: True,
     "sandbox": lambda value: True,
     "priority": lambda value: bool(value == "normal"),
     "status": lambda value: bool(value == "sent"),
+    "template": lambda value: True,
+    "failure_reason": lambda value: True,
+    **{name: lambda value: True for name in _AMONG},
 }
-_CONDITIONS = {
+_CONDITIONS: dict[str, Callable[[Any], Any]] = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
+    "mailbox": lambda value: _holds(N.mailboxes, [value]),
+    # Final ones, which the index has.
+    "domain": lambda value: SQL(f"finished_at IS NOT NULL AND {DOMAIN} = %s", [value]),
     "sandbox": lambda value: N.sandbox == value,
     "priority": lambda value: N.priority == value,
     "created_from": lambda value: N.created_at >= value,

@@ -1,4 +1,4 @@
-"""Pages for people, rendered on the server with Jinja2. JavaScript only refreshes the overview.
+"""Pages for people, rendered on the server with Jinja2. They work without JavaScript.
 
 `session_middleware.py` recognises a request for a page by its path and finds the session. It puts the Caller into
 `req.context.caller`, as `api.access.auth` does for keys, and reads and checks the form of a POST. After the request,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
+from api.dashboard import filters
 from api.dashboard.page import done, show
 from api.http import pagination
 from api.http.problems import Problem
@@ -25,20 +26,28 @@ GROUPS = 100  # the most on the page
 PATIENCE = 5.0  # seconds that one POST spends on retries before it asks again
 _LAST = ("outcome", "provider", "phase", "code")  # fields of the last attempt
 _LONGEST = 500  # characters
+_MOMENT = timedelta(microseconds=1)
+_SANDBOX = ("", "true", "false")
+_FILTERS = ("createdFrom", "createdTo", "sandbox")
 
 
 class Kind(NamedTuple):
-    """A group of failures: its reason, its last attempt (see failures.matching), and the times that bound it."""
+    """A group of failures: its reason, its last attempt (see failures.matching), and the times that bound it.
+
+    `sandbox`: "true" or "false" if the group has only sandbox notifications, or none; otherwise "".
+    """
 
     reason: str
     last: tuple[str | None, ...]
     oldest: datetime
     newest: datetime
+    sandbox: str = ""
 
     @classmethod
-    def of(cls, group: Group) -> Kind:
+    def of(cls, group: Group, sandbox: str) -> Kind:
         code = None if group.reply_code is None else str(group.reply_code)
-        return cls(group.failure_reason, (group.outcome, group.provider, group.phase, code), group.oldest, group.newest)
+        last = (group.outcome, group.provider, group.phase, code)
+        return cls(group.failure_reason, last, group.oldest, group.newest, sandbox)
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Kind:
@@ -46,7 +55,11 @@ class Kind(NamedTuple):
         try:
             texts = {name: str(given.get(name) or "")[:_LONGEST] for name in ("reason", *_LAST)}
             last = tuple(texts[name] or None for name in _LAST)
-            return cls(texts["reason"], last, pagination.time(given["oldest"]), pagination.time(given["newest"]))
+            sandbox = given.get("sandbox") or ""
+            if sandbox not in _SANDBOX:
+                raise pagination.Wrong
+            times = pagination.time(given["oldest"]), pagination.time(given["newest"])
+            return cls(texts["reason"], last, *times, sandbox)
         except (KeyError, TypeError, pagination.Wrong):
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "This address is incomplete. Start from the list of failures."
@@ -60,13 +73,30 @@ class Kind(NamedTuple):
     def fields(self) -> dict[str, str]:
         """Return the fields that `read` parses."""
         named = dict(zip(_LAST, (value or "" for value in self.last), strict=True))
-        return {"reason": self.reason, **named, "oldest": _text(self.oldest), "newest": _text(self.newest)}
+        times = {"oldest": _text(self.oldest), "newest": _text(self.newest)}
+        return {"reason": self.reason, **named, **times, **({"sandbox": self.sandbox} if self.sandbox else {})}
+
+    @property
+    def listed(self) -> str:
+        """Return the query of the list of failures with this reason in these times."""
+        # To whole seconds, as the fields of the list have them.
+        until = self.newest.replace(microsecond=0) + timedelta(seconds=1)
+        times = {"createdFrom": _text(self.oldest.replace(microsecond=0)), "createdTo": _text(until)}
+        return urlencode({"q": f"reason:{self.reason}", **times, **({"sandbox": self.sandbox} if self.sandbox else {})})
 
     def filters(self, caller: Caller) -> dict[str, Any]:
         """Return the filters for failures.matching. The times bound them to the failures that were grouped."""
-        bounds = {"created_from": self.oldest, "created_to": self.newest + timedelta(microseconds=1)}
-        tests = {"sandbox": True} if caller.sandbox else {}
+        bounds = {"created_from": self.oldest, "created_to": self.newest + _MOMENT}
+        tests = {"sandbox": caller.sandbox or self.sandbox == "true"} if caller.sandbox or self.sandbox else {}
         return {"failure_reason": self.reason, "last_attempt": list(self.last), **bounds, **tests}
+
+
+class Found(NamedTuple):
+    """Groups of the `among` newest failures that match the filters; with `faults`, errors of the filters, none."""
+
+    among: int
+    groups: Sequence[Group] = ()
+    faults: Sequence[object] = ()
 
 
 class Failures:
@@ -77,12 +107,35 @@ class Failures:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller, among = require(req, "read"), self._store.settings.dashboard.failures_grouped
-        groups = await self._store.read(failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox)
-        looked = sum(group.number for group in groups)
-        told = [(group, Kind.of(group)) for group in groups]
-        show(req, resp, "failures.html", groups=told, looked=looked, among=among, most=GROUPS)
+        given = filters.given(req.params)
+        try:
+            chosen = pagination.filters(given, _FILTERS)
+        except Problem as problem:
+            resp.status = problem.status.value
+            _show(req, resp, given, Found(among, faults=problem.errors))
+            return
+        if caller.sandbox:
+            chosen["sandbox"] = True
+        groups = await self._store.read(failures.grouped, caller.client_id, among, GROUPS, chosen)
+        _show(req, resp, given, Found(among, groups))
 
     on_head = on_get
+
+
+def _show(req: Request, resp: Response, given: Mapping[str, Any], found: Found) -> None:
+    show(
+        req,
+        resp,
+        "failures.html",
+        groups=[(group, Kind.of(group, given.get("sandbox", ""))) for group in found.groups],
+        faults=found.faults,
+        filled={name: filters.shown(given.get(name, "")) for name in _FILTERS},
+        filtered=any(name in given for name in _FILTERS),
+        spans=[(name, f"/failures?{urlencode(filters.since(given, seconds))}") for name, seconds in filters.SPANS],
+        looked=sum(group.number for group in found.groups),
+        among=found.among,
+        most=GROUPS,
+    )
 
 
 class RetryKind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from falcon.asgi import Response
+from falcon.asgi import Request, Response
 
 from api.dashboard.page import HTML
 
@@ -24,6 +24,7 @@ _REACHING = (
 _TAG = re.compile(rf"(</?)(?=(?:{_REACHING})(?![^\s/>]))", re.IGNORECASE)
 # A browser may connect to the target of a link before a click, and `ping` reports a click.
 _TARGET = re.compile(r"(?<=[\s/\"'])(?=(?:xlink:)?(?:href|ping|action|formaction|srcset|poster)[\s]*=)", re.IGNORECASE)
+WIDTHS = ("desktop", "phone")
 _NONE = b"<!doctype html><title>No HTML</title><p>This mail has no HTML part.</p>"
 
 
@@ -34,6 +35,12 @@ def frame(resp: Response, content: str | bytes | None, media_type: str = HTML) -
     resp.set_header("X-Frame-Options", "SAMEORIGIN")
     resp.set_header("X-DNS-Prefetch-Control", "off")
     resp.data = unreaching(content).encode() if isinstance(content, str) else content or _NONE
+
+
+def width_of(req: Request) -> str | None:
+    """Return the width in which the frame is to be shown alone; None: beside the rest of the page."""
+    asked = req.params.get("width")
+    return asked if asked in WIDTHS else None
 
 
 def unreaching(html: str) -> str:

@@ -11,11 +11,14 @@ from typing import Any, TypeVar
 from falcon.asgi import Request, Response
 
 from api.access.auth import require
-from api.dashboard.framed import frame
+from api.dashboard import files
+from api.dashboard.framed import frame, width_of
+from api.dashboard.images import kind_of
 from api.dashboard.mailbox import Mailbox, content, summary
 from api.dashboard.page import show
 from api.http import pagination
-from api.http.answers import id_of, unknown
+from api.http.answers import LARGEST_NUMBER, id_of, unknown
+from api.resources.downloads import disposition
 from settings.dashboard import DashboardSettings
 
 T = TypeVar("T")
@@ -52,7 +55,9 @@ class CaughtMail:
 
     async def on_get(self, req: Request, resp: Response, number: str) -> None:
         id, mail = await _one(self._mailbox, req, number)
-        show(req, resp, "caught.html", mail={**summary(id, mail), **content(mail)})
+        width = width_of(req)
+        told = {**summary(id, mail), **content(mail)}
+        show(req, resp, "caught.html", mail=told, files=files.listed(mail), width=width)
 
     on_head = on_get
 
@@ -65,7 +70,28 @@ class CaughtHtml:
 
     async def on_get(self, req: Request, resp: Response, number: str) -> None:
         _, mail = await _one(self._mailbox, req, number)
-        frame(resp, content(mail)["html"])
+        frame(resp, files.html(mail))
+
+    on_head = on_get
+
+
+class CaughtFile:
+    """GET: download a file of a mail."""
+
+    def __init__(self, settings: DashboardSettings) -> None:
+        self._mailbox = Mailbox(Path(settings.caught_mail))
+
+    async def on_get(self, req: Request, resp: Response, number: str, file: str) -> None:
+        _, mail = await _one(self._mailbox, req, number)
+        place, parts = id_of(file, "attachment", LARGEST_NUMBER), files.files(mail)
+        if not 1 <= place <= len(parts):
+            raise unknown("attachment")
+        part = parts[place - 1]
+        # The sender chose the type: a browser gets only those that it shows without running anything.
+        resp.content_type = kind_of(part.get_content_type()) or "application/octet-stream"
+        resp.set_header("Content-Disposition", disposition(part.get_filename() or f"file-{place}"))
+        resp.set_header("Content-Security-Policy", "default-src 'none'; sandbox")
+        resp.data = files.octets(part)
 
     on_head = on_get
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -11,25 +10,32 @@ from urllib.parse import urlencode
 from falcon.asgi import Request, Response
 
 from api.access.auth import require
+from api.dashboard import filters, search
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.problems import Problem
 from api.store import NotificationStore
 from db import reports
+from db import search as searches
 from db.models import PRIORITIES, STATUSES
+from db.reports import Position
+from db.search import Search, Understood
 
 PATH = "/notifications"
-# The value of <input type="datetime-local">. It has no time zone, so the page says UTC.
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-_ID = re.compile(r"#?\s*(\d{1,19})\s*")
-_FIELDS = ("status", "recipient", "tag", "priority", "createdFrom", "createdTo")
+TRAIL = "trail"  # the cursors of the pages before, joined with dots
+KEPT = 30  # cursors in a trail
+_FIELDS = (search.BOX, "status", "recipient", "tag", "priority", "sandbox", "createdFrom", "createdTo")
 
 
 class Page(NamedTuple):
-    """Rows of the list, the cursor of the next page, and the errors of the filters (then there are no rows)."""
+    """Rows of the list, the position of the next page, and how the search was understood.
 
-    rows: list[reports.Row]
-    more: str | None
+    With `faults`, the errors of the filters, there are no rows.
+    """
+
+    rows: Sequence[reports.Row] = ()
+    after: Position | None = None
+    understood: Understood | None = None
     faults: Sequence[dict[str, str]] = ()
 
 
@@ -41,56 +47,75 @@ class Listing:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         owner = require(req, "read").client_id
-        given = _given(req.params)
-        if found := _ID.fullmatch(given.get("recipient", "")):
-            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{found[1]}"
+        given = filters.given(req.params)
+        typed = str(given.get(search.BOX, given.get("recipient", "")))
+        if (id := search.id_in(typed)) is not None:
+            resp.status, resp.location = HTTPStatus.SEE_OTHER.value, f"{PATH}/{id}"
             return
         try:
-            query = pagination.parse(given, self._store.settings.store.page_limit)
+            wanted, query = asked(given, self._store.settings.store.page_limit)
         except Problem as problem:
             resp.status = problem.status.value
-            _show(req, resp, given, Page([], None, problem.errors))
+            _show(req, resp, given, Page(faults=problem.errors))
             return
-        page = await self._store.read(reports.newest, owner, query.filters, query.after, query.limit)
-        _show(req, resp, given, Page(page.rows, pagination.cursor(page.after._asdict()) if page.after else None))
+        _show(req, resp, given, await self._store.read(found, owner, wanted, query), query.limit)
 
     on_head = on_get
 
 
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the non-empty filters, with times in the format of the API."""
-    given = {}
-    for name, value in params.items():
-        text = value[-1] if isinstance(value, list) else value
-        if text == "":
-            continue
-        given[name] = value if isinstance(value, list) and name != "recipient" else text.strip()
-        if name in ("createdFrom", "createdTo") and _LOCAL.fullmatch(text):
-            given[name] = f"{text}{'' if text.count(':') > 1 else ':00'}Z"
-    return given
+def asked(given: Mapping[str, Any], page_limit: int) -> tuple[Search | None, pagination.Query]:
+    """Return the search and the other filters; raise a Problem that lists every invalid parameter."""
+    rest = {name: value for name, value in given.items() if name not in (search.BOX, TRAIL)}
+    wanted = search.parse(given[search.BOX]) if search.BOX in given else None
+    return wanted, pagination.parse(rest, page_limit)
 
 
-def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page) -> None:
-    filters = {name: value for name, value in given.items() if name != "cursor"}
+def found(owner: int, wanted: Search | None, query: pagination.Query) -> Page:
+    """Return a page of the notifications of a client. Call within `connection()`."""
+    if wanted is None:
+        return Page(*reports.newest(owner, query.filters, query.after, query.limit))
+    understood = searches.understood(owner, wanted)
+    page = searches.page(owner, understood, query.filters, query.after, query.limit)
+    return Page(*page, understood)
+
+
+def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, limit: int = 0) -> None:
+    chosen = {name: value for name, value in given.items() if name not in ("cursor", TRAIL)}
     show(
         req,
         resp,
         "notifications.html",
-        rows=page.rows,
-        faults=page.faults,
-        filled={name: _shown(filters.get(name, "")) for name in _FIELDS},
-        filtered=bool(filters),
-        first=_place(filters) if "cursor" in given else None,
-        next_place=_place({**filters, "cursor": page.more}) if page.more else None,
+        page=page,
+        limit=limit,
+        filled={name: filters.shown(chosen.get(name, "")) for name in _FIELDS},
+        filtered=bool(chosen),
+        first=_place(chosen) if "cursor" in given else None,
+        previous=_previous(chosen, given) if "cursor" in given else None,
+        next_place=_next(chosen, given, page.after) if page.after else None,
+        table=_place(chosen, f"{PATH}/list.csv"),
+        spans=[(name, _place(filters.since(chosen, seconds))) for name, seconds in filters.SPANS],
         statuses=STATUSES,
         priorities=PRIORITIES,
+        search=search,
     )
 
 
-def _shown(value: Any) -> str:
-    text = str(value[-1] if isinstance(value, list) else value)
-    return text.removesuffix("Z") if _LOCAL.fullmatch(text.removesuffix("Z")) else text
+def _next(chosen: Mapping[str, Any], given: Mapping[str, Any], after: Position) -> str:
+    passed = [*_trail(given), *([given["cursor"]] if "cursor" in given else [])][-KEPT:]
+    trail = {TRAIL: ".".join(passed)} if passed else {}
+    return _place({**chosen, "cursor": pagination.cursor(after._asdict()), **trail})
 
 
-def _place(query: Mapping[str, Any]) -> str:
-    return f"{PATH}?{urlencode(query, doseq=True)}" if query else PATH
+def _previous(chosen: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    *passed, last = _trail(given) or [""]
+    cursor = {"cursor": last} if last else {}
+    trail = {TRAIL: ".".join(passed)} if passed else {}
+    return _place({**chosen, **cursor, **trail})
+
+
+def _trail(given: Mapping[str, Any]) -> list[str]:
+    return [cursor for cursor in str(given.get(TRAIL, "")).split(".") if cursor]
+
+
+def _place(query: Mapping[str, Any], path: str = PATH) -> str:
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from typing import NamedTuple
-
 from falcon.asgi import Request, Response
 
 from actors.channels import Undelivered
@@ -13,6 +10,7 @@ from actors.channels.email.mailboxes import Mailbox, mail_from
 from actors.channels.email.unsubscribing import PATH, url
 from api.access.auth import Caller, require
 from api.dashboard.framed import frame
+from api.dashboard.images import MOST, Image, in_place, kind_of
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
 from api.store import NotificationStore
@@ -20,9 +18,6 @@ from db import attachments, reports
 from db.records import Claimed
 from db.reports import Row
 from settings import Settings, SettingsError
-
-SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-MOST = 4_000_000  # bytes of images in one mail
 
 
 class Html:
@@ -61,32 +56,20 @@ def _html(id: int, owner: int) -> str | None:
     row = reports.notification(id, owner)
     if row is None or row["html"] is None:
         return None
-    return _in_place(row["html"], _images(row, owner))
-
-
-class Image(NamedTuple):
-    name: str
-    url: str
+    return in_place(row["html"], _images(row, owner))
 
 
 def _images(row: Row, owner: int) -> list[Image]:
     """Return the inline images (attachments with a content id), up to MOST bytes in all."""
     images, room = [], MOST
     for number, file in enumerate((row["mail"] or {}).get("attachments", ()), 1):
-        kind = file["contentType"].partition(";")[0].strip().lower()
-        if file.get("contentId") and kind in SHOWN and file["size"] <= room:
+        kind = kind_of(file["contentType"])
+        if file.get("contentId") and kind and file["size"] <= room:
             found = attachments.begun(row["id"], owner, number, file["size"])
             if found and found.beginning is not None:
                 room -= file["size"]
-                images.append(Image(file["contentId"], f"data:{kind};base64,{b64encode(found.beginning).decode()}"))
+                images.append(Image.of(file["contentId"], kind, found.beginning))
     return images
-
-
-def _in_place(html: str, images: list[Image]) -> str:
-    # Longest name first, because one name may be the beginning of another.
-    for image in sorted(images, key=lambda image: len(image.name), reverse=True):
-        html = html.replace(f"cid:{image.name}", image.url)
-    return html
 
 
 _COMPOSED = (

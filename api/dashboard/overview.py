@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
+from api.dashboard import banner
 from api.dashboard.page import render, show
 from api.dashboard.sampler import Looker, Sampler
 from api.dashboard.sampling import Sample
+from api.dashboard.visitor import may_choose
 from api.http.asgi import LEFT
+from db import obstacles
 from db.live_stats import COUNTED
+from db.obstacles import OF_CLIENTS, Obstacles
 
 AGAIN = 3_000  # milliseconds after which a browser reconnects
 _AWAY = b"event: away\ndata:\n\n"
@@ -28,7 +33,8 @@ class Overview:
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
         sample = await self._sampler.now()
-        show(req, resp, "overview.html", **_told(sample, caller))
+        req.context.obstacles = _obstacles(sample)
+        show(req, resp, "overview.html", **_values(sample, caller))
 
     on_head = on_get
 
@@ -38,8 +44,9 @@ class Live:
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
-        # By `sees_all`: viewers with the same rights share one rendering of a sample.
-        self._made: dict[bool, tuple[Sample, bytes]] = {}
+        # The newest sample, and its events: viewers who may see the same share one rendering.
+        self._sample: Sample | None = None
+        self._made: dict[tuple[bool, int | None], bytes] = {}
 
     async def on_get(self, req: Request, resp: Response) -> None:
         caller = require(req, "read")
@@ -48,20 +55,25 @@ class Live:
         resp.content_type = "text/event-stream"
         resp.set_header("X-Accel-Buffering", "no")  # or nginx buffers the events
         looker = Looker(req.context.visitor.digest, req.scope[LEFT])
-        resp.stream = self._events(looker, sees_all=_sees_all(caller))
+        resp.stream = self._events(looker, caller)
 
-    async def _events(self, looker: Looker, *, sees_all: bool) -> AsyncIterator[bytes]:
+    async def _events(self, looker: Looker, caller: Caller) -> AsyncIterator[bytes]:
         points = [_point(sample) for sample in self._sampler.history if sample.rates]
         yield f"retry: {AGAIN}\n".encode() + _event("history", points)
         async for sample in self._sampler.samples(looker):
-            yield self._told(sample, sees_all) if sample else _AWAY
+            yield self._told(sample, caller) if sample else _AWAY
 
-    def _told(self, sample: Sample, sees_all: bool) -> bytes:
-        made = self._made.get(sees_all)
-        if made is None or made[0] is not sample:
-            html = render("now.html", **_values(sample, sees_all))
-            made = self._made[sees_all] = sample, _event("sample", {"point": _point(sample), "html": html})
-        return made[1]
+    def _told(self, sample: Sample, caller: Caller) -> bytes:
+        if self._sample is not sample:
+            self._sample, self._made = sample, {}
+        found = banner.seen_by(caller, _obstacles(sample))
+        own = any(pause.kind in OF_CLIENTS for pause in found.pauses)
+        key = may_choose(caller), caller.client_id if own else None
+        if key not in self._made:
+            html = render("now.html", **_values(sample, caller))
+            top = render("banner.html", me=caller, obstacles=found) if found else ""
+            self._made[key] = _event("sample", {"point": _point(sample), "html": html, "banner": top})
+        return self._made[key]
 
 
 def _event(name: str, value: object) -> bytes:
@@ -79,26 +91,22 @@ def _oldest(sample: Sample) -> float:
     return round(max((backlog.oldest_due for backlog in sample.live_stats.priorities.values()), default=0.0), 1)
 
 
-def _sees_all(caller: Caller) -> bool:
-    """Return whether the caller may see host names and the pauses of other clients."""
-    return "admin" in caller.scopes and not caller.sandbox
+def _obstacles(sample: Sample) -> Obstacles:
+    seen = sample.live_stats
+    return obstacles.of(seen.providers, seen.workers, sample.pauses, datetime.fromtimestamp(seen.at, UTC))
 
 
-def _told(sample: Sample, caller: Caller) -> dict[str, Any]:
-    return _values(sample, _sees_all(caller))
-
-
-def _values(sample: Sample, sees_all: bool) -> dict[str, Any]:
+def _values(sample: Sample, caller: Caller) -> dict[str, Any]:
     backlogs = sample.live_stats.priorities
     return {
         "sample": sample,
-        "sees_all": sees_all,
+        "sees_all": may_choose(caller),  # host names are for admins
         "oldest": _oldest(sample),
         "waiting": sum(backlog.waiting for backlog in backlogs.values()),
         "counted": COUNTED,
         "more": any(backlog.waiting >= COUNTED for backlog in backlogs.values()),
         "queues": [(name, backlogs.get(name), (sample.depths or {}).get(name)) for name in _QUEUES],
-        "pauses": [pause for pause in sample.pauses if sees_all or pause.kind == "channel"],
+        "pauses": sample.pauses if may_choose(caller) else _obstacles(sample).for_client(caller.client_id).pauses,
         "alive": [worker for worker in sample.live_stats.workers if worker.alive],
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 from falcon.asgi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.dashboard import flashes, forms, nav, phrases, visitor
+from api.dashboard import banner, flashes, forms, nav, phrases, visitor
 from api.dashboard.assets import static
 from api.http.problems import Problem
 
@@ -40,7 +40,7 @@ def warm() -> None:
 
 
 def show(req: Request, resp: Response, template: str, /, **values: Any) -> None:
-    """Answer with this template. It also gets `me` (the Caller), `path`, and `token` for its forms."""
+    """Answer with this template. It also gets `me` (the Caller), `path`, `obstacles`, and `token` for its forms."""
     resp.content_type = HTML
     resp.text = render(template, **_frame(req, resp), **values)
 
@@ -66,10 +66,12 @@ def done(req: Request, resp: Response, to: str, code: str, *numbers: int) -> Non
 def _frame(req: Request, resp: Response) -> dict[str, Any]:
     seen: visitor.Visitor | None = getattr(req.context, "visitor", None)
     me = seen.caller if seen else None
+    found = getattr(req.context, "obstacles", None)
     secret = req.cookies.get(visitor.SESSION, "") or visitor.begin(req, resp)
     return {
         "me": me,
         "path": req.path,
+        "obstacles": banner.seen_by(me, found) if me and found else None,
         "nav": nav.entries(me) if me else [],
         "logged_in": seen is not None and seen.digest is not None,
         "chooses": me is not None and visitor.may_choose(me),

@@ -13,7 +13,7 @@ from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.failing import Failures, RetryKind
 from api.dashboard.history import History
-from api.dashboard.inbox import CaughtHtml, CaughtMail, Inbox
+from api.dashboard.inbox import CaughtFile, CaughtHtml, CaughtMail, Inbox
 from api.dashboard.keys import Keys, Revocation, Rotation
 from api.dashboard.listing import Listing
 from api.dashboard.login import Login, Logout
@@ -25,6 +25,7 @@ from api.dashboard.sampler import Sampler
 from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
+from api.dashboard.table import Table
 from api.dashboard.templates import Rendered, Template, Templates
 from api.http.asgi import Application
 from api.rendering.templating import Templating
@@ -42,6 +43,7 @@ def install(
     app.add_route("/", Overview(sampler))
     app.add_route("/live", Live(sampler))
     app.add_route("/notifications", Listing(store))
+    app.add_route("/notifications/list.csv", Table(store))
     app.add_route("/notifications/{id}", Story(store))
     app.add_route("/notifications/{id}/mail", Html(store))
     app.add_route("/notifications/{id}/source", Source(store))
@@ -82,3 +84,4 @@ def install(
         app.add_route("/inbox", Inbox(store.settings.dashboard))
         app.add_route("/inbox/{number}", CaughtMail(store.settings.dashboard))
         app.add_route("/inbox/{number}/html", CaughtHtml(store.settings.dashboard))
+        app.add_route("/inbox/{number}/attachments/{file}", CaughtFile(store.settings.dashboard))

@@ -15,6 +15,7 @@ from api import dashboard
 from api.access.auth import ANYBODY, Authentication, identify
 from api.access.keyring import WAITING
 from api.dashboard import answers, forms, page
+from api.dashboard.banner import ObstacleWatch
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
 from api.http.problems import Problem
 from api.store import NotificationStore
@@ -38,6 +39,7 @@ class SessionMiddleware:
     def __init__(self, store: NotificationStore, authentication: Authentication) -> None:
         self._store, self._authentication = store, authentication
         self._settings = store.settings
+        self._obstacles = ObstacleWatch(store)
         # Not with the reading threads: requests with invented sessions must not occupy them.
         self._lookups: Coalescer[bytes, Live | None] = Coalescer(
             "sessions", _look_up, most=self._settings.store.accept_batch, waiting=WAITING
@@ -60,6 +62,7 @@ class SessionMiddleware:
         if visitor is not None:
             req.context.visitor = visitor = await self._choosing(req, visitor)
             identify(req, visitor.caller)
+            req.context.obstacles = await self._obstacles.now()
         if req.method not in ("GET", "HEAD"):
             req.context.form = await forms.read(req, self._settings, secret)
 

@@ -8,13 +8,19 @@ from typing import Any, NamedTuple
 from falcon.asgi import Request, Response
 
 from api.access.auth import Caller, require
+from api.dashboard import curl
+from api.dashboard.framed import width_of
+from api.dashboard.images import kind_of
 from api.dashboard.page import show
+from api.dashboard.visitor import may_choose
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
 from api.schemas import mails
 from api.store import NotificationStore
-from db import reports, timeline
+from db import reports, timeline, waiting
 from db.reports import Row
+from db.waiting import COUNTED, Reason
+from settings import Settings
 
 _VIEWS = ("html", "text", "source")
 # Action, the scope that it needs, and the status that it needs.
@@ -25,6 +31,7 @@ class Told(NamedTuple):
     row: Row
     events: list[Row]
     attempts: dict[int, Row]
+    reasons: list[Reason]
 
 
 class Story:
@@ -35,7 +42,7 @@ class Story:
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "read")
-        told = await self._store.read(_told, id_of(id, KIND), caller.client_id)
+        told = await self._store.read(_told, id_of(id, KIND), caller.client_id, self._store.settings)
         if told is None:
             raise unknown(KIND)
         row = told.row
@@ -48,20 +55,27 @@ class Story:
             row=row,
             mail=mails.shown(row["mail"]),
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
+            reasons=told.reasons,
+            curl=curl.get(req, self._store.settings, f"/api/notifications/{row['id']}"),
+            names_actors=may_choose(caller),
+            most_earlier=COUNTED,
             acts=_acts(row, caller),
             views=views,
             view=asked if asked in views else views[0],
+            width=width_of(req) if row["html"] is not None else None,
+            is_image=lambda file: kind_of(file["contentType"]) is not None,
         )
 
     on_head = on_get
 
 
-def _told(id: int, owner: int) -> Told | None:
+def _told(id: int, owner: int, settings: Settings) -> Told | None:
     row = reports.notification(id, owner)
     if row is None:
         return None
     attempts = {attempt["number"]: attempt for attempt in reports.attempts(id, owner)}
-    return Told(row, timeline.events(id, owner) or [], attempts)
+    reasons = waiting.reasons(id, owner, settings.delivery.worker_timeout, settings.smtp.provider)
+    return Told(row, timeline.events(id, owner) or [], attempts, reasons)
 
 
 def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str, Any]:

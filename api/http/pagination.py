@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -66,6 +66,12 @@ def whole(parameters: Mapping[str, Any], name: str, most: int) -> int | None:
 def given(parameters: Mapping[str, Any], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     """Return the parameters of a request that is not for a list; raise a Problem that lists every invalid one."""
     return _values(parameters, lambda name: _known(name, parsers))
+
+
+def filters(parameters: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the filters of these names, by column; raise a Problem that lists every invalid parameter."""
+    found = _values(parameters, lambda name: _known(name, {known: _PARSERS[known] for known in names}))
+    return {_COLUMNS.get(name, name): value for name, value in found.items()}
 
 
 def parse_stream(parameters: Mapping[str, Any], *filters: str) -> dict[str, Any]:

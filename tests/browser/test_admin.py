@@ -15,7 +15,17 @@ from tests.integration.api import Api, running
 from tests.keys import key
 
 HTML = "<h1 style='color: rgb(1, 2, 3)'>Hi {{ name }}</h1>"
-PAGES = ("/keys", "/clients", "/clients/1", "/suppressions", "/templates", "/templates/hi", "/inbox", "/inbox/1")
+PAGES: tuple[str, ...] = (
+    "/keys",
+    "/clients",
+    "/clients/1",
+    "/suppressions",
+    "/templates",
+    "/templates/hi",
+    "/inbox",
+    "/inbox/1",
+)
+PAGES += ("/inbox/1?width=phone",)
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,10 @@ def test_pages_are_accessible_and_fit_a_phone(api: Api, ids: dict[str, int], ope
         "/notifications",
         story,
         f"{story}?view=text",
+        f"{story}?width=desktop",
+        f"{story}?width=phone",
+        "/notifications?q=refused",
+        "/failures?sandbox=false",
         f"{story}/retry",
         "/failures",
         "/failures/none",
@@ -100,7 +104,7 @@ def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
     page = opened(url(api, "/"), java_script_enabled=False)
     expect(page.get_by_role("region", name="Workers")).to_contain_text("a-worker")
     page.get_by_role("link", name="Notifications", exact=True).click()
-    page.get_by_label("Recipient or id").fill(str(id))
+    page.get_by_label("Search", exact=True).fill(str(id))
     page.get_by_role("button", name="Search").click()
     page.wait_for_url(f"**/notifications/{id}")
     page.get_by_role("link", name="Retry").click()

@@ -60,7 +60,8 @@ PAGES: dict[str, set[str]] = {
 # What is no page: it takes only forms, or is a file, or in a frame.
 OTHERS = {"/live", "/logout", "/static/{name}"}
 OTHERS |= {"/callbacks/{endpoint}/test", "/callbacks/{endpoint}/deliveries/{delivery}/retry"}
-OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/inbox/{number}/html"}
+OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/notifications/list.csv"}
+OTHERS |= {"/inbox/{number}/html", "/inbox/{number}/attachments/{file}"}
 OTHERS |= {f"/notifications/{{id}}/{part}" for part in ("mail", "source", "attachments/{number}")}
 # What stands for the names in braces, besides that of a notification: see `furnish`.
 NAMES = {

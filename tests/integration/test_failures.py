@@ -65,4 +65,4 @@ def test_the_filters_of_a_group_find_its_failures() -> None:
 
 def test_a_key_for_tests_sees_the_failures_of_tests() -> None:
     refused()
-    assert failures.grouped(1, 100, 100, only_sandbox=True) == []
+    assert failures.grouped(1, 100, 100, {"sandbox": True}) == []

@@ -7,6 +7,7 @@
   const FILLED = new Set(["Sent", "Oldest due"]);
   const live = document.getElementById("live");
   const now = document.getElementById("now");
+  const banner = document.getElementById("banner");
   const frame = document.getElementById("charts");
   let points = [];
   let charts = [];
@@ -68,6 +69,7 @@
     const sample = JSON.parse(event.data);
     points = [...points, sample.point].slice(-KEPT);
     replace(sample.html);
+    if (banner.innerHTML !== sample.banner && !banner.contains(document.activeElement)) banner.innerHTML = sample.banner;
     draw();
     say("live", "is-moving");
   });

@@ -1,0 +1,85 @@
+"""`python -m benchmarks.search`: measure the dashboard's search at 10^4 and 10^6 notifications, with --large at 10^7.
+
+Write Markdown to stdout. Each search is requested several times over HTTP. The time includes the whole answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from benchmarks.pages import TIMES, milliseconds
+from benchmarks.stack import Stack
+from benchmarks.system import System
+from benchmarks.target import ours
+
+SIZES = (10_000, 1_000_000)
+LARGE = 10_000_000
+AT_ONCE = 500_000  # rows per statement
+# A recipient has five notifications. Six of ten are at one of 20 domains, the others at one of 5,000. Every tenth has a
+# tag of its own and metadata, and every second an equal tag.
+ROWS = """
+INSERT INTO notifications (type, recipient, subject, message, status, attempt_count, claim, created_at, finished_at,
+                           failure_reason, next_attempt_at, dispatch_after, tags, metadata)
+SELECT 'email', 'user' || n % ({total} / 5) || '@' || CASE WHEN n % 10 < 6 THEN n % 20 ELSE n % 5000 END || '.example',
+       'Your order ' || n || ' is on its way', 'Hello',
+       CASE WHEN n % 100 = 0 THEN 'failed' ELSE 'sent' END, 1, 1, at, at + interval '1 second',
+       CASE WHEN n % 100 = 0 THEN 'rejected' END, NULL, NULL,
+       CASE WHEN n % 10 = 0 THEN jsonb_build_array('order' || n, 'half') WHEN n % 2 = 0 THEN '["half"]' END,
+       CASE WHEN n % 10 = 0 THEN jsonb_build_object('order', n::text) END
+FROM generate_series({first}, {last}) AS n,
+     LATERAL (SELECT now() - interval '1 day' - ({total} - n) * interval '1 second') AS t (at)
+"""
+SEARCHES = {
+    "a recipient": "user13@13.example",
+    "how a recipient begins, of few": "user77",
+    "how a recipient begins, of many": "user",
+    "a domain, frequent": "@3.example",
+    "a domain, rare": "@4999.example",
+    "a domain that nobody has": "@none.example",
+    "a tag, rare": "tag:order500",
+    "a tag, frequent": "tag:half",
+    "metadata": "order=500",
+    "a failure reason": "rejected",
+    "words of a subject": "order way",
+    "words that no subject has": "no such words",
+    "a word that is nowhere": "nowhere",
+}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--large", action="store_true", help=f"measure {LARGE:,} notifications too")
+    sizes = (*SIZES, LARGE) if arguments.parse_args().large else SIZES
+    with tempfile.TemporaryDirectory(prefix="np-", dir="/tmp") as folder, Stack(Path(folder)) as stack:
+        Path(folder).chmod(0o711)
+        measured = [dict(_measured(System(ours(threads=1), stack, f"search_{size}"), size)) for size in sizes]
+    print("| search for | " + " | ".join(f"{size:,}: median, slowest ms" for size in sizes) + " |")
+    print("|---|" + "---:|" * len(sizes))
+    for name in SEARCHES:
+        print(f"| {name} | " + " | ".join(figures[name] for figures in measured) + " |")
+
+
+def _measured(system: System, count: int) -> Iterator[tuple[str, str]]:
+    with system.prepared():
+        _fill(system, count)
+        with system.api():
+            for name, typed in SEARCHES.items():
+                taken = [milliseconds(f"{system.url}/notifications?q={quote(typed)}") for _ in range(TIMES)]
+                yield name, f"{statistics.median(taken):.1f}, {max(taken):.1f}"
+
+
+def _fill(system: System, count: int) -> None:
+    for first in range(1, count + 1, AT_ONCE):
+        last = min(first + AT_ONCE - 1, count)
+        system.stack.execute(system.database, ROWS.format(first=first, last=last, total=count))
+    system.stack.execute(system.database, "VACUUM (FREEZE, ANALYZE) notifications")
+    system.stack.checkpoint()
+
+
+if __name__ == "__main__":
+    main()

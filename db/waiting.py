@@ -1,0 +1,114 @@
+"""The reasons why one pending notification is not being sent. Call within `connection()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from db import obstacles
+from db.client_view import VIEW
+from db.database import rows
+from db.obstacles import OF_CLIENTS, Obstacles
+from db.pauses import Pause
+
+COUNTED = 10_000  # notifications of the same client and priority among which earlier ones are counted
+ACTS = 10_000  # newest records of the audit log in which the begin of a pause is looked for
+
+
+class Actor(NamedTuple):
+    """The actor of an act in the audit log: see `audit.By`. `key`: the name of its key."""
+
+    actor: str
+    key_id: int | None
+    key: str | None
+    name: str | None
+
+
+class Reason(NamedTuple):
+    """A reason to wait.
+
+    `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
+    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
+    (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
+    """
+
+    kind: str
+    since: datetime | None = None
+    until: datetime | None = None
+    name: str = ""
+    detail: str = ""
+    by: Actor | None = None
+    earlier: int = 0
+
+
+class _Waits(NamedTuple):
+    type: str
+    sandbox: bool
+    send_at: datetime | None
+    next_attempt_at: datetime
+    throttled_since: datetime | None
+    now: datetime
+    earlier: int
+
+
+def reasons(id: int, client_id: int, worker_timeout: float, configured: str) -> list[Reason]:
+    """Return the reasons why a notification of a client waits, the strongest first; none if it is not pending.
+
+    See `live_stats` for the last two parameters.
+    """
+    found = rows(_WAITS, COUNTED, id, client_id)
+    if not found:
+        return []
+    waits = _Waits(*found[0])
+    known = obstacles.read(worker_timeout, configured, waits.now).for_client(client_id)
+    return [*_held(waits, known), *_own(waits)]
+
+
+def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
+    for pause in known.pauses:
+        if pause.kind in OF_CLIENTS or pause.name == waits.type:
+            kind = "disabled" if pause.kind == "disabled" else "paused"
+            yield Reason(kind, pause.since, name=f"{pause.kind} {pause.name}", by=_began(pause))
+    if not known.workers:
+        yield Reason("no-worker", known.last_seen)
+    if waits.type == "email" and not waits.sandbox:
+        for one in known.providers:
+            yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
+
+
+def _own(waits: _Waits) -> Iterator[Reason]:
+    if waits.throttled_since is not None:
+        yield Reason("throttled", waits.throttled_since)
+    if waits.next_attempt_at > waits.now:
+        kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
+        yield Reason(kind, until=waits.next_attempt_at)
+    else:
+        yield Reason("queued", waits.next_attempt_at, earlier=waits.earlier)
+
+
+def _began(pause: Pause) -> Actor | None:
+    """Return who began a pause: the act was recorded in the same transaction, and so at the same time."""
+    concerns, values = ("client_id IS NULL", []) if pause.kind == "channel" else ("client_id = %s", [int(pause.name)])
+    found = rows(
+        f"""
+        SELECT a.actor, a.key_id, k.name, a.name FROM (
+            SELECT at, act, actor, key_id, name FROM audit WHERE {concerns}
+            ORDER BY client_id DESC, id DESC LIMIT %s) AS a LEFT JOIN keys AS k ON k.id = a.key_id
+        WHERE a.at = %s AND a.act IN ('pause.began', 'client.changed') LIMIT 1
+        """,
+        *values,
+        *(ACTS, pause.since),
+    )
+    return Actor(*found[0]) if found else None
+
+
+_WAITS = f"""
+SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, now(),
+       (SELECT count(*) FROM (
+            SELECT id, next_attempt_at FROM {VIEW} AS o
+            WHERE o.status = 'pending' AND o.lane = n.lane AND o.client_id = n.client_id
+            ORDER BY o.dispatch_after LIMIT %s) AS o
+        WHERE o.id < n.id AND o.next_attempt_at <= now())
+FROM {VIEW} AS n WHERE n.id = %s AND n.client_id = %s AND n.status = 'pending'
+"""

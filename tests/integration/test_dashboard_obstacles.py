@@ -1,0 +1,180 @@
+"""The dashboard says why nothing is sent: a banner on every page, and the reasons on the page of a notification."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import Client
+from tests.dashboard import Person
+from tests.eventually import eventually
+from tests.furnishing import failed, pending
+from tests.integration.api import NOWHERE, Api, running
+from tests.keys import client, key
+
+SERVER = NOWHERE.removeprefix("smtp://")
+ALIVE = "INSERT INTO workers (id, host, pid, threads) VALUES (gen_random_uuid(), 'a', 1, 8) RETURNING 1"
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000, worker_timeout=600) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def calm(api: Api) -> None:
+    """One worker that is alive, and nothing else until the test begins."""
+    for table in ("workers", "pauses", "providers"):
+        api.ledger.rows(f"DELETE FROM {table} RETURNING 1")
+    api.ledger.rows(ALIVE)
+    assert visitor(api, "admin").get("/").status == 200
+
+
+def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
+    person = Person(api.port)
+    person.log_in(key(api.ledger, ["read", *scopes], of=of))
+    return person
+
+
+def due(api: Api, *, of: int = 1, kind: str = "email") -> int:
+    [(id,)] = api.ledger.rows(
+        "INSERT INTO notifications (type, recipient, subject, message, client_id)"
+        " VALUES (%s, 'a@example.com', 'Hi', 'Hello', %s) RETURNING id",
+        *(kind, of),
+    )
+    return int(id)
+
+
+def bears(person: Person, path: str, words: str) -> bool:
+    top, _, _ = person.get(path).html.partition("<main")
+    return words in " ".join(re.sub(r"<[^>]*>", " ", top).split())
+
+
+PATHS = ("/", "/notifications", "/failures", "/templates", "/suppressions", "/failures/none", "/notifications?status=x")
+
+
+def test_no_page_has_a_banner_while_nothing_is_wrong(api: Api) -> None:
+    person = visitor(api, "admin")
+    for path in PATHS:
+        eventually(lambda path=path: 'class="banner"' not in person.get(path).html)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (f"INSERT INTO providers (name, opened_at, reason, probe_after, wait) VALUES ('{SERVER}', now(), '421 <busy>',"
+         " now(), 5)", f"{SERVER} is down"),
+        ("INSERT INTO pauses (kind, name) VALUES ('channel', 'email')", "The channel email is paused"),
+        ("INSERT INTO pauses (kind, name) VALUES ('client', '1')", "This client is paused"),
+        ("INSERT INTO pauses (kind, name) VALUES ('disabled', '1')", "This client is disabled"),
+        ("DELETE FROM workers", "No worker is alive"),
+        ("UPDATE workers SET seen_at = now() - interval '1 day'", "No worker is alive"),
+    ],
+    ids=["breaker", "channel", "client", "disabled", "no worker", "silent worker"],
+)  # fmt: skip
+def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None:
+    person = visitor(api)
+    api.ledger.rows(f"{wrong} RETURNING 1")
+    for path in PATHS:
+        eventually(lambda path=path: bears(person, path, words))  # type: ignore[misc]
+    assert "<busy>" not in person.get("/notifications").html
+
+
+def test_the_banner_goes_with_its_reason(api: Api) -> None:
+    person = visitor(api)
+    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
+    eventually(lambda: bears(person, "/failures", "is paused"))
+    api.ledger.rows("UPDATE pauses SET resumed_at = now() RETURNING 1")
+    eventually(lambda: not bears(person, "/failures", "is paused"))
+
+
+def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
+    other = client(api.ledger, "held")
+    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('client', %s) RETURNING 1", str(other))
+    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('disabled', '4711') RETURNING 1")
+    eventually(lambda: bears(visitor(api, "admin"), "/failures", f"Client {other} is paused"))
+    assert not bears(visitor(api, "admin"), "/failures", "4711")
+    assert not bears(visitor(api, "manage"), "/failures", "is paused")
+    assert bears(visitor(api, of=other), "/failures", "This client is paused")
+
+
+def test_the_login_page_tells_strangers_nothing(api: Api) -> None:
+    api.ledger.rows("DELETE FROM workers RETURNING 1")
+    eventually(lambda: bears(visitor(api), "/failures", "No worker is alive"))
+    assert "worker" not in Person(api.port).get("/login").html
+
+
+def why(person: Person, id: int) -> str:
+    text = person.get(f"/notifications/{id}").text
+    _, found, told = text.partition("Why it waits")
+    return told.partition("Timeline")[0] if found else ""
+
+
+def test_a_due_notification_says_how_many_are_ahead_of_it(api: Api) -> None:
+    other = client(api.ledger, "queued")
+    first, second, third = (due(api, of=other) for _ in range(3))
+    person = visitor(api, of=other)
+    assert "No due notification of this client and priority was accepted earlier" in why(person, first)
+    assert "1 due notification of" in why(person, second)
+    assert "2 due notifications of" in why(person, third)
+
+
+def test_a_notification_for_later_says_when(api: Api) -> None:
+    told = why(visitor(api), pending(api.ledger))
+    assert "It is scheduled for" in told
+    assert "in 24 h" in told or "in 1.0 d" in told
+
+
+def test_a_retry_says_when(api: Api) -> None:
+    id = due(api)
+    api.ledger.rows(
+        "UPDATE notifications SET attempt_count = 1, retry_count = 1, next_attempt_at = now() + interval '90 s'"
+        " WHERE id = %s RETURNING 1",
+        id,
+    )
+    assert "Attempt 2 is made at" in why(visitor(api), id)
+
+
+def test_a_throttled_notification_says_since_when(api: Api) -> None:
+    id = due(api)
+    api.ledger.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
+    assert "limits our rate since" in why(visitor(api), id)
+
+
+def test_a_final_notification_does_not_wait(api: Api) -> None:
+    assert why(visitor(api), failed(api.ledger)) == ""
+
+
+def test_a_provider_that_is_down_holds_mail_and_no_sandbox(api: Api) -> None:
+    id = due(api)
+    api.ledger.rows(
+        "INSERT INTO providers (name, opened_at, reason, probe_after, wait) VALUES (%s, now(), '421 busy', now(), 5)"
+        " RETURNING 1",
+        SERVER,
+    )
+    assert f"{SERVER} is down since" in why(visitor(api), id)
+    assert "421 busy" in why(visitor(api), id)
+    assert "is down" not in why(visitor(api), pending(api.ledger, sandbox=True))
+
+
+def pause(api: Api, path: str) -> None:
+    one = Client(api.port)
+    one.key = str(key(api.ledger, ["read", "manage", "admin"]))
+    assert one.request("PUT", f"/api/pauses/{path}").status == 200
+
+
+def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
+    id = due(api)
+    pause(api, "client")
+    pause(api, "channels/email")
+    told = why(visitor(api, "admin"), id)
+    assert "The client was paused by the key" in told
+    assert "The channel email was paused by the key" in told
+    assert "( test )" in told
+    plain = why(visitor(api), id)
+    assert "The client was paused by the key" in plain
+    assert "The channel email was paused ," in plain
