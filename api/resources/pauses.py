@@ -61,23 +61,23 @@ class ChannelPause:
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
 
-    async def on_put(self, req: Request, resp: Response, type: str) -> None:
-        caller, channel = with_live_key(require(req, "admin")), _channel(type)
+    async def on_put(self, req: Request, resp: Response, channel: str) -> None:
+        caller, channel = with_live_key(require(req, "admin")), _known(channel)
         await read_nothing(req, self._store.settings.http)
         done = await self._store.read(recorded(by(req), acts.paused, pauses.pause), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
-    async def on_delete(self, req: Request, resp: Response, type: str) -> None:
-        caller, channel = with_live_key(require(req, "admin")), _channel(type)
+    async def on_delete(self, req: Request, resp: Response, channel: str) -> None:
+        caller, channel = with_live_key(require(req, "admin")), _known(channel)
         await read_nothing(req, self._store.settings.http)
         done = await self._store.read(recorded(by(req), acts.paused, pauses.resume), "channel", channel)
         write(resp, _shown(_said(done), caller))
 
 
-def _channel(type: str) -> str:
-    if type not in CHANNELS:
+def _known(channel: str) -> str:
+    if channel not in CHANNELS:
         raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(CHANNELS)}.")
-    return type
+    return channel
 
 
 def _said(pause: Pause) -> Pause:

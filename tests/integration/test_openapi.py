@@ -13,8 +13,10 @@ import pytest
 from openapi_spec_validator import validate
 
 from api import dashboard
-from api.resources.openapi import OpenApi
-from db.models import STATUSES, TYPES
+from api.resources.openapi import REQUESTS, OpenApi
+from api.schemas import Schema
+from db.keys import SCOPES
+from db.models import FINAL, PRIORITIES, STATUSES, TYPES
 from settings import read
 from tests.contract import Contract
 from tests.processes import ROOT
@@ -129,9 +131,13 @@ def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> Non
 
     assert len(named) == 5
     assert all("#/components/schemas/FailureReason" in json.dumps(field) for field in named)
-    retry = contract.validator("/components/schemas/BulkRetry")
-    assert retry.is_valid({"filter": {"failureReason": "suppressed"}})
-    assert not retry.is_valid({"filter": {"failureReason": "expired"}})
+
+
+def test_no_two_schemas_list_the_same_values(contract: Contract) -> None:
+    lists = [tuple(node["enum"]) for _, node in _found(contract.document) if isinstance(node, dict) and "enum" in node]
+
+    assert len(lists) > 10
+    assert sorted(set(lists)) == sorted(lists)
 
 
 def test_no_component_is_unused(contract: Contract) -> None:
@@ -151,4 +157,32 @@ def test_the_statuses_and_types_in_the_database_are_documented(contract: Contrac
     schemas = contract.document["components"]["schemas"]
 
     assert schemas["Status"]["enum"] == list(STATUSES)
-    assert schemas["Type"]["enum"] == list(TYPES)
+    assert schemas["NotificationType"]["enum"] == list(TYPES)
+    assert schemas["Priority"]["enum"] == list(PRIORITIES)
+    assert schemas["FinalStatus"]["enum"] == [status for status in STATUSES if status in FINAL]
+    assert schemas["Scope"]["enum"] == list(SCOPES)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_that_is_accepted_keeps_to_the_document(contract: Contract, name: str) -> None:
+    """A named list of values may be longer than that of a request, never shorter."""
+    checked = Schema(name, read({})).document
+    published = contract.validator(f"/components/schemas/{checked['title']}")
+
+    for place, node in _found(checked):
+        if isinstance(node, dict) and node.get("title") and "enum" in node:
+            known = contract.document["components"]["schemas"][node["title"]]["enum"]
+            assert set(node["enum"]) <= set(known), place
+    for example in checked["examples"]:
+        published.validate(example)
+
+
+@pytest.mark.parametrize("template", ["welcome", {"name": "welcome"}, {"name": "welcome", "version": 2}, 1, [], {}])
+@pytest.mark.parametrize("unsubscribe", [True, False, {"url": "https://example.com/"}, {}, "https://example.com/"])
+def test_fields_of_several_types_take_the_same_values_as_the_api(
+    contract: Contract, template: Any, unsubscribe: Any
+) -> None:
+    asked = {"type": "email", "recipient": "a@example.com", "template": template, "unsubscribe": unsubscribe}
+
+    accepted = not Schema("notification", read({})).faults(asked)
+    assert contract.validator("/components/schemas/NewNotification").is_valid(asked) == accepted

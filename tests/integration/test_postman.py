@@ -78,7 +78,7 @@ def test_a_request_is_answered_as_the_collection_says(api: Api, variables: dict[
 
 
 def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: Api) -> None:
-    named = {"{type}": "email", "{name}": "welcome", "{number}": "1", "{address}": "ann@example.com"}
+    named = {"{channel}": "email", "{name}": "welcome", "{number}": "1", "{address}": "ann@example.com"}
     sent = {
         (i["request"]["method"], shape("/" + "/".join(i["request"]["url"]["path"]).replace(NOBODY, "{}")))
         for i in requests()
