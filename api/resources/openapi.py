@@ -45,5 +45,5 @@ def _batch(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schemas of a batch and of its items, which batch.json lacks: items are checked one by one."""
     item = Schema("notification", settings, {"idempotencyKey": PROPERTY}).document
     batch = Schema("batch", settings).document
-    batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/NewBatchItem"}
-    return {**item, "title": "NewBatchItem"}, batch
+    batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/BatchItemInput"}
+    return {**item, "title": "BatchItemInput"}, batch
