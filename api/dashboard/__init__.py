@@ -27,12 +27,25 @@ from __future__ import annotations
 
 # The first segments of the paths of pages. Paths below them need a session, even if no page is there.
 SECTIONS = frozenset(
-    {"", "clients", "failures", "inbox", "keys", "live", "login", "logout", "notifications", "static", "suppressions"}
+    {
+        "",
+        "clients",
+        "docs",
+        "failures",
+        "inbox",
+        "keys",
+        "live",
+        "login",
+        "logout",
+        "notifications",
+        "static",
+        "suppressions",
+    }
     | {"switch", "templates"}
 )
 _NAMED = SECTIONS - {""}
 # These need no session.
-OPEN = frozenset({"login", "static"})
+OPEN = frozenset({"docs", "login", "static"})
 
 
 def section(path: str) -> str:

@@ -27,6 +27,7 @@ from tests.keys import EVERY, client, key
 PAGES: dict[str, set[str]] = {
     "/": {"read"},
     "/login": set(),
+    "/docs": set(),
     "/switch": {"read", "admin"},
     "/clients": {"read", "admin"},
     "/clients/{client}": {"read", "admin"},
