@@ -82,7 +82,34 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
     of them), metadata (all of these entries). Every page costs the same, because it begins at its place in an index.
     Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the
     next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
+
+    `recipient` is in the form for comparison. It matches the main recipient however the address was written; those that
+    were written differently are found first and then sorted.
     """
+    if "recipient" not in filters:
+        return _page(client, filters, after, limit)
+    others = {name: value for name, value in filters.items() if name != "recipient"} | {
+        "written_differently": filters["recipient"]
+    }
+    return _merged(_page(client, filters, after, limit), _page(client, others, after, limit), limit)
+
+
+def _merged(one: Page, other: Page, limit: int) -> Page:
+    """Return the page of two lists together. What is older than the end of either page is left to the next one."""
+    found = sorted(one.rows + other.rows, key=_position, reverse=True)
+    horizon = max((page.after for page in (one, other) if page.after), default=None)
+    if horizon is not None:
+        found = [row for row in found if _position(row) >= horizon]
+    if len(found) > limit:
+        return Page(found[:limit], _position(found[limit - 1]))
+    return Page(found, horizon)
+
+
+def _position(row: Row) -> Position:
+    return Position(row["created_at"], row["id"])
+
+
+def _page(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
     wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
     owned = select(*_HEAD, *_STATE).where(N.client_id == client)
     owned = owned.order_by(N.created_at.desc(), N.id.desc())
@@ -90,15 +117,14 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    # Matches of tags or metadata must be sorted.
-    run = dicts if filters.keys() & {"tags", "metadata"} else _in_order
+    run = dicts if filters.keys() & _SORTED else _in_order
     found = (
         _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
         if wide
         else run(owned.limit(limit + 1))
     )
     if len(found) > limit:
-        return Page(found[:limit], Position(found[limit - 1]["created_at"], found[limit - 1]["id"]))
+        return Page(found[:limit], _position(found[limit - 1]))
     return Page(found, _last_looked_at(owned, run) if wide else None)
 
 
@@ -160,10 +186,17 @@ _WIDE: dict[str, Callable[[Any], bool]] = {
     "priority": lambda value: bool(value == "normal"),
     "status": lambda value: bool(value == "sent"),
 }
+# Filters with an index in no order: what it finds must be sorted.
+_SORTED = {"tags", "metadata", "written_differently"}
 _CONDITIONS = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
+    "written_differently": lambda value: (
+        _holds(N.mailboxes, [value])
+        & NodeList((N.mailboxes, SQL("->> 0 ="), Value(value, converter=False)))
+        & (N.recipient != value)
+    ),
     "sandbox": lambda value: N.sandbox == value,
     "priority": lambda value: N.priority == value,
     "created_from": lambda value: N.created_at >= value,

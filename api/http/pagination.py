@@ -9,6 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from actors.channels.email.addresses import normalised
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
 from db.models import PRIORITIES, STATUSES, TYPES
@@ -231,7 +232,7 @@ _COLUMNS = {
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
-    "recipient": _text,
+    "recipient": lambda raw: normalised(_text(raw)),
     "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
