@@ -43,6 +43,8 @@ SECTIONS = frozenset(
     }
     | {"switch", "templates"}
 )
+# The first segments of the other paths.
+API_SECTIONS = frozenset({"api", "healthz", "metrics", "openapi.json", "readyz", "u"})
 _NAMED = SECTIONS - {""}
 # These need no session.
 OPEN = frozenset({"docs", "login", "static"})

@@ -32,7 +32,7 @@ class OpenApi:
             published.add(Schema(file, settings).document, schemas)
         for schema in _batch(settings):
             published.add(schema, schemas)
-        self.document = orjson.dumps(document)
+        self.document = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         resp.content_type = "application/json"

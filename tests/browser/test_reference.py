@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,10 +22,8 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 @pytest.fixture(scope="module", params=["", PREFIX], ids=["at the root", "below a path"])
 def api(request: pytest.FixtureRequest, module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    public = (
-        {"public_url": f"https://example.com{request.param}", "unsubscribe_secret": "s" * 32} if request.param else {}
-    )
-    with running(module_database_url, redis_server.url, auth="required", **public) as started:
+    public: dict[str, Any] = {"public_url": f"https://example.com{request.param}", "unsubscribe_secret": "s" * 32}
+    with running(module_database_url, redis_server.url, auth="required", **public if request.param else {}) as started:
         yield started
 
 
