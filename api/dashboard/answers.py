@@ -43,14 +43,14 @@ def finish(req: Request, resp: Response) -> None:
             resp.set_header(name, value)
 
 
-def is_of_a_lost_person(req: Request, resp: Response) -> bool:
+def is_browser_without_page(req: Request, resp: Response) -> bool:
     """Return whether a browser has asked for a page at a path that is neither the dashboard's nor the API's."""
     unknown = req.uri_template is None and resp.content_type == problems.MEDIA_TYPE
     return unknown and "text/html" in req.accept and dashboard.section(req.path) not in dashboard.API_SECTIONS
 
 
-def lead_back(req: Request, resp: Response) -> None:
-    """Answer with a page that says that there is none, and leads to those that are."""
+def show_missing_page(req: Request, resp: Response) -> None:
+    """Answer with the page 404, which links to the overview."""
     resp.status = HTTPStatus.NOT_FOUND.value
     resp.delete_header("WWW-Authenticate")
     finish(req, resp)

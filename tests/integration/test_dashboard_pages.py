@@ -207,7 +207,7 @@ def test_another_clients_notification_is_not_there(api: Api, route: str, method:
 
 
 @pytest.mark.parametrize("path", ["/callbacks", "/nothing/here", "/apis"])
-def test_a_browser_at_a_path_without_a_page_is_led_back(api: Api, path: str) -> None:
+def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, path: str) -> None:
     page = Person(api.port).get(path, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
 
     assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
