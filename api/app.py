@@ -132,7 +132,7 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/keys/{id}/rotate": KeyRotation(store),
         "/api/pauses": Pauses(store),
         "/api/pauses/client": ClientPause(store),
-        "/api/pauses/channels/{type}": ChannelPause(store),
+        "/api/pauses/channels/{channel}": ChannelPause(store),
         "/api/limits": OwnLimits(limits),
         "/api/history": History(store),
     }

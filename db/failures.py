@@ -41,7 +41,8 @@ _CONDITIONS = {
     "last_outcome": "EXISTS (SELECT FROM attempts AS a WHERE a.notification_id = notifications.id"
     " AND a.number = notifications.attempt_count AND a.outcome = %s)",
     "type": "type = %s",
-    "recipient": "recipient = %s",
+    # The second part finds addresses that were written differently, by the index of `mailboxes`.
+    "recipient": "(recipient = %s OR mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 = %s)",
     "priority": "lane = %s",
     "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
@@ -68,8 +69,9 @@ def matching(client_id: int, filters: Mapping[str, object], after: Position | No
     ]
     values: list[object] = [client_id]
     for name, value in filters.items():
-        conditions.append(_CONDITIONS[name])
-        values.append(value)
+        condition = _CONDITIONS[name]
+        conditions.append(condition)
+        values += [value] * condition.count("%s")
     if after is not None:
         conditions.append("(created_at, id) > (%s, %s)")
         values += after

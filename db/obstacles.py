@@ -5,7 +5,7 @@ The cost does not grow with the tables: there are few providers, pauses and work
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Obstacles(NamedTuple):
         return self._replace(pauses=mine)
 
 
-def read(worker_timeout: float, configured: str, now: datetime) -> Obstacles:
+def read(worker_timeout: float, configured: Collection[str], now: datetime) -> Obstacles:
     """Return the obstacles of this moment. See `live_stats` for the parameters."""
     seen = live_stats.workers(worker_timeout)
     return of(live_stats.in_use(live_stats.providers(), seen, configured), seen, pauses.all_in_force(), now)

@@ -84,11 +84,35 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
     """Return up to `limit` notifications of a client without their messages, newest first, from behind `after`.
 
     `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
-    of them), metadata (all of these entries), and those of db/search.py: mailbox, domain, template, failure_reason,
-    and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches of rare tags
+    of them), metadata (all of these entries), and those of db/search.py: written, mailbox, domain, template,
+    failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches of rare tags
     or metadata are found first and then sorted. For a filter without an index, a page looks at the next LOOKED_AT
     notifications; it may then have few rows, or none, and still be followed by another page.
+
+    `recipient` is in the form for comparison. It matches the main recipient however the address was written; those that
+    were written differently are found first and then sorted.
     """
+    if "recipient" not in filters:
+        return _page(client, filters, after, limit)
+    others = {name: value for name, value in filters.items() if name != "recipient"} | {
+        "written_differently": filters["recipient"]
+    }
+    return merged([_page(client, filters, after, limit), _page(client, others, after, limit)], limit)
+
+
+def merged(pages: Sequence[Page], limit: int) -> Page:
+    """Return the page of several lists together. What is older than the end of one of them is left to the next page."""
+    horizon = max((page.after for page in pages if page.after is not None), default=None)
+    rows = {row["id"]: row for page in pages for row in page.rows if horizon is None or _position(row) >= horizon}
+    found = sorted(rows.values(), key=_position, reverse=True)
+    return Page(found[:limit], _position(found[limit - 1]) if len(found) > limit else horizon)
+
+
+def _position(row: Row) -> Position:
+    return Position(row["created_at"], row["id"])
+
+
+def _page(client: int, filters: Mapping[str, Any], after: Position | None, limit: int) -> Page:
     wide = [name for name, value in filters.items() if name in _WIDE and _WIDE[name](value)]
     owned = select(*_HEAD, *_STATE).where(N.client_id == client)
     owned = owned.order_by(N.created_at.desc(), N.id.desc())
@@ -96,15 +120,14 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
         owned = owned.where(_CONDITIONS[name](filters[name]))
     if after is not None:
         owned = owned.where(Tuple(N.created_at, N.id) < Tuple(after.created_at, after.id))
-    # Matches of these must be sorted.
-    run = dicts if filters.keys() & {"tags", "metadata", "mailbox"} else _in_order
+    run = dicts if filters.keys() & _SORTED else _in_order
     found = (
         _among_first(owned, {name: filters[name] for name in wide}, limit + 1, run)
         if wide
         else run(owned.limit(limit + 1))
     )
     if len(found) > limit:
-        return Page(found[:limit], Position(found[limit - 1]["created_at"], found[limit - 1]["id"]))
+        return Page(found[:limit], _position(found[limit - 1]))
     return Page(found, _last_looked_at(owned, run) if wide else None)
 
 
@@ -185,10 +208,18 @@ _WIDE: dict[str, Callable[[Any], bool]] = {
     "failure_reason": lambda value: True,
     **{name: lambda value: True for name in _AMONG},
 }
+# Filters with an index in no order: what it finds must be sorted.
+_SORTED = {"tags", "metadata", "mailbox", "written_differently"}
 _CONDITIONS: dict[str, Callable[[Any], Any]] = {
     "status": lambda value: N.status == value,
     "type": lambda value: N.type == value,
     "recipient": lambda value: N.recipient == value,
+    "written": lambda value: N.recipient == value,
+    "written_differently": lambda value: (
+        _holds(N.mailboxes, [value])
+        & NodeList((N.mailboxes, SQL("->> 0 ="), Value(value, converter=False)))
+        & (N.recipient != value)
+    ),
     "mailbox": lambda value: _holds(N.mailboxes, [value]),
     # Final ones, which the index has.
     "domain": lambda value: SQL(f"finished_at IS NOT NULL AND {DOMAIN} = %s", [value]),

@@ -65,7 +65,7 @@ def page(client: int, wanted: Understood, filters: Filters, after: Position | No
     pages = [
         reports.newest(client, _both(one, filters), after, limit) for one in wanted.filters if _agree(one, filters)
     ]
-    return _merged(pages, limit)
+    return reports.merged(pages, limit)
 
 
 def _agree(one: Filters, other: Filters) -> bool:
@@ -75,20 +75,6 @@ def _agree(one: Filters, other: Filters) -> bool:
 def _both(one: Filters, other: Filters) -> Filters:
     tags = [*one.get("tags", ()), *other.get("tags", ())]
     return {**one, **other, **({"tags": tags} if tags else {})}
-
-
-def _merged(pages: Sequence[Page], limit: int) -> Page:
-    """Return the newest rows of these pages as one page."""
-    # Behind the place where a page ended it may have more rows.
-    ends = [one.after for one in pages if one.after is not None]
-    end = max(ends, default=None)
-    found = {row["id"]: row for one in pages for row in one.rows if end is None or _place(row) >= end}
-    rows = sorted(found.values(), key=_place, reverse=True)
-    return Page(rows[:limit], _place(rows[limit - 1]) if len(rows) > limit else end)
-
-
-def _place(row: reports.Row) -> Position:
-    return Position(row["created_at"], row["id"])
 
 
 def _kind_of(client: int, word: str) -> str:
@@ -104,13 +90,13 @@ def _kind_of(client: int, word: str) -> str:
 
 def _to(client: int, search: Search) -> Understood:
     address = search.key
-    exact: list[Filters] = [{"recipient": address}]
+    exact: list[Filters] = [{"written": address}]
     if _is_rare("mailboxes", [address]):
         exact.append({"mailbox": address})
     if "@" in address and any(reports.newest(client, one, None, 1).rows for one in exact):
         return Understood(search, exact)
     found = _beginning_with(client, search.value, ADDRESSES + 1)
-    return Understood(search, [{"recipient": one} for one in found[:ADDRESSES]], True, len(found) > ADDRESSES)
+    return Understood(search, [{"written": one} for one in found[:ADDRESSES]], True, len(found) > ADDRESSES)
 
 
 def _beginning_with(client: int, prefix: str, most: int) -> list[str]:

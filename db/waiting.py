@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ class _Waits(NamedTuple):
     earlier: int
 
 
-def reasons(id: int, client_id: int, worker_timeout: float, configured: str) -> list[Reason]:
+def reasons(id: int, client_id: int, worker_timeout: float, configured: Collection[str]) -> list[Reason]:
     """Return the reasons why a notification of a client waits, the strongest first; none if it is not pending.
 
     See `live_stats` for the last two parameters.

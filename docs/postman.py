@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from postman_walk import WALK, Step
+from postman_walk import ADDRESS, NAME, WALK, Step
 
 DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "schemas" / "openapi.json").read_text())
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+FIRST = next(iter(WALK.values()))[0]
 METHODS = {"get", "post", "put", "patch", "delete"}
 JSON = "application/json"
 # The variable for each kind of parameter. Earlier answers set the variables.
@@ -30,12 +31,19 @@ CARRIED = {
         "ErasureId": "{{erasureId}}",
     },
     "TemplateVersion": "{{templateVersion}}",
+    "TemplateName": NAME,
+    "Address": ADDRESS,
 }
+# Runs before the first request of a run.
+BEGIN = 'pm.collectionVariables.set("run", Date.now().toString(36));'
 ABOUT = """Every operation of the API, in an order in which all can be run: later requests use the ids of earlier \
 answers.
 
 Set `baseUrl` to the address of the API and, unless AUTH is off, `key` to a key. Clients, keys and channels need one \
-with the scope `admin`. Notifications go only to test@example.com and similar addresses."""
+with the scope `admin`. Notifications go only to test@example.com and similar addresses.
+
+Each run has a template, a client and an address of its own, postman-{{run}}@example.com, which it suppresses and \
+erases. It pauses your client and the channel email for a moment."""
 
 
 def collection() -> dict[str, Any]:
@@ -44,8 +52,8 @@ def collection() -> dict[str, Any]:
     if forgotten := operations.keys() - {step.operation for steps in WALK.values() for step in steps}:
         raise SystemExit(f"postman_walk.py has no step for {', '.join(sorted(forgotten))}")
     about = {tag["name"]: tag["description"] for tag in DOCUMENT["tags"]} | {"refused": "Requests that are refused."}
-    variables = {"baseUrl": "http://127.0.0.1:8000", "key": "", "cursor": ""}
-    carried = {value.strip("{}"): "1" for value in CARRIED.values()}
+    variables = {"baseUrl": "http://127.0.0.1:8000", "key": "", "cursor": "", "run": "1"}
+    carried = {value.strip("{}"): "1" for value in CARRIED.values() if value.startswith("{{")}
     return {
         "info": {"name": DOCUMENT["info"]["title"], "description": ABOUT, "schema": FORMAT},
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{key}}", "type": "string"}]},
@@ -83,9 +91,12 @@ def _item(step: Step, method: str, path: str, operation: Mapping[str, Any]) -> d
     }
     if body:
         request["body"] = {"mode": "raw", "raw": body, "options": {"raw": {"language": "json"}}}
+    events = [{"listen": "test", "script": {"type": "text/javascript", "exec": tests}}]
+    if step is FIRST:
+        events.append({"listen": "prerequest", "script": {"type": "text/javascript", "exec": [BEGIN]}})
     return {
         "name": step.name or f"{operation['summary']}{of_example and f': {of_example.lower()}'}",
-        "event": [{"listen": "test", "script": {"type": "text/javascript", "exec": tests}}],
+        "event": events,
         "request": request,
     }
 

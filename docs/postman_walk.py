@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 NOBODY = "999999999"
+# Of a run alone, so that it changes nothing that was there, and may run again.
+NAME, ADDRESS = "postman-{{run}}", "postman-{{run}}@example.com"
 
 
 class Step(NamedTuple):
@@ -28,7 +30,8 @@ class Step(NamedTuple):
 
 
 SEND = "createNotification"
-KEY = ("Idempotency-Key",)
+KEY = ("Idempotency-Key: postman-{{run}}",)
+FAILED = {"recipient": ADDRESS, "failureReason": "exhausted"}
 # By tag. Deletions come last, and no step cancels a notification that a worker may have sent by then.
 WALK: dict[str, tuple[Step, ...]] = {
     "templates": (
@@ -38,8 +41,8 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("listTemplateVersions"),
         Step("getTemplateVersion"),
         Step("previewTemplate"),
-        Step(SEND, 201, example="template"),
-        Step(SEND, 422, "A variable is missing", "template", {"variables": {}}),
+        Step(SEND, 201, example="template", given={"template": NAME}),
+        Step(SEND, 422, "A variable is missing", "template", {"template": NAME, "variables": {}}),
         Step("deleteTemplate", 204),
     ),
     "notifications": (
@@ -70,8 +73,8 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("cancelNotification"),
         Step("cancelNotification", 409, "Cancel it again"),
         Step("retryNotification", 409, "Retry what has not failed"),
-        Step("retryNotifications", example="count"),
-        Step("retryNotifications", example="step"),
+        Step("retryNotifications", example="count", given={"filter": FAILED}),
+        Step("retryNotifications", example="step", given={"filter": FAILED}),
         Step("pauseClient"),
         Step("pauseChannel"),
         Step("listPauses"),
@@ -95,22 +98,22 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("deleteCallback"),
     ),
     "suppressions": (
-        Step("addSuppression", 201),
+        Step("addSuppression", 201, given={"address": ADDRESS}),
         Step("listSuppressions", query=("limit",)),
         Step("getSuppression"),
-        Step(SEND, 201, "Send to a suppressed address", "short", {"recipient": "Ann@example.com"}),
+        Step(SEND, 201, "Send to a suppressed address", "short", {"recipient": ADDRESS.capitalize()}),
         Step("removeSuppression", 204),
     ),
     "data": (
-        Step("addSuppression", 201),
-        Step("eraseRecipient", keep=("erasureId", "id")),
+        Step("addSuppression", 201, given={"address": ADDRESS}),
+        Step("eraseRecipient", given={"recipient": ADDRESS}, keep=("erasureId", "id")),
         Step("getErasure"),
-        Step("exportData", query=("recipient", "attachments")),
+        Step("exportData", query=(f"recipient={ADDRESS}", "attachments")),
         Step("listAudit", query=("limit",)),
         Step("removeSuppression", 204),
     ),
     "clients": (
-        Step("createClient", 201, given={"name": "shop {{$timestamp}}"}, keep=("clientId", "id")),
+        Step("createClient", 201, given={"name": NAME}, keep=("clientId", "id")),
         Step("listClients"),
         Step("getClient"),
         Step("changeClient", example="limit"),

@@ -25,6 +25,8 @@ from db.secrets import KeyText
 from runtime import logs
 from runtime.metrics.tokens import is_token
 
+log = logs.get("api")
+
 # Paths that need no key. All others do, also those that do not exist.
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 # Each path below these contains its own proof that it may be used.
@@ -109,12 +111,14 @@ class Authentication:
         self._off = store.settings.http.auth == "off"
         self._token = store.settings.telemetry.metrics_token
         self._keyring = Keyring(store.settings)
+        self._warned = False
         self._noted: dict[int, float] = {}
         self._noting: set[asyncio.Task[None]] = set()
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         reading_for.set(None)
         if self._off:
+            self._warn_once(req)
             identify(req, ANYBODY)
             return
         if req.path in PUBLIC or req.path.startswith(PUBLIC_BELOW):
@@ -130,6 +134,12 @@ class Authentication:
         if live is None:
             raise _stranger()
         identify(req, self.caller(live))
+
+    def _warn_once(self, req: Request) -> None:
+        """Warn of a client that sends a key although none is checked: with AUTH=required it may be refused."""
+        if not self._warned and req.get_header("Authorization"):
+            self._warned = True
+            log.warning("auth.key_ignored", detail="AUTH is off, so the Authorization of requests is not checked")
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         self._keyring.close(self._store.settings.process.shutdown_grace)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
+from api import dashboard
 from api.dashboard import page
 from api.http import problems
 
@@ -40,6 +41,19 @@ def finish(req: Request, resp: Response) -> None:
     for name, value in _HEADERS.items():
         if resp.get_header(name) is None:
             resp.set_header(name, value)
+
+
+def is_browser_without_page(req: Request, resp: Response) -> bool:
+    """Return whether a browser has asked for a page at a path that is neither the dashboard's nor the API's."""
+    unknown = req.uri_template is None and resp.content_type == problems.MEDIA_TYPE
+    return unknown and "text/html" in req.accept and dashboard.section(req.path) not in dashboard.API_SECTIONS
+
+
+def show_missing_page(req: Request, resp: Response) -> None:
+    """Answer with the page 404, which links to the overview."""
+    resp.status = HTTPStatus.NOT_FOUND.value
+    resp.delete_header("WWW-Authenticate")
+    finish(req, resp)
 
 
 def again(req: Request, resp: Response) -> None:

@@ -40,7 +40,7 @@ class ObstacleWatch:
 
     async def _read(self) -> None:
         chosen = self._store.settings
-        timeout, provider = chosen.delivery.worker_timeout, chosen.smtp.provider
+        timeout, provider = chosen.delivery.worker_timeout, chosen.provider_names
         try:
             self._found = await self._store.read_aside(obstacles.read, timeout, provider, datetime.now(UTC))
         except (Unavailable, Full):

@@ -55,7 +55,7 @@ class ChannelPause:
 
     async def on_get(self, req: Request, resp: Response, channel: str) -> None:
         require(req, "admin")
-        name = api.channel(channel)
+        name = api.known_channel(channel)
         place = f"/pauses/channels/{name}"
         show(req, resp, "pause.html", title=f"Pause the channel {name}?", place=place, channel=name)
 

@@ -20,6 +20,7 @@ from api.dashboard.login import Login, Logout
 from api.dashboard.mail import Html, Source
 from api.dashboard.overview import Live, Overview
 from api.dashboard.pauses import ChannelPause, ClientPause, Pauses
+from api.dashboard.reference import Reference
 from api.dashboard.resend import Resend
 from api.dashboard.sampler import Sampler
 from api.dashboard.story import Story
@@ -62,6 +63,7 @@ def install(
     app.add_route("/logout", Logout(store))
     app.add_route("/switch", Switch(store))
     app.add_route("/static/{name}", Static())
+    app.add_route("/docs", Reference())
     app.add_route("/clients", Clients(store))
     app.add_route("/clients/{client}", Client(store, limits))
     app.add_route("/clients/{client}/disabled", Disabling(store, limits))

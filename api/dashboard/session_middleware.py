@@ -69,6 +69,8 @@ class SessionMiddleware:
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:
         if dashboard.serves(req.path):
             answers.finish(req, resp)
+        elif answers.is_browser_without_page(req, resp):
+            answers.show_missing_page(req, resp)
 
     async def process_shutdown(self, _scope: Any, _event: Any) -> None:
         self._lookups.close(self._settings.process.shutdown_grace)

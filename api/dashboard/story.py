@@ -74,7 +74,7 @@ def _told(id: int, owner: int, settings: Settings) -> Told | None:
     if row is None:
         return None
     attempts = {attempt["number"]: attempt for attempt in reports.attempts(id, owner)}
-    reasons = waiting.reasons(id, owner, settings.delivery.worker_timeout, settings.smtp.provider)
+    reasons = waiting.reasons(id, owner, settings.delivery.worker_timeout, settings.provider_names)
     return Told(row, timeline.events(id, owner) or [], attempts, reasons)
 
 

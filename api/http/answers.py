@@ -11,6 +11,8 @@ from falcon.asgi import Response
 
 from api.http.problems import Problem
 
+# An answer in a terminal ends its line.
+FORM = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 LARGEST_ID = 2**63 - 1  # bigint
 LARGEST_NUMBER = 2**31 - 1  # integer
 _NAMES: dict[str, str] = {}
@@ -21,7 +23,7 @@ def write(resp: Response, body: Mapping[str, Any], status: HTTPStatus | None = N
     if status is not None:
         resp.status = status.value
     resp.content_type = "application/json"
-    resp.data = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+    resp.data = orjson.dumps(body, option=FORM)
 
 
 def empty(resp: Response) -> None:

@@ -176,7 +176,8 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         status = fault.status
-        body = orjson.dumps({"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail})
+        problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": fault.detail}
+        body = orjson.dumps(problem, option=orjson.OPT_APPEND_NEWLINE)
         request_id = f"{getrandbits(128):032x}"
         log.info("request.malformed", request_id=request_id, status=status, reason=fault.detail)
         self.transport.write(_HEAD % (status, status.phrase.encode(), request_id.encode(), len(body)) + body)

@@ -9,6 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from actors.channels.email.addresses import normalised
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
 from db.models import PRIORITIES, STATUSES, TYPES
@@ -41,9 +42,16 @@ def parse(
         known = {**parsers, "limit": _up_to(page_limit)}
         return _query(_values(parameters, lambda name: _known(name, known)), page_limit)
     values = _values(parameters, lambda name: _parser(name, page_limit))
-    names = [name for name in values if name.startswith(_METADATA)]
-    metadata = {name.removeprefix(_METADATA): values.pop(name) for name in names}
-    return _query(values | ({"metadata": metadata} if metadata else {}), page_limit)
+    return _query(_with_metadata(values), page_limit)
+
+
+def _with_metadata(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a query with the filters for metadata, in either form, as one."""
+    pairs = values.pop(_METADATA, {})
+    named = {name.removeprefix(_KEYED): values.pop(name) for name in list(values) if name.startswith(_KEYED)}
+    if pairs.keys() & named.keys():
+        raise invalid(HTTPStatus.BAD_REQUEST, [{"parameter": _METADATA, "detail": TWICE}])
+    return values | ({_METADATA: pairs | named} if pairs or named else {})
 
 
 def parse_deliveries(parameters: Mapping[str, Any], page_limit: int) -> Query:
@@ -114,7 +122,7 @@ def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str
     faults = []
     for name, raw in parameters.items():
         try:
-            values[name] = parser(name)(raw if name == _TAG else _single(raw))
+            values[name] = parser(name)(raw if name in _SEVERAL else _single(raw))
         except Wrong as why:
             faults.append({"parameter": name[:100], "detail": str(why)})
     if faults:
@@ -204,7 +212,21 @@ def _tags(raw: Any) -> list[str]:
     return [_text(tag, LONGEST_WORD) for tag in ([raw] if isinstance(raw, str) else raw)]
 
 
-_TAG, _METADATA = "tag", "metadata."
+def _pairs(raw: Any) -> dict[str, str]:
+    """Return the metadata of a parameter `metadata=key=value`, which may be given several times."""
+    given = [one.partition("=") for one in ([raw] if isinstance(raw, str) else raw)]
+    if not all(equals for _, equals, _ in given):
+        raise Wrong("must be key=value")
+    pairs = {_text(key, LONGEST_WORD): _value(value) for key, _, value in given}
+    if len(pairs) < len(given):
+        raise Wrong(TWICE)
+    return pairs
+
+
+# `metadata=key=value` is in the API document, because every generated client can send it.
+_TAG, _METADATA, _KEYED = "tag", "metadata", "metadata."
+_SEVERAL = frozenset({_TAG, _METADATA})
+TWICE = "must give each key once"
 # A value longer than any tag or metadata value is accepted and finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {
@@ -216,18 +238,19 @@ _COLUMNS = {
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
-    "recipient": _text,
+    "recipient": lambda raw: normalised(_text(raw)),
     "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,
     _TAG: _tags,
+    _METADATA: _pairs,
     "cursor": position,
 }
 
 
 def _parser(name: str, page_limit: int) -> Callable[[str], Any]:
-    if name.startswith(_METADATA):
-        _text(name.removeprefix(_METADATA), LONGEST_WORD)
+    if name.startswith(_KEYED):
+        _text(name.removeprefix(_KEYED), LONGEST_WORD)
         return _value
-    return _known(name, {**_PARSERS, "limit": _up_to(page_limit), f"{_METADATA}<key>": _value})
+    return _known(name, {**_PARSERS, "limit": _up_to(page_limit), f"{_KEYED}<key>": _value})

@@ -121,7 +121,7 @@ def _write(req: Any, resp: Any, problem: Problem) -> None:
         body["errors"] = problem.errors
     resp.status = problem.status.value
     resp.content_type = MEDIA_TYPE
-    resp.data = orjson.dumps(body)
+    resp.data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
     resp.set_headers(problem.headers)
 
 

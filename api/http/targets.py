@@ -17,7 +17,7 @@ REFUSED = "notification-system.refused"  # in the scope: status and detail of a 
 TARGET = "notification-system.target"  # in the scope: the target as it was sent, unless it is a plain path
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 # First segments of the API's own paths. A prefix that begins with one of them would be ambiguous.
-SEGMENTS = dashboard.SECTIONS | {"api", "u", "healthz", "readyz", "metrics", "openapi.json"}
+SEGMENTS = dashboard.SECTIONS | dashboard.API_SECTIONS
 
 _HOST = rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(?::[0-9]*)?"
 _ABSOLUTE = re.compile(rb"(?:http|https)://(%b)(/[^?]*)?(?:\?(.*))?\Z" % _HOST, re.IGNORECASE)

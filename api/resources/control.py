@@ -10,6 +10,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
+from actors.channels.email.addresses import normalised
 from api.access.acts import by
 from api.access.auth import Caller, require
 from api.http import operations, pagination
@@ -162,6 +163,8 @@ def _after(document: dict[str, Any]) -> Position | None:
 
 
 def _value(name: str, given: str) -> object:
+    if name == "recipient":
+        return normalised(given)
     return moment(given) if name.startswith("created") else given
 
 

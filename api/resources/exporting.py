@@ -21,6 +21,8 @@ from db import exports
 from db.exports import Row, Wanted
 
 MEDIA = "application/x-ndjson"
+# For clients that read only texts, such as browsers and some generated clients.
+TEXT = "text/plain; charset=utf-8"
 
 
 class Place(NamedTuple):

@@ -42,7 +42,8 @@ class Export:
         )
         await self._store.read(audit.record, by(req), told)
         log.info("export.begun", attachments=wanted.attachments)
-        resp.content_type = exporting.MEDIA
+        asked_text = req.client_prefers((exporting.MEDIA, "text/plain")) == "text/plain"
+        resp.content_type = exporting.TEXT if asked_text else exporting.MEDIA
         resp.set_header("Cache-Control", "no-store")
         resp.stream = self._lines(wanted, begun)
 

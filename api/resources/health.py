@@ -6,9 +6,9 @@ import asyncio
 import time
 from http import HTTPStatus
 
-import orjson
 from falcon.asgi import Request, Response
 
+from api.http.answers import write
 from api.resources.redis_health import RedisHealth
 from api.store import NotificationStore
 from db import fitness, migrations, reports
@@ -22,8 +22,7 @@ class Alive:
     """GET: 200 while the process answers."""
 
     async def on_get(self, _req: Request, resp: Response) -> None:
-        resp.content_type = "application/json"
-        resp.data = b'{"status":"ok"}'
+        write(resp, {"status": "ok"})
 
     on_head = on_get
 
@@ -43,9 +42,8 @@ class Ready:
     async def on_get(self, _req: Request, resp: Response) -> None:
         checks = await self._kept_checks()
         ready = all(state == "ok" for state in checks.values())
-        resp.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        resp.content_type = "application/json"
-        resp.data = orjson.dumps({"status": "ok" if ready else "unavailable", "checks": checks})
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        write(resp, {"status": "ok" if ready else "unavailable", "checks": checks}, status)
 
     on_head = on_get
 

@@ -69,29 +69,29 @@ class ChannelPause:
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
 
-    async def on_put(self, req: Request, resp: Response, type: str) -> None:
-        await self._answer(req, resp, type, pauses.pause)
+    async def on_put(self, req: Request, resp: Response, channel: str) -> None:
+        await self._answer(req, resp, channel, pauses.pause)
 
-    async def on_delete(self, req: Request, resp: Response, type: str) -> None:
-        await self._answer(req, resp, type, pauses.resume)
+    async def on_delete(self, req: Request, resp: Response, channel: str) -> None:
+        await self._answer(req, resp, channel, pauses.resume)
 
-    async def change(self, req: Request, type: str, change: Change) -> Pause:
+    async def change(self, req: Request, channel: str, change: Change) -> Pause:
         """Pause or resume a channel; raise Problem."""
         with_live_key(require(req, "admin"))
-        return await _changed(self._store, req, change, "channel", channel(type))
+        return await _changed(self._store, req, change, "channel", known_channel(channel))
 
-    async def _answer(self, req: Request, resp: Response, type: str, change: Change) -> None:
+    async def _answer(self, req: Request, resp: Response, channel: str, change: Change) -> None:
         caller = with_live_key(require(req, "admin"))
-        channel(type)
+        known_channel(channel)
         await read_nothing(req, self._store.settings.http)
-        write(resp, _shown(await self.change(req, type, change), caller))
+        write(resp, _shown(await self.change(req, channel, change), caller))
 
 
-def channel(type: str) -> str:
+def known_channel(channel: str) -> str:
     """Return the name of a channel; raise Problem if there is no such channel."""
-    if type not in CHANNELS:
+    if channel not in CHANNELS:
         raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(CHANNELS)}.")
-    return type
+    return channel
 
 
 async def _changed(store: NotificationStore, req: Request, change: Change, kind: str, name: str) -> Pause:

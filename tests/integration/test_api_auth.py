@@ -56,8 +56,8 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", "/api/pauses"): ({"read"}, None),
     ("PUT", "/api/pauses/client"): ({"manage"}, None),
     ("DELETE", "/api/pauses/client"): ({"manage"}, None),
-    ("PUT", "/api/pauses/channels/{type}"): ({"admin"}, None),
-    ("DELETE", "/api/pauses/channels/{type}"): ({"admin"}, None),
+    ("PUT", "/api/pauses/channels/{channel}"): ({"admin"}, None),
+    ("DELETE", "/api/pauses/channels/{channel}"): ({"admin"}, None),
     ("POST", "/api/clients"): ({"admin"}, {"name": "new"}),
     ("GET", "/api/clients"): ({"admin"}, None),
     ("GET", "/api/clients/{id}"): ({"admin"}, None),
@@ -105,7 +105,7 @@ def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
 
 def place(api: Api, path: str, owner: int) -> str:
     """The path, to something that this client owns."""
-    path = path.replace("{type}", "email")
+    path = path.replace("{channel}", "email")
     if "{name}" in path:
         return template(api, owner, path)
     if "{address}" in path:

@@ -183,6 +183,7 @@ def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
     for given, count in [
         ({}, 2),
         ({"recipient": "one@example.com"}, 1),
+        ({"recipient": "ONE@Example.com"}, 1),
         ({"recipient": "one@example.com", "failureReason": "rejected"}, 0),
         ({"createdFrom": created}, 1),
         ({"createdTo": created}, 1),

@@ -107,12 +107,19 @@ def test_all_the_tags_and_all_the_metadata_asked_for_must_be_there(client: Check
     assert ids(client, ("metadata.o", "1")) == [two, one]
     assert ids(client, ("metadata.o", "1"), ("metadata.p", "x%3D%26")) == [one]
     assert ids(client, ("metadata.o", "2")) == []
+    assert ids(client, ("metadata", "o%3D1"), ("metadata", "p%3Dx%3D%26")) == [one]
+    assert ids(client, ("metadata", "o%3D1"), ("metadata.p", "x%3D%26")) == [one]
+    assert ids(client, ("metadata", "o%3D2")) == []
     assert ids(client, ("tag", "red"), ("recipient", "g@example.com"), ("status", "pending")) == [two]
     assert client.get(f"{NOTIFICATIONS}?tag=red&limit=1").json["nextCursor"]
 
 
 @pytest.mark.parametrize(
-    "query", ["tag=", "metadata.=1", "metadata.a=1&metadata.a=2", "tag=a%00", "metadata=1", "tags=a"]
+    "query",
+    [
+        *("tag=", "metadata.=1", "metadata.a=1&metadata.a=2", "tag=a%00", "metadata=1", "tags=a", "metadata=%3D1"),
+        *("metadata=a%3D1&metadata=a%3D2", "metadata=a%3D1&metadata.a=1", "metadata=", "metadata=a%3D1&metadata=b"),
+    ],
 )
 def test_a_search_that_makes_no_sense_is_refused(client: CheckedClient, query: str) -> None:
     assert client.get(f"{NOTIFICATIONS}?{query}").status == 400

@@ -60,7 +60,12 @@ def explained(caplog: pytest.LogCaptureFixture, filters: dict[str, Any], after: 
     """Return PostgreSQL's plan for this page of the list."""
     with caplog.at_level(logging.DEBUG, logger="peewee"):
         reports.newest(1, filters, after, 50)
-    (sql, parameters), *_ = [cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)]
+    return plan(next(cast(Query, record.msg) for record in caplog.records if "LIMIT" in str(record.msg)))
+
+
+def plan(query: Query) -> str:
+    """Return PostgreSQL's plan for a statement that was logged."""
+    sql, parameters = query
     before = database.IN_ORDER if sql.startswith(database.IN_ORDER) else ""
     found = database.rows(f"{before}EXPLAIN {sql.removeprefix(before)}", *parameters)
     return "\n".join(line for (line,) in found)
@@ -123,6 +128,23 @@ def test_a_rare_value_is_found_by_its_own_index(
     caplog: pytest.LogCaptureFixture, filters: dict[str, Any], index: str
 ) -> None:
     assert re.search(index, explained(caplog, filters, None))
+
+
+@pytest.mark.usefixtures("crowd")
+def test_both_ways_to_write_a_recipient_are_found_by_an_index(caplog: pytest.LogCaptureFixture) -> None:
+    database.rows(
+        "UPDATE notifications SET recipient = 'USER7@example.com', mailboxes = '[\"user7@example.com\"]'"
+        " WHERE recipient = 'user7@example.com' AND id / 20 %% 10 = 0"
+    )
+    for block in blocks.listed():
+        database.rows(f"ANALYZE {block.named('notifications')}")
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        page = reports.newest(1, {"recipient": "user7@example.com"}, None, 50)
+
+    plans = [plan(cast(Query, record.msg)) for record in caplog.records if "LIMIT" in str(record.msg)]
+    assert {row["recipient"] for row in page.rows} == {"user7@example.com", "USER7@example.com"}
+    assert ["_recipient" in plans[0], "_mailboxes" in plans[1]] == [True, True], plans
+    assert "Seq Scan" not in "".join(plans), plans
 
 
 @pytest.mark.usefixtures("crowd")

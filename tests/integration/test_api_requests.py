@@ -10,6 +10,7 @@ import pytest
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
+from tests.eventually import eventually
 from tests.integration.api import Api, running
 from tests.raw_http import exchange, request
 
@@ -215,3 +216,20 @@ def test_health_and_readiness_say_ok(client: CheckedClient) -> None:
         "status": "ok",
         "checks": {"database": "ok", "migrations": "ok", "redis": "ok"},
     }
+
+
+@pytest.mark.parametrize("path", [*PATHS, f"{NOTIFICATIONS}/2000000", "/nowhere", f"{NOTIFICATIONS}?colour=red"])
+def test_an_answer_in_a_terminal_ends_its_line(client: CheckedClient, path: str) -> None:
+    answer = client.get(path)
+
+    assert answer.raw.endswith(b"}\n")
+    assert answer.headers["content-length"] == str(len(answer.raw))
+
+
+def test_a_key_that_is_not_checked_is_logged_once_and_without_its_text(api: Api, client: CheckedClient) -> None:
+    client.key = "ntf_live_1_nobody-has-this-key"
+    assert [client.get(f"{NOTIFICATIONS}/1").status for _ in range(3)] == [200] * 3
+
+    [line] = eventually(lambda: [line for line in api.events if '"auth.key_ignored"' in line])
+    assert '"level":"warning"' in line
+    assert "nobody-has-this-key" not in api.log

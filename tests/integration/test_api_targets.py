@@ -46,7 +46,7 @@ def ask(api: Api, line: str, body: bytes = b"", host: str = "proxy.example", ver
 )
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_target_in_absolute_form_is_that_of_its_path(api: Api, target: str, version: str) -> None:
-    assert ask(api, f"GET {target}", version=version) == (200, '{"status":"ok"}')
+    assert ask(api, f"GET {target}", version=version) == (200, '{"status":"ok"}\n')
 
 
 def test_a_notification_may_be_posted_to_an_absolute_target(api: Api) -> None:

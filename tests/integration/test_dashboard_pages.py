@@ -27,6 +27,7 @@ from tests.keys import EVERY, client, key
 PAGES: dict[str, set[str]] = {
     "/": {"read"},
     "/login": set(),
+    "/docs": set(),
     "/switch": {"read", "admin"},
     "/clients": {"read", "admin"},
     "/clients/{client}": {"read", "admin"},
@@ -224,3 +225,22 @@ def test_another_clients_notification_is_not_there(api: Api, route: str, method:
     assert status(api.ledger, mine["cancel"]) == "pending"
     assert status(api.ledger, mine[""]) == "failed"
     assert api.ledger.rows("SELECT 1 FROM notifications WHERE client_id <> 1") == []
+
+
+@pytest.mark.parametrize("path", ["/callbacks", "/nothing/here", "/apis"])
+def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, path: str) -> None:
+    page = Person(api.port).get(path, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
+
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in page.text
+    assert "www-authenticate" not in page.headers
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"), [("/callbacks", "*/*"), ("/api/callbacks", "text/html"), ("/api/x", "text/html")]
+)
+def test_a_program_and_a_path_of_the_api_get_a_problem_document(api: Api, path: str, accept: str) -> None:
+    page = Person(api.port).get(path, Accept=accept)
+
+    assert (page.status, page.headers["content-type"]) == (401, "application/problem+json")

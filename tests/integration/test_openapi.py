@@ -13,8 +13,10 @@ import pytest
 from openapi_spec_validator import validate
 
 from api import dashboard
-from api.resources.openapi import OpenApi
-from db.models import STATUSES, TYPES
+from api.resources.openapi import REQUESTS, OpenApi
+from api.schemas import Schema
+from db.keys import SCOPES
+from db.models import FINAL, PRIORITIES, STATUSES, TYPES
 from settings import read
 from tests.contract import Contract
 from tests.processes import ROOT
@@ -117,7 +119,7 @@ def test_fields_with_a_default_stay_optional_in_generated_clients(contract: Cont
     schemas = contract.document["components"]["schemas"]
 
     assert [place for place, node in _found(schemas) if isinstance(node, dict) and "default" in node] == []
-    assert schemas["NewNotification"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
+    assert schemas["NotificationInput"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
 
 
 def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> None:
@@ -129,9 +131,14 @@ def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> Non
 
     assert len(named) == 5
     assert all("#/components/schemas/FailureReason" in json.dumps(field) for field in named)
-    retry = contract.validator("/components/schemas/BulkRetry")
-    assert retry.is_valid({"filter": {"failureReason": "suppressed"}})
-    assert not retry.is_valid({"filter": {"failureReason": "expired"}})
+
+
+def test_no_two_schemas_list_the_same_values(contract: Contract) -> None:
+    schemas = contract.document["components"]["schemas"]
+    lists = [tuple(node["enum"]) for _, node in _found(schemas) if isinstance(node, dict) and "enum" in node]
+
+    assert len(lists) > 10
+    assert sorted(set(lists)) == sorted(lists)
 
 
 def test_no_component_is_unused(contract: Contract) -> None:
@@ -142,7 +149,7 @@ def test_no_component_is_unused(contract: Contract) -> None:
 
 
 def test_the_limits_in_force_are_documented() -> None:
-    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NewNotification"]
+    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NotificationInput"]
 
     assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
 
@@ -151,4 +158,41 @@ def test_the_statuses_and_types_in_the_database_are_documented(contract: Contrac
     schemas = contract.document["components"]["schemas"]
 
     assert schemas["Status"]["enum"] == list(STATUSES)
-    assert schemas["Type"]["enum"] == list(TYPES)
+    assert schemas["NotificationType"]["enum"] == list(TYPES)
+    assert schemas["Priority"]["enum"] == list(PRIORITIES)
+    assert schemas["FinalStatuses"]["items"]["enum"] == [status for status in STATUSES if status in FINAL]
+    assert schemas["Scope"]["enum"] == list(SCOPES)
+
+
+def test_no_two_named_lists_share_a_value(contract: Contract) -> None:
+    """Generated clients in Go have one constant for each value."""
+    schemas = contract.document["components"]["schemas"].values()
+    values = [value for schema in schemas for value in schema.get("enum", ())]
+
+    assert sorted(set(values)) == sorted(values)
+    assert not any(name.startswith("New") for name in contract.document["components"]["schemas"])
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_that_is_accepted_keeps_to_the_document(contract: Contract, name: str) -> None:
+    """A named list of values may be longer than that of a request, never shorter."""
+    checked = Schema(name, read({})).document
+    published = contract.validator(f"/components/schemas/{checked['title']}")
+
+    for place, node in _found(checked):
+        if isinstance(node, dict) and node.get("title") and "enum" in node:
+            known = contract.document["components"]["schemas"][node["title"]]["enum"]
+            assert set(node["enum"]) <= set(known), place
+    for example in checked["examples"]:
+        published.validate(example)
+
+
+@pytest.mark.parametrize("template", ["welcome", {"name": "welcome"}, {"name": "welcome", "version": 2}, 1, [], {}])
+@pytest.mark.parametrize("unsubscribe", [True, False, {"url": "https://example.com/"}, {}, "https://example.com/"])
+def test_fields_of_several_types_take_the_same_values_as_the_api(
+    contract: Contract, template: Any, unsubscribe: Any
+) -> None:
+    asked = {"type": "email", "recipient": "a@example.com", "template": template, "unsubscribe": unsubscribe}
+
+    accepted = not Schema("notification", read({})).faults(asked)
+    assert contract.validator("/components/schemas/NotificationInput").is_valid(asked) == accepted
