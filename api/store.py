@@ -76,8 +76,8 @@ class NotificationStore:
             self._attaching: self._share("attach", 1, waiting),
             self._accepting_batches: self._share("accept-batch", 1, settings.store.batch_waiting),
         }
-        # One for each coalescer: a future that waits long keeps later ones in memory (patience.py).
-        self._patience: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
+        # One for each coalescer: a future that waits long keeps later ones in memory (shared_timeout.py).
+        self._timeouts: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
         self._readers = ThreadPoolExecutor(settings.store.read_threads, thread_name_prefix="read")
         self._gate = self._gate_of("read", settings.store.read_threads, settings.store.read_waiting)
         self.watch = LongPolls(settings)
@@ -161,7 +161,7 @@ class NotificationStore:
         if not gate.enter_at_once(client):
             await self.within_reason(gate.enter(client))
         try:
-            return await self._patience[coalescer].bounds(coalescer.ask(item))
+            return await self._timeouts[coalescer].bounds(coalescer.ask(item))
         except TimeoutError:
             raise self._no_answer() from None
         finally:

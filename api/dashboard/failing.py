@@ -22,7 +22,7 @@ from db.failures import Group
 from db.reports import Position
 
 GROUPS = 100  # the most on the page
-PATIENCE = 5.0  # seconds that one POST spends on retries before it asks again
+TIME_LIMIT = 5.0  # seconds that one POST spends on retries before it asks again
 _LAST = ("outcome", "provider", "phase", "code")  # fields of the last attempt
 _LONGEST = 500  # characters
 
@@ -86,7 +86,7 @@ class Failures:
 
 
 class RetryKind:
-    """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to PATIENCE seconds."""
+    """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to TIME_LIMIT seconds."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
@@ -100,7 +100,7 @@ class RetryKind:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, kind = require(req, "manage"), Kind.read(req.context.form)
-        limit, until = self._store.settings.store.retry_limit, time.monotonic() + PATIENCE
+        limit, until = self._store.settings.store.retry_limit, time.monotonic() + TIME_LIMIT
         retried, after = 0, None
         while moved := await self._step(req, kind, caller, after, limit):
             retried, after = retried + len(moved), moved[-1]

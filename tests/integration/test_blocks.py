@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def grow() -> blocks.Block | None:
-    return blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.patience)
+    return blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.time_limit)
 
 
 def bounds() -> list[tuple[int, int | None]]:

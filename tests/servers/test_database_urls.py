@@ -98,7 +98,7 @@ def test_a_schema_may_have_any_name(stock_postgres: StockPostgres, two: str) -> 
 
 def retention_steps() -> list[str]:
     policy = Policy(sent=1.0, failed=1.0, cancelled=1.0, lateness=0.0)
-    bounds = Bounds(size=1_000, batch=100, lock_timeout=1.0, patience=10.0)
+    bounds = Bounds(size=1_000, batch=100, lock_timeout=1.0, time_limit=10.0)
     return [step.what for step in retention.look_after_blocks(policy, bounds)]
 
 
