@@ -21,6 +21,7 @@ from db import failures
 from db.failures import Group
 from db.reports import Position
 
+GROUPED = 2_000  # the newest failures, of which the page shows the groups
 GROUPS = 100  # the most on the page
 TIME_LIMIT = 5.0  # seconds that one POST spends on retries before it asks again
 _LAST = ("outcome", "provider", "phase", "code")  # fields of the last attempt
@@ -76,7 +77,7 @@ class Failures:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        caller, among = require(req, "read"), self._store.settings.dashboard.failures_grouped
+        caller, among = require(req, "read"), GROUPED
         groups = await self._store.read(failures.grouped, caller.client_id, among, GROUPS, only_sandbox=caller.sandbox)
         looked = sum(group.number for group in groups)
         told = [(group, Kind.of(group)) for group in groups]

@@ -33,7 +33,7 @@ def migrate(as_json: bool, plan: bool, after: bool) -> None:
     chosen = running.joined(settings.load())
     logs.configure(chosen)
     database.bind(chosen.database)
-    limits = Limits(chosen.database.migration_lock_timeout, chosen.database.migration_patience)
+    limits = Limits(time_limit=chosen.database.migration_patience)
     with _as_exit_codes():
         if plan:
             _show_plan(migrations.pending(), as_json)

@@ -28,9 +28,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         module_database_url,
         redis_server.url,
         batch_limit=LIMIT,
-        body_limit=2_000,
-        batch_body_limit=100_000,
-        idempotency_wait=0.3,
+        body_limit=100_000,
     ) as api:
         yield api
 

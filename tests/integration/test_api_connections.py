@@ -29,8 +29,6 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     limits: dict[str, Any] = {
         "head_timeout": HEAD_TIMEOUT,
         "body_timeout": 5,
-        "linger_timeout": 0.5,
-        "linger_limit": 1_000_000,
     }
     with running(module_database_url, redis_server.url, **limits) as api:
         yield api

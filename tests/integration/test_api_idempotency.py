@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from api.store import IDEMPOTENCY_WAIT
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
@@ -17,12 +18,11 @@ from tests.eventually import eventually
 from tests.integration.api import Api, running
 
 NEEDED = {"type": "email", "recipient": "test@example.com", "message": "Hello"}
-WAIT = 0.5
 
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, idempotency_wait=WAIT) as api:
+    with running(module_database_url, redis_server.url) as api:
         yield api
 
 
@@ -144,7 +144,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE '%%EXECUTE accept_once%%')"
         )
-        eventually(lambda: api.ledger.rows(waits), within=WAIT)
+        eventually(lambda: api.ledger.rows(waits), within=IDEMPOTENCY_WAIT)
         elsewhere.rollback()
         elsewhere.close()
 

@@ -157,7 +157,7 @@ def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
 
     async def seen() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
-        truth = scraping.Truth(read({"METRICS_TIMEOUT": "0.1"}))
+        truth = scraping.Truth(read({}))
         assert await truth.seen() is None
         late.set()
         assert truth._asking is not None
@@ -166,6 +166,7 @@ def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
         gc.collect()
 
     monkeypatch.setattr(scraping, "_ask", fail_late)
+    monkeypatch.setattr(scraping, "TIMEOUT", 0.1)
     asyncio.run(seen())
     assert not unheard
 

@@ -25,7 +25,6 @@ WAITING = 2
 CONNECT_TIMEOUT = 1
 STATEMENT_TIMEOUT = 0.2
 REDIS_TIMEOUT = 2
-METRICS_TIMEOUT = 0.5
 READS = [NOTIFICATIONS, f"{NOTIFICATIONS}/1", f"{NOTIFICATIONS}/1/attempts"]
 OK = {"database": "ok", "migrations": "ok", "redis": "ok"}
 
@@ -61,7 +60,6 @@ def api(postgres: Postgres, valkey: Valkey) -> Iterator[Api]:
             accept_waiting=WAITING,
             read_waiting=WAITING,
             metrics_cache=0,
-            metrics_timeout=METRICS_TIMEOUT,
         ) as api,
     ):
         yield api

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.dashboard.failing import GROUPED
 from cli.servers.valkey import Valkey
 from tests.client import Client
 from tests.dashboard import Person
@@ -14,12 +15,17 @@ from tests.furnishing import HOSTILE, failed, pending, status
 from tests.integration.api import Api, running
 from tests.keys import client, key
 
+# As many copies of a failed notification, with its attempts.
+COPIES = """WITH copies AS (INSERT INTO notifications
+    SELECT (jsonb_populate_record(n, jsonb_build_object('id', nextval('notifications_id_seq')))).*
+    FROM notifications AS n, generate_series(1, %s) WHERE n.id = %s RETURNING id)
+INSERT INTO attempts SELECT (jsonb_populate_record(a, jsonb_build_object('notification_id', copies.id))).*
+FROM copies, attempts AS a WHERE a.notification_id = %s RETURNING 1"""
+
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(
-        module_database_url, redis_server.url, auth="required", login_rate=10_000, retry_limit=2, failures_grouped=6
-    ) as started:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000, retry_limit=2) as started:
         yield started
 
 
@@ -267,11 +273,11 @@ def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
 
 def test_the_newest_failures_only_are_looked_at(api: Api) -> None:
     other = client(api.ledger, "failing much")
-    for _ in range(7):
-        failed(api.ledger, of=other)
+    again = failed(api.ledger, of=other)
+    api.ledger.rows(COPIES, GROUPED, again, again)
     page = newcomer(api, of=other).get("/failures")
-    assert re.findall(r'"number strong">(\d+)<', page.html) == ["6"]
-    assert "The newest 6 failures" in page.text
+    assert re.findall(r'"number strong">(\d+)<', page.html) == [str(GROUPED)]
+    assert f"The newest {GROUPED} failures" in page.text
     assert "/failures/retry" not in page.html
 
 

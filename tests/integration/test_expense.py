@@ -57,7 +57,6 @@ TABLE = {
 # Asked for at most once in KEY_CACHE or BACKLOG_INTERVAL seconds, however many requests come: no part of one.
 NOT_PER_REQUEST = ("FROM keys", "UPDATE keys", "backlog_counts")
 # Few messages, so that all of them fit into one write of redis-py, which Redis reads at once.
-SPREAD = 4
 WARM = 2  # times: then a connection has prepared what it runs
 NOTIFICATION = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
 
@@ -80,7 +79,7 @@ def spend(postgres_server: Postgres, redis_url: str) -> Iterator[Callable[[], Sp
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", ring_spread=SPREAD) as api:
+    with running(module_database_url, redis_server.url, auth="required") as api:
         yield api
 
 
@@ -172,7 +171,7 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
 def test_200_posts_that_come_while_one_is_being_stored(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    gateway = NotificationStore(store.changed(RING_SPREAD=SPREAD))
+    gateway = NotificationStore(store)
     # It rings no bell, so that only those of the others are counted.
     first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
 

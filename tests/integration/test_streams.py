@@ -30,9 +30,7 @@ MANY = 12_000  # events of some 500 bytes: more than all buffers on the way take
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     small: dict[str, Any] = {
         "stream_listeners": LISTENERS,
-        "stream_interval": 0.05,
         "stream_heartbeat": 0.5,
-        "stream_buffer": 10,
         "stream_stall": 3,
         "web_concurrency": 1,
     }
@@ -279,7 +277,7 @@ def test_a_server_that_is_killed_loses_nothing(
     module_database_url: str, redis_server: Valkey, api: Api, owner: int
 ) -> None:
     """While changes go on, some of them before and some after whatever was told last."""
-    with running(module_database_url, redis_server.url, auth="required", stream_interval=0.05) as doomed:
+    with running(module_database_url, redis_server.url, auth="required") as doomed:
         assert doomed.api is not None
         with reading(doomed, owner) as reader:
             reader.next()

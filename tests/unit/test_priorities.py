@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from actors.queue import fairness
 from actors.queue.fairness import Fairness, possible_priorities
 from actors.queue.priorities import PRIORITIES, PriorityQueue
-from tests.environment import configured
 
 
 @dataclass(order=True)
@@ -122,9 +122,10 @@ def test_one_thread_serves_all_priorities_until_the_queue_is_empty() -> None:
 
 
 @pytest.fixture
-def turns() -> Fairness:
-    with configured(fair_depth=10, fair_burst=3) as current:
-        return Fairness(current.queue)
+def turns(monkeypatch: pytest.MonkeyPatch) -> Fairness:
+    monkeypatch.setattr(fairness, "DEPTH", 10)
+    monkeypatch.setattr(fairness, "BURST", 3)
+    return Fairness()
 
 
 def routed(turns: Fairness, lane: str, client: int, count: int, depth: int) -> str:

@@ -29,6 +29,7 @@ from settings.smtp_url import SmtpServer
 
 T = TypeVar("T")
 
+CONNECTION_AGE = 300.0  # seconds after which a connection is replaced
 QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the reply
 ALONG = 65_536  # octets of a mail after which the next envelope may be pipelined: a larger one may fill the buffers
 
@@ -93,7 +94,7 @@ class Connection(Session):
 
     def _has_room(self) -> bool:
         age = time.monotonic() - self._opened
-        return self.mails < self._messages and age <= self._settings.connection_age
+        return self.mails < self._messages and age <= CONNECTION_AGE
 
     async def send_envelope(self, mail: Mail) -> None:
         """Send the whole envelope at once if the server supports it. The replies are read one by one later."""
