@@ -1,4 +1,4 @@
-"""Sample the state of the system every INTERVAL seconds, once for all viewers, and only while there are some."""
+"""Sample the state of the system every LIVE_INTERVAL seconds, once for all viewers, and only while there are some."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from runtime import logs
 
 log = logs.get("dashboard")
 
-INTERVAL = 2.0  # seconds between two samples while somebody looks at the overview
 KEPT = 150  # samples that a chart shows
 
 
@@ -39,6 +38,7 @@ class Sampler:
         self._store = store
         self._timeout = store.settings.delivery.worker_timeout
         self._provider = store.settings.smtp.provider
+        self._interval = store.settings.dashboard.live_interval
         self._lookers: dict[object, Looker] = {}
         self._looking: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[Sample] | None = None
@@ -48,8 +48,8 @@ class Sampler:
         self.history: deque[Sample] = deque(maxlen=KEPT)
 
     async def now(self) -> Sample:
-        """Return a sample that is at most INTERVAL seconds old; raise Unavailable if PostgreSQL does not answer."""
-        if self.history and time.monotonic() - self._taken < INTERVAL:
+        """Return a sample that is at most LIVE_INTERVAL old; raise Unavailable if PostgreSQL does not answer."""
+        if self.history and time.monotonic() - self._taken < self._interval:
             return self.history[-1]
         return await self._fresh()
 
@@ -95,7 +95,7 @@ class Sampler:
     async def _look(self) -> None:
         try:
             while self._lookers and not self._stopping:
-                await asyncio.sleep(max(0.0, self._taken + INTERVAL - time.monotonic()))
+                await asyncio.sleep(max(0.0, self._taken + self._interval - time.monotonic()))
                 sample = await self._tried()
                 if self._next is not None and not self._next.done():
                     self._next.set_result(sample)
@@ -125,7 +125,7 @@ class Sampler:
 
     async def _take(self) -> Sample:
         # A rate over a long pause would say nothing about the present.
-        if time.monotonic() - self._taken > 5 * INTERVAL:
+        if time.monotonic() - self._taken > 5 * self._interval:
             self.history.clear()
         before = self.history[-1].live_stats if self.history else None
         self._taken = time.monotonic()

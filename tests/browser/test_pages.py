@@ -18,7 +18,7 @@ BODY = "<h1>Hello</h1><script>document.body.textContent = 'owned'</script><a hre
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url) as started:
+    with running(module_database_url, redis_server.url, live_interval=0.2) as started:
         started.ledger.rows(
             "INSERT INTO workers (id, host, pid, threads, tallies) VALUES"
             " (gen_random_uuid(), 'a-worker', 7, 8, '{\"sent\": 5}') RETURNING 1"

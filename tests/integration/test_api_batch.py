@@ -138,10 +138,9 @@ def test_of_very_many_faults_a_hundred_are_listed(client: CheckedClient) -> None
     assert len(refused.json["errors"]) == 100
 
 
-def test_it_has_a_limit_of_its_own_for_its_body(client: CheckedClient) -> None:
+def test_its_body_has_the_limit_of_every_body(client: CheckedClient) -> None:
     assert client.post(BATCH, {"items": [item(message="x" * 5_000)]}).status == 201
     assert client.post(BATCH, {"items": [item(message="x" * 100_000)]}).status == 413
-    assert client.post(NOTIFICATIONS, item(message="x" * 5_000)).status == 413
 
 
 def test_the_key_of_a_batch_stands_for_the_whole(api: Api, client: CheckedClient) -> None:

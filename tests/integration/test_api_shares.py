@@ -36,7 +36,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         redis_server.url,
         auth="required",
         web_concurrency=1,
-        body_limit=2 * MIB,
+        body_limit=8 * MIB,
         bodies_limit=8 * MIB,
         body_timeout=60,
         read_threads=2,

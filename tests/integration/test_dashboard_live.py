@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api.dashboard.sampler import INTERVAL
 from api.dashboard.sampling import rates
 from cli.servers.valkey import Valkey
 from db.live_stats import LiveStats, PriorityStats, Worker
@@ -26,7 +25,7 @@ BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    more: dict[str, Any] = {"live_viewers": 20, "login_rate": 10_000}
+    more: dict[str, Any] = {"live_interval": 0.2, "live_viewers": 20, "login_rate": 10_000}
     with running(module_database_url, redis_server.url, auth="required", **more) as started:
         yield started
 
@@ -181,7 +180,7 @@ def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
 
     def rests() -> bool:
         [before] = api.ledger.rows(used)
-        outlast(1.5 * INTERVAL)
+        outlast(1.5)
         return api.ledger.rows(used) == [before]
 
     eventually(rests, within=20)
@@ -189,7 +188,7 @@ def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
 
 def test_stop_does_not_wait_for_open_live_streams(module_database_url: str, redis_server: Valkey) -> None:
     with (
-        running(module_database_url, redis_server.url, shutdown_grace=600) as own,
+        running(module_database_url, redis_server.url, live_interval=0.2, shutdown_grace=600) as own,
         looking(own, Person(own.port)) as stream,
     ):
         event(stream)
