@@ -15,5 +15,8 @@ class QueueSettings(Group):
     """How long a due notification stays pending before the relay enqueues it again."""
     relay_watermark: int = number("RELAY_WATERMARK", 2_000, "messages", low=1, high=1_000_000)
     """The relay stops enqueueing while this many messages wait in Redis; the rest waits in PostgreSQL."""
+    spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
+    """The API spreads simultaneous notifications over this many messages, so that several worker threads share
+    them."""
     priority_reserve: int = number("LANE_RESERVE", 1, "threads", low=0, high=1_000)
     """How many threads of a worker process stay free for each more urgent priority."""

@@ -18,7 +18,6 @@ REMOVED = frozenset(
             "RECORD_RETRY_MAX",
             "RELAY_BATCH",
             "RING_SIZE",
-            "RING_SPREAD",
             "FAIR_DEPTH",
             "FAIR_BURST",
             "SMTP_CONNECTION_AGE",

@@ -30,8 +30,6 @@ from settings import Settings
 log = logs.get("wake_up")
 
 MESSAGE_SIZE = 50  # ids in one message, at most
-# Simultaneous notifications are spread over this many messages, so that several worker threads share them.
-SPREAD = 16
 WAITING = 100_000  # lists of ids that may wait in one process to be enqueued, claimed or settled
 TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
 # After a round trip with SEVERAL ids or more, everything submitted within REST seconds shares the next one. A round
@@ -136,7 +134,7 @@ class WakeUpQueue:
 
     def _spread(self, priority: str) -> int:
         """Return how many more messages the queue needs to keep every worker thread busy."""
-        return max(1, SPREAD - self._depths[priority].waiting)
+        return max(1, self._settings.queue.spread - self._depths[priority].waiting)
 
     def _has_room(self, priority: str) -> bool:
         return self._depths[priority].waiting < self._settings.queue.relay_watermark
