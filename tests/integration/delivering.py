@@ -25,13 +25,14 @@ class Process:
     """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
 
     def __init__(self, settings: Settings, worker: Any) -> None:
-        self.ledger, self.email, self.callback = ClaimStore(settings, worker), Email(settings), Callback(settings)
+        self.claims, self.email, self.callback = ClaimStore(settings, worker), Email(settings), Callback(settings)
+        self.ledger = self.claims  # alias of an older name
         self.delivery = loops.run(self._delivery(settings, worker))
         self.breaker, self.stopping = self.delivery.breaker, self.delivery.stopping
 
     async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
         channels: dict[str, Channel] = {"email": self.email, "sandbox": Sandbox(), CALLBACK: self.callback}
-        return Delivery(settings, worker, self.ledger, channels, Breaker(settings, self.email.provider, worker))
+        return Delivery(settings, worker, self.claims, channels, Breaker(settings, self.email.provider, worker))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""
@@ -47,17 +48,17 @@ class Process:
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """Claim without sending."""
-        return loops.run(self.ledger.claim(ids))
+        return loops.run(self.claims.claim(ids))
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Have an outcome recorded."""
 
         async def recorded() -> bool:
-            return await self.ledger.settle(settlement)
+            return await self.claims.settle(settlement)
 
         return loops.submit(recorded())
 
     def close(self) -> None:
         """End as a worker that stops: nothing is lost."""
         loops.run(self.delivery.close())
-        self.ledger.close()
+        self.claims.close()

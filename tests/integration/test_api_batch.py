@@ -43,7 +43,7 @@ def item(recipient: str = "a@example.com", **more: object) -> dict[str, Any]:
 
 
 def count(api: Api) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications")[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
 def replayed(answer: Response) -> bool:

@@ -32,7 +32,7 @@ def client(api: Api) -> CheckedClient:
 
 
 def stored(api: Api, recipient: str) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient)[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient)[0][0])
 
 
 def replayed(answer: Response) -> bool:
@@ -144,7 +144,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE '%%EXECUTE accept_once%%')"
         )
-        eventually(lambda: api.ledger.rows(waits), within=IDEMPOTENCY_WAIT)
+        eventually(lambda: api.sql.rows(waits), within=IDEMPOTENCY_WAIT)
         elsewhere.rollback()
         elsewhere.close()
 
@@ -155,7 +155,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
 
 def test_a_key_whose_notification_was_deleted_is_refused(api: Api, client: CheckedClient) -> None:
     id = client.post(NOTIFICATIONS, NEEDED, idempotency_key="gone").json["id"]
-    api.ledger.rows("DELETE FROM notifications WHERE id = %s RETURNING id", id)
+    api.sql.rows("DELETE FROM notifications WHERE id = %s RETURNING id", id)
 
     refused = client.post(NOTIFICATIONS, NEEDED, idempotency_key="gone")
 

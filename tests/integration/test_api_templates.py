@@ -330,7 +330,7 @@ def test_hostile_templates_end_and_others_are_served_meanwhile(api: Api, client:
 def test_more_versions_than_a_client_may_have_are_a_conflict(database_url: str, redis_server: Valkey) -> None:
     with running(database_url, redis_server.url) as api:
         assert put(api.client, "a", GREETING).status == 201
-        api.ledger.rows(MANY_VERSIONS, VERSIONS_LIMIT)
+        api.sql.rows(MANY_VERSIONS, VERSIONS_LIMIT)
         assert [put(api.client, name, GREETING).status for name in ("a", "b")] == [200, 409]
 
 

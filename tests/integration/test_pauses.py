@@ -188,13 +188,13 @@ def test_a_claim_after_the_resume_unparks() -> None:
     assert pauses.bring_back(*MINE, 10) == 0
 
 
-def test_a_resume_beside_a_relay_leaves_no_notification_parked() -> None:
+def test_a_resume_during_a_relay_leaves_no_notification_parked() -> None:
     """Whichever comes first, each notification is either enqueued by the relay or brought back after the resume."""
     for _ in range(ROUNDS):
         ids = overdue(20)
         pauses.pause(*MINE)
-        rung = at_once([partial(relay.take_due, "normal", GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
-        [met] = [result for result in rung if isinstance(result, list)]
+        results = at_once([partial(relay.take_due, "normal", GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
+        [met] = [result for result in results if isinstance(result, list)]
         parked = [d.id for d in met if d.parked]
         assert pauses.bring_back(*MINE, 100) == len(parked)
         pauses.forget(*MINE)

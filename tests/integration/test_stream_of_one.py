@@ -116,7 +116,7 @@ def test_reconnecting_to_a_finished_stream_is_answered_with_204(api: Api) -> Non
     assert api.client.request("GET", path(10**9), headers=stream).status == 404
 
 
-def test_an_operators_retry_within_the_stream_is_told(api: Api) -> None:
+def test_an_operators_retry_within_the_stream_is_reported(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id), last="99") as reader:
         assert reader.next().id == "1"
@@ -138,7 +138,7 @@ def followed(log: Path) -> list[tuple[int, str]]:
     return [(line["notification"]["id"], line["event"]) for line in lines]
 
 
-def test_notify_follow_goes_on_by_itself_when_the_server_was_killed(
+def test_notify_follow_continues_by_itself_when_the_server_was_killed(
     module_database_url: str, redis_server: Valkey, api: Api, tmp_path: Path
 ) -> None:
     assert api

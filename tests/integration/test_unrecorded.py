@@ -148,7 +148,7 @@ def test_an_outcome_that_is_never_recorded_does_not_delay_others_of_its_statemen
             one.result(20)
         assert [status(id) for id in others] == ["sent"] * 3
         assert process.unrecorded() == workers.Unrecorded((poison,), "refused by a test")
-        rows("DROP FUNCTION refuse CASCADE")
+        eventually(_obeying_again)
         lists[0].result(20)
     assert status(poison) == "sent"
     assert copies(smtp_server) == {1}
@@ -235,7 +235,7 @@ def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_s
     with ThreadPoolExecutor(1) as thread, refusing("insufficient_privilege"):
         ending = thread.submit(process.deliver, ids)
         eventually(lambda: len(process.unrecorded().ids) == 2)
-        process.ledger.stop()
+        process.claims.stop()
         with pytest.raises(Exception, match="before the worker had to stop"):
             ending.result(20)
 
@@ -245,7 +245,7 @@ def test_a_notification_with_hold_is_not_sent_before_its_doubt_is_recorded(make:
     process = make()
     with delivered(process, [id]):
         with refusing("insufficient_privilege", "new.in_doubt_since IS NOT NULL", "notifications"):
-            eventually(process.ledger._undoubted.items)
+            eventually(process.claims._undoubted.items)
             assert smtp_server.mails == []
         eventually(lambda: status(id) == "sent")
     assert copies(smtp_server) == {1}
@@ -337,7 +337,7 @@ def test_an_outcome_that_a_live_worker_keeps_is_not_rescued_however_long_it_take
     assert lifecycle.rescue(observer, 30, 600, 5, 100) == [kept]
 
 
-def test_after_an_outage_a_holder_may_say_first_what_it_keeps(store: Settings) -> None:
+def test_after_an_outage_a_worker_may_first_report_its_unrecorded_outcomes(store: Settings) -> None:
     observer, holder = alive(uuid4(), steady_for=10), alive(uuid4(), steady_for=100, seen_ago=15)
     [id] = accepted()
     lifecycle.claim([id], holder)

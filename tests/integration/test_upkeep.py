@@ -140,10 +140,10 @@ def test_a_backlog_is_enqueued_only_up_to_the_watermark(small_steps: None) -> No
         passed(GRACE + 1, id)
     one = upkeep(uuid4(), relay_watermark=4)
     one.tick()
-    rung = [id for ids in lists() for id in ids]
-    assert 4 * 5 >= len(rung) >= 4
+    enqueued = [id for ids in lists() for id in ids]
+    assert 4 * 5 >= len(enqueued) >= 4
     one.tick()
-    assert [id for ids in lists() for id in ids] == rung
+    assert [id for ids in lists() for id in ids] == enqueued
 
 
 def test_notifications_that_the_api_left_to_the_relay_are_enqueued_in_the_next_round() -> None:
@@ -157,17 +157,17 @@ def test_a_queue_is_refilled_within_a_round_while_more_notifications_are_pending
     ids = [one.id for one in lifecycle.accept([draft() for _ in range(60)], GRACE, {("normal", CLIENT)})]
     thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4)
     thread.start()
-    rung: list[int] = []
+    enqueued: list[int] = []
 
     def taken() -> bool:
         while message := broker.client.lpop(f"dramatiq:{QUEUE}"):
             body = broker.client.hget(f"dramatiq:{QUEUE}.msgs", message)  # type: ignore[arg-type]
-            rung.extend(Message.decode(body).args[0])  # type: ignore[arg-type]
-        return len(rung) >= len(ids)
+            enqueued.extend(Message.decode(body).args[0])  # type: ignore[arg-type]
+        return len(enqueued) >= len(ids)
 
     eventually(taken, within=18)
     thread.stop(10)
-    assert sorted(rung) == ids
+    assert sorted(enqueued) == ids
 
 
 def test_notifications_are_enqueued_again_after_redis_was_flushed_and_the_grace_is_over(store: Settings) -> None:
@@ -190,7 +190,7 @@ def test_old_keys_are_forgotten() -> None:
     assert rows("SELECT key FROM idempotency_keys") == [("new",)]
 
 
-def test_the_thread_stops_in_order_and_says_goodbye() -> None:
+def test_the_thread_stops_in_order_and_deletes_the_row_of_its_worker() -> None:
     worker = uuid4()
     thread = upkeep(worker, upkeep_interval=0.05)
     thread.start()

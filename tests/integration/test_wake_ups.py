@@ -12,7 +12,7 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
-from actors.queue import fairness, wake_up
+from actors.queue import fairness
 from actors.queue.broker import get_broker
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.priorities import MAIN as QUEUE
@@ -79,11 +79,8 @@ def test_the_oldest_wake_up_message_is_the_head_of_the_queue() -> None:
     assert 5 <= broker.oldest_message(QUEUE) < 7
 
 
-def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
-    with configured(relay_watermark=2) as current:
+def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_room() -> None:
+    with configured(relay_watermark=2, ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in (1, 2):
         assert wake_ups.left([("normal", 1)]) == set()
@@ -95,9 +92,8 @@ def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_roo
     wake_ups.close(5)
 
 
-def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
-    with configured(relay_watermark=2) as current:
+def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> None:
+    with configured(relay_watermark=2, ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in range(1, 7):
         wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
@@ -105,9 +101,8 @@ def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages(monkeypa
     wake_ups.close(5)
 
 
-def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 4)
-    with configured() as current:
+def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() -> None:
+    with configured(ring_spread=4) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10, 20):
         wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 8)), 0.0)).result(10)
@@ -153,7 +148,7 @@ def test_a_waiting_consumer_gets_a_wake_up_message_at_once(
     eventually(woken, within=30)
 
 
-def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(consumer: WaitingConsumer) -> None:
+def test_a_full_consumer_takes_nothing_and_still_reports_to_redis(consumer: WaitingConsumer) -> None:
     broker.enqueue_all(messages([1, 2, 3], 3, 50))
     first, _second = next(consumer), next(consumer)
     broker.client.delete("dramatiq:__heartbeats__")
@@ -229,10 +224,9 @@ def test_a_delayed_wake_up_message_is_dated_by_its_enqueueing() -> None:
 def test_a_quiet_client_passes_a_backlog_that_workers_hold(
     consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
     monkeypatch.setattr(fairness, "DEPTH", 2)
     monkeypatch.setattr(fairness, "BURST", 2)
-    with configured() as current:
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10):
         wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
@@ -244,10 +238,9 @@ def test_a_quiet_client_passes_a_backlog_that_workers_hold(
 
 
 def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1000)
     monkeypatch.setattr(fairness, "DEPTH", 4)
     monkeypatch.setattr(fairness, "BURST", 2)
-    with configured() as current:
+    with configured(ring_spread=1000) as current:
         crowding, other = WakeUpQueue(current), WakeUpQueue(current)
     crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(10)
     other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
@@ -261,8 +254,7 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("actors.queue.wake_up.REST", 60.0)
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
-    with configured() as current:
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     resting = mock.patch.object(wake_ups._closing, "wait", wraps=wake_ups._closing.wait)
     with mock.patch.object(broker, "enqueue_all", wraps=broker.enqueue_all) as trips, resting as rests:
@@ -275,9 +267,8 @@ def test_submissions_soon_after_a_round_trip_for_several_share_the_next_round_tr
     assert trips.call_count == 2
 
 
-def test_a_round_trip_for_few_is_followed_by_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
-    with configured() as current:
+def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:
         wake_ups._enqueueing.submit(WakeUp(range(SEVERAL - 1), 0.0)).result(10)
@@ -286,9 +277,8 @@ def test_a_round_trip_for_few_is_followed_by_no_pause(monkeypatch: pytest.Monkey
 
 
 def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_up, "SPREAD", 1)
     monkeypatch.setattr(fairness, "DEPTH", 1)
-    with configured() as current:
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since

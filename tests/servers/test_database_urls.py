@@ -19,7 +19,7 @@ from db.migrations.lock import LOCK
 from db.policy import Bounds, Policy
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.ledger import Ledger
+from tests.queries import Queries
 from tests.servers.running import notify
 from tests.servers.stock_postgres import PASSWORD, ROLE, StockPostgres
 from tests.smtp import SmtpServer
@@ -190,7 +190,7 @@ def test_two_installations_in_one_database_send_their_own(
     migrated(url)
     migrated(two)
     system = System(tmp_path, database_url=url, redis_url=stock_redis_url, smtp_url=smtp_server.url)
-    system.ledger = Ledger(f"{two}?options=-csearch_path%3Da")
+    system.sql = Queries(f"{two}?options=-csearch_path%3Da")
     try:
         system.start_api()
         system.start_workers()

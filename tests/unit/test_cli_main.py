@@ -76,7 +76,7 @@ def test_a_missing_library_is_named_with_what_to_do_instead(monkeypatch: pytest.
         (OSError("odd"), 1, "Error: The system reported: odd\n"),
     ],
 )
-def test_an_error_that_a_person_can_mend_is_one_sentence(
+def test_an_error_that_a_person_can_fix_is_one_sentence(
     error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @click.command
