@@ -24,6 +24,7 @@ log = logs.get("breaker")
 ALL, ONE, NONE = 1_000_000, 1, 0
 PROBE_LEASE = 300  # seconds after which another worker may probe if a probe has not reported
 RETURN = 30.0  # seconds after which a provider that has recovered gets its whole share again
+RAMP_FIRST = 10  # notifications in the first second after the breaker closes; the number doubles each second
 SEVERAL = 2  # clients or domains that must be affected: one client's failures to one domain never open the breaker
 
 
@@ -122,7 +123,7 @@ class Breaker:
         """
         if not self.usable:
             return ONE if self._probe_is_due() else NONE
-        rate = self._settings.breaker.ramp_first * 2 ** min(self._state.well_for, 60.0)
+        rate = RAMP_FIRST * 2 ** min(self._state.well_for, 60.0)
         return min(most, max(ONE, int(rate * self._settings.delivery.upkeep_interval * part)))
 
     def _take_probe(self) -> bool:

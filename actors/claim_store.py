@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import TypeVar
 from uuid import UUID
 
-from actors import spans
+from actors import spans, unrecorded
 from actors.held_claims import HeldClaims
 from actors.queue.wake_up import WAITING
 from actors.unrecorded import SETTLE_BATCH, Unrecorded, reductions
@@ -235,7 +235,7 @@ class ClaimStore:
             database.close()
 
     def _insist(self, record: Callable[[], T]) -> T:
-        pause = self._settings.delivery.record_retry_min
+        pause = unrecorded.SHORTEST_PAUSE
         while True:
             try:
                 with connection():
@@ -246,4 +246,4 @@ class ClaimStore:
                 told = str(error) if isinstance(error, Unavailable) else type(error).__name__
                 log.warning("database.unavailable", error=told, retry_in=pause)
             time.sleep(pause)
-            pause = min(self._settings.delivery.record_retry_max, 2 * pause)
+            pause = min(unrecorded.LONGEST_PAUSE, 2 * pause)

@@ -18,7 +18,7 @@ from settings.telemetry import TelemetrySettings
 log = logs.get("metrics")
 
 PAUSE = 5.0  # seconds until an occupied port is tried again
-PATIENCE = 5.0  # seconds for a scraper to send its request: scrapers are served one after the other
+REQUEST_TIMEOUT = 5.0  # seconds for a scraper to send its request: scrapers are served one after the other
 
 
 class Exporter(threading.Thread):
@@ -63,7 +63,7 @@ class _Server(HTTPServer):
 
 
 class _Answering(BaseHTTPRequestHandler):
-    timeout = PATIENCE
+    timeout = REQUEST_TIMEOUT
     token: ClassVar[str] = ""
 
     def do_GET(self) -> None:

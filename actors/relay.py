@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from actors.counters import counters
+from actors.queue import wake_up
 from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Fairness, possible_priorities
 from actors.queue.priorities import PRIORITIES
@@ -23,6 +24,7 @@ from settings import Settings
 log = logs.get("upkeep")
 
 PAUSE_PARK = 3_600  # seconds until a paused notification is looked at again; a resume brings it back at once
+BATCH = 2_000  # notifications that are enqueued at once
 RELAYS = 10  # passes per round of upkeep, at most, while more rows are due than the queues may hold
 
 
@@ -31,7 +33,7 @@ class Relay:
 
     def __init__(self, settings: Settings, threads: int, router: Router, ending: threading.Event) -> None:
         self._settings, self._threads, self._router, self._ending = settings, threads, router, ending
-        self._fairness = Fairness(settings.queue)
+        self._fairness = Fairness()
         self._crowded = False  # True if a queue had no room in the last pass
 
     def share_out(self) -> None:
@@ -40,7 +42,7 @@ class Relay:
         with connection():
             self._live_workers = workers.live_workers(s.delivery.worker_timeout)
         part = self._threads / max(1, self._live_workers.threads)
-        self._callbacks = RELAYS * s.queue.relay_watermark * s.queue.message_size
+        self._callbacks = RELAYS * s.queue.relay_watermark * wake_up.MESSAGE_SIZE
         self._mails = self._router.share(self._callbacks, part)
 
     def run(self) -> None:
@@ -66,9 +68,7 @@ class Relay:
         # Paused rows take no room in the queue, so bound the time too: the heartbeat must not be late.
         until = time.monotonic() + self._settings.delivery.worker_timeout / 6
         while room > 0 and share > enqueued and time.monotonic() < until and not self._ending.is_set():
-            met, due, sent = self._enqueue_due(
-                priority, min(self._settings.queue.relay_batch, share - enqueued), depths
-            )
+            met, due, sent = self._enqueue_due(priority, min(BATCH, share - enqueued), depths)
             if not met:
                 break
             room, enqueued = room - sent, enqueued + due
@@ -97,7 +97,7 @@ class Relay:
         for client, ids in _by_client(due).items():
             self._fairness.count(priority, client, len(ids))
             by = self._fairness.priority(priority, client, depths[priority].unfinished)
-            queued += messages(ids, self._live_workers.threads, s.queue.message_size, by)
+            queued += messages(ids, self._live_workers.threads, wake_up.MESSAGE_SIZE, by)
         broker.enqueue_all(queued, due[0].enqueued_at)
         counters.count("relayed", len(due))
         metrics.upkeep["relayed"].inc(len(due))

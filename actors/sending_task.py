@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEP = 1.0  # seconds between two looks during a pause that the provider asked for
 LONG = 3.0  # seconds; in a longer pause, notifications that wait are handed back
 QUICK = 0.25  # seconds; a sender whose last notification took longer takes only one, and leaves the rest to others
-PATIENCE = 10  # refusals for our rate after which one counts as an attempt, if the provider took others in between
+FREE_REFUSALS = 10  # refusals for our rate after which one counts as an attempt, if the provider took others in between
 SLOW = 5.0  # seconds that a notification may take before those queued behind it go to other senders
 
 
@@ -115,7 +115,7 @@ class SendingTask:
         queue, job = self._queue, self._jobs.popleft()
         next_notification = self._jobs[0].notification if self._jobs else None
         # If the provider takes other notifications in between, the refusals are not about our rate.
-        patient = job.refusals < PATIENCE or queue.taken == job.taken_before
+        patient = job.refusals < FREE_REFUSALS or queue.taken == job.taken_before
         self._since = time.monotonic()
         queue.limits.began(self._since)
         try:

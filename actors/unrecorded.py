@@ -15,6 +15,8 @@ from settings import Settings
 
 log = logs.get("claims")
 
+SHORTEST_PAUSE = 0.1  # seconds before the second try to record an outcome; it doubles with each try
+LONGEST_PAUSE = 2.0  # seconds between two such tries
 SETTLE_BATCH = 500  # outcomes per statement
 TROUBLE_LIMIT = 200  # characters of an error that are kept
 
@@ -30,7 +32,7 @@ class Unrecorded(Generic[Item, Answer]):
 
     Each round tries all items in one statement. If that fails for another reason than a lost connection,
     it tries each item alone, so that one that cannot be recorded does not delay the others. If the database refuses the
-    values of an item, its `reductions` are tried, most complete first. Rounds are RECORD_RETRY_MIN to RECORD_RETRY_MAX
+    values of an item, its `reductions` are tried, most complete first. Rounds are SHORTEST_PAUSE to LONGEST_PAUSE
     seconds apart. SHUTDOWN_GRACE seconds after `stop` the callers get the error, and the log names the notifications
     (`id_of`).
     """
@@ -81,10 +83,10 @@ class Unrecorded(Generic[Item, Answer]):
             thread = self._thread
             self._changed.notify()
         if thread is not None:
-            thread.join(timeout + self._settings.delivery.record_retry_max)
+            thread.join(timeout + LONGEST_PAUSE)
 
     def _work(self) -> None:
-        pause = self._settings.delivery.record_retry_min
+        pause = SHORTEST_PAUSE
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._entries or self._closed)
@@ -94,8 +96,7 @@ class Unrecorded(Generic[Item, Answer]):
             before = len(self._entries)
             self._round()
             progress = len(self._entries) < before
-            shortest, longest = self._settings.delivery.record_retry_min, self._settings.delivery.record_retry_max
-            pause = shortest if progress else min(longest, 2 * pause)
+            pause = SHORTEST_PAUSE if progress else min(LONGEST_PAUSE, 2 * pause)
             if self._entries and self._stop_at is not None and time.monotonic() >= self._stop_at:
                 self._give_up()
         if not database.is_closed():

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes
+from actors import outcomes, relay
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -168,7 +168,7 @@ class Upkeep(threading.Thread):
         until = time.monotonic() + self._settings.delivery.upkeep_interval
         with connection():
             for kind, name, _ in pauses.resumed():
-                most = self._settings.queue.relay_batch
+                most = relay.BATCH
                 while pauses.bring_back(kind, name, most) == most and time.monotonic() < until:
                     pass
                 pauses.forget(kind, name)

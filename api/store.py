@@ -34,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 
+BATCHES_WAITING = 20  # batches that may wait for the database in one API process; more get 503
+IDEMPOTENCY_WAIT = 1.0  # seconds to wait for another request with the same Idempotency-Key, before a 409
 MOMENT = 0.02  # seconds to wait for an Idempotency-Key that others still held after the first wait
 # Client whose request is being answered, None without one. Reads are admitted by turns between clients.
 reading_for: ContextVar[int | None] = ContextVar("reading_for", default=None)
@@ -66,7 +68,7 @@ class NotificationStore:
             rest=REST,
         )
         self._accepting_batches: Coalescer[Batch, Answer | Refusal] = Coalescer(
-            "accept-batch", self._accept_batches, most=1, waiting=settings.store.batch_waiting
+            "accept-batch", self._accept_batches, most=1, waiting=BATCHES_WAITING
         )
         # A client that sends many items waits here for its turn, so that the items of others do not queue behind them.
         batch, waiting = settings.store.accept_batch, settings.store.accept_waiting
@@ -74,10 +76,10 @@ class NotificationStore:
             self._accepting: self._share("accept", batch, waiting),
             self._accepting_once: self._share("accept-once", batch, waiting),
             self._attaching: self._share("attach", 1, waiting),
-            self._accepting_batches: self._share("accept-batch", 1, settings.store.batch_waiting),
+            self._accepting_batches: self._share("accept-batch", 1, BATCHES_WAITING),
         }
-        # One for each coalescer: a future that waits long keeps later ones in memory (patience.py).
-        self._patience: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
+        # One for each coalescer: a future that waits long keeps later ones in memory (shared_timeout.py).
+        self._timeouts: defaultdict[object, SharedTimeout] = defaultdict(lambda: SharedTimeout(self._limit))
         self._readers = ThreadPoolExecutor(settings.store.read_threads, thread_name_prefix="read")
         self._gate = self._gate_of("read", settings.store.read_threads, settings.store.read_waiting)
         self.watch = LongPolls(settings)
@@ -161,7 +163,7 @@ class NotificationStore:
         if not gate.enter_at_once(client):
             await self.within_reason(gate.enter(client))
         try:
-            return await self._patience[coalescer].bounds(coalescer.ask(item))
+            return await self._timeouts[coalescer].bounds(coalescer.ask(item))
         except TimeoutError:
             raise self._no_answer() from None
         finally:
@@ -189,7 +191,7 @@ class NotificationStore:
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
         left = self._wake_ups.left((post.draft.priority, post.draft.client_id) for post in posts)
         try:
-            outcomes = self._stored_once(posts, self.settings.store.idempotency_wait, left)
+            outcomes = self._stored_once(posts, IDEMPOTENCY_WAIT, left)
         except Contended:
             # Store them one at a time, so that only those wait whose key another transaction is writing.
             outcomes = [outcome for post in posts for outcome in self._alone(post, left)]
@@ -215,7 +217,7 @@ class NotificationStore:
         left = self._wake_ups.left((draft.priority, draft.client_id) for draft in drafts)
         try:
             with spans.insertion(drafts), connection():
-                answer = accept_batch(batch, s.queue.relay_grace, s.store.idempotency_wait, left)
+                answer = accept_batch(batch, s.queue.relay_grace, IDEMPOTENCY_WAIT, left)
         except Contended:
             return Refusal.BUSY
         if isinstance(answer, Answer) and not answer.undone and not answer.replayed:

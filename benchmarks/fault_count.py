@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.mailbox import MailboxClient
-from tests.ledger import Ledger
+from tests.queries import Queries
 from tests.smtp import SmtpServer
 
 
@@ -69,12 +69,12 @@ class Count:
     burnt: int
 
 
-def count(accepted: Mapping[int, str], arrivals: Arrivals, ledger: Ledger) -> Count:
+def count(accepted: Mapping[int, str], arrivals: Arrivals, sql: Queries) -> Count:
     """Return the result. `stuck`, `doubled` and `burnt` count all rows, also those whose POST was not answered."""
     arrived = arrivals.recipients()
     missing = [id for id, recipient in accepted.items() if recipient not in arrived]
-    told = ledger.statuses(missing)["failed"]
-    [(unended, sent, failed, attempts)] = ledger.rows(
+    told = sql.statuses(missing)["failed"]
+    [(unended, sent, failed, attempts)] = sql.rows(
         "SELECT count(*) FILTER (WHERE status IN ('pending', 'processing')),"
         " count(*) FILTER (WHERE status = 'sent'), count(*) FILTER (WHERE status = 'failed'),"
         " (SELECT count(*) FROM attempts) FROM notifications"

@@ -11,15 +11,15 @@ import trustme
 from benchmarks.fault_rows import row
 from benchmarks.fault_scene import THREADS, Scene
 from benchmarks.processes import wait_until
-from tests.bells import Bells
 from tests.smtp import Drop, Hang, Reply
+from tests.wake_ups import WakeUps
 
 AWAY = 60.0
 
 
 def _probes(scene: Scene) -> str:
     sql = "SELECT count(*) FROM attempts WHERE outcome = 'provider-down'"
-    return f"{scene.system.ledger.rows(sql)[0][0]} attempts met it"
+    return f"{scene.system.sql.rows(sql)[0][0]} attempts met it"
 
 
 def _ramp(scene: Scene, since: float) -> str:
@@ -57,7 +57,7 @@ def flapping(scene: Scene) -> None:
         scene.server.start()
     scene.healed()
     scene.finish()
-    uncertain = scene.system.ledger.rows("SELECT count(*) FROM attempts WHERE outcome = 'uncertain'")[0][0]
+    uncertain = scene.system.sql.rows("SELECT count(*) FROM attempts WHERE outcome = 'uncertain'")[0][0]
     scene.note = f"{uncertain} unknown outcomes; {_probes(scene)}"
 
 
@@ -79,7 +79,7 @@ def greeting(scene: Scene) -> None:
     scene.server.on("connect", Hang(), times=None)
     scene.work()
     scene.post(5)
-    wait_until(lambda: bool(scene.system.ledger.rows("SELECT 1 FROM providers WHERE opened_at IS NOT NULL")), "open")
+    wait_until(lambda: bool(scene.system.sql.rows("SELECT 1 FROM providers WHERE opened_at IS NOT NULL")), "open")
     time.sleep(5)
     deadline, together = time.monotonic() + 12, 0
     while time.monotonic() < deadline:
@@ -133,7 +133,7 @@ def lone(scene: Scene) -> None:
     scene.fill()
     scene.healed()
     scene.finish()
-    [(attempts, outcomes)] = scene.system.ledger.rows("SELECT count(*), array_agg(DISTINCT outcome) FROM attempts")
+    [(attempts, outcomes)] = scene.system.sql.rows("SELECT count(*), array_agg(DISTINCT outcome) FROM attempts")
     scene.note = f"{attempts} attempts, {', '.join(outcomes)}"
     scene.promise(attempts == 5, "not 5 attempts")
 
@@ -157,7 +157,7 @@ def drops(scene: Scene) -> None:
     scene.work()
     scene.healed()
     scene.finish()
-    found = scene.system.ledger.rows(
+    found = scene.system.sql.rows(
         "SELECT phase, outcome, count(*) FROM attempts WHERE outcome <> 'sent' GROUP BY 1, 2 ORDER BY 2, 1"
     )
     scene.note = "; ".join(f"{phase} {outcome} {count}" for phase, outcome, count in found)
@@ -175,7 +175,7 @@ def slow(scene: Scene) -> None:
     scene.post(8)
     scene.healed()
     scene.finish()
-    [(slow, lost)] = scene.system.ledger.rows(
+    [(slow, lost)] = scene.system.sql.rows(
         "SELECT count(*) FILTER (WHERE outcome = 'deferred'), count(*) FILTER (WHERE outcome = 'lost') FROM attempts"
     )
     scene.promise(lost == 0, "a live worker was considered dead")
@@ -186,12 +186,12 @@ def slow(scene: Scene) -> None:
 def backlog(scene: Scene) -> None:
     """Wake-up messages are counted in Redis itself; each id in each message counts once."""
     scene.ground.sink.delay(12)
-    with Bells(scene.ground.valkey.url) as bells:
+    with WakeUps(scene.ground.valkey.url) as wake_ups:
         scene.flood()
         for _ in range(2):
             scene.system.start_workers(threads=32)
         scene.healed()
         scene.finish()
-    scene.bells = bells.rung / scene.size
-    scene.promise(scene.bells <= 1.1, "more than 1.1 wake-ups each")
-    scene.note = f"Redis held at most {bells.longest} messages, {bells.memory / 1e6:.1f} MB"
+    scene.wake_ups = wake_ups.enqueued / scene.size
+    scene.promise(scene.wake_ups <= 1.1, "more than 1.1 wake-ups each")
+    scene.note = f"Redis held at most {wake_ups.longest} messages, {wake_ups.memory / 1e6:.1f} MB"

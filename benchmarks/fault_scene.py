@@ -61,7 +61,7 @@ class Scene:
         self.accepted: dict[int, str] = {}
         self.note = ""
         self.broken: list[str] = []
-        self.bells: float | None = None
+        self.wake_ups: float | None = None
         self.recovered: float | None = None
         self.ended: float | None = None
         self._load: Load | None = None
@@ -94,7 +94,7 @@ class Scene:
         """Post a backlog with the fast generator. All POSTs must be accepted."""
         done = load.exactly(f"http://127.0.0.1:{self.system.port}", 32, self.size, "b")
         assert not done.errors, f"{done.errors} POSTs were not answered with 201"
-        self.accepted = dict(self.system.ledger.rows("SELECT id, recipient FROM notifications"))
+        self.accepted = dict(self.system.sql.rows("SELECT id, recipient FROM notifications"))
 
     def work(self) -> None:
         """Start GROUPS groups of workers."""
@@ -137,7 +137,7 @@ class Scene:
 
     def _unended(self) -> int:
         sql = "SELECT count(*) FROM notifications WHERE status IN ('pending', 'processing')"
-        return int(self.system.ledger.rows(sql)[0][0])
+        return int(self.system.sql.rows(sql)[0][0])
 
 
 @contextmanager

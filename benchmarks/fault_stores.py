@@ -122,7 +122,7 @@ def cut(scene: Scene) -> None:
         network.cut()
         time.sleep(8)
         arrived = scene.arrivals.mails()
-        recorded = scene.system.ledger.statuses(list(scene.accepted))["sent"]
+        recorded = scene.system.sql.statuses(list(scene.accepted))["sent"]
         network.mend()
         scene.healed()
         scene.finish()

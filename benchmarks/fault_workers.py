@@ -48,7 +48,7 @@ def hold(scene: Scene) -> None:
     _drain(scene, 40, onUncertain="hold")
     _kill_every_two_seconds(scene)
     scene.finish()
-    reasons = scene.system.ledger.rows("SELECT DISTINCT failure_reason FROM notifications WHERE status = 'failed'")
+    reasons = scene.system.sql.rows("SELECT DISTINCT failure_reason FROM notifications WHERE status = 'failed'")
     scene.promise(set(reasons) <= {("outcome-unknown",)}, "failed for another reason")
     scene.note = "all failed are outcome-unknown"
 
@@ -88,7 +88,7 @@ def sibling(scene: Scene) -> None:
     scene.fill()
     group = scene.system.start_workers(processes=2, threads=THREADS)
     scene.arrived(50)
-    os.kill(min(scene.system.ledger.worker_pids() & set(group.members)), signal.SIGKILL)
+    os.kill(min(scene.system.sql.worker_pids() & set(group.members)), signal.SIGKILL)
     wait_until(lambda: not group.members, "the end of the siblings")
     scene.system.start_workers(processes=2, threads=THREADS)
     scene.healed()
@@ -119,7 +119,7 @@ def poison(scene: Scene) -> None:
     scene.fill()
 
     def failed() -> bool:
-        return scene.system.ledger.statuses([id])["failed"] == 1
+        return scene.system.sql.statuses([id])["failed"] == 1
 
     while not failed() and starts < 12:
         # A worker that dies while it boots is missed by its master only after --worker-fork-timeout, 30 s.
@@ -141,7 +141,7 @@ def _clock(scene: Scene, off_by: int) -> None:
     scene.healed()
     scene.fill()
     scene.finish()
-    early = scene.system.ledger.rows(
+    early = scene.system.sql.rows(
         "SELECT count(*) FROM attempts AS a JOIN attempts AS b USING (notification_id) WHERE a.number = 1"
         " AND b.number = 2 AND b.started_at < a.finished_at + interval '0.3 s'"
     )
@@ -174,5 +174,5 @@ def api(scene: Scene) -> None:
         scene.system.start_api(processes=2)
     scene.healed()
     scene.posted()
-    stored = scene.system.ledger.rows("SELECT count(*) FROM notifications")[0][0]
+    stored = scene.system.sql.rows("SELECT count(*) FROM notifications")[0][0]
     scene.note = f"{len(load.refused)} without answer, {stored - len(load.accepted)} of them stored"

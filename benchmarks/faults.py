@@ -49,9 +49,9 @@ class Outcome:
         c, s = self.count, self.scene
         numbers = (c.accepted, c.delivered, c.lost, c.doubled, c.stuck, c.failed, c.burnt)
         seconds = ("-" if t is None else f"{t:.1f}" for t in (s.recovered, s.ended))
-        bells = "" if s.bells is None else f"{s.bells:.2f}"
+        wake_ups = "" if s.wake_ups is None else f"{s.wake_ups:.2f}"
         fault = self.row.fault if self.kept else " ".join(["**BROKEN**", self.row.fault, *s.broken])
-        return [fault, *(f"{n:,}" for n in numbers), *seconds, bells, s.note]
+        return [fault, *(f"{n:,}" for n in numbers), *seconds, wake_ups, s.note]
 
 
 def run(row: Row, ground: Ground) -> Outcome:
@@ -62,7 +62,7 @@ def run(row: Row, ground: Ground) -> Outcome:
         except (AssertionError, OverdueError) as error:
             at.broken.append(str(error).partition("\n")[0])
         at.finish()
-        return Outcome(row, count(at.accepted, at.arrivals, at.system.ledger), at)
+        return Outcome(row, count(at.accepted, at.arrivals, at.system.sql), at)
 
 
 def table(outcomes: list[Outcome]) -> str:

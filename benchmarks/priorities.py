@@ -70,13 +70,13 @@ def _notification(name: str, priority: str) -> dict[str, str]:
 @contextmanager
 def _posters(at: Scene) -> Iterator[tuple[Poster, Poster]]:
     """Yield the posters of two clients."""
-    ledger, port = at.system.ledger, at.system.port
+    sql, port = at.system.sql, at.system.port
     with ExitStack() as closing:
         posters = []
         for name in ("first", "second"):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             closing.callback(connection.close)
-            posters.append(Poster(connection, str(keys.key(ledger, of=keys.client(ledger, name)))))
+            posters.append(Poster(connection, str(keys.key(sql, of=keys.client(sql, name)))))
         yield posters[0], posters[1]
 
 
@@ -109,7 +109,7 @@ def measure(at: Scene, backlog: int) -> Iterator[Probed]:
 
 def _left(at: Scene) -> int:
     """Return the number of notifications that are still to be sent."""
-    return int(at.system.ledger.rows("SELECT count(*) FROM notifications WHERE status = 'pending'")[0][0])
+    return int(at.system.sql.rows("SELECT count(*) FROM notifications WHERE status = 'pending'")[0][0])
 
 
 def _rows(backlog: int) -> Iterator[Probed]:

@@ -184,7 +184,7 @@ class Stack(Ground):
             "PGPASSWORD": password,
             "PGDATABASE": database,
             "REDIS_URL": self.redis_url,
-            "REDIS_NAMESPACE": "dramatiq",  # where tests.bells listens
+            "REDIS_NAMESPACE": "dramatiq",  # where tests.wake_ups listens
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(self.redis_server.port),
             "SMTP_HOST": "127.0.0.1",

@@ -42,17 +42,17 @@ def take_turn() -> bool:
     )
 
 
-def count(limit: int, interval: float, patience: float) -> None:
+def count(limit: int, interval: float, timeout: float) -> None:
     """Count the pending notifications of each client, up to one above the client's limit.
 
     `limit` applies to clients without a limit of their own (0: unlimited). The next count is due in `interval`
     seconds, later if this one took long.
 
     Raises:
-        Unavailable: the count took more than `patience` seconds.
+        Unavailable: the count took more than `timeout` seconds.
     """
     with database.atomic():
-        rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(patience * 1000))}ms")
+        rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(timeout * 1000))}ms")
         # With old statistics the planner might read the whole table, or all pending rows.
         rows("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off")
         counted = rows(_COUNT, limit, *[list(PRIORITIES)] * 3)

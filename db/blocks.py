@@ -63,10 +63,10 @@ def listed() -> list[Block]:
     return sorted(Block(*_bounds(bounds), count, size) for bounds, count, size in found)
 
 
-def grow(size: int, lock_timeout: float, patience: float) -> Block | None:
+def grow(size: int, lock_timeout: float, time_limit: float) -> Block | None:
     """If it is time to, give the open block a bound and begin a new block. Return the new block.
 
-    The long step, a check of the ids in use, takes up to `patience` seconds and blocks no other session. Locks that
+    The long step, a check of the ids in use, takes up to `time_limit` seconds and blocks no other session. Locks that
     would block others are waited for no longer than `lock_timeout` seconds, and held for some milliseconds.
 
     Raises Contended if a lock could not be taken. Nothing is lost: call it again later.
@@ -79,7 +79,7 @@ def grow(size: int, lock_timeout: float, patience: float) -> Block | None:
     with hurrying(lock_timeout):
         for table, key in TABLES.items():
             _bound(current.named(table), key, current.first, end)
-    with lasting(patience):
+    with lasting(time_limit):
         for table in TABLES:
             rows(f"ALTER TABLE {current.named(table)} VALIDATE CONSTRAINT block_bounds")
     with hurrying(lock_timeout):

@@ -17,6 +17,7 @@ SCOPES = ("send", "read", "manage", "admin")
 MOST_LIVE = 1_000  # keys of one client that work at the same time
 # Any constant will do that no other lock of a client has.
 LOCK = 7_022
+OVERLAP = 86_400  # seconds that an old key works after a rotation, unless the rotation says otherwise
 USE_NOTED_EVERY = 60.0  # seconds; the precision of `last_used_at`
 
 

@@ -29,13 +29,13 @@ class Bounds(NamedTuple):
     """The limits of a round.
 
     `batch`: rows that one statement looks at. `size`: ids in a block. `lock_timeout`: seconds for which other sessions
-    may be blocked. `patience`: seconds for work that blocks no other session.
+    may be blocked. `time_limit`: seconds for work that blocks no other session.
     """
 
     batch: int = 2_000
     size: int = 10_000_000
     lock_timeout: float = 0.2
-    patience: float = 3_600.0
+    time_limit: float = 3_600.0
 
 
 class Step(NamedTuple):

@@ -85,9 +85,9 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
 
     `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
     of them), metadata (all of these entries), and those of db/search.py: written, mailbox, domain, template,
-    failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches of rare tags
-    or metadata are found first and then sorted. For a filter without an index, a page looks at the next LOOKED_AT
-    notifications; it may then have few rows, or none, and still be followed by another page.
+    failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches
+    of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the next
+    LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
 
     `recipient` is in the form for comparison. It matches the main recipient however the address was written; those that
     were written differently are found first and then sorted.

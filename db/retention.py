@@ -134,7 +134,7 @@ def _delete(after: int, last: int, most: int, policy: Policy) -> int:
 
 def _grown(bounds: Bounds) -> Iterator[Step]:
     try:
-        begun = blocks.grow(bounds.size, bounds.lock_timeout, bounds.patience)
+        begun = blocks.grow(bounds.size, bounds.lock_timeout, bounds.time_limit)
     except Contended:
         yield Step("contended")
     else:
@@ -156,9 +156,9 @@ def _dropped(block: Block, policy: Policy, bounds: Bounds) -> int | None:
 
     Raises Contended.
     """
-    with lasting(bounds.patience):
+    with lasting(bounds.time_limit):
         _index(block)
-        if _holds(block, policy, bounds.patience):
+        if _holds(block, policy, bounds.time_limit):
             return None
     # Building the index has counted all rows.
     [(count,)] = rows("SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = %s::regclass", _part(block))

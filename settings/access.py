@@ -14,8 +14,6 @@ class AccessSettings(Group):
     key_cache: float = number("KEY_CACHE", 0.5, "seconds", low=0, high=1)
     """How long an API process remembers a key, or that a key does not exist. At most 1, so a revoked key stops working
     within a second."""
-    key_overlap: int = number("KEY_OVERLAP", 86_400, "seconds", low=0, high=2_592_000)
-    """How long the old key works after a rotation, unless the rotation says otherwise."""
     session_ttl: float = number("SESSION_TTL", 43_200, "seconds", low=60, high=2_592_000)
     """How long a login to the dashboard lasts, or until its key ends."""
     login_rate: int = number("LOGIN_RATE", 30, "logins a minute", low=1, high=100_000)

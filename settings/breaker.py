@@ -18,6 +18,3 @@ class BreakerSettings(Group):
     """The delay between the opening of the breaker and the first probe; it doubles with each failed probe."""
     probe_wait_max: float = number("PROBE_WAIT_MAX", 60, "seconds", low=0.1, high=3_600)
     """The longest delay between two probes."""
-    ramp_first: float = number("RAMP_FIRST", 10, "notifications", low=0.1, high=1_000_000)
-    """How many notifications are enqueued in the first second after the breaker closes; the number doubles each
-    second."""

@@ -29,8 +29,6 @@ class CallbackSettings(Group):
     """The time for one attempt, from the name lookup to the answer."""
     rest: float = number("CALLBACK_REST", 30, "seconds", low=0, high=3_600)
     """How long a worker process leaves an endpoint alone that did not answer in time."""
-    overlap: float = number("CALLBACK_OVERLAP", 86_400, "seconds", low=0, high=2_592_000)
-    """How long the old secret also signs after a rotation."""
     allowed_networks: str = text("CALLBACK_ALLOWED_NETWORKS", "networks")
     """The private networks in which callback endpoints may be, over plain HTTP too."""
 

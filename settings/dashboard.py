@@ -17,5 +17,3 @@ class DashboardSettings(Group):
     """How often each API process refreshes the dashboard's overview while somebody looks at it."""
     live_viewers: int = number("LIVE_VIEWERS", 2_000, "pages", low=1, high=100_000)
     """How many pages each API process keeps up to date at the same time; further pages do not refresh by themselves."""
-    failures_grouped: int = number("FAILURES_GROUPED", 2_000, "failures", low=1, high=100_000)
-    """How many of the newest failures the dashboard groups."""

@@ -20,8 +20,6 @@ class DatabaseSettings(Group):
     """The time to connect to PostgreSQL; a shorter `connect_timeout` in DATABASE_URL wins."""
     statement_timeout: float = number("DB_STATEMENT_TIMEOUT", 10, "seconds", low=0.1, high=600)
     """The time for one statement."""
-    migration_lock_timeout: float = number("MIGRATION_LOCK_TIMEOUT", 0.5, "seconds", low=0.001, high=10)
-    """How long one try of `notify migrate` to lock a table may hold up others."""
     migration_patience: float = number("MIGRATION_PATIENCE", 600, "seconds", low=0, high=86_400)
     """How long `notify migrate` repeats each step that gets no lock."""
 

@@ -25,10 +25,6 @@ class DeliverySettings(Group):
     upkeep_interval: float = number("UPKEEP_INTERVAL", 1, "seconds", low=0.05, high=60)
     """The time between two heartbeats of a worker, and between two searches for due, abandoned and expired
     notifications."""
-    record_retry_min: float = number("RECORD_RETRY_MIN", 0.1, "seconds", low=0.01, high=60)
-    """The delay before the second try to record an outcome while the database is away; it doubles with each try."""
-    record_retry_max: float = number("RECORD_RETRY_MAX", 2, "seconds", low=0.01, high=60)
-    """The longest delay between two such tries."""
 
     def send_limit(self, data_timeout: float) -> float:
         """Return the seconds in which a mail must be out; its reply may take `data_timeout` seconds more.

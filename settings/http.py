@@ -26,12 +26,6 @@ class HttpSettings(Group):
     bodies_limit: int = number("BODIES_LIMIT", 104_857_600, "bytes", low=1_048_576, high=10_737_418_240)
     """The total size of bodies above 1 MiB that one API process holds at a time; more get 503. They need up to four
     times as much memory. One client may use three quarters."""
-    batch_body_limit: int = number("BATCH_BODY_LIMIT", 10_485_760, "bytes", low=1_024, high=104_857_600)
-    """The largest body of a batch."""
-    linger_timeout: float = number("LINGER_TIMEOUT", 2, "seconds", low=0, high=60)
-    """How long the rest of a refused body is read and dropped, so that the client receives the answer."""
-    linger_limit: int = number("LINGER_LIMIT", 16_777_216, "bytes", low=0, high=1_073_741_824)
-    """How much of that rest is read at most."""
 
     @property
     def address(self) -> tuple[str, int]:

@@ -26,7 +26,7 @@ class LimitSettings(Group):
     backlog_interval: float = number("BACKLOG_INTERVAL", 1, "seconds", low=0.1, high=3_600)
     """The time between two counts of waiting notifications; longer if counting takes more than a twentieth of it."""
     fail: str = choice("LIMITS_FAIL", "open", "closed")
-    """What happens if Redis does not answer. `open`: rates and quotas are not checked. `closed`: clients that have one
+    """`open`: while Redis does not answer, rates and quotas are not checked. `closed`: clients that have one
     get 503."""
     timeout: float = number("LIMITS_TIMEOUT", 0.2, "seconds", low=0.01, high=60)
     """How long a POST waits for Redis to check the limits."""

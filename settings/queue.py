@@ -15,16 +15,8 @@ class QueueSettings(Group):
     """How long a due notification stays pending before the relay enqueues it again."""
     relay_watermark: int = number("RELAY_WATERMARK", 2_000, "messages", low=1, high=1_000_000)
     """The relay stops enqueueing while this many messages wait in Redis; the rest waits in PostgreSQL."""
-    relay_batch: int = number("RELAY_BATCH", 2_000, "notifications", low=1, high=100_000)
-    """How many notifications the relay enqueues at once."""
-    message_size: int = number("RING_SIZE", 50, "notifications", low=1, high=1_000)
-    """How many notifications one message holds at most."""
     spread: int = number("RING_SPREAD", 16, "messages", low=1, high=10_000)
     """The API spreads simultaneous notifications over this many messages, so that several worker threads share
     them."""
     priority_reserve: int = number("LANE_RESERVE", 1, "threads", low=0, high=1_000)
     """How many threads of a worker process stay free for each more urgent priority."""
-    fair_depth: int = number("FAIR_DEPTH", 32, "messages", low=1, high=1_000_000)
-    """A queue counts as crowded when this many of its messages wait or are being worked on."""
-    fair_burst: int = number("FAIR_BURST", 20, "notifications", low=1, high=1_000_000)
-    """In a crowded queue, this many notifications of each client per second use the next more urgent queue."""

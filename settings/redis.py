@@ -14,6 +14,7 @@ from settings.sentinel_url import Sentinels
 
 # Characters that every key of Redis and the command line of Dramatiq's tools take without quoting.
 NAMESPACE = re.compile(r"[A-Za-z0-9_{}.-]+(:[A-Za-z0-9_{}.-]+)*")
+WAIT = 1.0  # seconds that a worker waits in Redis for a message at a time; it notices a stop after that
 MAX_NAMESPACE = 64  # characters
 SCHEMES = (
     *redis_address.SCHEMES,
@@ -30,10 +31,8 @@ class RedisSettings(Group):
     """The address of Redis 6.2 or newer, or of Valkey: `redis://host:6379/0`."""
     namespace: str = text("REDIS_NAMESPACE")
     """The prefix of every key in Redis; the default is `notify:` and the identity stored in the database."""
-    timeout: float = number("REDIS_TIMEOUT", 3, "seconds", low=0.2, high=60)
+    timeout: float = number("REDIS_TIMEOUT", 3, "seconds", low=1.1, high=60)
     """The time for one command to Redis."""
-    wait: float = number("REDIS_WAIT", 1, "seconds", low=0.1, high=30)
-    """How long a worker waits in Redis for a message at a time; it notices a stop after that."""
 
     @property
     def sentinels(self) -> Sentinels | None:
@@ -69,8 +68,8 @@ class RedisSettings(Group):
         return replace(self, timeout=seconds)
 
     def faults(self) -> Iterator[str]:
-        if self.timeout <= self.wait:
-            yield "REDIS_TIMEOUT must be above REDIS_WAIT, or every wait in Redis would time out"
+        if self.timeout <= WAIT:  # It came from the URL.
+            yield f"REDIS_URL has the option socket_timeout, which must be above {WAIT:g}: raise it"
         yield from fault(self._check_url)
         if self.namespace and (len(self.namespace) > MAX_NAMESPACE or not NAMESPACE.fullmatch(self.namespace)):
             yield (

@@ -25,8 +25,6 @@ class RetentionSettings(Group):
     """How many rows one statement of retention reads."""
     erasure_batch: int = number("ERASURE_BATCH", 500, "rows", low=1, high=100_000)
     """How many rows one step of an erasure changes."""
-    erasure_wait: float = number("ERASURE_WAIT", 2, "seconds", low=0, high=60)
-    """How long POST /api/erasures works before it answers; the workers do the rest."""
     audit_kept: float = number("AUDIT_KEPT", 34_560_000, "seconds", low=0, high=3_153_600_000)
     """How long audit records are kept (400 days by default); `0` keeps them."""
     export_page: int = number("EXPORT_PAGE", 200, "rows", low=1, high=10_000)

@@ -41,8 +41,6 @@ class SmtpSettings(Group):
     one, for a server behind a proxy that cannot handle it."""
     connection_messages: int = number("SMTP_CONNECTION_MESSAGES", 100, "mails", low=1, high=1_000_000)
     """How many mails are sent over one connection at most."""
-    connection_age: float = number("SMTP_CONNECTION_AGE", 300, "seconds", low=1, high=86_400)
-    """A connection is replaced at this age."""
     connection_idle: float = number("SMTP_CONNECTION_IDLE", 5, "seconds", low=0, high=3_600)
     """An idle connection is closed after this long, so that other processes and programs can use it."""
     throttled_max: float = number("SMTP_THROTTLED_MAX", 86_400, "seconds", low=0, high=30 * 86_400)

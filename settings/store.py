@@ -16,13 +16,8 @@ class StoreSettings(Group):
     accept_waiting: int = number("ACCEPT_WAITING", 10_000, "requests", low=1, high=1_000_000)
     """How many POSTs may wait for the database in one API process; more get 503. Clients take turns, and no client
     gets all places."""
-    batch_waiting: int = number("BATCH_WAITING", 20, "requests", low=1, high=10_000)
-    """How many batches may wait for the database in one API process; more get 503. Clients take turns, and no client
-    gets all places."""
     idempotency_ttl: float = number("IDEMPOTENCY_TTL", 86_400, "seconds", low=86_400, high=31_536_000)
     """How long an Idempotency-Key is kept at least."""
-    idempotency_wait: float = number("IDEMPOTENCY_WAIT", 1, "seconds", low=0.01, high=60)
-    """How long a request waits for another one with the same key; then it gets 409."""
     read_threads: int = number("READ_THREADS", 4, "threads", low=1, high=64)
     """How many GETs an API process answers at the same time; each thread keeps one database connection."""
     read_waiting: int = number("READ_WAITING", 1_000, "requests", low=1, high=100_000)

@@ -15,8 +15,6 @@ class StreamSettings(Group):
     """The longest `wait` of a long poll."""
     long_poll_waiting: int = number("LONG_POLL_WAITING", 2_000, "requests", low=1, high=100_000)
     """How many long polls may wait in one API process, three quarters of them from one client; more get 503."""
-    interval: float = number("STREAM_INTERVAL", 0.2, "seconds", low=0.01, high=60)
-    """The time between two looks for the changes that streams report."""
     listeners: int = number("STREAM_LISTENERS", 5_000, "streams", low=1, high=100_000)
     """How many streams may be open in one API process, three quarters of them from one client; more get 503."""
     heartbeat: float = number("STREAM_HEARTBEAT", 15, "seconds", low=0.1, high=600)
@@ -25,8 +23,5 @@ class StreamSettings(Group):
     """A stream ends after this long, and its client reconnects."""
     stall: float = number("STREAM_STALL", 30, "seconds", low=0.1, high=3_600)
     """A stream is closed when its client reads nothing for this long."""
-    buffer: int = number("STREAM_BUFFER", 1_000, "changes", low=1, high=100_000)
-    """How many changes of one client a process keeps in memory for its streams; older changes are read from the
-    database."""
     kept: float = number("STREAM_KEPT", 3_600, "seconds", low=60, high=604_800)
     """How long changes are kept, and how long they are recorded after the last listener left."""

@@ -24,16 +24,14 @@ class TelemetrySettings(Group):
     tracing: str = choice("TRACING", "off", "on")
     """`on` exports OpenTelemetry traces."""
     metrics_dir: str = text("METRICS_DIR", "directory")
-    """Where processes keep their metrics (metrics.md). By default each `gunicorn` and `dramatiq` command has a
-    directory of its own."""
+    """The directory of the metrics of all processes (metrics.md). By default each `gunicorn` and `dramatiq` command
+    has a directory of its own."""
     metrics_bind: str = text("METRICS_BIND", "host:port")
     """The address on which the workers of this machine serve `/metrics`."""
     metrics_token: str = secret("METRICS_TOKEN")
     """The token that Prometheus sends as `Authorization: Bearer`."""
     metrics_cache: float = number("METRICS_CACHE", 1, "seconds", low=0, high=60)
     """`/metrics` is collected again after this long."""
-    metrics_timeout: float = number("METRICS_TIMEOUT", 2, "seconds", low=0.1, high=60)
-    """How long `/metrics` waits for PostgreSQL; then it answers without its numbers."""
 
     @property
     def metrics_address(self) -> tuple[str, int] | None:

@@ -11,13 +11,6 @@ from settings.group import Group, number
 class TemplateSettings(Group):
     """Read by api.rendering and api.resources.templates."""
 
-    part_limit: int = number("TEMPLATE_LIMIT", 100_000, "characters", low=1, high=1_000_000)
-    """The longest part of a template before it is rendered; the result is limited by MESSAGE_LIMIT, HTML_LIMIT and
-    SUBJECT_LIMIT."""
-    schema_limit: int = number("TEMPLATE_SCHEMA_LIMIT", 65_536, "bytes", low=2, high=1_000_000)
-    """The largest JSON Schema of a template."""
-    versions_limit: int = number("TEMPLATE_VERSIONS_LIMIT", 10_000, "versions", low=1, high=10_000_000)
-    """How many versions all templates of a client may have together."""
     processes: int = number("RENDER_PROCESSES", 2, "processes", low=1, high=64)
     """How many processes render templates for each API process. They start when the first template is used; one client
     never occupies all of them unless there is only one."""

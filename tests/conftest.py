@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 import trustme
+from hypothesis import settings as hypothesis_settings
 
 from cli.servers.postgres import Postgres
 from cli.servers.valkey import Valkey
@@ -35,6 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.clear()
     os.environ.update(kept)
     _take_signals()
+    # Without deadlines for examples: nothing asserts wall-clock speed.
+    hypothesis_settings.register_profile("busy machine", deadline=None)
+    hypothesis_settings.load_profile("busy machine")
     lasting = ExitStack()
     config.stash[_directory] = lasting.enter_context(embedded.short_directory())
     config.add_cleanup(lasting.close)

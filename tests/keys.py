@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from db import secrets
 from db.secrets import KeyText
-from tests.ledger import Ledger
+from tests.queries import Queries
 
 EVERY = ("send", "read", "manage", "admin")
 
 
-def client(ledger: Ledger, name: str) -> int:
+def client(sql: Queries, name: str) -> int:
     """The id of a new client."""
-    [(id,)] = ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING id", name)
+    [(id,)] = sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING id", name)
     return int(id)
 
 
 def key(
-    ledger: Ledger,
+    sql: Queries,
     scopes: Sequence[str] = EVERY,
     *,
     of: int = 1,
@@ -27,7 +27,7 @@ def key(
 ) -> KeyText:
     """A new key of the client `of`."""
     secret = secrets.new()
-    [(id,)] = ledger.rows(
+    [(id,)] = sql.rows(
         "INSERT INTO keys (client_id, name, digest, scopes, sandbox, expires_at)"
         " VALUES (%s, 'test', %s, %s, %s, now() + %s * interval '1 second') RETURNING id",
         *(of, secrets.digest(secret), list(scopes), sandbox, expires_in),

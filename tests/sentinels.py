@@ -14,7 +14,7 @@ from tests.eventually import eventually
 from tests.processes import Group
 from tests.system import free_port
 
-MASTER = "doorbell"
+MASTER = "notifications"
 PASSWORD = "pass-word"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.client import Client
 from tests.eventually import eventually
-from tests.ledger import Ledger
 from tests.processes import ROOT, Group
+from tests.queries import Queries
 
 # From the caller only what a program needs to run at all: none of its settings may leak in.
 INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
@@ -56,7 +56,8 @@ class System:
         self.environ |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SMTP_URL": smtp_url}
         self.environ |= {"BIND": f"127.0.0.1:{self.port}"}
         self.environ |= {name.upper(): str(value) for name, value in settings.items()}
-        self.ledger = Ledger(database_url)
+        self.sql = Queries(database_url)
+        self.ledger = self.sql  # alias of an older name
         self.api: Group | None = None
         self.workers: list[Group] = []
 
@@ -122,7 +123,7 @@ class System:
 
     def _at_work(self, group: Group) -> int:
         assert group.running, f"dramatiq has ended: {self.logs()}"
-        return sum(group.has(pid) for pid in self.ledger.worker_pids())
+        return sum(group.has(pid) for pid in self.sql.worker_pids())
 
 
 def free_port() -> int:

@@ -24,6 +24,7 @@ from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
 from actors.queue.priorities import PRIORITIES
 from db.clock import clock
+from settings.redis import WAIT
 
 # How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
 # the relay enqueues due rows again; it only removes leftovers from Redis.
@@ -170,7 +171,7 @@ class NotificationBroker(RedisBroker):
         return {name: at for name, at in oldest.items() if at < math.inf}
 
     def wait_for_message(self, queue_name: str) -> None:
-        """Block until the queue is not empty, at most REDIS_WAIT seconds. Needs Redis 6.2."""
+        """Block until the queue is not empty, at most WAIT seconds. Needs Redis 6.2."""
         if queue_name == dq_name(queue_name):
             time.sleep(self.wait / 2)  # Delayed messages are not urgent.
             return
@@ -195,7 +196,7 @@ def connect(current: settings.Settings) -> NotificationBroker:
     broker = NotificationBroker(
         redis_pools.pool(current.redis, current.redis.timeout),
         find_namespace=partial(namespace.needed, current.redis),
-        wait=current.redis.wait,
+        wait=WAIT,
         heartbeat_timeout=max(current.delivery.worker_timeout, 5 * current.delivery.upkeep_interval),
         # No TimeLimit: it could interrupt between the mail server's 250 and its record, and every wait in a send has a
         # time-out of its own. No AgeLimit: the row holds the time after which a notification is too late.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from settings.queue import QueueSettings
-
+DEPTH = 32  # messages that wait or are being worked on, from which on a queue counts as crowded
+# Notifications of each client per second that use the next more urgent queue while their own is crowded.
+BURST = 20
 # If the queue of a priority is crowded, a client that sends little uses the priority in _UP, the others that in _DOWN.
 _UP = {"normal": "high", "bulk": "normal"}
 _DOWN = {"high": "normal"}
@@ -20,8 +21,7 @@ def possible_priorities(priority: str) -> set[str]:
 class Fairness:
     """Count of notifications that each client has had enqueued in this second by this process. Not thread-safe."""
 
-    def __init__(self, settings: QueueSettings) -> None:
-        self._depth, self._burst = settings.fair_depth, settings.fair_burst
+    def __init__(self) -> None:
         self._enqueued: Counter[tuple[str, int]] = Counter()
         self._second = 0
 
@@ -37,7 +37,7 @@ class Fairness:
 
         `depth`: unfinished messages in the queue of `priority`. `more`: notifications that are not counted yet.
         """
-        if depth < self._depth:
+        if depth < DEPTH:
             return priority
-        little = self._enqueued[priority, client] + more <= self._burst
+        little = self._enqueued[priority, client] + more <= BURST
         return (_UP if little else _DOWN).get(priority, priority)

@@ -17,6 +17,7 @@ import redis
 from dramatiq.message import Message
 from opentelemetry.trace import SpanKind
 
+from actors.queue import fairness
 from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Fairness
 from actors.queue.priorities import BY_QUEUE, PRIORITIES
@@ -28,6 +29,7 @@ from settings import Settings
 
 log = logs.get("wake_up")
 
+MESSAGE_SIZE = 50  # ids in one message, at most
 WAITING = 100_000  # lists of ids that may wait in one process to be enqueued, claimed or settled
 TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
 # After a round trip with SEVERAL ids or more, everything submitted within REST seconds shares the next one. A round
@@ -55,7 +57,7 @@ class WakeUpQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._fairness = Fairness(settings.queue)
+        self._fairness = Fairness()
         self._depths = dict.fromkeys(PRIORITIES, Depth())
         self._known_at = dict.fromkeys(PRIORITIES, -math.inf)
         for result in ("enqueued", "left", "skipped", "failed"):  # Every series starts at 0.
@@ -123,9 +125,8 @@ class WakeUpQueue:
             # The watermark was checked when the ids were accepted. Tolerate twice as many messages since then.
             if self._depths[priority].waiting < 2 * self._settings.queue.relay_watermark:
                 ids[priority] += wake_up.ids
-        size = self._settings.queue.message_size
         if queued := [
-            one for priority in ids for one in messages(ids[priority], self._spread(priority), size, priority)
+            one for priority in ids for one in messages(ids[priority], self._spread(priority), MESSAGE_SIZE, priority)
         ]:
             depths = get_broker().enqueue_all(queued, min(wake_up.at for wake_up in wake_ups))
             metrics.wake_ups["enqueued"].inc(sum(map(len, ids.values())))
@@ -149,7 +150,7 @@ class WakeUpQueue:
 
     def _outdated(self, priorities: Iterable[str]) -> bool:
         """Return whether one of these queues was deep when last seen, and may be empty by now."""
-        great, now = min(self._settings.queue.relay_watermark, self._settings.queue.fair_depth), time.monotonic()
+        great, now = min(self._settings.queue.relay_watermark, fairness.DEPTH), time.monotonic()
         deep = ((priority, self._depths[priority].unfinished) for priority in priorities)
         return any(crowd >= great and now - self._known_at[priority] > crowd * TAKEN_WITHIN for priority, crowd in deep)
 

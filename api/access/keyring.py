@@ -44,7 +44,7 @@ class Keyring:
     def __init__(self, settings: Settings) -> None:
         self._seconds, self._most = settings.access.key_cache, CACHED
         # A database that hangs does not enforce its own timeouts.
-        self._patience = settings.database.connect_timeout + settings.database.statement_timeout
+        self._timeout = settings.database.connect_timeout + settings.database.statement_timeout
         # Invented keys are kept apart, so that they do not evict valid ones.
         self._works: dict[int, _Known] = {}
         self._fails: dict[int, _Known] = {}
@@ -72,11 +72,11 @@ class Keyring:
             asked = self._asked[id] = _Asked(self._lookups.ask(id), now)
             asked.answer.add_done_callback(lambda _: self._learn(id, asked))
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 # A request that gives up must not cancel the lookup for the others.
                 return await asyncio.shield(asked.answer)
         except TimeoutError:
-            raise Unavailable(f"no answer within {self._patience:g} seconds") from None
+            raise Unavailable(f"no answer within {self._timeout:g} seconds") from None
 
     def _learn(self, id: int, asked: _Asked) -> None:
         if self._asked.get(id) is asked:

@@ -22,8 +22,9 @@ from db import failures
 from db.failures import Group
 from db.reports import Position
 
+GROUPED = 2_000  # the newest failures, of which the page shows the groups
 GROUPS = 100  # the most on the page
-PATIENCE = 5.0  # seconds that one POST spends on retries before it asks again
+TIME_LIMIT = 5.0  # seconds that one POST spends on retries before it asks again
 _LAST = ("outcome", "provider", "phase", "code")  # fields of the last attempt
 _LONGEST = 500  # characters
 _MOMENT = timedelta(microseconds=1)
@@ -106,7 +107,7 @@ class Failures:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        caller, among = require(req, "read"), self._store.settings.dashboard.failures_grouped
+        caller, among = require(req, "read"), GROUPED
         given = filters.given(req.params)
         try:
             chosen = pagination.filters(given, _FILTERS)
@@ -139,7 +140,7 @@ def _show(req: Request, resp: Response, given: Mapping[str, Any], found: Found) 
 
 
 class RetryKind:
-    """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to PATIENCE seconds."""
+    """GET: count the failures and ask for confirmation. POST: retry them in steps, for up to TIME_LIMIT seconds."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
@@ -153,7 +154,7 @@ class RetryKind:
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, kind = require(req, "manage"), Kind.read(req.context.form)
-        limit, until = self._store.settings.store.retry_limit, time.monotonic() + PATIENCE
+        limit, until = self._store.settings.store.retry_limit, time.monotonic() + TIME_LIMIT
         retried, after = 0, None
         while moved := await self._step(req, kind, caller, after, limit):
             retried, after = retried + len(moved), moved[-1]

@@ -68,13 +68,13 @@ class Revocation:
 
 
 class Rotation:
-    """GET: ask for confirmation. POST: create the new key; the old one still works for KEY_OVERLAP."""
+    """GET: ask for confirmation. POST: create the new key; the old one still works for a day."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store, self._api = store, KeyRotation(store)
 
     async def on_get(self, req: Request, resp: Response, key: str) -> None:
-        overlap = self._store.settings.access.key_overlap
+        overlap = keys.OVERLAP
         show(req, resp, "key_rotate.html", key=await _key(self._store, req, key), overlap=overlap)
 
     on_head = on_get

@@ -24,6 +24,10 @@ BODY = "notification-system.body"  # in the scope: the Body of the request
 BEGAN = "notification-system.began"  # in the scope: the `time.monotonic()` of the request's arrival
 WHOLE = "notification-system.whole"  # in the scope: whether the whole body has arrived
 BODILESS = ("GET", "HEAD", "OPTIONS")  # the connection drops a body that comes with these
+# The rest of a refused body is read and dropped for so long (seconds) and up to so many bytes, so that the client
+# receives the answer.
+LINGER_TIMEOUT = 2.0
+LINGER_LIMIT = 16_777_216
 RESERVATION = "notification-system.reservation"  # in the scope: the Reservation of memory for the body
 _LATER = {"type": "http.request", "body": b"", "more_body": True}
 
@@ -81,7 +85,7 @@ class Application(falcon.asgi.App[Any, Any]):
         if not body.over and event["type"] == "http.response.body" and not event.get("more_body"):
             reservation.give_back()
             await send({**event, "more_body": True})
-            await body.discard(self._settings.http.linger_timeout, self._settings.http.linger_limit)
+            await body.discard(LINGER_TIMEOUT, LINGER_LIMIT)
             event = {"type": "http.response.body"}
         await send(event)
 

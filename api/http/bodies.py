@@ -21,8 +21,8 @@ MOST_VALUES = SMALL // 4
 NESTING_LIMIT = 20  # levels of objects and arrays
 
 
-async def read_json(req: Request, settings: HttpSettings, limit: int | None = None) -> Any:
-    """Return the body as Python values. It may have `limit` bytes, by default BODY_LIMIT.
+async def read_json(req: Request, settings: HttpSettings) -> Any:
+    """Return the body as Python values. It may have BODY_LIMIT bytes.
 
     Raises:
         Problem: the body is not JSON in UTF-8, is too large, too slow, or nested too deep.
@@ -33,7 +33,7 @@ async def read_json(req: Request, settings: HttpSettings, limit: int | None = No
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
     if req.get_header("Content-Encoding"):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed, without Content-Encoding.")
-    return parse(await read(req, settings, limit or settings.body_limit))
+    return parse(await read(req, settings, settings.body_limit))
 
 
 async def read_nothing(req: Request, settings: HttpSettings) -> None:

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 import settings
 from api.http import heads
-from api.http.asgi import CUT, ON_STOP, WHOLE
+from api.http.asgi import CUT, LINGER_LIMIT, LINGER_TIMEOUT, ON_STOP, WHOLE
 from api.http.targets import REFUSED, TARGET
 from runtime import logs
 
@@ -63,7 +63,7 @@ class Connection(HttpToolsProtocol):
         """Limit the bytes that arrive while no request is being answered, and those of pipelined requests."""
         self._pending += len(data)
         if self._refused:
-            if self._pending > self._settings.http.linger_limit:
+            if self._pending > LINGER_LIMIT:
                 self.transport.close()
             return
         if self.timeout_keep_alive_task is not None:
@@ -186,7 +186,7 @@ class Connection(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self._refused, self._pending = True, 0
-        self._allow(self._settings.http.linger_timeout)
+        self._allow(LINGER_TIMEOUT)
 
     def _allow(self, seconds: float) -> None:
         self._disarm()

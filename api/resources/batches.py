@@ -48,7 +48,7 @@ class Batches:
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
         meter: Meter = req.scope[METER]
-        document = await read_json(req, self._store.settings.http, self._store.settings.http.batch_body_limit)
+        document = await read_json(req, self._store.settings.http)
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         request = {"batch": document, "partial": partial}

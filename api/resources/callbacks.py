@@ -30,6 +30,8 @@ from settings import Settings
 
 log = logs.get("api")
 
+OVERLAP = 86_400.0  # seconds for which the old secret also signs after a rotation
+
 KIND = "callback endpoint"
 NO_MORE = "urn:notification-system:problem:too-many-endpoints"
 
@@ -104,7 +106,7 @@ class Callback:
 
 
 class Rotation:
-    """POST: create a new secret. For CALLBACK_OVERLAP seconds callbacks are signed with the old one too."""
+    """POST: create a new secret. For a day callbacks are signed with the old one too."""
 
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
@@ -112,9 +114,8 @@ class Rotation:
     async def on_post(self, req: Request, resp: Response, id: str) -> None:
         caller, secret = with_live_key(require(req, "manage")), new_secret()
         await read_nothing(req, self._store.settings.http)
-        overlap = self._store.settings.callbacks.overlap
         doing = recorded(by(req), partial(acts.callback, "rotated", caller.client_id, ()), callbacks.rotate)
-        rotated = await self._store.read(doing, caller.client_id, id_of(id, KIND), secret, overlap)
+        rotated = await self._store.read(doing, caller.client_id, id_of(id, KIND), secret, OVERLAP)
         if rotated is None:
             raise unknown(KIND)
         log.info("callback.rotated", endpoint=rotated["id"])

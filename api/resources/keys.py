@@ -135,7 +135,7 @@ class KeyRotation:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         _check_power(caller, found.client_id, frozenset(found.scopes), sandbox=found.sandbox)
         await self._check_end(caller, found)
-        secret, overlap = secrets.new(), document.get("overlap", self._store.settings.access.key_overlap)
+        secret, overlap = secrets.new(), document.get("overlap", keys.OVERLAP)
         doing = recorded(by(req), partial(acts.key_rotated, found.id), keys.rotate)
         try:
             successor = await self._store.read(doing, found.id, secrets.digest(secret), overlap, caller.key_id)

@@ -27,6 +27,7 @@ from settings import Settings
 
 log = logs.get("metrics")
 
+TIMEOUT = 2.0  # seconds that /metrics waits for PostgreSQL; then it answers without its numbers
 PROVIDERS = 20  # most providers whose breaker is exported
 
 
@@ -65,7 +66,7 @@ class Metrics:
 
     async def _redis_usable(self) -> bool:
         try:
-            return await asyncio.wait_for(self._redis.fault(), self._settings.telemetry.metrics_timeout) is None
+            return await asyncio.wait_for(self._redis.fault(), TIMEOUT) is None
         except TimeoutError:
             return False
 
@@ -84,13 +85,13 @@ class Truth:
         self._asking: asyncio.Future[tuple[live_stats.LiveStats, int]] | None = None
 
     async def seen(self) -> tuple[live_stats.LiveStats, int] | None:
-        """Return the current state and the number of pending notifications; None if METRICS_TIMEOUT seconds pass."""
+        """Return the current state and the number of pending notifications; None if TIMEOUT seconds pass."""
         if self._asking is None or self._asking.done():
             loop = asyncio.get_running_loop()
             self._asking = loop.run_in_executor(self._thread, _ask, self._settings)
             self._asking.add_done_callback(_retrieve)
         try:
-            return await asyncio.wait_for(asyncio.shield(self._asking), self._settings.telemetry.metrics_timeout)
+            return await asyncio.wait_for(asyncio.shield(self._asking), TIMEOUT)
         except (Unavailable, TimeoutError) as error:
             log.warning("metrics.without_database", error=str(error))
         except Exception:
@@ -185,7 +186,7 @@ def _gauge(name: str, documentation: str, values: Mapping[Any, float], *labels: 
 
 
 def _retrieve(asking: asyncio.Future[tuple[live_stats.LiveStats, int]]) -> None:
-    """Retrieve the exception of a query that failed after METRICS_TIMEOUT, or asyncio logs it as an error."""
+    """Retrieve the exception of a query that failed after TIMEOUT, or asyncio logs it as an error."""
     if not asking.cancelled():
         asking.exception()
 

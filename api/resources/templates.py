@@ -28,6 +28,8 @@ log = logs.get("api")
 
 LARGEST_VERSION = 2**31 - 1  # integer
 PLACE = "/api/templates"
+SCHEMA_LIMIT = 65_536  # bytes of the JSON Schema of a template
+VERSIONS_LIMIT = 10_000  # versions of all templates of a client together
 
 
 class Templates:
@@ -62,13 +64,13 @@ class Template:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         content = Content(document["subject"], document["text"], document.get("html"), document.get("schema"))
         await self._templating.check(caller.client_id, content)
-        most = self._store.settings.templates.versions_limit
         try:
             doing = recorded(by(req), partial(acts.template_stored, caller.client_id), templates.put)
-            row, made = await self._store.read(doing, caller.client_id, name, content, most)
+            row, made = await self._store.read(doing, caller.client_id, name, content, VERSIONS_LIMIT)
         except templates.TooMany:
             raise Problem(
-                HTTPStatus.CONFLICT, f"This client has {most} versions of templates already: delete unused templates."
+                HTTPStatus.CONFLICT,
+                f"This client has {VERSIONS_LIMIT} versions of templates already: delete unused templates.",
             ) from None
         self._templating.forget(caller.client_id, name)
         if made:
@@ -97,11 +99,10 @@ class Template:
         answers.empty(resp)
 
     def _size_faults(self, document: Any) -> list[dict[str, str]]:
-        most = self._store.settings.templates.schema_limit
         schema = document.get("schema") if isinstance(document, dict) else None
-        if schema is None or len(orjson.dumps(schema)) <= most:
+        if schema is None or len(orjson.dumps(schema)) <= SCHEMA_LIMIT:
             return []
-        return [{"pointer": "/schema", "detail": f"must have at most {most} bytes (TEMPLATE_SCHEMA_LIMIT)"}]
+        return [{"pointer": "/schema", "detail": f"must have at most {SCHEMA_LIMIT} bytes"}]
 
 
 class Versions:

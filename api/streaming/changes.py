@@ -19,6 +19,8 @@ from settings import Settings
 
 log = logs.get("streams")
 
+INTERVAL = 0.2  # seconds between two looks for the changes that streams report
+BUFFER = 1_000  # changes of one client that a process keeps for its streams; older ones are read from the database
 SOON = 0.02  # least number of seconds between two reads, because many listeners may come at about the same time
 
 
@@ -50,7 +52,7 @@ class Start(NamedTuple):
 
 
 class Feed:
-    """Changes of one client, shared by its listeners: those above `base`, up to `position`, at most STREAM_BUFFER."""
+    """Changes of one client, shared by its listeners: those above `base`, up to `position`, at most BUFFER."""
 
     def __init__(self, most: int) -> None:
         self.listeners: dict[ChangeListener, None] = {}
@@ -96,7 +98,7 @@ class Changes:
 
     def join(self, listener: ChangeListener) -> None:
         """Add a listener. Its `begin` is called once it is known where its changes start."""
-        feed = self._feeds.setdefault(listener.caller.client_id, Feed(self._settings.streams.buffer))
+        feed = self._feeds.setdefault(listener.caller.client_id, Feed(BUFFER))
         feed.listeners[listener] = None
         listener.feed = feed
         self._joining.append(listener)
@@ -125,9 +127,9 @@ class Changes:
 
     async def _pause(self) -> None:
         """Wait for the next read, which comes soon after a new listener."""
-        await asyncio.sleep(min(SOON, self._settings.streams.interval))
+        await asyncio.sleep(min(SOON, INTERVAL))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.streams.interval):
+            async with asyncio.timeout(INTERVAL):
                 await self._joined.wait()
         self._joined.clear()
 

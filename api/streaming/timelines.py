@@ -17,6 +17,7 @@ from api.access.auth import Caller
 from api.http.answers import shown
 from api.store import NotificationStore
 from api.streaming import sse
+from api.streaming.changes import INTERVAL
 from api.streaming.listener import FINAL, GONE, Listener
 from db import timeline
 from db.database import Unavailable, connection, database
@@ -113,7 +114,7 @@ class Timelines:
         loop = asyncio.get_running_loop()
         try:
             while self._listening:
-                await asyncio.sleep(self._settings.interval)
+                await asyncio.sleep(INTERVAL)
                 ids = list(self._listening)
                 try:
                     self._compare(ids, await loop.run_in_executor(self._thread, _marks, ids))

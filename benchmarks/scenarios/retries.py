@@ -9,7 +9,7 @@ from benchmarks.plan import Plan
 from benchmarks.rows import Row, costs, fault_rows, saturated
 from benchmarks.scenarios import drain
 from benchmarks.system import System
-from tests.bells import Bells
+from tests.wake_ups import WakeUps
 
 # One second is usual in other systems. With our default of 30, the retries would come after the backlog.
 SOON = {"RETRY_MIN_BACKOFF": "1"}
@@ -23,9 +23,9 @@ def measure(system: System, plan: Plan) -> Figures:
     with system.told(**SOON), system.prepared(), system.api():
         if not system.target.ours:
             return _drained(system, plan)
-        with Bells(system.stack.redis_url) as bells:
+        with WakeUps(system.stack.redis_url) as wake_ups:
             figures = _drained(system, plan)
-        return figures | {"retries bells": bells.rung / plan.retries_backlog}
+        return figures | {"retries wake-ups": wake_ups.enqueued / plan.retries_backlog}
 
 
 def _drained(system: System, plan: Plan) -> Figures:
@@ -46,7 +46,7 @@ def rows(plan: Plan) -> Iterator[Row]:
     label, key = f"drain of {plan.retries_backlog:,}, {plan.retries_share:.0%} refused once", "retries"
     yield Row(f"{label}: per second, to the first {MOST:.0%}", f"{key} rate")
     yield Row(f"{label}: s from worker start to the last", f"{key} seconds")
-    yield Row(f"{label}: wake-ups each", f"{key} bells", compared=False)
+    yield Row(f"{label}: wake-ups each", f"{key} wake-ups", compared=False)
     yield from costs(label, key, "workers", "postgresql", "redis")
     yield Row(f"{label}: transactions each", f"{key} commits")
     yield from saturated(label, key)

@@ -122,5 +122,6 @@ class Transport:
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         return (
             f"No API answers at {self._url} ({plain(text)}): "
-            "start one with `notify up`, or give its address with --url or NOTIFY_URL"
+            "start one with `notify up`, give its address with --url or NOTIFY_URL, "
+            "or set DATA_DIR to the data of a running `notify up`"
         )

@@ -23,7 +23,7 @@ def heartbeat(as_json: bool) -> None:
     Exit with 1 if one did not, or if there is none. Exit with 0 if the database does not answer: the workers then
     hold outcomes in memory until they can record them, and a restart would lose these.
     """
-    chosen = running.joined(settings.load())
+    chosen = running.required(settings.load())
     logs.configure(chosen)
     database.bind(chosen.database)
     try:

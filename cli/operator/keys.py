@@ -116,14 +116,14 @@ def list_(client: str, as_json: bool) -> None:
     "--overlap",
     type=click.IntRange(min=0, max=2_592_000),
     metavar="SECONDS",
-    help="How long the old key keeps working; KEY_OVERLAP if not given.",
+    help="How long the old key keeps working; a day (86400) if not given.",
 )
 @_json
 def rotate(id: int, overlap: int | None, as_json: bool) -> None:
     """Replace the key ID: create a new key and print it. The old one keeps working for a while."""
     secret = secrets.new()
-    with store.opened() as chosen:
-        seconds = chosen.access.key_overlap if overlap is None else overlap
+    with store.opened():
+        seconds = table.OVERLAP if overlap is None else overlap
         doing = recorded(caller.by(), partial(acts.key_rotated, id), table.rotate)
         try:
             made = doing(id, secrets.digest(secret), seconds)

@@ -30,10 +30,10 @@ def migrate(as_json: bool, plan: bool, after: bool) -> None:
     Run it before you start a new version: older programs go on working. Once no older program runs any more,
     run it with --after. A new database gets all migrations at once.
     """
-    chosen = running.joined(settings.load())
+    chosen = running.required(settings.load())
     logs.configure(chosen)
     database.bind(chosen.database)
-    limits = Limits(chosen.database.migration_lock_timeout, chosen.database.migration_patience)
+    limits = Limits(time_limit=chosen.database.migration_patience)
     with _as_exit_codes():
         if plan:
             _show_plan(migrations.pending(), as_json)

@@ -28,7 +28,7 @@ def opened() -> Iterator[settings.Settings]:
 
     Raises Unreachable if it does not answer, and Refused if its schema is not that of this version.
     """
-    chosen = running.joined(settings.load())
+    chosen = running.required(settings.load())
     logs.configure(chosen)
     database.bind(chosen.database)
     try:

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cli.servers.program import POLL, Deadline
+from cli.servers.program import POLL, StopRequests
 
 GRACE = 20.0  # seconds from SIGINT to SIGKILL
 
@@ -21,7 +21,7 @@ def pid_in(pidfile: Path) -> int | None:
     return None
 
 
-def clear(pidfile: Path, directory: Path, patience: Deadline) -> None:
+def clear(pidfile: Path, directory: Path, stop_requests: StopRequests) -> None:
     """End an orphaned server that still works on `directory`; remove a pidfile that names an unrelated process.
 
     The caller must hold the lock of the data directory, so that no other server may run there. A pidfile whose
@@ -31,18 +31,18 @@ def clear(pidfile: Path, directory: Path, patience: Deadline) -> None:
     if pid is None or not _exists(pid):
         return
     if _works_in(pid, directory):
-        _end(pid, directory, patience)
+        _end(pid, directory, stop_requests)
     else:
         pidfile.unlink(missing_ok=True)
 
 
-def _end(pid: int, directory: Path, patience: Deadline) -> None:
+def _end(pid: int, directory: Path, stop_requests: StopRequests) -> None:
     started = time.monotonic()
     os.kill(pid, signal.SIGINT)
     while _exists(pid) and _works_in(pid, directory):
         if time.monotonic() - started > GRACE:
             os.kill(pid, signal.SIGKILL)
-        patience.pause(POLL)
+        stop_requests.pause(POLL)
 
 
 def _exists(pid: int) -> bool:

@@ -17,7 +17,7 @@ import psycopg2
 from psycopg2 import sql
 
 from cli.servers import StartError, exec_with_parent_death, identity, leftover, locate
-from cli.servers.program import Deadline, Program
+from cli.servers.program import Program, StopRequests
 
 DATABASE = "notifications"
 USER = "postgres"
@@ -73,10 +73,10 @@ class Postgres(Program):
         *,
         settings: Mapping[str, str] | None = None,
         database: str = DATABASE,
-        patience: Deadline | None = None,
+        stop_requests: StopRequests | None = None,
         log: Path | None = None,
     ) -> None:
-        super().__init__(patience, log or runtime_dir / "postgres.log")
+        super().__init__(stop_requests, log or runtime_dir / "postgres.log")
         self.database = database
         self._binary = locate.postgres()
         self._major = locate.major(self._binary)
@@ -110,7 +110,7 @@ class Postgres(Program):
             except StartError:
                 if not unclean or time.monotonic() > deadline:
                     raise
-                self.patience.pause(0.2)
+                self.stop_requests.pause(0.2)
         self._create_database()
 
     def prepare(self) -> None:
@@ -120,7 +120,7 @@ class Postgres(Program):
         self.identity = who.word
         if self._data.exists():
             self._check_version()
-            leftover.clear(self._pidfile, self._data, self.patience)
+            leftover.clear(self._pidfile, self._data, self.stop_requests)
         else:
             self._initialise(who)
         shutil.rmtree(self._sockets, ignore_errors=True)

@@ -16,8 +16,8 @@ LOG_LIMIT = 4 * 1024 * 1024  # bytes; a larger log file is emptied at the next s
 TAIL = 2_000  # bytes of the log in an error message
 
 
-class Deadline:
-    """Way to wait during a start or a stop. Ctrl-C interrupts that of the supervisor: see `cli.terminal.signals`."""
+class StopRequests:
+    """Requests to stop, which end a wait early. Here there are none; `cli.terminal.signals` has those of a terminal."""
 
     @property
     def hurried(self) -> bool:
@@ -44,8 +44,8 @@ class Program:
     hurried_grace = 0.0  # seconds from the stop signal to SIGKILL after a second Ctrl-C
     identity = exec_with_parent_death.MYSELF
 
-    def __init__(self, patience: Deadline | None = None, log: Path | None = None) -> None:
-        self.patience = patience or Deadline()
+    def __init__(self, stop_requests: StopRequests | None = None, log: Path | None = None) -> None:
+        self.stop_requests = stop_requests or StopRequests()
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
         self._asked_at: float | None = None
@@ -97,7 +97,7 @@ class Program:
             if time.monotonic() > deadline:
                 self.kill()
                 raise StartError(f"{self.name} was not ready within {self.start_within:g} s{self.tail()}")
-            self.patience.pause(POLL)
+            self.stop_requests.pause(POLL)
 
     def ask(self) -> None:
         """Send the stop signal once, without waiting."""
@@ -109,7 +109,7 @@ class Program:
         """Stop the program, or kill it and its group after the grace period; return how it ended."""
         self.ask()
         while self.alive and not self._overdue():
-            self.patience.pause(POLL)
+            self.stop_requests.pause(POLL)
         return self.reap()
 
     def kill(self) -> None:
@@ -167,5 +167,5 @@ class Program:
         return os.open(self.log, flags, 0o600)
 
     def _overdue(self) -> bool:
-        grace = self.hurried_grace if self.patience.hurried else self.grace
+        grace = self.hurried_grace if self.stop_requests.hurried else self.grace
         return self._asked_at is None or time.monotonic() - self._asked_at > grace

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from cli.servers import leftover, locate
-from cli.servers.program import Deadline, Program
+from cli.servers.program import Program, StopRequests
 
 SOCKET = "valkey.sock"
 
@@ -36,10 +36,10 @@ class Valkey(Program):
         data_dir: Path,
         runtime_dir: Path,
         *,
-        patience: Deadline | None = None,
+        stop_requests: StopRequests | None = None,
         log: Path | None = None,
     ) -> None:
-        super().__init__(patience, log or runtime_dir / "valkey.log")
+        super().__init__(stop_requests, log or runtime_dir / "valkey.log")
         self._data = data_dir.absolute() / "valkey"
         self._runtime = runtime_dir.absolute()
         self._socket = self._runtime / SOCKET
@@ -54,7 +54,7 @@ class Valkey(Program):
         """Make the directories and end an orphaned server: two servers would write to the same append-only file."""
         self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        leftover.clear(self._pidfile, self._data, self.patience)
+        leftover.clear(self._pidfile, self._data, self.stop_requests)
         self._socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:

@@ -9,7 +9,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from cli.servers.program import Deadline
+from cli.servers.program import StopRequests
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds in which several signals count as one request to stop: a terminal or a supervisor signals the whole process
@@ -22,7 +22,7 @@ class Interrupted(Exception):
     """Somebody wants us to stop before we have started."""
 
 
-class Signals(Deadline):
+class Signals(StopRequests):
     """Context manager that counts stop signals instead of letting them end the process. They also end a pause early.
 
     It does not poll, so that an idle supervisor uses no CPU. The kernel may deliver a signal to another thread, such

@@ -79,14 +79,14 @@ class System:
         if not self._chosen.database.url:
             self._start_postgres()
         if not self._chosen.redis.url:
-            valkey = Valkey(self._root.path, self._place, patience=self._signals, log=self._root.log("valkey"))
+            valkey = Valkey(self._root.path, self._place, stop_requests=self._signals, log=self._root.log("valkey"))
             self._supervisor.start(valkey)
             self._environ["REDIS_URL"] = valkey.url
         if _catches(self._chosen):
             self._start_catcher(keep)
 
     def _start_postgres(self) -> None:
-        postgres = Postgres(self._root.path, self._place, patience=self._signals, log=self._root.log("postgres"))
+        postgres = Postgres(self._root.path, self._place, stop_requests=self._signals, log=self._root.log("postgres"))
         self._supervisor.start(postgres)
         # libpq reads PG* variables, which are meant for another server.
         self._environ = {name: value for name, value in self._environ.items() if not name.startswith("PG")}

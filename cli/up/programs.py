@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import settings
-from cli.servers.program import Deadline, Program
+from cli.servers.program import Program, StopRequests
 from cli.up import address, api
 from settings import Settings
 
@@ -20,8 +20,8 @@ MARGIN = 10.0  # seconds after SHUTDOWN_GRACE, by which every part should have e
 class Part(Program):
     """Program that runs in the project's directory with the environment of `up`, and logs to the same output."""
 
-    def __init__(self, chosen: Settings, environ: Mapping[str, str], patience: Deadline) -> None:
-        super().__init__(patience)
+    def __init__(self, chosen: Settings, environ: Mapping[str, str], stop_requests: StopRequests) -> None:
+        super().__init__(stop_requests)
         self._chosen = chosen
         self._environ = environ
         self.grace = chosen.process.shutdown_grace + MARGIN

@@ -6,7 +6,7 @@ import os
 
 from cli.servers import postgres, valkey
 from cli.up import data
-from settings import Settings
+from settings import Settings, SettingsError
 
 
 def joined(chosen: Settings) -> Settings:
@@ -18,3 +18,14 @@ def joined(chosen: Settings) -> Settings:
         DATABASE_URL=chosen.database.url or (place and postgres.url_of_another(place)) or "",
         REDIS_URL=chosen.redis.url or (place and valkey.url_of_another(place)) or "",
     )
+
+
+def required(chosen: Settings) -> Settings:
+    """Do the same as `joined`. Raises SettingsError where that finds no database."""
+    found = joined(chosen)
+    if not found.database.url:
+        raise SettingsError(
+            f"DATABASE_URL is not set, and no `notify up` of this user runs on {data.root(os.environ).path}: "
+            "set DATABASE_URL, or set DATA_DIR to the data of a running `notify up`"
+        )
+    return found

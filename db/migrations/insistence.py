@@ -22,19 +22,19 @@ class Limits(NamedTuple):
     """Seconds for which one wait for a lock may block others, and for which it is tried again in all."""
 
     lock_timeout: float = 0.5
-    patience: float = 600.0
+    time_limit: float = 600.0
 
 
 def insist(limits: Limits, attempt: Callable[[], T]) -> T:
-    """Call `attempt` until it succeeds. Raises Contended after `patience` seconds; nothing of it has happened then."""
-    deadline = time.monotonic() + limits.patience
+    """Call `attempt` until it succeeds. Raises Contended after `time_limit` seconds; then nothing has happened."""
+    deadline = time.monotonic() + limits.time_limit
     while True:
         try:
             return attempt()
         except Contended as error:
             if time.monotonic() > deadline:
                 raise Contended(
-                    f"other sessions held a lock for {limits.patience:g} seconds (MIGRATION_PATIENCE); what was done "
+                    f"other sessions held a lock for {limits.time_limit:g} seconds (MIGRATION_PATIENCE); what was done "
                     "before stays done: look for long transactions in pg_stat_activity, and run it again"
                 ) from None
             log.info("migration.waits", reason=str(error))

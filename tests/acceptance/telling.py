@@ -53,7 +53,7 @@ class Run:
         self.system.start_api()
         self.system.start_workers()
         self.client = Client(self.system.port)
-        self.client.key = str(keys.key(self.system.ledger))
+        self.client.key = str(keys.key(self.system.sql))
         # All of its secret, in which there may be underlines too.
         WORDS["bearer"] = self.client.key.split("_", 3)[3]
 

@@ -67,7 +67,7 @@ def test_callbacks_to_a_broken_endpoint_arrive_when_it_works_again(world: World,
     hooks.answer = saying(OK)
 
     waiting = "SELECT count(*) FROM notifications WHERE type = 'callback' AND status <> 'sent' AND subject_id = ANY(%s)"
-    eventually(lambda: world.system.ledger.rows(waiting, list(ids)) == [(0,)], within=30, saying=world.system.logs)
+    eventually(lambda: world.system.sql.rows(waiting, list(ids)) == [(0,)], within=30, saying=world.system.logs)
     assert len({post.headers["webhook-id"] for post in hooks.posts}) == 20
 
 

@@ -11,7 +11,7 @@ from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.client import NOTIFICATIONS
 from tests.eventually import eventually
-from tests.ledger import Tally
+from tests.queries import Tally
 from tests.smtp import Reply
 
 PAUSES = ["/api/pauses/client", "/api/pauses/channels/email"]
@@ -40,7 +40,7 @@ def test_scheduled_notifications_are_sent_at_their_time_after_redis_is_flushed(w
     early = (
         "SELECT id FROM notifications JOIN attempts ON notification_id = id WHERE started_at < send_at AND id = ANY(%s)"
     )
-    assert world.system.ledger.rows(early, list(accepted)) == []
+    assert world.system.sql.rows(early, list(accepted)) == []
 
 
 def test_a_deferred_notification_fails_when_it_expires_and_is_not_sent(world: World) -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_sent_while_paused_and_each_once_after_the_resume(world: Worl
     try:
         accepted = world.post(300)
         parked = "SELECT count(*) FROM notifications WHERE parked AND id = ANY(%s)"
-        eventually(lambda: world.system.ledger.rows(parked, list(accepted)) == [(300,)])
+        eventually(lambda: world.system.sql.rows(parked, list(accepted)) == [(300,)])
         assert world.count(accepted).delivered == 0
         for group in world.system.workers:
             group.kill()
@@ -104,7 +104,7 @@ def test_nothing_is_sent_while_paused_and_each_once_after_the_resume(world: Worl
     finally:
         assert client.request("DELETE", path).status == 200
     assert world.tally(accepted) == Tally.perfect(300)
-    eventually(lambda: world.system.ledger.rows("SELECT FROM pauses") == [])
+    eventually(lambda: world.system.sql.rows("SELECT FROM pauses") == [])
 
 
 def test_pausing_in_mid_drain_any_number_of_times_loses_and_doubles_nothing(world: World) -> None:

@@ -15,9 +15,9 @@ from tests import embedded
 from tests.acceptance.world import DELAYED, World
 from tests.client import Response
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
 from tests.load import Load, PersistentLoad
 from tests.processes import Group
+from tests.queries import Tally
 from tests.smtp import Hang, Reply, SmtpServer
 from tests.system import QUICK, System
 
@@ -44,7 +44,7 @@ class Fragile(World):
     def holder(self, id: int) -> Group:
         """The group of workers that has claimed a notification."""
         sql = "SELECT w.pid FROM notifications AS n JOIN workers AS w ON w.id = n.claimed_by WHERE n.id = %s"
-        [(pid,)] = self.system.ledger.rows(sql, id)
+        [(pid,)] = self.system.sql.rows(sql, id)
         return next(group for group in self.system.workers if pid in group.members)
 
 
@@ -128,7 +128,7 @@ def test_every_201_of_an_api_that_is_killed_under_load_is_delivered(world: Fragi
         world.system.start_api(processes=2)
     load.stop()
     # What was stored just before the API died has no 201, and must go out all the same.
-    stored = world.system.ledger.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
+    stored = world.system.sql.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
     assert load.accepted.items() <= dict(stored).items()
     assert world.tally(dict(stored)) == Tally.perfect(len(stored))
 
@@ -149,7 +149,7 @@ def test_clients_that_repeat_until_they_are_answered_have_one_notification_each_
     wait_for_more(load, 100)
     load.stop()
     assert load.replayed
-    stored = world.system.ledger.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
+    stored = world.system.sql.rows("SELECT id, recipient FROM notifications WHERE id >= %s", min(load.accepted))
     # None was stored twice, and none without its client having been told.
     assert dict(stored) == load.accepted
     assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
@@ -214,16 +214,16 @@ def retries_in_memory(world: World, count: int) -> dict[int, str]:
         world.mail_server.on("rcpt", Reply(451, "4.2.1 come back later"), to=recipient, times=3)
         accepted[world.post_one(recipient)] = recipient
     # Not exactly: the first may be tried a fourth time before the last was tried a third.
-    eventually(lambda: world.system.ledger.attempts(list(accepted)) >= 3 * count)
+    eventually(lambda: world.system.sql.attempts(list(accepted)) >= 3 * count)
     eventually(lambda: world.queued(DELAYED) == 0)
-    assert world.system.ledger.statuses(list(accepted))["sent"] < count
+    assert world.system.sql.statuses(list(accepted))["sent"] < count
     return accepted
 
 
 def overdue(world: World, accepted: dict[int, str]) -> bool:
     """Return True if a pending one of these is overdue by more than 2 s, because no wake-up message was sent."""
     sql = "SELECT min(now() - next_attempt_at) > interval '2 s' FROM notifications WHERE id = ANY(%s)"
-    [(late,)] = world.system.ledger.rows(sql + " AND status = 'pending'", list(accepted))
+    [(late,)] = world.system.sql.rows(sql + " AND status = 'pending'", list(accepted))
     return bool(late)
 
 
@@ -270,7 +270,7 @@ def test_a_mail_server_that_is_away_for_a_while_gets_every_mail_once(world: Frag
     world.mail_server.stop()
     # Where no connection works, each further one is tried after a longer pause.
     opened = "SELECT 1 FROM providers WHERE opened_at IS NOT NULL"
-    eventually(lambda: world.system.ledger.rows(opened), within=60, saying=world.system.logs)
+    eventually(lambda: world.system.sql.rows(opened), within=60, saying=world.system.logs)
     world.mail_server.start()
     tally = world.tally(accepted, within=90)
     assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (200, 0, 200, 0)

@@ -14,8 +14,8 @@ from tests.acceptance import troubles
 from tests.acceptance.world import World
 from tests.client import Response
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
 from tests.proxy import Proxy
+from tests.queries import Tally
 from tests.smtp import Hang, SmtpServer
 from tests.system import QUICK, System
 
@@ -51,7 +51,7 @@ def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytes
 
 
 def test_mails_taken_while_the_database_was_cut_off_are_recorded_when_it_is_back(world: Server) -> None:
-    before = world.system.ledger.worker_pids()
+    before = world.system.sql.worker_pids()
     world.mail_server.on("dot", Hang(), times=THREADS)
     accepted = world.post(50)
     eventually(lambda: world.mail_server.hanging == THREADS)
@@ -60,10 +60,10 @@ def test_mails_taken_while_the_database_was_cut_off_are_recorded_when_it_is_back
     eventually(lambda: len(world.mail_server.mails) >= THREADS)
     # Nobody may be taken for dead only because nobody could report.
     outlast(1.3 * float(QUICK["WORKER_TIMEOUT"]))
-    assert world.system.ledger.statuses(list(accepted))["sent"] == 0
+    assert world.system.sql.statuses(list(accepted))["sent"] == 0
     world.network.mend()
     assert world.tally(accepted) == Tally.perfect(50)
-    assert world.system.ledger.worker_pids() == before
+    assert world.system.sql.worker_pids() == before
 
 
 TROUBLES = {

@@ -12,12 +12,12 @@ import redis
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
-from tests.ledger import Tally
 from tests.processes import ROOT
+from tests.queries import Tally
 from tests.smtp import Drop, Hang, Phase, Reply
 from tests.system import QUICK
 
-RING = """
+ENQUEUE = """
 import sys
 from actors.queue.broker import get_broker
 from actors.queue.wake_up import message
@@ -36,10 +36,10 @@ def world(new_world: NewWorld) -> World:
     return world
 
 
-def ring(world: World, ids: list[int], times: int) -> None:
-    """Ring the bell for each of these so many times, from a process that is no worker."""
+def enqueue_again(world: World, ids: list[int], times: int) -> None:
+    """Enqueue each of these so many times, from a process that is no worker."""
     arguments = [str(id) for id in ids for _ in range(times)]
-    subprocess.run([sys.executable, "-c", RING, *arguments], cwd=ROOT, env=world.system.environ, check=True)
+    subprocess.run([sys.executable, "-c", ENQUEUE, *arguments], cwd=ROOT, env=world.system.environ, check=True)
 
 
 def test_a_thousand_notifications_are_each_delivered_exactly_once(world: World) -> None:
@@ -122,7 +122,7 @@ def test_when_the_answer_to_a_whole_mail_is_lost_it_is_sent_again_as_the_same_ma
 
 def test_twenty_wake_up_messages_for_a_notification_deliver_it_once(world: World) -> None:
     accepted = world.post(20)
-    ring(world, list(accepted), times=20)
+    enqueue_again(world, list(accepted), times=20)
     assert world.tally(accepted) == Tally.perfect(20)
 
 
@@ -131,8 +131,8 @@ def test_twenty_wake_up_messages_while_the_mail_is_being_sent_deliver_it_once(wo
     world.mail_server.on("data", Hang(), to=recipient)
     id = world.post_one(recipient)
     eventually(lambda: world.mail_server.hanging == 1)
-    ring(world, [id], times=20)
-    eventually(lambda: world.bells() <= 1, saying=world.bells)
+    enqueue_again(world, [id], times=20)
+    eventually(lambda: world.wake_ups() <= 1, saying=world.wake_ups)
     world.mail_server.release()
     assert world.tally({id: recipient}) == Tally.perfect(1)
 

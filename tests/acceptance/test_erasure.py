@@ -33,7 +33,7 @@ def left(world: World, address: str) -> set[str]:
 
 def test_an_erasure_stops_new_attempts_at_once_and_leaves_no_trace_of_the_recipient(world: World) -> None:
     person, others = "ann@recipient.example", list(world.recipients(40))
-    client, rows = world.system.client, world.system.ledger.rows
+    client, rows = world.system.client, world.system.sql.rows
     world.mail_server.delay = 0.05
     ids = [world.post_one(person, metadata={"user": person}) for _ in range(60)]
     kept = {world.post_one(other): other for other in others}
@@ -47,12 +47,12 @@ def test_an_erasure_stops_new_attempts_at_once_and_leaves_no_trace_of_the_recipi
     world.wait_for_the_end(kept)
 
     done = client.get(answer.headers["location"]).json
-    statuses = world.system.ledger.statuses(ids)
+    statuses = world.system.sql.statuses(ids)
     assert (done["erased"], done["left"]) == (len(ids), 0)
     assert statuses["cancelled"] + statuses["sent"] + statuses["failed"] == len(ids)
     sent = {id for (id,) in rows("SELECT id FROM notifications WHERE id = ANY(%s) AND status = 'sent'", ids)}
     assert sent <= before_the_answer
     assert len(world.mail_server.mails_to(person)) == statuses["sent"]
-    assert world.system.ledger.statuses(list(kept))["sent"] == len(kept)
+    assert world.system.sql.statuses(list(kept))["sent"] == len(kept)
     assert left(world, person) == set()
     assert person not in world.system.logs()

@@ -1,4 +1,4 @@
-"""A Redis that fails over to its replica: bells may be lost with it, notifications are not."""
+"""A Redis that fails over to its replica: wake-up messages may be lost with it, notifications are not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tests.acceptance.world import World
 from tests.eventually import eventually
-from tests.ledger import Tally
 from tests.load import Load
+from tests.queries import Tally
 from tests.sentinels import PASSWORD, Watched, watched
 from tests.smtp import SmtpServer
 from tests.system import System
@@ -46,7 +46,7 @@ def delivered(world: Guarded, accepted: dict[int, str]) -> Tally:
 
 
 def test_a_master_that_dies_under_load_loses_nothing_and_nobody_is_restarted(world: Guarded) -> None:
-    pids = world.system.ledger.worker_pids()
+    pids = world.system.sql.worker_pids()
     load = Load(world.system.port, world.recipients(), 4).start()
     eventually(lambda: len(load.accepted) > 200)
     dead = world.redises.kill_master()
@@ -55,7 +55,7 @@ def test_a_master_that_dies_under_load_loses_nothing_and_nobody_is_restarted(wor
     load.stop()
     assert load.refused == []
     assert delivered(world, load.accepted) == Tally.perfect(len(load.accepted))
-    assert world.system.ledger.worker_pids() == pids
+    assert world.system.sql.worker_pids() == pids
 
     world.redises.bring_back(dead)
     assert delivered(world, after := world.post(100)) == Tally.perfect(len(after))

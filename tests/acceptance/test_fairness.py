@@ -27,7 +27,7 @@ def world(new_world: NewWorld) -> World:
 def client(world: World, name: str) -> Client:
     """A new client of the API, with a key of its own."""
     caller = Client(world.system.port)
-    caller.key = str(keys.key(world.system.ledger, of=keys.client(world.system.ledger, name)))
+    caller.key = str(keys.key(world.system.sql, of=keys.client(world.system.sql, name)))
     return caller
 
 
@@ -51,7 +51,7 @@ def test_poisoned_recipients_of_one_client_do_not_stop_another(
     eventually(lambda: len(world.mail_server.refusals) > 5, within=30)  # The breaker may have opened by then.
     mine = [world.recipient() for _ in range(5)]
     ids = [int(post(other, to, priority="high").json["id"]) for to in mine]
-    eventually(lambda: world.system.ledger.statuses(ids) == {"sent": 5}, within=40, saying=world.system.logs)
+    eventually(lambda: world.system.sql.statuses(ids) == {"sent": 5}, within=40, saying=world.system.logs)
 
 
 def post(caller: Client, recipient: str, **fields: object) -> Response:

@@ -45,8 +45,8 @@ def test_a_killed_worker_leaves_no_more_in_doubt_than_its_connections_allow(worl
         worker.kill()
         # The server still takes a mail of which all has arrived.
         eventually(lambda: world.mail_server.admitted == 0, saying=world.system.logs)
-        begun = dict(world.system.ledger.rows(BEGUN, list(accepted)))
-        held = {id for (id,) in world.system.ledger.rows(HELD, list(accepted))}
+        begun = dict(world.system.sql.rows(BEGUN, list(accepted)))
+        held = {id for (id,) in world.system.sql.rows(HELD, list(accepted))}
         taken = [mail.recipients[0] for mail in world.mail_server.mails[before:]]
         unrecorded = {ids_by_recipient[to] for to in taken if to in ids_by_recipient} & held
         assert unrecorded <= begun.keys()

@@ -48,7 +48,7 @@ def world(module_database_url: str, redis_server: Valkey, mail_server: SmtpServe
 
 def client_of(world: World, name: str) -> Client:
     client = world.system.client
-    client.key = str(keys.key(world.system.ledger, of=keys.client(world.system.ledger, name)))
+    client.key = str(keys.key(world.system.sql, of=keys.client(world.system.sql, name)))
     return client
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
-from tests.ledger import Tally
+from tests.queries import Tally
 
 MOST = 30
 INTERVAL = 0.3
@@ -37,7 +37,7 @@ def flood(world: World, number: int) -> dict[int, str]:
         return dict(taken for taken in threads.map(post, world.recipients(number)) if taken)
 
 
-def test_a_flood_is_held_up_while_nothing_is_sent_and_goes_on_when_it_is(world: World) -> None:
+def test_a_flood_is_held_up_while_nothing_is_sent_and_continues_when_it_is(world: World) -> None:
     client = world.system.client
     assert client.request("PUT", "/api/pauses/client").status == 200
     taken = flood(world, 10 * MOST)

@@ -79,7 +79,7 @@ def test_the_metrics_of_workers_processes_and_ids_come_from_the_database(world: 
     assert seen.sum("notify_workers", state="alive") == 2
     assert seen.sum("notify_worker_threads") == 8
     assert seen.sum("notify_processes", program="api") == seen.sum("notify_processes", program="worker") == 2
-    [(drawn,)] = world.system.ledger.rows("SELECT last_value FROM notifications_id_seq")
+    [(drawn,)] = world.system.sql.rows("SELECT last_value FROM notifications_id_seq")
     assert seen.sum("notify_ids_drawn_total") == drawn
 
 
@@ -147,7 +147,7 @@ def test_no_counter_decreases_when_a_process_is_killed(world: World) -> None:
     api, workers = world.system.api, world.system.workers[0]
     assert api is not None
     # Told by upkeep in its next round: what was sent since the last one goes uncounted with a killed worker.
-    [(sent,)] = world.system.ledger.rows("SELECT count(*) FROM attempts WHERE outcome = 'sent'")
+    [(sent,)] = world.system.sql.rows("SELECT count(*) FROM attempts WHERE outcome = 'sent'")
     eventually(lambda: scrape(world).sum("notify_attempts_total", outcome="sent") == sent)
     seen = [scrape(world)]
 
@@ -173,7 +173,7 @@ def test_no_counter_decreases_when_a_process_is_killed(world: World) -> None:
 
 def test_every_metric_of_alerts_and_dashboard_exists(world: World) -> None:
     provider = world.system.environ["SMTP_URL"].removeprefix("smtp://")
-    world.system.ledger.rows("INSERT INTO providers (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", provider)
+    world.system.sql.rows("INSERT INTO providers (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", provider)
     there = scrape(world).labels()
 
     for source in (alerts(), dashboard()):

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.troubles import POISON
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
+from tests.queries import Tally
 from tests.smtp import Hang, Reply, SmtpServer
 from tests.system import System
 
@@ -43,9 +43,9 @@ def test_a_notification_that_kills_its_worker_fails_after_five_attempts_and_the_
         """Return True if every notification has ended; replace workers that died."""
         if not world.system.workers[-1].running:
             world.system.spawn_workers(module="tests.acceptance.poisoned")
-        return not world.system.ledger.unfinished([poison, *others])
+        return not world.system.sql.unfinished([poison, *others])
 
-    eventually(ended_under_a_supervisor, within=60, saying=lambda: world.system.ledger.unfinished(list(others)))
+    eventually(ended_under_a_supervisor, within=60, saying=lambda: world.system.sql.unfinished(list(others)))
     notification = world.system.client.notification(poison)
     assert (notification["status"], notification["failureReason"]) == ("failed", "exhausted")
     assert [attempt["outcome"] for attempt in world.system.client.attempts(poison)] == ["lost"] * 5
@@ -68,7 +68,7 @@ def test_notifications_held_when_uncertain_are_never_sent_twice_when_workers_are
     world.mail_server.delay = 0.0
     world.system.start_workers()
     tally = world.tally(accepted)
-    failed = world.system.ledger.rows(
+    failed = world.system.sql.rows(
         "SELECT failure_reason, count(*) FROM notifications WHERE status = 'failed' GROUP BY failure_reason"
     )
     assert (tally.twice, tally.stuck) == (0, 0)
@@ -88,26 +88,26 @@ def test_a_worker_with_a_wrong_clock_sends_nothing_early_and_leaves_nothing_behi
     deferred = {world.post_one(recipient): recipient for recipient in recipients}
     tally = world.tally(deferred | world.post(100))
     assert tally == Tally(accepted=110, delivered=110, twice=0, recorded=110, stuck=0, attempts=120)
-    early = world.system.ledger.rows(
+    early = world.system.sql.rows(
         "SELECT count(*) FROM attempts AS a JOIN attempts AS b USING (notification_id)"
         " WHERE a.number = 1 AND b.number = 2 AND b.started_at < a.finished_at + interval '0.3 s'"
     )
     assert early == [(0,)]
 
 
-def test_the_siblings_of_a_killed_worker_process_stop_in_order_and_a_new_group_goes_on(world: World) -> None:
+def test_the_siblings_of_a_killed_worker_process_stop_in_order_and_a_new_group_continues(world: World) -> None:
     world.mail_server.delay = 0.01
     group = world.system.start_workers(processes=2)
     accepted = world.post(200)
     eventually(lambda: len(world.mail_server.mails) > 10)
-    victim = min(world.system.ledger.worker_pids() & set(group.members))
+    victim = min(world.system.sql.worker_pids() & set(group.members))
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: not group.members, within=20)
     world.system.start_workers()
     assert_delivered(world, accepted, killed_threads=4)
 
 
-def test_no_worker_process_goes_on_when_its_dramatiq_master_is_killed(world: World) -> None:
+def test_no_worker_process_continues_when_its_dramatiq_master_is_killed(world: World) -> None:
     world.mail_server.delay = 0.01
     group = world.system.start_workers(processes=2)
     accepted = world.post(200)

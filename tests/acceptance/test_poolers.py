@@ -12,7 +12,7 @@ from cli.servers.valkey import Valkey
 from tests import pooler
 from tests.acceptance.world import World
 from tests.client import NOTIFICATIONS
-from tests.ledger import Tally
+from tests.queries import Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 

@@ -15,9 +15,9 @@ from cli.servers.valkey import Valkey
 from db.migrations import DIRECTORY
 from db.migrations.phases import number
 from tests.acceptance.world import World
-from tests.ledger import Ledger, Tally
 from tests.migration_rules import EXEMPT
 from tests.processes import ROOT
+from tests.queries import Queries, Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
@@ -79,7 +79,7 @@ def world(
         # That version refuses whatever it does not know, be it harmless.
         known = [m.name for m in Migration.load_directory(str(previous / MIGRATIONS))]
         forget = "DELETE FROM schema_migration WHERE name <> ALL(%s) RETURNING 1"
-        Ledger(module_database_url).rows(forget, known)
+        Queries(module_database_url).rows(forget, known)
     logs = tmp_path_factory.mktemp("logs")
     system = System(logs, database_url=module_database_url, redis_url=redis_server.url, smtp_url=mail_server.url)
     system.root = previous

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import NewWorld
-from tests.ledger import Tally
+from tests.queries import Tally
 from tests.smtp import SmtpServer
 
 NAME = "mail.two-addresses.example"

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
+from tests.queries import Tally
 from tests.smtp import Action, Drop, Hang, Limits, Phase, Reply
 
 PROCESSES, THREADS = 2, 8
@@ -32,28 +32,28 @@ def running(new_world: NewWorld) -> World:
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
     """System with two worker processes, the documented number of threads, and a breaker that was never open."""
-    running.system.ledger.rows("DELETE FROM providers RETURNING name")
+    running.system.sql.rows("DELETE FROM providers RETURNING name")
     running.system.start_workers(PROCESSES, threads=THREADS)
     yield running
     running.system.only_workers(0)
     # What a failed test has left would be sent by the next one's workers.
-    running.system.ledger.rows("DELETE FROM notifications RETURNING id")
+    running.system.sql.rows("DELETE FROM notifications RETURNING id")
 
 
 def breakers_opened(world: World) -> list[tuple[str, str]]:
     """Each provider whose breaker has opened since the test began, and why."""
-    return [(name, reason) for name, reason in world.system.ledger.rows("SELECT name, reason FROM providers")]
+    return [(name, reason) for name, reason in world.system.sql.rows("SELECT name, reason FROM providers")]
 
 
 def spent(world: World, accepted: dict[int, str]) -> list[tuple[int, int, str]]:
     """Notifications that lost an attempt, how many, and the last error."""
     sql = "SELECT id, retry_count, last_error FROM notifications WHERE id = ANY(%s) AND retry_count > 0"
-    return [(id, count, error) for id, count, error in world.system.ledger.rows(sql, list(accepted))]
+    return [(id, count, error) for id, count, error in world.system.sql.rows(sql, list(accepted))]
 
 
 def assert_nothing_is_lost_spent_or_doubled(world: World, accepted: dict[int, str], within: float = WITHIN) -> None:
     """Wait until all have arrived, each at its first attempt, with the breaker closed all the time."""
-    unfinished = world.system.ledger.unfinished
+    unfinished = world.system.sql.unfinished
     eventually(
         lambda: spent(world, accepted) or not unfinished(list(accepted)),
         within,
@@ -126,12 +126,12 @@ def test_a_server_that_goes_away_while_it_is_limited_gets_the_rest_when_it_is_ba
     outlast(3.0)
     world.mail_server.start()
     world.wait_for_the_end(accepted, WITHIN)
-    assert world.system.ledger.statuses(list(accepted)) == {"sent": len(accepted)}
+    assert world.system.sql.statuses(list(accepted)) == {"sent": len(accepted)}
     count = world.count(accepted)
     # What was cut off between its end and the answer may have been taken.
     doubtful = "SELECT count(*) FROM attempts WHERE outcome = 'uncertain' AND notification_id = ANY(%s)"
     assert (count.delivered, count.stuck) == (len(accepted), 0)
-    assert count.twice <= world.system.ledger.rows(doubtful, list(accepted))[0][0]
+    assert count.twice <= world.system.sql.rows(doubtful, list(accepted))[0][0]
 
 
 # ---- The server takes so many mails over one connection and no more.
@@ -219,7 +219,7 @@ def test_notifications_that_a_rate_limit_refuses_wait_or_expire_without_spending
     for id in expiring:
         ended = world.ended(id, within=30)
         assert (ended["status"], ended["failureReason"], ended["retryCount"]) == ("failed", "expired", 0)
-    assert world.system.ledger.statuses(list(lasting))["failed"] == 0
+    assert world.system.sql.statuses(list(lasting))["failed"] == 0
     world.mail_server.limits = Limits()
     assert_nothing_is_lost_spent_or_doubled(world, lasting)
 

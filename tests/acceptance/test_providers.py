@@ -37,7 +37,7 @@ class Trio(NamedTuple):
 
     def finish(self, accepted: dict[int, str], within: float = 60) -> None:
         """Wait until all have ended."""
-        unfinished = self.system.ledger.unfinished
+        unfinished = self.system.sql.unfinished
         eventually(lambda: not unfinished(list(accepted)), within, saying=lambda: unfinished(list(accepted)), every=0.1)
 
     def copies(self) -> Counter[str]:
@@ -74,12 +74,12 @@ def test_one_of_three_dies_and_nothing_fails_is_charged_or_arrives_twice(trio: T
 
     trio.finish(accepted)
 
-    ledger = trio.system.ledger
-    assert ledger.statuses(list(accepted)) == Counter(sent=3_000)
+    sql = trio.system.sql
+    assert sql.statuses(list(accepted)) == Counter(sent=3_000)
     # A connection that was cut after the whole mail had gone out leaves an outcome that nobody can know.
-    unknown = ledger.rows("SELECT count(*) FROM attempts WHERE outcome = 'uncertain'")[0][0]
-    charged = ledger.rows("SELECT count(*) FROM notifications WHERE retry_count > 0")[0][0]
-    broken_off = ledger.rows("SELECT count(*) FROM attempts WHERE outcome = 'deferred' AND phase = 'content'")[0][0]
+    unknown = sql.rows("SELECT count(*) FROM attempts WHERE outcome = 'uncertain'")[0][0]
+    charged = sql.rows("SELECT count(*) FROM notifications WHERE retry_count > 0")[0][0]
+    broken_off = sql.rows("SELECT count(*) FROM attempts WHERE outcome = 'deferred' AND phase = 'content'")[0][0]
     assert charged <= unknown + broken_off <= 40
     copies = trio.copies()
     assert set(copies) == set(accepted.values())
@@ -94,7 +94,7 @@ def test_operators_see_switch_off_and_weigh_providers(trio: Trio) -> None:
     assert trio.notify("providers", "disable", "north") == "north: disabled, weight 1\n"
     assert trio.notify("providers", "disable", "west") == "west: disabled, weight 1\n"
     # The workers hear of it in their next round.
-    only = trio.system.ledger
+    only = trio.system.sql
     seen = only.rows("SELECT max(seen_at) FROM workers")[0][0]
     eventually(lambda: only.rows("SELECT min(seen_at) > %s FROM workers", seen)[0][0])
     eventually(lambda: only.rows("SELECT min(seen_at) > %s + interval '1 second' FROM workers", seen)[0][0])
@@ -109,7 +109,7 @@ def test_operators_see_switch_off_and_weigh_providers(trio: Trio) -> None:
     ]
 
 
-def test_an_unknown_provider_is_told_with_those_that_there_are(trio: Trio) -> None:
+def test_an_unknown_provider_is_reported_with_those_that_there_are(trio: Trio) -> None:
     with pytest.raises(subprocess.CalledProcessError) as raised:
         trio.notify("providers", "disable", "nobody")
     assert raised.value.returncode == 1

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally, wait_past_stuck_after
+from tests.queries import Tally, wait_past_stuck_after
 from tests.smtp import Hang
 
 THREADS = 4
@@ -35,7 +35,7 @@ def received(world: World) -> set[str]:
 @contextmanager
 def refused(world: World, condition: str) -> Iterator[None]:
     """Each attempt's record is refused with this condition of PostgreSQL."""
-    run = world.system.ledger.rows
+    run = world.system.sql.rows
     run(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         f" RAISE {condition} USING MESSAGE = 'refused by a test'; END $$;"
@@ -54,9 +54,9 @@ def test_mails_that_cannot_be_recorded_for_longer_than_stuck_after_are_sent_once
     with refused(world, condition):
         accepted = world.post(60)
         eventually(lambda: len(world.mail_server.mails) > THREADS, within=30)
-        wait_past_stuck_after(world.system.ledger.rows)
+        wait_past_stuck_after(world.system.sql.rows)
         assert len(world.mail_server.mails) <= 2 * THREADS * 2  # no more than each thread may be ahead
-        kept = world.system.ledger.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
+        kept = world.system.sql.rows("SELECT sum(cardinality(unrecorded)) FROM workers")
         assert kept[0][0] == len(world.mail_server.mails)
     tally = world.tally(accepted, within=60)
     assert (tally.delivered, tally.twice, tally.recorded, tally.stuck) == (60, 0, 60, 0)

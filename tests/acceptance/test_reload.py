@@ -82,7 +82,7 @@ def test_after_a_sighup_all_workers_run_the_new_code_and_no_request_is_lost(worl
     eventually(lambda: len(load.accepted) > enough, saying=world.system.logs)
     load.stop()
     assert {alive(world) for _ in range(20)} == {f"{NEW} {NEW} {NEW}"}
-    stored = world.system.ledger.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
+    stored = world.system.sql.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
     assert {(id,) for id in load.accepted} == set(stored)
     # A connection that is kept open may be closed between two requests (RFC 9112, 9.5); nothing is refused.
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()]
@@ -118,7 +118,7 @@ class Alive:
     ],
     ids=["a module that is missing", "no Python", "an error", "a name that is missing"],
 )
-def test_code_that_would_not_start_is_not_taken_and_the_old_goes_on(world: World, module: str, fault: str) -> None:
+def test_code_that_would_not_start_is_not_taken_and_the_old_continues(world: World, module: str, fault: str) -> None:
     api = world.system.api
     assert api is not None
     before = workers(api)
@@ -151,6 +151,6 @@ def test_a_new_master_after_sigusr2_takes_over_on_the_same_socket(world: World) 
     eventually(lambda: len(load.accepted) > enough, saying=world.system.logs)
     load.stop()
     assert {alive(world) for _ in range(20)} == {f"{NEW} {NEW} {NEW}"}
-    stored = world.system.ledger.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
+    stored = world.system.sql.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
     assert {(id,) for id in load.accepted} == set(stored)
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()]

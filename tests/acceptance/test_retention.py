@@ -37,4 +37,4 @@ def test_workers_remove_what_was_sent_and_keep_what_failed(
 
 
 def _gone(system: System, posted: dict[int, str]) -> bool:
-    return not system.ledger.rows("SELECT id FROM notifications WHERE id = ANY(%s)", list(posted))
+    return not system.sql.rows("SELECT id FROM notifications WHERE id = ANY(%s)", list(posted))

@@ -97,7 +97,7 @@ def everything_in_redis(world: World) -> str:
 
 
 def everything_in_the_database(world: World) -> str:
-    ledger = world.system.ledger
-    tables = [name for (name,) in ledger.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    sql = world.system.sql
+    tables = [name for (name,) in sql.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     assert {"keys", "clients", "notifications", "attempts"} <= set(tables)
-    return "\n".join(row for name in tables for (row,) in ledger.rows(f"SELECT t::text FROM {name} AS t"))
+    return "\n".join(row for name in tables for (row,) in sql.rows(f"SELECT t::text FROM {name} AS t"))

@@ -11,9 +11,9 @@ import pytest
 from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
-from tests.ledger import Tally
 from tests.load import Load
 from tests.processes import Group
+from tests.queries import Tally
 
 HELD = 1.0  # seconds that the mail server takes for one mail
 MANY = 12
@@ -41,7 +41,7 @@ def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
     world.mail_server.delay = HELD
     accepted = world.post(MANY)
     claimed = "SELECT count(*) >= 3 FROM notifications WHERE id = ANY(%s) AND status = 'processing'"
-    eventually(lambda: world.system.ledger.rows(claimed, list(accepted)) == [(True,)], every=0.05)
+    eventually(lambda: world.system.sql.rows(claimed, list(accepted)) == [(True,)], every=0.05)
     return group, accepted
 
 
@@ -87,7 +87,7 @@ def test_repeated_stop_signals_are_one_stop(world: World, stop: Callable[[Group]
     group, accepted = sending(world)
     stop(group)
     assert ended(group) == 0, world.system.logs()
-    assert world.system.ledger.statuses(list(accepted))["processing"] == 0
+    assert world.system.sql.statuses(list(accepted))["processing"] == 0
     world.mail_server.delay = 0.0
     world.system.start_workers()
     assert world.tally(accepted) == Tally.perfect(MANY)
@@ -95,22 +95,22 @@ def test_repeated_stop_signals_are_one_stop(world: World, stop: Callable[[Group]
 
 def test_sighup_to_the_group_restarts_the_workers_and_doubles_nothing(world: World) -> None:
     group, accepted = sending(world)
-    before = world.system.ledger.worker_pids()
+    before = world.system.sql.worker_pids()
     group.signal_all(signal.SIGHUP)
     world.mail_server.delay = 0.0
     assert world.tally(accepted) == Tally.perfect(MANY)
-    eventually(lambda: set(group.members) & (world.system.ledger.worker_pids() - before), saying=world.system.logs)
+    eventually(lambda: set(group.members) & (world.system.sql.worker_pids() - before), saying=world.system.logs)
     assert group.running
 
 
 def test_a_worker_process_that_is_told_to_stop_alone_takes_the_others_with_it_in_order(world: World) -> None:
     group, accepted = sending(world, processes=2)
-    worker = next(pid for pid in group.members if pid in world.system.ledger.worker_pids())
+    worker = next(pid for pid in group.members if pid in world.system.sql.worker_pids())
     os.kill(worker, signal.SIGTERM)
     os.kill(worker, signal.SIGTERM)
     eventually(lambda: not group.running, within=20, saying=world.system.logs)
     assert not group.members
-    assert world.system.ledger.statuses(list(accepted))["processing"] == 0
+    assert world.system.sql.statuses(list(accepted))["processing"] == 0
     world.mail_server.delay = 0.0
     world.system.start_workers()
     assert world.tally(accepted) == Tally.perfect(MANY)
@@ -127,7 +127,7 @@ def test_a_stop_of_the_group_while_it_boots_ends_it(world: World, booted: float)
     # Until its workers have started, or 30 s have passed, Dramatiq's master hears no signal.
     eventually(lambda: not group.members, within=45, saying=world.system.logs)
     world.system.workers.clear()
-    assert world.system.ledger.statuses(list(accepted))["processing"] == 0
+    assert world.system.sql.statuses(list(accepted))["processing"] == 0
     world.system.start_workers()
     assert world.tally(accepted) == Tally.perfect(MANY)
 
@@ -153,7 +153,7 @@ def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World)
     api.signal_all(signal.SIGTERM)
     assert ended(api) == 0, world.system.logs()
     load.stop()
-    stored = world.system.ledger.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
+    stored = world.system.sql.rows("SELECT id FROM notifications WHERE id >= %s", min(load.accepted))
     assert {(id,) for id in load.accepted} == set(stored)
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()]
     world.system.start_api()

@@ -31,7 +31,7 @@ def held(world: World, group: Group) -> int:
         "SELECT count(*) FROM notifications AS n JOIN workers AS w ON w.id = n.claimed_by"
         " WHERE n.status = 'processing' AND w.pid = ANY(%s)"
     )
-    return int(world.system.ledger.rows(sql, group.members)[0][0])
+    return int(world.system.sql.rows(sql, group.members)[0][0])
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -96,7 +96,7 @@ def test_what_had_250_is_stored_exactly_once_though_the_server_and_the_api_are_k
 
 def _check(world: World, senders: Senders) -> None:
     assert len(senders.answered) == CLIENTS * MAILS
-    rows = world.system.ledger.rows("SELECT recipient, id FROM notifications")
+    rows = world.system.sql.rows("SELECT recipient, id FROM notifications")
     assert Counter(recipient for recipient, _ in rows) == dict.fromkeys(senders.answered, 1)
     assert dict(rows) == senders.answered
     accepted = {id: recipient for recipient, id in senders.answered.items()}

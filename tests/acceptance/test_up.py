@@ -217,7 +217,7 @@ def test_a_killed_child_is_brought_back(up: Up, service: str) -> None:
     up.send(f"after the death of {service}")
 
 
-def test_sigterm_stops_all_in_order_and_a_new_start_goes_on_with_the_data(up: Up) -> None:
+def test_sigterm_stops_all_in_order_and_a_new_start_continues_with_the_data(up: Up) -> None:
     group = up.running()
     id = up.send("to be found again")
     family = _descendants(group.pid)

@@ -17,9 +17,9 @@ from db.migrations.insistence import Limits
 from tests.acceptance.world import World
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.ledger import Tally
 from tests.load import Load
 from tests.processes import Group
+from tests.queries import Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
@@ -128,7 +128,7 @@ def test_under_load_the_schema_grows_and_workers_are_replaced_and_nothing_is_los
         applied = migrations.migrate()
     new = system.start_workers(module=NEWER)
     # Both at once, each with its part of the work.
-    eventually(lambda: workers_with_attempts(world) >= {*old.members, *new.members} & system.ledger.worker_pids())
+    eventually(lambda: workers_with_attempts(world) >= {*old.members, *new.members} & system.sql.worker_pids())
     assert old.stop() == 0
     after = len(load.accepted)
     eventually(lambda: len(load.accepted) > after + 20)
@@ -142,8 +142,7 @@ def test_under_load_the_schema_grows_and_workers_are_replaced_and_nothing_is_los
 
 def workers_with_attempts(world: World) -> set[int]:
     return {
-        pid
-        for (pid,) in world.system.ledger.rows("SELECT DISTINCT pid FROM attempts JOIN workers AS w ON w.id = worker")
+        pid for (pid,) in world.system.sql.rows("SELECT DISTINCT pid FROM attempts JOIN workers AS w ON w.id = worker")
     }
 
 

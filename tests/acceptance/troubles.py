@@ -19,7 +19,7 @@ HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applicat
 @contextmanager
 def read_only(postgres: Postgres, system: System) -> Iterator[None]:
     """Make the database read-only, as on a standby, or as an operator can."""
-    [(database,)] = system.ledger.rows("SELECT current_database()")
+    [(database,)] = system.sql.rows("SELECT current_database()")
     with closing(psycopg2.connect(postgres.url_of("postgres"))) as admin:
         admin.autocommit = True
         run = admin.cursor().execute
@@ -60,7 +60,7 @@ def disk_full(system: System) -> Iterator[None]:
 
     A disk that is really full would disturb other programs.
     """
-    run = system.ledger.rows
+    run = system.sql.rows
     run(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$;"

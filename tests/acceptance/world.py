@@ -10,12 +10,12 @@ from typing import Any
 import redis
 
 from tests.eventually import eventually
-from tests.ledger import Tally
 from tests.load import Load
+from tests.queries import Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
-BELLS, DELAYED = QUEUES = ("notifications", "notifications.DQ")
+QUEUE, DELAYED = QUEUES = ("notifications", "notifications.DQ")
 HEARTBEAT = 3  # seconds; a consumer that lives is heard of every second
 _numbers = count(1)
 
@@ -54,31 +54,31 @@ class World:
             notification = self.system.client.notification(id)
             return notification if notification["finishedAt"] else None
 
-        return eventually(end, within, saying=lambda: self.system.ledger.unfinished([id]))
+        return eventually(end, within, saying=lambda: self.system.sql.unfinished([id]))
 
     def tally(self, accepted: Mapping[int, str], within: float = 30.0) -> Tally:
-        """Wait until all that was accepted has ended and no bell is left that could wake it, then count."""
+        """Wait until all that was accepted has ended and no wake-up message is left that could wake it, then count."""
         self.wait_for_the_end(accepted, within)
-        eventually(lambda: self.bells() == 0, within=10, saying="bells that wait or are in workers' hands")
+        eventually(lambda: self.wake_ups() == 0, within=10, saying="messages that wait or are in workers' hands")
         return self.count(accepted)
 
     def wait_for_the_end(self, accepted: Mapping[int, str], within: float = 30.0) -> None:
         """Return when none of these is pending or processing."""
-        ids, ledger = list(accepted), self.system.ledger
-        eventually(lambda: not ledger.unfinished(ids), within, saying=lambda: ledger.unfinished(ids), every=0.1)
+        ids, sql = list(accepted), self.system.sql
+        eventually(lambda: not sql.unfinished(ids), within, saying=lambda: sql.unfinished(ids), every=0.1)
 
     def count(self, accepted: Mapping[int, str]) -> Tally:
         """Return the tally of these so far, at the mail server and in the database."""
-        ids, ledger = list(accepted), self.system.ledger
+        ids, sql = list(accepted), self.system.sql
         copies = Counter(to for mail in self.mail_server.mails for to in mail.recipients)
         received = [copies[recipient] for recipient in accepted.values()]
         return Tally(
             accepted=len(accepted),
             delivered=sum(n >= 1 for n in received),
             twice=sum(n > 1 for n in received),
-            recorded=ledger.statuses(ids)["sent"],
-            stuck=len(ledger.unfinished(ids)),
-            attempts=ledger.attempts(ids),
+            recorded=sql.statuses(ids)["sent"],
+            stuck=len(sql.unfinished(ids)),
+            attempts=sql.attempts(ids),
         )
 
     def queued(self, queue: str) -> int:
@@ -89,9 +89,9 @@ class World:
     def dead_letters(self) -> int:
         """Return how many messages Dramatiq has given up."""
         with redis.Redis.from_url(self.system.environ["REDIS_URL"]) as client:
-            return int(client.zcard(f"dramatiq:{BELLS}.XQ"))
+            return int(client.zcard(f"dramatiq:{QUEUE}.XQ"))
 
-    def bells(self) -> int:
+    def wake_ups(self) -> int:
         """Messages that wait in Redis or are in the hands of a worker that lives, delayed ones included."""
         with redis.Redis.from_url(self.system.environ["REDIS_URL"], decode_responses=True) as client:
             seconds, _ = client.time()

@@ -35,7 +35,7 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
     Slot(caught, 10).put("a@example.com", ["b@example.com"], mail)
     with running(module_database_url, redis_server.url, auth="required", caught_mail=caught, login_rate=1_000) as api:
         client = Client(api.port)
-        client.key = str(key(api.ledger))
+        client.key = str(key(api.sql))
         template = {"subject": "Hi {{ name }}", "text": "Hello {{ name }}", "html": HTML}
         assert client.send("PUT", "/api/templates/hi", template).status == 201
         assert client.post("/api/suppressions", {"address": "gone@example.com"}).status == 201
@@ -44,7 +44,7 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
 
 def logged_in(api: Api, opened: Open, **options: Any) -> Any:
     page = opened(f"http://127.0.0.1:{api.port}/login", **options)
-    page.get_by_label("API key").fill(str(key(api.ledger)))
+    page.get_by_label("API key").fill(str(key(api.sql)))
     page.keyboard.press("Enter")
     page.wait_for_url("**/")
     return page

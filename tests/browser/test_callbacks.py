@@ -21,9 +21,9 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def place(api: Api) -> str:
     """The page of an endpoint with a failed delivery."""
-    id = endpoint(api.ledger, "Orders of a shop")
-    delivery(api.ledger, id, "503 in maintenance")
-    delivery(api.ledger, id, HOSTILE)
+    id = endpoint(api.sql, "Orders of a shop")
+    delivery(api.sql, id, "503 in maintenance")
+    delivery(api.sql, id, HOSTILE)
     return f"/callbacks/{id}"
 
 

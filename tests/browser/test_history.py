@@ -18,7 +18,7 @@ PAGES = ("/history", "/history?window=7d&by=tag", "/history?window=30d&by=client
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with running(module_database_url, redis_server.url) as api:
         # Each hour of the last month has some: more by day, and a bad hour now and then.
-        api.ledger.rows(
+        api.sql.rows(
             """
             INSERT INTO history (client_id, dimension, hour, value, outcome, class, number)
             SELECT client, dimension, date_trunc('hour', now(), 'UTC') - hour * interval '1 hour', value,

@@ -121,7 +121,7 @@ def test_a_mail_that_is_looked_at_makes_no_connection(api: Api, page: Page, some
     html = mail.format(to=f"http://127.0.0.1:{somebody.port}/")
     html += "<p id=end>the end"
     somebody.commit.clear()
-    looked_at(page, api, failed(api.ledger, "a", html=html))
+    looked_at(page, api, failed(api.sql, "a", html=html))
     assert somebody.commit == []
 
 

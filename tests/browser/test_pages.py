@@ -19,11 +19,11 @@ BODY = "<h1>Hello</h1><script>document.body.textContent = 'owned'</script><a hre
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with running(module_database_url, redis_server.url, live_interval=0.2) as started:
-        started.ledger.rows(
+        started.sql.rows(
             "INSERT INTO workers (id, host, pid, threads, tallies) VALUES"
             " (gen_random_uuid(), 'a-worker', 7, 8, '{\"sent\": 5}') RETURNING 1"
         )
-        started.ledger.rows(
+        started.sql.rows(
             "INSERT INTO providers (name, opened_at, reason, probe_after, wait)"
             " VALUES (%s, now(), '421 busy', now(), 5) RETURNING 1",
             NOWHERE.removeprefix("smtp://"),
@@ -33,7 +33,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def ids(api: Api) -> dict[str, int]:
-    return {"failed": failed(api.ledger, HOSTILE, html=BODY), "pending": pending(api.ledger)}
+    return {"failed": failed(api.sql, HOSTILE, html=BODY), "pending": pending(api.sql)}
 
 
 def url(api: Api, path: str) -> str:
@@ -46,7 +46,7 @@ def test_a_person_logs_in_by_keyboard_and_out(module_database_url: str, redis_se
         assert page.title() == "Log in · Notifications"
         assert not faults(page)
 
-        page.get_by_label("API key").fill(str(key(api.ledger)))
+        page.get_by_label("API key").fill(str(key(api.sql)))
         page.keyboard.press("Enter")
 
         page.wait_for_url("**/switch")
@@ -88,19 +88,19 @@ def test_the_overview_updates_itself(api: Api, opened: Open) -> None:
     expect(page.locator("canvas")).to_have_count(2)
     expect(page.get_by_role("region", name="Mail servers")).to_contain_text("421 busy")
 
-    api.ledger.rows("UPDATE workers SET tallies = '{\"sent\": 4711}', seen_at = now() RETURNING 1")
+    api.sql.rows("UPDATE workers SET tallies = '{\"sent\": 4711}', seen_at = now() RETURNING 1")
 
     expect(page.get_by_role("region", name="Workers")).to_contain_text("4\u202f711")
     pauses = page.locator(".pauses")
     expect(pauses).to_have_count(0)
-    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
+    api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     expect(pauses).to_contain_text("Channel email")
-    api.ledger.rows("DELETE FROM pauses RETURNING 1")
+    api.sql.rows("DELETE FROM pauses RETURNING 1")
     expect(pauses).to_have_count(0)
 
 
 def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
-    id = failed(api.ledger, "450 later")
+    id = failed(api.sql, "450 later")
     page = opened(url(api, "/"), java_script_enabled=False)
     expect(page.get_by_role("region", name="Workers")).to_contain_text("a-worker")
     page.get_by_role("link", name="Notifications", exact=True).click()
@@ -111,11 +111,11 @@ def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
     page.get_by_role("button", name="Retry it").click()
     page.wait_for_url(f"**/notifications/{id}")
     expect(page.get_by_role("status")).to_contain_text("is pending again")
-    assert status(api.ledger, id) == "pending"
+    assert status(api.sql, id) == "pending"
 
 
 def test_a_person_finds_a_notification_cancels_it_and_sends_it_again(api: Api, opened: Open) -> None:
-    id = pending(api.ledger)
+    id = pending(api.sql)
     page = opened(url(api, "/notifications"))
     page.get_by_label("Status").select_option("pending")
     page.keyboard.press("Enter")
@@ -126,17 +126,17 @@ def test_a_person_finds_a_notification_cancels_it_and_sends_it_again(api: Api, o
     page.get_by_role("link", name="Resend").click()
     page.get_by_role("button", name="Send it again").click()
     expect(page.get_by_role("status")).to_contain_text(f"with the content of notification {id}")
-    assert status(api.ledger, id) == "cancelled"
+    assert status(api.sql, id) == "cancelled"
 
 
 def test_failures_of_a_kind_are_retried_together(api: Api, opened: Open) -> None:
-    ids = [failed(api.ledger, "554 5.7.1 spam", code=554) for _ in range(3)]
+    ids = [failed(api.sql, "554 5.7.1 spam", code=554) for _ in range(3)]
     page = opened(url(api, "/failures"))
     page.get_by_role("row", name="554").get_by_role("link", name="Retry").click()
     expect(page.get_by_role("definition").first).to_have_text("3")
     page.get_by_role("button", name="Retry 3").click()
     expect(page.get_by_role("status")).to_contain_text("pending again: 3.")
-    assert {status(api.ledger, id) for id in ids} == {"pending"}
+    assert {status(api.sql, id) for id in ids} == {"pending"}
 
 
 def test_a_shown_mail_runs_no_script_loads_nothing_and_follows_no_link(

@@ -63,7 +63,7 @@ def test_the_page_shows_every_operation_and_asks_no_other_server(api: Api, prefi
 def test_a_request_is_sent_with_the_key_that_was_typed_and_the_key_is_kept_nowhere(api: Api, page: Page) -> None:
     page.get_by_role("button", name="Authorize", exact=True).click()
     dialog = page.locator(".dialog-ux")
-    dialog.locator("input").fill(str(key(api.ledger, ["send"])))
+    dialog.locator("input").fill(str(key(api.sql, ["send"])))
     dialog.locator("button.authorize").click()
     dialog.get_by_role("button", name="Close").click()
     operation = opened_operation(page)

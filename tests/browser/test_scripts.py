@@ -25,7 +25,7 @@ def url(api: Api, path: str) -> str:
 
 
 def test_a_person_moves_in_the_list_by_keys(api: Api, opened: Open) -> None:
-    first, second = sorted((pending(api.ledger) for _ in range(2)), reverse=True)
+    first, second = sorted((pending(api.sql) for _ in range(2)), reverse=True)
     page = opened(url(api, "/failures"))
     page.keyboard.press("/")
     page.wait_for_url("**/notifications")
@@ -46,18 +46,18 @@ def test_a_person_moves_in_the_list_by_keys(api: Api, opened: Open) -> None:
 
 
 def test_times_have_the_local_time_in_their_tooltip(api: Api, opened: Open) -> None:
-    id = pending(api.ledger)
-    api.ledger.rows("UPDATE notifications SET created_at = '2024-07-01 12:00Z' WHERE id = %s RETURNING 1", id)
+    id = pending(api.sql)
+    api.sql.rows("UPDATE notifications SET created_at = '2024-07-01 12:00Z' WHERE id = %s RETURNING 1", id)
     page = opened(url(api, f"/notifications/{id}"), locale="en-GB", timezone_id="Asia/Tokyo")
     time = page.locator("time[datetime='2024-07-01T12:00:00Z']").first
     expect(time).to_have_attribute("title", re.compile(r"local: 1 Jul 2024, 21:00:00"))
 
 
 def test_the_list_and_a_pending_notification_refresh_themselves(api: Api, opened: Open) -> None:
-    id = pending(api.ledger)
+    id = pending(api.sql)
     story, listed = opened(url(api, f"/notifications/{id}")), opened(url(api, "/notifications"))
     expect(story.locator("#state")).to_contain_text("It is scheduled")
-    api.ledger.rows(
+    api.sql.rows(
         "UPDATE notifications SET status = 'sent', finished_at = now(), next_attempt_at = NULL, dispatch_after = NULL"
         " WHERE id = %s RETURNING 1",
         id,
@@ -67,12 +67,12 @@ def test_the_list_and_a_pending_notification_refresh_themselves(api: Api, opened
     expect(listed.locator("tr", has=listed.locator(f"a[href='/notifications/{id}']"))).to_contain_text(
         "sent", timeout=30_000
     )
-    new = pending(api.ledger)
+    new = pending(api.sql)
     expect(listed.locator(f"a[href='/notifications/{new}']")).to_be_visible(timeout=30_000)
 
 
 def test_the_curl_command_is_copied(api: Api, opened: Open) -> None:
-    page = opened(url(api, f"/notifications/{pending(api.ledger)}"), permissions=["clipboard-read", "clipboard-write"])
+    page = opened(url(api, f"/notifications/{pending(api.sql)}"), permissions=["clipboard-read", "clipboard-write"])
     page.get_by_text("As curl").click()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()

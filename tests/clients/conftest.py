@@ -36,8 +36,8 @@ def base_url(world: World) -> str:
 @pytest.fixture
 def key(world: World) -> str:
     """A key of a client of its own, with every scope."""
-    [(id,)] = world.system.ledger.rows("SELECT count(*) + 2 FROM clients")
-    return str(keys.key(world.system.ledger, of=keys.client(world.system.ledger, f"client-{id}")))
+    [(id,)] = world.system.sql.rows("SELECT count(*) + 2 FROM clients")
+    return str(keys.key(world.system.sql, of=keys.client(world.system.sql, f"client-{id}")))
 
 
 @pytest.fixture(params=["Client", "AsyncClient"])

@@ -51,7 +51,7 @@ def test_send_mail_sends_a_notification(world: World) -> None:
 
     assert mail.send_mail("Hi", "Hello", None, [recipient], html_message="<p>Hello</p>") == 1
 
-    [(status,)] = world.system.ledger.rows("SELECT status FROM notifications WHERE recipient = %s", recipient)
+    [(status,)] = world.system.sql.rows("SELECT status FROM notifications WHERE recipient = %s", recipient)
     assert status in ("pending", "processing", "sent")
 
 
@@ -151,7 +151,7 @@ def test_an_idempotency_key_makes_a_message_one_notification(world: World) -> No
 
     assert EmailBackend().send_messages(messages) == 2
 
-    assert world.system.ledger.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient) == [(1,)]
+    assert world.system.sql.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient) == [(1,)]
 
 
 def multipart() -> MIMEBase:
@@ -229,13 +229,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[NotificationError], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_carried_is_refused_and_not_left_out(case: str, world: World) -> None:
     message, error, text = REFUSED[case]
-    before = world.system.ledger.rows("SELECT count(*) FROM notifications")
+    before = world.system.sql.rows("SELECT count(*) FROM notifications")
 
     with pytest.raises(error, match=text):
         EmailBackend().send_messages([message()])
     assert EmailBackend(fail_silently=True).send_messages([message()]) == 0
 
-    assert world.system.ledger.rows("SELECT count(*) FROM notifications") == before
+    assert world.system.sql.rows("SELECT count(*) FROM notifications") == before
 
 
 def test_of_several_messages_only_those_that_fail_are_silent(world: World) -> None:

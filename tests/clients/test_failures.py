@@ -96,7 +96,7 @@ def test_a_cancellation_whose_answer_is_lost_is_not_repeated(new_client: NewClie
         assert direct.get(id).status == "cancelled"
 
 
-def test_a_stream_that_breaks_off_goes_on(new_client: NewClient, world: World, key: str) -> None:
+def test_a_stream_that_breaks_off_continues(new_client: NewClient, world: World, key: str) -> None:
     with Client(f"http://127.0.0.1:{world.system.port}", key) as direct:
         id = direct.send(**MAIL, send_at="2124-01-01T00:00:00Z").id
         direct.cancel(id)
@@ -182,7 +182,7 @@ def test_a_stream_of_something_else_is_named_as_such(new_client: NewClient, data
         list(new_client(url).stream())
 
 
-def test_an_export_that_breaks_off_goes_on_after_its_last_line(new_client: NewClient) -> None:
+def test_an_export_that_breaks_off_continues_after_its_last_line(new_client: NewClient) -> None:
     first = '{"kind": "client", "cursor": "a", "data": {}}\n{"kind": "cli'
     rest = '{"kind": "key", "cursor": "b", "data": {}}\n{"kind": "end", "count": 2}\n'
     with answering(status(200, body=first), status(200, body=rest)) as (url, hooks):

@@ -11,7 +11,7 @@ import pytest
 from cli.servers.valkey import Valkey
 from tests.docs.blocks import Block
 from tests.docs.documented import Documented
-from tests.docs.reader import PATIENCE, Reader
+from tests.docs.reader import TIME_LIMIT, Reader
 from tests.processes import ROOT
 
 Reading = Callable[..., list[str]]
@@ -46,8 +46,8 @@ def clone(tmp_path: Path) -> Path:
 def read(documented: Documented, clone: Path, tmp_path: Path) -> Reading:
     """Executes blocks one after the other; what is wrong with them."""
 
-    def reading(blocks: list[Block], patience: float = PATIENCE) -> list[str]:
-        with Reader(documented, clone, tmp_path / "blocks", patience) as reader:
+    def reading(blocks: list[Block], time_limit: float = TIME_LIMIT) -> list[str]:
+        with Reader(documented, clone, tmp_path / "blocks", time_limit) as reader:
             return [fault for block in blocks for fault in reader.faults(block)]
 
     return reading

@@ -43,10 +43,10 @@ class Documented:
         self.directory = directory
         self.open = System(self._folder("open"), **where)  # type: ignore[arg-type]
         self.closed = System(self._folder("closed"), auth="required", **where)  # type: ignore[arg-type]
-        self.ledger = self.open.ledger
+        self.sql = self.open.sql
         self._receiver, self._submission = free_port(), free_port()
         # What a migration has put there, and what the processes have said of themselves.
-        filled = (table for table in self._tables() if self.ledger.rows(f"SELECT 1 FROM {table} LIMIT 1"))
+        filled = (table for table in self._tables() if self.sql.rows(f"SELECT 1 FROM {table} LIMIT 1"))
         self._kept = {"workers", *filled}
 
     def start(self) -> None:
@@ -67,11 +67,11 @@ class Documented:
 
     def begin(self) -> dict[str, str]:
         """Make all as new for a page; the environment that its blocks find."""
-        self.ledger.rows("DELETE FROM notifications WHERE status = 'pending'; SELECT 1")
+        self.sql.rows("DELETE FROM notifications WHERE status = 'pending'; SELECT 1")
         eventually(lambda: not self._busy(), within=20, saying=self.logs)
-        empty(self.ledger.rows, set(self._tables()) - self._kept)
-        self.ledger.rows("DELETE FROM clients WHERE id > 1; SELECT setval('clients_id_seq', 1)")
-        self.ledger.rows("UPDATE clients SET disabled_at = NULL; SELECT 1")
+        empty(self.sql.rows, set(self._tables()) - self._kept)
+        self.sql.rows("DELETE FROM clients WHERE id > 1; SELECT setval('clients_id_seq', 1)")
+        self.sql.rows("UPDATE clients SET disabled_at = NULL; SELECT 1")
         with redis.Redis.from_url(self._redis_url) as client:
             client.flushall()
         for mail in (self.directory / "data" / "mail").glob("*.eml"):
@@ -79,10 +79,10 @@ class Documented:
         return self._environ()
 
     def _tables(self) -> list[str]:
-        return [table for (table,) in self.ledger.rows(TABLES)]
+        return [table for (table,) in self.sql.rows(TABLES)]
 
     def _busy(self) -> bool:
-        [(count,)] = self.ledger.rows("SELECT count(*) FROM notifications WHERE status = 'processing'")
+        [(count,)] = self.sql.rows("SELECT count(*) FROM notifications WHERE status = 'processing'")
         return bool(count)
 
     def _environ(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ class Documented:
             "DATA_DIR": str(self.directory / "data"),
             "NOTIFY_URL": f"http://127.0.0.1:{self.open.port}",
             "NOTIFY_SMTP_LISTEN": f"127.0.0.1:{self._submission}",
-            "NOTIFY_KEY": str(key(self.ledger, EVERY)),
+            "NOTIFY_KEY": str(key(self.sql, EVERY)),
         }
 
     def addressed(self, text: str) -> str:

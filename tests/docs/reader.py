@@ -24,7 +24,7 @@ from tests.docs.shell import Done, Shell
 
 # Playwright brings a Node.js of its own.
 NODE = Path(playwright.__file__).parent / "driver" / "node"
-PATIENCE = 10.0  # seconds for what a worker has to do first
+TIME_LIMIT = 10.0  # seconds for what a worker has to do first
 # What changes nothing may be typed again until it shows what the page shows, as a person would.
 CHANGES = re.compile(r"curl[^\n]*(?: -d| --data| -X)|notify (?!status|list|timeline|inbox|limits|\w+ (?:list|show))|>")
 
@@ -32,8 +32,8 @@ CHANGES = re.compile(r"curl[^\n]*(?: -d| --data| -X)|notify (?!status|list|timel
 class Reader:
     """Executes blocks against a system that is as new; `faults` are sentences that name the line."""
 
-    def __init__(self, system: Documented, place: Path, blocks: Path, patience: float = PATIENCE) -> None:
-        self._system, self._place, self._patience = system, place, patience
+    def __init__(self, system: Documented, place: Path, blocks: Path, time_limit: float = TIME_LIMIT) -> None:
+        self._system, self._place, self._time_limit = system, place, time_limit
         environ = system.begin()
         (place / ".venv").symlink_to(sys.prefix)
         self._shell = Shell(place, blocks, environ)
@@ -90,7 +90,7 @@ class Reader:
         if block.file:
             return self._checked(f"bash -n '{block.file}'")
         commands, printed = self._system.addressed(block.commands), self._system.addressed(block.printed)
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._time_limit
         while True:
             done = self._shell.run(commands)
             lacking = missing(printed, done.printed)

@@ -136,7 +136,7 @@ def test_each_kind_of_mistake_is_found(read: Reading) -> None:
         changed = blocks(GOOD.replace(true, untrue, 1))
         broken += [block for block, was in zip(changed, mended, strict=True) if block != was]
 
-    faults = read([block for block in blocks(GOOD) if block.file or "NAME" in block.text] + broken, patience=0)
+    faults = read([block for block in blocks(GOOD) if block.file or "NAME" in block.text] + broken, time_limit=0)
 
     for kind, (_, _, fault) in MISTAKES.items():
         assert any(fault in found for found in faults), (kind, faults)
@@ -145,7 +145,7 @@ def test_each_kind_of_mistake_is_found(read: Reading) -> None:
 def test_commands_that_would_change_the_machine_are_not_run(read: Reading) -> None:
     page = "```sh\nmake run\n```\n\n```sh\npip install .\n```\n\n```sh\nkubectl apply -f docker\n```\n"
 
-    faults = [fault for fault in read(blocks(page), patience=0) if "it printed" in fault]
+    faults = [fault for fault in read(blocks(page), time_limit=0) if "it printed" in fault]
 
     assert [fault.partition("it printed: ")[2].split()[0] for fault in faults] == ["make", "pip", "kubectl"]
     assert all("<!-- not run: REASON -->" in fault for fault in faults)

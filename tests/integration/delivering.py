@@ -25,7 +25,7 @@ class Process:
 
     def __init__(self, settings: Settings, worker: Any) -> None:
         self.worker = worker
-        self.ledger, self.callback = ClaimStore(settings, worker), Callback(settings)
+        self.claims, self.callback = ClaimStore(settings, worker), Callback(settings)
         self.servers = [Email(settings, provider) for provider in settings.providers]
         self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
@@ -37,7 +37,7 @@ class Process:
             Routed(server, Breaker(settings, server.provider, worker), provider.priority, provider.weight)
             for server, provider in zip(self.servers, settings.providers, strict=True)
         ]
-        return Delivery(settings, worker, self.ledger, Providers(mail, self.callback, Sandbox()))
+        return Delivery(settings, worker, self.claims, Providers(mail, self.callback, Sandbox()))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""
@@ -53,24 +53,24 @@ class Process:
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """Claim without sending."""
-        return loops.run(self.ledger.claim(Wanted(ids)))
+        return loops.run(self.claims.claim(Wanted(ids)))
 
     def claim_for(self, ids: Sequence[int], provider: str) -> list[Claimed]:
         """Claim for a provider, as if all were begun at once, without sending."""
-        return loops.run(self.ledger.claim(Wanted(ids, (), len(ids), dict.fromkeys(ids, provider))))
+        return loops.run(self.claims.claim(Wanted(ids, (), len(ids), dict.fromkeys(ids, provider))))
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Have an outcome recorded."""
 
         async def recorded() -> bool:
-            return await self.ledger.settle(settlement)
+            return await self.claims.settle(settlement)
 
         return loops.submit(recorded())
 
     def close(self) -> None:
         """End as a worker that stops: nothing is lost."""
         loops.run(self._close())
-        self.ledger.close()
+        self.claims.close()
 
     async def _close(self) -> None:
         await self.delivery.close()

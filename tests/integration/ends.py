@@ -16,7 +16,7 @@ from settings import Settings
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, attempt
 
 SIZE = 100  # ids in a block
-BOUNDS = Bounds(batch=7, size=SIZE, lock_timeout=0.1, patience=10)
+BOUNDS = Bounds(batch=7, size=SIZE, lock_timeout=0.1, time_limit=10)
 DAY = 86_400.0
 # All is kept for a day.
 ALIKE = Policy(sent=DAY, failed=DAY, cancelled=DAY)
@@ -52,7 +52,7 @@ def aged(ids: list[int], ago: float) -> None:
 
 def grown() -> Block:
     """The open block, after it was given its end: a new one."""
-    begun = blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.patience)
+    begun = blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.time_limit)
     assert begun is not None
     rows("SELECT setval('notifications_id_seq', %s)", begun.first)
     return begun

@@ -66,7 +66,7 @@ def test_accepted_notification_is_answered_as_it_is_shown_later(client: CheckedC
     }
 
 
-def test_ids_grow(client: CheckedClient) -> None:
+def test_a_later_notification_has_a_greater_id(client: CheckedClient) -> None:
     first, second = (client.post(NOTIFICATIONS, NEEDED).json["id"] for _ in range(2))
 
     assert first < second

@@ -29,7 +29,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture
 def asking(api: Api, request: pytest.FixtureRequest) -> CheckedClient:
     found = api.client
-    found.key = str(key(api.ledger, EVERY, of=client(api.ledger, request.node.name[:60])))
+    found.key = str(key(api.sql, EVERY, of=client(api.sql, request.node.name[:60])))
     return found
 
 
@@ -101,8 +101,8 @@ def test_a_notification_without_attachments_answers_404(asking: CheckedClient) -
 def test_another_clients_file_is_not_there_and_needs_the_scope_read(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, b"secret")
     stranger, sender = api.client, api.client
-    stranger.key = str(key(api.ledger, EVERY, of=client(api.ledger, "stranger")))
-    sender.key = str(key(api.ledger, ["send"]))
+    stranger.key = str(key(api.sql, EVERY, of=client(api.sql, "stranger")))
+    sender.key = str(key(api.sql, ["send"]))
 
     assert stranger.get(place).json["detail"] == stranger.get(f"{NOTIFICATIONS}/999999999/attachments/1").json["detail"]
     assert [c.get(place).status for c in (stranger, sender, asking)] == [404, 403, 200]
@@ -110,7 +110,7 @@ def test_another_clients_file_is_not_there_and_needs_the_scope_read(api: Api, as
 
 def test_attachment_that_is_no_longer_stored_is_answered_with_410(api: Api, asking: CheckedClient) -> None:
     [place] = sent(asking, b"x")
-    api.ledger.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING number", place.split("/")[3])
+    api.sql.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING number", place.split("/")[3])
 
     gone = asking.get(place)
     assert gone.status == 410

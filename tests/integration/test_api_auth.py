@@ -109,7 +109,7 @@ def place(api: Api, path: str, owner: int) -> str:
     if "{name}" in path:
         return template(api, owner, path)
     if "{address}" in path:
-        api.ledger.rows(
+        api.sql.rows(
             "INSERT INTO suppressions (client_id, address, reason) VALUES (%s, %s, 'manual')"
             " ON CONFLICT DO NOTHING RETURNING address",
             owner,
@@ -117,7 +117,7 @@ def place(api: Api, path: str, owner: int) -> str:
         )
         return path.replace("{address}", f"gone{owner}@example.com")
     if path.startswith(NOTIFICATIONS):
-        [(id,)] = api.ledger.rows(
+        [(id,)] = api.sql.rows(
             "INSERT INTO notifications (type, recipient, subject, message, client_id, status, failure_reason,"
             " finished_at, next_attempt_at, dispatch_after) VALUES ('email', 'a@example.com', 'Hi', 'Hello', %s,"
             " CASE WHEN %s THEN 'failed' ELSE 'pending' END, CASE WHEN %s THEN 'rejected' END,"
@@ -134,20 +134,20 @@ def place(api: Api, path: str, owner: int) -> str:
         id, delivery = callback(api, owner)
         path = path.replace("{delivery}", str(delivery))
     elif path.startswith("/api/erasures"):
-        [(id,)] = api.ledger.rows(
+        [(id,)] = api.sql.rows(
             "INSERT INTO erasures (client_id, recipient, last_id, stopped_at, done_at)"
             " VALUES (%s, 'sha256:0', 0, now(), now()) RETURNING id",
             owner,
         )
     else:
-        id = key(api.ledger, ["manage"], of=owner).id
+        id = key(api.sql, ["manage"], of=owner).id
     return path.replace("{id}", str(id))
 
 
 def attachment(api: Api, id: int) -> str:
     """The number of a file that this notification has."""
     told = {"filename": "a.txt", "contentType": "text/plain", "contentId": None, "size": 1}
-    api.ledger.rows(
+    api.sql.rows(
         "WITH n AS (UPDATE notifications SET mail = %s WHERE id = %s RETURNING id)"
         " INSERT INTO attachments (notification_id, number, content) SELECT id, 1, 'x' FROM n RETURNING number",
         *(json.dumps({"attachments": [told]}), id),
@@ -157,7 +157,7 @@ def attachment(api: Api, id: int) -> str:
 
 def template(api: Api, owner: int, path: str) -> str:
     """The path, to a template that this client owns."""
-    [(name, version)] = api.ledger.rows(
+    [(name, version)] = api.sql.rows(
         "WITH head AS (INSERT INTO template_names AS n (client_id, name, version, digest)"
         " VALUES (%s, %s, 1, '') ON CONFLICT (client_id, name) DO UPDATE"
         " SET version = n.version + 1, digest = '' RETURNING client_id, name, version)"
@@ -171,12 +171,12 @@ def template(api: Api, owner: int, path: str) -> str:
 
 def callback(api: Api, owner: int) -> tuple[int, int]:
     """An endpoint of this client's, and a callback to it that has failed."""
-    [(id,)] = api.ledger.rows(
+    [(id,)] = api.sql.rows(
         "INSERT INTO callbacks (client_id, url, description, events, secret)"
         " VALUES (%s, 'https://example.com/', '', ARRAY['sent'], 'whsec_AAAA') RETURNING id",
         owner,
     )
-    [(delivery,)] = api.ledger.rows(
+    [(delivery,)] = api.sql.rows(
         "INSERT INTO notifications (type, lane, recipient, subject, message, client_id, status, failure_reason,"
         " finished_at, next_attempt_at, dispatch_after, callback_id, subject_id) VALUES ('callback', 'callback', '',"
         " 'notification.sent', '{}', %s, 'failed', 'exhausted', now(), NULL, NULL, %s, 1) RETURNING id",
@@ -208,7 +208,7 @@ def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, pa
     scopes, document = OPERATIONS[method, path]
     if document == {"name": "new"}:
         document = {"name": f"new for {scope}"}
-    answer = send(coming_in(api, key(api.ledger, [scope])), method, place(api, path, 1), document)
+    answer = send(coming_in(api, key(api.sql, [scope])), method, place(api, path, 1), document)
 
     assert answer.status in ((200, 201, 204) if scope in scopes else (403,))
     if scope not in scopes:
@@ -219,9 +219,9 @@ def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Api, method: str, pa
 
 @pytest.mark.parametrize(("method", "path"), WITH_ID)
 def test_another_clients_notification_is_a_404(api: Api, method: str, path: str) -> None:
-    other = client(api.ledger, f"{method} {path}")
+    other = client(api.sql, f"{method} {path}")
     theirs = place(api, path, other)
-    asking = coming_in(api, key(api.ledger, ["send", "read", "manage"]))
+    asking = coming_in(api, key(api.sql, ["send", "read", "manage"]))
     scopes, document = OPERATIONS[method, path]
     answer = send(asking, method, theirs, document)
 
@@ -236,8 +236,8 @@ def test_another_clients_notification_is_a_404(api: Api, method: str, path: str)
 
 
 def test_a_client_lists_and_shows_its_own_notifications_only(api: Api) -> None:
-    one, other = (client(api.ledger, name) for name in ("one", "other"))
-    first, second = (coming_in(api, key(api.ledger, ["send", "read"], of=id)) for id in (one, other))
+    one, other = (client(api.sql, name) for name in ("one", "other"))
+    first, second = (coming_in(api, key(api.sql, ["send", "read"], of=id)) for id in (one, other))
     mine, theirs = (asking.notify("a@example.com").json["id"] for asking in (first, second))
 
     assert [item["id"] for item in first.get(NOTIFICATIONS).json["items"]] == [mine]
@@ -260,9 +260,9 @@ def test_path_that_is_not_a_public_one_needs_a_key(api: Api, path: str) -> None:
 
 def refused(api: Api) -> dict[str, str]:
     """Headers that are all refused, and for what reason."""
-    right = str(key(api.ledger))
-    revoked, expired = key(api.ledger), key(api.ledger, expires_in=-1)
-    api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", revoked.id)
+    right = str(key(api.sql))
+    revoked, expired = key(api.sql), key(api.sql, expires_in=-1)
+    api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", revoked.id)
     return {
         "nothing": "",
         "no scheme": right,
@@ -275,8 +275,8 @@ def refused(api: Api) -> dict[str, str]:
         "malformed": "Bearer secret",
         "unknown": f"Bearer {KeyText(999_999, False, secrets.new())}",
         "beyond bigint": f"Bearer ntf_live_{10**18}_{secrets.new()}",
-        "another's secret": f"Bearer {key(api.ledger)._replace(secret=secrets.new())}",
-        "for the sandbox": f"Bearer {key(api.ledger)._replace(sandbox=True)}",
+        "another's secret": f"Bearer {key(api.sql)._replace(secret=secrets.new())}",
+        "for the sandbox": f"Bearer {key(api.sql)._replace(sandbox=True)}",
         "revoked": f"Bearer {revoked}",
         "expired": f"Bearer {expired}",
         "huge": f"Bearer {'x' * 7_000}",
@@ -295,7 +295,7 @@ def test_whatever_is_wrong_with_a_key_the_answer_is_the_same(api: Api) -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
 def test_the_scheme_is_written_as_one_likes(api: Api, scheme: str) -> None:
-    given = {"Authorization": f"{scheme} {key(api.ledger)}"}
+    given = {"Authorization": f"{scheme} {key(api.sql)}"}
 
     assert api.client.request("GET", NOTIFICATIONS, headers=given).status == 200
 
@@ -313,28 +313,28 @@ def test_no_header_opens_or_breaks_anything(api: Api, header: str) -> None:
 
 
 def test_a_request_without_a_key_stores_nothing_and_is_not_read(api: Api) -> None:
-    before = api.ledger.rows("SELECT count(*) FROM notifications")
+    before = api.sql.rows("SELECT count(*) FROM notifications")
 
     assert api.client.notify("a@example.com").status == 401
     assert api.client.request("POST", NOTIFICATIONS, b"{" * 10_000).status == 401
-    assert api.ledger.rows("SELECT count(*) FROM notifications") == before
+    assert api.sql.rows("SELECT count(*) FROM notifications") == before
 
 
 def test_a_key_works_until_it_expires(api: Api) -> None:
-    asking = coming_in(api, key(api.ledger, expires_in=2))
+    asking = coming_in(api, key(api.sql, expires_in=2))
 
     assert asking.get(NOTIFICATIONS).status == 200
     eventually(lambda: asking.get(NOTIFICATIONS).status == 401)
 
 
 def test_the_last_use_is_noted_behind_the_answer(api: Api) -> None:
-    used, unused = key(api.ledger), key(api.ledger)
+    used, unused = key(api.sql), key(api.sql)
     coming_in(api, used).get(NOTIFICATIONS)
     coming_in(api, unused._replace(secret=secrets.new())).get(NOTIFICATIONS)
     noted = "SELECT last_used_at FROM keys WHERE id = %s"
 
-    eventually(lambda: api.ledger.rows(noted, used.id)[0][0] is not None)
-    assert api.ledger.rows(noted, unused.id)[0][0] is None
+    eventually(lambda: api.sql.rows(noted, used.id)[0][0] is not None)
+    assert api.sql.rows(noted, unused.id)[0][0] is None
 
 
 def test_a_revoked_key_works_nowhere_after_a_second(module_database_url: str, redis_server: Valkey, api: Api) -> None:
@@ -343,17 +343,17 @@ def test_a_revoked_key_works_nowhere_after_a_second(module_database_url: str, re
         running(module_database_url, redis_server.url, auth="required", key_cache=1) as one,
         running(module_database_url, redis_server.url, auth="required", key_cache=1) as other,
     ):
-        doomed = key(api.ledger)
+        doomed = key(api.sql)
         clients = [coming_in(one, doomed), coming_in(other, doomed)]
         assert [client.get(NOTIFICATIONS).status for client in clients] == [200, 200]
-        assert coming_in(one, key(api.ledger)).request("DELETE", f"/api/keys/{doomed.id}").status == 200
+        assert coming_in(one, key(api.sql)).request("DELETE", f"/api/keys/{doomed.id}").status == 200
         outlast(1.0)
         assert [client.get(NOTIFICATIONS).status for client in clients] == [401, 401]
 
 
 def test_under_load_a_revoked_key_works_no_more_after_a_second(api: Api) -> None:
     """Those who ask all the time do not keep it alive."""
-    doomed = key(api.ledger)
+    doomed = key(api.sql)
 
     def statuses(_: int) -> int:
         with coming_in(api, doomed) as asking:
@@ -364,14 +364,14 @@ def test_under_load_a_revoked_key_works_no_more_after_a_second(api: Api) -> None
     over: list[bool] = []
     with ThreadPoolExecutor(4) as threads:
         asking = [threads.submit(statuses, n) for n in range(4)]
-        api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
+        api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
         outlast(1.0)
         over.append(True)
         assert [one.result(10) for one in asking] == [401] * 4
 
 
 def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> None:
-    used = key(api.ledger)
+    used = key(api.sql)
     id = coming_in(api, used).notify("a@example.com").json["id"]
 
     [line] = eventually(lambda: [e for e in api.events if f'"id":{id},' in e and "accepted" in e])
@@ -385,7 +385,7 @@ def test_where_keys_cannot_be_looked_up_it_is_a_503_and_never_a_401(
 ) -> None:
     impatient: dict[str, Any] = {"key_cache": 0.2, "db_statement_timeout": 0.2}
     with running(module_database_url, redis_server.url, auth="required", **impatient) as api:
-        known, new = (coming_in(api, key(api.ledger)) for _ in range(2))
+        known, new = (coming_in(api, key(api.sql)) for _ in range(2))
         assert known.get(NOTIFICATIONS).status == 200
         with closing(psycopg2.connect(module_database_url)) as holder, holder.cursor() as cursor:
             cursor.execute("LOCK TABLE keys IN ACCESS EXCLUSIVE MODE")

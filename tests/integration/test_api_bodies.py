@@ -40,7 +40,7 @@ def answered(api: Api, sent: bytes) -> Response:
 
 
 def stored(api: Api) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications")[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
 def test_a_body_of_the_limit_is_read_and_one_byte_more_is_too_large(api: Api) -> None:
@@ -72,7 +72,7 @@ def test_a_client_that_asks_first_is_told_to_keep_its_large_body(api: Api) -> No
     assert answered(api, request(head)).status == 413
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(api: Api) -> None:
+def test_a_client_that_asks_first_is_told_to_continue(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port), 10) as connection:
         connection.sendall(request(JSON + length(len(BODY)) + b"Expect: 100-continue\r\n"))
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -157,7 +157,7 @@ def test_a_request_whose_end_is_unclear_is_refused(api: Api, head: bytes) -> Non
 
 @pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
 @pytest.mark.parametrize(("path", "content_type"), [(NOTIFICATIONS, "text/plain"), ("/nowhere", "application/json")])
-def test_a_connection_outlives_a_body_that_nobody_wanted(api: Api, path: str, content_type: str, size: int) -> None:
+def test_a_connection_stays_open_after_an_unread_body(api: Api, path: str, content_type: str, size: int) -> None:
     connection = HTTPConnection("127.0.0.1", api.port, timeout=10)
     statuses = []
     for _ in range(2):

@@ -106,13 +106,13 @@ def test_invalid_endpoint_is_refused_with_a_pointer(
     assert client.get(CALLBACKS).json["items"] == []
 
 
-def test_a_url_is_needed_and_all_faults_are_told_together(client: CheckedClient) -> None:
+def test_a_url_is_needed_and_all_faults_are_reported_together(client: CheckedClient) -> None:
     assert faults(client.post(CALLBACKS, {})) == {"/url": "is required"}
     assert faults(client.post(CALLBACKS, {"url": "http://a", "events": []})).keys() == {"/url", "/events"}
     assert client.post(CALLBACKS, []).status == 422
 
 
-def test_there_are_only_so_many(client: CheckedClient) -> None:
+def test_a_client_has_a_limited_number_of_endpoints(client: CheckedClient) -> None:
     ids = [make(client)["id"] for _ in range(LIMIT)]
 
     refused = client.post(CALLBACKS, {"url": URL})

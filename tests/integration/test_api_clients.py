@@ -30,7 +30,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def admin(api: Api) -> CheckedClient:
-    return coming_in(api, key(api.ledger, ["admin"]))
+    return coming_in(api, key(api.sql, ["admin"]))
 
 
 def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
@@ -105,10 +105,10 @@ def test_changes_are_checked_as_well(admin: CheckedClient) -> None:
 
 @pytest.mark.parametrize("path", ["/api/clients", "/api/clients/{id}/keys"])
 def test_a_list_is_paged_oldest_first(api: Api, admin: CheckedClient, path: str) -> None:
-    owner = client(api.ledger, name())
-    made = [key(api.ledger, of=owner).id for _ in range(5)]
+    owner = client(api.sql, name())
+    made = [key(api.sql, of=owner).id for _ in range(5)]
     if path == "/api/clients":
-        made = [client(api.ledger, name()) for _ in range(5)]
+        made = [client(api.sql, name()) for _ in range(5)]
     seen: list[int] = []
     page: Any = {"nextCursor": "1"}
     while page["nextCursor"] is not None:
@@ -132,7 +132,7 @@ def test_a_wrong_query_is_named(admin: CheckedClient, path: str, query: str) -> 
 
 
 def test_a_key_is_shown_once_and_works(api: Api, admin: CheckedClient) -> None:
-    owner = client(api.ledger, name())
+    owner = client(api.sql, name())
     wanted = {"name": "app", "scopes": ["send", "read"], "expiresAt": "2999-01-01T00:00:00Z"}
     answer = admin.post(f"/api/clients/{owner}/keys", wanted)
     made = answer.json
@@ -152,7 +152,7 @@ def test_key_is_stored_as_its_digest_and_its_secret_is_neither_stored_nor_logged
     made = KeyText.parse(admin.post("/api/clients/1/keys", {"name": "app", "scopes": ["read"]}).json["key"])
 
     assert made is not None
-    [(row,)] = api.ledger.rows("SELECT keys::text FROM keys WHERE id = %s", made.id)
+    [(row,)] = api.sql.rows("SELECT keys::text FROM keys WHERE id = %s", made.id)
     assert made.digest.hex() in row
     assert made.secret not in row
     assert made.secret not in api.log
@@ -181,7 +181,7 @@ def test_a_key_of_no_client_is_not_made(admin: CheckedClient) -> None:
 
 
 def test_a_key_gives_no_scope_that_it_has_not(api: Api) -> None:
-    asking = coming_in(api, key(api.ledger, ["manage", "read"]))
+    asking = coming_in(api, key(api.sql, ["manage", "read"]))
 
     assert asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["read", "manage"]}).status == 201
     answer = asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["read", "send"]})
@@ -190,24 +190,24 @@ def test_a_key_gives_no_scope_that_it_has_not(api: Api) -> None:
 
 
 def test_a_key_gets_no_scope_that_it_has_not_by_rotation(api: Api) -> None:
-    asking = coming_in(api, key(api.ledger, ["manage", "read"]))
+    asking = coming_in(api, key(api.sql, ["manage", "read"]))
 
-    assert asking.post(f"/api/keys/{key(api.ledger, ['read']).id}/rotate", {}).status == 201
-    assert asking.post(f"/api/keys/{key(api.ledger, ['send']).id}/rotate", {}).status == 403
+    assert asking.post(f"/api/keys/{key(api.sql, ['read']).id}/rotate", {}).status == 201
+    assert asking.post(f"/api/keys/{key(api.sql, ['send']).id}/rotate", {}).status == 403
 
 
 @pytest.mark.parametrize("scopes", [["manage", "send", "read"], ["admin", "manage"]])
 def test_admin_keys_cannot_be_made_or_rotated_over_http(api: Api, scopes: list[str]) -> None:
-    target = key(api.ledger, ["admin"])
-    asking = coming_in(api, key(api.ledger, scopes))
+    target = key(api.sql, ["admin"])
+    asking = coming_in(api, key(api.sql, scopes))
 
     assert asking.post("/api/clients/1/keys", {"name": "a", "scopes": ["admin"]}).status == 422
     assert asking.post(f"/api/keys/{target.id}/rotate", {}).status == 403
 
 
 def test_a_key_that_leaked_is_revoked_by_whoever_manages_but_not_an_admins(api: Api, admin: CheckedClient) -> None:
-    manager = coming_in(api, key(api.ledger, ["manage"]))
-    leaked, chief = key(api.ledger, ["send"]), key(api.ledger, ["admin"])
+    manager = coming_in(api, key(api.sql, ["manage"]))
+    leaked, chief = key(api.sql, ["send"]), key(api.sql, ["admin"])
 
     assert manager.request("DELETE", f"/api/keys/{leaked.id}").json["revokedAt"] is not None
     assert manager.request("DELETE", f"/api/keys/{chief.id}").status == 403
@@ -215,15 +215,15 @@ def test_a_key_that_leaked_is_revoked_by_whoever_manages_but_not_an_admins(api: 
 
 
 def test_to_revoke_again_changes_nothing(api: Api, admin: CheckedClient) -> None:
-    path = f"/api/keys/{key(api.ledger).id}"
+    path = f"/api/keys/{key(api.sql).id}"
 
     assert admin.request("DELETE", path).raw == admin.request("DELETE", path).raw
     assert admin.request("DELETE", "/api/keys/999999").status == 404
 
 
 def test_a_key_for_tests_decides_about_such_keys_only(api: Api) -> None:
-    tester = coming_in(api, key(api.ledger, ["manage", "send"], sandbox=True))
-    real, toy = key(api.ledger, ["send"]), key(api.ledger, ["send"], sandbox=True)
+    tester = coming_in(api, key(api.sql, ["manage", "send"], sandbox=True))
+    real, toy = key(api.sql, ["send"]), key(api.sql, ["send"], sandbox=True)
     wanted = {"name": "a", "scopes": ["send"]}
 
     assert tester.post("/api/clients/1/keys", wanted).status == 403
@@ -235,7 +235,7 @@ def test_a_key_for_tests_decides_about_such_keys_only(api: Api) -> None:
 
 
 def test_both_keys_work_during_the_overlap_of_a_rotation(api: Api, admin: CheckedClient) -> None:
-    old = key(api.ledger, ["read"])
+    old = key(api.sql, ["read"])
     new = admin.post(f"/api/keys/{old.id}/rotate", {"overlap": 3_600}).json
 
     assert [coming_in(api, text).get(NOTIFICATIONS).status for text in (str(old), new["key"])] == [200, 200]
@@ -245,14 +245,14 @@ def test_both_keys_work_during_the_overlap_of_a_rotation(api: Api, admin: Checke
 
 
 def test_a_rotation_without_overlap_ends_the_old_key(api: Api, admin: CheckedClient) -> None:
-    old = key(api.ledger, ["read"])
+    old = key(api.sql, ["read"])
     new = admin.post(f"/api/keys/{old.id}/rotate", {"overlap": 0}).json
 
     assert [coming_in(api, text).get(NOTIFICATIONS).status for text in (str(old), new["key"])] == [401, 200]
 
 
 def test_a_rotation_needs_no_body_and_is_made_once(api: Api, admin: CheckedClient) -> None:
-    path = f"/api/keys/{key(api.ledger, ['read']).id}/rotate"
+    path = f"/api/keys/{key(api.sql, ['read']).id}/rotate"
 
     assert admin.request("POST", path).status == 201
     assert admin.request("POST", path).status == 409
@@ -261,7 +261,7 @@ def test_a_rotation_needs_no_body_and_is_made_once(api: Api, admin: CheckedClien
 
 @pytest.mark.parametrize("overlap", [-1, 2_592_001, "1", None, 1.5])
 def test_a_fault_in_a_rotation_is_named(api: Api, admin: CheckedClient, overlap: object) -> None:
-    answer = admin.post(f"/api/keys/{key(api.ledger, ['read']).id}/rotate", {"overlap": overlap})
+    answer = admin.post(f"/api/keys/{key(api.sql, ['read']).id}/rotate", {"overlap": overlap})
 
     assert list(faults(answer)) == ["/overlap"]
 
@@ -273,9 +273,9 @@ def test_invalid_ids_are_answered_with_404(admin: CheckedClient, path: str, id: 
 
 
 def test_a_client_with_all_its_keys_is_told_what_to_do(api: Api) -> None:
-    owner = client(api.ledger, name())
-    mine = key(api.ledger, ["send", "manage"], of=owner)
-    api.ledger.rows(
+    owner = client(api.sql, name())
+    mine = key(api.sql, ["send", "manage"], of=owner)
+    api.sql.rows(
         "INSERT INTO keys (client_id, name, digest, scopes, sandbox)"
         " SELECT client_id, 'old', digest, scopes, sandbox FROM keys, generate_series(2, %s) WHERE id = %s"
         " RETURNING id",
@@ -292,7 +292,7 @@ def test_a_client_with_all_its_keys_is_told_what_to_do(api: Api) -> None:
 
 
 def test_notification_sent_with_a_test_key_is_marked_as_sandbox(api: Api) -> None:
-    tester = coming_in(api, key(api.ledger, ["send", "read"], sandbox=True, of=client(api.ledger, name())))
+    tester = coming_in(api, key(api.sql, ["send", "read"], sandbox=True, of=client(api.sql, name())))
     made = tester.notify("refused@example.com").json
 
     assert made["sandbox"] is True

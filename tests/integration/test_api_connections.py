@@ -29,8 +29,6 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     limits: dict[str, Any] = {
         "head_timeout": HEAD_TIMEOUT,
         "body_timeout": 5,
-        "linger_timeout": 0.5,
-        "linger_limit": 1_000_000,
     }
     with running(module_database_url, redis_server.url, **limits) as api:
         yield api
@@ -70,7 +68,7 @@ def sent_until_closed(connection: socket.socket, piece: bytes) -> bytes:
 
 
 def stored(api: Api) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications")[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
 @pytest.mark.parametrize("before", [b"", HEALTH, POST], ids=["the first head", "after a GET", "after a POST"])
@@ -143,7 +141,7 @@ def test_a_target_has_a_limit(api: Api, length: int, status: int) -> None:
     assert answer.status == status
 
 
-def test_a_refused_client_that_goes_on_sending_reads_why_and_is_cut_off(api: Api) -> None:
+def test_a_refused_client_that_continues_to_send_reads_why_and_is_cut_off(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(b"GET /")
         said = sent_until_closed(connection, b"a" * 20_000)
@@ -179,7 +177,7 @@ def test_a_chunk_that_is_broken_is_refused_and_nothing_is_stored(api: Api, broke
     assert stored(api) == before
 
 
-def test_a_body_that_goes_on_behind_its_answer_is_cut_off(api: Api) -> None:
+def test_a_body_that_continues_behind_its_answer_is_cut_off(api: Api) -> None:
     with connected(api) as connection:
         connection.sendall(request(b"Content-Type: text/plain\r\nContent-Length: 1000000000\r\n"))
         assert answers(connection, 1) == [415]

@@ -40,7 +40,7 @@ def client(api: Api, redis_url: str) -> CheckedClient:
 
 @pytest.fixture
 def nobody_else(api: Api) -> None:
-    api.ledger.rows("DELETE FROM notifications RETURNING id")
+    api.sql.rows("DELETE FROM notifications RETURNING id")
 
 
 def pending(client: CheckedClient, recipient: str = "a@example.com", **fields: object) -> int:
@@ -49,7 +49,7 @@ def pending(client: CheckedClient, recipient: str = "a@example.com", **fields: o
 
 def failed(api: Api, reason: str = "exhausted", **fields: Any) -> int:
     id = pending(api.client, **fields)
-    api.ledger.rows(FAIL, reason, id)
+    api.sql.rows(FAIL, reason, id)
     return id
 
 
@@ -74,7 +74,7 @@ def test_pending_notification_is_cancelled_once(client: CheckedClient) -> None:
 
 def test_notification_that_is_processing_or_failed_is_not_cancelled(api: Api, client: CheckedClient) -> None:
     held = pending(client)
-    api.ledger.rows(PROCESS, held)
+    api.sql.rows(PROCESS, held)
     over = failed(api)
 
     for id, status in ((held, "processing"), (over, "failed")):
@@ -97,7 +97,7 @@ def test_retry_makes_a_failed_notification_pending_and_sends_a_wake_up_message(a
 
 def test_failed_notification_that_has_expired_is_not_retried(api: Api, client: CheckedClient) -> None:
     id = failed(api, "expired")
-    api.ledger.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING id", id)
+    api.sql.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING id", id)
     refused = verb(client, id, "retry")
 
     assert (refused.status, refused.json["detail"]) == (
@@ -175,7 +175,7 @@ def test_a_dry_run_changes_nothing_and_counts_no_further_than_its_limit(api: Api
 
 
 @pytest.mark.usefixtures("nobody_else")
-def test_each_filter_narrows(api: Api, client: CheckedClient) -> None:
+def test_each_filter_reduces_what_is_retried(api: Api, client: CheckedClient) -> None:
     first = failed(api, recipient="one@example.com", priority="bulk")
     second = failed(api, "rejected", recipient="two@example.com")
     created = client.notification(second)["createdAt"]

@@ -31,7 +31,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture
 def shop(api: Api) -> CheckedClient:
     """A client of the test's own, with a key for everything but admin."""
-    return coming_in(api, key(api.ledger, ["send", "read", "manage"], of=client(api.ledger, f"shop {next(_numbers)}")))
+    return coming_in(api, key(api.sql, ["send", "read", "manage"], of=client(api.sql, f"shop {next(_numbers)}")))
 
 
 def coming_in(api: Api, with_key: KeyText) -> CheckedClient:
@@ -71,7 +71,7 @@ def test_an_erasure_cancels_erases_and_says_how_much(api: Api, shop: CheckedClie
 
 def test_erasure_leaves_a_notification_that_is_being_sent_to_the_workers(api: Api, shop: CheckedClient) -> None:
     id = shop.notify("ann@example.com").json["id"]
-    api.ledger.rows(
+    api.sql.rows(
         "UPDATE notifications SET status = 'processing', claimed_at = now(), claimed_by = gen_random_uuid(), claim = 1,"
         " next_attempt_at = NULL, dispatch_after = NULL WHERE id = %s RETURNING id",
         id,
@@ -79,7 +79,7 @@ def test_erasure_leaves_a_notification_that_is_being_sent_to_the_workers(api: Ap
     answer = erase(shop)
     assert (answer.status, answer.json["status"], answer.json["left"]) == (202, "erasing", 1)
     assert erase(shop).json["id"] == answer.json["id"]
-    api.ledger.rows(
+    api.sql.rows(
         "UPDATE notifications SET status = 'sent', claimed_at = NULL, claimed_by = NULL, finished_at = now()"
         " WHERE id = %s RETURNING id",
         id,
@@ -132,12 +132,12 @@ def test_a_request_without_an_address_erases_nothing(shop: CheckedClient, docume
 
 
 def test_a_key_for_tests_erases_nothing(api: Api) -> None:
-    assert erase(coming_in(api, key(api.ledger, ["manage"], sandbox=True))).status == 403
+    assert erase(coming_in(api, key(api.sql, ["manage"], sandbox=True))).status == 403
 
 
 def test_erasures_are_each_clients_own(api: Api, shop: CheckedClient) -> None:
     id = erase(shop).json["id"]
-    other = coming_in(api, key(api.ledger, ["manage"], of=client(api.ledger, f"other {next(_numbers)}")))
+    other = coming_in(api, key(api.sql, ["manage"], of=client(api.sql, f"other {next(_numbers)}")))
     assert other.get(f"{ERASURES}/{id}").status == 404
     assert erase(other).json["id"] != id
 
@@ -170,7 +170,7 @@ def test_an_export_holds_all_that_is_stored_of_the_client_and_no_secret(api: Api
     assert shop.key.split("_", 3)[3] not in answer.raw.decode()
 
 
-def test_an_export_goes_on_behind_any_of_its_lines(shop: CheckedClient) -> None:
+def test_an_export_continues_behind_any_of_its_lines(shop: CheckedClient) -> None:
     for n in range(5):
         shop.notify(f"n{n}@example.com")
         shop.post("/api/suppressions", {"address": f"s{n}@example.com"})
@@ -204,9 +204,7 @@ def test_an_export_has_the_files_where_they_are_asked_for(shop: CheckedClient) -
 
 
 def test_the_export_of_a_client_holds_nothing_of_another(api: Api, shop: CheckedClient) -> None:
-    other = coming_in(
-        api, key(api.ledger, ["send", "manage", "read"], of=client(api.ledger, f"other {next(_numbers)}"))
-    )
+    other = coming_in(api, key(api.sql, ["send", "manage", "read"], of=client(api.sql, f"other {next(_numbers)}")))
     other.notify("theirs@example.com")
     other.post("/api/suppressions", {"address": "theirs@example.com"})
     assert b"theirs@" not in shop.get(EXPORT).raw
@@ -243,7 +241,7 @@ def test_each_act_is_recorded_with_who_where_and_under_which_request(api: Api, s
 
 def test_every_act_of_a_client_is_there_in_order_and_none_that_was_refused(api: Api, shop: CheckedClient) -> None:
     number = int(shop.key.split("_")[2])
-    [(owner,)] = api.ledger.rows("SELECT client_id FROM keys WHERE id = %s", number)
+    [(owner,)] = api.sql.rows("SELECT client_id FROM keys WHERE id = %s", number)
     made = shop.post(f"/api/clients/{owner}/keys", {"name": "two", "scopes": ["send"]}).json["id"]
     assert shop.post(f"/api/clients/{owner}/keys", {"name": "no", "scopes": ["admin"]}).status in (403, 422)
     shop.post(f"/api/keys/{made}/rotate", {})
@@ -276,7 +274,7 @@ def test_every_act_of_a_client_is_there_in_order_and_none_that_was_refused(api: 
 
 
 def test_act_of_an_admin_is_recorded_for_the_client_it_concerns(api: Api, shop: CheckedClient) -> None:
-    admin = coming_in(api, key(api.ledger, ["admin"]))
+    admin = coming_in(api, key(api.sql, ["admin"]))
     made = admin.post("/api/clients", {"name": f"made {next(_numbers)}"}).json["id"]
     changed = admin.send(
         "PATCH", f"/api/clients/{made}", {"rateLimit": 5, "senders": ["@example.com"], "disabled": True}
@@ -295,7 +293,7 @@ def test_a_bulk_retry_is_one_record_with_its_count_and_one_retry_stands_in_the_e
     api: Api, shop: CheckedClient
 ) -> None:
     ids = [shop.notify("ann@example.com").json["id"] for _ in range(3)]
-    api.ledger.rows(
+    api.sql.rows(
         "UPDATE notifications SET status = 'failed', failure_reason = 'rejected', finished_at = now(),"
         " next_attempt_at = NULL, dispatch_after = NULL WHERE id = ANY(%s) RETURNING id",
         ids,

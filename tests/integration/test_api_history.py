@@ -33,7 +33,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def other(api: Api) -> int:
     """Another client, and what it and the default one have sent."""
-    other = another(api.ledger, "shop")
+    other = another(api.sql, "shop")
     for whose, number, failed in ((1, 30, 10), (other, 5, 0)):
         database.rows(
             "INSERT INTO history_new (client_id, type, priority, tags, template, outcome, class, number) VALUES"
@@ -47,7 +47,7 @@ def other(api: Api) -> int:
 
 def with_key(api: Api, scopes: list[str], of: int = 1) -> CheckedClient:
     client = api.client
-    client.key = str(key(api.ledger, scopes, of=of))
+    client.key = str(key(api.sql, scopes, of=of))
     return client
 
 
@@ -99,7 +99,7 @@ def test_another_client_needs_admin(api: Api, other: int) -> None:
 
 @pytest.mark.parametrize("window", ["24h", "7d", "30d"])
 def test_a_window_without_ends_is_full_of_zeros(api: Api, window: str) -> None:
-    told = with_key(api, ["read"], another(api.ledger, f"quiet {window}")).get(PATH, window=window).json
+    told = with_key(api, ["read"], another(api.sql, f"quiet {window}")).get(PATH, window=window).json
     assert {point["sent"] for point in told["points"]} == {0}
     assert (told["total"]["successRate"], told["total"]["secondsP95"], told["items"]) == (None, None, [])
 
@@ -113,7 +113,7 @@ def test_invalid_parameters_are_named_together(api: Api) -> None:
 
 def person(api: Api, scopes: list[str]) -> Person:
     person = Person(api.port)
-    assert person.log_in(key(api.ledger, scopes)).status == 303
+    assert person.log_in(key(api.sql, scopes)).status == 303
     return person
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from api.store import IDEMPOTENCY_WAIT
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
@@ -17,12 +18,11 @@ from tests.eventually import eventually
 from tests.integration.api import Api, running
 
 NEEDED = {"type": "email", "recipient": "test@example.com", "message": "Hello"}
-WAIT = 0.5
 
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, idempotency_wait=WAIT) as api:
+    with running(module_database_url, redis_server.url) as api:
         yield api
 
 
@@ -32,7 +32,7 @@ def client(api: Api) -> CheckedClient:
 
 
 def stored(api: Api, recipient: str) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient)[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications WHERE recipient = %s", recipient)[0][0])
 
 
 def replayed(answer: Response) -> bool:
@@ -144,7 +144,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
             "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             " AND (query LIKE '%%notifications_id_seq%%' OR query LIKE '%%EXECUTE accept_once%%')"
         )
-        eventually(lambda: api.ledger.rows(waits), within=WAIT)
+        eventually(lambda: api.sql.rows(waits), within=IDEMPOTENCY_WAIT)
         elsewhere.rollback()
         elsewhere.close()
 
@@ -155,7 +155,7 @@ def test_a_transaction_that_ends_in_time_delays_and_refuses_nobody(api: Api, cli
 
 def test_a_key_whose_notification_was_deleted_is_refused(api: Api, client: CheckedClient) -> None:
     id = client.post(NOTIFICATIONS, NEEDED, idempotency_key="gone").json["id"]
-    api.ledger.rows("DELETE FROM notifications WHERE id = %s RETURNING id", id)
+    api.sql.rows("DELETE FROM notifications WHERE id = %s RETURNING id", id)
 
     refused = client.post(NOTIFICATIONS, NEEDED, idempotency_key="gone")
 

@@ -41,8 +41,8 @@ def end(found: dict[str, Any]) -> datetime:
 @pytest.mark.parametrize("scopes", [EVERY, WITHOUT_ADMIN])
 @pytest.mark.parametrize("wanted", [None, HOUR / 2])
 def test_a_new_key_ends_with_the_one_that_makes_it_or_before(api: Api, scopes: list[str], wanted: float | None) -> None:
-    owner = client(api.ledger, f"maker {scopes} {wanted}")
-    maker = key(api.ledger, scopes, of=owner, expires_in=HOUR)
+    owner = client(api.sql, f"maker {scopes} {wanted}")
+    maker = key(api.sql, scopes, of=owner, expires_in=HOUR)
     asked = {"name": "app", "scopes": ["send"]} | ({"expiresAt": in_seconds(wanted)} if wanted else {})
     made = asking(api, maker).post(f"/api/clients/{owner}/keys", asked)
     assert made.status == 201
@@ -50,7 +50,7 @@ def test_a_new_key_ends_with_the_one_that_makes_it_or_before(api: Api, scopes: l
 
 
 def test_a_new_key_that_would_end_later_is_refused(api: Api) -> None:
-    maker = key(api.ledger, expires_in=HOUR)
+    maker = key(api.sql, expires_in=HOUR)
     asked = {"name": "app", "scopes": ["send"], "expiresAt": in_seconds(DAY)}
     refused = asking(api, maker).post("/api/clients/1/keys", asked)
     assert refused.status == 422
@@ -58,15 +58,15 @@ def test_a_new_key_that_would_end_later_is_refused(api: Api) -> None:
 
 
 def test_a_key_without_an_end_gives_any(api: Api) -> None:
-    maker = asking(api, key(api.ledger))
+    maker = asking(api, key(api.sql))
     assert maker.post("/api/clients/1/keys", {"name": "a", "scopes": ["send"]}).json["expiresAt"] is None
     later = maker.post("/api/clients/1/keys", {"name": "a", "scopes": ["send"], "expiresAt": in_seconds(DAY)})
     assert later.status == 201
 
 
 def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> None:
-    first = key(api.ledger, WITHOUT_ADMIN, expires_in=HOUR)
-    api.ledger.rows("UPDATE keys SET created_at = now() - interval '1 year' WHERE id = %s RETURNING id", first.id)
+    first = key(api.sql, WITHOUT_ADMIN, expires_in=HOUR)
+    api.sql.rows("UPDATE keys SET created_at = now() - interval '1 year' WHERE id = %s RETURNING id", first.id)
     last = asking(api, first).get(f"/api/keys/{first.id}").json["expiresAt"]
     current = first
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> No
 
 
 def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Api) -> None:
-    maker = key(api.ledger, WITHOUT_ADMIN)
+    maker = key(api.sql, WITHOUT_ADMIN)
     assert asking(api, maker).post(f"/api/keys/{maker.id}/rotate", {"overlap": 600}).status == 201
     made = asking(api, maker).post("/api/clients/1/keys", {"name": "late", "scopes": ["send"]})
     assert end(made.json) <= datetime.now(UTC) + timedelta(seconds=600)
@@ -86,14 +86,14 @@ def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Ap
 
 @pytest.mark.parametrize("lasting", [None, DAY])
 def test_another_key_that_lasts_longer_is_not_cut_short_by_a_rotation(api: Api, lasting: float | None) -> None:
-    other = key(api.ledger, WITHOUT_ADMIN, expires_in=lasting)
-    refused = asking(api, key(api.ledger, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
+    other = key(api.sql, WITHOUT_ADMIN, expires_in=lasting)
+    refused = asking(api, key(api.sql, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert refused.status == 403
     assert "rotate with one that lasts longer" in refused.json["detail"]
-    assert asking(api, key(api.ledger)).post(f"/api/keys/{other.id}/rotate", {}).status == 201
+    assert asking(api, key(api.sql)).post(f"/api/keys/{other.id}/rotate", {}).status == 201
 
 
 def test_another_key_that_ends_before_is_rotated(api: Api) -> None:
-    other = key(api.ledger, WITHOUT_ADMIN, expires_in=60)
-    rotated = asking(api, key(api.ledger, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
+    other = key(api.sql, WITHOUT_ADMIN, expires_in=60)
+    rotated = asking(api, key(api.sql, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert end(rotated.json) <= datetime.now(UTC) + timedelta(seconds=60)

@@ -35,10 +35,10 @@ class Limited:
     """A new client with these limits."""
 
     def __init__(self, api: Api, **limits: int) -> None:
-        self.api, self.id = api, client(api.ledger, f"limited {next(_numbers)}")
+        self.api, self.id = api, client(api.sql, f"limited {next(_numbers)}")
         for name, value in limits.items():
-            api.ledger.rows(f"UPDATE clients SET {name} = %s WHERE id = %s RETURNING id", value, self.id)
-        self.key = str(key(api.ledger, EVERY, of=self.id))
+            api.sql.rows(f"UPDATE clients SET {name} = %s WHERE id = %s RETURNING id", value, self.id)
+        self.key = str(key(api.sql, EVERY, of=self.id))
 
     @property
     def client(self) -> CheckedClient:
@@ -57,7 +57,7 @@ class Limited:
 
     @property
     def stored(self) -> int:
-        [(number,)] = self.api.ledger.rows("SELECT count(*) FROM notifications WHERE client_id = %s", self.id)
+        [(number,)] = self.api.sql.rows("SELECT count(*) FROM notifications WHERE client_id = %s", self.id)
         return int(number)
 
 
@@ -203,7 +203,7 @@ def test_a_batch_that_is_replayed_does_not_count_for_the_day(api: Api) -> None:
 def test_requests_with_a_test_key_do_not_use_the_limits_of_live_keys(api: Api) -> None:
     limited = Limited(api, rate_limit=2, daily_quota=2)
     tester = api.client
-    tester.key = str(key(api.ledger, EVERY, of=limited.id, sandbox=True))
+    tester.key = str(key(api.sql, EVERY, of=limited.id, sandbox=True))
     assert [tester.post(NOTIFICATIONS, DRAFT).status for _ in range(3)] == [201, 201, 429]
 
     assert limited.used("rate") == 0

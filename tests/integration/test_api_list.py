@@ -40,17 +40,17 @@ def client(api: Api) -> Iterator[CheckedClient]:
 
 @pytest.fixture
 def empty(api: Api) -> None:
-    api.ledger.rows("DELETE FROM notifications RETURNING id")
+    api.sql.rows("DELETE FROM notifications RETURNING id")
 
 
 def inserted(api: Api, recipient: str, *statuses: str) -> list[int]:
     """Ids of rows that were created one hour after another, the first one last."""
-    return [id for (id,) in api.ledger.rows(ROWS, recipient, list(statuses))]
+    return [id for (id,) in api.sql.rows(ROWS, recipient, list(statuses))]
 
 
 def inserted_at_once(api: Api, recipient: str, count: int) -> list[int]:
     """Ids of rows that were created at exactly the same time."""
-    made = api.ledger.rows(
+    made = api.sql.rows(
         "INSERT INTO notifications (type, recipient, subject, message)"
         " SELECT 'email', %s, 'Hi', 'secret' FROM generate_series(1, %s) RETURNING id",
         recipient,
@@ -93,7 +93,7 @@ def test_no_filter_lists_everything(api: Api, client: CheckedClient, empty: None
 
 
 @pytest.mark.parametrize("status", ["pending", "sent", "failed", "cancelled"])
-def test_a_status_lists_those_alone(api: Api, client: CheckedClient, status: str) -> None:
+def test_a_filter_by_status_lists_only_that_status(api: Api, client: CheckedClient, status: str) -> None:
     recipient = f"{status}@example.com"
     made = inserted(api, recipient, "sent", "pending", "failed", "cancelled", "sent", "pending", "failed", "cancelled")
     place = ["sent", "pending", "failed", "cancelled"].index(status)
@@ -160,7 +160,7 @@ def test_a_range_of_times_includes_its_start_and_excludes_its_end(api: Api, clie
 
 def test_a_time_may_have_any_offset(api: Api, client: CheckedClient) -> None:
     inserted(api, "offset@example.com", "sent")
-    [(local,)] = api.ledger.rows(
+    [(local,)] = api.sql.rows(
         "SELECT to_char((created_at AT TIME ZONE 'UTC') + interval '5 hours 45 minutes',"
         " 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '+05:45' FROM notifications WHERE recipient = 'offset@example.com'"
     )
@@ -194,7 +194,7 @@ def test_notifications_that_arrive_during_paging_do_not_shift_the_pages(api: Api
 def test_a_cursor_stays_good_when_its_row_is_gone(api: Api, client: CheckedClient) -> None:
     made = inserted(api, "gone@example.com", *["sent"] * 4)
     cursor = client.get(NOTIFICATIONS, recipient="gone@example.com", limit=2).json["nextCursor"]
-    api.ledger.rows("DELETE FROM notifications WHERE id = ANY(%s) RETURNING id", made[:2])
+    api.sql.rows("DELETE FROM notifications WHERE id = ANY(%s) RETURNING id", made[:2])
 
     assert ids(client.get(NOTIFICATIONS, recipient="gone@example.com", cursor=cursor).json) == made[2:]
 

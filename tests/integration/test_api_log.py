@@ -26,7 +26,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def lines(api: Api) -> list[Any]:
     """Log lines of an API that logs no routine requests."""
-    key = keys.key(api.ledger)
+    key = keys.key(api.sql)
     with Client(api.port) as client:
         client.key = str(key)
         assert client.post(NOTIFICATIONS, MAIL).status == 201

@@ -109,7 +109,7 @@ def test_content_of_attachments_is_stored_byte_for_byte(api: Api) -> None:
     files = [FILES[0] | {"content": b64encode(content).decode()} for content in (every, b"")]
     id = api.client.post(NOTIFICATIONS, NEEDED | {"attachments": files}).json["id"]
 
-    stored = api.ledger.rows(f"SELECT content FROM attachments WHERE notification_id = {id} ORDER BY number")
+    stored = api.sql.rows(f"SELECT content FROM attachments WHERE notification_id = {id} ORDER BY number")
     assert [bytes(content) for (content,) in stored] == [every, b""]
 
 
@@ -164,7 +164,7 @@ def test_whatever_it_is_the_answer_is_sensible_and_what_is_taken_is_shown(api: A
         assert len(shown["attachments"]) == len(files)
 
 
-def test_large_bodies_wait_for_nobody_and_are_told_to_come_again_where_there_is_no_room(api: Api) -> None:
+def test_large_bodies_get_503_at_once_when_there_is_no_memory_for_them(api: Api) -> None:
     large = body_of(8 * MIB)
     with socket.create_connection(("127.0.0.1", api.port), 10) as first:
         first.sendall(request(JSON + b"Content-Length: %d\r\n" % len(large)) + large[:1000])

@@ -59,8 +59,8 @@ def test_another_token_opens_nothing(api: Api, wrong: str) -> None:
 
 
 def test_a_key_opens_them_only_if_it_may_do_everything(api: Api) -> None:
-    assert asked(api, key(api.ledger, ["admin"])).status == 200
-    refused = asked(api, key(api.ledger, ["send", "read", "manage"]))
+    assert asked(api, key(api.sql, ["admin"])).status == 200
+    refused = asked(api, key(api.sql, ["send", "read", "manage"]))
     assert refused.status == 403
     assert refused.headers["www-authenticate"].endswith('scope="admin"')
 
@@ -68,7 +68,7 @@ def test_a_key_opens_them_only_if_it_may_do_everything(api: Api) -> None:
 def hostile(api: Api, numbers: range) -> None:
     """For each number a request of every kind, all of them different from the others."""
     with Client(api.port) as client:
-        client.key = str(key(api.ledger))
+        client.key = str(key(api.sql))
         for n in numbers:
             client.notify(f"recipient-{n}@example.com", tags=[f"tag-{n}"], subject=f"subject {n}")
             client.notify(f"no address {n}")
@@ -124,14 +124,14 @@ def test_without_a_usable_directory_the_api_says_so_once_and_serves_its_own_numb
 
 def test_a_long_poll_is_not_taken_for_a_slow_answer(api: Api) -> None:
     asking = api.client
-    asking.key = str(key(api.ledger))
+    asking.key = str(key(api.sql))
     id = asking.notify("a@example.com").json["id"]
     asking.get(f"{NOTIFICATIONS}/{id}", wait=1)
 
     assert seen(api).sum(ROUTE, route=f"{NOTIFICATIONS}/{{id}} (long poll)") == 1
 
 
-def test_whatever_the_database_says_the_processes_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_metrics_of_processes_do_not_need_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     async def seen() -> object:
         truth = scraping.Truth(read({}))
         return await truth.seen()
@@ -157,7 +157,7 @@ def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
 
     async def seen() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
-        truth = scraping.Truth(read({"METRICS_TIMEOUT": "0.1"}))
+        truth = scraping.Truth(read({}))
         assert await truth.seen() is None
         late.set()
         assert truth._asking is not None
@@ -166,6 +166,7 @@ def test_a_database_that_fails_after_the_timeout_is_no_error_of_the_event_loop(
         gc.collect()
 
     monkeypatch.setattr(scraping, "_ask", fail_late)
+    monkeypatch.setattr(scraping, "TIMEOUT", 0.1)
     asyncio.run(seen())
     assert not unheard
 

@@ -25,7 +25,6 @@ WAITING = 2
 CONNECT_TIMEOUT = 1
 STATEMENT_TIMEOUT = 0.2
 REDIS_TIMEOUT = 2
-METRICS_TIMEOUT = 0.5
 READS = [NOTIFICATIONS, f"{NOTIFICATIONS}/1", f"{NOTIFICATIONS}/1/attempts"]
 OK = {"database": "ok", "migrations": "ok", "redis": "ok"}
 
@@ -61,7 +60,6 @@ def api(postgres: Postgres, valkey: Valkey) -> Iterator[Api]:
             accept_waiting=WAITING,
             read_waiting=WAITING,
             metrics_cache=0,
-            metrics_timeout=METRICS_TIMEOUT,
         ) as api,
     ):
         yield api
@@ -159,7 +157,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting(api: Api, postgres: Postgres
         assert api.client.get("/healthz").status == 200
 
 
-def test_of_too_many_who_wait_the_last_are_turned_away_at_once(api: Api, postgres: Postgres) -> None:
+def test_more_requests_than_may_wait_are_refused_at_once(api: Api, postgres: Postgres) -> None:
     with frozen(postgres), ThreadPoolExecutor(40) as threads:
         # Beside those that wait, each thread has one, and the flusher's hands hold as many as may wait.
         reads = list(threads.map(lambda _: api.client.get(NOTIFICATIONS), range(2 * WAITING + 10)))
@@ -189,7 +187,7 @@ def test_notifications_are_accepted_without_waiting_for_a_redis_that_hangs(api: 
 
 
 @pytest.mark.parametrize("ends", [stopped, frozen])
-def test_without_database_the_numbers_of_the_processes_are_told(
+def test_without_database_the_numbers_of_the_processes_are_reported(
     api: Api, postgres: Postgres, ends: Callable[[Postgres], AbstractContextManager[None]]
 ) -> None:
     before = scraped(api.client)
@@ -212,16 +210,16 @@ def test_failed_wake_up_messages_are_counted_without_redis(api: Api, valkey: Val
 
 
 def test_a_schema_that_does_not_fit_is_named(api: Api) -> None:
-    [(name,)] = api.ledger.rows("SELECT name FROM schema_migration ORDER BY name LIMIT 1")
+    [(name,)] = api.sql.rows("SELECT name FROM schema_migration ORDER BY name LIMIT 1")
 
     add = "INSERT INTO schema_migration (name, applied) VALUES (%s, now()) RETURNING name"
-    api.ledger.rows(add, "9998_later")
+    api.sql.rows(add, "9998_later")
     eventually(lambda: checks(api) == OK, saying=api.logs)
-    api.ledger.rows(add, "9999_later_after")
+    api.sql.rows(add, "9999_later_after")
     eventually(lambda: "the database has 9999_later_after, " in checks(api)["migrations"])
 
-    api.ledger.rows("DELETE FROM schema_migration WHERE name = %s RETURNING name", name)
+    api.sql.rows("DELETE FROM schema_migration WHERE name = %s RETURNING name", name)
     eventually(lambda: f"the database lacks {name}: run `notify migrate`" == checks(api)["migrations"])
 
-    api.ledger.rows(add, name)
-    api.ledger.rows("DELETE FROM schema_migration WHERE name LIKE '%%_later%%' RETURNING name")
+    api.sql.rows(add, name)
+    api.sql.rows("DELETE FROM schema_migration WHERE name LIKE '%%_later%%' RETURNING name")

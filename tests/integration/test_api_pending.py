@@ -59,7 +59,7 @@ def flood(limited: Limited, number: int) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
-def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Limited) -> None:
+def test_a_flood_stops_near_the_limit_and_continues_once_it_is_drained(limited: Limited) -> None:
     first = flood(limited, 4 * MOST)
     # Without a count between them each process knows of its own only.
     assert MOST <= first[201] <= PROCESSES * MOST
@@ -68,7 +68,7 @@ def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Li
     counting(lambda: flood(limited, 20) == {429: 20})
     assert limited.stored <= PROCESSES * MOST
 
-    limited.api.ledger.rows(DRAIN, limited.id, limited.stored)
+    limited.api.sql.rows(DRAIN, limited.id, limited.stored)
     counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
     assert MOST <= flood(limited, 4 * MOST)[201] <= PROCESSES * MOST
 
@@ -76,7 +76,7 @@ def test_a_flood_stops_near_the_limit_and_goes_on_once_it_is_drained(limited: Li
 def test_counted_notifications_are_not_counted_again_as_newly_accepted(limited: Limited) -> None:
     for _ in range(5):
         assert limited.batch(MOST // 4).status == 201
-        limited.api.ledger.rows(DRAIN, limited.id, MOST)
+        limited.api.sql.rows(DRAIN, limited.id, MOST)
         counting(lambda: {limited.used("pending") for _ in range(10)} == {0})
 
 
@@ -84,7 +84,7 @@ def test_an_old_refusal_does_not_refuse_the_next_request(redis_url: str, module_
     with running(module_database_url, redis_url, auth="required", backlog_interval=2) as slow:
         limited = Limited(slow, pending_limit=MOST)
         assert flood(limited, 2 * MOST)[429] == MOST
-        slow.ledger.rows(DRAIN, limited.id, MOST)
+        slow.sql.rows(DRAIN, limited.id, MOST)
         asked_at = time.monotonic()
         counting(lambda: time.monotonic() - asked_at > 1.5)
         # Nobody has asked meanwhile; the first who does is let in.

@@ -58,7 +58,7 @@ def test_a_notification_that_was_not_tried_has_no_attempts_yet(client: CheckedCl
 
 def test_attempts_are_shown_first_to_last_as_they_were_recorded(api: Api, client: CheckedClient) -> None:
     id = client.notify("tried@example.com").json["id"]
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,"
         " phase, reply_code, enhanced_code, text) VALUES"
         " (%s, 2, 'lost', %s, 'email', '2024-01-01 10:00:01Z', '2024-01-01 10:00:02Z', NULL, NULL, NULL, NULL),"

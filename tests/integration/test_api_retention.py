@@ -21,7 +21,7 @@ def client(own_store: Settings, redis_server: Valkey) -> Iterator[CheckedClient]
         yield client
 
 
-def test_removed_notifications_are_404_with_their_attempts_and_events_and_lists_go_on(client: CheckedClient) -> None:
+def test_removed_notifications_are_404_with_their_attempts_and_events_and_lists_continue(client: CheckedClient) -> None:
     _, gone = full_block()
     [deleted, *young] = ended() + ended(ago=DAY / 2, count=6)
     page = client.get(NOTIFICATIONS, limit=3).json

@@ -27,11 +27,11 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def pair(api: Api, request: pytest.FixtureRequest) -> Pair:
-    owner = client(api.ledger, request.node.name)
-    api.ledger.rows("UPDATE clients SET pending_limit = %s WHERE id = %s RETURNING id", MOST, owner)
+    owner = client(api.sql, request.node.name)
+    api.sql.rows("UPDATE clients SET pending_limit = %s WHERE id = %s RETURNING id", MOST, owner)
     both = Pair(api.client, api.client)
     for asking, sandbox in zip(both, (False, True), strict=True):
-        asking.key = str(key(api.ledger, EVERY, of=owner, sandbox=sandbox))
+        asking.key = str(key(api.sql, EVERY, of=owner, sandbox=sandbox))
     return both
 
 

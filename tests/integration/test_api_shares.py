@@ -36,13 +36,12 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         redis_server.url,
         auth="required",
         web_concurrency=1,
-        body_limit=2 * MIB,
+        body_limit=8 * MIB,
         bodies_limit=8 * MIB,
         body_timeout=60,
         read_threads=2,
         accept_batch=1,
         accept_waiting=20,
-        batch_waiting=20,
         long_poll_waiting=PLACES,
         stream_listeners=PLACES,
         manage_rate=40,
@@ -53,7 +52,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 def newcomer(api: Api) -> tuple[CheckedClient, str]:
     """A client of its own, and its key."""
-    asking, secret = api.client, str(key(api.ledger, of=client(api.ledger, f"sharing {next(_numbers)}")))
+    asking, secret = api.client, str(key(api.sql, of=client(api.sql, f"sharing {next(_numbers)}")))
     asking.key = secret
     return asking, secret
 
@@ -109,7 +108,7 @@ def test_slow_reads_of_one_client_leave_a_thread_for_others(
             cursor.execute("LOCK TABLE template_names IN ACCESS EXCLUSIVE MODE")
         reads = [threads.submit(read, number) for number in range(8)]
         eventually(
-            lambda: api.ledger.rows(
+            lambda: api.sql.rows(
                 "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'template_names'::regclass"
             ),
             within=30,
@@ -140,7 +139,7 @@ def test_long_polls_of_one_client_leave_places_for_others(
 
 
 def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
-    greedy, modest = (key(api.ledger, ["read"], of=client(api.ledger, f"reading {next(_numbers)}")) for _ in range(2))
+    greedy, modest = (key(api.sql, ["read"], of=client(api.sql, f"reading {next(_numbers)}")) for _ in range(2))
     with ExitStack() as open_streams:
         for _ in range(PLACES - 1):
             open_streams.enter_context(Reader(api.port, "/api/stream", greedy))
@@ -164,8 +163,8 @@ def test_streams_of_one_client_leave_places_for_others(api: Api) -> None:
 def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_them(
     api: Api, path: str, document: dict[str, object], headers: dict[str, str]
 ) -> None:
-    owners = [client(api.ledger, f"writing {next(_numbers)}") for _ in range(2)]
-    greedy, modest = (str(key(api.ledger, of=owner)) for owner in owners)
+    owners = [client(api.sql, f"writing {next(_numbers)}") for _ in range(2)]
+    greedy, modest = (str(key(api.sql, of=owner)) for owner in owners)
 
     def write(secret: str) -> int:
         asking = CheckedClient(api.port, api.contract)
@@ -185,7 +184,7 @@ def test_writes_of_one_client_neither_keep_those_of_others_out_nor_go_before_the
             assert {one.result() for one in many if one.done()} == {503}
         locking.rollback()
         assert [{one.result() for one in many} for many in writes.values()] == [{201, 503}] * 2
-    [(before,)] = api.ledger.rows(
+    [(before,)] = api.sql.rows(
         "SELECT count(*) FROM notifications AS n WHERE client_id = %s"
         " AND id < (SELECT min(id) FROM notifications WHERE client_id = %s)",
         *owners,
@@ -203,7 +202,7 @@ def test_acts_of_management_have_a_rate_of_their_own(
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert "ratelimit" not in answers[-1].headers
 
-    assert api.ledger.rows("SELECT count(*) FROM events WHERE notification_id = %s", id) == [(0,)]
+    assert api.sql.rows("SELECT count(*) FROM events WHERE notification_id = %s", id) == [(0,)]
     # Whoever manages too much still sends and reads.
     assert greedy[0].post(NOTIFICATIONS, DRAFT).status == 201
     assert greedy[0].get(NOTIFICATIONS).status == 200

@@ -13,8 +13,8 @@ from cli.servers.valkey import Valkey
 from tests.embedded import Databases
 from tests.eventually import eventually
 from tests.integration.api import NOWHERE
-from tests.ledger import Ledger
 from tests.processes import Group
+from tests.queries import Queries
 from tests.system import System
 
 SECRET = "hunter2"
@@ -53,7 +53,7 @@ def refusals(
 ) -> Iterator[dict[str, Refusal]]:
     """Refusals to start, by fault; all faults are tried at the same time."""
     with databases.new() as url:
-        Ledger(url).rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later_after', now()) RETURNING 1")
+        Queries(url).rows("INSERT INTO schema_migration (name, applied) VALUES ('9999_later_after', now()) RETURNING 1")
         places = {"{newer}": url, "{server}/nope": postgres_server.url_of("nope")}
         places["{server}/postgres"] = postgres_server.url_of("postgres")
         system = System(

@@ -39,7 +39,7 @@ def test_a_stop_under_load_loses_no_answered_request(api: Api) -> None:
     assert api.api.stop(within=GRACE + 5) == 0
     load.stop()
 
-    stored = {id for (id,) in api.ledger.rows("SELECT id FROM notifications")}
+    stored = {id for (id,) in api.sql.rows("SELECT id FROM notifications")}
     assert set(load.accepted) == stored, api.logs()
     assert not [refusal for refusal in load.refused if refusal[0].isdigit()], "answered with something else than 201"
     assert '"level":"error"' not in api.log, api.logs()
@@ -101,7 +101,7 @@ def test_a_request_whose_body_is_under_way_is_answered_and_its_connection_closed
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert half_posted.recv(1) == b""
     assert api.api.stop(within=GRACE + 5) == 0
-    assert api.ledger.rows("SELECT count(*) FROM notifications") == [(1,)]
+    assert api.sql.rows("SELECT count(*) FROM notifications") == [(1,)]
     assert "was sent" not in api.log, "a process was ended by a signal"
 
 
@@ -109,7 +109,7 @@ def test_a_body_that_does_not_end_is_not_waited_for_beyond_the_grace(api: Api, h
     assert api.api is not None
     assert api.api.stop(within=GRACE + 5) == 0
     assert "was sent SIGKILL" not in api.log
-    assert api.ledger.rows("SELECT count(*) FROM notifications") == [(0,)]
+    assert api.sql.rows("SELECT count(*) FROM notifications") == [(0,)]
     assert b" 201 " not in half_posted.recv(100)
 
 

@@ -90,7 +90,7 @@ def test_an_address_that_is_on_the_list_is_replaced(client: CheckedClient) -> No
     assert (second.status, second.json["expiresAt"], second.json["reason"]) == (200, None, "unsubscribed")
 
 
-def test_the_list_is_filtered_and_goes_on_where_the_page_before_ended(client: CheckedClient) -> None:
+def test_the_list_is_filtered_and_continues_where_the_page_before_ended(client: CheckedClient) -> None:
     for n in range(3):
         client.post(SUPPRESSIONS, {"address": f"page{n}@example.com", "reason": "bounced"})
 

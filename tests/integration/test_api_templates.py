@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.resources.templates import SCHEMA_LIMIT, VERSIONS_LIMIT
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS, Response
 from tests.contract import CheckedClient, faults
@@ -16,6 +17,8 @@ from tests.eventually import eventually
 from tests.integration.api import Api, running
 
 TEMPLATES = "/api/templates"
+MANY_VERSIONS = """INSERT INTO templates (client_id, name, version, subject, text)
+SELECT 1, 'many', number, 'Hi', 'Hello' FROM generate_series(2, %s) number"""
 GREETING = {"subject": "Hi {{ name }}", "text": "Hello {{ name }}", "html": "<p>Hello {{ name }}</p>"}
 SCHEMA = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "maxLength": 50}}}
 MAIL = {"type": "email", "recipient": "test@example.com"}
@@ -24,8 +27,8 @@ ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% 
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    limits = {"subject_limit": 40, "message_limit": 200, "html_limit": 300, "template_limit": 400}
-    limits |= {"template_schema_limit": 500, "render_timeout": 60}
+    limits = {"subject_limit": 40, "message_limit": 200, "html_limit": 300}
+    limits |= {"render_timeout": 60}
     with running(module_database_url, redis_server.url, render_cpu=0.3, **limits) as api:
         yield api
 
@@ -237,11 +240,11 @@ def test_variables_are_held_against_the_schema(client: CheckedClient) -> None:
     [
         ({"subject": "Hi"}, {"/text": "is required"}),
         ({**GREETING, "message": "x"}, {"/message": "is not a known field; known are subject, text, html, schema"}),
-        ({**GREETING, "text": "x" * 401}, {"/text": "must have at most 400 characters, has 401"}),
+        ({**GREETING, "text": "x" * 100_001}, {"/text": "must have at most 100000 characters, has 100001"}),
         ({**GREETING, "text": "a\0"}, {"/text": "must not contain the character U+0000"}),
         (
-            {**GREETING, "schema": {"description": "x" * 500}},
-            {"/schema": "must have at most 500 bytes (TEMPLATE_SCHEMA_LIMIT)"},
+            {**GREETING, "schema": {"description": "x" * SCHEMA_LIMIT}},
+            {"/schema": f"must have at most {SCHEMA_LIMIT} bytes"},
         ),
         ({**GREETING, "schema": True}, {"/schema": "must be an object or null"}),
         ({**GREETING, "schema": {"type": "text"}}, {"/schema/type": "does not conform to anyOf"}),
@@ -325,8 +328,10 @@ def test_hostile_templates_end_and_others_are_served_meanwhile(api: Api, client:
 
 
 def test_more_versions_than_a_client_may_have_are_a_conflict(database_url: str, redis_server: Valkey) -> None:
-    with running(database_url, redis_server.url, template_versions_limit=1) as api:
-        assert [put(api.client, name, GREETING).status for name in ("a", "a", "b")] == [201, 200, 409]
+    with running(database_url, redis_server.url) as api:
+        assert put(api.client, "a", GREETING).status == 201
+        api.sql.rows(MANY_VERSIONS, VERSIONS_LIMIT)
+        assert [put(api.client, name, GREETING).status for name in ("a", "b")] == [200, 409]
 
 
 @pytest.mark.parametrize("part", ["subject", "text", "html"])

@@ -33,10 +33,10 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def pair(api: Api, request: pytest.FixtureRequest) -> Pair:
-    owner = client(api.ledger, request.node.name)
+    owner = client(api.sql, request.node.name)
     both = Pair(api.client, api.client)
     for asking, sandbox in zip(both, (False, True), strict=True):
-        asking.key = str(key(api.ledger, EVERY, of=owner, sandbox=sandbox))
+        asking.key = str(key(api.sql, EVERY, of=owner, sandbox=sandbox))
     return both
 
 
@@ -49,7 +49,7 @@ def asked(asking: CheckedClient, method: str, word: str, id: int) -> Response:
 def made(api: Api, asking: CheckedClient, word: str) -> int:
     id = int(asking.notify("a@example.com").json["id"])
     if word == "retry":
-        api.ledger.rows(FAIL, "exhausted", id)
+        api.sql.rows(FAIL, "exhausted", id)
     return id
 
 
@@ -134,7 +134,7 @@ def test_a_key_for_tests_changes_no_client_whatever_its_scopes(pair: Pair) -> No
 
 def test_a_key_for_tests_decides_about_no_key_that_is_live(api: Api, pair: Pair) -> None:
     own = pair.live.get("/api/clients").json["items"][-1]["id"]
-    real = key(api.ledger, ["send"], of=own)
+    real = key(api.sql, ["send"], of=own)
 
     assert refused_by_kind(pair.test.post(f"/api/clients/{own}/keys", {"name": "real", "scopes": ["send"]}))
     assert refused_by_kind(pair.test.post(f"/api/keys/{real.id}/rotate", {}))
@@ -143,9 +143,9 @@ def test_a_key_for_tests_decides_about_no_key_that_is_live(api: Api, pair: Pair)
 
 
 def test_a_key_for_tests_decides_about_keys_of_its_own_client_only(api: Api, pair: Pair) -> None:
-    own, other = pair.live.get("/api/clients").json["items"][-1]["id"], client(api.ledger, "whose tests are their own")
+    own, other = pair.live.get("/api/clients").json["items"][-1]["id"], client(api.sql, "whose tests are their own")
     wanted = {"name": "toy", "scopes": ["read"], "sandbox": True}
-    theirs = key(api.ledger, ["read"], of=other, sandbox=True)
+    theirs = key(api.sql, ["read"], of=other, sandbox=True)
 
     assert refused_by_kind(pair.test.post(f"/api/clients/{other}/keys", wanted))
     assert refused_by_kind(pair.test.post(f"/api/keys/{theirs.id}/rotate", {}))

@@ -47,7 +47,7 @@ def test_a_priority_is_stored_and_shown(api: Api, client: CheckedClient, priorit
     shown = made(client, priority=priority)
 
     assert shown["priority"] == priority
-    assert api.ledger.rows("SELECT lane FROM notifications WHERE id = %s", shown["id"]) == [(priority,)]
+    assert api.sql.rows("SELECT lane FROM notifications WHERE id = %s", shown["id"]) == [(priority,)]
 
 
 @pytest.mark.parametrize("priority", ["urgent", "callback", "", 1, None])

@@ -123,7 +123,7 @@ def test_a_count_that_takes_too_long_is_given_up_and_changes_nothing() -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_upkeep_counts_and_a_count_that_is_given_up_does_not_keep_it_from_ringing(
+def test_upkeep_counts_and_a_count_that_is_given_up_does_not_keep_it_from_enqueueing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     [id] = waiting(1, 1)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def grow() -> blocks.Block | None:
-    return blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.patience)
+    return blocks.grow(SIZE, BOUNDS.lock_timeout, BOUNDS.time_limit)
 
 
 def bounds() -> list[tuple[int, int | None]]:
@@ -87,7 +87,7 @@ def test_the_list_goes_from_block_to_block() -> None:
     assert found == sorted(ids, reverse=True)
 
 
-def test_without_anybody_to_look_after_blocks_all_is_accepted_and_the_next_to_come_puts_it_right() -> None:
+def test_everything_is_accepted_while_no_worker_adds_blocks_and_the_next_one_adds_them() -> None:
     ids = accepted(5 * SIZE)
     assert bounds() == [(0, None)]
     assert grow() is not None
@@ -97,7 +97,7 @@ def test_without_anybody_to_look_after_blocks_all_is_accepted_and_the_next_to_co
     assert lifecycle.claim(ids[-1:], WORKER)
 
 
-def test_adding_a_block_gives_up_when_the_table_is_in_use_and_accepting_goes_on(own_store: Settings) -> None:
+def test_adding_a_block_gives_up_when_the_table_is_in_use_and_accepting_continues(own_store: Settings) -> None:
     accepted(SIZE // 2)
     with Elsewhere(own_store) as other:
         other.run("SELECT count(*) FROM attempts")

@@ -201,7 +201,7 @@ def test_relay_may_enqueue_one_notification_when_a_probe_of_an_open_breaker_is_d
     assert process.share(10_000, 1) == ONE
 
 
-def test_it_opens_here_even_when_the_others_cannot_be_told(process: Process) -> None:
+def test_the_breaker_opens_in_this_process_even_if_the_database_is_away(process: Process) -> None:
     with mock.patch.object(breaker, "trip", side_effect=Unavailable("away")):
         process.down(5)
     assert process.open

@@ -106,7 +106,7 @@ def test_any_2xx_is_taken_for_a_yes(make: Make, hooks: Hooks, code: int) -> None
 
 
 @pytest.mark.parametrize("code", [300, 400, 401, 404, 418, 429, 500, 503, 599])
-def test_anything_else_is_tried_again(make: Make, hooks: Hooks, code: int) -> None:
+def test_any_other_status_is_tried_again(make: Make, hooks: Hooks, code: int) -> None:
     hooks.answer = status(code, body="no\r\n\x1b[31mway")
     undelivered = failure(make(), to(hooks.url))
     assert isinstance(undelivered, Deferred)
@@ -227,7 +227,7 @@ def test_a_server_that_hangs_is_left_alone_for_a_while(make: Make, hooks: Hooks)
     channel.send(other)
 
 
-def test_endpoint_is_tried_again_after_its_rest_and_callbacks_go_on_if_it_answers(make: Make, hooks: Hooks) -> None:
+def test_endpoint_is_tried_again_after_its_rest_and_callbacks_continue_if_it_answers(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     channel, callback = make(callback_timeout=IMPATIENT, callback_rest=0.001), to(hooks.url)
     assert isinstance(failure(channel, callback), Uncertain)
@@ -264,6 +264,6 @@ def test_a_name_that_nobody_knows_is_tried_again(make: Make) -> None:
     assert failure(make(unknown), to("https://example.com/")).receipt.phase == "resolve"
 
 
-def test_where_nobody_listens_it_is_tried_again(make: Make) -> None:
+def test_a_refused_connection_is_tried_again(make: Make) -> None:
     undelivered = failure(make(), to("http://127.0.0.1:9999/"))
     assert (undelivered.outcome, undelivered.receipt.phase) == ("deferred", "connect")

@@ -147,7 +147,7 @@ def test_a_transition_that_loses_its_race_writes_no_change() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_where_nobody_listens_nothing_is_written_down() -> None:
+def test_no_change_is_recorded_without_a_listener() -> None:
     settle(claimed(), "sent")
     listeners.hold([CLIENT + 1], KEPT)
     settle(claimed(), "sent")

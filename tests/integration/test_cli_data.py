@@ -92,7 +92,7 @@ def test_invalid_arguments_are_refused_with_a_sentence(run: Run, words: tuple[st
     assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
 
 
-def test_an_export_is_lines_that_end_with_their_count_and_can_be_gone_on_with(run: Run) -> None:
+def test_an_export_is_lines_that_end_with_their_count_and_can_be_continued(run: Run) -> None:
     for n in range(5):
         stored(draft(f"n{n}@example.com"))
     stored(sent_to())
@@ -141,7 +141,7 @@ def test_commands_that_use_only_the_database_need_no_redis() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={}, check=True)
 
 
-def test_follow_shows_what_comes(own_store: Settings) -> None:
+def test_audit_follow_prints_new_records(own_store: Settings) -> None:
     command = [sys.executable, "-m", "cli.main", "audit", "--follow", "--json"]
     environ = {"DATABASE_URL": own_store.database.url, "PYTHONUNBUFFERED": "1"}
     rows("INSERT INTO audit (act, outcome, actor) VALUES ('first', 'done', 'cli')")

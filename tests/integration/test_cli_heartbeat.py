@@ -87,7 +87,7 @@ def test_workers_that_ended_and_those_elsewhere_do_not_count(run: Run, ended: in
     assert run().exit_code == 0
 
 
-def test_where_the_database_does_not_answer_nobody_is_accused(run: Run) -> None:
+def test_no_worker_is_reported_while_the_database_does_not_answer(run: Run) -> None:
     result = run("--json", database_url="postgresql://u:hunter2@127.0.0.1:9/d")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"database": "unavailable"})
     assert "hunter2" not in run(database_url="postgresql://u:hunter2@127.0.0.1:9/d").output

@@ -85,7 +85,7 @@ def test_a_plan_is_only_a_plan(run: Run) -> None:
 
 def test_a_table_in_use_is_said_in_a_sentence_and_the_plan_shows_how_far_it_came(run: Run, own_store: Settings) -> None:
     with busy(own_store.database.url):
-        result = run(migration_lock_timeout=0.01, migration_patience=0)
+        result = run(migration_patience=0)
     assert result.exit_code == 75
     assert result.stderr.startswith(
         "Error: other sessions held a lock for 0 seconds (MIGRATION_PATIENCE); what was done before"

@@ -252,11 +252,11 @@ def test_the_families_are_tried_in_turns(run: Run[Any]) -> None:
         ("a..example", "this is not a host name"),
     ],
 )
-def test_a_name_that_has_no_address_is_told(run: Run[Any], host: str, reason: str) -> None:
+def test_a_name_that_has_no_address_is_reported(run: Run[Any], host: str, reason: str) -> None:
     assert refusal(run, 25, host=host).startswith(reason)
 
 
-def test_a_name_server_that_does_not_answer_is_told(run: Run[Any]) -> None:
+def test_a_name_server_that_does_not_answer_is_reported(run: Run[Any]) -> None:
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 

@@ -102,7 +102,7 @@ def test_another_limit_does_not_make_used_what_is_not(counters: Counters) -> Non
     assert [left(window) for window in one(counters, lower, 0).windows] == [0, 0]
 
 
-def test_each_has_its_own(counters: Counters) -> None:
+def test_each_client_has_a_limit_of_its_own(counters: Counters) -> None:
     assert one(counters, MINE, 100).refused is None
     assert one(counters, MINE._replace(owner="2"), 100).refused is None
     assert one(counters, MINE._replace(owner="1/sandbox"), 100).refused is None
@@ -119,7 +119,7 @@ def test_quota_given_back_to_a_day_may_be_used_again(counters: Counters) -> None
     assert one(counters, whose, 30).refused is None
 
 
-def test_of_those_that_ask_together_as_many_are_let_in_as_there_is_room_for(counters: Counters) -> None:
+def test_simultaneous_requests_are_admitted_up_to_the_limit(counters: Counters) -> None:
     other = MINE._replace(owner="2")
     asked = [Ask(MINE, 60), Ask(other, 100), Ask(MINE, 50), Ask(MINE, 40), Ask(MINE, 0), Ask(MINE, 1), Ask(other, 1)]
 
@@ -127,7 +127,7 @@ def test_of_those_that_ask_together_as_many_are_let_in_as_there_is_room_for(coun
     assert [used(counters, whose) for whose in (MINE, other)] == [[100], [100]]
 
 
-def test_together_and_one_by_one_come_to_the_same(counters: Counters) -> None:
+def test_many_requests_in_one_call_are_counted_one_by_one(counters: Counters) -> None:
     assert [a.refused for a in counters.run([Ask(MINE, 1)] * 150)] == [None] * 100 + [RATE] * 50
 
 

@@ -36,7 +36,7 @@ def admin(api: Api) -> Person:
 
 def logged_in(api: Api, scopes: list[str], of: int = 1, *, sandbox: bool = False) -> Person:
     person = Person(api.port)
-    assert person.log_in(key(api.ledger, scopes, of=of, sandbox=sandbox)).status == 303
+    assert person.log_in(key(api.sql, scopes, of=of, sandbox=sandbox)).status == 303
     return person
 
 
@@ -71,7 +71,7 @@ def test_a_key_that_is_made_is_shown_once_and_works(api: Api, admin: Person) -> 
     ],
     ids=str,
 )
-def test_a_refused_key_is_explained_beside_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
+def test_a_refused_key_is_explained_next_to_the_form(admin: Person, fields: dict[str, object], said: str) -> None:
     answer = admin.submit("/keys", fields)
     assert (answer.status, said in answer.text) == (422, True), answer.text
     assert f'value="{fields.get("name", "")}"' in answer.html
@@ -83,15 +83,15 @@ def test_a_key_cannot_give_a_scope_that_it_lacks(api: Api) -> None:
 
 
 def test_a_key_is_revoked_after_a_question(api: Api, admin: Person) -> None:
-    other = key(api.ledger)
+    other = key(api.sql)
     assert "stops working everywhere" in admin.get(f"/keys/{other.id}/revoke").text
     assert f"Key {other.id} is revoked." in told(admin, admin.submit(f"/keys/{other.id}/revoke"))
-    assert api.ledger.rows("SELECT revoked_at IS NOT NULL FROM keys WHERE id = %s", other.id) == [(True,)]
-    assert api.ledger.rows("SELECT actor FROM audit WHERE act = 'key.revoked' AND target = %s", f"key {other.id}")
+    assert api.sql.rows("SELECT revoked_at IS NOT NULL FROM keys WHERE id = %s", other.id) == [(True,)]
+    assert api.sql.rows("SELECT actor FROM audit WHERE act = 'key.revoked' AND target = %s", f"key {other.id}")
 
 
 def test_a_rotated_key_has_a_successor_and_works_for_a_while(api: Api, admin: Person) -> None:
-    other = key(api.ledger, ["read"])
+    other = key(api.sql, ["read"])
     answer = admin.submit(f"/keys/{other.id}/rotate")
     [text] = re.findall(r"ntf_live_\d+_[\w-]+", answer.text)
     for secret in (text, str(other)):
@@ -102,7 +102,7 @@ def test_a_rotated_key_has_a_successor_and_works_for_a_while(api: Api, admin: Pe
 
 
 def test_keys_of_another_client_are_not_there(api: Api) -> None:
-    theirs = key(api.ledger, of=client(api.ledger, "keys of others"))
+    theirs = key(api.sql, of=client(api.sql, "keys of others"))
     person = logged_in(api, ["read", "manage"])
     for page in (f"/keys/{theirs.id}/revoke", f"/keys/{theirs.id}/rotate"):
         assert person.get(page).status == 404
@@ -116,16 +116,16 @@ def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Perso
     limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "senders": "a@example.com\r\n@example.org"}
     assert "Saved" in told(admin, admin.submit(place, limits))
     columns = "SELECT rate_limit, daily_quota, pending_limit, senders FROM clients WHERE name = 'shop'"
-    assert api.ledger.rows(columns) == [(60, None, 1000, ["a@example.com", "@example.org"])]
+    assert api.sql.rows(columns) == [(60, None, 1000, ["a@example.com", "@example.org"])]
 
     assert "Disable shop?" in admin.get(f"{place}/disabled").text
     assert "is disabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
     assert "Enable shop?" in admin.get(f"{place}/disabled").text
     assert "is enabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "false"}))
-    assert api.ledger.rows("SELECT disabled_at FROM clients WHERE name = 'shop'") == [(None,)]
+    assert api.sql.rows("SELECT disabled_at FROM clients WHERE name = 'shop'") == [(None,)]
 
 
-def test_a_refused_client_is_explained_beside_the_form(admin: Person) -> None:
+def test_a_refused_client_is_explained_next_to_the_form(admin: Person) -> None:
     assert "choose another" in admin.submit("/clients", {"name": "default"}).text
     for fields, said in (
         ({"rateLimit": "many"}, "Per minute must"),
@@ -169,7 +169,7 @@ def test_a_key_for_tests_changes_nothing_that_is_live(api: Api) -> None:
 
 def test_a_template_is_previewed_in_any_version(api: Api, admin: Person) -> None:
     user = Client(api.port)
-    user.key = str(key(api.ledger))
+    user.key = str(key(api.sql))
     for text in ("One {{ n }}", "Two {{ n }}"):
         template = {"subject": "Hi {{ n }}", "text": text, "html": "<b style='color:red'>{{ n }}</b>"}
         assert user.send("PUT", "/api/templates/hello", template).status == 201
@@ -185,9 +185,9 @@ def test_a_template_is_previewed_in_any_version(api: Api, admin: Person) -> None
 
 
 @pytest.mark.parametrize("variables", ["{", "[]", '{"n": NaN}', "[" * 1_000, "{}"], ids=lambda text: text[:10])
-def test_variables_that_do_not_do_are_said_beside_the_form(api: Api, admin: Person, variables: str) -> None:
+def test_invalid_variables_are_explained_next_to_the_form(api: Api, admin: Person, variables: str) -> None:
     user = Client(api.port)
-    user.key = str(key(api.ledger))
+    user.key = str(key(api.sql))
     user.send("PUT", "/api/templates/strict", {"subject": "Hi", "text": "{{ n }}"})
     answer = admin.submit("/templates/strict", {"variables": variables})
     assert (answer.status, 'role="alert"' in answer.html) == (422, True), answer.text
@@ -210,7 +210,7 @@ def test_a_caught_mail_is_shown_with_its_parts_and_its_html_in_a_frame(admin: Pe
     assert admin.get("/inbox/99999999").status == admin.get("/inbox/none").status == 404
 
 
-def test_the_inbox_goes_on_behind_its_first_page(admin: Person, mails: Slot) -> None:
+def test_the_inbox_continues_behind_its_first_page(admin: Person, mails: Slot) -> None:
     numbers = [mails.put("a@example.com", ["b@example.com"], b"Subject: one of many\r\n\r\n") for _ in range(60)]
     first = admin.get("/inbox")
     assert f"/inbox/{numbers[-1]}" in first.html

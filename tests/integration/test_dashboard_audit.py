@@ -34,18 +34,18 @@ def person(api: Api) -> Person:
 
 def records(api: Api, act: str) -> list[tuple[Any, ...]]:
     sql = "SELECT client_id, target, actor, key_id, address FROM audit WHERE act = %s ORDER BY id"
-    return [tuple(row) for row in api.ledger.rows(sql, act)]
+    return [tuple(row) for row in api.sql.rows(sql, act)]
 
 
 def asking(api: Api, **options: Any) -> CheckedClient:
     fresh = api.client
-    fresh.key = str(key(api.ledger, **options))
+    fresh.key = str(key(api.sql, **options))
     return fresh
 
 
 def test_a_login_and_a_logout_are_recorded_once_each(api: Api, person: Person) -> None:
-    owner = client(api.ledger, "somebody's")
-    mine = key(api.ledger, of=owner)
+    owner = client(api.sql, "somebody's")
+    mine = key(api.sql, of=owner)
     assert person.log_in(mine).status == 303
     assert person.submit("/", to="/logout").status == 303
     assert person.post("/logout").status in (303, 403)
@@ -56,7 +56,7 @@ def test_a_login_and_a_logout_are_recorded_once_each(api: Api, person: Person) -
 
 
 def test_a_refused_login_is_recorded_without_what_was_typed(api: Api, person: Person) -> None:
-    blind = key(api.ledger, ["send"])
+    blind = key(api.sql, ["send"])
     before = len(records(api, "session.refused"))
     assert person.log_in(blind).status == 403
     assert person.log_in("ntf_live_1_made-up").status == 403
@@ -65,7 +65,7 @@ def test_a_refused_login_is_recorded_without_what_was_typed(api: Api, person: Pe
         (1, f"key {blind.id}", "anybody", None, "127.0.0.1"),
         (None, None, "anybody", None, "127.0.0.1"),
     ]
-    [(found,)] = api.ledger.rows("SELECT count(*) FROM audit WHERE audit::text LIKE '%%made-up%%'")
+    [(found,)] = api.sql.rows("SELECT count(*) FROM audit WHERE audit::text LIKE '%%made-up%%'")
     assert found == 0
 
 
@@ -81,7 +81,7 @@ def test_refused_logins_do_not_fill_the_audit_log(module_database_url: str, redi
 
 
 def test_the_accepted_event_names_the_key_that_posted_it(api: Api) -> None:
-    mine = key(api.ledger)
+    mine = key(api.sql)
     poster = api.client
     poster.key = str(mine)
     single = poster.notify("a@example.com").json["id"]
@@ -94,7 +94,7 @@ def test_the_accepted_event_names_the_key_that_posted_it(api: Api) -> None:
 
 
 def test_notification_resent_at_the_dashboard_names_the_key_of_the_session(api: Api, person: Person) -> None:
-    first, second = key(api.ledger), key(api.ledger)
+    first, second = key(api.sql), key(api.sql)
     poster = api.client
     poster.key = str(first)
     id = poster.notify("a@example.com").json["id"]
@@ -120,7 +120,7 @@ def test_the_source_of_a_mail_has_no_working_link_for_who_may_only_read(
     api: Api, person: Person, scopes: list[str], sandbox: bool, shown: bool
 ) -> None:
     id = asking(api).post(NOTIFICATIONS, MAIL).json["id"]
-    person.log_in(key(api.ledger, scopes, sandbox=sandbox))
+    person.log_in(key(api.sql, scopes, sandbox=sandbox))
     source = person.get(f"/notifications/{id}/source").html
     assert "List-Unsubscribe: <https://notify.example.com/u/" in source
     works = token(id, read({name.upper(): value for name, value in SECRET.items()}).public)

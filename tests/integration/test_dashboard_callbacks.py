@@ -27,12 +27,12 @@ def person(api: Api) -> Person:
 @pytest.fixture
 def place(api: Api) -> str:
     """The page of an endpoint."""
-    return f"/callbacks/{endpoint(api.ledger, 'Orders of a shop')}"
+    return f"/callbacks/{endpoint(api.sql, 'Orders of a shop')}"
 
 
 def logged_in(api: Api, scopes: list[str], **options: bool) -> Person:
     person = Person(api.port)
-    assert person.log_in(key(api.ledger, scopes, **options)).status == 303
+    assert person.log_in(key(api.sql, scopes, **options)).status == 303
     return person
 
 
@@ -48,14 +48,14 @@ def told(person: Person, answer: Page) -> str:
 
 def test_the_list_says_which_endpoint_fails(api: Api, person: Person, place: str) -> None:
     assert "enabled" in person.get(place).text
-    delivery(api.ledger, id_of(place), "503 in maintenance")
+    delivery(api.sql, id_of(place), "503 in maintenance")
     row = next(row for row in person.get("/callbacks").html.split("<tr") if f'{place}"' in row)
     assert "Orders of a shop" in row
     assert "failing" in row
 
 
 def test_a_delivery_shows_the_answers_and_the_body(api: Api, person: Person, place: str) -> None:
-    id = delivery(api.ledger, id_of(place), "503 in maintenance")
+    id = delivery(api.sql, id_of(place), "503 in maintenance")
     shown = person.get(f"{place}/deliveries/{id}").text
     assert f"msg_{id}" in shown
     assert "exhausted : 503 in maintenance" in shown
@@ -63,7 +63,7 @@ def test_a_delivery_shows_the_answers_and_the_body(api: Api, person: Person, pla
 
 
 def test_deliveries_are_filtered_and_paged(api: Api, person: Person, place: str) -> None:
-    ids = [delivery(api.ledger, id_of(place)) for _ in range(3)]
+    ids = [delivery(api.sql, id_of(place)) for _ in range(3)]
     page = person.get(f"{place}?status=failed&limit=2")
     assert f"{place}/deliveries/{ids[2]}" in page.html
     assert f"{place}/deliveries/{ids[0]}" not in page.html
@@ -73,20 +73,20 @@ def test_deliveries_are_filtered_and_paged(api: Api, person: Person, place: str)
 
 
 def test_one_failed_delivery_is_retried(api: Api, person: Person, place: str) -> None:
-    id = delivery(api.ledger, id_of(place))
+    id = delivery(api.sql, id_of(place))
     page = f"{place}/deliveries/{id}"
     assert "The callback is pending again" in told(person, person.submit(page, to=f"{page}/retry"))
-    assert status(api.ledger, id) == "pending"
+    assert status(api.sql, id) == "pending"
     assert person.submit(page, to=f"{page}/retry").status == 409
 
 
 def test_all_failed_deliveries_are_retried_after_a_question(api: Api, person: Person, place: str) -> None:
-    ids = [delivery(api.ledger, id_of(place)) for _ in range(3)]
+    ids = [delivery(api.sql, id_of(place)) for _ in range(3)]
     assert "Retry all failed callbacks?" in person.get(f"{place}/retry").text
     assert "pending again: 3." in told(person, person.submit(f"{place}/retry"))
-    assert [status(api.ledger, id) for id in ids] == ["pending"] * 3
+    assert [status(api.sql, id) for id in ids] == ["pending"] * 3
     audited = "SELECT detail ->> 'count' FROM audit WHERE act = 'callbacks.retried' AND target = %s"
-    assert api.ledger.rows(audited, f"callback {id_of(place)}") == [("3",)]
+    assert api.sql.rows(audited, f"callback {id_of(place)}") == [("3",)]
 
 
 def test_an_endpoint_is_disabled_and_enabled_after_a_question(api: Api, person: Person, place: str) -> None:
@@ -97,7 +97,7 @@ def test_an_endpoint_is_disabled_and_enabled_after_a_question(api: Api, person: 
     assert "Enable this endpoint?" in person.get(f"{place}/disabled").text
     assert "is enabled." in told(person, person.submit(f"{place}/disabled", {"disabled": "false"}))
     audited = "SELECT count(*) FROM audit WHERE act = 'callback.changed' AND target = %s"
-    assert api.ledger.rows(audited, f"callback {id_of(place)}") == [(2,)]
+    assert api.sql.rows(audited, f"callback {id_of(place)}") == [(2,)]
 
 
 def test_a_test_leads_to_its_delivery(person: Person, place: str) -> None:
@@ -110,14 +110,14 @@ def test_a_test_leads_to_its_delivery(person: Person, place: str) -> None:
 
 
 def test_a_test_key_and_another_client_change_nothing(api: Api, place: str) -> None:
-    id = delivery(api.ledger, id_of(place))
+    id = delivery(api.sql, id_of(place))
     acts = (f"{place}/test", f"{place}/retry", f"{place}/disabled", f"{place}/deliveries/{id}/retry")
     tester = logged_in(api, ["read", "manage"], sandbox=True)
     stranger = Person(api.port)
-    stranger.log_in(key(api.ledger, ["read", "manage"], of=client(api.ledger, "stranger")))
+    stranger.log_in(key(api.sql, ["read", "manage"], of=client(api.sql, "stranger")))
     for path in acts:
         assert tester.submit("/", {"disabled": "true"}, to=path).status == 403
         assert stranger.submit("/", {"disabled": "true"}, to=path).status == 404
     assert stranger.get(place).status == stranger.get(f"{place}/deliveries/{id}").status == 404
-    assert status(api.ledger, id) == "failed"
-    assert api.ledger.rows("SELECT disabled_at FROM callbacks WHERE id = %s", id_of(place)) == [(None,)]
+    assert status(api.sql, id) == "failed"
+    assert api.sql.rows("SELECT disabled_at FROM callbacks WHERE id = %s", id_of(place)) == [(None,)]

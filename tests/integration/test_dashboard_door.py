@@ -33,13 +33,13 @@ def test_without_a_session_pages_lead_to_the_login_and_back(api: Api, person: Pe
     assert person.get("/").headers["location"] == "/login"
     away = person.get("/switch?cursor=1")
     assert away.headers["location"] == "/login?next=/switch"
-    back = person.submit("/login?next=/switch", {"key": str(key(api.ledger)), "next": "/switch"})
+    back = person.submit("/login?next=/switch", {"key": str(key(api.sql)), "next": "/switch"})
     assert back.status == 303, back.text
     assert back.headers["location"] == "/switch"
 
 
 def test_a_session_is_a_cookie_that_no_script_reads_and_that_holds_no_key(api: Api, person: Person) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
 
     answer = person.log_in(mine)
 
@@ -48,7 +48,7 @@ def test_a_session_is_a_cookie_that_no_script_reads_and_that_holds_no_key(api: A
     assert "SameSite=Strict" in cookie
     assert "Max-Age=43200" in cookie
     assert mine.secret not in cookie
-    [(stored,)] = api.ledger.rows("SELECT count(*) FROM sessions WHERE position(%s IN digest::text) > 0", "notify")
+    [(stored,)] = api.sql.rows("SELECT count(*) FROM sessions WHERE position(%s IN digest::text) > 0", "notify")
     assert stored == 0
     assert person.get("/").status == 200
 
@@ -68,7 +68,7 @@ def test_invalid_keys_are_refused_with_the_same_message(person: Person, given: s
 
 
 def test_a_key_that_cannot_read_cannot_look(api: Api, person: Person) -> None:
-    assert "lacks the scope" in person.log_in(key(api.ledger, ["send", "manage"])).text
+    assert "lacks the scope" in person.log_in(key(api.sql, ["send", "manage"])).text
     assert sent_to_login(person.get("/"))
 
 
@@ -82,25 +82,25 @@ def test_a_key_that_cannot_read_cannot_look(api: Api, person: Person) -> None:
     ids=["revoked", "expired", "over"],
 )
 def test_a_session_ends_at_once_with_its_key_or_its_time(api: Api, person: Person, end: str) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
     person.log_in(mine)
     assert person.get("/").status == 200
 
-    api.ledger.rows(end, mine.id)
+    api.sql.rows(end, mine.id)
 
     assert sent_to_login(person.get("/"))
 
 
 def test_a_session_ends_with_its_client(api: Api, person: Person) -> None:
-    other = client(api.ledger, "switched off")
-    person.log_in(key(api.ledger, ["read"], of=other))
+    other = client(api.sql, "switched off")
+    person.log_in(key(api.sql, ["read"], of=other))
     assert person.get("/").status == 200
-    api.ledger.rows("UPDATE clients SET disabled_at = now() WHERE id = %s RETURNING 1", other)
+    api.sql.rows("UPDATE clients SET disabled_at = now() WHERE id = %s RETURNING 1", other)
     assert sent_to_login(person.get("/"))
 
 
 def test_logging_out_ends_the_session_everywhere(api: Api, person: Person) -> None:
-    person.log_in(key(api.ledger, ["read"]))
+    person.log_in(key(api.sql, ["read"]))
     copied = dict(person.cookies)
 
     out = person.submit("/", to="/logout")
@@ -114,15 +114,15 @@ def test_logging_out_ends_the_session_everywhere(api: Api, person: Person) -> No
 def test_a_session_is_not_known_before_the_login(api: Api, person: Person) -> None:
     person.get("/login")
     before = person.cookies["notify_session"]
-    person.log_in(key(api.ledger, ["read"]))
+    person.log_in(key(api.sql, ["read"]))
     assert person.cookies["notify_session"] != before
 
 
-def test_the_cookie_opens_no_door_of_the_api(api: Api, person: Person) -> None:
-    person.log_in(key(api.ledger))
+def test_the_session_cookie_does_not_authenticate_at_the_api(api: Api, person: Person) -> None:
+    person.log_in(key(api.sql))
     for path in ("/api/notifications", "/api/clients", "/api/limits"):
         assert person.get(path).status == 401
-    assert Client(api.port).request("GET", "/", headers={"Authorization": f"Bearer {key(api.ledger)}"}).status == 303
+    assert Client(api.port).request("GET", "/", headers={"Authorization": f"Bearer {key(api.sql)}"}).status == 303
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_the_cookie_opens_no_door_of_the_api(api: Api, person: Person) -> None:
     ids=str,
 )
 def test_a_form_from_elsewhere_is_refused(api: Api, person: Person, wrong: dict[str, str]) -> None:
-    person.log_in(key(api.ledger))
+    person.log_in(key(api.sql))
     token = person.get("/switch").token
     assert person.post("/switch", {"form_token": token, "client": 1}, **wrong).status == 403
     assert person.post("/switch", {"form_token": token, "client": 1}, Origin="null").status == 303
@@ -146,7 +146,7 @@ def test_a_form_from_elsewhere_is_refused(api: Api, person: Person, wrong: dict[
 @pytest.mark.parametrize("path", ["/switch", "/logout"])
 @pytest.mark.parametrize("token", [None, "", "x", "ü"])
 def test_a_form_without_its_token_is_refused(api: Api, person: Person, path: str, token: str | None) -> None:
-    person.log_in(key(api.ledger))
+    person.log_in(key(api.sql))
     fields: dict[str, object] = {"client": 1} if token is None else {"client": 1, "form_token": token}
     refused = person.post(path, fields)
     assert refused.status == 403
@@ -155,9 +155,9 @@ def test_a_form_without_its_token_is_refused(api: Api, person: Person, path: str
 
 
 def test_the_token_of_another_session_is_refused(api: Api, person: Person) -> None:
-    person.log_in(key(api.ledger))
+    person.log_in(key(api.sql))
     other = Person(api.port)
-    other.log_in(key(api.ledger))
+    other.log_in(key(api.sql))
     assert person.post("/switch", {"form_token": other.get("/").token, "client": 1}).status == 403
 
 
@@ -176,7 +176,7 @@ def test_the_token_of_another_session_is_refused(api: Api, person: Person) -> No
 def test_malformed_form_is_answered_with_an_error_page(
     api: Api, person: Person, body: bytes, headers: dict[str, str], status: int
 ) -> None:
-    person.log_in(key(api.ledger))
+    person.log_in(key(api.sql))
     cookie = "; ".join(f"{name}={value}" for name, value in person.cookies.items())
     sent = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie} | headers
     answer = Client(api.port).request("POST", "/switch", body, sent)
@@ -187,7 +187,7 @@ def test_malformed_form_is_answered_with_an_error_page(
     "to", ["//evil.example", "/\\evil.example", "https://evil.example", "/api/notifications", "/logout", "/a\r\nb", "x"]
 )
 def test_a_login_leads_to_pages_of_ours_only(api: Api, person: Person, to: str) -> None:
-    assert person.submit("/login", {"key": str(key(api.ledger)), "next": to}).headers["location"] == "/"
+    assert person.submit("/login", {"key": str(key(api.sql)), "next": to}).headers["location"] == "/"
 
 
 def test_a_link_from_elsewhere_is_followed_with_the_session(person: Person) -> None:
@@ -198,8 +198,8 @@ def test_a_link_from_elsewhere_is_followed_with_the_session(person: Person) -> N
 
 
 def test_an_admin_chooses_among_clients_and_nobody_else_does(api: Api, person: Person) -> None:
-    other = client(api.ledger, "the other one")
-    person.log_in(key(api.ledger))
+    other = client(api.sql, "the other one")
+    person.log_in(key(api.sql))
     assert "the other one" in person.get("/switch").text
 
     person.submit("/switch", {"client": other})
@@ -208,36 +208,36 @@ def test_an_admin_chooses_among_clients_and_nobody_else_does(api: Api, person: P
     assert person.submit("/switch", {"client": 10**12}).status == 404
     for scopes, sandbox in ((["read", "manage"], False), (["read", "admin"], True)):
         weaker = Person(api.port)
-        weaker.log_in(key(api.ledger, scopes, sandbox=sandbox))
+        weaker.log_in(key(api.sql, scopes, sandbox=sandbox))
         weaker.cookies["notify_client"] = str(other)
         assert "the other one" not in weaker.get("/").text
         assert weaker.get("/switch").status == 403
 
 
 def test_unknown_path_is_answered_with_an_error_page(api: Api, person: Person) -> None:
-    person.log_in(key(api.ledger, ["read"]))
+    person.log_in(key(api.sql, ["read"]))
     assert person.get("/static/none.css").status == 404
     nothing = person.get("/switch/none")
     assert (nothing.status, nothing.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
 def test_sessions_that_are_over_are_forgotten(api: Api, person: Person) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
     person.log_in(mine)
-    api.ledger.rows("UPDATE sessions SET ends_at = now() WHERE key_id = %s RETURNING 1", mine.id)
-    Person(api.port).log_in(key(api.ledger, ["read"]))
-    assert api.ledger.rows("SELECT count(*) FROM sessions WHERE key_id = %s", mine.id) == [(0,)]
+    api.sql.rows("UPDATE sessions SET ends_at = now() WHERE key_id = %s RETURNING 1", mine.id)
+    Person(api.port).log_in(key(api.sql, ["read"]))
+    assert api.sql.rows("SELECT count(*) FROM sessions WHERE key_id = %s", mine.id) == [(0,)]
 
 
 def test_the_use_of_a_key_by_its_session_is_noted(api: Api, person: Person) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
     person.log_in(mine)
     used = "SELECT last_used_at IS NOT NULL FROM keys WHERE id = %s"
-    eventually(lambda: api.ledger.rows(used, mine.id) == [(True,)])
+    eventually(lambda: api.sql.rows(used, mine.id) == [(True,)])
 
 
 def test_the_log_tells_of_pages_and_of_no_query(api: Api, person: Person) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
     person.log_in(mine)
     person.get("/switch?cursor=secret%40example.com")
     eventually(lambda: '"route":"/switch"' in api.log)

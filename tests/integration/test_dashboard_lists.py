@@ -23,7 +23,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.ledger, request.node.name)
+    return client(api.sql, request.node.name)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def person(api: Api, owner: int) -> Person:
 
 def visitor(api: Api, of: int, *, sandbox: bool = False) -> Person:
     person = Person(api.port)
-    person.log_in(key(api.ledger, of=of, sandbox=sandbox))
+    person.log_in(key(api.sql, of=of, sandbox=sandbox))
     return person
 
 
@@ -47,7 +47,7 @@ def link(page: Page, pattern: str) -> str:
 
 
 def test_the_figures_of_the_overview_lead_to_their_lists(api: Api, owner: int, person: Person) -> None:
-    gone, waits = failed(api.ledger, of=owner), pending(api.ledger, of=owner)
+    gone, waits = failed(api.sql, of=owner), pending(api.sql, of=owner)
     html = person.get("/").html
     for name, mine in (("Failed", [gone]), ("Pending", [waits]), ("Accepted", [waits, gone]), ("normal", [waits])):
         path = unescape(re.findall(rf'<a href="([^"]+)">{name}</a>', html)[0])
@@ -55,18 +55,18 @@ def test_the_figures_of_the_overview_lead_to_their_lists(api: Api, owner: int, p
 
 
 def test_a_group_of_failures_leads_to_its_list(api: Api, owner: int, person: Person) -> None:
-    mine = [failed(api.ledger, of=owner) for _ in range(3)]
-    old = failed(api.ledger, of=owner, code=552)
-    api.ledger.rows("UPDATE notifications SET created_at = now() - interval '1 h' WHERE id = %s RETURNING 1", old)
+    mine = [failed(api.sql, of=owner) for _ in range(3)]
+    old = failed(api.sql, of=owner, code=552)
+    api.sql.rows("UPDATE notifications SET created_at = now() - interval '1 h' WHERE id = %s RETURNING 1", old)
     first = link(person.get("/failures"), r'"number strong"><a href="([^"]+)"')
     assert ids(person.get(first)) == mine[::-1]
 
 
 def test_failures_are_filtered_by_time_and_sandbox(api: Api, owner: int, person: Person) -> None:
-    old, test = failed(api.ledger, of=owner, code=552), failed(api.ledger, of=owner, code=553)
-    failed(api.ledger, of=owner)
-    api.ledger.rows("UPDATE notifications SET created_at = '2024-01-01 00:00Z' WHERE id = %s RETURNING 1", old)
-    api.ledger.rows("UPDATE notifications SET sandbox = true WHERE id = %s RETURNING 1", test)
+    old, test = failed(api.sql, of=owner, code=552), failed(api.sql, of=owner, code=553)
+    failed(api.sql, of=owner)
+    api.sql.rows("UPDATE notifications SET created_at = '2024-01-01 00:00Z' WHERE id = %s RETURNING 1", old)
+    api.sql.rows("UPDATE notifications SET sandbox = true WHERE id = %s RETURNING 1", test)
 
     def codes(query: str) -> set[str]:
         return set(re.findall(r"<code>(55\d)</code>", person.get(f"/failures?{query}").html))
@@ -87,17 +87,17 @@ def test_a_wrong_filter_of_failures_is_named(person: Person, query: str) -> None
 
 
 def test_a_retry_of_shown_failures_leaves_the_hidden_sandbox_alone(api: Api, owner: int, person: Person) -> None:
-    live, test = failed(api.ledger, of=owner), failed(api.ledger, of=owner)
-    api.ledger.rows("UPDATE notifications SET sandbox = true WHERE id = %s RETURNING 1", test)
+    live, test = failed(api.sql, of=owner), failed(api.sql, of=owner)
+    api.sql.rows("UPDATE notifications SET sandbox = true WHERE id = %s RETURNING 1", test)
     asked = person.get(link(person.get("/failures?sandbox=false"), r'href="(/failures/retry\?[^"]+)"'))
     fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.html))
     assert person.post("/failures/retry", fields).status == 303
-    states = dict(api.ledger.rows("SELECT id, status FROM notifications WHERE client_id = %s", owner))
+    states = dict(api.sql.rows("SELECT id, status FROM notifications WHERE client_id = %s", owner))
     assert states == {live: "pending", test: "failed"}
 
 
 def test_a_test_key_sees_sandbox_failures_only_whatever_it_asks_for(api: Api, owner: int) -> None:
-    failed(api.ledger, of=owner)
+    failed(api.sql, of=owner)
     tester = visitor(api, owner, sandbox=True)
     assert "rejected" not in tester.get("/failures").text
     assert "rejected" not in tester.get("/failures?sandbox=false").text
@@ -113,8 +113,8 @@ def test_a_test_key_sees_sandbox_failures_only_whatever_it_asks_for(api: Api, ow
     ],
 )
 def test_a_retry_that_may_do_harm_is_warned_of(api: Api, owner: int, person: Person, reason: str, warning: str) -> None:
-    id = failed(api.ledger, of=owner)
-    api.ledger.rows("UPDATE notifications SET failure_reason = %s WHERE id = %s RETURNING 1", reason, id)
+    id = failed(api.sql, of=owner)
+    api.sql.rows("UPDATE notifications SET failure_reason = %s WHERE id = %s RETURNING 1", reason, id)
     group = link(person.get("/failures"), r'href="(/failures/retry\?[^"]+)"')
     for path in (f"/notifications/{id}/retry", group):
         page = person.get(path)
@@ -123,7 +123,7 @@ def test_a_retry_that_may_do_harm_is_warned_of(api: Api, owner: int, person: Per
 
 
 def test_pages_lead_back_the_way_one_came(api: Api, owner: int, person: Person) -> None:
-    mine = [pending(api.ledger, of=owner) for _ in range(7)][::-1]
+    mine = [pending(api.sql, of=owner) for _ in range(7)][::-1]
     page, seen = person.get("/notifications?limit=2&status=pending"), []
     while onward := link(page, r'href="([^"]+)" rel="next"'):
         seen.append(ids(page))

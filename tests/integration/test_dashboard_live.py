@@ -55,7 +55,7 @@ def event(stream: HTTPResponse) -> tuple[str, Any] | None:
 
 def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
     person = Person(api.port)
-    person.log_in(key(api.ledger, ["read", *scopes], of=of))
+    person.log_in(key(api.sql, ["read", *scopes], of=of))
     return person
 
 
@@ -119,10 +119,10 @@ def test_a_page_that_is_opened_later_gets_the_history(api: Api) -> None:
 
 
 def test_names_of_machines_and_of_other_clients_are_for_admins(api: Api) -> None:
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO workers (id, host, pid, threads) VALUES (gen_random_uuid(), 'secret-host', 7, 8) RETURNING 1"
     )
-    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('client', '4711') RETURNING 1")
+    api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('client', '4711') RETURNING 1")
     admin = visitor(api, "admin")
     eventually(lambda: "secret-host" in admin.get("/").html)
     for person, sees in ((admin, True), (visitor(api, "manage"), False)):
@@ -134,17 +134,17 @@ def test_names_of_machines_and_of_other_clients_are_for_admins(api: Api) -> None
             name, sample = event(stream)  # type: ignore[misc]
             assert name == "sample"
             assert ("secret-host" in sample["html"], "4711" in sample["html"]) == (sees, sees)
-    api.ledger.rows("DELETE FROM workers RETURNING 1")
-    api.ledger.rows("DELETE FROM pauses RETURNING 1")
+    api.sql.rows("DELETE FROM workers RETURNING 1")
+    api.sql.rows("DELETE FROM pauses RETURNING 1")
 
 
 def test_a_stream_ends_with_its_session(api: Api) -> None:
-    mine = key(api.ledger, ["read"])
+    mine = key(api.sql, ["read"])
     person = Person(api.port)
     person.log_in(mine)
     with looking(api, person) as stream:
         event(stream)
-        api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING 1", mine.id)
+        api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING 1", mine.id)
         while event(stream):
             pass
     with looking(api, person) as refused:
@@ -172,16 +172,16 @@ def test_more_than_so_many_do_not_look(api: Api) -> None:
 
 def test_without_an_open_page_the_database_is_not_asked(api: Api) -> None:
     """Readings of the pulse, which no other test of this server makes now."""
-    person = visitor(api, of=client(api.ledger, "looks once"))
+    person = visitor(api, of=client(api.sql, "looks once"))
     with looking(api, person) as stream:
         event(stream)
         event(stream)
     used = "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'providers'"
 
     def rests() -> bool:
-        [before] = api.ledger.rows(used)
+        [before] = api.sql.rows(used)
         outlast(1.5)
-        return api.ledger.rows(used) == [before]
+        return api.sql.rows(used) == [before]
 
     eventually(rests, within=20)
 

@@ -29,19 +29,19 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 def calm(api: Api) -> None:
     """One worker that is alive, and nothing else until the test begins."""
     for table in ("workers", "pauses", "providers"):
-        api.ledger.rows(f"DELETE FROM {table} RETURNING 1")
-    api.ledger.rows(ALIVE)
+        api.sql.rows(f"DELETE FROM {table} RETURNING 1")
+    api.sql.rows(ALIVE)
     assert visitor(api, "admin").get("/").status == 200
 
 
 def visitor(api: Api, *scopes: str, of: int = 1) -> Person:
     person = Person(api.port)
-    person.log_in(key(api.ledger, ["read", *scopes], of=of))
+    person.log_in(key(api.sql, ["read", *scopes], of=of))
     return person
 
 
 def due(api: Api, *, of: int = 1, kind: str = "email") -> int:
-    [(id,)] = api.ledger.rows(
+    [(id,)] = api.sql.rows(
         "INSERT INTO notifications (type, recipient, subject, message, client_id)"
         " VALUES (%s, 'a@example.com', 'Hi', 'Hello', %s) RETURNING id",
         *(kind, of),
@@ -78,7 +78,7 @@ def test_no_page_has_a_banner_while_nothing_is_wrong(api: Api) -> None:
 )  # fmt: skip
 def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None:
     person = visitor(api)
-    api.ledger.rows(f"{wrong} RETURNING 1")
+    api.sql.rows(f"{wrong} RETURNING 1")
     for path in PATHS:
         eventually(lambda path=path: bears(person, path, words))  # type: ignore[misc]
     assert "<busy>" not in person.get("/notifications").html
@@ -86,16 +86,16 @@ def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None
 
 def test_the_banner_goes_with_its_reason(api: Api) -> None:
     person = visitor(api)
-    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
+    api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     eventually(lambda: bears(person, "/failures", "is paused"))
-    api.ledger.rows("UPDATE pauses SET resumed_at = now() RETURNING 1")
+    api.sql.rows("UPDATE pauses SET resumed_at = now() RETURNING 1")
     eventually(lambda: not bears(person, "/failures", "is paused"))
 
 
 def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
-    other = client(api.ledger, "held")
-    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('client', %s) RETURNING 1", str(other))
-    api.ledger.rows("INSERT INTO pauses (kind, name) VALUES ('disabled', '4711') RETURNING 1")
+    other = client(api.sql, "held")
+    api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('client', %s) RETURNING 1", str(other))
+    api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('disabled', '4711') RETURNING 1")
     eventually(lambda: bears(visitor(api, "admin"), "/failures", f"Client {other} is paused"))
     assert not bears(visitor(api, "admin"), "/failures", "4711")
     assert not bears(visitor(api, "manage"), "/failures", "is paused")
@@ -103,7 +103,7 @@ def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
 
 
 def test_the_login_page_tells_strangers_nothing(api: Api) -> None:
-    api.ledger.rows("DELETE FROM workers RETURNING 1")
+    api.sql.rows("DELETE FROM workers RETURNING 1")
     eventually(lambda: bears(visitor(api), "/failures", "No worker is alive"))
     assert "worker" not in Person(api.port).get("/login").html
 
@@ -115,7 +115,7 @@ def why(person: Person, id: int) -> str:
 
 
 def test_a_due_notification_says_how_many_are_ahead_of_it(api: Api) -> None:
-    other = client(api.ledger, "queued")
+    other = client(api.sql, "queued")
     first, second, third = (due(api, of=other) for _ in range(3))
     person = visitor(api, of=other)
     assert "No due notification of this client and priority was accepted earlier" in why(person, first)
@@ -124,14 +124,14 @@ def test_a_due_notification_says_how_many_are_ahead_of_it(api: Api) -> None:
 
 
 def test_a_notification_for_later_says_when(api: Api) -> None:
-    told = why(visitor(api), pending(api.ledger))
+    told = why(visitor(api), pending(api.sql))
     assert "It is scheduled for" in told
     assert "in 24 h" in told or "in 1.0 d" in told
 
 
 def test_a_retry_says_when(api: Api) -> None:
     id = due(api)
-    api.ledger.rows(
+    api.sql.rows(
         "UPDATE notifications SET attempt_count = 1, retry_count = 1, next_attempt_at = now() + interval '90 s'"
         " WHERE id = %s RETURNING 1",
         id,
@@ -141,29 +141,29 @@ def test_a_retry_says_when(api: Api) -> None:
 
 def test_a_throttled_notification_says_since_when(api: Api) -> None:
     id = due(api)
-    api.ledger.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
+    api.sql.rows("UPDATE notifications SET throttled_since = now() WHERE id = %s RETURNING 1", id)
     assert "limits our rate since" in why(visitor(api), id)
 
 
 def test_a_final_notification_does_not_wait(api: Api) -> None:
-    assert why(visitor(api), failed(api.ledger)) == ""
+    assert why(visitor(api), failed(api.sql)) == ""
 
 
 def test_a_provider_that_is_down_holds_mail_and_no_sandbox(api: Api) -> None:
     id = due(api)
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO providers (name, opened_at, reason, probe_after, wait) VALUES (%s, now(), '421 busy', now(), 5)"
         " RETURNING 1",
         SERVER,
     )
     assert f"{SERVER} is down since" in why(visitor(api), id)
     assert "421 busy" in why(visitor(api), id)
-    assert "is down" not in why(visitor(api), pending(api.ledger, sandbox=True))
+    assert "is down" not in why(visitor(api), pending(api.sql, sandbox=True))
 
 
 def pause(api: Api, path: str) -> None:
     one = Client(api.port)
-    one.key = str(key(api.ledger, ["read", "manage", "admin"]))
+    one.key = str(key(api.sql, ["read", "manage", "admin"]))
     assert one.request("PUT", f"/api/pauses/{path}").status == 200
 
 

@@ -93,17 +93,17 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
 
 def furnish(api: Api, mail: Path) -> None:
     """Create what NAMES refer to, with texts that would do harm if they were taken for HTML."""
-    assert key(api.ledger).id == 1
-    secret = key(api.ledger)
+    assert key(api.sql).id == 1
+    secret = key(api.sql)
     content = {"subject": f"Hi {HOSTILE}", "text": f"Hello {{{{ name }}}} {HOSTILE}", "html": f"<p>{HOSTILE}</p>"}
     client = Client(api.port)
     client.key = str(secret)
     assert client.send("PUT", "/api/templates/greeting", content).status == 201
     assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
-    api.ledger.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
-    api.ledger.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
-    api.ledger.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
-    assert delivery(api.ledger, endpoint(api.ledger, HOSTILE), HOSTILE) == 1
+    api.sql.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
+    api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
+    api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
+    assert delivery(api.sql, endpoint(api.sql, HOSTILE), HOSTILE) == 1
     mails = Slot(mail, 10)
     mails.put(HOSTILE, [HOSTILE], f"Subject: {HOSTILE}\r\n\r\n{HOSTILE}".encode())
 
@@ -111,14 +111,14 @@ def furnish(api: Api, mail: Path) -> None:
 @pytest.fixture(scope="module")
 def admin(api: Api) -> Person:
     person = Person(api.port)
-    assert person.log_in(key(api.ledger)).status == 303
+    assert person.log_in(key(api.sql)).status == 303
     return person
 
 
 @pytest.fixture(scope="module")
 def ids(api: Api) -> dict[str, int]:
     """By the end of a route the notification that it can show, of the client 1."""
-    return {"cancel": pending(api.ledger), "": failed(api.ledger, HOSTILE, html=None)}
+    return {"cancel": pending(api.sql), "": failed(api.sql, HOSTILE, html=None)}
 
 
 def place(route: str, ids: dict[str, int]) -> str:
@@ -170,7 +170,7 @@ def test_a_page_takes_the_scopes_that_it_is_for(api: Api, ids: dict[str, int], r
     """With `read`, without which nobody is let in, and one more."""
     scopes = {"read", scope}
     person = Person(api.port)
-    person.log_in(key(api.ledger, sorted(scopes)))
+    person.log_in(key(api.sql, sorted(scopes)))
     assert person.get(place(route, ids)).status == (200 if PAGES[route] <= scopes else 403)
 
 
@@ -214,17 +214,17 @@ def test_unknown_id_is_answered_with_an_error_page(admin: Person, route: str, id
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_another_clients_notification_is_not_there(api: Api, route: str, method: str) -> None:
     stranger = Person(api.port)
-    stranger.log_in(key(api.ledger, of=client(api.ledger, f"stranger {method} {route}")))
-    mine = {"cancel": pending(api.ledger), "": failed(api.ledger)}
+    stranger.log_in(key(api.sql, of=client(api.sql, f"stranger {method} {route}")))
+    mine = {"cancel": pending(api.sql), "": failed(api.sql)}
     address = place(route, mine).replace("{number}", "1")
     if method == "get":
         assert stranger.get(address).status == 404
         return
     fields = {"form_token": stranger.get("/").token, "once": "A" * 22}
     assert stranger.post(address, fields).status in (404, 405)
-    assert status(api.ledger, mine["cancel"]) == "pending"
-    assert status(api.ledger, mine[""]) == "failed"
-    assert api.ledger.rows("SELECT 1 FROM notifications WHERE client_id <> 1") == []
+    assert status(api.sql, mine["cancel"]) == "pending"
+    assert status(api.sql, mine[""]) == "failed"
+    assert api.sql.rows("SELECT 1 FROM notifications WHERE client_id <> 1") == []
 
 
 @pytest.mark.parametrize("path", ["/callbacks", "/nothing/here", "/apis"])

@@ -20,7 +20,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 def logged_in(api: Api, scopes: list[str], of: int = 1, *, sandbox: bool = False) -> Person:
     person = Person(api.port)
-    assert person.log_in(key(api.ledger, scopes, of=of, sandbox=sandbox)).status == 303
+    assert person.log_in(key(api.sql, scopes, of=of, sandbox=sandbox)).status == 303
     return person
 
 
@@ -31,11 +31,11 @@ def told(person: Person, answer: Page) -> str:
 
 
 def in_force(api: Api) -> list[tuple[str, str]]:
-    return [tuple(row) for row in api.ledger.rows("SELECT kind, name FROM pauses WHERE resumed_at IS NULL")]
+    return [tuple(row) for row in api.sql.rows("SELECT kind, name FROM pauses WHERE resumed_at IS NULL")]
 
 
 def test_a_client_is_paused_after_a_question_and_resumed(api: Api) -> None:
-    shop = client(api.ledger, "shop")
+    shop = client(api.sql, "shop")
     person = logged_in(api, ["read", "manage"], shop)
     assert "Client shop running Pause" in person.get("/pauses").text
     assert "Pause the client shop?" in person.get("/pauses/client").text
@@ -47,7 +47,7 @@ def test_a_client_is_paused_after_a_question_and_resumed(api: Api) -> None:
     assert "running" in told(person, person.submit("/pauses", {"paused": "false"}, to="/pauses/client"))
     assert in_force(api) == []
     acts = "SELECT act FROM audit WHERE target = %s ORDER BY id"
-    assert api.ledger.rows(acts, f"client {shop}") == [("pause.began",), ("pause.ended",)]
+    assert api.sql.rows(acts, f"client {shop}") == [("pause.began",), ("pause.ended",)]
 
 
 def test_an_admin_pauses_a_channel_for_all(api: Api) -> None:
@@ -87,7 +87,7 @@ def test_the_audit_log_is_filtered_and_paged(api: Api) -> None:
 
 
 def test_a_client_sees_its_own_records_only(api: Api) -> None:
-    store = client(api.ledger, "store")
+    store = client(api.sql, "store")
     person = logged_in(api, ["read", "manage"], store)
     logged_in(api, ["read", "manage"])
     table = person.get("/audit").text.split("Details")[1]
@@ -95,7 +95,7 @@ def test_a_client_sees_its_own_records_only(api: Api) -> None:
 
 
 def test_a_client_s_page_has_its_numbers(api: Api) -> None:
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO history SELECT 1, 'type', date_trunc('hour', now(), 'UTC'), 'email', 'sent', 2, 1234 RETURNING 1"
     )
     page = logged_in(api, ["read", "admin"]).get("/clients/1")

@@ -47,7 +47,7 @@ def person(api: Api) -> Person:
 
 
 def test_a_mail_is_shown_alone_in_the_width_of_a_desktop_and_of_a_phone(api: Api, person: Person) -> None:
-    id = failed(api.ledger)
+    id = failed(api.sql)
     for path, frame in ((f"/notifications/{id}", f"/notifications/{id}/mail"), ("/inbox/1", "/inbox/1/html")):
         assert f'href="{path}?width=desktop"' in person.get(path).html
         for width in ("desktop", "phone"):
@@ -62,7 +62,7 @@ def test_a_mail_is_shown_alone_in_the_width_of_a_desktop_and_of_a_phone(api: Api
 
 
 def test_a_mail_without_html_has_no_full_width(api: Api, person: Person) -> None:
-    assert "Timeline" in person.get(f"/notifications/{failed(api.ledger, html=None)}?width=desktop").text
+    assert "Timeline" in person.get(f"/notifications/{failed(api.sql, html=None)}?width=desktop").text
     assert "Text alone" in person.get("/inbox/2?width=desktop").text
 
 
@@ -94,6 +94,6 @@ def test_a_file_that_is_not_there_is_not_found(person: Person, path: str) -> Non
 
 
 def test_images_among_the_attachments_of_a_notification_are_shown(api: Api, person: Person) -> None:
-    id = failed(api.ledger)
+    id = failed(api.sql)
     html = person.get(f"/notifications/{id}").html
     assert re.findall(r'<img class="thumb" src="([^"]+)"', html) == [f"/notifications/{id}/attachments/2"]

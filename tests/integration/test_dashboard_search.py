@@ -25,7 +25,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.ledger, request.node.name)
+    return client(api.sql, request.node.name)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def person(api: Api, owner: int) -> Person:
 
 def logged_in(api: Api, of: int) -> Person:
     person = Person(api.port)
-    person.log_in(key(api.ledger, of=of))
+    person.log_in(key(api.sql, of=of))
     return person
 
 
@@ -48,7 +48,7 @@ def add(api: Api, of: int, recipient: str = "a@example.com", subject: str = "Hi"
         values |= {"next_attempt_at": None, "dispatch_after": None, "finished_at": "now()"}
     values |= {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in more.items()}
     places = ", ".join(["%s"] * len(values))
-    [(id,)] = api.ledger.rows(
+    [(id,)] = api.sql.rows(
         f"INSERT INTO notifications ({', '.join(values)}) VALUES ({places}) RETURNING id", *values.values()
     )
     return int(id)
@@ -143,14 +143,14 @@ def test_a_word_is_what_there_is(api: Api, owner: int, person: Person) -> None:
     assert "To spring…" in person.get("/notifications?q=spring").text
     add(api, owner, tags=["spring"])
     assert "With the tag spring" in person.get("/notifications?q=spring").text
-    api.ledger.rows("INSERT INTO template_names (client_id, name, version) VALUES (%s, 'spring', 1) RETURNING 1", owner)
+    api.sql.rows("INSERT INTO template_names (client_id, name, version) VALUES (%s, 'spring', 1) RETURNING 1", owner)
     page = person.get("/notifications?q=spring")
     assert "Made from the template spring" in page.text
     assert 'href="/notifications?q=tag%3Aspring"' in page.html
 
 
 def test_a_frequent_tag_is_found_page_by_page(api: Api, owner: int, person: Person) -> None:
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO notifications (type, recipient, subject, message, client_id, status, finished_at, next_attempt_at,"
         " dispatch_after, tags) SELECT 'email', 'a@example.com', 'Hi', 'Hello', %s, 'sent', now(), NULL, NULL,"
         " '[\"all\"]' FROM generate_series(1, %s) RETURNING 1",
@@ -180,7 +180,7 @@ def test_nobody_finds_what_belongs_to_another_client(api: Api, owner: int, perso
         metadata={"of": "mine"}, template="mine", template_version=1, mailboxes=["mine@mine.example"],
     )  # fmt: skip
     assert id in found(person, typed)
-    stranger = logged_in(api, client(api.ledger, f"stranger {typed}"))
+    stranger = logged_in(api, client(api.sql, f"stranger {typed}"))
     assert found(stranger, typed) == []
 
 
@@ -200,7 +200,7 @@ def test_hostile_texts_are_searched_for_or_refused(person: Person, typed: str) -
 
 
 def test_the_page_says_how_far_it_has_looked(api: Api, owner: int, person: Person) -> None:
-    api.ledger.rows(
+    api.sql.rows(
         "INSERT INTO notifications (type, recipient, subject, message, client_id, status, finished_at, next_attempt_at,"
         " dispatch_after, created_at) SELECT 'email', 'a@example.com', 'Hi', 'Hello', %s, 'sent', now(), NULL, NULL,"
         " timestamptz '2024-01-02 00:00Z' + n * interval '1 second' FROM generate_series(1, 10100) AS n RETURNING 1",

@@ -24,13 +24,13 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 @pytest.fixture
 def owner(api: Api, request: pytest.FixtureRequest) -> int:
-    return client(api.ledger, request.node.name)
+    return client(api.sql, request.node.name)
 
 
 @pytest.fixture
 def person(api: Api, owner: int) -> Person:
     person = Person(api.port)
-    person.log_in(key(api.ledger, of=owner))
+    person.log_in(key(api.sql, of=owner))
     return person
 
 
@@ -43,14 +43,14 @@ def table(person: Person, query: str = "") -> list[dict[str, str]]:
 
 
 def test_all_pages_of_the_list_are_in_the_table(api: Api, owner: int, person: Person) -> None:
-    mine = [pending(api.ledger, of=owner) for _ in range(5)]
+    mine = [pending(api.sql, of=owner) for _ in range(5)]
     assert [int(row["id"]) for row in table(person)] == mine[::-1]
     assert table(person)[0]["recipient"] == "later@example.com"
 
 
 def test_the_table_has_the_filters_and_the_search_of_the_list(api: Api, owner: int, person: Person) -> None:
-    gone = failed(api.ledger, of=owner)
-    pending(api.ledger, of=owner)
+    gone = failed(api.sql, of=owner)
+    pending(api.sql, of=owner)
     for query in ("?status=failed", "?q=rejected", "?q=refused%40example.com&status="):
         [row] = table(person, query)
         assert (row["id"], row["failure_reason"], row["sandbox"]) == (str(gone), "rejected", "false")
@@ -59,13 +59,13 @@ def test_the_table_has_the_filters_and_the_search_of_the_list(api: Api, owner: i
 
 def test_no_cell_is_a_formula_for_a_spreadsheet(api: Api, owner: int, person: Person) -> None:
     for text in ('=HYPERLINK("http://x")', "+1", "-1", "@SUM(1)", "\t=1"):
-        failed(api.ledger, text, of=owner)
+        failed(api.sql, text, of=owner)
     assert [row["subject"][0] for row in table(person)] == ["'"] * 5
     assert table(person)[-1]["subject"] == '\'=HYPERLINK("http://x")'
 
 
 def test_nobody_gets_rows_of_another_client(api: Api, owner: int, person: Person) -> None:
-    failed(api.ledger, of=client(api.ledger, f"other than {owner}"))
+    failed(api.sql, of=client(api.sql, f"other than {owner}"))
     assert table(person) == []
     assert Person(api.port).get("/notifications/list.csv").status == 303
 
@@ -76,7 +76,7 @@ def test_a_wrong_filter_of_the_table_is_refused(person: Person, query: str) -> N
 
 
 def test_a_notification_is_read_by_the_curl_command_on_its_page(api: Api, owner: int, person: Person) -> None:
-    id = pending(api.ledger, of=owner)
+    id = pending(api.sql, of=owner)
     command = person.get(f"/notifications/{id}").text.partition("As curl ")[2].partition(" Copy")[0]
     words = shlex.split(command)
     assert words == ["curl", "-H", "Authorization: Bearer $NOTIFY_KEY", words[-1]]

@@ -458,12 +458,12 @@ def test_repeated_wake_up_messages_on_eight_threads_deliver_once(make: Make, smt
     process = make()
     barrier = threading.Barrier(8)
 
-    def ring() -> None:
+    def deliver_thrice() -> None:
         barrier.wait(10)
         for _ in range(3):
             process.deliver(ids)
 
-    threads = [threading.Thread(target=ring) for _ in range(8)]
+    threads = [threading.Thread(target=deliver_thrice) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -495,7 +495,7 @@ def test_a_rescued_row_that_comes_back_late_is_not_recorded_twice(make: Make, sm
         (Reply(550, "nobody"), False),
     ],
 )
-def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
+def test_an_unknown_mailbox_is_added_to_the_suppression_list(
     make: Make, smtp_server: SmtpServer, reply: Reply, suppressed: bool
 ) -> None:
     first, second = (a.id for a in lifecycle.accept([draft("gone@example.com")] * 2, GRACE))
@@ -510,7 +510,7 @@ def test_a_mailbox_that_is_not_there_goes_on_the_suppression_list(
 
 
 @pytest.mark.parametrize(("gone", "suppressed"), [("gone@example.com", True), ("b@example.com", False)])
-def test_of_several_recipients_only_ones_own_goes_on_the_list(
+def test_of_several_recipients_only_the_refused_one_is_added_to_the_list(
     make: Make, smtp_server: SmtpServer, gone: str, suppressed: bool
 ) -> None:
     copied = draft("gone@example.com")._replace(mail='{"cc": ["b@example.com"]}')

@@ -110,12 +110,12 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 def coming_in(api: Api, **whose: Any) -> CheckedClient:
     asking = api.client
-    asking.key = str(key(api.ledger, **whose))
+    asking.key = str(key(api.sql, **whose))
     return asking
 
 
 def test_over_the_api_its_keys_are_refused_within_a_second_and_work_again(api: Api) -> None:
-    admin, owner = coming_in(api), client(api.ledger, "switched")
+    admin, owner = coming_in(api), client(api.sql, "switched")
     place, theirs = f"/api/clients/{owner}", coming_in(api, of=owner)
     assert theirs.notify("a@example.com").status == 201
 

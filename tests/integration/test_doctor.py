@@ -103,7 +103,7 @@ def test_notification_that_is_long_overdue_is_reported_with_its_priority(well: D
 
 
 @pytest.mark.usefixtures("staffed")
-def test_an_open_breaker_and_a_pause_are_told(well: Doctor) -> None:
+def test_an_open_breaker_and_a_pause_are_reported(well: Doctor) -> None:
     breaker.trip("mail:25", "connect: refused", 60)
     pauses.pause("channel", "email")
     [down] = well.said("problem")
@@ -111,14 +111,14 @@ def test_an_open_breaker_and_a_pause_are_told(well: Doctor) -> None:
     assert well.said("warning")[0].startswith("pauses: the channel email is paused since 2")
 
 
-def test_no_key_is_a_warning_and_none_needed_by_strangers_a_problem(well: Doctor) -> None:
+def test_a_missing_key_is_a_warning_and_an_exposed_api_without_keys_a_problem(well: Doctor) -> None:
     assert "keys: there is no valid API key, so that nobody can use the API" in well.said("warning")
     assert not [line for line in well.said("warning", auth="off") if line.startswith("keys")]
     told = well.said("problem", auth="off", bind="0.0.0.0:8000")
     assert "keys: AUTH is off, and the API listens on addresses that other machines can reach" in told
 
 
-def test_a_migration_that_is_missing_is_told_with_the_command(well: Doctor) -> None:
+def test_a_migration_that_is_missing_is_reported_with_the_command(well: Doctor) -> None:
     rows("UPDATE schema_migration SET name = '9999_future' WHERE name = '0013_blocks'")
     found = [one for one in well.found() if one["check"] == "schema"]
     rows("UPDATE schema_migration SET name = '0013_blocks' WHERE name = '9999_future'")
@@ -145,7 +145,7 @@ def test_a_user_whose_connections_run_out_is_warned(well: Doctor) -> None:
     assert [line for line in told if "connections are left; an API process and a worker process need 16" in line]
 
 
-def test_a_transaction_that_was_left_open_is_told(
+def test_a_transaction_that_was_left_open_is_reported(
     well: Doctor, bound: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "LONG", 0.0)
@@ -156,7 +156,7 @@ def test_a_transaction_that_was_left_open_is_told(
     assert [line for line in told if "a transaction has been open for" in line]
 
 
-def test_servers_that_are_away_are_told_without_their_passwords(well: Doctor) -> None:
+def test_servers_that_are_away_are_reported_without_their_passwords(well: Doctor) -> None:
     away = {
         "database_url": "postgresql://u:geheim@127.0.0.1:9/d",
         "redis_url": "redis://:geheim@127.0.0.1:9/0",
@@ -203,7 +203,7 @@ def test_a_redis_that_hides_itself_is_a_warning(well: Doctor, redis_url: str) ->
     assert [line for line in told if line.startswith("redis: version and memory are unknown, because it refuses INFO")]
 
 
-def test_sentinels_that_are_away_are_told_in_one_line(well: Doctor) -> None:
+def test_sentinels_that_are_away_are_reported_in_one_line(well: Doctor) -> None:
     [told] = well.said("problem", redis_url="redis+sentinel://u:geheim@127.0.0.1:9/mymaster")
     assert told == "redis: cannot be used: No master found for 'mymaster'"
 
@@ -219,7 +219,7 @@ def test_a_mail_server_is_greeted_and_gets_no_mail(well: Doctor, smtp_server: Sm
     assert (smtp_server.mails, smtp_server.connections) == ([], 1)
 
 
-def test_a_password_that_is_refused_is_told_by_its_phase(well: Doctor, tls_authority: TlsAuthority) -> None:
+def test_a_password_that_is_refused_is_reported_by_its_phase(well: Doctor, tls_authority: TlsAuthority) -> None:
     with SmtpServer(tls=tls_authority.context, users={"shop": "right"}) as server:
         url = f"smtp://shop:geheim@localhost:{server.port}?ca={tls_authority.ca}"
         [told] = mails(well, "problem", smtp_url=url)
@@ -257,7 +257,7 @@ def test_a_password_in_clear_is_a_warning(well: Doctor) -> None:
 @pytest.mark.parametrize(
     ("action", "said"), [(Reply(554, "5.7.1 go away"), "greeting: 554 5.7.1 go away"), (Hang(), "no answer in time")]
 )
-def test_a_mail_server_that_refuses_or_hangs_is_told_in_time(
+def test_a_mail_server_that_refuses_or_hangs_is_reported_in_time(
     well: Doctor, smtp_server: SmtpServer, action: Any, said: str
 ) -> None:
     smtp_server.on("connect", action)
@@ -284,7 +284,7 @@ def live_workers(*settings: dict[str, Any], provider: str = "mail:25", **more: A
 
 
 @pytest.mark.usefixtures("staffed")
-def test_workers_with_different_settings_are_told_by_name(well: Doctor, smtp_server: SmtpServer) -> None:
+def test_workers_with_different_settings_are_reported_by_name(well: Doctor, smtp_server: SmtpServer) -> None:
     own = f"127.0.0.1:{smtp_server.port}"
     live_workers(
         {"MAX_ATTEMPTS": 5, "MAIL_FROM": "a@b.example"}, {"MAX_ATTEMPTS": 9, "MAIL_FROM": "a@b.example"}, provider=own
@@ -292,9 +292,7 @@ def test_workers_with_different_settings_are_told_by_name(well: Doctor, smtp_ser
     assert well.said("warning") == ["workers: live workers run with different MAX_ATTEMPTS: 5, 9"]
 
 
-def test_the_breaker_of_a_server_that_nobody_uses_any_more_is_told_nowhere(
-    well: Doctor, smtp_server: SmtpServer
-) -> None:
+def test_the_breaker_of_an_unused_server_is_not_reported(well: Doctor, smtp_server: SmtpServer) -> None:
     own = f"127.0.0.1:{smtp_server.port}"
     for name in ("retired:25", own):
         breaker.trip(name, "connect: refused", 60)
@@ -308,7 +306,7 @@ def test_the_breaker_of_a_server_that_nobody_uses_any_more_is_told_nowhere(
 
 
 @pytest.mark.usefixtures("staffed")
-def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_told(well: Doctor) -> None:
+def test_a_mail_server_that_the_workers_use_and_this_command_does_not_is_reported(well: Doctor) -> None:
     live_workers({"CAUGHT_MAIL": "false"}, provider="other:587")
     [told] = well.said("warning")
     assert told.startswith("mail: live workers send through other:587, but SMTP_URL of this command names 127.0.0.1:")
@@ -325,7 +323,7 @@ def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp
 
 @pytest.mark.usefixtures("staffed")
 @pytest.mark.parametrize(("caught", "level"), [("true", "ok"), ("false", "warning")])
-def test_whether_mail_is_caught_is_for_the_workers_to_say(
+def test_the_workers_report_whether_mail_is_caught(
     well: Doctor, monkeypatch: pytest.MonkeyPatch, redis_url: str, caught: str, level: str
 ) -> None:
     live_workers({"CAUGHT_MAIL": caught}, provider="127.0.0.1:2525")

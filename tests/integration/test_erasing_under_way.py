@@ -97,7 +97,7 @@ def test_upkeep_finishes_what_was_being_sent() -> None:
     assert (actor, name != "") == ("worker", True)
 
 
-def test_an_erasure_that_cannot_go_on_keeps_upkeep_from_nothing_else() -> None:
+def test_an_erasure_that_cannot_continue_keeps_upkeep_from_nothing_else() -> None:
     begun()
     rows("UPDATE erasures SET due_at = now()")
     one = upkeep(uuid4())
@@ -120,7 +120,7 @@ def test_a_step_that_fails_in_the_middle_changes_nothing() -> None:
     assert worked(id) == "done"
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_half_and_upkeep_goes_on(bound: Settings) -> None:
+def test_a_process_killed_in_the_middle_leaves_nothing_half_and_upkeep_continues(bound: Settings) -> None:
     count = 300
     rows(
         "INSERT INTO notifications (type, recipient, subject, message, status, finished_at, next_attempt_at,"

@@ -310,7 +310,7 @@ def test_the_link_in_a_mail_that_was_erased_finds_nobody() -> None:
     assert rows("SELECT FROM suppressions") == []
 
 
-def test_asking_again_goes_on_with_what_is_under_way_and_takes_in_what_has_come_since() -> None:
+def test_a_second_request_continues_the_erasure_and_includes_newer_notifications() -> None:
     held = claimed(stored(draft(ANN)))
     first = begun()
     assert worked(first) == "erasing"
@@ -348,7 +348,7 @@ def test_an_erasure_is_taken_by_one_worker_at_a_time_and_by_another_after_its_le
     assert erasures.take() is None
 
 
-def test_a_count_changes_nothing() -> None:
+def test_counting_what_an_erasure_concerns_changes_nothing() -> None:
     stored(draft(ANN))
     failed(recipient=ANN)
     stored(

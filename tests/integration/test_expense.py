@@ -35,24 +35,24 @@ from tests.integration.rows import attempt, draft
 broker = get_broker()
 
 TABLE = {
-    # One INSERT, which is its own transaction. The bell: one MULTI with HSET and RPUSH, sent at once.
+    # One INSERT, which is its own transaction. The wake-up message: one MULTI with HSET and RPUSH, sent at once.
     "a POST alone": Expense(statements=1, transactions=1, trips=1),
     # The key is stored by the same INSERT.
     "a POST with an Idempotency-Key": Expense(statements=1, transactions=1, trips=1),
-    # The INSERT that finds the key taken, and a SELECT of what it stands for. No bell.
+    # The INSERT that finds the key taken, and a SELECT of what it stands for. No wake-up message.
     "the same POST again": Expense(statements=2, transactions=2, trips=0),
     # Five scripts more: the day is looked at, the rate and the day are counted, both are read for the headers.
     "a POST alone, under a rate limit and a daily quota": Expense(statements=1, transactions=1, trips=6),
-    # BEGIN, one INSERT for all, COMMIT. All bells in one MULTI.
+    # BEGIN, one INSERT for all, COMMIT. All wake-up messages in one MULTI.
     "a batch of 100": Expense(statements=3, transactions=1, trips=1),
-    # One INSERT for all, up to ACCEPT_BATCH of them. All bells in one MULTI.
+    # One INSERT for all, up to ACCEPT_BATCH of them. All wake-up messages in one MULTI.
     "200 POSTs at the same moment": Expense(statements=1, transactions=1, trips=1),
     # One UPDATE for the list.
     "the claim of 50": Expense(statements=1, transactions=1, trips=0),
     # One statement for the outcomes and the attempts of all that wait to be recorded.
     "the settlement of 50": Expense(statements=1, transactions=1, trips=0),
     # The fetch and the acknowledgement.
-    "a bell of 50 heard": Expense(statements=0, transactions=0, trips=2),
+    "a wake-up message of 50": Expense(statements=0, transactions=0, trips=2),
 }
 # Asked for at most once in KEY_CACHE or BACKLOG_INTERVAL seconds, however many requests come: no part of one.
 NOT_PER_REQUEST = ("FROM keys", "UPDATE keys", "backlog_counts")
@@ -88,23 +88,23 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 def post(api: Api, redis_url: str) -> Iterator[Callable[..., None]]:
     """Posts with a key; some already, so that all connections are open and have prepared what they run."""
     with Client(api.port) as client:
-        client.key = str(keys.key(api.ledger))
+        client.key = str(keys.key(api.sql))
 
         def post(document: Any, path: str = NOTIFICATIONS, **headers: str) -> None:
             answer = client.post(path, document, **headers)
             assert answer.status == 201, answer.raw
 
-        with redis.Redis.from_url(redis_url) as bells:
+        with redis.Redis.from_url(redis_url) as redis_client:
             for _ in range(WARM):
                 post(NOTIFICATION)
                 post(NOTIFICATION, idempotency_key=str(uuid4()))
             post({"items": [NOTIFICATION]}, f"{NOTIFICATIONS}/batch")
-            eventually(lambda: bells.hlen(f"dramatiq:{QUEUE}.msgs") == 2 * WARM + 1)
-            bells.flushall()
+            eventually(lambda: redis_client.hlen(f"dramatiq:{QUEUE}.msgs") == 2 * WARM + 1)
+            redis_client.flushall()
         yield post
 
 
-def test_a_post_alone(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_the_expense_of_a_single_post(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
     spent = spend()
     post(NOTIFICATION)
     spent.until_queued(QUEUE, 1)
@@ -115,11 +115,11 @@ def test_a_post_alone(post: Callable[..., None], spend: Callable[[], Spending]) 
 def test_a_post_that_is_counted(module_database_url: str, redis_url: str, spend: Callable[[], Spending]) -> None:
     limits: dict[str, Any] = {"rate_limit": 1_000, "daily_quota": 1_000, "limits_timeout": 10}
     with running(module_database_url, redis_url, auth="required", **limits) as api, Client(api.port) as client:
-        client.key = str(keys.key(api.ledger))
-        for rung in range(1, WARM + 2):  # The first one brings Redis the scripts.
+        client.key = str(keys.key(api.sql))
+        for number in range(1, WARM + 2):  # The first one brings Redis the scripts.
             spent = spend()
             assert client.post(NOTIFICATIONS, NOTIFICATION).status == 201
-            spent.until_queued(QUEUE, rung)
+            spent.until_queued(QUEUE, number)
         # While it runs: who hangs up is read from once more.
         assert spent.total(NOT_PER_REQUEST) == TABLE["a POST alone, under a rate limit and a daily quota"]
 
@@ -137,7 +137,7 @@ def test_a_post_with_an_idempotency_key_and_its_repetition(
     assert again.total(NOT_PER_REQUEST) == TABLE["the same POST again"]
 
 
-def test_a_batch(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
+def test_the_expense_of_a_batch(post: Callable[..., None], spend: Callable[[], Spending]) -> None:
     spent = spend()
     post({"items": [NOTIFICATION] * 100}, f"{NOTIFICATIONS}/batch")
     spent.until_queued(QUEUE, 100)
@@ -172,15 +172,15 @@ def held(database_url: str, statement: str, *parameters: object) -> Iterator[Hel
 def test_200_posts_that_come_while_one_is_being_stored(
     store: Settings, module_database_url: str, spend: Callable[[], Spending]
 ) -> None:
-    gateway = NotificationStore(store.changed(RING_SPREAD=SPREAD))
-    # It rings no bell, so that only those of the others are counted.
+    notifications = NotificationStore(store.changed(RING_SPREAD=SPREAD))
+    # It enqueues no wake-up message, so that only those of the others are counted.
     first = draft()._replace(send_at=datetime.now(UTC) + timedelta(hours=1))
 
     async def accept(lock: Held) -> Expense:
-        storing = asyncio.create_task(gateway.accept(first))
+        storing = asyncio.create_task(notifications.accept(first))
         await asyncio.to_thread(eventually, lock.waits)
         spent = spend()
-        others = [asyncio.create_task(gateway.accept(draft(f"{n}@example.com"))) for n in range(200)]
+        others = [asyncio.create_task(notifications.accept(draft(f"{n}@example.com"))) for n in range(200)]
         await asyncio.sleep(0)  # Each of them has been asked for now.
         lock.let_go()
         await asyncio.gather(storing, *others)
@@ -189,7 +189,7 @@ def test_200_posts_that_come_while_one_is_being_stored(
 
     with held(module_database_url, "LOCK TABLE notifications IN SHARE MODE") as lock:
         spent = asyncio.run(accept(lock))
-    gateway.close()
+    notifications.close()
 
     assert spent == TABLE["200 POSTs at the same moment"]
 
@@ -229,12 +229,12 @@ def test_a_wake_up_message_is_fetched_and_acknowledged(spend: Callable[[], Spend
     for size in (1, 50):  # The first one brings Redis the scripts.
         broker.enqueue_all(messages(range(size), 1, 50))
         spent = spend()
-        bell = next(consumer)
-        assert len(bell.args[0]) == size
-        consumer.ack(bell)
+        message = next(consumer)
+        assert len(message.args[0]) == size
+        consumer.ack(message)
         spent.until_queued(QUEUE, 0)
 
-    assert spent.total() == TABLE["a bell of 50 heard"]
+    assert spent.total() == TABLE["a wake-up message of 50"]
 
 
 def test_the_log_is_counted_by_session() -> None:

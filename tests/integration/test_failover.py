@@ -178,7 +178,7 @@ def test_with_hold_it_is_sent_to_nobody_again(make: Make, servers: list[SmtpServ
     assert (status(id), row(id)["failure_reason"], counts(servers)) == ("failed", "outcome-unknown", [0, 0, 0])
 
 
-def test_a_provider_that_comes_back_is_tested_with_one_mail_while_the_others_go_on(
+def test_a_provider_that_comes_back_is_tested_with_one_mail_while_the_others_continue(
     make: Make, servers: list[SmtpServer]
 ) -> None:
     process = make("priority=1", "priority=2", probe_wait=0.1, probe_wait_max=100)

@@ -519,7 +519,7 @@ def served(certificate: trustme.LeafCert) -> ssl.SSLContext:
     ],
     ids=["wrong name", "expired", "unknown issuer"],
 )
-def test_a_certificate_that_is_not_good_is_told_in_plain_words(
+def test_a_certificate_that_is_not_good_is_reported_in_plain_words(
     caller: Caller, authority: trustme.CA, certificate: Callable[[trustme.CA], trustme.LeafCert], reason: str
 ) -> None:
     trusting = ssl.create_default_context()

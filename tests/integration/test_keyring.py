@@ -34,12 +34,12 @@ def asked(store: Settings, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 
 @pytest.fixture
-def ring(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyring]:
+def known_keys(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keyring]:
     monkeypatch.setattr("api.access.keyring.CACHED", 3)
     with configured(database_url=store.database.url, key_cache=1) as current:
-        ring = Keyring(current)
-        yield ring
-        ring.close(10)
+        known_keys = Keyring(current)
+        yield known_keys
+        known_keys.close(10)
 
 
 def made(sandbox: bool = False) -> KeyText:
@@ -49,62 +49,62 @@ def made(sandbox: bool = False) -> KeyText:
     return KeyText(key.id, sandbox, secret)
 
 
-def found(ring: Keyring, *wanted: KeyText) -> list[Live | None]:
+def found(known_keys: Keyring, *wanted: KeyText) -> list[Live | None]:
     """These, all asked for at the same time."""
 
     async def ask() -> list[Live | None]:
-        return await asyncio.gather(*map(ring.live, wanted))
+        return await asyncio.gather(*map(known_keys.live, wanted))
 
     return asyncio.run(ask())
 
 
-def test_a_key_that_is_known_costs_no_statement(ring: Keyring, asked: list[list[int]]) -> None:
+def test_a_key_that_is_known_costs_no_statement(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
-    assert all(found(ring, key) != [None] for _ in range(50))
+    assert all(found(known_keys, key) != [None] for _ in range(50))
     assert asked == [[key.id]]
 
 
-def test_simultaneous_lookups_of_one_key_share_one_query(ring: Keyring, asked: list[list[int]]) -> None:
+def test_simultaneous_lookups_of_one_key_share_one_query(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
-    assert None not in found(ring, *[key] * 50)
+    assert None not in found(known_keys, *[key] * 50)
     assert asked == [[key.id]]
 
 
-def test_a_key_that_does_not_exist_is_remembered_too(ring: Keyring, asked: list[list[int]]) -> None:
+def test_a_key_that_does_not_exist_is_remembered_too(known_keys: Keyring, asked: list[list[int]]) -> None:
     stranger = KeyText(77, False, secrets.new())
-    assert [found(ring, stranger) for _ in range(5)] == [[None]] * 5
+    assert [found(known_keys, stranger) for _ in range(5)] == [[None]] * 5
     assert asked == [[77]]
 
 
-def test_a_wrong_secret_costs_no_statement_and_pushes_nothing_out(ring: Keyring, asked: list[list[int]]) -> None:
+def test_a_wrong_secret_costs_no_statement_and_pushes_nothing_out(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
-    assert found(ring, key) != [None]
-    assert found(ring, *(key._replace(secret=secrets.new()) for _ in range(20))) == [None] * 20
-    assert found(ring, key) != [None]
+    assert found(known_keys, key) != [None]
+    assert found(known_keys, *(key._replace(secret=secrets.new()) for _ in range(20))) == [None] * 20
+    assert found(known_keys, key) != [None]
     assert asked == [[key.id]]
 
 
-def test_a_live_key_is_not_the_test_key_of_the_same_number(ring: Keyring) -> None:
-    assert found(ring, made(sandbox=True)._replace(sandbox=False)) == [None]
-    assert found(ring, made()._replace(sandbox=True)) == [None]
+def test_a_live_key_is_not_the_test_key_of_the_same_number(known_keys: Keyring) -> None:
+    assert found(known_keys, made(sandbox=True)._replace(sandbox=False)) == [None]
+    assert found(known_keys, made()._replace(sandbox=True)) == [None]
 
 
-def test_made_up_keys_push_no_valid_key_out_of_the_cache(ring: Keyring, asked: list[list[int]]) -> None:
+def test_made_up_keys_push_no_valid_key_out_of_the_cache(known_keys: Keyring, asked: list[list[int]]) -> None:
     key = made()
-    found(ring, key)
-    found(ring, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))
+    found(known_keys, key)
+    found(known_keys, *(KeyText(1_000 + n, False, secrets.new()) for n in range(50)))
     asked.clear()
-    assert found(ring, key) != [None]
+    assert found(known_keys, key) != [None]
     assert asked == []
-    assert len(ring._fails) <= 3
+    assert len(known_keys._fails) <= 3
 
 
-def test_the_number_of_cached_keys_is_bounded_by_the_setting(ring: Keyring) -> None:
-    assert None not in found(ring, *(made() for _ in range(10)))
-    assert len(ring._works) == 3
+def test_the_number_of_cached_keys_is_bounded_by_the_setting(known_keys: Keyring) -> None:
+    assert None not in found(known_keys, *(made() for _ in range(10)))
+    assert len(known_keys._works) == 3
 
 
-def test_secrets_are_compared_in_constant_time(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_compared_in_constant_time(known_keys: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:
@@ -113,24 +113,26 @@ def test_secrets_are_compared_in_constant_time(ring: Keyring, monkeypatch: pytes
 
     key = made()
     monkeypatch.setattr(keyring, "compare_digest", compare)
-    assert found(ring, key) == [None]
+    assert found(known_keys, key) == [None]
     assert compared == [(key.digest, key.digest)]
 
 
-def test_a_key_that_expires_sooner_is_kept_for_no_longer(ring: Keyring) -> None:
+def test_a_key_that_expires_sooner_is_kept_for_no_longer(known_keys: Keyring) -> None:
     key = made()
     rows("UPDATE keys SET expires_at = now() + interval '0.2 seconds' WHERE id = %s", key.id)
 
     async def until_it_expires() -> None:
-        assert await ring.live(key)
+        assert await known_keys.live(key)
         async with asyncio.timeout(0.9):  # less than it would be kept for
-            while await ring.live(key):
+            while await known_keys.live(key):
                 await asyncio.sleep(0.01)
 
     asyncio.run(until_it_expires())
 
 
-def test_an_outage_reaches_everybody_and_is_not_remembered(ring: Keyring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_reaches_everybody_and_is_not_remembered(
+    known_keys: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = made()
 
     def away(_: object) -> dict[int, Live]:
@@ -139,15 +141,15 @@ def test_an_outage_reaches_everybody_and_is_not_remembered(ring: Keyring, monkey
     with monkeypatch.context() as outage:
         outage.setattr(keys, "live", away)
         with pytest.raises(Unavailable):
-            found(ring, key, key)
-    assert found(ring, key) != [None]
+            found(known_keys, key, key)
+    assert found(known_keys, key) != [None]
 
 
-def test_a_cancelled_lookup_does_not_cancel_the_one_that_shares_it(ring: Keyring) -> None:
+def test_a_cancelled_lookup_does_not_cancel_the_one_that_shares_it(known_keys: Keyring) -> None:
     key = made()
 
     async def ask() -> Live | None:
-        first, second = asyncio.create_task(ring.live(key)), asyncio.create_task(ring.live(key))
+        first, second = asyncio.create_task(known_keys.live(key)), asyncio.create_task(known_keys.live(key))
         await asyncio.sleep(0)
         first.cancel()
         return await second
@@ -158,12 +160,12 @@ def test_a_cancelled_lookup_does_not_cancel_the_one_that_shares_it(ring: Keyring
 def test_the_number_of_waiting_lookups_is_bounded(store: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.access.keyring.WAITING", 1)
     with configured(database_url=store.database.url) as current:
-        ring = Keyring(current)
+        known_keys = Keyring(current)
 
     async def flood() -> list[Live | BaseException | None]:
         strangers = (KeyText(1_000 + n, False, secrets.new()) for n in range(200))
-        return await asyncio.gather(*map(ring.live, strangers), return_exceptions=True)
+        return await asyncio.gather(*map(known_keys.live, strangers), return_exceptions=True)
 
     answers = asyncio.run(flood())
     assert {type(answer) for answer in answers} == {type(None), Full}
-    ring.close(10)
+    known_keys.close(10)

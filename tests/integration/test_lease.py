@@ -146,7 +146,7 @@ def test_processes_take_turns_where_there_are_fewer_connections(
         eventually(all_had_one, within=30)
 
 
-def test_a_turn_lasts(client: redis.Redis) -> None:
+def test_a_process_keeps_its_connections_for_a_turn(client: redis.Redis) -> None:
     processes = [Process(client, 2) for _ in range(5)]
     with mock.patch.object(lease, "TURN", 3_600.0):
         first = turns(processes, bound=2)

@@ -141,7 +141,7 @@ def test_retry_goes_back_to_pending_and_is_due_after_the_delay() -> None:
 
 
 @pytest.mark.parametrize("reason", ["rejected", "exhausted", "outcome-unknown"])
-def test_failed_says_why(reason: str) -> None:
+def test_a_failed_notification_has_its_reason_and_error(reason: str) -> None:
     held = claimed()
     assert settle(lifecycle.failed(held, attempt("refused", "550 no"), reason))
     stored = row(held.id)

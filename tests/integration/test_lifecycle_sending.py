@@ -119,7 +119,7 @@ def test_the_next_rows_are_recorded_with_the_outcome_before_them() -> None:
     assert lost([second.id]) == [second.id]
 
 
-def test_the_next_rows_are_recorded_even_if_the_outcome_comes_too_late() -> None:
+def test_the_next_ids_are_recorded_even_if_the_claim_was_lost() -> None:
     stale, [other] = claimed(), accepted()
     lifecycle.release([owner(stale)])
     lifecycle.claim([stale.id], uuid4())

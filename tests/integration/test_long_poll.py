@@ -50,7 +50,7 @@ def poll(api: Api, id: int, wait: int = LONG) -> Response:
 
 def asking(api: Api) -> bool:
     """Return whether a process queries the database for the notifications of long polls."""
-    [(count,)] = api.ledger.rows(
+    [(count,)] = api.sql.rows(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND query LIKE 'SELECT id FROM (SELECT %%) AS n WHERE id = ANY%%'"
     )

@@ -310,7 +310,7 @@ def test_a_cursor_passes_over_what_failed_again(operator: Operator) -> None:
     assert (status(first), status(second)) == ("failed", "pending")
 
 
-def test_a_database_that_goes_away_in_the_middle_leaves_a_place_to_go_on_from(
+def test_a_database_that_goes_away_in_the_middle_leaves_a_place_to_continue_from(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):

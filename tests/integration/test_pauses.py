@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from actors import relay as relaying
 from db import lifecycle, pauses
 from db.database import connection, database, rows
 from db.lifecycle import relay
@@ -187,13 +188,13 @@ def test_a_claim_after_the_resume_unparks() -> None:
     assert pauses.bring_back(*MINE, 10) == 0
 
 
-def test_a_resume_beside_a_relay_leaves_no_notification_parked() -> None:
+def test_a_resume_during_a_relay_leaves_no_notification_parked() -> None:
     """Whichever comes first, each notification is either enqueued by the relay or brought back after the resume."""
     for _ in range(ROUNDS):
         ids = overdue(20)
         pauses.pause(*MINE)
-        rung = at_once([partial(relay.take_due, "normal", GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
-        [met] = [result for result in rung if isinstance(result, list)]
+        results = at_once([partial(relay.take_due, "normal", GRACE, 0, 100, HOUR), partial(pauses.resume, *MINE)])
+        [met] = [result for result in results if isinstance(result, list)]
         parked = [d.id for d in met if d.parked]
         assert pauses.bring_back(*MINE, 100) == len(parked)
         pauses.forget(*MINE)
@@ -237,21 +238,27 @@ def test_many_that_resume_bring_each_row_back_once() -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_enqueues_only_notifications_that_are_not_paused() -> None:
+def test_a_round_of_upkeep_enqueues_only_notifications_that_are_not_paused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relaying, "BATCH", 10)
     overdue(30)
     other = foreign()
     passed(GRACE + 1, other)
     pauses.pause(*MINE)
-    upkeep(uuid4(), relay_batch=10).tick()
+    upkeep(uuid4()).tick()
     assert lists() == [[other]]
     assert rows("SELECT count(*) FROM notifications WHERE parked") == [(30,)]
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_a_round_of_upkeep_after_the_resume_enqueues_all_and_deletes_the_pause() -> None:
+def test_a_round_of_upkeep_after_the_resume_enqueues_all_and_deletes_the_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relaying, "BATCH", 10)
     ids = overdue(30)
     pauses.pause(*MAIL)
-    one = upkeep(uuid4(), relay_batch=10)
+    one = upkeep(uuid4())
     one.tick()
     assert lists() == []
     pauses.resume(*MAIL)

@@ -303,7 +303,7 @@ def test_places_are_free_again_after_any_failure(
     make: Make, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_queue, "SWEEP", 0.1)
-    process = make(connections=2, record_retry_max=0.1)
+    process = make(connections=2)
     faults = [
         mock.patch.object(lifecycle, "claim", side_effect=Unavailable("away")),
         mock.patch.object(lifecycle, "claim", side_effect=ZeroDivisionError),

@@ -75,7 +75,7 @@ def test_each_process_gets_an_equal_part_while_redis_is_away() -> None:
     assert 4 <= number <= 40 * seconds + 4
 
 
-def test_it_goes_on_when_redis_has_lost_its_data_or_its_clock_was_set_back(client: redis.Redis) -> None:
+def test_it_continues_when_redis_has_lost_its_data_or_its_clock_was_set_back(client: redis.Redis) -> None:
     rate = shared(client, 50)
     assert begun([rate], 0.2)[0] >= 1
     client.flushall()

@@ -112,11 +112,11 @@ def test_all_workers_know_the_oldest_message_that_a_live_worker_has_not_begun() 
 
 def test_a_notification_that_was_never_enqueued_waits_for_no_other_message() -> None:
     held = claimed()
-    [rung] = accepted()
-    passed(GRACE + 1, rung)
+    [enqueued] = accepted()
+    passed(GRACE + 1, enqueued)
     lifecycle.release([(held.id, held.claim)])
     assert due(oldest_message=1000) == [held.id]
-    assert due(oldest_message=0) == [rung]
+    assert due(oldest_message=0) == [enqueued]
 
 
 def owned(client: int, count: int) -> list[int]:

@@ -145,7 +145,7 @@ def test_clients_whose_templates_have_overrun_share_all_children_but_one() -> No
     run(test, render_processes=2, render_cpu=0.2, render_timeout=60)
 
 
-def test_a_child_is_blamed_on_nobody_when_somebody_else_ends_it() -> None:
+def test_no_template_is_blamed_when_a_signal_ends_its_child_process() -> None:
     async def test(pool: Pool) -> None:
         before = children()
         await text_of(pool, "a")
@@ -169,7 +169,7 @@ def test_a_child_that_does_not_answer_is_ended_and_the_template_not_blamed() -> 
     run(test, render_processes=1, render_timeout=2)
 
 
-def test_the_event_loop_goes_on_while_a_template_is_rendered() -> None:
+def test_the_event_loop_continues_while_a_template_is_rendered() -> None:
     async def test(pool: Pool) -> None:
         endless = asyncio.ensure_future(fault_of(text_of(pool, ENDLESS)))
         turns = 0

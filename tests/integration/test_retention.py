@@ -93,7 +93,7 @@ def test_a_key_does_not_send_again_what_was_removed() -> None:
     assert accept_once([post], GRACE, 1) == [Refusal.GONE]
 
 
-def test_a_callback_outlives_what_it_tells_of_and_goes_at_its_own_time() -> None:
+def test_a_callback_is_kept_longer_than_its_notification_and_deleted_by_its_own_age() -> None:
     rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, 'u', '', '{sent}', 's')")
     [told] = ended()
     [(callback, subject)] = rows("SELECT id, subject_id FROM notifications WHERE type = 'callback'")

@@ -131,7 +131,7 @@ def test_a_row_sent_again_and_failed_again_keeps_the_block_for_its_time() -> Non
     assert len(dropped()) == 1
 
 
-def test_dropping_a_block_gives_up_when_the_table_is_in_use_and_accepting_goes_on(own_store: Settings) -> None:
+def test_dropping_a_block_gives_up_when_the_table_is_in_use_and_accepting_continues(own_store: Settings) -> None:
     block, ids = full_block()
     with Elsewhere(own_store) as other:
         other.run("SELECT count(*) FROM notifications")
@@ -142,7 +142,7 @@ def test_dropping_a_block_gives_up_when_the_table_is_in_use_and_accepting_goes_o
     assert [step.what for step in dropped()] == ["dropped"]
 
 
-def test_a_listing_goes_on_behind_a_block_that_was_dropped_meanwhile() -> None:
+def test_a_listing_continues_behind_a_block_that_was_dropped_meanwhile() -> None:
     _, old = full_block()
     young = ended(ago=DAY / 2, count=30)
     page = reports.newest(CLIENT, {}, None, 10).rows
@@ -156,7 +156,7 @@ def test_a_listing_goes_on_behind_a_block_that_was_dropped_meanwhile() -> None:
     assert not set(found) & set(old)
 
 
-def test_listings_and_claims_that_go_on_all_the_while_see_no_error() -> None:
+def test_listings_and_claims_that_continue_all_the_while_see_no_error() -> None:
     full_block()
     ending, errors, rounds = threading.Event(), [], [0]
 

@@ -42,18 +42,18 @@ def taken() -> list[int]:
     return [due.id for due in relay.take_due("normal", GRACE, 0, 100) if not due.parked]
 
 
-def overdue(count: int, rung: bool = True) -> list[int]:
+def overdue(count: int, enqueued: bool = True) -> list[int]:
     ids = accepted(count)
     for id in ids:
         passed(GRACE + 1, id)
-    rows("UPDATE notifications SET rung = %s", rung)
+    rows("UPDATE notifications SET rung = %s", enqueued)
     return ids
 
 
-@pytest.mark.parametrize("rung", [True, False])
+@pytest.mark.parametrize("enqueued", [True, False])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_the_relay_skips_rows_that_another_one_is_enqueueing(store: Settings, rung: bool, place: int) -> None:
-    ids = overdue(3, rung)
+def test_the_relay_skips_rows_that_another_one_is_enqueueing(store: Settings, enqueued: bool, place: int) -> None:
+    ids = overdue(3, enqueued)
     with locked(store, "notifications", "id = %s", ids[place]):
         assert taken() == [id for id in ids if id != ids[place]]
     assert taken() == [ids[place]]

@@ -52,7 +52,7 @@ def test_an_answer_of_the_wrong_kind_puts_the_talk_out_of_step(place: int, answe
     assert (type(error), error.receipt.phase) == (Deferred, PHASES[place])
 
 
-def test_go_ahead_after_the_dot_is_no_word_on_the_mail() -> None:
+def test_a_354_after_the_content_leaves_the_outcome_uncertain() -> None:
     with saying(*said_at(5, b"354 go ahead, again\r\n")) as url:
         assert type(failure(channel(url))) is Uncertain
 

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from actors.channels import Deferred, ProviderDown, Refused, Undelivered
+from actors.channels.email.smtp import CONNECTION_AGE
 from tests.eventually import eventually
 from tests.integration.mailing import IMPATIENT, TALK, Mailer, channel, notification, saying
 from tests.smtp import Action, Drop, Hang, Phase, Reply, SmtpServer
@@ -44,10 +45,10 @@ def test_a_connection_carries_so_many_mails_and_no_more(smtp_server: SmtpServer)
 
 
 def test_an_old_connection_is_replaced(smtp_server: SmtpServer) -> None:
-    email = channel(smtp_server.url, smtp_connection_age=100)
+    email = channel(smtp_server.url)
     with mock.patch("actors.channels.email.smtp.time.monotonic", return_value=1_000.0) as clock:
         send(email, 2)
-        clock.return_value += 99
+        clock.return_value += CONNECTION_AGE - 1
         send(email)
         clock.return_value += 2
         send(email)

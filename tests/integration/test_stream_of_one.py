@@ -25,7 +25,7 @@ from tests.sse import Reader
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with (
         configured(database_url=module_database_url) as settings,
-        running(module_database_url, redis_server.url, stream_interval=0.05, stream_heartbeat=0.3) as api,
+        running(module_database_url, redis_server.url, stream_heartbeat=0.3) as api,
     ):
         database.bind(settings.database)
         with database.connection():
@@ -59,7 +59,7 @@ def test_a_stream_sends_past_events_then_new_ones_and_ends_with_the_final_status
         assert reader.next().data["detail"]["outcome"] == "deferred"
         passed(100, id)
         settle(id, "sent")
-        # A status that lasts for less than STREAM_INTERVAL may be seen or not.
+        # A status that lasts for less than INTERVAL may be seen or not.
         seen = [one for one in told(reader) if one not in {"=pending", "=processing"}]
         assert seen == ["attempted", "sent", "=sent", ".final"]
 
@@ -116,7 +116,7 @@ def test_reconnecting_to_a_finished_stream_is_answered_with_204(api: Api) -> Non
     assert api.client.request("GET", path(10**9), headers=stream).status == 404
 
 
-def test_an_operators_retry_within_the_stream_is_told(api: Api) -> None:
+def test_an_operators_retry_within_the_stream_is_reported(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id), last="99") as reader:
         assert reader.next().id == "1"
@@ -138,11 +138,11 @@ def followed(log: Path) -> list[tuple[int, str]]:
     return [(line["notification"]["id"], line["event"]) for line in lines]
 
 
-def test_notify_follow_goes_on_by_itself_when_the_server_was_killed(
+def test_notify_follow_continues_by_itself_when_the_server_was_killed(
     module_database_url: str, redis_server: Valkey, api: Api, tmp_path: Path
 ) -> None:
     assert api
-    with running(module_database_url, redis_server.url, stream_interval=0.05) as doomed:
+    with running(module_database_url, redis_server.url) as doomed:
         assert doomed.api is not None
         log = tmp_path / "follow.log"
         # Whatever the tests before have left is no reason to come late.

@@ -30,9 +30,7 @@ MANY = 12_000  # events of some 500 bytes: more than all buffers on the way take
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     small: dict[str, Any] = {
         "stream_listeners": LISTENERS,
-        "stream_interval": 0.05,
         "stream_heartbeat": 0.5,
-        "stream_buffer": 10,
         "stream_stall": 3,
         "web_concurrency": 1,
     }
@@ -49,7 +47,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @pytest.fixture
 def owner(api: Api, request: pytest.FixtureRequest) -> int:
     """A client of the test's own."""
-    return client(api.ledger, request.node.name[:60])
+    return client(api.sql, request.node.name[:60])
 
 
 def post(owner: int, **more: Any) -> int:
@@ -64,7 +62,7 @@ def send(id: int) -> None:
 
 
 def reading(api: System, owner: int, **more: Any) -> Reader:
-    return Reader(api.port, STREAM, key(api.ledger, ["read"], of=owner), **more)
+    return Reader(api.port, STREAM, key(api.sql, ["read"], of=owner), **more)
 
 
 def test_a_stream_says_ready_and_then_sends_every_change_in_order(api: Api, owner: int) -> None:
@@ -89,7 +87,7 @@ def test_an_event_shows_the_notification_as_it_became(api: Api, owner: int) -> N
         event = reader.next()
     assert (event.type, event.data["event"]) == ("message", "accepted")
     shown = api.client
-    shown.key = str(key(api.ledger, ["read"], of=owner))
+    shown.key = str(key(api.sql, ["read"], of=owner))
     whole = shown.notification(id)
     told = event.data["notification"]
     assert {name: whole[name] for name in told} == told
@@ -112,7 +110,7 @@ def test_a_client_that_reconnects_gets_every_change_once(api: Api, owner: int) -
             assert reader.changes(1) == [(ids[-1], "accepted")]
 
 
-def test_a_burst_of_more_than_is_kept_in_memory_is_told_whole(api: Api, owner: int) -> None:
+def test_a_burst_of_more_than_is_kept_in_memory_is_reported_in_full(api: Api, owner: int) -> None:
     with reading(api, owner) as reader:
         reader.next()
         ids = [a.id for a in lifecycle.accept([draft()._replace(client_id=owner)] * 700, GRACE)]
@@ -124,7 +122,7 @@ def test_a_heartbeat_moves_on_where_one_would_come_back(api: Api, owner: int) ->
         before = int(reader.next().id)
         post(owner)
         eventually(lambda: int(reader.beat()) == before + 1)
-        post(client(api.ledger, "not listened for"))
+        post(client(api.sql, "not listened for"))
         assert int(reader.beat()) == before + 1
 
 
@@ -145,7 +143,7 @@ def test_a_stream_can_be_filtered_by_status_tag_and_sandbox(api: Api, owner: int
 
 
 def test_a_client_is_told_of_nothing_that_is_anothers(api: Api, owner: int) -> None:
-    other = client(api.ledger, "other")
+    other = client(api.sql, "other")
     with reading(api, owner) as mine, reading(api, other) as theirs:
         mine.next(), theirs.next()
         one, two = post(owner), post(other)
@@ -160,7 +158,7 @@ def test_a_client_is_told_of_nothing_that_is_anothers(api: Api, owner: int) -> N
 
 
 def test_a_key_for_tests_is_told_of_the_sandbox_only(api: Api, owner: int) -> None:
-    toy_key = key(api.ledger, ["read"], of=owner, sandbox=True)
+    toy_key = key(api.sql, ["read"], of=owner, sandbox=True)
     with Reader(api.port, STREAM, toy_key) as reader:
         reader.next()
         post(owner)
@@ -172,10 +170,10 @@ def test_a_key_for_tests_is_told_of_the_sandbox_only(api: Api, owner: int) -> No
 
 
 def test_the_stream_of_a_revoked_key_ends(api: Api, owner: int) -> None:
-    doomed = key(api.ledger, ["read"], of=owner)
+    doomed = key(api.sql, ["read"], of=owner)
     with Reader(api.port, STREAM, doomed) as reader, reading(api, owner) as other:
         reader.next(), other.next()
-        api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
+        api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
         assert (end := reader.next()).type == "end"
         assert end.data["reason"] == "key"
         assert next(reader.rest, None) is None
@@ -188,7 +186,7 @@ def test_an_event_that_is_not_kept_any_more_is_said_to_be_lost(api: Api, owner: 
         first = reader.next().id
         post(owner)
         reader.next()
-    api.ledger.rows("UPDATE listeners SET since = %s WHERE client_id = %s RETURNING 1", reader.last, owner)
+    api.sql.rows("UPDATE listeners SET since = %s WHERE client_id = %s RETURNING 1", reader.last, owner)
     for last in (first, 10**15) if int(first) < int(reader.last) else (10**15,):
         with reading(api, owner, last=str(last)) as again:
             lost = again.next()
@@ -202,7 +200,7 @@ def test_an_event_that_is_not_kept_any_more_is_said_to_be_lost(api: Api, owner: 
 @pytest.mark.parametrize("wrong", ["x", "-1", "1.5", str(2**63), "9" * 30, "\u0661"])
 def test_an_invalid_last_event_id_is_refused(api: Api, owner: int, wrong: str) -> None:
     asking = api.client
-    asking.key = str(key(api.ledger, ["read"], of=owner))
+    asking.key = str(key(api.sql, ["read"], of=owner))
     assert list(faults(asking.get(STREAM, lastEventId=wrong))) == ["lastEventId"]
     if wrong.isascii():
         assert list(faults(asking.request("GET", STREAM, headers={"Last-Event-ID": wrong}))) == ["Last-Event-ID"]
@@ -210,14 +208,14 @@ def test_an_invalid_last_event_id_is_refused(api: Api, owner: int, wrong: str) -
 
 def test_a_malformed_stream_request_is_refused(api: Api, owner: int) -> None:
     asking = api.client
-    asking.key = str(key(api.ledger, ["read"], of=owner))
+    asking.key = str(key(api.sql, ["read"], of=owner))
     answer = asking.get(STREAM, status="gone", colour="red", sandbox="maybe")
     assert (answer.status, set(faults(answer))) == (400, {"status", "colour", "sandbox"})
 
 
 def test_a_stream_beyond_the_limit_is_a_503_until_another_one_leaves(api: Api, owner: int) -> None:
     asking = api.client
-    asking.key = str(key(api.ledger, ["read"], of=owner))
+    asking.key = str(key(api.sql, ["read"], of=owner))
 
     def refused() -> bool:
         with ExitStack() as open:
@@ -240,7 +238,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_comes_back_without_a_loss(ap
         quick.next()
         # As if so much had happened.
         [id] = [post(owner)]
-        api.ledger.rows(
+        api.sql.rows(
             "WITH n AS (SELECT n FROM notifications AS n WHERE id = %s)"
             " SELECT note(n, 'released') FROM n, generate_series(1, %s)",
             *(id, MANY),
@@ -279,7 +277,7 @@ def test_a_server_that_is_killed_loses_nothing(
     module_database_url: str, redis_server: Valkey, api: Api, owner: int
 ) -> None:
     """While changes go on, some of them before and some after whatever was told last."""
-    with running(module_database_url, redis_server.url, auth="required", stream_interval=0.05) as doomed:
+    with running(module_database_url, redis_server.url, auth="required") as doomed:
         assert doomed.api is not None
         with reading(doomed, owner) as reader:
             reader.next()
@@ -327,7 +325,7 @@ def test_the_database_is_not_queried_while_no_stream_is_open(api: Api, owner: in
 def _asking(api: Api) -> bool:
     """Return whether a process keeps a connection for streams."""
     return bool(
-        api.ledger.rows(
+        api.sql.rows(
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND (query LIKE '%%changes_id_seq%%' OR query LIKE '%%listeners%%')"
         )

@@ -58,7 +58,7 @@ def stored(api: Api, said: str) -> Any:
 
 
 def count(api: Api) -> int:
-    return int(api.ledger.rows("SELECT count(*) FROM notifications")[0][0])
+    return int(api.sql.rows("SELECT count(*) FROM notifications")[0][0])
 
 
 def test_a_mail_is_stored_with_all_that_it_has_when_250_comes(api: Api, server: Submission) -> None:

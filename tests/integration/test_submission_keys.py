@@ -67,12 +67,12 @@ def submit(client: smtplib.SMTP) -> tuple[int, bytes]:
 def test_a_key_is_the_password_and_any_name_will_do(api: Api, server: Submission, mechanism: str) -> None:
     with server.client() as client:
         client.esmtp_features["auth"] = mechanism
-        client.login("anything", str(key(api.ledger)))
+        client.login("anything", str(key(api.sql)))
         assert submit(client)[0] == 250
 
 
 def test_auth_plain_may_come_with_its_command_or_after_a_challenge(api: Api, server: Submission) -> None:
-    given = b64encode(f"\0apikey\0{key(api.ledger)}".encode()).decode()
+    given = b64encode(f"\0apikey\0{key(api.sql)}".encode()).decode()
 
     with server.client() as client:
         assert client.docmd("AUTH", f"PLAIN {given}")[0] == 235
@@ -112,29 +112,29 @@ def test_where_keys_are_needed_mail_without_one_is_530(server: Submission) -> No
 
 
 def test_a_key_without_the_scope_to_send_is_535_and_the_scope_is_named(api: Api, server: Submission) -> None:
-    with server.client(str(key(api.ledger, ["read"]))) as client:
+    with server.client(str(key(api.sql, ["read"]))) as client:
         code, text = submit(client)
     assert (code, text[:5]) == (535, b"5.7.8")
     assert b"'send'" in text
 
 
 def test_a_key_that_is_revoked_under_way_is_535(api: Api, server: Submission) -> None:
-    made = key(api.ledger)
+    made = key(api.sql)
     with server.client(str(made)) as client:
         assert submit(client)[0] == 250
-        api.ledger.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING 1", made.id)
+        api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING 1", made.id)
         eventually(lambda: submit(client)[0] == 535)
 
 
 def test_a_mail_belongs_to_the_client_of_its_key(api: Api, server: Submission) -> None:
-    [(shop,)] = api.ledger.rows("INSERT INTO clients (name) VALUES ('shop') RETURNING id")
-    with server.client(str(key(api.ledger, of=shop))) as client:
+    [(shop,)] = api.sql.rows("INSERT INTO clients (name) VALUES ('shop') RETURNING id")
+    with server.client(str(key(api.sql, of=shop))) as client:
         submit(client)
-    assert api.ledger.rows("SELECT count(*) FROM notifications WHERE client_id = %s", shop) == [(1,)]
+    assert api.sql.rows("SELECT count(*) FROM notifications WHERE client_id = %s", shop) == [(1,)]
 
 
 def test_no_key_is_in_the_log(api: Api, server: Submission) -> None:
-    text = str(key(api.ledger))
+    text = str(key(api.sql))
     with server.client(text):
         pass
     with server.client() as client:
@@ -152,7 +152,7 @@ def test_with_a_certificate_a_login_needs_starttls(api: Api, tls_server: Submiss
     with tls_server.client() as client:
         assert "starttls" in client.esmtp_features
         assert "auth" not in client.esmtp_features
-        given = b64encode(f"\0apikey\0{key(api.ledger)}".encode()).decode()
+        given = b64encode(f"\0apikey\0{key(api.sql)}".encode()).decode()
         assert client.docmd("AUTH", f"PLAIN {given}")[0] == 538
         assert client.mail("a@example.com")[0] == 530
 
@@ -160,7 +160,7 @@ def test_with_a_certificate_a_login_needs_starttls(api: Api, tls_server: Submiss
         client.ehlo("client.example")
         assert "starttls" not in client.esmtp_features
         assert client.mail("a@example.com")[0] == 530
-        client.login("apikey", str(key(api.ledger)))
+        client.login("apikey", str(key(api.sql)))
         assert submit(client)[0] == 250
 
 

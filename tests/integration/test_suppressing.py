@@ -178,12 +178,12 @@ def test_a_redriven_notification_fails_again_until_its_recipient_is_taken_off_th
 def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -> None:
     first, second = accepted(2)
     rows("UPDATE notifications SET recipient = 'b@example.com' WHERE id = %s", second)
-    ledger = ClaimStore(store, uuid4())
+    claims = ClaimStore(store, uuid4())
     try:
         with suppressed("b@example.com"):
-            assert [c.id for c in loops.run(ledger.claim(Wanted([first, second])))] == [first]
+            assert [c.id for c in loops.run(claims.claim(Wanted([first, second])))] == [first]
     finally:
-        ledger.close()
+        claims.close()
 
     assert row(second)["failure_reason"] == "suppressed"
 
@@ -202,19 +202,19 @@ def race(id: int) -> tuple[list[Any], list[int]]:
     return claims, fails
 
 
-def test_a_suppression_beside_a_claim_ends_in_one_of_the_two_and_never_in_between() -> None:
+def test_a_simultaneous_claim_and_suppression_have_exactly_one_winner() -> None:
     for _ in range(ROUNDS):
         [id] = accepted()
         taken, failed = race(id)
 
         assert not (taken and failed)
-        # What neither has moved is moved by whoever hears its bell next.
+        # What neither has moved is moved by whoever gets its wake-up message next.
         assert taken or failed or lifecycle.suppress([id]) == [id]
         assert status(id) == ("processing" if taken else "failed")
         rows("DELETE FROM suppressions")
 
 
-def test_an_accept_beside_a_suppression_is_failed_at_once_or_when_its_turn_comes() -> None:
+def test_a_notification_accepted_during_its_suppression_fails_at_once_or_at_its_claim() -> None:
     for _ in range(ROUNDS):
         at_once([accepted, lambda: suppressions.add(1, Entry("a@example.com"))])
         [(id,)] = rows("SELECT max(id) FROM notifications")
@@ -242,7 +242,7 @@ def test_bounced_fails_and_puts_the_recipient_on_the_list_in_one_statement() -> 
     assert lifecycle.accept([draft()], GRACE)[0].failure_reason == "suppressed"
 
 
-def test_bounced_of_what_is_not_processing_suppresses_nobody() -> None:
+def test_a_bounce_of_a_row_that_is_not_processing_suppresses_no_address() -> None:
     one = claimed()
     settled(lifecycle.sent(one, attempt()))
 

@@ -110,7 +110,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 
 def of(api: Api, name: str) -> CheckedClient:
     client = api.client
-    client.key = str(key(api.ledger, EVERY, of=new_client(api.ledger, name)))
+    client.key = str(key(api.sql, EVERY, of=new_client(api.sql, name)))
     return client
 
 

@@ -55,7 +55,7 @@ def test_a_client_without_an_endpoint_gets_no_callback() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "event"), [("sent", "notification.sent"), ("refused", "notification.failed")])
-def test_a_settlement_tells_what_a_get_would_show(outcome: str, event: str) -> None:
+def test_a_callback_holds_what_a_get_would_show(outcome: str, event: str) -> None:
     id = endpoint()
     [stored] = lifecycle.accept([draft()._replace(tags='["a"]', metadata='{"o":"1"}')], GRACE)
     [held] = lifecycle.claim([stored.id], WORKER)
@@ -79,13 +79,13 @@ def test_a_settlement_tells_what_a_get_would_show(outcome: str, event: str) -> N
     assert "html" not in said["data"]
 
 
-def test_a_retry_tells_nothing() -> None:
+def test_a_retry_enqueues_no_callback() -> None:
     endpoint()
     end("deferred")
     assert told() == []
 
 
-def test_a_stale_worker_tells_nothing() -> None:
+def test_a_stale_worker_enqueues_no_callback() -> None:
     endpoint()
     stale = claimed()
     lifecycle.release([(stale.id, stale.claim)])
@@ -111,7 +111,7 @@ def test_rescue_cancel_and_expiry_tell_too() -> None:
     assert [json.loads(c["message"])["data"]["failureReason"] for c in told()] == ["exhausted", None, "expired"]
 
 
-def test_a_rescue_that_ends_nothing_tells_nothing() -> None:
+def test_a_rescue_that_ends_no_notification_enqueues_no_callback() -> None:
     endpoint()
     claimed(uuid4())
     assert lifecycle.rescue(alive(uuid4(), steady_for=31), 30, 600, 5, 100)

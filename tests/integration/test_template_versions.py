@@ -72,7 +72,7 @@ def test_a_number_is_not_given_again_after_a_deletion() -> None:
     assert put("b") == (3, True)
 
 
-def test_deletions_beside_puts_leave_all_of_a_template_or_nothing() -> None:
+def test_simultaneous_deletions_and_puts_leave_all_of_a_template_or_nothing() -> None:
     for round in range(20):
         at_once([*(partial(put, f"{round} {n}") for n in range(5)), *[partial(templates.delete, 1, "welcome")] * 2])
 
@@ -104,7 +104,7 @@ def test_a_client_has_so_many_versions_and_no_more() -> None:
     assert templates.put(1, "c", FIRST, 2)[1] is True
 
 
-def test_lists_go_on_where_the_page_before_ended() -> None:
+def test_lists_continue_where_the_page_before_ended() -> None:
     for name in "bca":
         put(name=name)
         put("x", name=name)

@@ -44,7 +44,7 @@ def test_top_ends_with_ctrl_c_and_leaves_the_terminal_as_it_was(environ: dict[st
         assert terminal.seen.count(LEFT) == 1
 
 
-def test_top_says_that_a_table_is_missing_and_goes_on_when_it_is_back(environ: dict[str, str]) -> None:
+def test_top_says_that_a_table_is_missing_and_continues_when_it_is_back(environ: dict[str, str]) -> None:
     with Terminal(["top", "--interval", "0.2"], environ) as terminal:
         terminal.until("QUEUE")
         rows("ALTER TABLE workers RENAME TO gone")

@@ -79,7 +79,7 @@ def worker(on: Settings, smtp_server: SmtpServer) -> Iterator[Process]:
     process.close()
 
 
-def test_a_request_goes_on_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
+def test_a_request_continues_in_the_trace_that_it_came_with(post: Post, spans: Spans) -> None:
     post(traceparent=ASKED, tracestate="vendor=a,other=b")
 
     server, create = spans.one("POST /api/notifications"), spans.one("create notifications")
@@ -186,8 +186,8 @@ def test_a_batch_is_one_trace_and_keyed_posts_and_replays_too(post: Post, worker
 
 def test_a_statement_for_several_requests_is_one_span_with_links_to_the_others(on: Settings, spans: Spans) -> None:
     traces = [f"00-{n:032x}-{n:016x}-01" for n in (1, 2, 3)] + [f"00-{4:032x}-{4:016x}-00", None]
-    gateway = NotificationStore(on)
-    gateway._accept([draft()._replace(trace=trace) for trace in traces])
+    notifications = NotificationStore(on)
+    notifications._accept([draft()._replace(trace=trace) for trace in traces])
 
     insert = spans.one("INSERT notifications")
     assert insert.parent is not None
@@ -196,7 +196,7 @@ def test_a_statement_for_several_requests_is_one_span_with_links_to_the_others(o
     assert dict(insert.attributes or {})["db.operation.batch.size"] == 5
     wake_up = spans.one("send notifications")
     assert [link.context.trace_id for link in wake_up.links] == [2, 3]
-    gateway.close()
+    notifications.close()
 
 
 def test_claims_and_settlements_for_several_are_linked_too(on: Settings, worker: Process, spans: Spans) -> None:
@@ -276,13 +276,13 @@ def test_the_trace_context_of_a_client_is_not_stored_where_tracing_is_off(
 
 
 def test_wake_up_messages_that_redis_does_not_take_are_a_failed_span(on: Settings, spans: Spans) -> None:
-    gateway = NotificationStore(on)
+    notifications = NotificationStore(on)
     with mock.patch(
         "actors.queue.broker.NotificationBroker.enqueue_all", side_effect=redis.ConnectionError(PRIVATE["recipient"])
     ):
-        gateway._accept([draft()._replace(trace=ASKED)])
+        notifications._accept([draft()._replace(trace=ASKED)])
         sent = spans.one("send notifications")
-    gateway.close()
+    notifications.close()
 
     assert spans.one("INSERT notifications").status.is_ok
     assert not sent.status.is_ok

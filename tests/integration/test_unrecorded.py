@@ -16,7 +16,7 @@ import pytest
 from dramatiq import Retry
 from peewee import OperationalError
 
-from actors import attempts
+from actors import attempts, unrecorded
 from actors import delivery as delivering
 from actors.channels import Receipt
 from actors.channels.email.smtp_sender import SmtpSender
@@ -33,6 +33,13 @@ from tests.integration.test_deliver import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try soon again to record what was not recorded."""
+    monkeypatch.setattr(unrecorded, "LONGEST_PAUSE", 0.1)
+
 
 # Conditions of PostgreSQL (documentation, appendix A) of which each has its own exception in psycopg2.
 CONDITIONS = (
@@ -86,7 +93,7 @@ def test_an_outcome_is_kept_until_it_is_recorded_whatever_the_error_of_the_datab
     make: Make, smtp_server: SmtpServer, condition: str
 ) -> None:
     ids = many(5)
-    process = make(connections=1, record_retry_max=0.1)
+    process = make(connections=1)
     with ThreadPoolExecutor(1) as thread:
         with refusing(condition):
             ending = thread.submit(process.deliver, ids)
@@ -111,7 +118,7 @@ def test_a_fault_of_our_own_while_recording_loses_no_outcome(
         return real(*of)
 
     with mock.patch.object(lifecycle, "settle", settle):
-        make(record_retry_min=0.01).deliver(ids)
+        make().deliver(ids)
     assert [history(id) for id in ids] == [["sent"]] * 5
     assert copies(smtp_server) == {1}
 
@@ -121,7 +128,7 @@ def test_a_table_that_takes_nothing_delays_outcomes_and_sends_none_twice(
     make: Make, smtp_server: SmtpServer, table: str
 ) -> None:
     ids = many(4)
-    process = make(record_retry_max=0.1)
+    process = make()
     with delivered(process, ids):
         eventually(lambda: smtp_server.mails)
         with refusing("insufficient_privilege", table=table):
@@ -134,14 +141,14 @@ def test_an_outcome_that_is_never_recorded_does_not_delay_others_of_its_statemen
     make: Make, smtp_server: SmtpServer
 ) -> None:
     poison, *others = many(4)
-    process = make(record_retry_max=0.1)
+    process = make()
     with ThreadPoolExecutor(4) as threads, refusing("raise_exception", f"new.notification_id = {poison}"):
         lists = [threads.submit(process.deliver, [id]) for id in (poison, *others)]
         for one in lists[1:]:
             one.result(20)
         assert [status(id) for id in others] == ["sent"] * 3
         assert process.unrecorded() == workers.Unrecorded((poison,), "refused by a test")
-        rows("DROP FUNCTION refuse CASCADE")
+        eventually(_obeying_again)
         lists[0].result(20)
     assert status(poison) == "sent"
     assert copies(smtp_server) == {1}
@@ -153,7 +160,7 @@ def test_words_that_the_database_refuses_are_left_out_and_the_outcome_is_recorde
     smtp_server.on("dot", Reply(250, "2.0.0 für immer"), times=1)
     ids = many(3)
     with refusing("check_violation", "new.text ~ 'für'"):
-        make(record_retry_max=0.1).deliver(ids)
+        make().deliver(ids)
     assert [history(id) for id in ids] == [["sent"]] * 3
     assert rows("SELECT text FROM attempts WHERE notification_id = %s", ids[0]) == [("250 2.0.0 f?r immer",)]
     assert copies(smtp_server) == {1}
@@ -164,7 +171,7 @@ def test_an_outcome_whose_reply_is_refused_in_any_words_is_recorded_without_it(
 ) -> None:
     ids = many(2)
     with refusing("check_violation", f"new.notification_id = {ids[0]} AND new.reply_code IS NOT NULL"):
-        make(record_retry_max=0.1).deliver(ids)
+        make().deliver(ids)
     assert [history(id) for id in ids] == [["sent"]] * 2
     assert copies(smtp_server) == {1}
 
@@ -172,7 +179,7 @@ def test_an_outcome_whose_reply_is_refused_in_any_words_is_recorded_without_it(
 @pytest.mark.parametrize("text", ["\udcff", "a\x00b", "ł\ud800"])
 def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Make, text: str) -> None:
     [id] = many(1)
-    process = make(record_retry_max=0.1)
+    process = make()
     [claimed] = process.claim([id])
     now = time.monotonic()
     told = Attempt("sent", uuid4(), "mail:25", now, now, "content", 250, None, text)
@@ -182,7 +189,7 @@ def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Ma
 
 def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, bound: Settings) -> None:
     held, *others = many(3)
-    process = make(record_retry_max=0.1, db_statement_timeout=1)
+    process = make(db_statement_timeout=1)
     [mine, *_] = process.claim([held])
     with closing(psycopg2.connect(bound.database.url)) as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM notifications WHERE id = %s FOR UPDATE", (held,))
@@ -207,7 +214,7 @@ def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_a_locked_table_delays_outcomes_and_loses_none(make: Make, bound: Settings, smtp_server: SmtpServer) -> None:
     ids = many(4)
-    process = make(record_retry_max=0.1)
+    process = make()
     with (
         closing(psycopg2.connect(bound.database.url)) as dba,
         dba.cursor() as cursor,
@@ -224,21 +231,21 @@ def test_a_locked_table_delays_outcomes_and_loses_none(make: Make, bound: Settin
 
 def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(2)
-    process = make(record_retry_max=0.1, shutdown_grace=1)
+    process = make(shutdown_grace=1)
     with ThreadPoolExecutor(1) as thread, refusing("insufficient_privilege"):
         ending = thread.submit(process.deliver, ids)
         eventually(lambda: len(process.unrecorded().ids) == 2)
-        process.ledger.stop()
+        process.claims.stop()
         with pytest.raises(Exception, match="before the worker had to stop"):
             ending.result(20)
 
 
 def test_a_notification_with_hold_is_not_sent_before_its_doubt_is_recorded(make: Make, smtp_server: SmtpServer) -> None:
     id = lifecycle.accept([draft("a@example.com")._replace(on_uncertain="hold")], GRACE)[0].id
-    process = make(record_retry_max=0.1)
+    process = make()
     with delivered(process, [id]):
         with refusing("insufficient_privilege", "new.in_doubt_since IS NOT NULL", "notifications"):
-            eventually(process.ledger._undoubted.items)
+            eventually(process.claims._undoubted.items)
             assert smtp_server.mails == []
         eventually(lambda: status(id) == "sent")
     assert copies(smtp_server) == {1}
@@ -330,7 +337,7 @@ def test_an_outcome_that_a_live_worker_keeps_is_not_rescued_however_long_it_take
     assert lifecycle.rescue(observer, 30, 600, 5, 100) == [kept]
 
 
-def test_after_an_outage_a_holder_may_say_first_what_it_keeps(store: Settings) -> None:
+def test_after_an_outage_a_worker_may_first_report_its_unrecorded_outcomes(store: Settings) -> None:
     observer, holder = alive(uuid4(), steady_for=10), alive(uuid4(), steady_for=100, seen_ago=15)
     [id] = accepted()
     lifecycle.claim([id], holder)

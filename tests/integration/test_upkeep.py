@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from dramatiq.message import Message
 
+from actors import relay
 from actors.counters import counters
 from actors.delivery import Delivery
+from actors.queue import wake_up
 from actors.queue.broker import get_broker
 from actors.queue.priorities import MAIN as QUEUE
 from actors.queue.wake_up import messages
@@ -35,6 +37,12 @@ broker = get_broker()
 def upkeep(worker: UUID, **values: object) -> Upkeep:
     with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
         return Upkeep(current, worker, 8, Process(current, worker).delivery)
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake_up, "MESSAGE_SIZE", 5)
+    monkeypatch.setattr(relay, "BATCH", 10)
 
 
 def test_a_round_says_that_the_worker_lives() -> None:
@@ -79,12 +87,12 @@ def test_a_round_adds_new_ends_to_the_history() -> None:
     assert rows("SELECT * FROM history_new") == []
 
 
-def test_a_round_goes_on_without_the_history() -> None:
+def test_a_round_continues_without_the_history() -> None:
     [id] = accepted()
     passed(GRACE + 1, id)
     with mock.patch.object(history, "fold", side_effect=Unavailable("no answer")):
         upkeep(uuid4()).tick()
-    assert row(id)["rung"]
+    assert row(id)["enqueued"]
 
 
 def test_notifications_moved_by_a_round_are_counted() -> None:
@@ -143,15 +151,15 @@ def test_an_expired_notification_is_failed_and_not_enqueued() -> None:
     assert lists() == []
 
 
-def test_a_backlog_is_enqueued_only_up_to_the_watermark() -> None:
+def test_a_backlog_is_enqueued_only_up_to_the_watermark(small_steps: None) -> None:
     for id in accepted(100):
         passed(GRACE + 1, id)
-    one = upkeep(uuid4(), relay_watermark=4, ring_size=5, relay_batch=10)
+    one = upkeep(uuid4(), relay_watermark=4)
     one.tick()
-    rung = [id for ids in lists() for id in ids]
-    assert 4 * 5 >= len(rung) >= 4
+    enqueued = [id for ids in lists() for id in ids]
+    assert 4 * 5 >= len(enqueued) >= 4
     one.tick()
-    assert [id for ids in lists() for id in ids] == rung
+    assert [id for ids in lists() for id in ids] == enqueued
 
 
 def test_notifications_that_the_api_left_to_the_relay_are_enqueued_in_the_next_round() -> None:
@@ -161,21 +169,21 @@ def test_notifications_that_the_api_left_to_the_relay_are_enqueued_in_the_next_r
     assert lists() == [[left[0].id]]
 
 
-def test_a_queue_is_refilled_within_a_round_while_more_notifications_are_pending() -> None:
+def test_a_queue_is_refilled_within_a_round_while_more_notifications_are_pending(small_steps: None) -> None:
     ids = [one.id for one in lifecycle.accept([draft() for _ in range(60)], GRACE, {("normal", CLIENT)})]
-    thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4, ring_size=5, relay_batch=10)
+    thread = upkeep(uuid4(), upkeep_interval=20, worker_timeout=60, relay_watermark=4)
     thread.start()
-    rung: list[int] = []
+    enqueued: list[int] = []
 
     def taken() -> bool:
         while message := broker.client.lpop(f"dramatiq:{QUEUE}"):
             body = broker.client.hget(f"dramatiq:{QUEUE}.msgs", message)  # type: ignore[arg-type]
-            rung.extend(Message.decode(body).args[0])  # type: ignore[arg-type]
-        return len(rung) >= len(ids)
+            enqueued.extend(Message.decode(body).args[0])  # type: ignore[arg-type]
+        return len(enqueued) >= len(ids)
 
     eventually(taken, within=18)
     thread.stop(10)
-    assert sorted(rung) == ids
+    assert sorted(enqueued) == ids
 
 
 def test_notifications_are_enqueued_again_after_redis_was_flushed_and_the_grace_is_over(store: Settings) -> None:
@@ -198,7 +206,7 @@ def test_old_keys_are_forgotten() -> None:
     assert rows("SELECT key FROM idempotency_keys") == [("new",)]
 
 
-def test_the_thread_stops_in_order_and_says_goodbye() -> None:
+def test_the_thread_stops_in_order_and_deletes_the_row_of_its_worker() -> None:
     worker = uuid4()
     thread = upkeep(worker, upkeep_interval=0.05)
     thread.start()

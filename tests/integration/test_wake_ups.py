@@ -12,6 +12,7 @@ import redis
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
+from actors.queue import fairness
 from actors.queue.broker import get_broker
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.priorities import MAIN as QUEUE
@@ -147,7 +148,7 @@ def test_a_waiting_consumer_gets_a_wake_up_message_at_once(
     eventually(woken, within=30)
 
 
-def test_a_full_consumer_takes_nothing_and_goes_on_telling_redis_that_it_lives(consumer: WaitingConsumer) -> None:
+def test_a_full_consumer_takes_nothing_and_still_reports_to_redis(consumer: WaitingConsumer) -> None:
     broker.enqueue_all(messages([1, 2, 3], 3, 50))
     first, _second = next(consumer), next(consumer)
     broker.client.delete("dramatiq:__heartbeats__")
@@ -220,8 +221,12 @@ def test_a_delayed_wake_up_message_is_dated_by_its_enqueueing() -> None:
     assert broker.enqueued_at(broker.enqueue(delayed)) > before - 1
 
 
-def test_a_quiet_client_passes_a_backlog_that_workers_hold(consumer: WaitingConsumer) -> None:
-    with configured(fair_depth=2, fair_burst=2, ring_spread=1) as current:
+def test_a_quiet_client_passes_a_backlog_that_workers_hold(
+    consumer: WaitingConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fairness, "DEPTH", 2)
+    monkeypatch.setattr(fairness, "BURST", 2)
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10):
         wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
@@ -232,8 +237,10 @@ def test_a_quiet_client_passes_a_backlog_that_workers_hold(consumer: WaitingCons
     wake_ups.close(5)
 
 
-def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued() -> None:
-    with configured(fair_depth=4, fair_burst=2, ring_spread=1000) as current:
+def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairness, "DEPTH", 4)
+    monkeypatch.setattr(fairness, "BURST", 2)
+    with configured(ring_spread=1000) as current:
         crowding, other = WakeUpQueue(current), WakeUpQueue(current)
     crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(10)
     other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
@@ -270,7 +277,8 @@ def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
 
 
 def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    with configured(fair_depth=1, ring_spread=1) as current:
+    monkeypatch.setattr(fairness, "DEPTH", 1)
+    with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since

@@ -111,7 +111,7 @@ def test_keys_of_others_that_appear_in_redis_meanwhile_are_left_alone(
         (None, "redis://127.0.0.1:1/0", "--redis-url"),
     ],
 )
-def test_a_server_that_is_away_is_told_by_its_option(
+def test_a_server_that_is_away_is_reported_by_its_option(
     empty_database_url: str, database_url: str | None, redis_url: str, option: str
 ) -> None:
     done = ran(database_url or empty_database_url, redis_url, *SMALL)

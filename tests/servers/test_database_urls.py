@@ -19,7 +19,7 @@ from db.migrations.lock import LOCK
 from db.policy import Bounds, Policy
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.ledger import Ledger
+from tests.queries import Queries
 from tests.servers.running import notify
 from tests.servers.stock_postgres import PASSWORD, ROLE, StockPostgres
 from tests.smtp import SmtpServer
@@ -98,7 +98,7 @@ def test_a_schema_may_have_any_name(stock_postgres: StockPostgres, two: str) -> 
 
 def retention_steps() -> list[str]:
     policy = Policy(sent=1.0, failed=1.0, cancelled=1.0, lateness=0.0)
-    bounds = Bounds(size=1_000, batch=100, lock_timeout=1.0, patience=10.0)
+    bounds = Bounds(size=1_000, batch=100, lock_timeout=1.0, time_limit=10.0)
     return [step.what for step in retention.look_after_blocks(policy, bounds)]
 
 
@@ -190,7 +190,7 @@ def test_two_installations_in_one_database_send_their_own(
     migrated(url)
     migrated(two)
     system = System(tmp_path, database_url=url, redis_url=stock_redis_url, smtp_url=smtp_server.url)
-    system.ledger = Ledger(f"{two}?options=-csearch_path%3Da")
+    system.sql = Queries(f"{two}?options=-csearch_path%3Da")
     try:
         system.start_api()
         system.start_workers()

@@ -38,7 +38,7 @@ def test_doctor_has_no_complaint_about_the_settings_of_the_distribution() -> Non
 
 @pytest.mark.usefixtures("session")
 @pytest.mark.parametrize("name", WANTED)
-def test_a_setting_that_did_not_reach_the_session_is_told_with_its_fix(name: str) -> None:
+def test_a_setting_that_did_not_reach_the_session_is_reported_with_its_fix(name: str) -> None:
     wrong = {"jit": "on", "plan_cache_mode": "auto"}.get(name, "off")
     rows(f"SET {name} = {wrong}")
 

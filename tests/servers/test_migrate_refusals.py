@@ -93,7 +93,7 @@ def test_tables_of_another_owner_are_said(server: StockPostgres, url: str) -> No
 
 
 @pytest.mark.parametrize("words", [(), ("--after",), ("--plan",)])
-def test_a_missing_database_and_a_wrong_password_are_told_with_their_fix(
+def test_a_missing_database_and_a_wrong_password_are_reported_with_their_fix(
     server: StockPostgres, words: tuple[str]
 ) -> None:
     refused(notify(server.url_of("nope"), "migrate", *words), 3, 'database "nope" does not exist', "create it")
@@ -116,7 +116,7 @@ def test_a_server_that_takes_no_writes_is_said(server: StockPostgres, url: str) 
 
 
 @pytest.mark.parametrize("path", ["''", "nowhere"])
-def test_a_search_path_without_any_existing_schema_is_told(server: StockPostgres, url: str, path: str) -> None:
+def test_a_search_path_without_any_existing_schema_is_reported(server: StockPostgres, url: str, path: str) -> None:
     server.run(f"ALTER DATABASE {name_of(url)} SET search_path = {path}")
     refused(notify(url, "migrate"), 4, "no schema of the search_path", "write ?schema=NAME in DATABASE_URL")
     assert notify(f"{url}?schema=public", "migrate").code == 0

@@ -18,8 +18,8 @@ from db.fitness import advised
 from tests import pooler
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.ledger import Ledger
 from tests.processes import Group
+from tests.queries import Queries
 from tests.servers.running import notify, starts
 from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import SmtpServer
@@ -139,7 +139,7 @@ def test_few_sessions_and_settings_that_others_leave_in_them_do_no_harm(
 
     spoiler = threading.Thread(target=spoil)
     system = System(tmp_path, database_url=transactions, redis_url=stock_redis_url, smtp_url=smtp_server.url)
-    system.ledger = Ledger(stock_database_url)
+    system.sql = Queries(stock_database_url)
     spoiler.start()
     try:
         system.start_api()
@@ -280,7 +280,7 @@ def test_programs_refuse_to_start_behind_a_pooler_in_statement_mode(
         assert (ran.code, "set pool_mode to transaction or session" in ran.said) == (3, True), ran
 
 
-def test_options_that_only_a_server_understands_are_told(through: str) -> None:
+def test_options_that_only_a_server_understands_are_reported(through: str) -> None:
     ran = notify(f"{through}?options=endpoint%3Dep-1", "migrate")
     assert (ran.code, "unsupported startup parameter: options" in ran.said) == (3, True)
     assert "leave out of options" in ran.said

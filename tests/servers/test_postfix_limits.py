@@ -69,11 +69,11 @@ def test_all_mails_arrive_once_and_none_spends_its_attempts(start: Start, settin
     assert (load.refused, len(load.accepted)) == ([], MANY)
     ids = list(load.accepted)
     spent = "SELECT id, retry_count, last_error FROM notifications WHERE id = ANY(%s) AND retry_count > 0"
-    ledger = system.ledger
-    eventually(lambda: ledger.rows(spent, ids) or not ledger.unfinished(ids), within=180, saying=system.logs)
+    sql = system.sql
+    eventually(lambda: sql.rows(spent, ids) or not sql.unfinished(ids), within=180, saying=system.logs)
 
     seconds = time.monotonic() - began
     print(f"{setting!r}: {MANY} mails in {seconds:.1f} s, of which the limit takes {ideal:.1f} s")  # noqa: T201
-    assert ledger.rows(spent, ids) == []
-    assert ledger.statuses(ids) == {"sent": MANY}
+    assert sql.rows(spent, ids) == []
+    assert sql.statuses(ids) == {"sent": MANY}
     eventually(lambda: postfix.copies() == Counter(recipients), within=30, saying=lambda: postfix.log)

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.eventually import eventually
-from tests.ledger import wait_past_stuck_after
 from tests.processes import ROOT
+from tests.queries import wait_past_stuck_after
 from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import SmtpServer
 from tests.system import System
@@ -61,7 +61,7 @@ def test_a_privilege_that_is_away_for_longer_than_stuck_after_doubles_nothing(
     if privilege == "INSERT ON attempts":
         assert "outcomes cannot be recorded" in doctor(system)
     stock_postgres.run(f"GRANT {privilege} TO {ROLE}", database=database)
-    eventually(lambda: system.ledger.statuses(ids) == {"sent": MANY}, within=60, saying=system.logs)
+    eventually(lambda: system.sql.statuses(ids) == {"sent": MANY}, within=60, saying=system.logs)
     copies = Counter(to for mail in smtp_server.mails for to in mail.recipients)
     assert set(copies.values()) == {1}
     assert any("permission denied" in group.log.read_text() for group in system.workers)

@@ -12,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from tests import embedded
 from tests.eventually import eventually
-from tests.ledger import Ledger
+from tests.queries import Queries
 from tests.servers.redis_parts import doctor, environment, notify, system
 from tests.smtp import SmtpServer
 from tests.system import System
@@ -21,7 +21,7 @@ QUEUE = "notifications"
 
 
 def namespace(database_url: str) -> str:
-    [(id,)] = Ledger(database_url).rows("SELECT id FROM installation")
+    [(id,)] = Queries(database_url).rows("SELECT id FROM installation")
     return f"notify:{str(id).replace('-', '')[:12]}"
 
 
@@ -35,7 +35,7 @@ def restored_url(databases: embedded.Databases) -> Iterator[str]:
 @pytest.fixture
 def other_url(restored_url: str) -> str:
     """Another installation's."""
-    Ledger(restored_url).rows("UPDATE installation SET id = gen_random_uuid() RETURNING 1")
+    Queries(restored_url).rows("UPDATE installation SET id = gen_random_uuid() RETURNING 1")
     return restored_url
 
 
@@ -110,7 +110,7 @@ def test_notifications_enqueued_in_the_namespace_of_an_older_version_are_sent(  
     assert len({mail.recipients[0] for mail in smtp_server.mails}) == 20
 
 
-def test_two_databases_that_claim_one_namespace_are_told(
+def test_two_databases_that_claim_one_namespace_are_reported(
     database_url: str, other_url: str, stock_redis_url: str, starting: Starting
 ) -> None:
     given = {"redis_namespace": "shared"}
@@ -129,7 +129,7 @@ def test_two_databases_that_claim_one_namespace_are_told(
     eventually(lambda: "redis.namespace_shared" in log.read_text(), within=60, saying=second.logs)
 
 
-def test_a_restored_dump_on_the_same_redis_is_told(
+def test_a_restored_dump_on_the_same_redis_is_reported(
     database_url: str, restored_url: str, stock_redis_url: str, starting: Starting
 ) -> None:
     assert namespace(database_url) == namespace(restored_url)
@@ -154,7 +154,7 @@ def test_commands_and_other_tools_of_dramatiq_see_the_queues_by_the_namespace(
 
 
 def test_commands_name_the_table_of_the_installation_if_it_is_empty(database_url: str, stock_redis_url: str) -> None:
-    Ledger(database_url).rows("DELETE FROM installation RETURNING 1")
+    Queries(database_url).rows("DELETE FROM installation RETURNING 1")
     _, found = doctor(database_url, stock_redis_url)
     assert [one for one in found if "was not tried" in one["what"]]
     shown = notify("queues", **environment(database_url, stock_redis_url))

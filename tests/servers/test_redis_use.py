@@ -129,7 +129,7 @@ def test_doctor_finds_no_problem_with_a_healthy_redis(database_url: str, stock_r
         assert client.keys("*") == []  # the probe leaves nothing behind
 
 
-def test_a_worker_logs_that_redis_is_unusable_and_goes_on_when_the_fault_is_over(
+def test_a_worker_logs_that_redis_is_unusable_and_continues_when_the_fault_is_over(
     tmp_path: Path, database_url: str, smtp_server: SmtpServer
 ) -> None:
     with redis_server("--maxmemory", "1mb") as server:

@@ -67,7 +67,7 @@ def arrived(smtp_server: SmtpServer, recipient: str, system: System) -> Mail:
 def test_swaks_sends_a_text_and_a_file_over_tls(system: System, server: Submission, smtp_server: SmtpServer) -> None:
     said = run(
         *(program("swaks", "swaks"), "--server", f"localhost:{server.port}", "--tls", "--auth", "PLAIN"),
-        *("--auth-user", "apikey", "--auth-password", str(key(system.ledger)), "--from", SENDER),
+        *("--auth-user", "apikey", "--auth-password", str(key(system.sql)), "--from", SENDER),
         *("--to", "ann@example.com", "--header", "Subject: Hi", "--body", "Hello", "--attach-type", "text/csv"),
         *("--attach-name", "a.csv", "--attach", "a;b"),
         environ={},
@@ -94,7 +94,7 @@ tls on
 tls_trust_file {certificate}
 auth on
 user apikey
-password {key(system.ledger)}
+password {key(system.sql)}
 from {SENDER}
 """)
     config.chmod(0o600)
@@ -144,7 +144,7 @@ def test_git_sends_a_patch_that_can_be_applied(
         ),
         *("--cc", "bob@example.com", "--smtp-server", "localhost", "--smtp-server-port", str(server.port)),
         *("--smtp-encryption", "tls", "--smtp-ssl-cert-path", certificate, "--smtp-user", "apikey"),
-        *("--smtp-pass", str(key(system.ledger)), "-1"),
+        *("--smtp-pass", str(key(system.sql)), "-1"),
         environ=who,
     )
 

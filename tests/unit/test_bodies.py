@@ -93,7 +93,7 @@ class Echo:
 
 def status_of(*events: dict[str, Any]) -> int:
     """Return the status of the response to a POST whose server delivers these events and then nothing more."""
-    app = Application(read({"LINGER_TIMEOUT": "0.1"}))
+    app = Application(read({}))
     problems.install(app)
     app.add_route("/", Echo())
     coming, sent = list(events), []

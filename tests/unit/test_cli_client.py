@@ -172,7 +172,7 @@ def test_the_api_of_the_notify_up_on_data_dir_is_found(api: Api, tmp_path: Path)
     assert data.url_of_another(root) is None
 
 
-def test_list_asks_for_what_was_given_and_says_how_to_go_on(api: Api) -> None:
+def test_list_asks_for_what_was_given_and_says_how_to_continue(api: Api) -> None:
     api.will_say({"items": [SENT], "nextCursor": "abc"})
 
     result = api.run("list", "--status", "sent", "--recipient", "a+b@example.com", "--priority", "bulk", "--limit", "1")

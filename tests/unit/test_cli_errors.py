@@ -103,7 +103,7 @@ def test_a_key_that_is_missing_or_wrong_is_named_by_its_variable(api: Api, key: 
     assert "Bearer" not in result.stderr
 
 
-def test_a_refusal_for_now_says_when_to_come_back(api: Api) -> None:
+def test_a_429_says_when_to_run_the_command_again(api: Api) -> None:
     api.will_say({"detail": "Too many requests."}, status=429)
     api.retry_after = "7"
 

@@ -28,7 +28,7 @@ LIMITS = {
 }
 
 
-def test_a_timeline_is_told_whole_and_with_nothing_that_a_terminal_obeys(api: Api) -> None:
+def test_a_timeline_is_printed_in_full_and_with_nothing_that_a_terminal_obeys(api: Api) -> None:
     api.will_say(EVENTS)
     shown = api.run("timeline", "5")
 

@@ -46,7 +46,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert Mailbox(tmp_path).numbers() == [3, 4, 5]
 
 
-def test_numbers_go_on_after_a_restart_and_a_lower_limit_holds_at_once(tmp_path: Path) -> None:
+def test_numbers_continue_after_a_restart_and_a_lower_limit_holds_at_once(tmp_path: Path) -> None:
     for _ in range(3):
         Slot(tmp_path, keep=10).put("b@example.com", ["a@example.com"], _mail())
 

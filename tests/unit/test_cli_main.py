@@ -76,7 +76,7 @@ def test_a_missing_library_is_named_with_what_to_do_instead(monkeypatch: pytest.
         (OSError("odd"), 1, "Error: The system reported: odd\n"),
     ],
 )
-def test_an_error_that_a_person_can_mend_is_one_sentence(
+def test_an_error_that_a_person_can_fix_is_one_sentence(
     error: Exception, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @click.command
@@ -124,7 +124,7 @@ def test_migrate_without_a_database_says_what_to_set() -> None:
     result = subprocess.run([sys.executable, "-m", "cli.main", "migrate"], capture_output=True, text=True, check=False)
 
     assert result.returncode == 4
-    assert result.stderr.startswith("Error: DATABASE_URL is not set: ")
+    assert result.stderr.startswith("Error: DATABASE_URL is not set, and no `notify up` of this user runs on ")
 
 
 def test_migrate_without_an_answer_says_so_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:

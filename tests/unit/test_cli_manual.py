@@ -64,7 +64,7 @@ def test_docs_cli_md_is_current() -> None:
     assert written == document(pages(notify)), "run: python docs/command_line.py > docs/cli.md"
 
 
-def test_every_exit_code_is_told_in_one_place() -> None:
+def test_every_exit_code_is_documented_in_one_place() -> None:
     kinds = [kind for kind in vars(failure).values() if isinstance(kind, type)]
     raised = {kind.exit_code for kind in kinds if issubclass(kind, click.ClickException)}
     assert raised | {0, 2} == CODES.keys()

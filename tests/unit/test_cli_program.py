@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.servers import StartError, leftover, program
-from cli.servers.program import Deadline, Program
+from cli.servers.program import Program, StopRequests
 from tests.eventually import eventually
 
 
@@ -22,8 +22,8 @@ class Shell(Program):
     start_within = 10.0
     grace = 10.0
 
-    def __init__(self, line: str, place: Path, patience: Deadline | None = None) -> None:
-        super().__init__(patience, place / "shell.log")
+    def __init__(self, line: str, place: Path, stop_requests: StopRequests | None = None) -> None:
+        super().__init__(stop_requests, place / "shell.log")
         self._line = line
         self._place = place
 
@@ -37,7 +37,7 @@ class Shell(Program):
         return (self._place / "up").exists()
 
 
-class InAHurry(Deadline):
+class InAHurry(StopRequests):
     @property
     def hurried(self) -> bool:
         return True
@@ -82,10 +82,12 @@ def test_a_program_that_cannot_be_run_is_said(tmp_path: Path) -> None:
         shell.start()
 
 
-@pytest.mark.parametrize("patience", [Deadline(), InAHurry()])
-def test_a_program_that_does_not_listen_is_killed_with_all_that_it_started(tmp_path: Path, patience: Deadline) -> None:
-    shell = Shell("trap '' TERM; sleep 60 & echo $! > child; touch up; wait", tmp_path, patience)
-    shell.grace = 10.0 if patience.hurried else 0.1
+@pytest.mark.parametrize("stop_requests", [StopRequests(), InAHurry()])
+def test_a_program_that_does_not_listen_is_killed_with_all_that_it_started(
+    tmp_path: Path, stop_requests: StopRequests
+) -> None:
+    shell = Shell("trap '' TERM; sleep 60 & echo $! > child; touch up; wait", tmp_path, stop_requests)
+    shell.grace = 10.0 if stop_requests.hurried else 0.1
     shell.start()
     child = int((tmp_path / "child").read_text())
 
@@ -149,7 +151,7 @@ def test_a_pidfile_that_names_a_stranger_is_removed(tmp_path: Path) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(f"{os.getpid()}\nmore\n")
 
-    leftover.clear(pidfile, tmp_path, Deadline())
+    leftover.clear(pidfile, tmp_path, StopRequests())
 
     assert not pidfile.exists()
 
@@ -159,7 +161,7 @@ def test_a_pidfile_that_names_nobody_stays(tmp_path: Path, text: str) -> None:
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(text)
 
-    leftover.clear(pidfile, tmp_path, Deadline())
+    leftover.clear(pidfile, tmp_path, StopRequests())
 
     assert pidfile.exists()
 
@@ -171,7 +173,7 @@ def test_an_orphan_that_works_on_the_data_is_ended_first(tmp_path: Path, monkeyp
     pidfile = tmp_path / "server.pid"
     pidfile.write_text(f"{orphan.pid}\n")
 
-    leftover.clear(pidfile, tmp_path, Deadline())
+    leftover.clear(pidfile, tmp_path, StopRequests())
 
     assert orphan.wait(5) == -signal.SIGKILL
 

@@ -69,7 +69,7 @@ def test_clocks_that_differ_are_a_warning(monkeypatch: pytest.MonkeyPatch, apart
 
 
 @pytest.mark.parametrize(("age", "levels"), [(5, [OK]), (1_100_000_000, [OK, WARNING]), (2_000_000_000, [OK, PROBLEM])])
-def test_transaction_numbers_that_run_out_are_told_in_time(
+def test_transaction_numbers_that_run_out_are_reported_in_time(
     monkeypatch: pytest.MonkeyPatch, age: int, levels: list[str]
 ) -> None:
     monkeypatch.setattr(diagnosis, "room", lambda: Headroom(90, 0.0, age))

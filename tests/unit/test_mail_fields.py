@@ -148,7 +148,7 @@ def test_one_click_unsubscription_has_both_headers() -> None:
     [("=?utf-8?q?hi?=", "image/png", b""), ('a"b;c', "image/png", b".\r\n"), ("ü" * 200, "image/png", b"x")], "", ""
 )
 @example([("x" * 200, "image/png", b"--=_5.60ddf71e76a40\r\n")], "--m=_5.60ddf71e76a40--\r\n=_5", "m=_5.60ddf71e76a40")
-def test_files_arrive(files: list[tuple[str, str, bytes]], text: str, html: str | None) -> None:
+def test_attachments_arrive_unchanged(files: list[tuple[str, str, bytes]], text: str, html: str | None) -> None:
     told = [{"filename": f, "contentType": t, "contentId": None, "size": len(c)} for f, t, c in files]
     mail = mail_of({"attachments": told}, [c for _, _, c in files], message=text, html=html)
     message = read(mail)
@@ -162,7 +162,7 @@ def test_files_arrive(files: list[tuple[str, str, bytes]], text: str, html: str 
     assert max(map(len, body.split(b"\r\n"))) <= 998
 
 
-def test_an_image_of_the_html_stands_beside_it_and_another_file_behind() -> None:
+def test_an_image_of_the_html_follows_it_and_another_file_comes_last() -> None:
     mail = mail_of({"attachments": TWO}, [b"GIF", b"%PDF"], html=HTML)
     message = read(mail)
     kinds = [part.get_content_type() for part in message.walk()]

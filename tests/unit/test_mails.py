@@ -234,7 +234,7 @@ def test_an_unsubscribe_url_is_https_and_fits_a_line(url: Any) -> None:
     assert list(faults({"unsubscribe": {"url": url}})) == ["/unsubscribe/url"]
 
 
-def test_faults_of_all_fields_are_told_together() -> None:
+def test_faults_of_all_fields_are_reported_together() -> None:
     found = faults(
         {
             "message": "",

@@ -30,7 +30,7 @@ def attempt(
 
 
 @pytest.mark.parametrize("code", ["5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"])
-def test_a_mailbox_that_is_not_there_is_gone(code: str) -> None:
+def test_an_unknown_mailbox_is_a_hard_bounce(code: str) -> None:
     assert is_hard_bounce(NOTIFICATION, attempt(code))
 
 

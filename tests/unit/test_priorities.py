@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from actors.queue import fairness
 from actors.queue.fairness import Fairness, possible_priorities
 from actors.queue.priorities import PRIORITIES, PriorityQueue
-from tests.environment import configured
 
 
 @dataclass(order=True)
@@ -57,58 +57,58 @@ def queue() -> PriorityQueue:
 
 
 @pytest.fixture
-def crew(queue: PriorityQueue) -> Iterator[list[Worker]]:
-    workers = [Worker(queue) for _ in range(4)]
-    yield workers
-    for worker in workers:
+def workers(queue: PriorityQueue) -> Iterator[list[Worker]]:
+    started = [Worker(queue) for _ in range(4)]
+    yield started
+    for worker in started:
         worker.leave()
 
 
-def test_messages_of_the_highest_priority_are_taken_first(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_messages_of_the_highest_priority_are_taken_first(queue: PriorityQueue, workers: list[Worker]) -> None:
     for lane in ("callback", "bulk", "normal", "high"):
         queue.put(item(lane))
-    assert [worker.take() for worker in crew] == ["high", "normal", "bulk", "callback"]
+    assert [worker.take() for worker in workers] == ["high", "normal", "bulk", "callback"]
 
 
-def test_messages_of_one_priority_are_taken_in_order_of_arrival(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_messages_of_one_priority_are_taken_in_order_of_arrival(queue: PriorityQueue, workers: list[Worker]) -> None:
     for priority in (2, 1):
         queue.put(item("normal", priority))
-    assert crew[0].take() == "normal"
+    assert workers[0].take() == "normal"
     assert queue.get_nowait().priority == 2
 
 
-def test_lower_priorities_leave_threads_to_higher_ones(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_lower_priorities_leave_threads_to_higher_ones(queue: PriorityQueue, workers: list[Worker]) -> None:
     for _ in range(9):
         queue.put(item("bulk"))
-    assert [worker.take() for worker in crew] == ["bulk", "bulk", None, None]
+    assert [worker.take() for worker in workers] == ["bulk", "bulk", None, None]
     for _ in range(9):
         queue.put(item("normal"))
-    assert [worker.take() for worker in crew[2:]] == ["normal", None]
+    assert [worker.take() for worker in workers[2:]] == ["normal", None]
     queue.put(item("high"))
-    assert crew[3].take() == "high"
+    assert workers[3].take() == "high"
 
 
-def test_callbacks_never_keep_bulk_from_being_sent(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_callbacks_never_keep_bulk_from_being_sent(queue: PriorityQueue, workers: list[Worker]) -> None:
     for _ in range(9):
         queue.put(item("callback"))
     queue.put(item("bulk"))
-    assert [worker.take() for worker in crew] == ["bulk", "callback", None, None]
+    assert [worker.take() for worker in workers] == ["bulk", "callback", None, None]
 
 
-def test_a_finished_message_admits_the_next_one(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_a_finished_message_admits_the_next_one(queue: PriorityQueue, workers: list[Worker]) -> None:
     for _ in range(3):
         queue.put(item("bulk"))
-    first, second, third, _ = crew
+    first, second, third, _ = workers
     assert [first.take(), second.take()] == ["bulk", "bulk"]
     waiting = third.wait(10)
     first.finish()
     assert waiting.result(10) == "bulk"
 
 
-def test_all_threads_serve_the_highest_priority(queue: PriorityQueue, crew: list[Worker]) -> None:
+def test_all_threads_serve_the_highest_priority(queue: PriorityQueue, workers: list[Worker]) -> None:
     for _ in range(4):
         queue.put(item("high"))
-    assert [worker.take() for worker in crew] == ["high"] * 4
+    assert [worker.take() for worker in workers] == ["high"] * 4
 
 
 def test_one_thread_serves_all_priorities_until_the_queue_is_empty() -> None:
@@ -122,9 +122,10 @@ def test_one_thread_serves_all_priorities_until_the_queue_is_empty() -> None:
 
 
 @pytest.fixture
-def turns() -> Fairness:
-    with configured(fair_depth=10, fair_burst=3) as current:
-        return Fairness(current.queue)
+def turns(monkeypatch: pytest.MonkeyPatch) -> Fairness:
+    monkeypatch.setattr(fairness, "DEPTH", 10)
+    monkeypatch.setattr(fairness, "BURST", 3)
+    return Fairness()
 
 
 def routed(turns: Fairness, lane: str, client: int, count: int, depth: int) -> str:

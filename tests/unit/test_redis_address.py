@@ -172,7 +172,7 @@ def test_the_time_out_in_the_url_is_that_of_the_setting() -> None:
     assert read({"REDIS_URL": "redis://h?socket_timeout=7", "REDIS_TIMEOUT": "7"}).redis.timeout == 7
     assert "REDIS_TIMEOUT differs" in said("redis://h?socket_timeout=7", REDIS_TIMEOUT="3")
     # A consumer waits in Redis for a second.
-    assert "REDIS_TIMEOUT must be above REDIS_WAIT" in said("redis://h?socket_timeout=0.5")
+    assert "socket_timeout, which must be above 1" in said("redis://h?socket_timeout=0.5")
 
 
 def test_a_short_timeout_also_bounds_connecting() -> None:

@@ -120,7 +120,7 @@ def test_a_variable_that_is_given_and_not_used_is_refused_where_there_is_no_sche
     }
 
 
-def test_a_field_that_is_missing_is_told_with_its_line() -> None:
+def test_a_field_that_is_missing_is_reported_with_its_line() -> None:
     [(pointer, detail)] = faults({"a": {}}, html="\n\n{{ a.b }}").items()
 
     assert pointer == "/variables"

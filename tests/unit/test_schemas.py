@@ -77,7 +77,7 @@ def test_a_long_unknown_field_is_cut() -> None:
     assert fault["pointer"] == "/" + "x" * 100
 
 
-def test_no_more_faults_are_looked_for_than_are_told() -> None:
+def test_no_more_faults_are_looked_for_than_are_reported() -> None:
     assert len(SCHEMA.faults({str(n): 1 for n in range(10_000)})) == MOST_FAULTS + 1
 
 

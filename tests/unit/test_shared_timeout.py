@@ -20,13 +20,13 @@ def test_an_answer_in_time_is_the_answer() -> None:
 
 def test_unanswered_requests_time_out_one_after_the_other() -> None:
     async def ask() -> list[type[BaseException]]:
-        patience, loop = SharedTimeout(0.02), asyncio.get_running_loop()
-        first = patience.bounds(loop.create_future())
-        answered = patience.bounds(loop.create_future())
+        timeout, loop = SharedTimeout(0.02), asyncio.get_running_loop()
+        first = timeout.bounds(loop.create_future())
+        answered = timeout.bounds(loop.create_future())
         answered.set_result(1)
         with pytest.raises(TimeoutError):
             await first
-        second = patience.bounds(loop.create_future())
+        second = timeout.bounds(loop.create_future())
         with pytest.raises(TimeoutError):
             await second
         assert answered.result() == 1
@@ -37,18 +37,18 @@ def test_unanswered_requests_time_out_one_after_the_other() -> None:
 
 def test_an_answered_request_is_no_longer_timed() -> None:
     async def ask() -> int:
-        patience, loop = SharedTimeout(60), asyncio.get_running_loop()
+        timeout, loop = SharedTimeout(60), asyncio.get_running_loop()
         for number in range(100):
-            patience.bounds(loop.create_future()).set_result(number)
-        return len(patience._waits)
+            timeout.bounds(loop.create_future()).set_result(number)
+        return len(timeout._waits)
 
     assert asyncio.run(ask()) == 1
 
 
 def test_a_cancelled_request_is_left_alone() -> None:
     async def ask() -> bool:
-        patience, loop = SharedTimeout(0.01), asyncio.get_running_loop()
-        gone, waits = patience.bounds(loop.create_future()), patience.bounds(loop.create_future())
+        timeout, loop = SharedTimeout(0.01), asyncio.get_running_loop()
+        gone, waits = timeout.bounds(loop.create_future()), timeout.bounds(loop.create_future())
         gone.cancel()
         with pytest.raises(TimeoutError):
             await waits

@@ -62,7 +62,7 @@ def test_a_later_version_of_the_header_is_understood_as_far_as_it_is_known(given
 
 @pytest.mark.usefixtures("spans")
 @pytest.mark.parametrize("state", ["no pairs at all", "a=b,a=c", "A=b", ",".join(f"k{n}=v" for n in range(33))])
-def test_a_malformed_tracestate_is_dropped_and_the_trace_goes_on(state: str) -> None:
+def test_a_malformed_tracestate_is_dropped_and_the_trace_continues(state: str) -> None:
     span = tracing.begin("x", SpanKind.SERVER, {}, tracing.given(ASKED, state))
 
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", tracing.carried(span))

@@ -57,7 +57,7 @@ def test_the_minute_before_slides_out() -> None:
     assert [Minute(100, 60, lasts, 10, 60 + lasts).used for lasts in (60.0, 30.0, 0.0)] == [70, 40, 10]
 
 
-def test_a_day_has_room_again_at_midnight() -> None:
+def test_a_daily_quota_begins_again_at_midnight() -> None:
     assert Day(100, 99, 3_600.0).until(1) == 0
     assert Day(100, 100, 3_600.0).until(1) == 3_600
 

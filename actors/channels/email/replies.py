@@ -20,8 +20,8 @@ class Client(SmtpSocket):
     `encoding`: of the commands.
     """
 
-    def __init__(self, patience: float, stop: Stop | None = None) -> None:
-        super().__init__(patience, stop)
+    def __init__(self, timeout: float, stop: Stop | None = None) -> None:
+        super().__init__(timeout, stop)
         self.encoding = "ascii"
         self._rest = b""  # received data that belong to the next reply
         self._unasked = b""  # data that the server sent before the last command, and that answer none
@@ -113,9 +113,9 @@ class Client(SmtpSocket):
                     return False
                 deadline = 0.0
             except ssl.SSLWantReadError:
-                await self._wait(deadline := deadline or time.monotonic() + self.patience)
+                await self._wait(deadline := deadline or time.monotonic() + self.timeout)
             except (BlockingIOError, ssl.SSLWantWriteError):
-                deadline = deadline or time.monotonic() + self.patience
+                deadline = deadline or time.monotonic() + self.timeout
                 await self._ready(loop.add_writer, loop.remove_writer, deadline)
             if self._overheard(only):
                 return True
@@ -147,7 +147,7 @@ class Client(SmtpSocket):
         self._final = final
         end = answers.end(heard) if heard else 0
         while not end:
-            deadline = deadline or time.monotonic() + self.patience
+            deadline = deadline or time.monotonic() + self.timeout
             try:
                 piece = await self._piece(deadline)
                 heard, octets = heard + piece, octets + len(piece)

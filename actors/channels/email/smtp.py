@@ -29,6 +29,7 @@ from settings.smtp_url import SmtpServer
 
 T = TypeVar("T")
 
+CONNECTION_AGE = 300.0  # seconds after which a connection is replaced
 QUIT_TIMEOUT = 1.0  # seconds; nothing depends on the reply
 ALONG = 65_536  # octets of a mail after which the next envelope may be pipelined: a larger one may fill the buffers
 
@@ -97,7 +98,7 @@ class Connection(Session):
 
     def _has_room(self) -> bool:
         age = time.monotonic() - self._opened
-        return self.mails < self._messages and age <= self._settings.connection_age
+        return self.mails < self._messages and age <= CONNECTION_AGE
 
     async def send_envelope(self, mail: Mail) -> None:
         """Send the whole envelope at once if the server supports it. The replies are read one by one later."""
@@ -143,14 +144,14 @@ class Connection(Session):
         sent = False
         try:
             sent = await self._smtp.say_content(stuffed + along, 1 + len(self._unread), len(stuffed))
-            self._smtp.patience = self._settings.data_timeout
+            self._smtp.timeout = self._settings.data_timeout
             self._smtp.limit += self._settings.data_timeout
             reply = await self._smtp.hear(final=sent)
             while sent and reply.code // 100 == 3:  # A late second 354; the reply to the content follows.
                 reply = await self._smtp.hear(final=True)
         except DROPS as error:
             raise Dropped("content", explained(error), content_sent=sent) from None
-        self._smtp.patience = self._settings.timeout
+        self._smtp.timeout = self._settings.timeout
         if not sent:  # Refused before it was sent completely: the server still expects content, not a command.
             self.close()
         return reply
@@ -167,7 +168,7 @@ class Connection(Session):
         """Send QUIT, wait QUIT_TIMEOUT for the reply, and close the connection."""
         if self._smtp.sock is not None and not self._unread:
             with contextlib.suppress(Dropped):
-                self._smtp.patience, self._smtp.limit = QUIT_TIMEOUT, inf
+                self._smtp.timeout, self._smtp.limit = QUIT_TIMEOUT, inf
                 await self._say("quit", "QUIT")
         self.close()
 

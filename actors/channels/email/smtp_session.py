@@ -89,7 +89,7 @@ class Session:
     async def _connect(self, server: SmtpServer) -> None:
         with dropping("connect"):
             await self._smtp.reach(server.host, server.port)
-        self._smtp.patience = self._settings.timeout
+        self._smtp.timeout = self._settings.timeout
         if server.tls:
             with dropping("tls"):
                 await self._smtp.encrypt(_tls(server, verified=True), server.host)

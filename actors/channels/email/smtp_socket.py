@@ -43,12 +43,12 @@ class Stop:
 class SmtpSocket:
     """Non-blocking socket that collects received data in `_inbox`.
 
-    `patience`: seconds for each reply, and for each piece of a transfer that is sent. `limit`: time by which the whole
+    `timeout`: seconds for each reply, and for each piece of a transfer that is sent. `limit`: time by which the whole
     conversation must be over (`time.monotonic()`).
     """
 
-    def __init__(self, patience: float, stop: Stop | None = None) -> None:
-        self.patience, self.limit = patience, inf
+    def __init__(self, timeout: float, stop: Stop | None = None) -> None:
+        self.timeout, self.limit = timeout, inf
         self.sock: socket.socket | None = None
         self._loop = asyncio.get_running_loop()
         self._stop = stop or Stop()
@@ -61,7 +61,7 @@ class SmtpSocket:
 
     async def reach(self, host: str, port: int) -> None:
         """Connect, and begin to read."""
-        self._take(await connect(host, port, timeout=min(self.patience, self.limit - time.monotonic())))
+        self._take(await connect(host, port, timeout=min(self.timeout, self.limit - time.monotonic())))
 
     async def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """Start TLS. Data received before are discarded (RFC 3207, section 4.2)."""
@@ -70,7 +70,7 @@ class SmtpSocket:
         self._read_no_more()
         sock = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
         self.sock = sock
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 sock.do_handshake()

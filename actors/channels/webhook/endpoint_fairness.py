@@ -20,7 +20,7 @@ class EndpointLimits:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._rest, self._timeout, self._patience = (
+        self._rest, self._timeout, self._turn_timeout = (
             settings.callbacks.rest,
             settings.callbacks.timeout,
             settings.delivery.list_budget,
@@ -39,7 +39,7 @@ class EndpointLimits:
         limits = self._limits.setdefault(id, _Limits())
         limits.wanted += 1
         try:
-            await limits.take(self._patience)
+            await limits.take(self._turn_timeout)
             try:
                 self._check(id)
                 if id in self._resting:
@@ -75,9 +75,9 @@ class _Limits:
     def __init__(self) -> None:
         self.free, self.wanted = asyncio.Semaphore(AT_ONCE), 0
 
-    async def take(self, patience: float) -> None:
+    async def take(self, timeout: float) -> None:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self.free.acquire()
         except TimeoutError:
             raise Deferred("not tried: the endpoint is busy with earlier callbacks", phase="rest") from None

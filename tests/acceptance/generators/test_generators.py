@@ -47,7 +47,7 @@ def sends(world: World) -> Sends:
     """Runs a program that sends a mail and lists the notifications like it, and waits for the mail."""
 
     def check(*command: object, cwd: Path) -> None:
-        recipient, secret = world.recipient(), key(world.system.ledger, ["send", "read"])
+        recipient, secret = world.recipient(), key(world.system.sql, ["send", "read"])
         said = run(*command, f"http://127.0.0.1:{world.system.port}", secret, recipient, cwd=cwd)
         sent, *found = said.split()
         assert found == [sent]

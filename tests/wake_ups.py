@@ -14,12 +14,12 @@ ARGS = re.compile(r'"args":\s*\[\[([\d, ]*)\]\]')
 QUEUE = "dramatiq:notifications"
 
 
-class Bells:
+class WakeUps:
     """While entered: counts the ids in every message that is put into a queue, and what Redis holds."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.rung = self.longest = self.memory = 0
+        self.enqueued = self.longest = self.memory = 0
         self._over = threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._listen, self._weigh)]
         self._listening = threading.Event()
@@ -44,7 +44,7 @@ class Bells:
                 command = str(monitor.next_command()["command"])
                 # Messages come by HSET; from a script in lower case, and from ours in upper case.
                 if command[:5].lower() == "hset " and ".msgs" in command[:80]:
-                    self.rung += sum(len(ids.split(",")) for ids in ARGS.findall(command.replace("\\", "")))
+                    self.enqueued += sum(len(ids.split(",")) for ids in ARGS.findall(command.replace("\\", "")))
 
     def _weigh(self) -> None:
         with redis.Redis.from_url(self._url) as client:
