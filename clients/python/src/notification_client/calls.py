@@ -26,6 +26,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
+        """True if the request had its effect."""
         return 200 <= self.status < 300
 
     def document(self) -> Any:

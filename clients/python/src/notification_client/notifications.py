@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from notification_client.calls import Call, Pages, call, items_of, pages, path
+from notification_client.decoding import camel
 from notification_client.errors import Fault, InvalidRequest, StillPending, UnexpectedAnswer, api_error
 from notification_client.fields import document, query
 from notification_client.models import Attempt, Event, Limits, Notification
@@ -65,31 +66,38 @@ def send_each(notifications: Iterable[Mapping[str, Any]], key: str | None) -> Ca
 
 
 def get(id: int) -> Call[Notification]:
+    """Return the call that shows a notification."""
     return call("GET", path("notifications", id), Notification.read)
 
 
 def find(filters: Mapping[str, Any]) -> Pages[Notification]:
+    """Return how to get the pages of the list."""
     return pages(path("notifications"), Notification.read, query(filters))
 
 
 def attempts(id: int) -> Call[list[Attempt]]:
+    """Return the call that lists the attempts of a notification."""
     return call("GET", path("notifications", id, "attempts"), items_of(Attempt.read))
 
 
 def timeline(id: int) -> Pages[Event]:
+    """Return how to get the pages of the events of a notification."""
     return pages(path("notifications", id, "events"), Event.read)
 
 
 def attachment(id: int, number: int) -> Call[bytes]:
+    """Return the call that downloads an attachment."""
     place = path("notifications", id, "attachments", number)
     return Call("GET", place, lambda answer: answer.body, repeatable=True, headers={"Accept": "*/*"})
 
 
 def cancel(id: int) -> Call[Notification]:
+    """Return the call that cancels a notification. A repetition would be refused, so there is none."""
     return call("POST", path("notifications", id, "cancel"), Notification.read)
 
 
 def retry(id: int) -> Call[Notification]:
+    """Return the call that retries a notification. A repetition might retry it twice, so there is none."""
     return call("POST", path("notifications", id, "retry"), Notification.read)
 
 
@@ -97,7 +105,7 @@ def reschedule(id: int, send_at: Time | Unchanged, expires_at: Time | Unchanged)
     """Return the call that changes the times that are given; None removes one."""
     given = {"send_at": send_at, "expires_at": expires_at}
     changes = {name: value for name, value in given.items() if not isinstance(value, Unchanged)}
-    removed = {"sendAt" if name == "send_at" else "expiresAt": None for name, value in changes.items() if value is None}
+    removed = {camel(name): None for name, value in changes.items() if value is None}
     # Set twice to the same times, it ends with these times.
     return call("PATCH", path("notifications", id), Notification.read, document(changes) | removed, repeatable=True)
 
@@ -115,6 +123,7 @@ def count_failed(filters: Mapping[str, Any]) -> Call[int]:
 
 
 def limits() -> Call[Limits]:
+    """Return the call that shows the limits of the client."""
     return call("GET", path("limits"), Limits.read)
 
 
