@@ -108,7 +108,7 @@ class Submission:
                 return refused.reply
             except ApiAway as error:
                 return _away(error)
-        said = outcome(answer)
+        said = outcome(answer, found.number)
         if said.reply.startswith("250"):
             log.routine("submission.accepted", said.ids[0], ids=said.ids, size=len(content))
         else:

@@ -22,22 +22,24 @@ class Outcome(NamedTuple):
     ids: list[int]
 
 
-def outcome(answer: Answer) -> Outcome:
-    """Return the reply that says the same as an answer to a POST."""
+def outcome(answer: Answer, number: int) -> Outcome:
+    """Return the reply that says the same as an answer to a POST of so many notifications."""
     status, document = answer
     if status in (HTTPStatus.OK, HTTPStatus.CREATED):
-        return _stored(document)
+        return _stored(document, number)
     code = _code(status, document)
     return Outcome(reply(code, *_words(status, document)), [])
 
 
-def _stored(document: Mapping[str, Any]) -> Outcome:
-    """Return 250 only for notifications with ids: anything else is no answer of the API."""
+def _stored(document: Mapping[str, Any], number: int) -> Outcome:
+    """Return 250 only if each notification has an id: anything else is no answer of the API."""
     stored = document.get("items", [document])
     try:
         ids = [int(one["id"]) for one in stored]
         failed = [one for one in stored if one["status"] == "failed"]
     except (KeyError, TypeError, ValueError):
+        ids = []
+    if len(ids) != number:
         return Outcome(reply("451 4.3.5", "What answers is not the notification API: see --url of `notify smtp`"), [])
     named = f"notification {ids[0]}" if len(ids) == 1 else f"notifications {min(ids)} to {max(ids)}"
     if len(failed) == len(stored):

@@ -43,19 +43,24 @@ ANSWERS: dict[str, tuple[int, Any, str]] = {
 
 @pytest.mark.parametrize(("status", "document", "expected"), ANSWERS.values(), ids=ANSWERS)
 def test_each_answer_has_its_reply(status: int, document: Any, expected: str) -> None:
-    assert outcome(Answer(status, document)).reply.startswith(expected)
+    assert outcome(Answer(status, document), len(document.get("items", [1]))).reply.startswith(expected)
 
 
 def test_only_a_reply_for_something_stored_is_250() -> None:
     for status in range(100, 600):
-        assert not outcome(Answer(status, {"detail": "x"})).reply.startswith("250")
+        assert not outcome(Answer(status, {"detail": "x"}), 1).reply.startswith("250")
+
+
+@pytest.mark.parametrize("document", [ONE, {"items": []}, {"items": [ONE]}, {"items": [ONE, ONE, ONE]}])
+def test_an_answer_for_another_number_of_notifications_is_not_250(document: Any) -> None:
+    assert outcome(Answer(201, document), 2).reply.startswith("451 4.3.5")
 
 
 def test_each_fault_has_a_line_and_faults_of_several_notifications_appear_once() -> None:
     fault = {"pointer": "/items/0/headers/User-Agent", "detail": "is not allowed"}
     document = {"detail": "2 faults.", "errors": [fault, {**fault, "pointer": "/items/1/headers/User-Agent"}]}
 
-    said = outcome(Answer(422, document)).reply
+    said = outcome(Answer(422, document), 2).reply
 
     assert said == "550-5.6.0 2 faults.\r\n550 5.6.0 headers User-Agent: is not allowed"
 
@@ -63,7 +68,7 @@ def test_each_fault_has_a_line_and_faults_of_several_notifications_appear_once()
 def test_a_sender_that_is_not_allowed_is_a_matter_of_policy() -> None:
     errors = [{"pointer": "/from", "detail": "must be the address of MAIL_FROM"}]
 
-    assert outcome(Answer(422, {"detail": "1 fault.", "errors": errors})).reply.startswith("550-5.7.1")
+    assert outcome(Answer(422, {"detail": "1 fault.", "errors": errors}), 1).reply.startswith("550-5.7.1")
 
 
 def test_a_reply_cannot_be_split_or_grow_by_what_it_quotes() -> None:
