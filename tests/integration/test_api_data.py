@@ -192,6 +192,23 @@ def test_an_export_of_a_recipient_holds_what_concerns_them_alone(shop: CheckedCl
     assert end["count"] == 4
 
 
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("*/*", "application/x-ndjson"),
+        ("application/json", "application/x-ndjson"),
+        ("application/x-ndjson, text/plain;q=0.5", "application/x-ndjson"),
+        ("text/plain", "text/plain; charset=utf-8"),
+    ],
+)
+def test_an_export_is_text_for_a_client_that_reads_only_that(shop: CheckedClient, accept: str, media: str) -> None:
+    shop.notify("ann@example.com")
+    answer = shop.request("GET", EXPORT, headers={"Accept": accept})
+
+    assert answer.headers["content-type"] == media
+    assert lines(answer)[-1]["kind"] == "end"
+
+
 def test_an_export_has_the_files_where_they_are_asked_for(shop: CheckedClient) -> None:
     file = {"filename": "a.txt", "contentType": "text/plain", "content": base64.b64encode(b"hello").decode()}
     for _ in range(2):
