@@ -7,7 +7,8 @@ from __future__ import annotations
 COUNT_END = "count_end(n)"
 
 # For RETURNING (alias n), before `counting`.
-ENDED = """n.client_id, n.type, n.lane, n.tags, n.template, n.status,
+ENDED = """n.client_id, n.type, n.lane, n.template, n.status,
+                      CASE WHEN position('@' IN n.tags::text) > 0 THEN countable_tags(n.tags) ELSE n.tags END AS tags,
                       n.sandbox OR n.callback_id IS NOT NULL AS uncounted,
                       CASE WHEN n.status = 'sent'
                            THEN delivery_class(greatest(n.created_at, n.send_at), n.finished_at) ELSE 0 END AS class"""

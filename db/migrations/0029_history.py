@@ -43,13 +43,21 @@ STEPS = (
         f" SELECT width_bucket(at - due, '{{{BOUNDS}}}'::interval[])::smallint"
         " $$"
     ),
+    # A tag with an @ may be an address, and addresses must not be kept here: it becomes ''.
+    Statement(
+        "CREATE FUNCTION countable_tags(tags jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$"
+        " SELECT jsonb_agg(CASE WHEN position('@' IN tag) = 0 THEN tag ELSE '' END)"
+        " FROM jsonb_array_elements_text(tags) AS t (tag)"
+        " $$"
+    ),
     # Counts the end of a notification. Called in RETURNING by the statements that end few at a time.
     Statement(
         "CREATE FUNCTION count_end(ended notifications) RETURNS void LANGUAGE plpgsql VOLATILE AS $$"
         " BEGIN"
         "  IF ended.finished_at IS NOT NULL AND ended.callback_id IS NULL AND NOT ended.sandbox THEN"
         "   INSERT INTO history_new (client_id, type, priority, tags, template, outcome, class, number)"
-        "   VALUES (ended.client_id, ended.type, ended.lane, ended.tags, ended.template, ended.status, 0, 1);"
+        "   VALUES (ended.client_id, ended.type, ended.lane, countable_tags(ended.tags), ended.template,"
+        "           ended.status, 0, 1);"
         "  END IF;"
         " END"
         " $$"

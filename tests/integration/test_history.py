@@ -121,8 +121,12 @@ def test_clients_are_apart_and_together() -> None:
 
 
 def test_a_tag_that_may_be_an_address_is_not_kept() -> None:
-    ended(2, tags=json.dumps(["ann@example.com", "welcome", "bob@example.com"]))
-    assert counted("tag") == {"welcome": (2, 0, 0), "": (2, 0, 0)}
+    tags = json.dumps(["ann@example.com", "welcome", "bob@example.com"])
+    ended(2, tags=tags)
+    [cancelled] = lifecycle.accept([draft()._replace(tags=tags)], GRACE)
+    assert lifecycle.cancel(cancelled.id, CLIENT)
+    assert rows("SELECT 1 FROM history_new WHERE tags::text LIKE '%%@%%'") == []
+    assert counted("tag") == {"welcome": (2, 0, 1), "": (2, 0, 1)}
     assert rows("SELECT 1 FROM history WHERE value LIKE '%%@%%'") == []
 
 
