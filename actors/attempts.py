@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from actors.batches import Job
 
 log = logs.get("delivery")
+
+# Phases in which a provider can refuse for now before the content went out.
+BEFORE_CONTENT = frozenset({"mail", "rcpt", "data", "rset"})
+
+
+class TryElsewhere(Exception):
+    """The provider has certainly not taken the notification, so another one may send it. No attempt is counted."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__(attempt.text)
+        self.attempt = attempt
 
 
 class Delays(dict[tuple[str, int], int]):
@@ -48,26 +59,44 @@ class Attempts:
     def __init__(self, settings: Settings, worker: UUID, claim_store: ClaimStore) -> None:
         self._settings, self._worker, self._claim_store = settings, worker, claim_store
 
-    async def make(
-        self, job: Job, provider: str, sender: Sender, next_notification: Claimed | None = None, *, patient: bool = True
+    async def make(  # noqa: PLR0913
+        self,
+        job: Job,
+        provider: str,
+        sender: Sender,
+        next_notification: Claimed | None = None,
+        *,
+        patient: bool = True,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> Settlement:
         """Send a notification and return its settlement. `next_notification`: see `Sender.send`.
 
         If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
+        `elsewhere` tells whether another
+        provider can send it.
 
         Raises:
             NoConnection, Throttled: the notification was not sent, for a reason that has nothing to do with it.
+            TryElsewhere: the provider has certainly not taken it, and another one can send it.
         """
         patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
-            settlement = await self._make(job, provider, sender, next_notification, patient=patient)
+            attempt = await self._make(job.notification, provider, sender, next_notification, patient=patient)
+            if _certainly_not_taken(attempt) and elsewhere():
+                raise TryElsewhere(attempt)
+            settlement = self._judge(job.notification, attempt, job.batch.delays)
             spans.made(span, settlement)
             return settlement
 
     async def _make(
-        self, job: Job, provider: str, sender: Sender, next_notification: Claimed | None, *, patient: bool
-    ) -> Settlement:
-        notification = job.notification
+        self,
+        notification: Claimed,
+        provider: str,
+        sender: Sender,
+        next_notification: Claimed | None,
+        *,
+        patient: bool,
+    ) -> Attempt:
         started, begun = time.monotonic(), False
         error: Undelivered | None = None
 
@@ -94,8 +123,7 @@ class Attempts:
             with contextlib.suppress(Exception):
                 await sender.hang_up()  # The state of the conversation is unknown.
         outcome = error.outcome if error else "sent"
-        attempt = Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
-        return self._judge(notification, attempt, job.batch.delays)
+        return Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
 
     async def _contents(self, notification: Claimed) -> Sequence[bytes]:
         """Return the contents of its attachments."""
@@ -120,6 +148,13 @@ class Attempts:
             unknown = attempt.outcome == "uncertain"
             return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
+
+
+def _certainly_not_taken(attempt: Attempt) -> bool:
+    """Return whether the provider gave the notification back before its content went out, or was down."""
+    if attempt.outcome == "deferred":
+        return attempt.phase in BEFORE_CONTENT
+    return attempt.outcome == "provider-down"
 
 
 def _is_hard_bounce(notification: Claimed, attempt: Attempt) -> bool:

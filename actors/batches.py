@@ -6,9 +6,13 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from actors.attempts import Delays
 from db.records import Claimed
+
+if TYPE_CHECKING:
+    from actors.provider_queue import ProviderQueue
 
 
 class Batch:
@@ -17,13 +21,10 @@ class Batch:
     `rank` is the priority; 0 is the most urgent. `asked_at` is `time.monotonic()` just before the claim.
     """
 
-    def __init__(
-        self, claimed: Sequence[Claimed], rank: int, asked_at: float, delays: Delays, *, probe: bool = False
-    ) -> None:
-        self.rank, self.asked_at, self.delays, self.probe = rank, asked_at, delays, probe
+    def __init__(self, claimed: Sequence[Claimed], rank: int, asked_at: float, delays: Delays) -> None:
+        self.rank, self.asked_at, self.delays = rank, asked_at, delays
         self.claimed_at = time.monotonic()
         self.unfinished = len(claimed)
-        self.tried = False  # an attempt was made
         self.withdrawn = False  # what has not begun is handed back
         self.error: BaseException | None = None
         self.retries: defaultdict[int, list[int]] = defaultdict(list)  # ids by the milliseconds before their next try
@@ -40,15 +41,24 @@ class Batch:
 class Job:
     """A notification of a batch, in the queue of its provider.
 
+    `probe`: it tests a provider whose breaker is open. `tried`: an attempt was made. `declined`: the providers that
+    have certainly not taken it.
     `may_begin`: the database records that it may have begun. `placed`: it has a place in the queue's count of such
     notifications. `throttled`: the provider's words when it last refused the notification because of our rate.
     `refusals`: how often it did. `taken_before`: how many notifications it had taken in all by then.
     """
 
-    __slots__ = ("batch", "may_begin", "notification", "placed", "refusals", "taken_before", "throttled")
+    queue: ProviderQueue  # set when it is queued
+
+    __slots__ = (
+        *("batch", "declined", "may_begin", "notification", "placed", "probe", "queue", "refusals", "taken_before"),
+        *("throttled", "tried"),
+    )
 
     def __init__(self, notification: Claimed, batch: Batch) -> None:
         self.notification, self.batch = notification, batch
+        self.probe = self.tried = False
+        self.declined: tuple[ProviderQueue, ...] = ()
         self.may_begin = self.placed = False
         self.throttled = ""
         self.refusals = self.taken_before = 0

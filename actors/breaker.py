@@ -23,6 +23,7 @@ log = logs.get("breaker")
 
 ALL, ONE, NONE = 1_000_000, 1, 0
 PROBE_LEASE = 300  # seconds after which another worker may probe if a probe has not reported
+RETURN = 30.0  # seconds after which a provider that has recovered gets its whole share again
 SEVERAL = 2  # clients or domains that must be affected: one client's failures to one domain never open the breaker
 
 
@@ -43,6 +44,21 @@ class Breaker:
     def open(self) -> bool:
         return self._state.open
 
+    @property
+    def usable(self) -> bool:
+        """True if the provider works as far as known, and operators have not switched it off."""
+        return self._state.enabled and not self._state.open
+
+    @property
+    def readiness(self) -> float:
+        """The part of its share that the provider gets, above 0 to 1: it grows after the breaker has closed."""
+        return min(1.0, max(self._state.well_for / RETURN, 0.01))
+
+    @property
+    def weight(self) -> int | None:
+        """The weight that operators have set, or None."""
+        return self._state.weight
+
     def refresh(self) -> None:
         """Read the shared state from the database. Call within `connection()`."""
         was_open = self.open
@@ -54,7 +70,7 @@ class Breaker:
 
     async def admits(self) -> int:
         """Return how many notifications may be sent now: ALL, ONE as a probe, or NONE."""
-        if not self.open:
+        if self.usable:
             return ALL
         if not self._probe_is_due():
             return NONE
@@ -104,7 +120,7 @@ class Breaker:
 
         `part` is this process's share of all worker threads, from 0 to 1.
         """
-        if self.open:
+        if not self.usable:
             return ONE if self._probe_is_due() else NONE
         rate = self._settings.breaker.ramp_first * 2 ** min(self._state.well_for, 60.0)
         return min(most, max(ONE, int(rate * self._settings.delivery.upkeep_interval * part)))
@@ -114,11 +130,13 @@ class Breaker:
         return breaker.take_probe(self.provider, self._worker, PROBE_LEASE, s.delivery.worker_timeout)
 
     def _probe_is_due(self) -> bool:
-        return time.monotonic() >= self._asked_at + self._state.probe_in
+        return self._state.enabled and time.monotonic() >= self._asked_at + self._state.probe_in
 
     async def _trip(self, reason: str, *, by_mails: bool = False) -> None:
         # Applies in this process at once, even if the database is not available.
-        self._state = breaker.State(open=True, probe_in=self._settings.breaker.probe_wait, by_mails=by_mails)
+        self._state = self._state._replace(
+            open=True, probe_in=self._settings.breaker.probe_wait, well_for=0.0, by_mails=by_mails
+        )
         self._asked_at = time.monotonic()
         wait = self._settings.breaker.probe_wait
         if await self._ask(lambda: breaker.trip(self.provider, reason, wait, by_mails=by_mails)):

@@ -16,7 +16,8 @@ from uuid import UUID
 from actors import spans
 from actors.held_claims import HeldClaims
 from actors.queue.wake_up import WAITING
-from actors.unrecorded import SETTLE_BATCH, Unrecorded
+from actors.unrecorded import SETTLE_BATCH, Unrecorded, reductions
+from actors.wanted import Wanted
 from db import attachments, breaker, lifecycle, workers
 from db.coalesce import REST, Coalescer, Waiter, answer
 from db.database import Unavailable, connection, database
@@ -25,8 +26,6 @@ from runtime import logs, metrics
 from settings import Settings
 
 T = TypeVar("T")
-# Ids to claim; ids to claim if they are for the sandbox; number of the first ids that may be begun as soon as claimed.
-Wanted = tuple[Sequence[int], Sequence[int], int]
 log = logs.get("claims")
 
 CLAIM_BATCH = 64  # messages per statement
@@ -74,15 +73,15 @@ class ClaimStore:
             "contents", self._read, most=1, waiting=WAITING
         )
 
-    async def claim(self, ids: Sequence[int], if_sandbox: Sequence[int] = (), at_once: int = 0) -> list[Claimed]:
-        """Claim `ids`, and the ids of `if_sandbox` that are for the sandbox; return the claimed rows in id order.
+    async def claim(self, wanted: Wanted) -> list[Claimed]:
+        """Claim what is wanted; return the claimed rows in id order.
 
-        The first `at_once` of `ids` are recorded as begun with the claim: see `may_begin`.
+        The first `at_once` of the ids are recorded as begun with the claim: see `may_begin`.
 
         Raises:
             Unavailable: Whether they were claimed is unknown.
         """
-        return await self._claims.ask((ids, if_sandbox, at_once))
+        return await self._claims.ask(wanted)
 
     def candidate(self, provider: str) -> list[int]:
         """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
@@ -120,6 +119,11 @@ class ClaimStore:
         """Record that the outcome is unknown from now on. Return False if another worker has claimed the row."""
         return await self._doubts.ask((claimed.id, claimed.claim))
 
+    async def reroute(self, claimed: Claimed, provider: str) -> bool:
+        """Record that another provider sends it from now on. Return False if another worker has claimed the row."""
+        claims = [(claimed.id, claimed.claim)]
+        return bool(await asyncio.to_thread(self._in_thread, partial(lifecycle.reroute, claims, provider)))
+
     async def contents(self, claimed: Claimed) -> list[bytes] | None:
         """Return the contents of the attachments; None if another worker has claimed the row."""
         return await self._contents.ask((claimed.id, claimed.claim))
@@ -139,11 +143,10 @@ class ClaimStore:
 
     def _hand_back(self, claims: Sequence[tuple[int, int]], move: Callable[[], Sequence[int]]) -> None:
         try:
-            released = self._insist(move)
+            released = self._in_thread(move)
             metrics.upkeep["released"].inc(len(released))
             log.info("notifications.released", count=len(released))
         finally:
-            database.close()
             self._held.drop(claims)
 
     def stop(self) -> None:
@@ -160,15 +163,16 @@ class ClaimStore:
             kept.close(grace)
 
     def _claim(self, lists: Sequence[Wanted]) -> list[list[Claimed]]:
-        wanted = list(dict.fromkeys(id for ids, if_sandbox, _ in lists for id in chain(ids, if_sandbox)))
-        if_sandbox = {id for _, ids, _ in lists for id in ids} - {id for ids, _, _ in lists for id in ids}
-        at_once = {id for ids, _, most in lists for id in ids[:most]}
+        wanted = list(dict.fromkeys(id for one in lists for id in chain(one.ids, one.if_sandbox)))
+        if_sandbox = {id for one in lists for id in one.if_sandbox} - {id for one in lists for id in one.ids}
+        at_once = {id for one in lists for id in one.ids[: one.at_once]}
+        providers = dict(chain.from_iterable(one.providers.items() for one in lists))
         began = time.time_ns()
         try:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, at_once, if_sandbox)}
+                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, at_once, if_sandbox, providers)}
                 # Ids held up by a breaker (`if_sandbox`) are checked when they are wanted again.
                 if refused := set(wanted) - claimed.keys() - if_sandbox:
                     self._suppress(refused)
@@ -177,7 +181,7 @@ class ClaimStore:
             self._in_doubt = True
             raise
         self._held.add([(c.id, c.claim) for c in claimed.values()], at_once & claimed.keys())
-        found = [sorted(claimed.pop(id) for id in chain(ids, more) if id in claimed) for ids, more, _ in lists]
+        found = [sorted(claimed.pop(id) for id in chain(w.ids, w.if_sandbox) if id in claimed) for w in lists]
         return spans.claimed(found, began)
 
     def _suppress(self, refused: Iterable[int]) -> None:
@@ -223,6 +227,13 @@ class ClaimStore:
     def _read(self, claims: Sequence[tuple[int, int]]) -> list[list[bytes] | None]:
         return [self._insist(partial(attachments.contents, *claim)) for claim in claims]
 
+    def _in_thread(self, record: Callable[[], T]) -> T:
+        """Insist, in a thread that keeps no connection."""
+        try:
+            return self._insist(record)
+        finally:
+            database.close()
+
     def _insist(self, record: Callable[[], T]) -> T:
         pause = self._settings.delivery.record_retry_min
         while True:
@@ -236,14 +247,3 @@ class ClaimStore:
                 log.warning("database.unavailable", error=told, retry_in=pause)
             time.sleep(pause)
             pause = min(self._settings.delivery.record_retry_max, 2 * pause)
-
-
-def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
-    """Return ever shorter versions of a settlement whose values the database refuses; id, claim and status stay."""
-    attempt = settlement.attempt
-    plain = (attempt.text or "").encode("ascii", "replace").decode()
-    bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")
-    return (
-        settlement._replace(attempt=attempt._replace(text="".join(c if c.isprintable() else "?" for c in plain))),
-        settlement._replace(attempt=bare, suppress=False),
-    )

@@ -7,17 +7,19 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from dramatiq import Retry
 from dramatiq.middleware import CurrentMessage
 
 import settings
-from actors.attempts import Attempts, Delays
+from actors.attempts import Attempts, TryElsewhere
 from actors.batches import Batch, Job
-from actors.breaker import ALL, NONE, ONE, Breaker
+from actors.breaker import Breaker
 from actors.channels import Channel, Sender, Throttled
 from actors.claim_store import ClaimStore
+from actors.claiming import Claiming
 from actors.evidence import evidence
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
@@ -25,11 +27,11 @@ from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, Priority
 from actors.queue.wake_up import message
 from actors.retry_policy import RetryPolicy
+from actors.routing import Router
 from db import workers
-from db.database import Unavailable
 from db.models import CALLBACK
-from db.records import Claimed, Settlement
-from runtime import logs
+from db.records import Attempt, Claimed, Settlement
+from runtime import logs, metrics
 
 log = logs.get("delivery")
 
@@ -46,6 +48,23 @@ class Again(Retry):
         self.ids = ids
 
 
+class Routed(NamedTuple):
+    """A provider for mails: how to reach it, its breaker, and its place in the routing."""
+
+    channel: Channel
+    breaker: Breaker
+    priority: int = 1
+    weight: int = 1
+
+
+class Providers(NamedTuple):
+    """All providers of a worker process."""
+
+    mail: Sequence[Routed]
+    callback: Channel
+    sandbox: Channel
+
+
 class Delivery:
     """Delivery in a worker process. Only `beaten`, `silent` and `unrecorded` are called off the event loop."""
 
@@ -54,16 +73,21 @@ class Delivery:
         current: settings.Settings,
         worker: UUID,
         claim_store: ClaimStore,
-        channels: dict[str, Channel],
-        breaker: Breaker,
+        providers: Providers,
     ) -> None:
-        self._settings, self._claim_store, self._channels, self.breaker = current, claim_store, channels, breaker
+        self._settings, self._claim_store, self._sandbox = current, claim_store, providers.sandbox
         self._attempts = Attempts(current, worker, claim_store)
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
-        self.mails = ProviderQueue(self, claim_store, channels["email"])
-        self.callbacks = ProviderQueue(self, claim_store, channels[CALLBACK])
+        self.router = Router(
+            ProviderQueue(self, claim_store, one.channel, one.breaker, priority=one.priority, weight=one.weight)
+            for one in providers.mail
+        )
+        # Endpoints fail apart from each other, so this breaker hears of nothing and stays closed.
+        never_open = Breaker(current, providers.callback.provider, worker)
+        self.callbacks = ProviderQueue(self, claim_store, providers.callback, never_open)
+        self._claiming = Claiming(current, claim_store, self.router, self.callbacks)
 
     def beaten(self, at: float, *, late: bool) -> None:
         """Note that the heartbeat of `at` (`time.monotonic()`) is recorded.
@@ -84,42 +108,23 @@ class Delivery:
 
     async def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due. Raise Again for those that must be tried again."""
-        # The breaker belongs to the mail server. Callbacks go to their own endpoints.
-        admitted = ALL if priority.name == CALLBACK else await self.breaker.admits()
-        queue = self.callbacks if priority.name == CALLBACK else self.mails
-        blocked = await queue.blocked_for(len(ids)) if admitted == ALL else 0.0
-        if blocked:
-            admitted = NONE
-        asked_at, promised = time.monotonic(), 0
+        tested: ProviderQueue | None = None
+        queue: ProviderQueue | None = self.callbacks
+        if priority.name != CALLBACK:
+            tested, queue = await self.router.probing(), self.router.choose(len(ids))
+        blocked = await queue.blocked_for(len(ids)) if queue else 0.0
+        batch, jobs = await self._claiming.claim(ids, priority, None if blocked else queue, tested)
         try:
-            # What is not admitted stays as it is, and the relay enqueues it again when the breaker closes. The sandbox
-            # has no breaker.
-            admitted_ids = await self._probe() if admitted == ONE else ids[:admitted]
-            promised = queue.promise(len(admitted_ids))
-            claimed = await self._claim_store.claim(admitted_ids, ids if admitted < ALL else (), promised)
-        except Exception as error:
-            queue.add([], promised)
-            if admitted == ONE:
-                await self.breaker.unused()
-            if not isinstance(error, Unavailable):
-                log.exception("claim.failed")
-            raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
-        batch = Batch(claimed, priority.rank, asked_at, Delays(self._settings), probe=admitted == ONE)
-        queue.add([Job(one, batch) for one in claimed if not one.sandbox], promised)
-        try:
-            await self._sandbox([Job(one, batch) for one in claimed if one.sandbox])
-            await self._finished(batch, queue)
+            await self._send_to_sandbox([job for job in jobs if job.notification.sandbox])
+            await self._finished(batch)
         finally:
-            if batch.probe and not batch.tried:  # None was due, or it was handed back.
-                await self.breaker.unused()
+            # No notification was due for the probe, or it was handed back.
+            if tested and not any(job.probe and job.tried for job in jobs):
+                await tested.breaker.unused()
         if batch.error:
             raise batch.error
-        if (
-            blocked
-            and not queue.limits.limit(time.monotonic())
-            and _may_come_again(RetryPolicy.of(priority.name, self._settings))
-        ):
-            await self._put_off(ids)
+        if blocked and queue and not queue.limits.limit(time.monotonic()):
+            await self._put_off(ids, RetryPolicy.of(priority.name, self._settings))
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
@@ -127,41 +132,70 @@ class Delivery:
             raise Again(first[1], first[0])
 
     async def close(self) -> None:
-        """Wait until all outcomes are recorded, and close the connections."""
-        await asyncio.gather(self.mails.close(), self.callbacks.close())
-        for channel in self._channels.values():
-            await channel.close()
+        """Wait until all outcomes are recorded. The channels are closed afterwards."""
+        await asyncio.gather(*(queue.close() for queue in self._queues()))
 
     def may_send(self, job: Job) -> bool:
         """Return whether a job may still be begun."""
-        return not (job.batch.withdrawn or self._must_hand_back(job.batch))
+        return not (job.batch.withdrawn or self._must_hand_back(job))
 
     async def attempt(
         self, job: Job, sender: Sender, next_notification: Claimed | None, *, patient: bool
     ) -> Settlement:
-        provider = self._channels[job.notification.type].provider
+        breaker = job.queue.breaker
         try:
-            settlement = await self._attempts.make(job, provider, sender, next_notification, patient=patient)
+            return await self._attempts.make(
+                job,
+                job.queue.name,
+                sender,
+                next_notification,
+                patient=patient,
+                elsewhere=lambda: self._elsewhere(job) is not None,
+            )
         except Throttled:  # A provider that says so is up.
-            job.batch.tried = True
-            if job.notification.type != CALLBACK:
-                await self.breaker.heard(down=False, probe=job.batch.probe, reason="")
+            await breaker.heard(down=False, probe=job.probe, reason="")
             raise
-        job.batch.tried = True
-        return settlement
+        except TryElsewhere as declined:
+            await self._hear(job, declined.attempt)
+            raise
+        finally:
+            job.tried = True
+
+    async def move(self, job: Job) -> None:
+        """Hand a job to another provider, because its own has certainly not taken it."""
+        job.declined += (job.queue,)
+        job.probe = False
+        other = self.router.choose(without=job.declined)
+        if other is None:
+            job.queue.put_back([job])
+        elif await self._claim_store.reroute(job.notification, other.name):
+            metrics.failovers[job.queue.name].inc()
+            log.info("notification.failed_over", id=job.notification.id, provider=job.queue.name, to=other.name)
+            other.receive(job)
+        else:  # Another worker has taken it over.
+            job.batch.withdrawn = True
+            job.queue.end([job])
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Report the outcome to the breaker."""
+        await self._hear(job, settlement.attempt)
+
+    async def _hear(self, job: Job, attempt: Attempt) -> None:
         if job.notification.type == CALLBACK:
             return
-        attempt = settlement.attempt
         found = evidence(job.notification, attempt)
-        await self.breaker.heard(
+        await job.queue.breaker.heard(
             down=found.down,
-            probe=job.batch.probe,
+            probe=job.probe,
             reason=f"{attempt.phase}: {attempt.text}" if found.down else "",
             about=found.about,
         )
+
+    def _elsewhere(self, job: Job) -> ProviderQueue | None:
+        """Return another provider that works and has not declined the notification yet, or None."""
+        if job.notification.type == CALLBACK or job.notification.bound_provider or job.notification.sandbox:
+            return None
+        return self.router.choose(without=(*job.declined, job.queue))
 
     def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
         """Report a recorded outcome, and note if and when to try again."""
@@ -175,19 +209,17 @@ class Delivery:
             # Not before the row is due, or the claim refuses it. The delay of the row began earlier.
             job.batch.retries[round(settlement.delay * 1000)].append(settlement.id)
 
-    async def _put_off(self, ids: Sequence[int]) -> None:
+    async def _put_off(self, ids: Sequence[int], policy: RetryPolicy) -> None:
         """Raise Again for those of `ids` that another process, which has all connections, has not sent by now."""
+        if not _may_come_again(policy):
+            return
         if still_due := await asyncio.to_thread(self._claim_store.still_due, ids):
             raise Again(still_due, PUT_OFF)
 
-    async def _probe(self) -> Sequence[int]:
-        return await asyncio.to_thread(self._claim_store.candidate, self.breaker.provider)
-
-    async def _sandbox(self, jobs: Sequence[Job]) -> None:
+    async def _send_to_sandbox(self, jobs: Sequence[Job]) -> None:
         """Send to the sandbox, which needs no connection."""
-        channel = self._channels["sandbox"]
         for job in jobs:
-            settlement = await self._attempts.make(job, channel.provider, channel.sender())
+            settlement = await self._attempts.make(job, self._sandbox.provider, self._sandbox.sender())
             recorded = self._claim_store.settle(settlement)
             recorded.add_done_callback(partial(self._sandboxed, job, settlement))
 
@@ -198,24 +230,26 @@ class Delivery:
             self.recorded(job, settlement, owned=recorded.result())
         job.batch.finish()
 
-    async def _finished(self, batch: Batch, queue: ProviderQueue) -> None:
+    async def _finished(self, batch: Batch) -> None:
         """Wait until a batch has ended or only slow notifications are left. Hand back what must not be sent."""
         alone_since = None
         while not batch.done.done():
             await asyncio.wait([batch.done], timeout=LOOK)
-            if self._must_hand_back(batch):
+            for queue in self._queues():
                 await queue.withdraw(batch)
-            if queue.holds(batch) or self.stopping.is_set():
+            if self.stopping.is_set() or any(queue.holds(batch) for queue in self._queues()):
                 alone_since = None
             elif alone_since is None:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > STRAGGLERS:
                 return
 
-    def _must_hand_back(self, batch: Batch) -> bool:
-        now = time.monotonic()
-        # The breaker belongs to the mail server. Callbacks go to their own endpoints.
-        held_up = self.breaker.open and not batch.probe and batch.rank != PRIORITIES[CALLBACK].rank
+    def _queues(self) -> Sequence[ProviderQueue]:
+        return (*self.router.queues, self.callbacks)
+
+    def _must_hand_back(self, job: Job) -> bool:
+        now, batch = time.monotonic(), job.batch
+        held_up = not (job.queue.breaker.usable or job.probe)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

@@ -7,16 +7,17 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import Protocol
 
 from actors.batches import Batch, Job
-from actors.channels import Channel, Sender
+from actors.breaker import Breaker
+from actors.channels import Channel
 from actors.claim_store import ClaimStore
 from actors.queue.priorities import PRIORITIES
 from actors.sending_task import SendingTask
+from actors.work import Work
 from db.database import Unavailable
 from db.lifecycle import AHEAD
-from db.records import Claimed, Settlement
+from db.records import Claimed
 from runtime import logs
 
 log = logs.get("queue")
@@ -27,28 +28,6 @@ NO_CONNECTION = 1.0  # seconds before a process without a share of the connectio
 POSTPONED = 30.0  # seconds before a notification is due again that the provider refused because of our rate
 
 
-class Work(Protocol):
-    """Sends the jobs of a queue and handles their outcomes."""
-
-    def may_send(self, job: Job) -> bool:
-        """Return whether the job may still be begun."""
-
-    async def attempt(
-        self, job: Job, sender: Sender, next_notification: Claimed | None, *, patient: bool
-    ) -> Settlement:
-        """Send the job and return its settlement.
-
-        Raises:
-            NoConnection, and Throttled if `patient`: it was not sent, and no attempt is counted.
-        """
-
-    async def settled(self, job: Job, settlement: Settlement) -> None:
-        """Handle an outcome that is not recorded yet."""
-
-    def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
-        """Handle a recorded outcome. `owned` is False if another worker has claimed the notification since."""
-
-
 class ProviderQueue:
     """Queue of one provider. All methods are called on the event loop.
 
@@ -57,8 +36,19 @@ class ProviderQueue:
     process therefore leaves at most AHEAD notifications per connection with an unknown outcome.
     """
 
-    def __init__(self, work: Work, claim_store: ClaimStore, channel: Channel) -> None:
+    def __init__(  # noqa: PLR0913
+        self,
+        work: Work,
+        claim_store: ClaimStore,
+        channel: Channel,
+        breaker: Breaker,
+        *,
+        priority: int = 1,
+        weight: int = 1,
+    ) -> None:
+        """`priority` and `weight`: see actors/routing.py."""
         self.work, self.claim_store, self.limits, self.idle = work, claim_store, channel.limits, channel.idle
+        self.name, self.breaker, self.priority, self._weight = channel.provider, breaker, priority, weight
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
         self._new_sender, self._ready = channel.sender, channel.ready
@@ -72,6 +62,11 @@ class ProviderQueue:
         self.limits.listen(self._rouse)
         self._places = 0  # notifications that have begun, may begin, or may begin as soon as they are claimed
 
+    @property
+    def weight(self) -> int:
+        """Its part of the notifications, among the providers of the same priority."""
+        return self.breaker.weight or self._weight
+
     def promise(self, most: int) -> int:
         """Reserve places for at most `most` notifications that may begin as soon as they are claimed.
 
@@ -84,6 +79,7 @@ class ProviderQueue:
     def add(self, jobs: Sequence[Job], promised: int) -> None:
         """Queue claimed jobs, and free the reserved places that they do not use."""
         for job in jobs:
+            job.queue = self
             job.may_begin = job.placed = self.claim_store.may_begin(job.notification)
             self._waiting[job.batch.rank].append(job)
         self._places += sum(job.placed for job in jobs) - promised
@@ -105,16 +101,17 @@ class ProviderQueue:
             job.batch.finish()
 
     async def withdraw(self, batch: Batch) -> None:
-        """Hand back the waiting jobs of a batch."""
-        batch.withdrawn = True
+        """Hand back the waiting jobs of a batch that may not be sent any more."""
         jobs = self._waiting[batch.rank]
-        self._waiting[batch.rank] = deque(job for job in jobs if job.batch is not batch)
-        await self.hand_back([job for job in jobs if job.batch is batch])
+        if back := [job for job in jobs if job.batch is batch and not self.work.may_send(job)]:
+            self._waiting[batch.rank] = deque(job for job in jobs if job not in back)
+            await self.hand_back(back)
 
     async def withdraw_all(self) -> None:
         """Hand back all waiting jobs."""
-        for batch in {job.batch for jobs in self._waiting for job in jobs}:
-            await self.withdraw(batch)
+        for rank, jobs in enumerate(self._waiting):
+            self._waiting[rank] = deque()
+            await self.hand_back(jobs)
 
     async def blocked_for(self, count: int) -> float:
         """Return the seconds until one of `count` notifications can be sent, or 0.0 if one can be sent now.
@@ -122,11 +119,12 @@ class ProviderQueue:
         Wait up to MOMENT seconds for it: a process gets its share of the connections when others give up theirs.
         """
         until = time.monotonic() + MOMENT
-        while (wait := self._blocked(count)) and time.monotonic() < until and not self.closing:
+        while (wait := self.blocked(count)) and time.monotonic() < until and not self.closing:
             await asyncio.sleep(LOOK)
         return wait
 
-    def _blocked(self, count: int) -> float:
+    def blocked(self, count: int) -> float:
+        """Return the seconds until one of `count` notifications can be sent; 0.0 if one can be sent now."""
         now = time.monotonic()
         if self.limits.limit(now):
             return self.limits.pause(now)
@@ -189,6 +187,14 @@ class ProviderQueue:
     def put_last(self, job: Job) -> None:
         """Put a job, which the provider refused because of our rate, behind all others of its priority."""
         self._waiting[job.batch.rank].append(job)
+        self._rouse()
+
+    def receive(self, job: Job) -> None:
+        """Take over a job from the queue of another provider."""
+        job.queue._places -= job.placed
+        job.queue, job.throttled, job.refusals = self, "", 0
+        self._places += job.placed
+        self._waiting[job.batch.rank].appendleft(job)
         self._rouse()
 
     def _rouse(self) -> None:

@@ -7,12 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from actors.breaker import Breaker
 from actors.counters import counters
 from actors.queue.broker import Depth, get_broker
 from actors.queue.fairness import Fairness, possible_priorities
 from actors.queue.priorities import PRIORITIES
 from actors.queue.wake_up import messages
+from actors.routing import Router
 from db import workers
 from db.database import connection
 from db.lifecycle import relay
@@ -29,26 +29,26 @@ RELAYS = 10  # passes per round of upkeep, at most, while more rows are due than
 class Relay:
     """Relay of one worker process. Upkeep's thread calls `share_out` and then `run` in each round."""
 
-    def __init__(self, settings: Settings, threads: int, breaker: Breaker, ending: threading.Event) -> None:
-        self._settings, self._threads, self._breaker, self._ending = settings, threads, breaker, ending
+    def __init__(self, settings: Settings, threads: int, router: Router, ending: threading.Event) -> None:
+        self._settings, self._threads, self._router, self._ending = settings, threads, router, ending
         self._fairness = Fairness(settings.queue)
         self._crowded = False  # True if a queue had no room in the last pass
 
     def share_out(self) -> None:
-        """Decide how many callbacks and mails this worker may enqueue in this round; the breaker limits the mails."""
+        """Decide how many callbacks and mails this worker may enqueue in this round; the breakers limit the mails."""
         s = self._settings
         with connection():
             self._live_workers = workers.live_workers(s.delivery.worker_timeout)
         part = self._threads / max(1, self._live_workers.threads)
         self._callbacks = RELAYS * s.queue.relay_watermark * s.queue.message_size
-        self._mails = self._breaker.share(self._callbacks, part)
+        self._mails = self._router.share(self._callbacks, part)
 
     def run(self) -> None:
         """Enqueue the due rows of every priority, as far as the queues have room. Raises redis.RedisError."""
         depths = get_broker().depths()
         self._crowded = False
         for priority in PRIORITIES:
-            # The breaker of the mail server does not concern callbacks.
+            # The breakers of mail servers do not concern callbacks.
             if priority == CALLBACK:
                 self._callbacks -= self._top_up(priority, depths, self._callbacks)
             else:

@@ -10,6 +10,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
+from actors.attempts import TryElsewhere
 from actors.batches import Job
 from actors.channels import NoConnection, Sender, Throttled
 from db.lifecycle import AHEAD
@@ -119,6 +120,9 @@ class SendingTask:
         queue.limits.began(self._since)
         try:
             settlement = await queue.work.attempt(job, self._sender, next_notification, patient=patient)
+        except TryElsewhere:
+            await queue.work.move(job)
+            return True
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken

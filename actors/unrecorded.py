@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple
 
 from db.coalesce import Answer, Item, Waiter, answer
 from db.database import Unacceptable, Unavailable, database
+from db.records import Settlement
 from runtime import logs, metrics
 from settings import Settings
 
@@ -165,3 +166,14 @@ def _is_of_the_connection(error: Exception) -> bool:
 
 def _age(entries: Sequence[_Entry[Item, Answer]]) -> float:
     return round(time.monotonic() - min(entry.since for entry in entries), 1)
+
+
+def reductions(settlement: Settlement) -> tuple[Settlement, ...]:
+    """Return ever shorter versions of a settlement whose values the database refuses; id, claim and status stay."""
+    attempt = settlement.attempt
+    plain = (attempt.text or "").encode("ascii", "replace").decode()
+    bare = attempt._replace(phase=None, reply_code=None, enhanced_code=None, text="what was said could not be stored")
+    return (
+        settlement._replace(attempt=attempt._replace(text="".join(c if c.isprintable() else "?" for c in plain))),
+        settlement._replace(attempt=bare, suppress=False),
+    )

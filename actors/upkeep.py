@@ -53,13 +53,13 @@ class Upkeep(threading.Thread):
         self._kept = workers.Kept(
             settings.delivery.worker_timeout,
             settings.delivery.stuck_after,
-            delivery.breaker.provider,
+            ", ".join(queue.name for queue in delivery.router.queues),
             shared | {workers.CAUGHT: str(bool(settings.dashboard.caught_mail)).lower()},
         )
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._ending = threading.Event()
-        self._relay = Relay(settings, threads, delivery.breaker, self._ending)
+        self._relay = Relay(settings, threads, delivery.router, self._ending)
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -109,7 +109,8 @@ class Upkeep(threading.Thread):
             seen_at = workers.seen(beat, self._settings.delivery.worker_timeout)
             clock.set(seen_at)
             workers.forget(WORKERS_KEPT)
-            self._delivery.breaker.refresh()
+            for queue in self._delivery.router.queues:
+                queue.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at

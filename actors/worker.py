@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,12 +17,15 @@ from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Channel
 from actors.channels.email.channel import Email
+from actors.channels.email.http.provider import HttpMailProvider
 from actors.channels.email.mailboxes import mail_from
+from actors.channels.email.providers import make
 from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery
+from actors.delivery import Delivery, Providers, Routed
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
@@ -29,7 +33,7 @@ from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, PriorityQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
-from db import database, fitness, migrations
+from db import database, fitness, migrations, providers
 from db.models import CALLBACK
 from runtime import logs, metrics, process, tracing
 from runtime.metrics import multiprocess
@@ -54,11 +58,13 @@ class WorkerProcess(Middleware):
         _begin_at_zero()
         try:
             tracing.start(current.telemetry, "worker")
-            _ = current.smtp.server, mail_from(current.smtp.sender)  # Report bad settings before anything is claimed.
+            for provider in current.providers:  # Report bad settings before anything is claimed.
+                mail_from(provider.sender or current.smtp.sender)
             database.bind(current.database)
             migrations.check_start()
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
+            _report(current)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -86,14 +92,15 @@ class WorkerProcess(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._claim_store.stop()
-        self._email.stop()
+        for channel in self._mail:
+            channel.stop()
         self._retention.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         if running.delivery is not None:
-            event_loop.run(running.delivery.close())
+            event_loop.run(self._close(running.delivery))
         self._claim_store.close()
         outcomes.count()
         self._upkeep.stop(self._settings.process.shutdown_grace)
@@ -102,14 +109,35 @@ class WorkerProcess(Middleware):
 
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some channels hold objects of it."""
-        server, broker = self._settings.smtp.server, get_broker()
-        lease = ConnectionLease(broker.client, lambda: broker.namespace, server.name, server.connections)
-        self._email = Email(self._settings, lease)
-        channels: dict[str, Channel] = {"email": self._email, "sandbox": Sandbox(), CALLBACK: Callback(self._settings)}
-        for channel in channels.values():
+        current, broker = self._settings, get_broker()
+        self._mail: list[Email | HttpMailProvider] = []
+        routed: list[Routed] = []
+        for provider in current.providers:
+            redis = (broker.client, lambda: broker.namespace, provider.name)
+            lease = ConnectionLease(*redis, provider.connections)
+            rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
+            self._mail.append(make(provider, current, lease, rate))
+            breaker = Breaker(current, provider.name, identity)
+            routed.append(Routed(self._mail[-1], breaker, provider.priority, provider.weight))
+        callback = Callback(current)
+        self._channels: list[Channel] = [*self._mail, callback]
+        for channel in self._channels:
             await channel.start()
-        breaker = Breaker(self._settings, self._email.provider, identity)
-        return Delivery(self._settings, identity, self._claim_store, channels, breaker)
+        return Delivery(current, identity, self._claim_store, Providers(routed, callback, Sandbox()))
+
+    async def _close(self, delivery: Delivery) -> None:
+        """Wait until all outcomes are recorded, and close the connections."""
+        await delivery.close()
+        for channel in self._channels:
+            await channel.close()
+
+
+def _report(current: settings.Settings) -> None:
+    """Tell operators which providers there are."""
+    with database.connection():
+        for one in current.providers:
+            config = {"priority": one.priority, "weight": one.weight, "connections": one.connections, "rate": one.rate}
+            providers.report(one.name, config)
 
 
 def _begin_at_zero() -> None:

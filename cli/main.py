@@ -40,6 +40,7 @@ COMMANDS = {
     "top": "cli.top.command:top",
     "queues": "cli.operator.queues:queues",
     "workers": "cli.operator.workers:workers",
+    "providers": "cli.operator.providers:providers",
     "drain": "cli.operator.drain:drain",
     "retention": "cli.operator.retention:retention",
     "erase": "cli.operator.erase:erase",

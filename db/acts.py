@@ -13,6 +13,7 @@ from db.clients import Client
 from db.keys import Key, Live
 from db.pauses import Pause
 from db.policy import Step
+from db.providers import Provider
 
 Row = Mapping[str, Any]
 
@@ -48,6 +49,13 @@ def session_ended(ended: tuple[int, int] | None) -> Act | None:
 def session_refused(key: Live | None) -> Act:
     """Record a refused login, with a key that lacks the scope or with an unknown key."""
     return Act("session.refused", key and key.client.id, f"key {key.id}" if key else None)
+
+
+def provider_changed(provider: Provider | None) -> Act | None:
+    """Record that operators have switched a provider on or off, or changed its weight."""
+    if provider is None:
+        return None
+    return Act("provider.changed", None, provider.name, {"enabled": provider.enabled, "weight": provider.weight})
 
 
 def client_created(client: Client | None) -> Act | None:

@@ -22,13 +22,16 @@ from db.pauses import paused
 class State(NamedTuple):
     """The state of a breaker, in seconds until the next probe and since it closed (infinite if it never opened).
 
-    `by_mails`: it opened because particular mails failed, not because the provider could not be reached.
+    `by_mails`: it opened because particular mails failed, not because the provider could not be reached. `enabled` and
+    `weight`: what operators have set.
     """
 
     open: bool
     probe_in: float = 0.0
     well_for: float = math.inf
     by_mails: bool = False
+    enabled: bool = True
+    weight: int | None = None
 
 
 # A condition: the worker that probes has died, so the probe will have no outcome. Parameter: worker_timeout.
@@ -43,7 +46,7 @@ def state(provider: str, worker_timeout: float) -> State:
                CASE WHEN opened_at IS NULL OR {_ORPHANED} THEN 0
                     ELSE extract(epoch FROM probe_after - now())::float8 END,
                coalesce(extract(epoch FROM now() - closed_at)::float8, 'infinity'),
-               by_mails
+               by_mails, enabled, weight
         FROM providers WHERE name = %s
         """,
         worker_timeout,

@@ -6,7 +6,7 @@ those that were enqueued the longest ago, and the last id drawn stands for the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -45,8 +45,8 @@ class Provider(NamedTuple):
 class Worker(NamedTuple):
     """A worker. `silent_for`: seconds since its last heartbeat. `counters`: attempts by outcome since its start.
 
-    `provider`: the mail server it sends to; None if an older version does not report it. `unrecorded`: outcomes that
-    it could not record yet, and `trouble`: why. `settings`: those that all workers should share, by name.
+    `provider`: its mail providers, separated by ", "; None if an older version does not report them. `unrecorded`:
+    outcomes that it could not record yet, and `trouble`: why. `settings`: those that all workers should share, by name.
     """
 
     id: UUID
@@ -76,20 +76,20 @@ class LiveStats(NamedTuple):
     workers: list[Worker]
 
 
-def live_stats(worker_timeout: float, configured: str = "") -> LiveStats:
+def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveStats:
     """Return all live statistics, each part as of its own moment.
 
     A worker is alive if its last heartbeat is no older than its own WORKER_TIMEOUT, or `worker_timeout` if it reports
-    none. The providers are those that a live worker uses, and the `configured` one (host:port); all of them if
-    neither is known.
+    none. The providers are those that a live worker uses, and the `configured` ones; all of them if neither is known.
     """
     [(at, accepted)] = rows(
         "SELECT extract(epoch FROM clock_timestamp())::float8, CASE WHEN is_called THEN last_value ELSE 0 END"
         " FROM notifications_id_seq"
     )
     seen = workers(worker_timeout)
-    used = {worker.provider for worker in seen if worker.alive} | ({configured} if configured else set())
-    known = bool(used) and None not in used
+    reports = [worker.provider for worker in seen if worker.alive]
+    used = {name for report in reports for name in (report or "").split(", ")} | set(configured)
+    known = bool(used) and None not in reports
     return LiveStats(at, accepted, priorities(), [p for p in providers() if p.name in used or not known], seen)
 
 
@@ -103,7 +103,8 @@ def providers() -> list[Provider]:
     """Return the providers whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers ORDER BY name"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers"
+        " WHERE opened_at IS NOT NULL OR closed_at IS NOT NULL ORDER BY name"
     )
     return [Provider(*row) for row in found]
 

@@ -33,6 +33,7 @@ class Draft(NamedTuple):
     metadata: str | None = None  # a JSON object of strings
     trace: str | None = None  # the trace context that it was accepted in: see migrations/0016_traces.py
     key_id: int | None = None  # the key that it was posted with; None if AUTH is off
+    failover: str | None = None  # "always": another provider may send it although the first may have taken it
     # The contents of the attachments that `mail` lists, in the same order. They have a table of their own.
     contents: tuple[bytes, ...] = ()
 
@@ -102,6 +103,7 @@ class Claimed(NamedTuple):
     priority: str = "normal"
     send_at: datetime | None = None
     client_id: int = 1
+    bound_provider: str | None = None  # the provider that may have taken it; no other one may send it
     throttled_for: float = 0.0
     late: float = 0.0
 

@@ -66,7 +66,7 @@ class Kept(NamedTuple):
 
     timeout: float | None = None  # WORKER_TIMEOUT
     stuck_after: float | None = None  # STUCK_AFTER
-    provider: str | None = None  # host:port
+    provider: str | None = None  # the names of its mail providers, separated by ", "
     settings: Mapping[str, float | str] = MappingProxyType({})
 
 

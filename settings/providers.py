@@ -25,6 +25,7 @@ Kind = Callable[[str, SplitResult, Mapping[str, str]], SmtpServer | HttpAccount]
 
 PREFIX = "PROVIDER_"
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
+_PLAIN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 CONNECTIONS, MAX_CONNECTIONS = 20, 1_000
 MAX_PRIORITY, MAX_WEIGHT, MAX_RATE = 99, 1_000, 100_000.0
 
@@ -98,7 +99,7 @@ def _number(  # noqa: PLR0913, PLR0917
     if given is None:
         return default
     try:
-        value = kind(given) if given.isascii() else None
+        value = kind(given) if _PLAIN.fullmatch(given) else None
     except ValueError:
         value = None
     if value is None or not low <= value <= high:

@@ -37,7 +37,7 @@ class Sampler:
     def __init__(self, store: NotificationStore) -> None:
         self._store = store
         self._timeout = store.settings.delivery.worker_timeout
-        self._provider = store.settings.smtp.provider
+        self._providers = store.settings.provider_names
         self._interval = store.settings.dashboard.live_interval
         self._lookers: dict[object, Looker] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -130,6 +130,6 @@ class Sampler:
         before = self.history[-1].live_stats if self.history else None
         self._taken = time.monotonic()
         lookers = list({looker.digest for looker in self._lookers.values() if looker.digest})
-        sample = await self._store.read_aside(sampling.take, self._timeout, self._provider, before, lookers)
+        sample = await self._store.read_aside(sampling.take, self._timeout, self._providers, before, lookers)
         self.history.append(sample)
         return sample

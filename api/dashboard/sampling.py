@@ -42,9 +42,9 @@ class Sample(NamedTuple):
     good: frozenset[bytes]
 
 
-def take(worker_timeout: float, provider: str, before: LiveStats | None, lookers: Sequence[bytes]) -> Sample:
+def take(worker_timeout: float, providers: Sequence[str], before: LiveStats | None, lookers: Sequence[bytes]) -> Sample:
     """Return a new sample; raise Unavailable if PostgreSQL does not answer."""
-    now = live_stats.live_stats(worker_timeout, provider)
+    now = live_stats.live_stats(worker_timeout, providers)
     good = frozenset(sessions.live(lookers)) if lookers else frozenset()
     return Sample(now, rates(before, now) if before else None, _depths(), pauses.all_in_force(), good)
 

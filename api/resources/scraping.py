@@ -193,7 +193,7 @@ def _retrieve(asking: asyncio.Future[tuple[live_stats.LiveStats, int]]) -> None:
 def _ask(settings: Settings) -> tuple[live_stats.LiveStats, int]:
     try:
         with connection():
-            seen = live_stats.live_stats(settings.delivery.worker_timeout, settings.smtp.provider)
+            seen = live_stats.live_stats(settings.delivery.worker_timeout, settings.provider_names)
             return seen, sum(backlogs.read().pending.values())
     except Unavailable:
         database.close()

@@ -70,9 +70,9 @@ def _examined(timeout: float) -> list[Finding]:
     }
     if any(sentence.startswith("REDIS_") for sentence in wrong):
         probes["redis"] = lambda: [warning("redis", "was not checked", "fix the settings first")]
-    if up and not (chosen.smtp.url or chosen.smtp.gmail_user):
+    if up and not (chosen.smtp.url or chosen.smtp.gmail_user or chosen.named_providers):
         probes["mail"] = lambda: []  # The work probe reports where the live workers send mail to.
-    elif not wrong and chosen.redis.url and (chosen.smtp.url or chosen.smtp.gmail_password):
+    elif not wrong and chosen.redis.url and chosen.provider_names:
         probes["mail"] = partial(lazy.attribute("cli.doctor.mail_server:findings"), chosen, ANSWER * timeout)
     return findings(probes, timeout)
 

@@ -51,8 +51,8 @@ def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
     if up:
         return
     try:
-        mail_from(chosen.smtp.sender)
-        _ = chosen.smtp.server
+        for provider in chosen.providers:
+            mail_from(provider.sender or chosen.smtp.sender)
     except SettingsError as error:
         if str(error) not in wrong:
             yield str(error)

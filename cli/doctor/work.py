@@ -18,7 +18,7 @@ LATE, FAR_TOO_LATE = 60.0, 600.0  # seconds that a due notification has waited: 
 
 def findings(chosen: Settings) -> Iterator[Finding]:
     """Yield the findings. The schema must be that of this version."""
-    now = live_stats(chosen.delivery.worker_timeout, chosen.smtp.provider)
+    now = live_stats(chosen.delivery.worker_timeout, chosen.provider_names)
     yield _workers(now)
     yield from unrecorded(now.workers)
     yield from _differing(now)
@@ -98,19 +98,20 @@ def _callbacks() -> Iterator[Finding]:
 
 
 def _mail(now: LiveStats, chosen: Settings) -> Iterator[Finding]:
-    """Yield a finding if the live workers send to another mail server than SMTP_URL of this command names."""
+    """Yield a finding if the live workers send through other providers than this command knows."""
     telling = [worker for worker in now.workers if worker.alive and worker.provider]
     used = ", ".join(sorted({f"{worker.provider}" for worker in telling}))
-    if not telling or chosen.smtp.provider in used.split(", "):
+    names = ", ".join(chosen.provider_names)
+    if not telling or {*chosen.provider_names} & {*used.split(", ")}:
         return
     if all(worker.settings.get(CAUGHT) == "true" for worker in telling):
         what = "`notify up` catches every mail: no mail is delivered"
-        if chosen.smtp.provider:
+        if names:
             yield warning("mail", what, "start it with SMTP_URL to have mail delivered")
         else:
             yield ok("mail", what)
-    elif chosen.smtp.provider:
-        what = f"live workers send through {used}, but SMTP_URL of this command names {chosen.smtp.provider}"
+    elif names:
+        what = f"live workers send through {used}, but SMTP_URL of this command names {names}"
         yield warning(
             "mail", what, "give this command the SMTP_URL of the workers, or restart the workers with this one"
         )
@@ -120,13 +121,14 @@ def _mail(now: LiveStats, chosen: Settings) -> Iterator[Finding]:
 
 
 def _shared_connections(now: LiveStats, chosen: Settings) -> Iterator[Finding]:
-    """Yield a finding if there are more worker processes than connections to the mail server that they share."""
-    sharing = sum(worker.alive and worker.provider == chosen.smtp.provider for worker in now.workers)
-    if chosen.smtp.provider and sharing > chosen.smtp.server.connections:
-        what = (
-            f"{sharing} worker processes share {chosen.smtp.server.connections} connections, so that some of them wait"
-        )
-        yield warning("mail", what, f"set connections={sharing} or more in SMTP_URL, or start fewer processes")
+    """Yield a finding for each provider that has fewer connections than there are worker processes to share them."""
+    for provider in chosen.providers if chosen.provider_names else ():
+        used = [(worker.provider or "").split(", ") for worker in now.workers if worker.alive]
+        sharing = sum(provider.name in names for names in used)
+        if sharing > provider.connections:
+            what = f"{sharing} worker processes share {provider.connections} connections, so that some of them wait"
+            variable = provider.account.variable
+            yield warning("mail", what, f"set connections={sharing} or more in {variable}, or start fewer processes")
 
 
 def _breakers(now: LiveStats) -> Iterator[Finding]:

@@ -35,7 +35,7 @@ def top(interval: float, once: bool, as_json: bool) -> None:
     10,000. Rates are averages of the last 10 seconds; `accepted` includes callbacks.
     """
     with store.opened() as chosen:
-        sampler = Sampler(RedisQueues(chosen), chosen.delivery.worker_timeout, chosen.smtp.provider)
+        sampler = Sampler(RedisQueues(chosen), chosen.delivery.worker_timeout, chosen.provider_names)
         if as_json:
             _stream(sampler, interval, once=once)
         elif once or not (sys.stdout.isatty() and sys.stdin.isatty() and capable()):

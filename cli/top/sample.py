@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cli.operator.redis_queues import RedisQueues
@@ -43,8 +43,8 @@ class View(NamedTuple):
 class Sampler:
     """Source of views, which keeps the samples of the last WINDOW."""
 
-    def __init__(self, redis_queues: RedisQueues, worker_timeout: float, provider: str = "") -> None:
-        self._doorbell, self._asked = redis_queues, (worker_timeout, provider)
+    def __init__(self, redis_queues: RedisQueues, worker_timeout: float, providers: Sequence[str] = ()) -> None:
+        self._doorbell, self._asked = redis_queues, (worker_timeout, providers)
         self._kept: deque[Sample] = deque()
 
     def look(self) -> View:

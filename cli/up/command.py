@@ -148,7 +148,7 @@ Try it:
 
     def _where_mail_goes(self) -> str:
         if not _catches(self._chosen):
-            return f"is sent through {self._chosen.smtp.server.name}"
+            return f"is sent through {', '.join(self._chosen.provider_names)}"
         prefix = (
             "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={shlex.quote(str(self._root.path))} "
         )
@@ -162,7 +162,7 @@ def with_auth(chosen: Settings) -> Settings:
 
 
 def _catches(chosen: Settings) -> bool:
-    return not chosen.smtp.url and not (chosen.smtp.gmail_user and chosen.smtp.gmail_password)
+    return not chosen.provider_names
 
 
 def _catcher_keep() -> int:

@@ -27,7 +27,7 @@ deadlock.
 """
 
 from db.lifecycle.accept import BOUNDED_WAIT, accept, accept_keyed, milliseconds
-from db.lifecycle.claim import AHEAD, begin, claim, doubt, still_due, suppress
+from db.lifecycle.claim import AHEAD, begin, claim, doubt, reroute, still_due, suppress
 from db.lifecycle.operate import MOST_ACTS, cancel, cancel_all, redrive, redrive_all, reschedule
 from db.lifecycle.rescue import expire, release_unheld, rescue
 from db.lifecycle.settle import bounced, failed, postpone, release, retry, sent, settle
@@ -52,6 +52,7 @@ __all__ = [
     "redrive_all",
     "release",
     "release_unheld",
+    "reroute",
     "reschedule",
     "rescue",
     "retry",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from uuid import UUID
 
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
@@ -20,7 +21,7 @@ _CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
 _THROTTLED_FOR = "coalesce(extract(epoch FROM clock_timestamp() - n.throttled_since), 0)::float8"
 _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
-# Parameters: ids, ids that must be for the sandbox, worker, ids and their marks (see `claim`), span.
+# Parameters: ids, ids that must be for the sandbox, worker, ids with their marks and providers (see `claim`), span.
 _CLAIM = f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
@@ -28,10 +29,11 @@ _CLAIM = f"""
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.mark, next_attempt_at = NULL, dispatch_after = NULL, parked = false,
+            claimed_list = given.mark, claimed_provider = coalesce(n.bound_provider, given.provider),
+            next_attempt_at = NULL, dispatch_after = NULL, parked = false,
             -- If a retry commits at this moment, PostgreSQL first checks the constraints on the old, failed version.
             failure_reason = NULL, finished_at = NULL
-        FROM asked JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, mark) USING (id)
+        FROM asked JOIN unnest(%s::bigint[], %s::bigint[], %s::text[]) AS given (id, mark, provider) USING (id)
              LEFT JOIN {listed("asked")} ON true
         WHERE n.id = asked.id AND {WITHIN} AND asked.status = 'pending' AND asked.next_attempt_at <= now()
               AND (asked.expires_at IS NULL OR asked.expires_at > now())
@@ -57,6 +59,14 @@ _SUPPRESS = f"""
 RECORD_SENDING = """INSERT INTO sending AS s (worker, ids) VALUES (%s, %s::bigint[])
             ON CONFLICT (worker) DO UPDATE SET ids = excluded.ids, at = now()"""
 
+_REROUTE = f"""
+        WITH {HELD}
+        UPDATE notifications AS n SET claimed_provider = %s
+        FROM held JOIN unnest(%s::bigint[], %s::bigint[]) AS given (id, claim) USING (id, claim)
+        WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'
+        RETURNING n.id
+        """
+
 _DOUBT = f"""
         WITH {HELD}
         UPDATE notifications AS n SET in_doubt_since = now()
@@ -71,6 +81,7 @@ def claim(
     worker: UUID,
     at_once: Collection[int] | None = None,
     if_sandbox: Iterable[int] = (),
+    providers: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Claimed]:
     """pending -> processing, for the ids that are due, not expired, not paused and not suppressed.
 
@@ -80,11 +91,15 @@ def claim(
     `at_once` are the ids that the worker may begin as soon as they are claimed, by default all of them. It must
     record the others with `begin` or `settle` before it begins them. An id in `if_sandbox` is claimed only
     if it is a sandbox notification: the breaker of a provider does not hold those back.
+
+    `providers` are the names of the providers through which the ids are to be sent, where there are several; the rows
+    keep them. A row that is bound to a provider (see `settle`) keeps that one instead: see `Claimed.bound_provider`.
     """
     asked = list(dict.fromkeys(ids))
     begun = asked if at_once is None else at_once
     marks = [-id if id in begun else None for id in asked]
-    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), str(worker), asked, marks, *span(asked))
+    names = [providers.get(id) for id in asked]
+    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), str(worker), asked, marks, names, *span(asked))
     return sorted(Claimed(*row) for *row, _ in claimed)
 
 
@@ -107,6 +122,15 @@ def suppress(ids: Iterable[int]) -> list[int]:
 def begin(sending: Sending) -> None:
     """Record which notifications a worker may begin now, in place of what was recorded for it before."""
     prepared("begin", RECORD_SENDING, *sending_values(sending))
+
+
+def reroute(claims: Sequence[tuple[int, int]], provider: str) -> list[int]:
+    """processing -> processing, for another provider, because the first has certainly not taken it.
+
+    Call it before anything is sent through `provider`. Return the ids of the claims still owned; send no other.
+    """
+    ids, *rest = by_claim(claims)
+    return returned_ids(_REROUTE, ids, provider, *rest)
 
 
 def doubt(claims: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from db.database import rows
 
 # For SET: the columns that only a claimed row has.
-UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, in_doubt_since = NULL"
+UNCLAIMED = "claimed_at = NULL, claimed_by = NULL, claimed_list = NULL, claimed_provider = NULL, in_doubt_since = NULL"
 
 # For WHERE. The ids alone would do, but a range lets the planner skip the blocks (partitions) that hold none of them.
 # Parameters: see `span`.

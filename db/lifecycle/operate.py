@@ -21,7 +21,7 @@ _HAS_ROOM = f"""NOT EXISTS (SELECT FROM events WHERE notification_id = notificat
 
 # For SET: pending and due now, with all attempts ahead.
 _ANEW = f"""status = 'pending', retry_count = 0, failure_reason = NULL, finished_at = NULL, parked = false,
-            {UNCLAIMED}, throttled_since = NULL, next_attempt_at = now()"""
+            {UNCLAIMED}, bound_provider = NULL, throttled_since = NULL, next_attempt_at = now()"""
 
 # The event keeps the failure that the retry ends: the row no longer has it. Parameter: the operator's key.
 _RECORD_RETRY = """INSERT INTO events (notification_id, name, detail)

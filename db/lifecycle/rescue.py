@@ -40,6 +40,8 @@ _RESCUE = f"""
             UPDATE notifications AS n
             SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {UNCLAIMED},
                 alone = n.alone OR begun, rung = false,
+                bound_provider = CASE WHEN begun AND n.failover IS NULL
+                                      THEN coalesce(n.bound_provider, n.claimed_provider) ELSE n.bound_provider END,
                 attempt_count = attempt_count + begun::int,
                 retry_count = retry_count + (begun AND ended IS NULL)::int,
                 last_error = CASE WHEN begun THEN 'the worker died or hung while it held this notification'
@@ -49,17 +51,19 @@ _RESCUE = f"""
                 dispatch_after = CASE WHEN ended IS NULL THEN due END,
                 finished_at = CASE WHEN ended IS NOT NULL THEN now() END
             FROM (SELECT id, begun, n.claimed_by AS worker, n.claimed_at AS since,
+                         coalesce(n.claimed_provider, n.type) AS provider,
                          now() + begun::int * random() * (2 ^ n.retry_count - 1) * %s * interval '1 second' AS due,
                          CASE WHEN n.in_doubt_since IS NOT NULL THEN 'outcome-unknown'
                               WHEN begun AND n.retry_count + 1 >= CASE n.type WHEN 'callback' THEN %s ELSE %s END
                               THEN 'exhausted' END AS ended
                   FROM abandoned JOIN notifications AS n USING (id)) AS lost
             WHERE n.id = lost.id
-            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, n.type, n.last_error, {ENQUEUE_CALLBACKS},
+            RETURNING n.id, begun, n.attempt_count, lost.worker, lost.since, lost.provider, n.last_error,
+                      {ENQUEUE_CALLBACKS},
                       {append_event("CASE n.status WHEN 'failed' THEN 'failed' ELSE 'rescued' END")}
         ), recorded AS (
             INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at, text)
-            SELECT id, attempt_count, 'lost', worker, type, since, now(), last_error FROM rescued WHERE begun
+            SELECT id, attempt_count, 'lost', worker, provider, since, now(), last_error FROM rescued WHERE begun
         )
         SELECT id FROM rescued
         """

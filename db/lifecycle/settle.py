@@ -78,7 +78,8 @@ def settle(
     """processing -> sent, pending or failed: record outcomes and their attempts.
 
     Return the (id, claim) pairs that were still owned; for the others nothing is recorded. A row that is retried is
-    left to the relay `grace` seconds after it is due.
+    left to the relay `grace` seconds after it is due. If its outcome is uncertain, it is bound to its provider from now
+    on: another one would not know the first copy.
 
     `now` is the process's `time.monotonic()`, against which the attempts' times are measured. `sending`, if given,
     is recorded in the same statement: its notifications may be begun afterwards.
@@ -110,6 +111,8 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                 next_attempt_at = now() + v.delay * interval '1 second',
                 dispatch_after = now() + (v.delay + %s) * interval '1 second',
                 throttled_since = NULL,
+                bound_provider = CASE WHEN v.outcome = 'uncertain' AND n.failover IS NULL
+                                      THEN coalesce(n.bound_provider, v.provider) ELSE n.bound_provider END,
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN settlement AS v USING (id, claim)
             WHERE n.id = held.id AND {WITHIN} AND held.status = 'processing'

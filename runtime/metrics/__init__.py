@@ -96,6 +96,9 @@ upkeep = counter(
     "action",
 )
 breaker = counter("breaker_transitions", "Breakers opened or closed by workers.", "to")
+failovers = counter(
+    "failovers", "Notifications handed to another provider, because this one had certainly not taken them.", "provider"
+)
 connections = counter(
     "smtp_connections",
     "Connections to the mail server that were opened, or failed to open.",
@@ -110,5 +113,5 @@ cpu = counter("process_cpu_seconds", "CPU time of all processes, including ended
 
 FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
     *(requests, accepted, wake_ups, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),
-    *(lost_races, record_failures, upkeep, breaker, connections, processes, memory, files, cpu),
+    *(lost_races, record_failures, upkeep, breaker, failovers, connections, processes, memory, files, cpu),
 )

@@ -7,15 +7,14 @@ from concurrent.futures import Future
 from typing import Any
 
 from actors.breaker import Breaker
-from actors.channels import Channel
 from actors.channels.email.channel import Email
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery
+from actors.delivery import Delivery, Providers, Routed
 from actors.queue.priorities import PRIORITIES, Priority
+from actors.wanted import Wanted
 from db import workers
-from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from settings import Settings
 from tests import loops
@@ -25,13 +24,20 @@ class Process:
     """A worker process: its event loop is that of all tests, which deliver from threads of their own."""
 
     def __init__(self, settings: Settings, worker: Any) -> None:
-        self.ledger, self.email, self.callback = ClaimStore(settings, worker), Email(settings), Callback(settings)
+        self.worker = worker
+        self.ledger, self.callback = ClaimStore(settings, worker), Callback(settings)
+        self.servers = [Email(settings, provider) for provider in settings.providers]
+        self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
-        self.breaker, self.stopping = self.delivery.breaker, self.delivery.stopping
+        self.mails = self.delivery.router.queues[0]
+        self.breaker, self.stopping = self.mails.breaker, self.delivery.stopping
 
     async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
-        channels: dict[str, Channel] = {"email": self.email, "sandbox": Sandbox(), CALLBACK: self.callback}
-        return Delivery(settings, worker, self.ledger, channels, Breaker(settings, self.email.provider, worker))
+        mail = [
+            Routed(server, Breaker(settings, server.provider, worker), provider.priority, provider.weight)
+            for server, provider in zip(self.servers, settings.providers, strict=True)
+        ]
+        return Delivery(settings, worker, self.ledger, Providers(mail, self.callback, Sandbox()))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""
@@ -47,7 +53,11 @@ class Process:
 
     def claim(self, ids: Sequence[int]) -> list[Claimed]:
         """Claim without sending."""
-        return loops.run(self.ledger.claim(ids))
+        return loops.run(self.ledger.claim(Wanted(ids)))
+
+    def claim_for(self, ids: Sequence[int], provider: str) -> list[Claimed]:
+        """Claim for a provider, as if all were begun at once, without sending."""
+        return loops.run(self.ledger.claim(Wanted(ids, (), len(ids), dict.fromkeys(ids, provider))))
 
     def settle(self, settlement: Settlement) -> Future[bool]:
         """Have an outcome recorded."""
@@ -59,5 +69,11 @@ class Process:
 
     def close(self) -> None:
         """End as a worker that stops: nothing is lost."""
-        loops.run(self.delivery.close())
+        loops.run(self._close())
         self.ledger.close()
+
+    async def _close(self) -> None:
+        await self.delivery.close()
+        for server in self.servers:
+            await server.close()
+        await self.callback.close()

@@ -28,7 +28,7 @@ class Mailer:
         given = URLS[kind]
         provider = providers.parse("PROVIDER_TEST", f"{given}{'&' if '?' in given else '?'}endpoint={url}")
         with configured(mail_from="Shop <noreply@example.com>") as settings:
-            self.channel = HttpMailProvider(provider, settings, context=context, timeout=timeout)
+            self.channel = HttpMailProvider(settings, provider, context=context, timeout=timeout)
         self._sender = self.channel.sender()
 
     def send(

@@ -29,7 +29,7 @@ class Mailer:
     """A sender of the mail channel, for tests that are no coroutines. Use it from one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self.channel = Email(settings)
+        self.channel = Email(settings, settings.providers[0])
         self._sender = self.channel.sender()
 
     @property

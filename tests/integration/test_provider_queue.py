@@ -55,8 +55,8 @@ def free(process: Process) -> int:
     """Return the number of free places."""
 
     async def promised() -> int:
-        most = process.delivery.mails.promise(1_000_000)
-        process.delivery.mails.add([], most)
+        most = process.mails.promise(1_000_000)
+        process.mails.add([], most)
         return most
 
     return loops.run(promised())
@@ -77,7 +77,7 @@ def test_an_urgent_notification_overtakes_notifications_not_yet_begun(make: Make
         eventually(lambda: smtp_server.connections)
         process.deliver(urgent, PRIORITIES["high"])
     assert states([*bulk, *urgent]) == {"sent"}
-    assert recipients(smtp_server).index("urgent@example.com") <= process.delivery.mails.at_hand
+    assert recipients(smtp_server).index("urgent@example.com") <= process.mails.at_hand
 
 
 def test_notifications_behind_a_slow_mail_are_sent_over_other_connections(
@@ -121,7 +121,7 @@ def test_notifications_that_may_not_be_begun_at_once_are_sent_after_a_record_of_
 ) -> None:
     process = make(connections=2)
     ids = many(10)
-    with mock.patch.object(process.delivery.mails, "promise", return_value=0):
+    with mock.patch.object(process.mails, "promise", return_value=0):
         process.deliver(ids)
     assert states(ids) == {"sent"}
     assert rows("SELECT count(*) FROM sending") == [(1,)]
@@ -140,7 +140,7 @@ def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing
         real(*of)
 
     with (
-        mock.patch.object(process.delivery.mails, "promise", return_value=0),
+        mock.patch.object(process.mails, "promise", return_value=0),
         mock.patch.object(lifecycle, "begin", begin),
         delivered(process, ids),
     ):
@@ -162,7 +162,7 @@ def test_notifications_are_not_sent_until_their_beginning_can_be_recorded(
         tries.append(len(smtp_server.mails))
         raise Unavailable("away")
 
-    with mock.patch.object(process.delivery.mails, "promise", return_value=0), ThreadPoolExecutor(1) as thread:
+    with mock.patch.object(process.mails, "promise", return_value=0), ThreadPoolExecutor(1) as thread:
         with mock.patch.object(lifecycle, "begin", begin):
             ending = thread.submit(process.deliver, ids)
             eventually(lambda: len(tries) > 3)
@@ -262,8 +262,8 @@ def test_a_limit_that_shrinks_to_nothing_and_grows_again_leaves_nobody_waiting(
     with delivered(process, ids):
         eventually(lambda: smtp_server.connections)
         with mock.patch.object(process.email.limits, "limit", return_value=0):
-            eventually(lambda: not process.delivery.mails._tasks)
-            assert process.delivery.mails.waiting
+            eventually(lambda: not process.mails._tasks)
+            assert process.mails.waiting
     assert [history(id) for id in ids] == [["sent"]] * 12
     assert free(process) == lifecycle.AHEAD * 3
 
@@ -293,7 +293,7 @@ def test_closing_waits_for_what_was_begun_and_hands_back_the_rest(make: Make, sm
         sent = [id for id in ids if status(id) == "sent"]
         assert len(sent) == len(smtp_server.mails) >= 1
         assert states(ids) == {"sent", "pending"}
-    assert not process.delivery.mails._tasks
+    assert not process.mails._tasks
 
 
 # places

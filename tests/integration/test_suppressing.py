@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from actors.claim_store import ClaimStore
+from actors.wanted import Wanted
 from api.resources.representation import summary
 from db import idempotency, lifecycle, prepared, reports, suppressions
 from db.database import database, rows
@@ -180,7 +181,7 @@ def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -
     ledger = ClaimStore(store, uuid4())
     try:
         with suppressed("b@example.com"):
-            assert [c.id for c in loops.run(ledger.claim([first, second]))] == [first]
+            assert [c.id for c in loops.run(ledger.claim(Wanted([first, second])))] == [first]
     finally:
         ledger.close()
 

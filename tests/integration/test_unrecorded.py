@@ -20,8 +20,8 @@ from actors import attempts
 from actors import delivery as delivering
 from actors.channels import Receipt
 from actors.channels.email.smtp_sender import SmtpSender
-from actors.claim_store import reductions
 from actors.delivery import Again
+from actors.unrecorded import reductions
 from db import breaker, lifecycle, workers
 from db.database import rows
 from db.records import Attempt, Claimed

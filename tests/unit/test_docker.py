@@ -19,6 +19,7 @@ import yaml
 import settings
 from actors.channels.email.channel import LAST_ANSWER
 from cli.main import COMMANDS
+from tests.accounts import mail_server
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -148,7 +149,7 @@ def test_every_variable_is_a_setting_with_a_good_value(service: str) -> None:
 def test_the_password_of_the_mail_server_is_for_workers_alone() -> None:
     environments = {name: compose()["services"][name]["environment"] for name in OURS}
     assert [name for name, given in environments.items() if "SMTP_URL" in given] == ["worker"]
-    assert settings.read(environments["worker"]).smtp.server.host == "mail.example"
+    assert mail_server(settings.read(environments["worker"])).host == "mail.example"
     for name in ("api", "migrate"):
         assert not {"SMTP_URL", "EMAIL_USER", "EMAIL_PASS"} & environments[name].keys()
     # What signs links and opens the metrics is nothing that the schema is changed with.

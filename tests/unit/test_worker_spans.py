@@ -20,9 +20,10 @@ from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 from runtime import tracing
 from settings import read
+from tests.accounts import mail_server
 from tests.spans import Spans, child, recorded, trace_of
 
-SERVER = read({"SMTP_URL": "smtp://mail.example:2525"}).smtp.server
+SERVER = mail_server(read({"SMTP_URL": "smtp://mail.example:2525"}))
 PRIVATE = "jane.private@example.com"
 
 

@@ -1,4 +1,4 @@
-"""E-mail channel: mails to one SMTP server. Each sender keeps its connection from mail to mail."""
+"""Mails to one SMTP server. Each sender keeps its connection from mail to mail."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from actors.channels.email.smtp_sender import SmtpSender
 from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from db.records import Claimed
 from settings import Settings
+from settings.providers import Provider
+from settings.smtp_url import SmtpServer
 
 # A mail that is refused over an old connection is tried over a new one. If that was no use IN_VAIN times in a row, it
 # is not done for IN_VAIN_FOR seconds.
@@ -32,19 +35,27 @@ LAST_ANSWER = 540.0  # seconds after a stop; Dramatiq gives its threads 600, and
 
 
 class Email:
-    """Channel for the mail server of SMTP_URL, with the limits that this process has learned about the server."""
+    """Mail server of a provider, with the limits that this process has learned about it."""
 
     pipelines = True
 
-    def __init__(self, settings: Settings, lease: ConnectionLease | None = None) -> None:
-        server = settings.smtp.server
-        self.provider = server.name
+    def __init__(
+        self,
+        settings: Settings,
+        provider: Provider,
+        lease: ConnectionLease | None = None,
+        rate: SharedRate | None = None,
+    ) -> None:
+        self.provider = provider.name
         self.settings = settings
-        self.limits = Connections(server.connections, lease)
+        self.limits = Connections(provider.connections, lease, rate)
+        if not isinstance(provider.account, SmtpServer):
+            raise TypeError(f"the provider {provider.name} is no mail server")
+        self._server = provider.account
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
         self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
-        self.own_sender = mail_from(settings.smtp.sender)
+        self.own_sender = mail_from(provider.sender or settings.smtp.sender)
         self.stopping = Stop()
         self._in_vain, self._in_vain_since = 0, 0.0
 
@@ -98,7 +109,7 @@ class Email:
         begun = time.monotonic()
         messages = self.limits.own.messages(begun)
         try:
-            connection = await Connection.open(self.settings.smtp, self.stopping, limit, messages)
+            connection = await Connection.open(self.settings.smtp, self._server, self.stopping, limit, messages)
         except ProviderDown as down:
             full = says_too_many(down)
             if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from actors.channels.capacity import Capacity
 from actors.channels.lease import RENEW_EVERY, ConnectionLease
+from actors.channels.rate import SharedRate
 from runtime import logs
 
 log = logs.get("connections")
@@ -33,8 +34,8 @@ class Connections:
     that of the connections of all processes, which the lease divides among them.
     """
 
-    def __init__(self, connections: int, lease: ConnectionLease | None = None) -> None:
-        self.own, self._all, self._lease = Capacity(connections), Capacity(connections), lease
+    def __init__(self, connections: int, lease: ConnectionLease | None = None, rate: SharedRate | None = None) -> None:
+        self.own, self._all, self._lease, self._rate = Capacity(connections), Capacity(connections), lease, rate
         self._open: set[Connection] = set()
         self._connections = connections
         self._listener: Callable[[], None] = lambda: None
@@ -53,11 +54,16 @@ class Connections:
 
     def pause(self, now: float) -> float:
         wait = self.own.pause(now)
-        return wait if self._open else max(wait, self.own.reconnect(now))
+        if not self._open:
+            wait = max(wait, self.own.reconnect(now))
+        # Ask for the rate last, because what it grants is for use at once.
+        return wait or (self._rate.pause(now) if self._rate else 0.0)
 
     def began(self, now: float) -> None:
         self.own.began(now)
         self._all.began(now)
+        if self._rate:
+            self._rate.began(now)
 
     def took(self) -> None:
         """Record that the server accepted a mail."""

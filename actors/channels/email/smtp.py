@@ -48,14 +48,18 @@ class Connection(Session):
 
     @classmethod
     async def open(
-        cls, settings: SmtpSettings, stop: Stop | None = None, limit: float = inf, messages: int | None = None
+        cls,
+        settings: SmtpSettings,
+        server: SmtpServer,
+        stop: Stop | None = None,
+        limit: float = inf,
+        messages: int | None = None,
     ) -> Self:
-        """Connect to SMTP_URL until `limit` (`time.monotonic()`), for at most `messages` mails.
+        """Connect to a mail server until `limit` (`time.monotonic()`), for at most `messages` mails.
 
         Raises:
             ProviderDown: A phase failed; the exception names it.
         """
-        server = settings.server
         try:
             connection = await cls._ready(settings, server, Client(settings.connect_timeout, stop), limit)
         except ProviderDown as down:

@@ -131,7 +131,8 @@ class Session:
 
     async def _log_in(self, server: SmtpServer) -> None:
         if server.starttls != "off" and not isinstance(self._smtp.sock, ssl.SSLSocket):
-            raise ProviderDown("the password is not sent unencrypted unless SMTP_URL has starttls=off", phase="auth")
+            text = f"the password is not sent unencrypted unless {server.variable} has starttls=off"
+            raise ProviderDown(text, phase="auth")
         offered = self._extensions.get("auth", "")
         _demand("auth", await log_in(lambda line: self._say("auth", line), server, offered))
 

@@ -28,6 +28,7 @@ from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.unsubscribing import url
 from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request, TakenOver
 from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from db.records import Claimed
 from settings import Settings
 from settings.http_account import HttpAccount
@@ -62,11 +63,12 @@ class HttpMailProvider:
     pipelines = False
     idle = 5.0  # seconds
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
-        provider: Provider,
         settings: Settings,
+        provider: Provider,
         lease: ConnectionLease | None = None,
+        rate: SharedRate | None = None,
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
@@ -74,7 +76,7 @@ class HttpMailProvider:
             raise TypeError(f"the provider {provider.name} has no HTTP API")
         self.provider, self.account = provider.name, provider.account
         self.settings, self.timeout = settings, timeout
-        self.limits = ApiLimits(provider.connections, lease)
+        self.limits = ApiLimits(provider.connections, lease, rate)
         self.api = APIS[provider.account.kind]
         own = f"the option from of {provider.account.variable}"
         self.own_sender = mail_from(provider.sender, own) if provider.sender else mail_from(settings.smtp.sender)
@@ -93,6 +95,9 @@ class HttpMailProvider:
 
     async def close(self) -> None:
         await self.limits.stop()
+
+    def stop(self) -> None:
+        """Do nothing: every request has a time limit."""
 
     def outgoing(self, notification: Claimed, contents: Sequence[bytes]) -> Outgoing:
         leave = url(notification.id, self.settings.public) if notification.mail else None

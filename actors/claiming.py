@@ -1,0 +1,74 @@
+"""Claim the notifications of a message, and give each to the queue of its provider."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from dramatiq import Retry
+
+from actors.attempts import Delays
+from actors.batches import Batch, Job
+from actors.claim_store import ClaimStore
+from actors.provider_queue import ProviderQueue
+from actors.queue.priorities import Priority
+from actors.routing import Router
+from actors.wanted import Wanted
+from db.database import Unavailable
+from runtime import logs
+from settings import Settings
+
+log = logs.get("delivery")
+
+
+class Claiming:
+    """Claims for the queues of one worker process."""
+
+    def __init__(self, settings: Settings, store: ClaimStore, router: Router, callbacks: ProviderQueue) -> None:
+        self._settings, self._store, self._router, self._callbacks = settings, store, router, callbacks
+
+    async def claim(
+        self, ids: Sequence[int], priority: Priority, queue: ProviderQueue | None, tested: ProviderQueue | None
+    ) -> tuple[Batch, list[Job]]:
+        """Claim the ids for `queue`, and one notification for the provider that is `tested`; queue what was claimed.
+
+        Without a `queue` only ids for the sandbox are claimed, which has no breaker: the rest stays as it is, and the
+        relay enqueues it again when a provider works.
+        """
+        asked_at, promised, first = time.monotonic(), 0, queue or tested
+        try:
+            probe = await asyncio.to_thread(self._store.candidate, tested.name) if tested else []
+            wanted = [*dict.fromkeys([*(ids if queue else ()), *probe])]
+            promised = first.promise(len(wanted)) if first else 0
+            through = {**self._router.names(wanted, queue), **self._router.names(probe, tested)}
+            claimed = await self._store.claim(Wanted(wanted, () if queue else ids, promised, through))
+        except Exception as error:
+            if first:
+                first.add([], promised)
+            if tested:
+                await tested.breaker.unused()
+            if not isinstance(error, Unavailable):
+                log.exception("claim.failed")
+            raise Retry(f"claim: {error if isinstance(error, Unavailable) else type(error).__name__}") from None
+        batch = Batch(claimed, priority.rank, asked_at, Delays(self._settings))
+        jobs = [Job(one, batch) for one in claimed]
+        queued: dict[ProviderQueue, list[Job]] = {first: []} if first else {}
+        for job in jobs:
+            if not job.notification.sandbox:
+                queued.setdefault(self._queue_of(job, first, tested, probe), []).append(job)
+        for to, its in queued.items():
+            to.add(its, promised if to is first else 0)
+        return batch, jobs
+
+    def _queue_of(
+        self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
+    ) -> ProviderQueue:
+        """Return the queue for a claimed notification, and note whether it is the probe."""
+        bound = self._router.named(job.notification.bound_provider)
+        if tested and job.notification.id in probe and bound in (None, tested):
+            job.probe = True
+            return tested
+        if bound and not bound.breaker.usable:
+            job.throttled = f"waits for {bound.name}, which may have taken it"
+        return bound or first or self._callbacks

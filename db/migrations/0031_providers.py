@@ -1,0 +1,24 @@
+"""Several providers: which one holds a notification, which one may have taken it, and what operators changed."""
+
+from db.migrations.steps import Statement
+
+STEPS = (
+    Statement(
+        "ALTER TABLE notifications"
+        # The provider for which it is claimed; only kept while it is `processing`, and only if there are several.
+        " ADD COLUMN claimed_provider text,"
+        # The provider that may have taken it in an attempt without an answer: it is not sent through another one.
+        " ADD COLUMN bound_provider text,"
+        # 'always': it may be sent through another provider although the first may have taken it. NULL: never.
+        " ADD COLUMN failover text CHECK (failover = 'always')"
+    ),
+    Statement(
+        "ALTER TABLE providers"
+        # False: operators have switched it off, and nothing is sent through it.
+        " ADD COLUMN enabled boolean NOT NULL DEFAULT true,"
+        # The weight that operators have set instead of that of its URL.
+        " ADD COLUMN weight integer CHECK (weight BETWEEN 1 AND 1000),"
+        # Priority, weight, connections and rate of its URL, as the workers report them.
+        " ADD COLUMN config jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(config) = 'object')"
+    ),
+)

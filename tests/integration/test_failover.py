@@ -1,0 +1,299 @@
+"""Several mail servers: which one takes a mail, and when another one may send it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from uuid import uuid4
+
+import pytest
+
+from actors.delivery import Again
+from db import breaker, lifecycle, providers
+from db.database import rows
+from settings import Settings
+from tests.environment import configured
+from tests.eventually import eventually
+from tests.integration.delivering import Process
+from tests.integration.rows import GRACE, draft, history, passed, row, status
+from tests.smtp import Drop, Reply, SmtpServer
+from tests.smtp.script import Phase
+
+Make = Callable[..., Process]
+NAMES = ("first", "second", "third")
+DOWN = Reply(421, "4.3.0 shutting down")
+
+
+@pytest.fixture
+def servers() -> Iterator[list[SmtpServer]]:
+    """Three mail servers that take everything until the test says otherwise."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(SmtpServer()) for _ in NAMES]
+
+
+@pytest.fixture
+def make(store: Settings, servers: list[SmtpServer]) -> Iterator[Make]:
+    """Make a worker process with a provider for each of these URL queries; other settings by their names."""
+    made: list[Process] = []
+
+    def make(*queries: str, **values: object) -> Process:
+        urls = {
+            f"provider_{name}": f"{server.url}?{query}"
+            for name, server, query in zip(NAMES, servers, queries, strict=False)
+        }
+        with configured(mail_from="noreply@example.com", **urls, **values) as current:
+            made.append(process := Process(current, uuid4()))
+        return process
+
+    yield make
+    for process in made:
+        process.close()
+
+
+def accept(count: int, **fields: object) -> list[int]:
+    drafts = [draft(f"{n}@example.com")._replace(**fields) for n in range(count)]  # type: ignore[arg-type]
+    return [a.id for a in lifecycle.accept(drafts, GRACE)]
+
+
+def deliver(process: Process, ids: list[int]) -> None:
+    with suppress(Again):
+        process.deliver(ids)
+
+
+def counts(servers: list[SmtpServer]) -> list[int]:
+    return [len(server.mails) for server in servers]
+
+
+def test_the_best_priority_gets_all_mails_while_it_works(make: Make, servers: list[SmtpServer]) -> None:
+    process = make("priority=2", "priority=1", "priority=2")
+    ids = accept(20)
+
+    process.deliver(ids)
+
+    assert counts(servers) == [0, 20, 0]
+    assert {status(id) for id in ids} == {"sent"}
+    assert {name for (name,) in rows("SELECT provider FROM attempts")} == {"second"}
+
+
+def test_providers_of_one_priority_share_the_mails_by_their_weights(make: Make, servers: list[SmtpServer]) -> None:
+    process = make("weight=3", "weight=1", "weight=4")
+    for id in accept(160):
+        process.deliver([id])
+        process.beaten(time.monotonic(), late=False)
+
+    shares = counts(servers)
+    assert sum(shares) == 160
+    # Five standard deviations of the largest share.
+    assert all(abs(got - 20 * part) < 32 for got, part in zip(shares, (3, 1, 4), strict=True))
+
+
+@pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "data"], ids=lambda phase: f"down at {phase}")
+def test_what_a_dead_provider_has_certainly_not_taken_goes_through_another_one_at_no_cost(
+    make: Make, servers: list[SmtpServer], phase: Phase
+) -> None:
+    process = make("priority=1", "priority=2")
+    servers[0].on(phase, DOWN, times=None)
+    ids = accept(12)
+
+    deliver(process, ids)
+    for id in ids:  # What waited for the first provider when its breaker opened was handed back.
+        deliver(process, [id])
+
+    assert {status(id) for id in ids} == {"sent"}
+    assert {(row(id)["attempt_count"], row(id)["retry_count"]) for id in ids} == {(1, 0)}
+    assert {history(id)[-1] for id in ids} == {"sent"}
+    assert sorted(mail.recipients[0] for mail in servers[1].mails) == sorted(f"{n}@example.com" for n in range(12))
+
+
+def test_a_mail_that_all_providers_turn_away_costs_one_attempt(make: Make, servers: list[SmtpServer]) -> None:
+    for server in servers:
+        server.on("rcpt", Reply(451, "4.7.1 not now"), times=None)
+    process = make("", "", "")
+    [id] = accept(1)
+
+    deliver(process, [id])
+
+    assert (status(id), row(id)["attempt_count"], history(id)) == ("pending", 1, ["deferred"])
+    assert [len(server.refusals) for server in servers] == [1, 1, 1]
+
+
+def test_a_refused_recipient_is_not_tried_elsewhere(make: Make, servers: list[SmtpServer]) -> None:
+    servers[0].on("rcpt", Reply(550, "5.7.1 no"), times=None)
+    process = make("priority=1", "priority=2")
+    [id] = accept(1)
+
+    deliver(process, [id])
+
+    assert (status(id), row(id)["failure_reason"], counts(servers)) == ("failed", "rejected", [0, 0, 0])
+
+
+def uncertain(servers: list[SmtpServer], make: Make, **fields: object) -> tuple[Process, int]:
+    """Return a mail whose content the first provider got and did not answer, and the process that sent it."""
+    servers[0].on("dot", Drop())
+    process = make("priority=1", "priority=2")
+    [id] = accept(1, **fields)
+    deliver(process, [id])
+    assert history(id) == ["uncertain"]
+    return process, id
+
+
+def test_a_mail_that_may_have_been_taken_is_never_sent_through_another_provider(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process, id = uncertain(servers, make)
+    assert row(id)["bound_provider"] == "first"
+    breaker.trip("first", "down", 100)
+    process.breaker.refresh()
+    passed(3600, id)
+
+    deliver(process, [id])
+
+    assert (status(id), counts(servers)[1]) == ("pending", 0)
+    assert row(id)["last_error"] == "waits for first, which may have taken it"
+    assert row(id)["attempt_count"] == 1
+    breaker.close("first")
+    process.breaker.refresh()
+    passed(3600, id)
+    deliver(process, [id])
+    assert (status(id), counts(servers)) == ("sent", [1, 0, 0])
+
+
+def test_with_failover_always_it_is_sent_through_another_one(make: Make, servers: list[SmtpServer]) -> None:
+    process, id = uncertain(servers, make, failover="always")
+    assert row(id)["bound_provider"] is None
+    breaker.trip("first", "down", 100)
+    process.breaker.refresh()
+    passed(3600, id)
+
+    deliver(process, [id])
+
+    assert (status(id), counts(servers)) == ("sent", [0, 1, 0])
+
+
+def test_with_hold_it_is_sent_to_nobody_again(make: Make, servers: list[SmtpServer]) -> None:
+    _, id = uncertain(servers, make, on_uncertain="hold")
+
+    assert (status(id), row(id)["failure_reason"], counts(servers)) == ("failed", "outcome-unknown", [0, 0, 0])
+
+
+def test_a_provider_that_comes_back_is_tested_with_one_mail_while_the_others_go_on(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process = make("priority=1", "priority=2", probe_wait=0.1, probe_wait_max=100)
+    breaker.trip("first", "down", 0)
+    process.breaker.refresh()
+    ids = accept(10)
+
+    process.deliver(ids)
+
+    assert counts(servers)[:2] == [1, 9]
+    assert {status(id) for id in ids} == {"sent"}
+    assert not process.breaker.open
+    # Freshly recovered, it gets only a part of the mails.
+    process.breaker.refresh()
+    for id in accept(40):
+        process.deliver([id])
+    assert counts(servers)[1] > 9
+
+
+def test_a_failed_probe_is_sent_by_another_provider(make: Make, servers: list[SmtpServer]) -> None:
+    servers[0].on("mail", DOWN, times=None)
+    process = make("priority=1", "priority=2", probe_wait=0.1, probe_wait_max=100)
+    breaker.trip("first", "down", 0)
+    process.breaker.refresh()
+    ids = accept(5)
+
+    process.deliver(ids)
+
+    assert (counts(servers)[:2], {status(id) for id in ids}) == ([0, 5], {"sent"})
+    assert process.breaker.open
+
+
+def test_a_provider_that_is_switched_off_gets_nothing(make: Make, servers: list[SmtpServer]) -> None:
+    process = make("priority=1", "priority=2")
+    providers.report("first", {"weight": 1})
+    providers.switch("first", False)
+    process.breaker.refresh()
+
+    process.deliver(accept(5))
+
+    assert counts(servers) == [0, 5, 0]
+    providers.switch("first", True)
+    process.breaker.refresh()
+    process.deliver(accept(5))
+    assert counts(servers) == [5, 5, 0]
+
+
+def test_a_weight_set_by_operators_replaces_that_of_the_url(make: Make, servers: list[SmtpServer]) -> None:
+    process = make("weight=1", "weight=1")
+    providers.report("second", {"weight": 1})
+    providers.weigh("second", 1000)
+    process.delivery.router.queues[1].breaker.refresh()
+    for id in accept(30):
+        process.deliver([id])
+
+    assert counts(servers)[1] >= 28
+
+
+def test_a_worker_that_dies_leaves_its_mails_to_the_provider_that_may_have_taken_them(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process = make("priority=1", "priority=2")
+    ids = accept(3)
+    claimed = process.claim_for(ids, "first")
+    rows("UPDATE notifications SET claimed_by = %s WHERE id = ANY(%s)", str(uuid4()), ids)
+    assert len(claimed) == 3
+    steady(process)
+
+    assert sorted(lifecycle.rescue(process.worker, 1, 1, 5, 100)) == ids
+
+    assert [row(id)["bound_provider"] for id in ids] == ["first"] * 3
+    assert Counter(rows("SELECT outcome, provider FROM attempts")) == {("lost", "first"): 3}
+
+
+def test_an_attempt_is_refused_if_another_worker_has_claimed_the_mail_before_it_is_moved(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process = make("priority=1", "priority=2")
+    [id] = accept(1)
+    [claimed] = process.claim_for([id], "first")
+
+    rows("UPDATE notifications SET claim = claim + 1 WHERE id = %s", id)
+
+    assert lifecycle.reroute([(id, claimed.claim)], "second") == []
+    assert lifecycle.reroute([(id, claimed.claim + 1)], "second") == [id]
+    rows("UPDATE notifications SET claim = claim + 1 WHERE id = %s", id)
+    assert row(id)["claimed_provider"] == "second"
+
+
+def test_the_connection_is_cut_at_every_phase_and_with_hold_no_mail_arrives_twice(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process = make("priority=1", "priority=2", "priority=3")
+    phases: tuple[Phase, ...] = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot")
+    for phase in phases:
+        servers[0].on(phase, Drop(), times=2)
+        ids = accept(4, on_uncertain="hold")
+        deliver(process, ids)
+        eventually(lambda ids=ids: not {status(id) for id in ids} & {"processing"})  # type: ignore[misc]
+        for id in ids:
+            passed(3600, id)
+            deliver(process, [id])
+        breaker.close("first")
+        process.breaker.refresh()
+
+    copies = sum((server.copies() for server in servers), Counter[str]())
+    assert set(copies.values()) == {1}
+    finals = Counter((row[0], row[1]) for row in rows("SELECT status, failure_reason FROM notifications"))
+    assert set(finals) <= {("sent", None), ("failed", "outcome-unknown")}
+    assert sum(copies.values()) >= finals["sent", None]
+
+
+def steady(process: Process) -> None:
+    """Make the process an observer that may take others for dead."""
+    rows(
+        "INSERT INTO workers (id, host, pid, threads, steady_since) VALUES (%s, 'h', 1, 1, now() - interval '1 day')",
+        str(process.worker),
+    )
