@@ -17,8 +17,6 @@ from tests.integration.rows import GRACE, draft, history, passed, row, status
 from tests.providers.apis import URLS, Fake
 from tests.providers.server import Fault, Server, answer_cut_at, answering, reset_after
 
-Make = Callable[..., Process]
-
 
 class Provider:
     """A fake provider of a kind, and the server that it is reached by."""
@@ -31,6 +29,9 @@ class Provider:
         return f"{URLS[self.kind]}?endpoint={self.server.url}&priority={priority}"
 
 
+Make = Callable[..., tuple[Process, list[Provider]]]
+
+
 @pytest.fixture
 def made() -> Iterator[ExitStack]:
     with ExitStack() as made:
@@ -38,7 +39,7 @@ def made() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def make(store: Settings, made: ExitStack) -> Callable[..., tuple[Process, list[Provider]]]:
+def make(store: Settings, made: ExitStack) -> Make:
     """Make a worker process with a provider of each of these kinds, the first one preferred."""
 
     def make(*kinds: str) -> tuple[Process, list[Provider]]:
