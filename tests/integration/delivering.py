@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from actors.breaker import Breaker
-from actors.channels.email.channel import Email
+from actors.channels.email.providers import make
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
@@ -26,7 +26,7 @@ class Process:
     def __init__(self, settings: Settings, worker: Any) -> None:
         self.worker = worker
         self.claims, self.callback = ClaimStore(settings, worker), Callback(settings)
-        self.servers = [Email(settings, provider) for provider in settings.providers]
+        self.servers = [make(provider, settings) for provider in settings.providers]
         self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
         self.mails = self.delivery.router.queues[0]

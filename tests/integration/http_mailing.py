@@ -71,5 +71,7 @@ def provider(kind: str, timeout: float = PATIENT) -> Iterator[tuple[Server, Fake
     fake = Fake(kind)
     with Server(fake) as server:
         mailer = Mailer(kind, server.url, timeout)
-        yield server, fake, mailer
-        mailer.hang_up()
+        try:
+            yield server, fake, mailer
+        finally:
+            mailer.hang_up()

@@ -10,6 +10,7 @@ from actors.channels import Deferred, ProviderDown, Refused, Throttled, Uncertai
 from actors.channels.email.http.provider import APIS
 from tests.eventually import eventually
 from tests.integration.http_mailing import IMPATIENT, Mailer, provider
+from tests.providers.apis import Fake
 from tests.providers.mails import LARGE, LARGE_CONTENTS, PLAIN
 from tests.providers.server import (
     Exchange,
@@ -132,6 +133,43 @@ def test_an_acceptance_that_is_cut_off_before_the_id_is_uncertain(kind: str) -> 
         error = mailer.failure()
 
     assert isinstance(error, Uncertain)
+    assert len(fake.sink) == 1
+
+
+@WITH_BODY
+def test_wherever_an_answer_breaks_off_the_mail_is_uncertain_until_its_id_is_known(kind: str) -> None:
+    with provider(kind) as (server, fake, mailer):
+        mailer.send(PLAIN._replace(id=0))
+        whole = len(Fake(kind)(server.requests[0]).octets)
+        for octets in range(0, whole, 3):
+            server.faults.append(answer_cut_at(octets))
+            error = mailer.failure(PLAIN._replace(id=octets + 1))
+            assert isinstance(error, Uncertain)
+
+        mailer.send(PLAIN._replace(id=whole + 1))
+    assert len(fake.sink) == 2 + len(range(0, whole, 3))
+
+
+def test_resend_sends_one_copy_however_often_an_answer_is_lost() -> None:
+    with provider("resend") as (server, fake, mailer):
+        for fault in (reset_after, answer_cut_at(0), answer_cut_at(30), answer_cut_at(50)):
+            server.faults.append(fault)
+            assert isinstance(mailer.failure(), Uncertain)
+        receipt = mailer.send()
+
+    assert len(server.requests) == 5
+    assert len(fake.sink) == 1
+    assert "id-1" in receipt.text
+
+
+def test_brevo_sends_one_copy_and_the_second_attempt_stays_uncertain() -> None:
+    with provider("brevo") as (server, fake, mailer):
+        server.faults.append(reset_after)
+        first, second = mailer.failure(), mailer.failure()
+
+    assert isinstance(first, Uncertain)
+    assert isinstance(second, Uncertain)
+    assert second.receipt.reply_code == 400
     assert len(fake.sink) == 1
 
 

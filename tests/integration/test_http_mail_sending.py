@@ -14,7 +14,7 @@ from actors.channels import Deferred, ProviderDown, Refused
 from actors.channels.email.http.provider import APIS
 from actors.channels.email.providers import make
 from db.records import Claimed
-from settings import providers
+from settings import SettingsError, providers
 from settings.providers import Provider
 from tests.conftest import TlsAuthority
 from tests.environment import configured
@@ -225,3 +225,11 @@ def test_the_channel_of_a_configured_account_sends_as_its_own_sender() -> None:
 
         asyncio.run(send())
     assert fake.sink[0].content["From"] == "other@example.com"
+
+
+def test_a_sender_in_a_url_that_is_no_address_is_refused_by_name() -> None:
+    parsed = providers.parse("PROVIDER_BACKUP", f"{URLS['postmark']}?from=nobody")
+
+    with configured(mail_from="noreply@example.com") as settings, pytest.raises(SettingsError) as refused:
+        make(parsed, settings)
+    assert str(refused.value).startswith("the option from of PROVIDER_BACKUP is not a mail address: give ")

@@ -130,6 +130,16 @@ def test_an_answer_that_is_not_documented_is_judged_by_its_status_and_its_words(
 
 @pytest.mark.parametrize("kind", sorted(APIS))
 @pytest.mark.parametrize(
+    "name", ["your account is suspended", "the sender is not verified", "daily sending limit reached"]
+)
+def test_words_of_the_mail_that_a_refusal_quotes_say_nothing_of_the_account(kind: str, name: str) -> None:
+    for quoted in (f'the attachment "{name}.pdf" is not allowed', f"Invalid name: '{name}'.", f"it can't be `{name}`"):
+        code = {"ses": "MessageRejected", "brevo": "invalid_parameter", "resend": "validation_error"}.get(kind, "")
+        assert outcome(kind, answer(kind, 400, code, quoted), ProviderDown) == "refused"
+
+
+@pytest.mark.parametrize("kind", sorted(APIS))
+@pytest.mark.parametrize(
     "body", [b"\xff\xfe", b"[1]", b"null", b'{"message": {"a": 1}}', b'{"errors": [1, null]}', b"x" * 65_536]
 )
 def test_a_strange_body_changes_no_status(kind: str, body: bytes) -> None:

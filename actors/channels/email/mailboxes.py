@@ -51,13 +51,13 @@ class Mailbox(NamedTuple):
         return self.address.rpartition("@")[2]
 
 
-def mail_from(text: str) -> Mailbox:
-    """Return the mailbox in MAIL_FROM. Raises SettingsError."""
+def mail_from(text: str, setting: str = "MAIL_FROM") -> Mailbox:
+    """Return the mailbox in a setting. Raises SettingsError."""
     try:
         return Mailbox.parse(text)
     except ValueError as error:
         raise SettingsError(
-            f"MAIL_FROM is not a mail address: give noreply@example.com or Shop <noreply@example.com> ({error})"
+            f"{setting} is not a mail address: give noreply@example.com or Shop <noreply@example.com> ({error})"
         ) from None
 
 

@@ -11,8 +11,8 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 
 from actors.channels import ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
-from actors.channels.email.http.judging import ByWords, document, refusal, taken, words
-from actors.channels.email.http.outgoing import Fields, Outgoing, encoded_name, in_base64, named
+from actors.channels.email.http.judging import ByWords, document, refusal, taken, unquoted, words
+from actors.channels.email.http.outgoing import SPECIAL, Fields, Outgoing, encoded_name, in_base64, named
 from actors.channels.email.mailboxes import Mailbox
 from actors.channels.http_api import Answer, Request
 from settings.http_account import HttpAccount
@@ -68,7 +68,7 @@ def judge(answer: Answer, blamed: type[Undelivered]) -> Receipt:
     if answer.status // 100 == 2:
         return taken(answer, said.get("messageId"))
     code, text = str(said.get("code", "")), str(said.get("message") or words(answer))
-    if code == "invalid_parameter" and "sender" in text.lower():
+    if code == "invalid_parameter" and "sender" in unquoted(text).lower():
         raise refusal(answer, f"{code}: {text}", blamed, {code: blamed}, code)
     raise refusal(answer, f"{code}: {text}" if code else text, blamed, _CODES, code)
 
@@ -90,8 +90,8 @@ def _faults(mail: Fields) -> Iterator[str]:
 
 
 def _named(one: Mailbox) -> dict[str, str]:
-    # Brevo leaves out a name that is not ASCII and has a comma, unless it is encoded.
-    return named(Mailbox(encoded_name(one.name) if "," in one.name else one.name, one.address))
+    # Brevo leaves out a name that is not ASCII and has a special character, unless it is encoded.
+    return named(Mailbox(encoded_name(one.name) if SPECIAL.search(one.name) else one.name, one.address))
 
 
 def _as_html(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,8 @@ _STATUSES: dict[int, type[Undelivered]] = {
     # Key, account, payment, or an address of the API that is wrong: nothing is wrong with the mail.
     **dict.fromkeys((401, 402, 403, 404, 405, 406, 407, 410, 415, 421), ProviderDown),
 }
+
+_QUOTED = re.compile(r"""(?<!\w)(["'`]).*?\1(?!\w)""", re.DOTALL)
 
 
 class SenderRefused(Undelivered):
@@ -89,7 +92,12 @@ def by_status(status: int) -> type[Undelivered]:
 
 def by_words(text: str, blamed: type[Undelivered]) -> type[Undelivered]:
     """Return what the words of a refusal mean, as in SMTP: Refused, unless they are about our account or our rate."""
-    return judge_words("content", Reply(550, None, text), blamed)
+    return judge_words("content", Reply(550, None, unquoted(text)), blamed)
+
+
+def unquoted(text: str) -> str:
+    """Return a text without what it quotes. A client must not open the breaker by a name that a refusal repeats."""
+    return _QUOTED.sub(" ", text)
 
 
 def undelivered(kind: type[Undelivered], answer: Answer, text: str) -> Undelivered:

@@ -15,7 +15,7 @@ from actors.channels.email.mailboxes import CONTROL, Mailbox, on_the_wire
 from actors.channels.email.mime import Attached
 from db.records import Claimed
 
-_SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')  # RFC 5322, 3.2.3
+SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')  # RFC 5322, 3.2.3
 
 
 class Fields(NamedTuple):
@@ -118,7 +118,7 @@ def written(one: Mailbox) -> str:
     if not one.name:
         return one.address
     name = one_line(one.name)
-    if _SPECIAL.search(name):
+    if SPECIAL.search(name):
         name = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
     return f"{name} <{one.address}>"
 

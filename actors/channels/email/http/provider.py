@@ -78,7 +78,8 @@ class HttpMailProvider:
         self.settings, self.timeout = settings, timeout
         self.limits = ApiLimits(provider.connections, lease, rate)
         self.api = APIS[provider.account.kind]
-        self.own_sender = mail_from(provider.sender or settings.smtp.sender)
+        own = f"the option from of {provider.account.variable}"
+        self.own_sender = mail_from(provider.sender, own) if provider.sender else mail_from(settings.smtp.sender)
         self.context = context or ssl.create_default_context()
 
     def sender(self) -> HttpMailSender:
