@@ -68,7 +68,7 @@ class Notification(Table):
     subject_id = BigIntegerField(null=True)
     erased_at = DateTimeTZField(null=True)
     key_id = BigIntegerField(null=True)
-    failover = TextField(null=True)
+    failover = TextField()
 
     class Meta:
         table_name = "notifications"

@@ -20,13 +20,14 @@ class Obstacles(NamedTuple):
     """Open breakers, pauses in force, and whether a worker is alive.
 
     `last_seen`: when the last worker was seen that ended without a shutdown; None if a worker is alive or none is
-    known.
+    known. `some_provider_works`: the live workers have a provider besides those of the open breakers.
     """
 
     providers: Sequence[Provider] = ()
     pauses: Sequence[Pause] = ()
     workers: bool = True
     last_seen: datetime | None = None
+    some_provider_works: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.providers or self.pauses or not self.workers)
@@ -48,4 +49,6 @@ def of(known: Iterable[Provider], workers: Sequence[Worker], held: Sequence[Paus
     alive = any(worker.alive for worker in workers)
     silent = min((worker.silent_for for worker in workers), default=None)
     last_seen = None if alive or silent is None else now - timedelta(seconds=silent)
-    return Obstacles([one for one in known if one.opened_at is not None], held, alive, last_seen)
+    down = [one for one in known if one.opened_at is not None]
+    used = {name for worker in workers if worker.alive for name in (worker.provider or "").split(", ") if name}
+    return Obstacles(down, held, alive, last_seen, not used <= {one.name for one in down})

@@ -18,7 +18,7 @@ from db.models import FINAL, Attempt, Notification
 N = Notification
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    *(N.on_uncertain, N.sandbox, N.priority.alias("priority"), N.send_at, N.expires_at),
+    *(N.on_uncertain, N.failover, N.sandbox, N.priority.alias("priority"), N.send_at, N.expires_at),
     *(N.template, N.template_version),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),

@@ -72,7 +72,8 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
             yield Reason(kind, pause.since, name=f"{pause.kind} {pause.name}", by=_began(pause))
     if not known.workers:
         yield Reason("no-worker", known.last_seen)
-    if waits.type == "email" and not waits.sandbox:
+    # While one provider works, a mail waits for none of the others.
+    if waits.type == "email" and not waits.sandbox and not known.some_provider_works:
         for one in known.providers:
             yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
 

@@ -14,7 +14,7 @@ from api.schemas import mails
 from db.records import Accepted, Draft
 
 KIND = "notification"
-_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace", "key_id", "failover")
+_OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trace", "key_id")
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
         tags=_json(document.get("tags")),
         metadata=_json(_ordered(document["metadata"])) if "metadata" in document else None,
         key_id=caller.key_id,
+        failover=document.get("failover", "safe"),
         contents=extras.contents,
     )
 

@@ -114,6 +114,11 @@ in_json = click.option("--json", "as_json", is_flag=True, help="Print the JSON o
     type=click.Choice(["resend", "hold"]),
     help="What to do when nobody can know whether the mail server took the mail: send it again, or stop.",
 )
+@click.option(
+    "--failover",
+    type=click.Choice(["safe", "always"]),
+    help="Let another provider send it only if the first has certainly not taken it, or also if that is unknown.",
+)
 @click.option("--tag", "tags", multiple=True, help="A tag, to find the notification by; may be repeated.")
 @click.option(
     "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A value to store with it; may be repeated."

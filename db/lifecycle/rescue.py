@@ -41,7 +41,7 @@ _RESCUE = f"""
             UPDATE notifications AS n
             SET status = CASE WHEN ended IS NULL THEN 'pending' ELSE 'failed' END, {UNCLAIMED},
                 alone = n.alone OR begun, rung = false,
-                bound_provider = CASE WHEN begun AND n.failover IS NULL
+                bound_provider = CASE WHEN begun AND n.failover = 'safe'
                                       THEN coalesce(n.bound_provider, n.claimed_provider) ELSE n.bound_provider END,
                 attempt_count = attempt_count + begun::int,
                 retry_count = retry_count + (begun AND ended IS NULL)::int,

@@ -113,7 +113,7 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                 next_attempt_at = now() + v.delay * interval '1 second',
                 dispatch_after = now() + (v.delay + %s) * interval '1 second',
                 throttled_since = NULL,
-                bound_provider = CASE WHEN v.outcome = 'uncertain' AND n.failover IS NULL
+                bound_provider = CASE WHEN v.outcome = 'uncertain' AND n.failover = 'safe'
                                       THEN coalesce(n.bound_provider, v.provider) ELSE n.bound_provider END,
                 finished_at = CASE WHEN v.status <> 'pending' THEN now() END
             FROM held JOIN settlement AS v USING (id, claim)

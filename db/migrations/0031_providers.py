@@ -9,8 +9,8 @@ STEPS = (
         " ADD COLUMN claimed_provider text,"
         # The provider that may have taken it in an attempt without an answer: it is not sent through another one.
         " ADD COLUMN bound_provider text,"
-        # 'always': it may be sent through another provider although the first may have taken it. NULL: never.
-        " ADD COLUMN failover text CHECK (failover = 'always')"
+        # always: it may be sent through another provider although the first may have taken it.
+        " ADD COLUMN failover text NOT NULL DEFAULT 'safe' CHECK (failover IN ('safe', 'always'))"
     ),
     Statement(
         "ALTER TABLE providers"

@@ -46,6 +46,7 @@ def test_accepted_notification_is_answered_as_it_is_shown_later(client: CheckedC
         "subject": "Notification",
         "html": None,
         "onUncertain": "resend",
+        "failover": "safe",
         "template": None,
         "sandbox": False,
         "priority": "normal",

@@ -53,6 +53,7 @@ class NewNotification(TypedDict, total=False):
     send_at: datetime | str | None
     expires_at: datetime | str | None
     on_uncertain: Literal["resend", "hold"] | None
+    failover: Literal["safe", "always"] | None
     tags: Sequence[str] | None
     metadata: Mapping[str, str] | None
     idempotency_key: str | None

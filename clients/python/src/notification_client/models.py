@@ -55,6 +55,7 @@ class Notification(Model):
     template: TemplateVersionName | None = None
     priority: str = "normal"
     on_uncertain: str = "resend"
+    failover: str = "safe"
     send_at: datetime | None = None
     expires_at: datetime | None = None
     sandbox: bool = False
