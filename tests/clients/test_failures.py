@@ -173,9 +173,7 @@ def test_an_answer_of_something_else_is_named_as_such(new_client: NewClient, bod
         new_client(url).get(1)
 
 
-@pytest.mark.parametrize(
-    "event", [b"data: [1]\n\n", b"data: {\n\n", b'data: {"notification": {}, "event": "sent"}\n\n']
-)
+@pytest.mark.parametrize("data", [b"[1]", b"{", b'{"notification": {}, "event": "sent"}'])
 def test_a_stream_of_something_else_is_named_as_such(new_client: NewClient, data: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
     with answering(saying(head, b"data: " + data + b"\n\n")) as (url, _), pytest.raises(UnexpectedAnswer):

@@ -43,8 +43,9 @@ def project(tmp_path: Path) -> Path:
     """A directory with the Makefile, where everything is installed and the programs are stubs."""
     root = tmp_path / "a project's (own) folder"
     (root / ".venv" / "bin").mkdir(parents=True)
-    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
-        shutil.copy(ROOT / name, root)
+    (root / "clients" / "python").mkdir(parents=True)
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "clients/python/pyproject.toml"):
+        shutil.copy(ROOT / name, root / name)
     for stamp in (".made", ".installed-run", ".installed-test"):
         (root / ".venv" / stamp).touch()
     for name in ("notify", "pytest"):
