@@ -105,11 +105,10 @@ def priorities() -> dict[str, PriorityStats]:
 
 
 def providers() -> list[Provider]:
-    """Return the providers whose breaker has ever opened."""
+    """Return the providers that workers have reported, and those whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers"
-        " WHERE opened_at IS NOT NULL OR closed_at IS NOT NULL ORDER BY name"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]
 

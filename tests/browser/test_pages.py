@@ -95,8 +95,10 @@ def test_the_overview_updates_itself(api: Api, opened: Open) -> None:
     expect(pauses).to_have_count(0)
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     expect(pauses).to_contain_text("Channel email")
+    expect(page.locator("#banner")).to_contain_text("The channel email is paused")
     api.sql.rows("DELETE FROM pauses RETURNING 1")
     expect(pauses).to_have_count(0)
+    expect(page.locator("#banner")).not_to_contain_text("is paused")
 
 
 def test_without_scripts_the_pages_work(api: Api, opened: Open) -> None:
