@@ -55,7 +55,6 @@ class WorkerProcess(Middleware):
         current = settings.load()
         logs.configure(current, "worker")
         multiprocess.share(current.telemetry.metrics_dir, master or os.getppid(), "worker")
-        _begin_at_zero()
         try:
             tracing.start(current.telemetry, "worker")
             for provider in current.providers:  # Report bad settings before anything is claimed.
@@ -65,6 +64,7 @@ class WorkerProcess(Middleware):
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
             _report(current)
+            _begin_at_zero(current)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -140,7 +140,7 @@ def _report(current: settings.Settings) -> None:
             providers.report(one.name, config)
 
 
-def _begin_at_zero() -> None:
+def _begin_at_zero(current: settings.Settings) -> None:
     """Create the series used by alerts with the value 0: Prometheus sees no increase when a series first appears."""
     for kind in [(priority, CALLBACK if priority == CALLBACK else "email") for priority in PRIORITIES]:
         for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
@@ -149,6 +149,8 @@ def _begin_at_zero() -> None:
             _ = metrics.failed[(*kind, reason)]
     for state in ("open", "closed"):
         _ = metrics.breaker[state]
+    for provider in current.providers:
+        _ = metrics.failovers[provider.name]
     for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
     for stage in ("settle", "doubt"):

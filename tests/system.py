@@ -57,7 +57,6 @@ class System:
         self.environ |= {"BIND": f"127.0.0.1:{self.port}"}
         self.environ |= {name.upper(): str(value) for name, value in settings.items()}
         self.sql = Queries(database_url)
-        self.ledger = self.sql  # alias of an older name
         self.api: Group | None = None
         self.workers: list[Group] = []
 

@@ -217,6 +217,12 @@ def test_a_callback_is_registered_verified_and_delivered_again(client: Any, worl
         assert client.callbacks.delivery(endpoint.id, delivery.id).body == post.body.decode()
         with pytest.raises(Conflict):
             client.callbacks.retry(endpoint.id, delivery.id)
+        assert client.callbacks.health(endpoint.id).last_success_at is not None
+        assert client.callbacks.retry_failed(endpoint.id).retried == 0
+        client.callbacks.test(endpoint.id)
+        eventually(lambda: len(hooks.posts) == 2, within=20, saying=world.system.logs)
+        tested = verify_callback(endpoint.secret, hooks.posts[1].headers, hooks.posts[1].body)
+        assert (tested.type, tested.notification) == ("callback.test", None)
         rotated = client.callbacks.rotate_secret(endpoint.id)
         assert rotated.secret != endpoint.secret
         assert repr(rotated.secret) not in repr(rotated)

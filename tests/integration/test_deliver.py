@@ -81,10 +81,11 @@ def test_a_list_is_sent_over_several_connections_at_once(make: Make, smtp_server
 def test_each_outcome_is_counted(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="1@example.com")
     outcomes.count()
-    before = Counter(counters.all())
-    make().deliver(many(3))
+    before, process = Counter(counters.all()), make()
+    process.deliver(many(3))
     outcomes.count()
-    assert Counter(counters.all()) - before == {"failed": 1, "sent": 2}
+    of_provider = {f"{process.mails.name} refused": 1, f"{process.mails.name} sent": 2}
+    assert Counter(counters.all()) - before == {"failed": 1, "sent": 2, **of_provider}
 
 
 def test_a_notification_that_cannot_be_claimed_is_left_out(make: Make, smtp_server: SmtpServer) -> None:

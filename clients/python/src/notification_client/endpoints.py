@@ -49,6 +49,25 @@ class Delivery(Model):
     attempts: list[Attempt] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallbackHealth(Model):
+    """How an endpoint takes its callbacks."""
+
+    waiting: int
+    failed: int
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
+    failing_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbacksRetried(Model):
+    """A step of a retry of all failed callbacks; while there are `more`, repeat it."""
+
+    retried: int
+    more: bool
+
+
 class EndpointChanges(TypedDict, total=False):
     """The fields of an endpoint that can be changed."""
 
@@ -102,6 +121,18 @@ class CallbackEndpoints:
         """Deliver a failed callback again; raise Conflict if it has not failed."""
         return self._client.perform(_retry(id, delivery))
 
+    def retry_failed(self, id: int) -> CallbacksRetried:
+        """Deliver the failed callbacks to an endpoint again, oldest first."""
+        return self._client.perform(_retry_failed(id))
+
+    def health(self, id: int) -> CallbackHealth:
+        """Return how an endpoint takes its callbacks."""
+        return self._client.perform(_health(id))
+
+    def test(self, id: int) -> Delivery:
+        """Send a test callback to an endpoint; its type is `callback.test`."""
+        return self._client.perform(_test(id))
+
 
 class AsyncCallbackEndpoints:
     """The client's callback endpoints."""
@@ -147,6 +178,18 @@ class AsyncCallbackEndpoints:
         """Deliver a failed callback again; raise Conflict if it has not failed."""
         return await self._client.perform(_retry(id, delivery))
 
+    async def retry_failed(self, id: int) -> CallbacksRetried:
+        """Deliver the failed callbacks to an endpoint again, oldest first."""
+        return await self._client.perform(_retry_failed(id))
+
+    async def health(self, id: int) -> CallbackHealth:
+        """Return how an endpoint takes its callbacks."""
+        return await self._client.perform(_health(id))
+
+    async def test(self, id: int) -> Delivery:
+        """Send a test callback to an endpoint; its type is `callback.test`."""
+        return await self._client.perform(_test(id))
+
 
 def _create(url: str, events: Sequence[str] | None, description: str | None) -> Call[CallbackEndpoint]:
     fields = document({"url": url, "events": events, "description": description})
@@ -183,3 +226,15 @@ def _delivery(id: int, delivery: int) -> Call[Delivery]:
 
 def _retry(id: int, delivery: int) -> Call[Delivery]:
     return call("POST", path("callbacks", id, "deliveries", delivery, "retry"), Delivery.read)
+
+
+def _retry_failed(id: int) -> Call[CallbacksRetried]:
+    return call("POST", path("callbacks", id, "retry"), CallbacksRetried.read)
+
+
+def _health(id: int) -> Call[CallbackHealth]:
+    return call("GET", path("callbacks", id, "health"), CallbackHealth.read)
+
+
+def _test(id: int) -> Call[Delivery]:
+    return call("POST", path("callbacks", id, "test"), Delivery.read)
