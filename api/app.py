@@ -33,6 +33,7 @@ from api.resources.keys import ClientKeys, Key, KeyRotation
 from api.resources.notifications import Attempts, Notification, Notifications
 from api.resources.openapi import OpenApi
 from api.resources.pauses import ChannelPause, ClientPause, Pauses
+from api.resources.providers import Provider, Providers
 from api.resources.redis_health import RedisHealth
 from api.resources.scraping import Metrics
 from api.resources.suppressions import Suppression, Suppressions
@@ -130,6 +131,8 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/clients/{id}/keys": ClientKeys(store),
         "/api/keys/{id}": Key(store),
         "/api/keys/{id}/rotate": KeyRotation(store),
+        "/api/providers": Providers(store),
+        "/api/providers/{provider}": Provider(store),
         "/api/pauses": Pauses(store),
         "/api/pauses/client": ClientPause(store),
         "/api/pauses/channels/{channel}": ChannelPause(store),

@@ -59,14 +59,16 @@ def reported() -> list[Provider]:
     return [Provider(*row) for row in rows(f"SELECT {_COLUMNS} FROM providers WHERE config <> '{{}}' ORDER BY name")]
 
 
-def switch(name: str, enabled: bool) -> Provider | None:
-    """Switch a provider on or off; return None if it is unknown. Its breaker stays as it is."""
-    return _changed("enabled = %s", enabled, name)
+def change(name: str, changes: Mapping[str, Any]) -> Provider | None:
+    """Change `enabled` or `weight` of a provider, or both; return None if it is unknown. Its breaker stays as it is.
 
-
-def weigh(name: str, weight: int | None) -> Provider | None:
-    """Set the weight of a provider, or None for that of its URL; return None if it is unknown."""
-    return _changed("weight = %s", weight, name)
+    A weight of None means that of its URL.
+    """
+    columns = [column for column in ("enabled", "weight") if column in changes]
+    assigned = ", ".join(f"{column} = %s" for column in columns)
+    sql = f"UPDATE providers SET {assigned} WHERE name = %s AND config <> '{{}}' RETURNING {_COLUMNS}"
+    found = rows(sql, *(changes[column] for column in columns), name)
+    return Provider(*found[0]) if found else None
 
 
 def use(name: str, workers: list[Worker]) -> Use:
@@ -79,10 +81,3 @@ def use(name: str, workers: list[Worker]) -> Use:
             if provider == name:
                 attempts[outcome] += number
     return Use(len(alive), attempts)
-
-
-def _changed(change: str, value: object, name: str) -> Provider | None:
-    found = rows(
-        f"UPDATE providers SET {change} WHERE name = %s AND config <> '{{}}' RETURNING {_COLUMNS}", value, name
-    )
-    return Provider(*found[0]) if found else None

@@ -135,6 +135,8 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("isReady"),
         Step("getMetrics"),
         Step("showHistory", query=("window", "by")),
+        Step("listProviders"),
+        Step("changeProvider", 404, "Switch off a provider that is not there", "disable"),
         Step("getContract"),
     ),
     "refused": (

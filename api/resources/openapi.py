@@ -14,7 +14,7 @@ from api.schemas import Schema, published
 from settings import Settings
 
 REQUESTS = (
-    *("notification", "client", "client_changes", "key", "rotation", "reschedule", "retry"),
+    *("notification", "client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
     *("template", "preview", "suppression", "erasure"),
     *("callback", "callback_changes"),
 )

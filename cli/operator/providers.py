@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -52,14 +52,14 @@ def disable(name: str) -> None:
 
     What it has taken stays taken; what waits for it goes through the others.
     """
-    _change(name, lambda: known.switch(name, False))
+    _change(name, {"enabled": False})
 
 
 @providers.command(short_help="Send through a provider again.")
 @click.argument("name")
 def enable(name: str) -> None:
     """Send through the provider NAME again."""
-    _change(name, lambda: known.switch(name, True))
+    _change(name, {"enabled": True})
 
 
 @providers.command(short_help="Set the weight of a provider.")
@@ -70,12 +70,12 @@ def weigh(name: str, weight: int | None) -> None:
 
     Without WEIGHT, the weight of its URL applies again.
     """
-    _change(name, lambda: known.weigh(name, weight))
+    _change(name, {"weight": weight})
 
 
-def _change(name: str, change: Callable[[], Provider | None]) -> None:
+def _change(name: str, changes: Mapping[str, Any]) -> None:
     with store.opened():
-        changed = recorded(caller.by(), acts.provider_changed, change)()
+        changed = recorded(caller.by(), acts.provider_changed, known.change)(name, changes)
         names = [one.name for one in known.reported()]
     if changed is None:
         there = f"; there are: {', '.join(names)}" if names else ": no worker has reported one yet"

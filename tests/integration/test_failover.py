@@ -214,13 +214,13 @@ def test_a_failed_probe_is_sent_by_another_provider(make: Make, servers: list[Sm
 def test_a_provider_that_is_switched_off_gets_nothing(make: Make, servers: list[SmtpServer]) -> None:
     process = make("priority=1", "priority=2")
     providers.report("first", {"weight": 1})
-    providers.switch("first", False)
+    providers.change("first", {"enabled": False})
     process.breaker.refresh()
 
     process.deliver(accept(5))
 
     assert counts(servers) == [0, 5, 0]
-    providers.switch("first", True)
+    providers.change("first", {"enabled": True})
     process.breaker.refresh()
     process.deliver(accept(5))
     assert counts(servers) == [5, 5, 0]
@@ -229,7 +229,7 @@ def test_a_provider_that_is_switched_off_gets_nothing(make: Make, servers: list[
 def test_a_weight_set_by_operators_replaces_that_of_the_url(make: Make, servers: list[SmtpServer]) -> None:
     process = make("weight=1", "weight=1")
     providers.report("second", {"weight": 1})
-    providers.weigh("second", 1000)
+    providers.change("second", {"weight": 1000})
     process.delivery.router.queues[1].breaker.refresh()
     for id in accept(30):
         process.deliver([id])

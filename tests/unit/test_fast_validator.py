@@ -13,8 +13,18 @@ from api.schemas import Schema
 from settings import read
 
 SMALL = {"SUBJECT_LIMIT": "5", "RECIPIENTS_LIMIT": "2"}
-NAMES = ["batch", "callback", "callback_changes", "client", "client_changes", "key", "preview", "reschedule"]
-NAMES += ["notification", "retry", "rotation", "suppression", "template"]
+NAMES = [
+    "batch",
+    "callback",
+    "callback_changes",
+    "client",
+    "client_changes",
+    "key",
+    "preview",
+    "provider_changes",
+    "reschedule",
+]
+NAMES += ["notification", "provider_changes", "retry", "rotation", "suppression", "template"]
 SCHEMAS = {name: Schema(name, read(SMALL)) for name in NAMES}
 ITEM = Schema("notification", read(SMALL), {"idempotencyKey": PROPERTY})
 GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}

@@ -1,0 +1,79 @@
+"""/api/providers: what mails are sent through. It needs the scope admin."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from falcon.asgi import Request, Response
+
+from api.access.acts import by
+from api.access.auth import require, with_live_key
+from api.http.answers import shown, unknown, write
+from api.http.bodies import read_json
+from api.http.problems import invalid
+from api.schemas import Schema
+from api.store import NotificationStore
+from db import acts, live_stats, providers
+from db.audit import recorded
+from db.providers import Use
+from runtime import logs
+
+log = logs.get("api")
+
+Known = tuple[providers.Provider, Use]
+
+
+class Providers:
+    """GET: list the providers that the workers have reported, by name."""
+
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        require(req, "admin")
+        found = await self._store.read(_listed, self._store.settings.delivery.worker_timeout)
+        write(resp, {"items": [_shown(*one) for one in found]})
+
+    on_head = on_get
+
+
+class Provider:
+    """PATCH: switch a provider on or off, or set its weight."""
+
+    def __init__(self, store: NotificationStore) -> None:
+        self._store = store
+        self._schema = Schema("provider_changes", store.settings)
+
+    async def on_patch(self, req: Request, resp: Response, provider: str) -> None:
+        with_live_key(require(req, "admin"))
+        document = await read_json(req, self._store.settings.http)
+        if faults := self._schema.faults(document):
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        doing = recorded(by(req), acts.provider_changed, providers.change)
+        if await self._store.read(doing, provider, document) is None:
+            raise unknown("provider")
+        log.warning("provider.changed", provider=provider, **document)
+        found = await self._store.read(_listed, self._store.settings.delivery.worker_timeout)
+        write(resp, next(_shown(*one) for one in found if one[0].name == provider))
+
+
+def _listed(worker_timeout: float) -> list[Known]:
+    workers = live_stats.workers(worker_timeout)
+    return [(one, providers.use(one.name, workers)) for one in providers.reported()]
+
+
+def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
+    """Return a provider as JSON. The weight of operators hides that of the URL."""
+    config = {name: one.config.get(name) for name in ("priority", "weight", "connections", "rate")}
+    return {
+        "name": one.name,
+        "enabled": one.enabled,
+        **config,
+        "weight": one.weight or config["weight"],
+        **shown({"down_since": one.opened_at}),
+        "reason": one.reason if one.opened_at else None,
+        "workers": use.workers,
+        "attempts": dict(use.attempts),
+        "success": use.success,
+    }

@@ -1,0 +1,107 @@
+"""Mail providers over the API: what is listed, and what operators change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.contract import CheckedClient, faults
+from tests.integration.api import Api, running
+from tests.keys import EVERY, key
+
+PROVIDERS = "/api/providers"
+REPORTED = {"priority": 1, "weight": 2, "connections": 20, "rate": None}
+
+
+@pytest.fixture(scope="module")
+def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
+    with running(module_database_url, redis_server.url, auth="required") as api:
+        api.sql.rows("INSERT INTO providers (name) VALUES ('of-an-old-worker') RETURNING 1")
+        for name in ("backup", "main"):
+            api.sql.rows("INSERT INTO providers (name, config) VALUES (%s, %s) RETURNING 1", name, json.dumps(REPORTED))
+        yield api
+
+
+@pytest.fixture
+def admin(api: Api) -> CheckedClient:
+    client = api.client
+    client.key = str(key(api.sql, EVERY))
+    return client
+
+
+def test_the_providers_that_workers_have_reported_are_listed_by_name(admin: CheckedClient) -> None:
+    items = admin.get(PROVIDERS).json["items"]
+
+    assert [item["name"] for item in items] == ["backup", "main"]
+    assert items[1] == {
+        "name": "main",
+        "enabled": True,
+        **REPORTED,
+        "downSince": None,
+        "reason": None,
+        "workers": 0,
+        "attempts": {},
+        "success": None,
+    }
+
+
+def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows(
+        "INSERT INTO workers (id, host, pid, threads, provider, tallies)"
+        " VALUES (gen_random_uuid(), 'h', 1, 8, 'main, backup', %s) RETURNING 1",
+        '{"sent": 4, "main sent": 3, "main deferred": 1, "backup sent": 1}',
+    )
+    try:
+        backup, main = admin.get(PROVIDERS).json["items"]
+    finally:
+        api.sql.rows("DELETE FROM workers RETURNING 1")
+
+    assert (main["workers"], main["attempts"], main["success"]) == (1, {"sent": 3, "deferred": 1}, 0.75)
+    assert (backup["workers"], backup["attempts"], backup["success"]) == (1, {"sent": 1}, 1.0)
+
+
+def test_a_provider_is_switched_and_weighed_and_the_audit_log_has_it(api: Api, admin: CheckedClient) -> None:
+    assert admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": False, "weight": 9}).json["enabled"] is False
+    changed = admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": True}).json
+    assert (changed["enabled"], changed["weight"]) == (True, 9)
+    assert admin.send("PATCH", f"{PROVIDERS}/backup", {"weight": None}).json["weight"] == 2
+
+    acts = [one for one in admin.get("/api/audit", act="provider.changed").json["items"] if one["target"] == "backup"]
+    assert [act["detail"] for act in acts] == [
+        {"enabled": True, "weight": None},
+        {"enabled": True, "weight": 9},
+        {"enabled": False, "weight": 9},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({}, ""),
+        ({"weight": 0}, "/weight"),
+        ({"weight": "3"}, "/weight"),
+        ({"enabled": 1}, "/enabled"),
+        ({"rate": 3}, "/rate"),
+    ],
+)
+def test_a_faulty_change_is_refused(admin: CheckedClient, changes: dict[str, object], pointer: str) -> None:
+    answer = admin.send("PATCH", f"{PROVIDERS}/main", changes)
+
+    assert answer.status == 422
+    assert list(faults(answer)) == [pointer]
+
+
+def test_an_unknown_provider_is_told(admin: CheckedClient) -> None:
+    assert admin.send("PATCH", f"{PROVIDERS}/of-an-old-worker", {"enabled": False}).status == 404
+
+
+@pytest.mark.parametrize("scopes", [("send", "read"), ("read", "manage")])
+def test_only_admins_see_and_change_them(api: Api, scopes: tuple[str, ...]) -> None:
+    client = api.client
+    client.key = str(key(api.sql, scopes))
+
+    assert client.get(PROVIDERS).status == 403
+    assert client.send("PATCH", f"{PROVIDERS}/main", {"enabled": False}).status == 403
