@@ -60,6 +60,18 @@ COMMENTS = {
         "name": "Event in the timeline that the notification and its attempts do not show, such as rescheduled.",
         "detail": "What the event changed.",
     },
+    "history": {
+        "client_id": "Id of the client. 0: all clients together.",
+        "dimension": "What the counts are divided by, such as tag.",
+        "hour": "Beginning of the hour in which the notifications ended.",
+        "value": "Value of the dimension, such as the name of a tag. Empty: all that have no row of their own.",
+        "class": "Class of the time to delivery, of db/history/classes.py. 0 if it was not sent.",
+    },
+    "history_new": {
+        "type": "Type of the notifications, such as email.",
+        "priority": "Priority of the notifications: high, normal or bulk.",
+        "class": "Class of the time to delivery, of db/history/classes.py. 0 if it was not sent.",
+    },
     "idempotency_keys": {
         "digest": "SHA-256 of the request: the same key with another request is refused.",
         "notification_id": "Notification that the request stored. NULL for a batch.",

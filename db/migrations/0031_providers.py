@@ -21,4 +21,16 @@ STEPS = (
         # Priority, weight, connections and rate of its URL, as the workers report them.
         " ADD COLUMN config jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(config) = 'object')"
     ),
+    Statement(
+        "COMMENT ON COLUMN notifications.claimed_provider IS"
+        " 'Provider for which it is claimed, if there are several. NULL: it is not claimed.';"
+        " COMMENT ON COLUMN notifications.bound_provider IS"
+        " 'Provider that may have taken it in an attempt without an answer. No other one may send it.';"
+        " COMMENT ON COLUMN notifications.failover IS"
+        " 'Whether another provider may send it although the first may have taken it: safe or always.';"
+        " COMMENT ON COLUMN providers.enabled IS 'False: operators have switched it off.';"
+        " COMMENT ON COLUMN providers.weight IS 'Weight set by operators. NULL: that of its URL.';"
+        " COMMENT ON COLUMN providers.config IS"
+        " 'Priority, weight, connections and rate of its URL, as workers report them.'"
+    ),
 )

@@ -89,6 +89,7 @@ def test_a_request_is_answered_as_the_collection_says_also_in_the_second_run(
 
 def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: Api) -> None:
     named = {"{channel}": "email", "{name}": "postman-{}", "{number}": "1", "{address}": "postman-{}@example.com"}
+    named["{provider}"] = "backup"
     sent = {
         (i["request"]["method"], shape("/" + "/".join(i["request"]["url"]["path"]).replace(NOBODY, "{}")))
         for i in requests()
