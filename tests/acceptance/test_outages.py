@@ -64,7 +64,9 @@ def world(system: System, mail_server: SmtpServer) -> World:
     system.only_workers(GROUPS)
     mail_server.stop()
     mail_server.start()
-    system.sql.rows("DELETE FROM providers RETURNING name")
+    system.sql.rows(
+        "UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"
+    )
     return World(system, mail_server)
 
 

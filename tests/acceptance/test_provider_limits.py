@@ -32,7 +32,9 @@ def running(new_world: NewWorld) -> World:
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
     """System with two worker processes, the documented number of threads, and a breaker that was never open."""
-    running.system.sql.rows("DELETE FROM providers RETURNING name")
+    running.system.sql.rows(
+        "UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"
+    )
     running.system.start_workers(PROCESSES, threads=THREADS)
     yield running
     running.system.only_workers(0)
@@ -42,7 +44,12 @@ def world(running: World) -> Iterator[World]:
 
 def breakers_opened(world: World) -> list[tuple[str, str]]:
     """Each provider whose breaker has opened since the test began, and why."""
-    return [(name, reason) for name, reason in world.system.sql.rows("SELECT name, reason FROM providers")]
+    return [
+        (name, reason)
+        for name, reason in world.system.sql.rows(
+            "SELECT name, reason FROM providers WHERE opened_at IS NOT NULL OR closed_at IS NOT NULL"
+        )
+    ]
 
 
 def spent(world: World, accepted: dict[int, str]) -> list[tuple[int, int, str]]:
