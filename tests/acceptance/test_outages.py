@@ -35,6 +35,8 @@ IMPATIENT = {
 OUTAGE = 3.0
 PROCESSES, SPREAD = 2, 16  # of the API; each may enqueue once more before it hears that the queue is full
 GROUPS, THREADS, THRESHOLD = 2, 4, 5
+NEVER_OPENED = """UPDATE providers
+SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"""
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +66,7 @@ def world(system: System, mail_server: SmtpServer) -> World:
     system.only_workers(GROUPS)
     mail_server.stop()
     mail_server.start()
-    system.sql.rows(
-        "UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"
-    )
+    system.sql.rows(NEVER_OPENED)
     return World(system, mail_server)
 
 

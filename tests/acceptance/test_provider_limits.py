@@ -19,6 +19,8 @@ SLOW = 0.01  # seconds before each answer, so that mails are under way at the sa
 WITHIN = 90.0  # A pool that learns a limit waits for seconds in between.
 SETTINGS = {"smtp_connect_timeout": 2, "smtp_timeout": 3, "smtp_connection_idle": 1}
 THROTTLING = Reply(454, "Throttling failure: Maximum sending rate exceeded.")
+NEVER_OPENED = """UPDATE providers
+SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"""
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,7 @@ def running(new_world: NewWorld) -> World:
 @pytest.fixture
 def world(running: World) -> Iterator[World]:
     """System with two worker processes, the documented number of threads, and a breaker that was never open."""
-    running.system.sql.rows(
-        "UPDATE providers SET opened_at = NULL, probe_after = NULL, wait = NULL, closed_at = NULL, reason = NULL RETURNING 1"
-    )
+    running.system.sql.rows(NEVER_OPENED)
     running.system.start_workers(PROCESSES, threads=THREADS)
     yield running
     running.system.only_workers(0)
