@@ -25,7 +25,11 @@ PLAIN = ("redis.", "dramatiq.")
 _CREDENTIALS = re.compile(r"(://)[^\s/@\"]*@")
 _KEY = re.compile(r"ntf_(live|test)_(\d+)_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=_-]+|\b([Bb]earer|[Bb]asic) [^\s\",;]+")
 # An address in JSON, where a quotation mark in a text is escaped. Also matches texts that only look like an address.
-_ADDRESS = re.compile(r"(?:\\\"[^\"@]{1,256}\\\"|[^\s\"<>()\[\],;:\\@=/]{1,256})@(\[[^\]\s\"]{1,256}\]|[\w.-]{1,256})")
+# The second alternative passes over other escapes: an address that began within one would leave half of it behind.
+_ADDRESS = re.compile(
+    r"((?:\\\"[^\"@]{1,256}\\\"|[^\s\"<>()\[\],;:\\@=/]{1,256})@(?:\[[^\]\s\"]{1,256}\]|[\w.-]{1,256}))"
+    r"|\\(?:u[0-9A-Fa-f]{4}|.)"
+)
 
 
 def masked(address: str) -> str:
@@ -54,7 +58,7 @@ class Scrubber:
             text = self._secrets.sub("***", text)
         text = _CREDENTIALS.sub(r"\1***:", text)
         text = _KEY.sub("***", text)
-        return _ADDRESS.sub(lambda found: masked(found[0].replace('\\"', '"')), text).encode()
+        return _ADDRESS.sub(lambda found: masked(found[1].replace('\\"', '"')) if found[1] else found[0], text).encode()
 
 
 def secrets(settings: Settings) -> Iterator[str]:

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from dramatiq.errors import ConnectionClosed
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from peewee import IntegrityError
 
@@ -74,6 +74,8 @@ def test_text_that_looks_like_a_credential_is_redacted(said: str, left: str) -> 
     assert scrubbed(said) == left
 
 
+@example(said="\0@0", local="ann.smith")  # a NUL is escaped as \\u0000
+@example(said="\n@0\\", local="ann.smith")
 @given(said=st.text(), local=st.from_regex(r"[a-z0-9.+_-]{6,64}", fullmatch=True))
 def test_a_line_stays_json_and_no_address_survives(said: str, local: str) -> None:
     line = ALL.line(json.dumps({"said": f"{said} {local}@example.com {said}", "n": 1}).encode())
