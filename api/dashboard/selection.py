@@ -60,9 +60,7 @@ class Selection:
             return
         found = await self._store.read(_movable, ids, caller, action.needed)
         if not found:
-            needed = f"only those that are {action.needed}, and neither expired nor erased"
-            detail = f"None of the selected notifications can be {action.done}; {needed}, can."
-            raise Problem(HTTPStatus.CONFLICT, detail)
+            resp.status = HTTPStatus.CONFLICT.value
         reasons = Counter(row["failure_reason"] for row in found if row["failure_reason"])
         show(
             req,

@@ -101,7 +101,9 @@ def test_what_has_expired_or_was_erased_is_skipped(api: Api, owner: int, person:
     late, erased = failed(api.sql, of=owner), failed(api.sql, of=owner)
     api.sql.rows("UPDATE notifications SET expires_at = now() WHERE id = %s RETURNING 1", late)
     api.sql.rows("UPDATE notifications SET erased_at = now() WHERE id = %s RETURNING 1", erased)
-    assert ask(person, "retry", [late, erased]).status == 409
+    asked = ask(person, "retry", [late, erased])
+    assert asked.status == 409
+    assert "Nothing to retry None of the selected notifications can be retried" in asked.text
     assert ask(person, "retry", [late], sure="true").status == 303
     assert status(api.sql, late) == "failed"
 
