@@ -26,6 +26,8 @@ TEXTS = {
     "unsuppressed": "The address is removed from the list.",
     "retried": "The notification is pending again, with all of its attempts.",
     "retried-many": "Notifications that are pending again: {}.",
+    "retried-selected": "Notifications that are pending again: {}. Skipped: {}.",
+    "cancelled-selected": "Notifications that are cancelled: {}. Skipped: {}.",
     "cancelled": "The notification is cancelled and will not be sent.",
     "delivery-retried": "The callback is pending again, with all of its attempts.",
     "deliveries-retried": "Callbacks that are pending again: {}.",
@@ -35,6 +37,9 @@ TEXTS = {
     "callback-enabled": "The endpoint is enabled.",
     "paused": "Paused. Notifications are accepted and stored, but not sent.",
     "resumed": "Resumed. What has waited is sent, the oldest first.",
+    "provider-disabled": "The provider is disabled. Workers follow within a second.",
+    "provider-enabled": "The provider is enabled. Workers follow within a second.",
+    "provider-weighed": "The weight is set. Workers follow within a second.",
     "resent": "This is a new notification with the content of notification {}.",
     "switched": "The pages now show another client.",
 }

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from falcon.asgi import Request, Response
 
 from api.access.auth import require
-from api.dashboard import filters, search
+from api.dashboard import filters, search, selection
 from api.dashboard.page import show
 from api.http import pagination
 from api.http.problems import Problem
@@ -97,6 +97,9 @@ def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, li
         statuses=STATUSES,
         priorities=PRIORITIES,
         search=search,
+        selects="manage" in req.context.caller.scopes,
+        query=urlencode(given, doseq=True),
+        most_selected=selection.MOST,
     )
 
 

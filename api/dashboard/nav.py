@@ -25,6 +25,7 @@ ENTRIES = (
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
     Entry("Pauses", "/pauses"),
+    Entry("Providers", "/providers", "admin"),
     Entry("Keys", "/keys", "manage"),
     Entry("Audit", "/audit", "manage"),
     Entry("Clients", "/clients", "admin"),

@@ -20,9 +20,11 @@ from api.dashboard.login import Login, Logout
 from api.dashboard.mail import Html, Source
 from api.dashboard.overview import Live, Overview
 from api.dashboard.pauses import ChannelPause, ClientPause, Pauses
+from api.dashboard.providers import Provider, Providers
 from api.dashboard.reference import Reference
 from api.dashboard.resend import Resend
 from api.dashboard.sampler import Sampler
+from api.dashboard.selection import Selection
 from api.dashboard.story import Story
 from api.dashboard.suppressions import Removal, Suppressions
 from api.dashboard.switch import Switch
@@ -43,21 +45,15 @@ def install(
     app.on_stop.append(sampler.stop)
     app.add_route("/", Overview(sampler))
     app.add_route("/live", Live(sampler))
-    app.add_route("/notifications", Listing(store))
-    app.add_route("/notifications/list.csv", Table(store))
-    app.add_route("/notifications/{id}", Story(store))
-    app.add_route("/notifications/{id}/mail", Html(store))
-    app.add_route("/notifications/{id}/source", Source(store))
-    app.add_route("/notifications/{id}/attachments/{number}", Attachment(store))
-    app.add_route("/notifications/{id}/cancel", Cancel(store))
-    app.add_route("/notifications/{id}/retry", Retry(store))
-    app.add_route("/notifications/{id}/resend", Resend(store, limits))
+    _install_notifications(app, store, limits)
     app.add_route("/failures", Failures(store))
     app.add_route("/failures/retry", RetryKind(store))
     app.add_route("/history", History(store))
     app.add_route("/pauses", Pauses(store))
     app.add_route("/pauses/client", ClientPause(store))
     app.add_route("/pauses/channels/{channel}", ChannelPause(store))
+    app.add_route("/providers", Providers(store))
+    app.add_route("/providers/{provider}", Provider(store))
     app.add_route("/audit", Audit(store))
     app.add_route("/login", Login(store, authentication, limits))
     app.add_route("/logout", Logout(store))
@@ -87,3 +83,16 @@ def install(
         app.add_route("/inbox/{number}", CaughtMail(store.settings.dashboard))
         app.add_route("/inbox/{number}/html", CaughtHtml(store.settings.dashboard))
         app.add_route("/inbox/{number}/attachments/{file}", CaughtFile(store.settings.dashboard))
+
+
+def _install_notifications(app: Application, store: NotificationStore, limits: Limits) -> None:
+    app.add_route("/notifications", Listing(store))
+    app.add_route("/notifications/list.csv", Table(store))
+    app.add_route("/notifications/selected", Selection(store))
+    app.add_route("/notifications/{id}", Story(store))
+    app.add_route("/notifications/{id}/mail", Html(store))
+    app.add_route("/notifications/{id}/source", Source(store))
+    app.add_route("/notifications/{id}/attachments/{number}", Attachment(store))
+    app.add_route("/notifications/{id}/cancel", Cancel(store))
+    app.add_route("/notifications/{id}/retry", Retry(store))
+    app.add_route("/notifications/{id}/resend", Resend(store, limits))

@@ -32,7 +32,7 @@ class Providers:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        found = await self._store.read(_listed, self._store.settings.delivery.worker_timeout)
+        found = await self._store.read(listed, self._store.settings.delivery.worker_timeout)
         write(resp, {"items": [_shown(*one) for one in found]})
 
     on_head = on_get
@@ -47,18 +47,23 @@ class Provider:
 
     async def on_patch(self, req: Request, resp: Response, provider: str) -> None:
         with_live_key(require(req, "admin"))
-        document = await read_json(req, self._store.settings.http)
+        await self.change(req, provider, await read_json(req, self._store.settings.http))
+        found = await self._store.read(listed, self._store.settings.delivery.worker_timeout)
+        write(resp, next(_shown(*one) for one in found if one[0].name == provider))
+
+    async def change(self, req: Request, provider: str, document: Any) -> None:
+        """Change a provider; raise Problem."""
+        with_live_key(require(req, "admin"))
         if faults := self._schema.faults(document):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         doing = recorded(by(req), acts.provider_changed, providers.change)
         if await self._store.read(doing, provider, document) is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such provider; GET /api/providers lists them.")
         log.warning("provider.changed", provider=provider, **document)
-        found = await self._store.read(_listed, self._store.settings.delivery.worker_timeout)
-        write(resp, next(_shown(*one) for one in found if one[0].name == provider))
 
 
-def _listed(worker_timeout: float) -> list[Known]:
+def listed(worker_timeout: float) -> list[Known]:
+    """Return the providers that workers have reported, by name, and their use. Call within `connection()`."""
     workers = live_stats.workers(worker_timeout)
     return [(one, providers.use(one.name, workers)) for one in providers.reported()]
 

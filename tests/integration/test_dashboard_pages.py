@@ -39,6 +39,8 @@ PAGES: dict[str, set[str]] = {
     "/pauses": {"read"},
     "/pauses/client": {"read", "manage"},
     "/pauses/channels/{channel}": {"read", "admin"},
+    "/providers": {"read", "admin"},
+    "/providers/{provider}": {"read", "admin"},
     "/audit": {"read", "manage"},
     "/callbacks": {"read", "manage"},
     "/callbacks/{endpoint}": {"read", "manage"},
@@ -61,7 +63,7 @@ PAGES: dict[str, set[str]] = {
 # What is no page: it takes only forms, or is a file, or in a frame.
 OTHERS = {"/live", "/logout", "/static/{name}"}
 OTHERS |= {"/callbacks/{endpoint}/test", "/callbacks/{endpoint}/deliveries/{delivery}/retry"}
-OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/notifications/list.csv"}
+OTHERS |= {"/suppressions/removal", "/templates/{name}/html", "/notifications/list.csv", "/notifications/selected"}
 OTHERS |= {"/inbox/{number}/html", "/inbox/{number}/attachments/{file}"}
 OTHERS |= {f"/notifications/{{id}}/{part}" for part in ("mail", "source", "attachments/{number}")}
 # What stands for the names in braces, besides that of a notification: see `furnish`.
@@ -72,6 +74,7 @@ NAMES = {
     "{number}": "1",
     "{endpoint}": "1",
     "{channel}": "email",
+    "{provider}": "main",
     "{delivery}": "1",
 }
 KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
@@ -104,6 +107,9 @@ def furnish(api: Api, mail: Path) -> None:
     api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
     assert delivery(api.sql, endpoint(api.sql, HOSTILE), HOSTILE) == 1
+    columns = "name, config, opened_at, probe_after, wait, reason"
+    report = f"INSERT INTO providers ({columns}) VALUES ('main', '{{\"weight\": 1}}', now(), now(), 5, %s) RETURNING 1"
+    api.sql.rows(report, HOSTILE)
     mails = Slot(mail, 10)
     mails.put(HOSTILE, [HOSTILE], f"Subject: {HOSTILE}\r\n\r\n{HOSTILE}".encode())
 

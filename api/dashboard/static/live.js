@@ -8,8 +8,9 @@
     const fresh = new DOMParser().parseFromString(html, "text/html");
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = fresh.getElementById(part.id);
-      // What has the focus stays, so that a reader keeps the place.
-      if (next && part.outerHTML !== next.outerHTML && !part.contains(document.activeElement)) part.replaceWith(next);
+      // What has the focus, or something selected, stays, so that a reader keeps the place.
+      const used = part.contains(document.activeElement) || part.querySelector("input:checked");
+      if (next && part.outerHTML !== next.outerHTML && !used) part.replaceWith(next);
     }
     return document.querySelector("[data-live]") !== null;
   }
