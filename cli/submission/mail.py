@@ -17,6 +17,7 @@ FIELDS = 2_000  # header fields of the mail and all of its parts
 LINES = 500_000
 HEADER = 100_000  # octets of the mail's header
 FIELD = 16_384  # octets of one header field
+PARAMETERS = 100  # of one Content-* field; the library's time to split them grows with the square of their number
 # A client that ends lines with a bare LF may see the end of a mail where others do not (SMTP smuggling).
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
@@ -41,6 +42,8 @@ class _Limits:
             raise MailRefused(f"The mail has more than {FIELDS} header fields")
         if len(value) > FIELD:
             raise MailRefused(f"The header field {name} has more than {FIELD} octets")
+        if name.lower().startswith("content-") and value.count(";") > PARAMETERS:
+            raise MailRefused(f"The header field {name} has more than {PARAMETERS} parameters (semicolons)")
 
     def multipart(self) -> None:
         """Count a part that contains others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from email.errors import InvalidBase64CharactersDefect, InvalidBase64LengthDefect
@@ -20,6 +21,9 @@ ENCODINGS = ("", "7bit", "8bit", "binary", "base64", "quoted-printable")
 SEALED = ("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime")
 HTML = 1_000_000  # characters, of which a text is made in a second
 BODIES = ("text/plain", "text/html")
+IMAGES = 1_000  # images that the HTML refers to, each counted once; a mail has 200 parts at most
+# Reference to a part by its Content-ID (RFC 2392), inside an attribute or a url() of CSS.
+_CID = re.compile(r"""cid:([^\s"'<>()]{1,998})""")
 
 
 def fields(mail: Message) -> dict[str, Any]:
@@ -34,7 +38,8 @@ def fields(mail: Message) -> dict[str, Any]:
     if html:
         chosen["html"] = html
     if found.files:
-        chosen["attachments"] = [_attachment(part, n, html or "") for n, part in enumerate(found.files, 1)]
+        shown = _shown_ids(html or "")
+        chosen["attachments"] = [_attachment(part, n, shown) for n, part in enumerate(found.files, 1)]
     return chosen
 
 
@@ -42,6 +47,16 @@ def _text_of(html: str) -> str:
     if len(html) > HTML:
         raise MailRefused(f"The mail has HTML of more than {HTML} characters and no text: send a text/plain part too")
     return plain_text.of(html)
+
+
+def _shown_ids(html: str) -> set[str]:
+    """Return the Content-IDs that the HTML refers to, as written and with their percent-encoding decoded."""
+    written: set[str] = set()
+    for reference in _CID.finditer(html):
+        written.add(reference[1])
+        if len(written) > IMAGES:
+            raise MailRefused(f"The HTML of the mail refers to more than {IMAGES} images (cid:): send fewer")
+    return written | {unquote(id) for id in written}
 
 
 class _Parts:
@@ -118,7 +133,7 @@ def _octets(part: Message) -> bytes:
     return octets if isinstance(octets, bytes) else b""
 
 
-def _attachment(part: Message, number: int, html: str) -> dict[str, str]:
+def _attachment(part: Message, number: int, shown: set[str]) -> dict[str, str]:
     kind = part.get_content_type()
     name = part.get_filename()
     unnamed = f"attachment-{number}{mimetypes.guess_extension(kind) or ''}"
@@ -128,7 +143,7 @@ def _attachment(part: Message, number: int, html: str) -> dict[str, str]:
         "content": b64encode(_octets(part)).decode(),
     }
     id = str(part.get("Content-ID", "")).strip().removeprefix("<").removesuffix(">")
-    if id and (f"cid:{id}" in html or f"cid:{id}" in unquote(html)):
+    if id in shown:
         file["contentId"] = id
     return file
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64decode
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.policy import SMTP
 from typing import Any
 
 import pytest
 
 from cli.submission import plain_text
-from cli.submission.mail import LINES, MULTIPARTS, PARTS, parse
-from cli.submission.parts import fields
+from cli.submission.mail import LINES, MULTIPARTS, PARAMETERS, PARTS, parse
+from cli.submission.parts import IMAGES, fields
 from cli.submission.refusal import MailRefused
 
 
@@ -33,6 +34,7 @@ def refusal(content: bytes) -> str:
 
 TEXT = "Content-Type: text/plain\r\n\r\nHello"
 HTML = "Content-Type: text/html\r\n\r\n<p>Hello"
+FILE = "Content-Type: image/gif\r\nContent-ID: <a@b>\r\n\r\nGIF"
 
 
 def test_text_html_images_and_files_are_taken_apart() -> None:
@@ -154,6 +156,63 @@ def test_mails_within_mails_have_a_limit() -> None:
 
 def test_a_mail_has_a_limit_of_lines() -> None:
     assert refusal(b"\r\n" * (LINES + 1)).startswith(f"The mail has more than {LINES} lines")
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Content-Disposition"])
+def test_the_parameters_of_a_field_have_a_limit(name: str) -> None:
+    allowed = f"{name}: text/plain{'; a=b' * PARAMETERS}\r\n\r\nHello"
+
+    assert fields(parse(allowed.encode()))
+    assert refusal(allowed.replace("\r\n", ";\r\n", 1).encode()) == (
+        f"The header field {name} has more than {PARAMETERS} parameters (semicolons)"
+    )
+
+
+def test_the_images_that_the_html_refers_to_have_a_limit() -> None:
+    images = "".join(f"<img src=cid:{number}>" for number in range(IMAGES))
+
+    assert fields(parse(mixed(f"{HTML}{images}{images}", FILE)))["attachments"]
+    text = refusal(mixed(f"{HTML}{images}<img src=cid:x>", FILE))
+    assert text == f"The HTML of the mail refers to more than {IMAGES} images (cid:): send fewer"
+
+
+def with_images(files: int, references: int) -> Message:
+    """A mail of HTML with references to images, and of files with a Content-ID."""
+    html = HTML + "".join(f"<img src='cid:{number}%40b'>" for number in range(references))
+    return parse(mixed(html, *["Content-ID: <9@b>\r\n\r\nA"] * files))
+
+
+def calls(mail: Message) -> int:
+    """Count the calls of functions, of Python and of C, that taking a mail apart needs."""
+    counted = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        fields(mail)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_a_file_costs_the_same_however_many_images_the_html_has() -> None:
+    calls(with_images(1, 1))  # the first call reads the table of MIME types
+
+    few, many = (calls(with_images(20, number)) - calls(with_images(10, number)) for number in (10, 500))
+
+    assert few == many
+
+
+@pytest.mark.parametrize(("reference", "found"), [("a@b", True), ("a%40b", True), ("a@bc", False), ("za@b", False)])
+def test_an_image_is_found_by_its_whole_content_id(reference: str, found: bool) -> None:
+    html = f"{HTML}<p style=\"background: url('cid:{reference}')\">"
+
+    [file] = fields(parse(mixed(html, FILE)))["attachments"]
+
+    assert ("contentId" in file) is found
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.keys import key
 
-# openapi-generator says so of every document of OpenAPI 3.1, of every API with a field `type`, and of named lists.
+# openapi-generator says so of every document of OpenAPI 3.1, of every API with a field `type`, of a named array
+# (FinalStatuses), and of a choice of an object, a boolean and null (`unsubscribe` of Notification).
 FORESEEN = re.compile(
     r"3\.1 support is still in beta|type \(reserved word\) cannot|Failed to get the schema name: null"
 )
