@@ -70,5 +70,10 @@ class Claiming:
             job.probe = True
             return tested
         if bound and not bound.breaker.usable:
-            job.throttled = f"waits for {bound.name}, which may have taken it"
+            job.throttled = waiting_for(bound)
         return bound or first or self._callbacks
+
+
+def waiting_for(queue: ProviderQueue) -> str:
+    """Return why a notification waits that no other provider may send."""
+    return f"waits for {queue.name}, which may have taken it"

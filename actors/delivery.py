@@ -21,6 +21,7 @@ from actors.channels import Channel, Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
+from actors.failover import Failover
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
 from actors.queue.broker import get_broker
@@ -31,7 +32,7 @@ from actors.routing import Router
 from db import workers
 from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
-from runtime import logs, metrics
+from runtime import logs
 
 log = logs.get("delivery")
 
@@ -87,6 +88,7 @@ class Delivery:
         # Endpoints fail apart from each other, so this breaker hears of nothing and stays closed.
         never_open = Breaker(current, providers.callback.provider, worker)
         self.callbacks = ProviderQueue(self, claim_store, providers.callback, never_open)
+        self._failover = Failover(current.smtp, claim_store, self.router)
         self._claiming = Claiming(current, claim_store, self.router, self.callbacks)
 
     def beaten(self, at: float, *, late: bool) -> None:
@@ -150,7 +152,7 @@ class Delivery:
                 sender,
                 next_notification,
                 patient=patient,
-                elsewhere=lambda: self._elsewhere(job) is not None,
+                elsewhere=lambda: self._failover.is_possible(job),
             )
         except Throttled:  # A provider that says so is up.
             await breaker.heard(down=False, probe=job.probe, reason="")
@@ -162,19 +164,7 @@ class Delivery:
             job.tried = True
 
     async def move(self, job: Job) -> None:
-        """Hand a job to another provider, because its own has certainly not taken it."""
-        job.declined += (job.queue,)
-        job.probe = False
-        other = self.router.choose(without=job.declined)
-        if other is None:
-            job.queue.put_back([job])
-        elif await self._claim_store.reroute(job.notification, other.name):
-            metrics.failovers[job.queue.name].inc()
-            log.info("notification.failed_over", id=job.notification.id, provider=job.queue.name, to=other.name)
-            other.receive(job)
-        else:  # Another worker has taken it over.
-            job.batch.withdrawn = True
-            job.queue.end([job])
+        await self._failover.move(job)
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Report the outcome to the breaker."""
@@ -190,12 +180,6 @@ class Delivery:
             reason=f"{attempt.phase}: {attempt.text}" if found.down else "",
             about=found.about,
         )
-
-    def _elsewhere(self, job: Job) -> ProviderQueue | None:
-        """Return another provider that works and has not declined the notification yet, or None."""
-        if job.notification.type == CALLBACK or job.notification.bound_provider or job.notification.sandbox:
-            return None
-        return self.router.choose(without=(*job.declined, job.queue))
 
     def recorded(self, job: Job, settlement: Settlement, *, owned: bool) -> None:
         """Report a recorded outcome, and note if and when to try again."""

@@ -18,6 +18,7 @@ class Draft(NamedTuple):
     message: str
     html: str | None
     on_uncertain: str = "resend"
+    failover: str = "safe"  # "always": another provider may send it although the first may have taken it
     client_id: int = 1
     sandbox: bool = False
     priority: str = "normal"
@@ -33,7 +34,6 @@ class Draft(NamedTuple):
     metadata: str | None = None  # a JSON object of strings
     trace: str | None = None  # the trace context that it was accepted in: see migrations/0016_traces.py
     key_id: int | None = None  # the key that it was posted with; None if AUTH is off
-    failover: str = "safe"  # "always": another provider may send it although the first may have taken it
     # The contents of the attachments that `mail` lists, in the same order. They have a table of their own.
     contents: tuple[bytes, ...] = ()
 

@@ -9,9 +9,9 @@ from falcon.asgi import Request, Response
 
 from api.access.acts import by
 from api.access.auth import require, with_live_key
-from api.http.answers import shown, unknown, write
+from api.http.answers import shown, write
 from api.http.bodies import read_json
-from api.http.problems import invalid
+from api.http.problems import Problem, invalid
 from api.schemas import Schema
 from api.store import NotificationStore
 from db import acts, live_stats, providers
@@ -58,7 +58,7 @@ class Provider:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         doing = recorded(by(req), acts.provider_changed, providers.change)
         if await self._store.read(doing, provider, document) is None:
-            raise unknown("provider")
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such provider; GET /api/providers lists them.")
         log.warning("provider.changed", provider=provider, **document)
 
 

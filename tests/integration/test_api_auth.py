@@ -58,6 +58,8 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("DELETE", "/api/pauses/client"): ({"manage"}, None),
     ("PUT", "/api/pauses/channels/{channel}"): ({"admin"}, None),
     ("DELETE", "/api/pauses/channels/{channel}"): ({"admin"}, None),
+    ("GET", "/api/providers"): ({"admin"}, None),
+    ("PATCH", "/api/providers/{provider}"): ({"admin"}, {"weight": 1}),
     ("POST", "/api/clients"): ({"admin"}, {"name": "new"}),
     ("GET", "/api/clients"): ({"admin"}, None),
     ("GET", "/api/clients/{id}"): ({"admin"}, None),
@@ -106,6 +108,12 @@ def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
 def place(api: Api, path: str, owner: int) -> str:
     """The path, to something that this client owns."""
     path = path.replace("{channel}", "email")
+    if "{provider}" in path:
+        config = '{"weight": 1}'
+        api.sql.rows(
+            "INSERT INTO providers (name, config) VALUES ('main', %s) ON CONFLICT DO NOTHING RETURNING 1", config
+        )
+        path = path.replace("{provider}", "main")
     if "{name}" in path:
         return template(api, owner, path)
     if "{address}" in path:

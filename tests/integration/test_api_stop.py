@@ -138,6 +138,6 @@ def test_streams_and_long_polls_end_in_order_at_a_stop(api: Api, path: str) -> N
         received = b""
         while more := connection.recv(9000):
             received += more
-    assert received.endswith(b"0\r\n\r\n" if path == "/api/stream" else b"}")
+    assert received.endswith(b"0\r\n\r\n" if path == "/api/stream" else b"}\n")
     assert api.api.stop(within=GRACE + 5) == 0
     assert "timeout graceful shutdown" not in api.log

@@ -233,7 +233,7 @@ def test_another_clients_notification_is_not_there(api: Api, route: str, method:
     assert api.sql.rows("SELECT 1 FROM notifications WHERE client_id <> 1") == []
 
 
-@pytest.mark.parametrize("path", ["/deliveries", "/nothing/here", "/apis"])
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/here", "/apis"])
 def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, path: str) -> None:
     page = Person(api.port).get(path, Accept="text/html,application/xhtml+xml,*/*;q=0.8")
 
@@ -244,7 +244,7 @@ def test_a_browser_at_a_path_without_a_page_gets_a_page_that_says_so(api: Api, p
 
 
 @pytest.mark.parametrize(
-    ("path", "accept"), [("/deliveries", "*/*"), ("/api/callbacks", "text/html"), ("/api/x", "text/html")]
+    ("path", "accept"), [("/nothing", "*/*"), ("/api/callbacks", "text/html"), ("/api/x", "text/html")]
 )
 def test_a_program_and_a_path_of_the_api_get_a_problem_document(api: Api, path: str, accept: str) -> None:
     page = Person(api.port).get(path, Accept=accept)

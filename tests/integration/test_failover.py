@@ -160,6 +160,26 @@ def test_a_mail_that_may_have_been_taken_is_never_sent_through_another_provider(
     assert (status(id), counts(servers)) == ("sent", [1, 0, 0])
 
 
+def test_a_mail_that_waits_for_the_only_provider_that_may_send_it_loses_no_attempt(
+    make: Make, servers: list[SmtpServer]
+) -> None:
+    process, id = uncertain(servers, make)
+    servers[0].on("mail", DOWN, times=None)
+
+    for _ in range(6):
+        passed(3600, id)
+        deliver(process, [id])
+
+    assert (status(id), row(id)["attempt_count"], counts(servers)[1]) == ("pending", 1, 0)
+    assert row(id)["last_error"] == "waits for first, which may have taken it"
+    servers[0].clear()
+    breaker.close("first")
+    process.breaker.refresh()
+    passed(3600, id)
+    deliver(process, [id])
+    assert (status(id), counts(servers)) == ("sent", [1, 0, 0])
+
+
 def test_with_failover_always_it_is_sent_through_another_one(make: Make, servers: list[SmtpServer]) -> None:
     process, id = uncertain(servers, make, failover="always")
     assert row(id)["bound_provider"] is None

@@ -92,7 +92,7 @@ def test_a_round_continues_without_the_history() -> None:
     passed(GRACE + 1, id)
     with mock.patch.object(history, "fold", side_effect=Unavailable("no answer")):
         upkeep(uuid4()).tick()
-    assert row(id)["enqueued"]
+    assert row(id)["rung"]
 
 
 def test_notifications_moved_by_a_round_are_counted() -> None:
