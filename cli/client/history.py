@@ -12,7 +12,7 @@ from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 
 WINDOWS = ("24h", "7d", "30d")
-DIMENSIONS = ("type", "priority", "template", "tag", "client")
+DIMENSIONS = ("type", "priority", "template", "tag", "provider", "client")
 COLUMNS = {
     "value": "VALUE",
     "sent": "SENT",

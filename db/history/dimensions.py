@@ -7,6 +7,7 @@ OF_CLIENT = {
     "type": "ARRAY[type]",
     "priority": "ARRAY[priority]",
     "template": "ARRAY[template]",
+    "provider": "ARRAY[provider]",
     "tag": "ARRAY(SELECT DISTINCT jsonb_array_elements_text(tags))",
 }
 # Only for all clients together.

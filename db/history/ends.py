@@ -6,8 +6,8 @@ from __future__ import annotations
 # function.
 COUNT_END = "count_end(n)"
 
-# For RETURNING (alias n), before `counting`.
-ENDED = """n.client_id, n.type, n.lane, n.template, n.status,
+# For RETURNING (alias n, and v for the settlement), before `counting`.
+ENDED = """n.client_id, n.type, n.lane, n.template, v.provider, n.status,
                       CASE WHEN position('@' IN n.tags::text) > 0 THEN countable_tags(n.tags) ELSE n.tags END AS tags,
                       n.sandbox OR n.callback_id IS NOT NULL AS uncounted,
                       CASE WHEN n.status = 'sent'
@@ -20,7 +20,7 @@ def counting(ended: str) -> str:
     For statements that end many notifications, where a call of COUNT_END for each would cost too much.
     """
     return f"""counted AS (
-            INSERT INTO history_new (client_id, type, priority, tags, template, outcome, class, number)
-            SELECT client_id, type, lane, tags, template, status, class, count(*) FROM {ended}
-            WHERE status <> 'pending' AND NOT uncounted GROUP BY 1, 2, 3, 4, 5, 6, 7
+            INSERT INTO history_new (client_id, type, priority, tags, template, provider, outcome, class, number)
+            SELECT client_id, type, lane, tags, template, provider, status, class, count(*) FROM {ended}
+            WHERE status <> 'pending' AND NOT uncounted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
         )"""

@@ -16,6 +16,8 @@ STEPS = (
         " priority text NOT NULL,"
         " tags jsonb,"
         " template text,"
+        # The provider of the last attempt; NULL if the end was none of an attempt.
+        " provider text,"
         " outcome text NOT NULL,"
         # The class of the time to delivery; 0 if it was not sent.
         " class smallint NOT NULL,"

@@ -7,7 +7,7 @@ COMMENTS = {
         "number": "1 for the first attempt of the notification.",
         "outcome": "Result of the attempt: sent, refused, deferred, provider-down, uncertain or lost.",
         "worker": "Id of the worker process that made the attempt. Its row in workers may be deleted.",
-        "provider": "Address of the mail server or of the callback endpoint.",
+        "provider": "Name of the provider, such as the address of the mail server; callback for a callback.",
         "phase": "Step of the conversation with the provider in which it ended, such as connect, rcpt or content.",
         "reply_code": "SMTP reply code or HTTP status of the provider.",
         "enhanced_code": "Enhanced status code of the reply (RFC 3463), such as 5.1.1.",

@@ -108,6 +108,7 @@ def test_each_dimension_has_its_values() -> None:
     assert counted("tag") == {"welcome": (3, 0, 0), "summer": (2, 0, 0)}
     assert counted("template") == {"hello": (2, 0, 0)}
     assert counted("priority") == {"high": (2, 0, 0), "normal": (1, 0, 0)}
+    assert counted("provider") == {"mail:25": (3, 0, 0)}
     assert counted("client") == {"default": (3, 0, 0)}
 
 
