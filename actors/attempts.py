@@ -145,7 +145,7 @@ class Attempts:
             return lifecycle.failed(notification, attempt, "outcome-unknown")
         if notification.retry_count + 1 >= RetryPolicy.of(notification.type, self._settings).attempts:
             # The reason tells whoever retries it that it may have arrived.
-            unknown = attempt.outcome == "uncertain" or notification.bound_provider
+            unknown = attempt.outcome == "uncertain"
             return lifecycle.failed(notification, attempt, "outcome-unknown" if unknown else "exhausted")
         return lifecycle.retry(notification, attempt, delays[notification.type, notification.retry_count] / 1000)
 
