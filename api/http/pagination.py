@@ -122,7 +122,7 @@ def _values(parameters: Mapping[str, Any], parser: Callable[[str], Callable[[str
     faults = []
     for name, raw in parameters.items():
         try:
-            values[name] = parser(name)(raw if name in _SEVERAL else _single(raw))
+            values[name] = parser(name)(raw if name in (_TAG, _METADATA) else _single(raw))
         except Wrong as why:
             faults.append({"parameter": name[:100], "detail": str(why)})
     if faults:
@@ -225,16 +225,10 @@ def _pairs(raw: Any) -> dict[str, str]:
 
 # `metadata=key=value` is in the API document, because every generated client can send it.
 _TAG, _METADATA, _KEYED = "tag", "metadata", "metadata."
-_SEVERAL = frozenset({_TAG, _METADATA})
 TWICE = "must give each key once"
 # A value longer than any tag or metadata value is accepted and finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
-_COLUMNS = {
-    "keyId": "key_id",
-    "createdFrom": "created_from",
-    "createdTo": "created_to",
-    _TAG: "tags",
-}
+_COLUMNS = {"keyId": "key_id", "createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "type": one_of(TYPES),
