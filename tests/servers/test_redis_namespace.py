@@ -26,9 +26,11 @@ def namespace(database_url: str) -> str:
 
 
 @pytest.fixture
-def restored_url(databases: embedded.Databases) -> Iterator[str]:
-    """A database with the identity of `database_url`: both are copies of one."""
+def restored_url(databases: embedded.Databases, database_url: str) -> Iterator[str]:
+    """A database with the identity of `database_url`, as if restored from a dump of it."""
+    [(identity,)] = Queries(database_url).rows("SELECT id::text FROM installation")
     with databases.new() as url:
+        Queries(url).rows("UPDATE installation SET id = %s RETURNING 1", identity)
         yield url
 
 
