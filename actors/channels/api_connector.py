@@ -11,12 +11,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from actors.channels import Begin, always
+from actors.channels.http_begin import begin_over
 
 KEPT = 10.0  # seconds; an older connection is not used again, because the provider may be about to close it
-
-
-class TakenOver(Exception):
-    """`begin` returned False: another worker has claimed the notification. Nothing was sent."""
 
 
 class ApiConnector(TCPConnector):
@@ -56,12 +53,7 @@ class ApiConnector(TCPConnector):
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """Connect or take the connection that is kept, and await `begin` before anything is sent."""
         connection = await self._obtain(*args, **kwargs)
-        try:
-            if not await self._begin():
-                raise TakenOver
-        except BaseException:
-            connection.close()
-            raise
+        await begin_over(connection, self._begin)
         self.begun.set_result(None)
         await asyncio.sleep(0)  # The loop looks at the connection once more.
         if connection.transport is not None and not connection.transport.is_closing():

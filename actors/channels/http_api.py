@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from actors.channels import Begin
-from actors.channels.api_connector import ApiConnector, TakenOver
+from actors.channels.api_connector import ApiConnector
 
 BODY_LIMIT = 65_536  # bytes of an answer's body that are read; a longer one is cut off
 HEAD_LIMIT = 16_384  # bytes of a line in an answer's head
@@ -166,6 +166,3 @@ def _explained(connector: ApiConnector, error: Exception) -> NoAnswer:
         case aiohttp.ClientConnectorError(os_error=OSError(errno=int() as number)) | OSError(errno=int() as number):
             text = os.strerror(number)
     return _lost(connector, text, phase)
-
-
-__all__ = ["Answer", "ApiConnection", "NoAnswer", "Request", "TakenOver"]

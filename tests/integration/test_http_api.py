@@ -13,7 +13,8 @@ import pytest
 import uvloop
 
 from actors.channels import Begin, always
-from actors.channels.http_api import BODY_LIMIT, Answer, ApiConnection, NoAnswer, Request, TakenOver
+from actors.channels.http_api import BODY_LIMIT, Answer, ApiConnection, NoAnswer, Request
+from actors.channels.http_begin import TakenOver
 from tests.conftest import TlsAuthority
 from tests.providers.server import (
     Received,

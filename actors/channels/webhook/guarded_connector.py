@@ -17,16 +17,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 
 from actors.channels import Begin
+from actors.channels.http_begin import begin_over
 from actors.channels.webhook.name_resolver import NameResolver
 from actors.channels.webhook.url_guard import Target
 from settings.callbacks import Network
 
 ANSWER_LIMIT = 131_072  # bytes of an answer that are read, head included: some servers have long heads
 LINES = 1_000  # lines of an answer that are read one by one; a head with so many lines is refused
-
-
-class TakenOver(Exception):
-    """`begin` returned False: another worker has claimed the notification. Nothing was sent."""
 
 
 class GuardedConnector(TCPConnector):
@@ -71,12 +68,7 @@ class GuardedConnector(TCPConnector):
         if (transport := connection.transport) is not None:  # None if the connection is already lost.
             self._bounded = _BoundedProtocol(transport)
             transport.set_protocol(self._bounded)
-        try:
-            if not await self._begin():
-                raise TakenOver
-        except BaseException:
-            connection.close()
-            raise
+        await begin_over(connection, self._begin)
         self.begun = True
         return connection
 

@@ -15,7 +15,8 @@ import aiohttp
 from yarl import URL
 
 from actors.channels import Begin
-from actors.channels.webhook.guarded_connector import ANSWER_LIMIT, GuardedConnector, TakenOver
+from actors.channels.http_begin import TakenOver
+from actors.channels.webhook.guarded_connector import ANSWER_LIMIT, GuardedConnector
 from actors.channels.webhook.name_resolver import Lookup, NameResolver, look_up
 from actors.channels.webhook.url_guard import Target, UrlRejected
 from settings.callbacks import Network

@@ -1,4 +1,4 @@
-"""What answers mean that have no meaning of their own in a provider's documentation, and words for those that have."""
+"""Judge the answers of mail providers: by the codes that they document, else by the status or the words."""
 
 from __future__ import annotations
 

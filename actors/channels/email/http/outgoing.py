@@ -54,7 +54,7 @@ class Outgoing(NamedTuple):
 
     @property
     def blamed(self) -> type[Undelivered]:
-        """What a refusal of the sender means. A sender that a client chose must not open the breaker for everybody."""
+        """The error for a refused sender. One that a client chose must not open the breaker for everybody."""
         return ProviderDown if self.sender.address == self.own_sender.address else Refused
 
     @property

@@ -26,7 +26,8 @@ from actors.channels.email.http.limits import ApiLimits
 from actors.channels.email.http.outgoing import Outgoing
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.unsubscribing import url
-from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request, TakenOver
+from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request
+from actors.channels.http_begin import TakenOver
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from db.records import Claimed
