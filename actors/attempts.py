@@ -72,8 +72,7 @@ class Attempts:
         """Send a notification and return its settlement. `next_notification`: see `Sender.send`.
 
         If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
-        `elsewhere` tells whether another
-        provider can send it.
+        `elsewhere` tells whether another provider can send it.
 
         Raises:
             NoConnection, Throttled: the notification was not sent, for a reason that has nothing to do with it.

@@ -1,4 +1,4 @@
-"""What a message asks the claim store for."""
+"""Request to the claim store: the ids of a message, and how to claim them."""
 
 from __future__ import annotations
 

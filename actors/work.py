@@ -1,4 +1,4 @@
-"""What the queues of providers need from delivery."""
+"""Interface between the queues of providers and delivery, which handles their outcomes."""
 
 from __future__ import annotations
 

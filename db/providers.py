@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from db import live_stats
 from db.database import rows
 from db.live_stats import Worker
 
@@ -25,6 +26,11 @@ class Provider(NamedTuple):
     opened_at: datetime | None
     reason: str | None
 
+    @property
+    def weight_in_force(self) -> int | None:
+        """The weight of operators, or else that of its URL."""
+        return self.weight or self.config.get("weight")
+
 
 class Use(NamedTuple):
     """Use of a provider by the live workers since each has started: attempts by outcome."""
@@ -39,6 +45,7 @@ class Use(NamedTuple):
         return self.attempts.get("sent", 0) / made if made else None
 
 
+Known = tuple[Provider, Use]
 _COLUMNS = "name, enabled, weight, config, opened_at, reason"
 
 
@@ -57,6 +64,12 @@ def report(name: str, config: Mapping[str, Any]) -> None:
 def reported() -> list[Provider]:
     """Return the providers that a worker has ever reported, by name."""
     return [Provider(*row) for row in rows(f"SELECT {_COLUMNS} FROM providers WHERE config <> '{{}}' ORDER BY name")]
+
+
+def listed(worker_timeout: float) -> list[Known]:
+    """Return the reported providers, and how the live workers use each."""
+    workers = live_stats.workers(worker_timeout)
+    return [(one, use(one.name, workers)) for one in reported()]
 
 
 def change(name: str, changes: Mapping[str, Any]) -> Provider | None:

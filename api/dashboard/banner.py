@@ -18,7 +18,7 @@ from runtime import logs
 log = logs.get("dashboard")
 
 FRESH = 2.0  # seconds for which an API process shows the same obstacles
-PATIENCE = 1.0  # seconds for which a page waits for them; it must appear while PostgreSQL hangs
+WAIT = 1.0  # seconds for which a page waits for them; it must appear while PostgreSQL hangs
 
 
 class ObstacleWatch:
@@ -35,14 +35,14 @@ class ObstacleWatch:
         if time.monotonic() - self._read_at >= FRESH:
             if self._reading is None:
                 self._reading = asyncio.create_task(self._read())
-            await asyncio.wait({self._reading}, timeout=PATIENCE)
+            await asyncio.wait({self._reading}, timeout=WAIT)
         return self._found
 
     async def _read(self) -> None:
         chosen = self._store.settings
-        timeout, provider = chosen.delivery.worker_timeout, chosen.provider_names
+        timeout, providers = chosen.delivery.worker_timeout, chosen.provider_names
         try:
-            self._found = await self._store.read_aside(obstacles.read, timeout, provider, datetime.now(UTC))
+            self._found = await self._store.read_aside(obstacles.read, timeout, providers, datetime.now(UTC))
         except (Unavailable, Full):
             self._found = Obstacles()
         except Exception:  # The page is of use without its banner.

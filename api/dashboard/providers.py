@@ -13,6 +13,7 @@ from api.http.answers import unknown
 from api.http.problems import Problem
 from api.resources import providers as api
 from api.store import NotificationStore
+from db import providers
 
 DIGITS = 9  # of a weight that is read as a number
 
@@ -58,8 +59,8 @@ class Provider:
         done(req, resp, "/providers", said)
 
 
-async def _listed(store: NotificationStore) -> list[api.Known]:
-    found: list[api.Known] = await store.read(api.listed, store.settings.delivery.worker_timeout)
+async def _listed(store: NotificationStore) -> list[providers.Known]:
+    found: list[providers.Known] = await store.read(providers.listed, store.settings.delivery.worker_timeout)
     return found
 
 

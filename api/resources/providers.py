@@ -14,14 +14,12 @@ from api.http.bodies import read_json
 from api.http.problems import Problem, invalid
 from api.schemas import Schema
 from api.store import NotificationStore
-from db import acts, live_stats, providers
+from db import acts, providers
 from db.audit import recorded
 from db.providers import Use
 from runtime import logs
 
 log = logs.get("api")
-
-Known = tuple[providers.Provider, Use]
 
 
 class Providers:
@@ -32,7 +30,7 @@ class Providers:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        found = await self._store.read(listed, self._store.settings.delivery.worker_timeout)
+        found = await self._store.read(providers.listed, self._store.settings.delivery.worker_timeout)
         write(resp, {"items": [_shown(*one) for one in found]})
 
     on_head = on_get
@@ -48,7 +46,7 @@ class Provider:
     async def on_patch(self, req: Request, resp: Response, provider: str) -> None:
         with_live_key(require(req, "admin"))
         await self.change(req, provider, await read_json(req, self._store.settings.http))
-        found = await self._store.read(listed, self._store.settings.delivery.worker_timeout)
+        found = await self._store.read(providers.listed, self._store.settings.delivery.worker_timeout)
         write(resp, next(_shown(*one) for one in found if one[0].name == provider))
 
     async def change(self, req: Request, provider: str, document: Any) -> None:
@@ -62,12 +60,6 @@ class Provider:
         log.warning("provider.changed", provider=provider, **document)
 
 
-def listed(worker_timeout: float) -> list[Known]:
-    """Return the providers that workers have reported, by name, and their use. Call within `connection()`."""
-    workers = live_stats.workers(worker_timeout)
-    return [(one, providers.use(one.name, workers)) for one in providers.reported()]
-
-
 def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
     """Return a provider as JSON. The weight of operators hides that of the URL."""
     config = {name: one.config.get(name) for name in ("priority", "weight", "connections", "rate")}
@@ -75,7 +67,7 @@ def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
         "name": one.name,
         "enabled": one.enabled,
         **config,
-        "weight": one.weight or config["weight"],
+        "weight": one.weight_in_force,
         **shown({"down_since": one.opened_at}),
         "reason": one.reason if one.opened_at else None,
         "workers": use.workers,

@@ -11,7 +11,7 @@ from cli.operator import caller, store
 from cli.terminal import show
 from cli.terminal.failure import Refused
 from cli.terminal.moments import readable
-from db import acts, live_stats
+from db import acts
 from db import providers as known
 from db.audit import recorded
 from db.providers import Provider, Use
@@ -34,8 +34,7 @@ def providers(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand:
         return
     with store.opened() as chosen:
-        workers = live_stats.workers(chosen.delivery.worker_timeout)
-        found = [(one, known.use(one.name, workers)) for one in known.reported()]
+        found = known.listed(chosen.delivery.worker_timeout)
     if as_json:
         for one, use in found:
             store.say(one._asdict() | {"workers": use.workers, "attempts": dict(use.attempts), "success": use.success})
@@ -80,8 +79,8 @@ def _change(name: str, changes: Mapping[str, Any]) -> None:
     if changed is None:
         there = f"; there are: {', '.join(names)}" if names else ": no worker has reported one yet"
         raise Refused(f"there is no provider {name!r}{there}")
-    weight = changed.weight or changed.config.get("weight")
-    click.echo(show.plain(f"{name}: {'enabled' if changed.enabled else 'disabled'}, weight {weight}"))
+    state = "enabled" if changed.enabled else "disabled"
+    click.echo(show.plain(f"{name}: {state}, weight {changed.weight_in_force}"))
 
 
 def row(one: Provider, use: Use) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def row(one: Provider, use: Use) -> dict[str, Any]:
         **one.config,
         "name": one.name,
         "state": _state(one),
-        "weight": one.weight or one.config.get("weight"),
+        "weight": one.weight_in_force,
         "rate": "any" if rate is None else f"{rate:g}",
         "workers": use.workers,
         "attempts": f"{sum(use.attempts.values()):,}",
