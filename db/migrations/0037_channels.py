@@ -48,7 +48,8 @@ $$
 
 STEPS = (
     Statement(
-        "ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check, ADD CONSTRAINT notifications_lane_check"
+        "ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check,"
+        " ADD CONSTRAINT notifications_lane_check"
         " CHECK (lane ~ '^([a-z][a-z0-9-]{0,30}\\.)?(high|normal|bulk)$' OR lane = 'callback') NOT VALID"
     ),
     Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_lane_check"),
