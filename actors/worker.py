@@ -20,12 +20,14 @@ from actors.channels.email.channel import Email
 from actors.channels.email.http.provider import HttpMailProvider
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.providers import make
+from actors.channels.email.signer import Signer
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.channel import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
+from actors.domains import Domains
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
@@ -65,6 +67,9 @@ class WorkerProcess(Middleware):
             broker.namespace = namespace.stored(current.redis)
             _report(current)
             _begin_at_zero(current)
+            self._signer = Signer(current.domains.secrets)
+            self._domains = Domains(current.domains, self._signer)
+            self._domains.load()
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -81,6 +86,7 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._claim_store = ClaimStore(current, identity)
         process.collect_seldom()
+        self._domains.start()
         running.delivery = event_loop.run(self._delivery(identity))
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
         self._upkeep.start()
@@ -95,6 +101,7 @@ class WorkerProcess(Middleware):
         for channel in self._mail:
             channel.stop()
         self._retention.stop()
+        self._domains.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -116,7 +123,7 @@ class WorkerProcess(Middleware):
             redis = (broker.client, lambda: broker.namespace, provider.name)
             lease = ConnectionLease(*redis, provider.connections)
             rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
-            self._mail.append(make(provider, current, lease, rate))
+            self._mail.append(make(provider, current, lease, rate, self._signer))
             breaker = Breaker(current, provider.name, identity)
             routed.append(Routed(self._mail[-1], breaker, provider.priority, provider.weight))
         callback = Callback(current)
