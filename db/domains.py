@@ -45,6 +45,12 @@ class Known(NamedTuple):
             return "pending"
         return "failing" if any(key.missing_since for key in signing) else "verified"
 
+    @property
+    def to_rotate(self) -> set[str]:
+        """The algorithms whose current key has no new one to replace it yet."""
+        current, new = ({key.algorithm for key in self.keys if key.state == state} for state in ("current", "new"))
+        return current - new
+
 
 class TooMany(Exception):
     """The client has MOST domains; nothing happened."""

@@ -15,7 +15,7 @@ from settings import Settings
 
 REQUESTS = (
     *("notification", "client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
-    *("template", "preview", "suppression", "erasure"),
+    *("template", "preview", "suppression", "domain", "erasure"),
     *("callback", "callback_changes"),
 )
 

@@ -53,7 +53,10 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
 
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
 CONTENT = {
-    "actors.channels.email": {"addresses", "headers", "mail", "mailboxes", "mime", "unsubscribing"},
+    "actors.channels.email": {
+        *("addresses", "dkim", "domains", "headers", "mail", "mailboxes", "mime", "signer", "unsubscribing"),
+        *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
+    },
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 
