@@ -92,6 +92,12 @@ def listed(client_id: int | None) -> list[Known]:
     return _all([Domain(*row) for row in found])
 
 
+def named(domain: str) -> list[Known]:
+    """Return the domains of this name, of the operators and of all clients."""
+    found = rows(f"SELECT {_COLUMNS} FROM domains WHERE domain = %s ORDER BY client_id NULLS FIRST", domain)
+    return _all([Domain(*row) for row in found])
+
+
 def everywhere(after: int, limit: int) -> list[Known]:
     """Return up to `limit` domains of all clients with an id above `after`, in the order of their ids."""
     found = rows(f"SELECT {_COLUMNS} FROM domains WHERE id > %s ORDER BY id LIMIT %s", after, limit)

@@ -17,7 +17,7 @@ DKIM, SPF, DMARC = wanted("example.com", [KEY], "_spf.example.net")
 OURS = f"v=DKIM1; k=rsa; p={P}"
 
 
-def verdict(record: Wanted, *values: str) -> tuple[str, str]:
+def comparison(record: Wanted, *values: str) -> tuple[str, str]:
     found = compared(record, values)
     return found.state, found.detail
 
@@ -55,7 +55,7 @@ def test_a_long_value_stands_in_a_zone_file_as_strings_of_255_characters() -> No
     ],
 )
 def test_a_key_is_found_however_it_is_written(value: str) -> None:
-    assert verdict(DKIM, value) == ("found", "")
+    assert comparison(DKIM, value) == ("found", "")
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_a_key_is_found_however_it_is_written(value: str) -> None:
     ],
 )
 def test_a_wrong_key_is_wrong_with_the_difference(value: str, said: str) -> None:
-    state, detail = verdict(DKIM, value)
+    state, detail = comparison(DKIM, value)
 
     assert state == "wrong"
     assert said in detail
 
 
 def test_no_record_is_missing_and_two_are_wrong() -> None:
-    assert verdict(DKIM)[0] == "missing"
-    assert verdict(DKIM, OURS, OURS) == ("wrong", "there are 2 TXT records at this name: leave only ours")
+    assert comparison(DKIM)[0] == "missing"
+    assert comparison(DKIM, OURS, OURS) == ("wrong", "there are 2 TXT records at this name: leave only ours")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_no_record_is_missing_and_two_are_wrong() -> None:
     ],
 )
 def test_spf_must_include_ours_once(values: list[str], state: str) -> None:
-    assert verdict(SPF, *values)[0] == state
+    assert comparison(SPF, *values)[0] == state
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_spf_must_include_ours_once(values: list[str], state: str) -> None:
     ],
 )
 def test_dmarc_needs_one_policy(values: list[str], state: str) -> None:
-    assert verdict(DMARC, *values)[0] == state
+    assert comparison(DMARC, *values)[0] == state
 
 
 def test_no_answer_is_neither_missing_nor_wrong() -> None:

@@ -12,7 +12,7 @@ import dns.exception
 import dns.name
 import dns.resolver
 
-from actors.channels.email.domains.comparing import Verdict, compared
+from actors.channels.email.domains.comparing import Comparison, compared
 from actors.channels.email.domains.records import Wanted, wanted
 from db.domains import Known
 from settings.domains import DomainSettings
@@ -27,7 +27,7 @@ class Checked(NamedTuple):
     """A record with what DNS says about it."""
 
     record: Wanted
-    verdict: Verdict
+    comparison: Comparison
 
 
 class Check(NamedTuple):
@@ -47,26 +47,26 @@ class Check(NamedTuple):
 
     @property
     def found(self) -> dict[str, dict[str, object]]:
-        """The verdicts by the name of the record, to store."""
+        """The comparisons by the name of the record, to store."""
         return {
             one.record.name: {
-                "state": one.verdict.state,
-                "detail": one.verdict.detail,
-                "found": list(one.verdict.found),
+                "state": one.comparison.state,
+                "detail": one.comparison.detail,
+                "found": list(one.comparison.found),
             }
             for one in self.records
         }
 
     def _keys(self, *states: str) -> list[int]:
-        return [one.record.key.id for one in self.records if one.record.key and one.verdict.state in states]
+        return [one.record.key.id for one in self.records if one.record.key and one.comparison.state in states]
 
 
 async def check(known: Known, settings: DomainSettings) -> Check:
     """Ask DNS for all records of a domain at the same time. Hold no database connection meanwhile."""
     resolver = _resolver(settings)
     records = list(wanted(known.domain.domain, known.keys, settings.spf_include))
-    verdicts = await asyncio.gather(*(_verdict(resolver, record) for record in records))
-    return Check([Checked(record, verdict) for record, verdict in zip(records, verdicts, strict=True)])
+    comparisons = await asyncio.gather(*(_comparison(resolver, record) for record in records))
+    return Check([Checked(record, comparison) for record, comparison in zip(records, comparisons, strict=True)])
 
 
 def _resolver(settings: DomainSettings) -> dns.asyncresolver.Resolver:
@@ -81,7 +81,7 @@ def _resolver(settings: DomainSettings) -> dns.asyncresolver.Resolver:
     return resolver
 
 
-async def _verdict(resolver: dns.asyncresolver.Resolver, record: Wanted) -> Verdict:
+async def _comparison(resolver: dns.asyncresolver.Resolver, record: Wanted) -> Comparison:
     try:
         async with asyncio.timeout(TIMEOUT):
             return compared(record, await _first(resolver, _places(record)))

@@ -13,7 +13,7 @@ _TAG = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
 _POLICIES = {"none", "quarantine", "reject"}
 
 
-class Verdict(NamedTuple):
+class Comparison(NamedTuple):
     """State of a record: found, missing, wrong, or unknown if DNS gave no answer. `found`: the values that DNS has."""
 
     state: str
@@ -21,28 +21,28 @@ class Verdict(NamedTuple):
     found: Sequence[str] = ()
 
 
-def compared(record: Wanted, values: Sequence[str] | None) -> Verdict:
-    """Return the verdict on a record. `values`: all TXT values at its name, None if DNS gave no answer."""
+def compared(record: Wanted, values: Sequence[str] | None) -> Comparison:
+    """Return the comparison on a record. `values`: all TXT values at its name, None if DNS gave no answer."""
     if values is None:
-        return Verdict("unknown", "DNS gave no answer: check again later")
+        return Comparison("unknown", "DNS gave no answer: check again later")
     state, detail, found = _COMPARE[record.purpose](record, values)
-    return Verdict(state, detail, [printable(value) for value in found[:MOST_SHOWN]])
+    return Comparison(state, detail, [printable(value) for value in found[:MOST_SHOWN]])
 
 
 def printable(value: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in value[:LONGEST_SHOWN])
 
 
-def _dkim(record: Wanted, values: Sequence[str]) -> Verdict:
+def _dkim(record: Wanted, values: Sequence[str]) -> Comparison:
     if not values:
-        return Verdict("missing", "there is no TXT record at this name")
+        return Comparison("missing", "there is no TXT record at this name")
     if len(values) > 1:
-        return Verdict("wrong", f"there are {len(values)} TXT records at this name: leave only ours", values)
+        return Comparison("wrong", f"there are {len(values)} TXT records at this name: leave only ours", values)
     have, want = tags(values[0]), tags(record.value)
     for difference in (_key_differs, _version_differs, _is_limited):
         if detail := difference(have, want):
-            return Verdict("wrong", detail, values)
-    return Verdict("found", "", values)
+            return Comparison("wrong", detail, values)
+    return Comparison("found", "", values)
 
 
 def _key_differs(have: Mapping[str, str], want: Mapping[str, str]) -> str:
@@ -80,30 +80,30 @@ def _is_limited(have: Mapping[str, str], want: Mapping[str, str]) -> str:
     return ""
 
 
-def _spf(record: Wanted, values: Sequence[str]) -> Verdict:
+def _spf(record: Wanted, values: Sequence[str]) -> Comparison:
     found = [value for value in values if value.lower().split(" ")[0] == "v=spf1"]
     if not found:
-        return Verdict("missing", "the domain has no SPF record")
+        return Comparison("missing", "the domain has no SPF record")
     if len(found) > 1:
-        return Verdict("wrong", "there are several SPF records, and then none counts: merge them", found)
+        return Comparison("wrong", "there are several SPF records, and then none counts: merge them", found)
     include = record.value.split(" ")[1]
     if include.lower() not in [term.lstrip("+") for term in found[0].lower().split()]:
-        return Verdict("wrong", f"it lacks {include}: add that before its last term", found)
-    return Verdict("found", "", found)
+        return Comparison("wrong", f"it lacks {include}: add that before its last term", found)
+    return Comparison("found", "", found)
 
 
-def _dmarc(_record: Wanted, values: Sequence[str]) -> Verdict:
+def _dmarc(_record: Wanted, values: Sequence[str]) -> Comparison:
     found = [value for value in values if value.replace(" ", "").upper().startswith("V=DMARC1")]
     if not found:
-        return Verdict("missing", "neither the domain nor one above it has a DMARC record")
+        return Comparison("missing", "neither the domain nor one above it has a DMARC record")
     if len(found) > 1:
-        return Verdict("wrong", "there are several DMARC records, and then none counts: leave one", found)
+        return Comparison("wrong", "there are several DMARC records, and then none counts: leave one", found)
     if tags(found[0]).get("p", "").lower() not in _POLICIES:
-        return Verdict("wrong", "its p= is none of none, quarantine and reject", found)
-    return Verdict("found", "", found)
+        return Comparison("wrong", "its p= is none of none, quarantine and reject", found)
+    return Comparison("found", "", found)
 
 
-_COMPARE: dict[str, Callable[[Wanted, Sequence[str]], Verdict]] = {"dkim": _dkim, "spf": _spf, "dmarc": _dmarc}
+_COMPARE: dict[str, Callable[[Wanted, Sequence[str]], Comparison]] = {"dkim": _dkim, "spf": _spf, "dmarc": _dmarc}
 
 
 def tags(value: str) -> dict[str, str]:
