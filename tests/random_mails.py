@@ -33,7 +33,8 @@ def mails(seed: int, count: int) -> Iterator[tuple[Claimed, Sequence[bytes]]]:
         options, contents = _options(draw, number)
         yield (
             Claimed(
-                *(number, 1, "email", f"to{number}@example.com", _text(draw, 6), _text(draw, 60)),
+                # Not a body of nothing but white space, which rspamd 3.4 fails whoever signs it.
+                *(number, 1, "email", f"to{number}@example.com", _text(draw, 6), f"{_text(draw, 60)}."),
                 f"<p>{_text(draw, 40)}</p>" if draw.random() < 0.4 else None,
                 *("resend", 0, datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number)),
                 mail=options,
