@@ -47,10 +47,18 @@ class DnsServer:
         self.texts[name.lower()] = list(values)
 
     def __enter__(self) -> DnsServer:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
         # A datagram of nothing ends the thread: closing the socket would not wake it.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(b"", self._socket.getsockname())
