@@ -71,6 +71,7 @@ def secrets(settings: Settings) -> Iterator[str]:
             yield from _passwords(value)
         else:
             yield value
+    yield from settings.domains.secrets  # It may be several, each of which is a secret.
     for provider in settings.named_providers:
         account = provider.account
         yield account.secret if isinstance(account, HttpAccount) else account.password

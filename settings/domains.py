@@ -58,5 +58,6 @@ class DomainSettings(Group):
                 f"DOMAIN_KEYS_SECRET must have at least {SHORTEST_SECRET} characters: make one with "
                 "`openssl rand -hex 32`, and give the same one to the API and the workers"
             )
-        if self.spf_include and not is_domain_name(self.spf_include):
+        # Unlike a host, a domain in DNS may have labels that begin with an underscore.
+        if self.spf_include and not is_domain_name(self.spf_include.replace("_", "")):
             yield f"SPF_INCLUDE is {self.spf_include!r}: give a domain name such as _spf.example.net"

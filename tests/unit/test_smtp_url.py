@@ -58,6 +58,12 @@ def test_an_option_without_a_value_is_refused() -> None:
     assert said("smtp://h?starttls=") == "SMTP_URL has starttls=: give one of required, optional, off"
 
 
+def test_a_mail_server_that_signs_is_told_by_an_option() -> None:
+    assert read({"SMTP_URL": "smtp://h"}).providers[0].account == SmtpServer("h", 587, dkim="sign")
+    assert read({"SMTP_URL": "smtp://h?dkim=relay"}).providers[0].account == SmtpServer("h", 587, dkim="relay")
+    assert said("smtp://h?dkim=no") == "SMTP_URL has dkim=no: give sign, or relay if the mail server signs"
+
+
 def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:
     assert read({"SMTP_URL": "smtp://h"}).providers[0].connections == 20
     assert read({"EMAIL_USER": "me@gmail.com", "EMAIL_PASS": "p"}).providers[0].connections == 20
