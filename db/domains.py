@@ -21,7 +21,7 @@ LOCK = 7_023
 
 
 class Domain(NamedTuple):
-    """A domain. `found`: what the last check found, by the name of the record; empty before the first check."""
+    """A domain. `found`: what the last check found, by the type and name of the record; empty before the first one."""
 
     id: int
     client_id: int | None
@@ -130,11 +130,13 @@ def take_due(limit: int) -> list[Known]:
     """
     found = rows(
         f"""
-        UPDATE domains SET check_at = now() + %s * interval '1 second' WHERE id IN (
+        WITH due AS MATERIALIZED (  -- as a subquery it may run, and lock further rows, more than once
             SELECT id FROM domains WHERE check_at <= now() ORDER BY check_at LIMIT %s FOR UPDATE SKIP LOCKED
-        ) RETURNING {_COLUMNS}
+        )
+        UPDATE domains SET check_at = now() + %s * interval '1 second' WHERE id IN (SELECT id FROM due)
+        RETURNING {_COLUMNS}
         """,
-        *(CHECK_LEASE, limit),
+        *(limit, CHECK_LEASE),
     )
     return _all([Domain(*row) for row in found])
 
@@ -142,8 +144,8 @@ def take_due(limit: int) -> list[Known]:
 def record(id: int, found: str, present: Sequence[int], absent: Sequence[int]) -> Known | None:
     """Record a check, and switch, suspend and retire keys by what it found. Return None if the domain was removed.
 
-    `found`: JSON by the name of the record. `present`: ids of keys that DNS has. `absent`: ids of keys whose record is
-    missing or wrong; a key of which DNS said nothing is in neither.
+    `found`: JSON by the type and name of the record. `present`: ids of keys that DNS has. `absent`: ids of keys whose
+    record is missing or wrong; a key of which DNS said nothing is in neither.
     """
     with database.atomic():
         updated = rows(

@@ -18,13 +18,15 @@ STRING = 255  # octets in one string
 
 
 class DnsServer:
-    """Server over UDP. `texts`: TXT values by name; a value may be a list of strings. All other names do not exist.
+    """Server over UDP. `texts`: TXT values by name; a value may be a list of strings. `mx`: MX
+    values by name. All other names do not exist.
 
     `silent`: names that get no answer. `broken`: names that get SERVFAIL. `asked`: the names that were asked for.
     """
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str | Sequence[str]]] = {}
+        self.mx: dict[str, list[str]] = {}
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -83,12 +85,16 @@ class DnsServer:
         answer = dns.message.make_response(query, recursion_available=True)
         if name in self.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
-        elif name not in self.texts and not any(known.endswith(f".{name}") for known in self.texts):
+        elif not any(f".{known}".endswith(f".{name}") for known in (*self.texts, *self.mx)):
             answer.set_rcode(dns.rcode.NXDOMAIN)
-        elif asked.rdtype == dns.rdatatype.TXT and self.texts.get(name):
-            values = [_presented(value) for value in self.texts[name]]
-            answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "TXT", *values))
+        elif values := self._values(name, asked.rdtype):
+            answer.answer.append(dns.rrset.from_text(asked.name, 60, "IN", asked.rdtype, *values))
         return answer
+
+    def _values(self, name: str, type: dns.rdatatype.RdataType) -> list[str]:
+        if type == dns.rdatatype.TXT:
+            return [_presented(value) for value in self.texts.get(name, ())]
+        return self.mx.get(name, []) if type == dns.rdatatype.MX else []
 
 
 def _presented(value: str | Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def domain(known: Known, spf_include: str) -> dict[str, Any]:
         "state": known.state,
         "createdAt": known.domain.created_at,
         "checkedAt": known.domain.checked_at,
-        "records": [_record(one, found.get(one.name, {})) for one in wanted(name, known.keys, spf_include)],
+        "records": [_record(one, found.get(one.place, {})) for one in wanted(name, known.keys, spf_include)],
         "keys": [
             {"selector": key.selector, "algorithm": key.algorithm, "state": key.state}
             | shown({"created_at": key.created_at, "signs_from": key.signs_from, "signs_until": key.signs_until})
@@ -42,7 +42,7 @@ def domain(known: Known, spf_include: str) -> dict[str, Any]:
 def _record(record: Wanted, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "purpose": record.purpose,
-        "type": "TXT",
+        "type": record.type,
         "name": record.name,
         "value": record.value,
         "required": record.required,

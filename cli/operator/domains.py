@@ -169,7 +169,8 @@ def _show_records(known: Known, chosen: Settings, *, as_json: bool) -> None:
         _say(_document(known, chosen))
         return
     for record in wanted(known.domain.domain, known.keys, chosen.domains.spf_include):
-        click.echo(zone_line(record))
+        if record.value:
+            click.echo(zone_line(record))
     click.echo(f"Publish these records, then run `notify domains check {known.domain.domain}`.", err=True)
 
 

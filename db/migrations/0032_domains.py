@@ -13,7 +13,7 @@ CREATE TABLE domains (
     checked_at  timestamptz,
     -- A worker checks it from then on. It moves into the future before each check, so a check that dies is repeated.
     check_at    timestamptz NOT NULL DEFAULT now(),
-    -- What the last check found, by the name of the record.
+    -- What the last check found, by the type and name of the record.
     found       jsonb NOT NULL DEFAULT '{}'
 );
 -- One for each client and domain. A client may add a domain that another one has: DNS decides whose key signs.
@@ -53,7 +53,7 @@ CREATE UNIQUE INDEX domain_keys_current ON domain_keys (domain_id, algorithm)
         "COMMENT ON COLUMN domains.client_id IS"
         " 'Client that the domain belongs to. NULL: the operators; it signs mails from the sender in the settings.';"
         " COMMENT ON COLUMN domains.check_at IS 'Time from which a worker makes the next check.';"
-        " COMMENT ON COLUMN domains.found IS 'What the last check found in DNS, by the name of the record.';"
+        " COMMENT ON COLUMN domains.found IS 'What the last check found in DNS, by the type and name of the record.';"
         " COMMENT ON COLUMN domain_keys.selector IS 'Name of the key in DNS: selector._domainkey.domain.';"
         " COMMENT ON COLUMN domain_keys.public_key IS 'Value of p= in DNS.';"
         " COMMENT ON COLUMN domain_keys.private_key IS"

@@ -205,7 +205,8 @@ def test_a_domain_is_added_checked_rotated_and_removed(client: Any, dns: DnsServ
     added = client.domains.add("example.com", ed25519=True)
     assert (added.state, [key.algorithm for key in added.keys]) == ("pending", ["rsa", "ed25519"])
     for record in added.records:
-        dns.publish(record.name, record.value)
+        if record.value:
+            dns.publish(record.name, record.value)
 
     assert client.domains.check("example.com").state == "verified"
     assert client.domains.add("example.com").keys == client.domains.get("example.com").keys

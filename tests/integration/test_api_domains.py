@@ -36,6 +36,7 @@ def api(module_database_url: str, redis_server: Valkey, dns: DnsServer) -> Itera
 def empty(api: Api, dns: DnsServer) -> None:
     api.sql.rows("DELETE FROM domains RETURNING 1")
     dns.texts.clear()
+    dns.mx.clear()
 
 
 @pytest.fixture
@@ -51,13 +52,16 @@ def act(manager: CheckedClient, name: str, what: str) -> Any:
 
 def publish(dns: DnsServer, shown: Any) -> None:
     for record in shown["records"]:
-        dns.publish(record["name"], record["value"])
+        if record["type"] == "MX":
+            dns.mx[record["name"]] = ["10 mail.example.com."]
+        else:
+            dns.publish(record["name"], record["value"])
 
 
 def test_a_domain_is_added_published_checked_and_rotated(api: Api, manager: CheckedClient, dns: DnsServer) -> None:
     added = manager.post(DOMAINS, {"domain": "Example.COM", "ed25519": True})
     assert (added.status, added.headers["location"]) == (201, f"{DOMAINS}/example.com")
-    assert [record["purpose"] for record in added.json["records"]] == ["dkim", "dkim", "dmarc"]
+    assert [record["purpose"] for record in added.json["records"]] == ["dkim", "dkim", "return-path", "dmarc"]
     assert {record["state"] for record in act(manager, "example.com", "check").json["records"]} == {"missing"}
 
     publish(dns, added.json)

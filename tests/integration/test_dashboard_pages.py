@@ -108,7 +108,7 @@ def furnish(api: Api, mail: Path) -> None:
     assert client.send("PUT", "/api/templates/greeting", content).status == 201
     assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
     api.sql.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
-    found = json.dumps({"_dmarc.example.com": {"state": "wrong", "detail": HOSTILE, "found": [HOSTILE]}})
+    found = json.dumps({"TXT _dmarc.example.com": {"state": "wrong", "detail": HOSTILE, "found": [HOSTILE]}})
     api.sql.rows("INSERT INTO domains (client_id, domain, found) VALUES (1, 'example.com', %s) RETURNING 1", found)
     api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)

@@ -204,7 +204,7 @@ def test_dns_without_an_answer_changes_nothing(
 
     assert known.state == "verified"
     [name] = dns.texts
-    assert known.domain.found[name]["state"] == "unknown"
+    assert known.domain.found[f"TXT {name}"]["state"] == "unknown"
 
 
 def test_what_dns_has_is_told_with_the_difference(current: DomainSettings, dns: DnsServer) -> None:
@@ -213,22 +213,24 @@ def test_what_dns_has_is_told_with_the_difference(current: DomainSettings, dns: 
     name = f"{key.selector}._domainkey.{NAME}"
     dns.publish(name, ["v=DKIM1; k=rsa; p=", key.public_key[:100]])
     dns.publish(NAME, "v=spf1 mx -all", "something else")
+    dns.mx[NAME] = ["10 mail.example.com."]
     dns.publish("_dmarc.com", "v=DMARC1; p=reject")
 
     found = check(known, dataclasses.replace(current, spf_include="_spf.example.net")).domain.found
 
-    assert found[name]["state"] == "wrong"
-    assert "ends after 100 of" in found[name]["detail"]
-    assert found[NAME]["state"] == "wrong"
-    assert found[NAME]["found"] == ["v=spf1 mx -all"]
-    assert found[f"_dmarc.{NAME}"]["state"] == "missing", "a top-level domain says nothing for others"
+    assert found[f"TXT {name}"]["state"] == "wrong"
+    assert "ends after 100 of" in found[f"TXT {name}"]["detail"]
+    assert found[f"TXT {NAME}"]["state"] == "wrong"
+    assert found[f"TXT {NAME}"]["found"] == ["v=spf1 mx -all"]
+    assert found[f"MX {NAME}"]["found"] == ["10 mail.example.com."]
+    assert found[f"TXT _dmarc.{NAME}"]["state"] == "missing", "a top-level domain says nothing for others"
 
 
 def test_a_dmarc_record_of_a_domain_above_counts(current: DomainSettings, dns: DnsServer) -> None:
     known = add(current, name="a.b.example.com")
     dns.publish("_dmarc.example.com", "v=DMARC1; p=reject")
 
-    assert check(known, current).domain.found["_dmarc.a.b.example.com"]["state"] == "found"
+    assert check(known, current).domain.found["TXT _dmarc.a.b.example.com"]["state"] == "found"
 
 
 def test_a_domain_of_a_hundred_labels_costs_few_questions(current: DomainSettings, dns: DnsServer) -> None:

@@ -187,7 +187,8 @@ def checked(judges: Judges, system: System) -> str:
     """Publish what the domain needs, check it, and return the selector that signs when the workers know it."""
     shown = system.client.get("/api/domains/shop.example").json
     for record in shown["records"]:
-        judges.dns.publish(record["name"], record["value"])
+        if record["value"]:
+            judges.dns.publish(record["name"], record["value"])
     answer = system.client.request("POST", "/api/domains/shop.example/check").json
     assert answer["state"] == "verified", answer
     # As if the minute until the switch had passed.

@@ -13,7 +13,7 @@ from db.domain_keys import DomainKey
 P = "MIIB" + "k" * 388
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 KEY = DomainKey(1, 1, "rsa", "n1", P, AT, None, None, None)
-DKIM, SPF, DMARC = wanted("example.com", [KEY], "_spf.example.net")
+DKIM, SPF, RETURN_PATH, DMARC = wanted("example.com", [KEY], "_spf.example.net")
 OURS = f"v=DKIM1; k=rsa; p={P}"
 
 
@@ -23,18 +23,19 @@ def comparison(record: Wanted, *values: str) -> tuple[str, str]:
 
 
 def test_the_records_say_what_to_publish() -> None:
-    assert [(one.purpose, one.name, one.required) for one in (DKIM, SPF, DMARC)] == [
+    assert [(one.purpose, one.name, one.required) for one in (DKIM, SPF, RETURN_PATH, DMARC)] == [
         ("dkim", "n1._domainkey.example.com", True),
         ("spf", "example.com", False),
+        ("return-path", "example.com", False),
         ("dmarc", "_dmarc.example.com", False),
     ]
     assert DKIM.value == OURS
     assert SPF.value == "v=spf1 include:_spf.example.net ~all"
-    assert [one.purpose for one in wanted("example.com", [KEY], "")] == ["dkim", "dmarc"]
+    assert [one.purpose for one in wanted("example.com", [KEY], "")] == ["dkim", "return-path", "dmarc"]
 
 
 def test_the_record_of_an_old_key_is_not_required() -> None:
-    [old, _] = wanted("example.com", [KEY._replace(signs_from=AT, signs_until=AT)], "")
+    [old, *_] = wanted("example.com", [KEY._replace(signs_from=AT, signs_until=AT)], "")
     assert not old.required
 
 
@@ -116,6 +117,13 @@ def test_spf_must_include_ours_once(values: list[str], state: str) -> None:
 )
 def test_dmarc_needs_one_policy(values: list[str], state: str) -> None:
     assert comparison(DMARC, *values)[0] == state
+
+
+@pytest.mark.parametrize(
+    ("values", "state"), [(["10 mail.example.com."], "found"), ([], "missing"), (["0 ."], "wrong")]
+)
+def test_bounces_need_a_server_that_takes_them(values: list[str], state: str) -> None:
+    assert comparison(RETURN_PATH, *values)[0] == state
 
 
 def test_no_answer_is_neither_missing_nor_wrong() -> None:

@@ -47,9 +47,9 @@ class Check(NamedTuple):
 
     @property
     def found(self) -> dict[str, dict[str, object]]:
-        """The comparisons by the name of the record, to store."""
+        """The comparisons by the place of the record, to store."""
         return {
-            one.record.name: {
+            one.record.place: {
                 "state": one.comparison.state,
                 "detail": one.comparison.detail,
                 "found": list(one.comparison.found),
@@ -84,21 +84,21 @@ def _resolver(settings: DomainSettings) -> dns.asyncresolver.Resolver:
 async def _comparison(resolver: dns.asyncresolver.Resolver, record: Wanted) -> Comparison:
     try:
         async with asyncio.timeout(TIMEOUT):
-            return compared(record, await _first(resolver, _places(record)))
+            return compared(record, await _first(resolver, _names(record), record.type))
     except TimeoutError:
         return compared(record, None)
 
 
-async def _first(resolver: dns.asyncresolver.Resolver, names: Sequence[str]) -> list[str] | None:
-    """Return the TXT values at the first name that has some; None if DNS gave no answer."""
+async def _first(resolver: dns.asyncresolver.Resolver, names: Sequence[str], type: str) -> list[str] | None:
+    """Return the values at the first name that has some; None if DNS gave no answer."""
     for name in names:
-        values = await _texts(resolver, name)
+        values = await _values(resolver, name, type)
         if values or values is None:
             return values
     return []
 
 
-def _places(record: Wanted) -> list[str]:
+def _names(record: Wanted) -> list[str]:
     """Return the names at which a record may be: a DMARC record of a domain above counts too (RFC 7489, 6.6.3)."""
     if record.purpose != "dmarc":
         return [record.name]
@@ -107,12 +107,14 @@ def _places(record: Wanted) -> list[str]:
     return [f"_dmarc.{'.'.join(labels[start:])}" for start in (0, *above)]
 
 
-async def _texts(resolver: dns.asyncresolver.Resolver, name: str) -> list[str] | None:
-    """Return the TXT values at a name, each with its strings joined; None if DNS gave no answer."""
+async def _values(resolver: dns.asyncresolver.Resolver, name: str, type: str) -> list[str] | None:
+    """Return the values at a name, of a TXT record with its strings joined; None if DNS gave no answer."""
     try:
-        answer = await resolver.resolve(dns.name.from_text(f"{name}."), "TXT", search=False)
+        answer = await resolver.resolve(dns.name.from_text(f"{name}."), type, search=False)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return []
     except (dns.exception.DNSException, OSError):
         return None
-    return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+    if type == "TXT":
+        return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
+    return [str(record) for record in answer]

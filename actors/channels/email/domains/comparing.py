@@ -22,7 +22,7 @@ class Comparison(NamedTuple):
 
 
 def compared(record: Wanted, values: Sequence[str] | None) -> Comparison:
-    """Return the comparison on a record. `values`: all TXT values at its name, None if DNS gave no answer."""
+    """Return the comparison on a record. `values`: all values of its type at its name, None if DNS gave no answer."""
     if values is None:
         return Comparison("unknown", "DNS gave no answer: check again later")
     state, detail, found = _COMPARE[record.purpose](record, values)
@@ -92,6 +92,15 @@ def _spf(record: Wanted, values: Sequence[str]) -> Comparison:
     return Comparison("found", "", found)
 
 
+def _return_path(_record: Wanted, values: Sequence[str]) -> Comparison:
+    if not values:
+        detail = "it has no MX record, so that bounces and replies may reach nobody: publish one of your mail server"
+        return Comparison("missing", detail)
+    if all(value.endswith(" .") for value in values):
+        return Comparison("wrong", "its MX record says that it takes no mail (RFC 7505), so bounces are lost", values)
+    return Comparison("found", "", values)
+
+
 def _dmarc(_record: Wanted, values: Sequence[str]) -> Comparison:
     found = [value for value in values if value.replace(" ", "").upper().startswith("V=DMARC1")]
     if not found:
@@ -103,7 +112,12 @@ def _dmarc(_record: Wanted, values: Sequence[str]) -> Comparison:
     return Comparison("found", "", found)
 
 
-_COMPARE: dict[str, Callable[[Wanted, Sequence[str]], Comparison]] = {"dkim": _dkim, "spf": _spf, "dmarc": _dmarc}
+_COMPARE: dict[str, Callable[[Wanted, Sequence[str]], Comparison]] = {
+    "dkim": _dkim,
+    "spf": _spf,
+    "return-path": _return_path,
+    "dmarc": _dmarc,
+}
 
 
 def tags(value: str) -> dict[str, str]:
