@@ -24,6 +24,7 @@ ENTRIES = (
     Entry("Callbacks", "/callbacks", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
+    Entry("Domains", "/domains"),
     Entry("Pauses", "/pauses"),
     Entry("Providers", "/providers", "admin"),
     Entry("Keys", "/keys", "manage"),

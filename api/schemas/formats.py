@@ -7,8 +7,10 @@ import re
 from jsonschema import FormatChecker
 
 from actors.channels.email.addresses import address_fault
+from actors.channels.email.domains.names import domain_fault
 from actors.channels.email.mailboxes import NotOne, holds_addresses, split
 from api.http.times import NoTime, moment
+from settings.hosts import MAX_DOMAIN_NAME
 
 LONGEST_URL = 900  # characters: it has to fit into one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters: enough for any fraction of a second
@@ -113,6 +115,13 @@ def _is_sender(value: object) -> bool:
     # A domain is checked as part of an address.
     if fault := address_fault(f"a{value}" if value.startswith("@") else value):
         raise Wanting(f"must be a mail address, or @example.com for all addresses of a domain: {fault}")
+    return True
+
+
+@FORMATS.checks("domain", raises=Wanting)
+def _is_domain(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= MAX_DOMAIN_NAME and (fault := domain_fault(value)):
+        raise Wanting(f"must be a domain such as example.com: {fault}")
     return True
 
 

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from notification_client import AsyncClient, Client, endpoints, fields, models, stored_data, suppressions, templates
+from notification_client import (
+    AsyncClient,
+    Client,
+    domains,
+    endpoints,
+    fields,
+    models,
+    stored_data,
+    suppressions,
+    templates,
+)
 from notification_client.decoding import Model, camel
 from tests.processes import ROOT
 
@@ -34,6 +44,9 @@ MODELS: dict[str, type[Model]] = {
     "DeliveryWithAttempts": endpoints.Delivery,
     "CallbackHealth": endpoints.CallbackHealth,
     "CallbacksRetried": endpoints.CallbacksRetried,
+    "Domain": domains.Domain,
+    "DomainRecord": domains.DomainRecord,
+    "DomainKey": domains.DomainKey,
     "Pause": stored_data.Pause,
 }
 # Internal to the server; `json` has them.
@@ -81,6 +94,7 @@ GROUPS: tuple[tuple[Any, Any], ...] = (
     (Client, AsyncClient),
     (templates.Templates, templates.AsyncTemplates),
     (suppressions.Suppressions, suppressions.AsyncSuppressions),
+    (domains.Domains, domains.AsyncDomains),
     (endpoints.CallbackEndpoints, endpoints.AsyncCallbackEndpoints),
     (stored_data.StoredData, stored_data.AsyncStoredData),
 )

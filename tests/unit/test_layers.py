@@ -55,8 +55,9 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
 CONTENT = {
     "actors.channels": {"contract", "registry"},
     "actors.channels.email": {
-        *("addresses", "attachments", "channel", "document"),
-        *("headers", "mail", "mailboxes", "mime", "unsubscribing"),
+        *("addresses", "attachments", "channel", "dkim", "document", "domains", "headers", "mail", "mailboxes", "mime"),
+        *("signer", "unsubscribing"),
+        *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
     },
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
+from notification_client.domains import AsyncDomains
 from notification_client.endpoints import AsyncCallbackEndpoints
 from notification_client.errors import InvalidRequest
 from notification_client.fields import FailedFilters, Filters, NewNotification
@@ -37,6 +38,11 @@ class AsyncClient(AsyncPerformer):
     def suppressions(self) -> AsyncSuppressions:
         """Addresses to which nothing is sent."""
         return AsyncSuppressions(self)
+
+    @cached_property
+    def domains(self) -> AsyncDomains:
+        """Domains that your mails come from: DKIM keys and DNS records."""
+        return AsyncDomains(self)
 
     @cached_property
     def callbacks(self) -> AsyncCallbackEndpoints:
