@@ -74,7 +74,7 @@ def _sealed(der: bytes) -> bytes:
     return Sealer([SECRET], PURPOSE).seal(der)
 
 
-async def _send_all(channel: Email, mails: Sequence[tuple[Claimed, Sequence[bytes]]]) -> None:
+async def _send_all(channel: SmtpProvider, mails: Sequence[tuple[Claimed, Sequence[bytes]]]) -> None:
     sender = channel.sender()
     for notification, contents in mails:
         await sender.send(notification, contents=contents)
@@ -124,7 +124,7 @@ def test_opendkim_rejects_a_mail_with_an_added_subject(judges: Judges) -> None:
         channel = SmtpProvider(settings, settings.providers[0], signer=signer())
     mail = channel.compose(notification._replace(recipient="forged@example.com"), contents)
     forged = mail._replace(content=b"Subject: Buy\r\n" + mail.content)
-    channel.compose = lambda *_: forged
+    channel.compose = lambda *_: forged  # type: ignore[method-assign]
     asyncio.run(_send_all(channel, [(notification, ())]))
 
     [arrived] = eventually(lambda: judges.postfix.mails("forged@example.com"))
