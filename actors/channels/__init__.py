@@ -38,9 +38,13 @@ class Undelivered(Exception):
 
 
 class Refused(Undelivered):
-    """Permanent failure: the recipient or the content was refused. Never retry."""
+    """Permanent failure: the recipient or the content was refused. Never retry.
+
+    `suppress`: the index in `addresses` of the notification of what goes on the client's suppression list.
+    """
 
     outcome = "refused"
+    suppress: int | None = None
 
 
 class Deferred(Undelivered):
