@@ -1,4 +1,4 @@
-"""Accounts of providers of text messages, from URLs such as twilio://SID:TOKEN@?from=+15550100."""
+"""Accounts of providers of text messages, from URLs such as twilio://SID:TOKEN@?from=+15555550100."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from settings.hosts import is_domain_name
 from settings.http_account import HttpAccount
 
 FORMS = {
-    "twilio": "twilio://SID:TOKEN@?from=+15550100",
+    "twilio": "twilio://SID:TOKEN@?from=+15555550100",
     "vonage": "vonage://KEY:SECRET@?from=ACME",
     "sns": "sns://KEYID:SECRET@eu-west-1",
     "sms+https": "sms+https://:TOKEN@sms.example.com/path",

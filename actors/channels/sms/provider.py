@@ -34,7 +34,7 @@ def own_sender(config: Provider, account: HttpAccount) -> str:
     # In a URL an unescaped + is a space.
     given = f"+{config.sender[1:]}" if config.sender.startswith(" ") else config.sender
     if not given and account.kind in NEEDS_SENDER:
-        raise SettingsError(f"{account.variable} has no option from: add ?from=+15550100 with a number that you own")
+        raise SettingsError(f"{account.variable} has no option from: add ?from=+15555550100 with a number that you own")
     if not given or (account.kind == "twilio" and is_service(given)):
         return given
     try:
