@@ -6,7 +6,7 @@ import re
 
 from actors.channels.sms.numbers import NoNumber, normalised
 
-LONGEST = 40
+PREFIX = "sms:"  # of the senders of text messages in `senders` of a client
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 # A name has 11 characters at most (3GPP TS 23.040, 9.1.2.5). More characters than these are not taken everywhere.
 _NAME = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9 &_.+-]{0,10}(?<! )")
