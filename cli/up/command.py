@@ -21,6 +21,7 @@ from cli.servers.program import POLL
 from cli.servers.valkey import Valkey
 from cli.terminal.signals import Interrupted, Signals
 from cli.up import address, data
+from cli.up.mailbox import Slot
 from cli.up.programs import Api, Migration, Worker
 from cli.up.supervisor import Supervisor
 from runtime import logs
@@ -94,7 +95,7 @@ class System:
 
     def _start_catcher(self, keep: int) -> None:
         make = lazy.attribute("cli.up.catcher:Catcher", f"set SMTP_URL to a mail server, or {EXTRA}")
-        catcher = make(self._root.mail, keep)
+        catcher = make(Slot(self._root.mail, keep))
         self._supervisor.start(catcher)
         self._environ |= {"SMTP_URL": catcher.url, "MAIL_FROM": self._chosen.smtp.mail_from or SENDER}
         self._environ["CAUGHT_MAIL"] = str(self._root.mail.absolute())

@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from cli.up.catcher import Catcher
+from cli.up.mailbox import Slot
 from tests.emptying import empty
 from tests.eventually import eventually
 from tests.keys import EVERY, key
@@ -37,7 +38,7 @@ class Documented:
 
     def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
         self._redis_url = redis_url
-        self._catcher = Catcher(directory / "data" / "mail", 1000)
+        self._catcher = Catcher(Slot(directory / "data" / "mail", 1000))
         self._catcher.start()
         where = {"database_url": database_url, "redis_url": redis_url, "smtp_url": self._catcher.url, **QUICK}
         self.directory = directory
