@@ -66,7 +66,8 @@ class Fakes(LocalServer):
         return self._server
 
     async def close_connections(self) -> None:
-        await self._server.shutdown()
+        self._server.pre_shutdown()  # Idle connections end at once, and the others get a second.
+        await self._server.shutdown(timeout=1.0)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         fake = self._fakes.get(request.path)
