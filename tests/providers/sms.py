@@ -13,12 +13,12 @@ from db.records import Claimed
 from tests.providers.apis import KEY, SECRET, aws_authorization
 from tests.providers.server import Received, Reply
 
-_QUOTED = SECRET.replace("/", "%2F").replace("+", "%2B")
+QUOTED = SECRET.replace("/", "%2F").replace("+", "%2B")
 URLS = {
-    "twilio": f"twilio://AC1:{_QUOTED}@?from=%2B15555550100",
-    "vonage": f"vonage://abc:{_QUOTED}@?from=%2B15555550100",
-    "sns": f"sns://{KEY}:{_QUOTED}@eu-west-1",
-    "sms+https": f"sms+https://:{_QUOTED}@sms.example.com/v1/send",
+    "twilio": f"twilio://AC1:{QUOTED}@?from=%2B15555550100",
+    "vonage": f"vonage://abc:{QUOTED}@?from=%2B15555550100",
+    "sns": f"sns://{KEY}:{QUOTED}@eu-west-1",
+    "sms+https": f"sms+https://:{QUOTED}@sms.example.com/v1/send",
 }
 HELLO = Text(
     *("+41791234567", "Hi Zoë & + %", "+15555550100", False, "5.60dd710212000", datetime(2026, 1, 2, tzinfo=UTC))

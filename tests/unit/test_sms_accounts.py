@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.channels.sms.provider import own_sender
+from actors.channels.sms.senders import own_sender
 from runtime.redaction import secrets
 from settings import SettingsError, read
 from settings.http_account import HttpAccount
@@ -60,7 +60,7 @@ def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
     found = provider(FORMS[kind])
 
     assert (account(FORMS[kind]).kind, found.connections) == (kind, CONNECTIONS)
-    assert own_sender(found, account(FORMS[kind])) in {"+15555550100", "ACME", ""}
+    assert own_sender(found) in {"+15555550100", "ACME", ""}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_all_kinds_are_named_where_a_scheme_is_unknown() -> None:
     ],
 )
 def test_the_sender_of_a_provider_is_its_option_from(url: str, sender: str) -> None:
-    assert own_sender(provider(url), account(url)) == sender
+    assert own_sender(provider(url)) == sender
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_sender_of_a_provider_is_its_option_from(url: str, sender: str) -> N
 )
 def test_a_sender_that_is_missing_or_malformed_is_refused_by_name(url: str, why: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        own_sender(provider(url), account(url))
+        own_sender(provider(url))
 
     assert "PROVIDER_MAIN" in str(refused.value)
     assert why in str(refused.value)

@@ -1,16 +1,22 @@
-"""Providers of text messages: their modules, and the sender that each uses unless the client names one."""
+"""Providers of text messages, all of which have an HTTP API."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from actors.channels import Receipt
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_provider import HttpProvider, Posting, http_account
+from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from actors.channels.sms import generic, sns, twilio, vonage
-from actors.channels.sms.senders import NoSender, is_service, normalised_sender
-from actors.channels.sms.text import Text
-from settings import SettingsError
+from actors.channels.sms.senders import own_sender
+from actors.channels.sms.text import Text, compose
+from db.records import Claimed
+from settings import Settings
 from settings.http_account import HttpAccount
 from settings.providers import Provider
 
@@ -26,18 +32,19 @@ class Api(Protocol):
 
 
 APIS: Mapping[str, Api] = {"twilio": twilio, "vonage": vonage, "sns": sns, "sms+https": generic}
-NEEDS_SENDER = ("twilio", "vonage")
 
 
-def own_sender(config: Provider, account: HttpAccount) -> str:
-    """Return the option `from` of a provider, checked; empty if the provider chooses a sender itself."""
-    # In a URL an unescaped + is a space.
-    given = f"+{config.sender[1:]}" if config.sender.startswith(" ") else config.sender
-    if not given and account.kind in NEEDS_SENDER:
-        raise SettingsError(f"{account.variable} has no option from: add ?from=+15555550100 with a number that you own")
-    if not given or (account.kind == "twilio" and is_service(given)):
-        return given
-    try:
-        return normalised_sender(given)
-    except NoSender as error:
-        raise SettingsError(f"the option from of {account.variable} {error}") from None
+def make(
+    config: Provider | None, settings: Settings, lease: ConnectionLease | None, rate: SharedRate | None
+) -> HttpProvider:
+    """Return the provider of an account."""
+    if config is None:
+        raise TypeError("text messages need an account")
+    account, own = http_account(config), own_sender(config)
+    api = APIS[account.kind]
+
+    def posting(notification: Claimed, _contents: Sequence[bytes]) -> Posting:
+        text = compose(notification, own, datetime.now(UTC))
+        return Posting(api.request(text, account), partial(api.judge, text=text))
+
+    return HttpProvider(config, settings, lease, rate, posting)
