@@ -6,6 +6,7 @@ import re
 
 from jsonschema import FormatChecker
 
+from actors.channels import addresses
 from actors.channels.email.addresses import address_fault
 from actors.channels.email.mailboxes import NotOne, holds_addresses, split
 from actors.channels.sms.numbers import is_region
@@ -44,6 +45,13 @@ def _is_address(value: object) -> bool:
     # maxLength refuses longer values, which would take long to check.
     if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := address_fault(value)):
         raise Wanting(f"must be a mail address such as name@example.com: {fault}")
+    return True
+
+
+@FORMATS.checks("address", raises=Wanting)
+def _is_address_of_any_channel(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := addresses.address_fault(value)):
+        raise Wanting(f"must be a mail address such as name@example.com, or a phone number: {fault}")
     return True
 
 

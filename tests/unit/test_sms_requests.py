@@ -98,7 +98,7 @@ def test_a_notification_becomes_the_same_message_in_every_attempt() -> None:
 
 
 def test_a_pair_of_number_and_sender_is_what_is_suppressed() -> None:
-    assert pair("+41791234567", "ACME") == "+41791234567 from ACME"
+    assert pair("+41791234567", "ACME") == "+41791234567 from acme"
     assert pair("+41791234567", "") == "+41791234567 from default"
 
 

@@ -50,5 +50,8 @@ def compose(notification: Claimed, own_sender: str, now: datetime) -> Text:
 
 
 def pair(number: str, sender: str) -> str:
-    """Return the suppression of a number for one sender. Who answers STOP to one may still hear from others."""
-    return f"{number} from {sender or 'default'}"
+    """Return the address that suppresses a number for one sender: who answers STOP to one may still hear from others.
+
+    It is in lower case, as all addresses on the suppression list.
+    """
+    return f"{number} from {(sender or 'default').lower()}"
