@@ -31,12 +31,8 @@ def read(document: Mapping[str, Any], rights: Rights) -> Read:
     if faults or not number or "message" not in document:  # The schema has found the other faults.
         return Read(None, faults)
     encoding, segments = measure(document["message"])
-    options = {
-        "from": sender or None,
-        "maxSegments": document.get("maxSegments", MAX_SEGMENTS),
-        "encoding": encoding,
-        "segments": segments,
-    }
+    most = document.get("maxSegments", MAX_SEGMENTS)
+    options = {"maxSegments": most, "encoding": encoding, "segments": segments} | ({"from": sender} if sender else {})
     return Read(Content(number, "", document["message"], None, options, (number, pair(number, sender))), [])
 
 
