@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from cli.servers.valkey import Valkey
+from tests.client import Client
 from tests.eventually import eventually
 from tests.providers.server import Server, answering, reset_after
 from tests.providers.sms import URLS, Fake
 from tests.system import System
 
+NOTIFY = Path(sys.executable).with_name("notify")
 NUMBER = "+41791234567"
 OPTED_OUT = answering(400, {"code": 21610, "message": "Attempt to send to unsubscribed recipient"})
 
@@ -24,26 +29,41 @@ class Phones(NamedTuple):
     """The system, and its providers: Twilio first, then Vonage."""
 
     system: System
+    client: Client
     servers: dict[str, Server]
     fakes: dict[str, Fake]
 
     def post(self, **fields: Any) -> Any:
         """POST a text message and return the notification when it has ended."""
         document = {"type": "sms", "recipient": NUMBER, "message": "Hello", **fields}
-        made = self.system.client.post("/api/notifications", document)
+        made = self.client.post("/api/notifications", document)
         assert made.status == 201, made.raw
-        ended = self.system.client.get(f"/api/notifications/{made.json['id']}", wait=20)
+        ended = self.client.get(f"/api/notifications/{made.json['id']}", wait=20)
         assert ended.json["finishedAt"], self.system.logs()
         return ended.json
 
     def attempts(self, id: int) -> list[tuple[str, str]]:
         """The provider and the outcome of each attempt."""
-        return [(one["provider"], one["outcome"]) for one in self.system.client.attempts(id)]
+        return [(one["provider"], one["outcome"]) for one in self.client.attempts(id)]
 
     @property
     def copies(self) -> Counter[str]:
         """How many copies of each text the providers took together."""
         return Counter(taken.body for fake in self.fakes.values() for taken in fake.sink)
+
+
+def notify(system: System, *words: str) -> str:
+    """Run a command of `notify` and return its output."""
+    done = subprocess.run([NOTIFY, *words], env=system.environ, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def keyed(system: System, *options: str) -> Client:
+    """A client of the API with a new key of the client `shop`."""
+    scopes = ("--scope", "send", "--scope", "read", "--scope", "manage")
+    client = system.client
+    client.key = notify(system, "keys", "create", "--client", "shop", "--name", "test", *scopes, *options)
+    return client
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +76,12 @@ def phones(
         urls = {f"provider_{kind}": f"{URLS[kind]}&endpoint={servers[kind].url}" for kind in fakes}
         urls["provider_vonage"] += "&priority=2"
         where = {"database_url": module_database_url, "redis_url": redis_server.url, "smtp_url": ""}
-        system = System(tmp_path_factory.mktemp("system"), **where, **urls)
+        system = System(tmp_path_factory.mktemp("system"), auth="required", **where, **urls)
         stack.callback(system.stop)
         system.start_api()
         system.start_workers(2)
-        system.client.send("PATCH", "/api/clients/1", {"senders": ["sms:ACME"], "phoneRegion": "CH"})
-        eventually(lambda: system.client.get("/api/clients/1").json["phoneRegion"] == "CH", within=5)
-        yield Phones(system, servers, fakes)
+        notify(system, "clients", "create", "--name", "shop", "--phone-region", "CH", "--sender", "sms:ACME")
+        yield Phones(system, keyed(system), servers, fakes)
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +105,7 @@ def test_a_message_is_sent_and_shown_with_its_segments(phones: Phones) -> None:
 def test_many_messages_arrive_once_each(phones: Phones) -> None:
     texts = [f"text {number}" for number in range(200)]
     documents = [{"type": "sms", "recipient": NUMBER, "message": text} for text in texts]
-    made = phones.system.client.post("/api/notifications/batch", {"notifications": documents}).json["items"]
+    made = phones.client.post("/api/notifications/batch", {"items": documents}).json["items"]
     ids = [item["id"] for item in made]
 
     eventually(lambda: not phones.system.sql.unfinished(ids), within=30, saying=phones.system.logs)
@@ -122,12 +141,12 @@ def test_an_opt_out_suppresses_the_number_for_this_sender_only(phones: Phones) -
 
     held = phones.post(message="second")
     assert (held["status"], held["failureReason"]) == ("failed", "suppressed")
-    listed = phones.system.client.get("/api/suppressions").json["items"]
+    listed = phones.client.get("/api/suppressions").json["items"]
     assert [entry["address"] for entry in listed] == [f"{NUMBER} from default"]
     assert phones.post(message="third", **{"from": "ACME"})["status"] == "sent"
 
     address = f"{NUMBER} from default".replace("+", "%2B").replace(" ", "%20")
-    assert phones.system.client.request("DELETE", f"/api/suppressions/{address}").status == 204
+    assert phones.client.request("DELETE", f"/api/suppressions/{address}").status == 204
     assert phones.post(message="fourth")["status"] == "sent"
     assert phones.copies == {"third": 1, "fourth": 1}
 
@@ -146,7 +165,20 @@ def test_retry_after_is_waited_for_and_costs_no_attempt(phones: Phones) -> None:
 
 def test_faults_of_a_document_are_named(phones: Phones) -> None:
     faulty = {"type": "sms", "recipient": "911", "message": "a" * 161, "maxSegments": 1, "from": "EVIL", "html": "<p>"}
-    refused = phones.system.client.post("/api/notifications", faulty)
+    refused = phones.client.post("/api/notifications", faulty)
 
     assert refused.status == 422
     assert {fault["pointer"] for fault in refused.json["errors"]} >= {"/recipient", "/message", "/from"}
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [("+15005550001", ("failed", "rejected")), ("+15005550002", ("sent", None)), (NUMBER, ("sent", None))],
+)
+def test_test_keys_reach_nobody(phones: Phones, number: str, ending: tuple[str, str | None]) -> None:
+    testing = phones._replace(client=keyed(phones.system, "--sandbox"))
+
+    shown = testing.post(recipient=number)
+
+    assert (shown["status"], shown["failureReason"]) == ending
+    assert (shown["sandbox"], phones.copies) == (True, {})
