@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.channels.registry import channel
 from api.http.problems import MOST_FAULTS
 from api.schemas import Schema
+from api.schemas.documents import schema_of
 from settings import read
 
-SCHEMA = Schema("notification", read({}))
+SCHEMA = Schema(schema_of(channel("email")), read({}))
 GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
 FIELDS = ["type", "recipient", "subject", "message", "html"]
 
