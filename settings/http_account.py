@@ -63,7 +63,7 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Ht
         raise SettingsError(f"{variable} has an unknown option {min(unknown)!r}: use {_KNOWN}")
     found = _READERS.get(parts.scheme, _plain)(variable, parts)
     if "endpoint" in options:
-        found["url"] = _endpoint(variable, options["endpoint"])
+        found["url"] = endpoint(variable, options["endpoint"])
     return HttpAccount(parts.scheme, _secret(variable, parts), variable=variable, **found)
 
 
@@ -115,7 +115,8 @@ def _malformed(variable: str, parts: SplitResult) -> SettingsError:
     return SettingsError(f"{variable} must look like {form}, with / ? # and @ in the secret written as %2F %3F %23 %40")
 
 
-def _endpoint(variable: str, given: str) -> str:
+def endpoint(variable: str, given: str) -> str:
+    """Return the URL of the option endpoint, without a slash at the end; raise SettingsError if it is malformed."""
     wanted = "give https://host:port, or http:// for a host on this machine"
     try:
         parts = urlsplit(given)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl
 
-from settings import http_account, smtp_url
+from settings import http_account, push_accounts, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
@@ -111,9 +111,10 @@ def _forms(kinds: Mapping[str, Kind]) -> str:
     forms = "smtp://user:pass@host:587 or smtps://user:pass@host:465"
     if kinds is _SMTP:
         return forms
-    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in http_account.FORMS)}"
+    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in _KINDS if kind not in _SMTP)}"
 
 
 # A kind makes the account from the parts of the URL and the options that only this kind has.
 _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
+_KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)

@@ -30,11 +30,23 @@ class Undelivered(Exception):
 
     outcome: ClassVar[str]
 
-    def __init__(
-        self, text: str, *, phase: str, reply_code: int | None = None, enhanced_code: str | None = None
+    def __init__(  # noqa: PLR0913
+        self,
+        text: str,
+        *,
+        phase: str,
+        reply_code: int | None = None,
+        enhanced_code: str | None = None,
+        suppress: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
+        """`suppress`: index of the address, in `Content.addresses`, that goes on the client's suppression list.
+
+        `retry_after`: seconds before which the provider does not want to be asked again, for Throttled.
+        """
         super().__init__(text)
         self.receipt = Receipt(phase, reply_code, enhanced_code, text)
+        self.suppress, self.retry_after = suppress, retry_after
 
 
 class Refused(Undelivered):
