@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import time
 from urllib.parse import urlsplit
 
 from actors.channels import Begin
+from actors.channels.email.connecting import connect
 from actors.channels.http_api import Answer, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
 from actors.channels.push.http2_connection import Http2Connection, NotProcessed
@@ -93,20 +93,25 @@ class Http2Client:
             return self._connection
 
     async def _connect(self, until: float) -> Http2Connection:
-        loop, phase = asyncio.get_running_loop(), "connect"
-        connection: Http2Connection | None = None
+        left = max(0.001, until - time.monotonic())
         try:
-            async with asyncio.timeout(max(0.0, until - time.monotonic())):
-                _, connection = await loop.create_connection(
-                    Http2Connection, self._host, self._port, ssl=self._context, happy_eyeballs_delay=0.25
+            opened = await connect(self._host, self._port, timeout=left)
+        except OSError as error:
+            raise NoAnswer("connect", str(error), may_have_arrived=False) from None
+        connection = Http2Connection()
+        try:
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
+                    sock=opened,
+                    ssl=self._context,
+                    server_hostname=self._host if self._context else None,
                 )
-                phase = "tls"
                 await connection.ready
                 return connection
-        except (OSError, UnicodeError, NotProcessed) as error:
-            if connection is not None:
-                connection.abort()
-            raise NoAnswer(*_explained(error, phase), may_have_arrived=False) from None
+        except (OSError, NotProcessed) as error:
+            connection.abort()
+            raise NoAnswer("tls", _explained(error), may_have_arrived=False) from None
 
 
 async def _alive(connection: Http2Connection) -> bool:
@@ -119,17 +124,13 @@ async def _alive(connection: Http2Connection) -> bool:
     return True
 
 
-def _explained(error: Exception, phase: str) -> tuple[str, str]:
-    """Return the phase in which connecting failed, and a plain text."""
+def _explained(error: Exception) -> str:
+    """Return why there is no HTTP/2 over a connection."""
     match error:
         case TimeoutError():
-            return phase, "no connection in time" if phase == "connect" else "no HTTP/2 in time"
+            return "no HTTP/2 in time"
         case ssl.SSLCertVerificationError(verify_message=message):
-            return "tls", f"the server's certificate is not accepted: {message}"
+            return f"the server's certificate is not accepted: {message}"
         case ssl.SSLError():
-            return "tls", "the TLS handshake failed"
-        case NotProcessed():
-            return phase, "the server closed the connection before it spoke HTTP/2"
-        case OSError(errno=int() as number) if number > 0:
-            return phase, os.strerror(number)
-    return phase, "the host has no address in the DNS, or no address accepts a connection"
+            return "the TLS handshake failed"
+    return "the server closed the connection before it spoke HTTP/2"
