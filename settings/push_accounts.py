@@ -17,7 +17,7 @@ FORMS = {
     "webpush": "webpush://ops%40example.com?key=/path/to/vapid.pem",
 }
 _FCM, _APNS, _SANDBOX = "https://fcm.googleapis.com", "https://api.push.apple.com", "https://api.sandbox.push.apple.com"
-_APPLE_ID = re.compile(r"[A-Z0-9]{10}")
+_APPLE_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _TOPIC = re.compile(r"[A-Za-z0-9.-]{1,155}")
 _MAILBOX = re.compile(r"[!#$%&'*+/=?^_`{|}~A-Za-z0-9.-]{1,64}")
 
