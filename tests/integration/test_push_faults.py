@@ -12,6 +12,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from actors.channels import Deferred, ProviderDown, Refused, Throttled, Uncertain
+from tests.eventually import eventually
 from tests.integration.pushing import IMPATIENT, KINDS, MESSAGES, service
 from tests.providers import http2_server, server
 from tests.providers.http2_server import Http2Server
@@ -307,3 +308,23 @@ def test_an_answer_that_comes_twice_changes_nothing(tmp_path: Path) -> None:
 
     assert receipt.reply_code == 200
     assert len(fake.sink) == 2
+
+
+def test_a_server_that_does_not_answer_holds_half_of_the_senders_and_then_rests(
+    tmp_path: Path,
+) -> None:
+    with service("webpush", tmp_path, IMPATIENT) as (given, fake, pusher):
+        message = MESSAGES["webpush"]
+        other = message._replace(recipient="webpush:https://other.example.com/1")
+        given.faults.extend([server.hang_before] * 10)  # type: ignore[list-item]
+        started = [pusher.start() for _ in range(10)]
+        eventually(lambda: not pusher.provider.ready(message))
+        assert pusher.provider.ready(other)
+        for one in started:
+            assert isinstance(one.exception(60), Uncertain)
+        resting = pusher.failure()
+        pusher.send(other)
+
+    assert isinstance(resting, Deferred)
+    assert resting.receipt.phase == "rest"
+    assert len(fake.sink) == 1

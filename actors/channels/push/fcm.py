@@ -57,7 +57,7 @@ def judge(answer: Answer, _notification: Claimed) -> Receipt:
 
 def _code(error: dict[str, Any]) -> str:
     """Return the code of FcmError, or an empty text."""
-    for detail in _details(error):
+    for detail in _objects(error.get("details")):
         if detail.get("@type") == _FCM_ERROR:
             return str(detail.get("errorCode", ""))
     return ""
@@ -65,13 +65,12 @@ def _code(error: dict[str, Any]) -> str:
 
 def _about_one_device(error: dict[str, Any]) -> bool:
     """Return whether the exceeded quota is that of a device, so that other messages may go on."""
-    violations = [one for detail in _details(error) for one in detail.get("violations") or () if isinstance(one, dict)]
+    violations = [one for detail in _objects(error.get("details")) for one in _objects(detail.get("violations"))]
     return any("device" in f"{one.get('subject')} {one.get('description')}".lower() for one in violations)
 
 
-def _details(error: dict[str, Any]) -> list[dict[str, Any]]:
-    details = error.get("details")
-    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+def _objects(found: object) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 class FcmConnection:

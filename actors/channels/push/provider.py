@@ -15,12 +15,11 @@ from actors.channels.lease import ConnectionLease
 from actors.channels.push.http2_connection import NotProcessed
 from actors.channels.push.payloads import Push
 from actors.channels.push.recipients import kind_of
-from actors.channels.push.services import SERVICES, TIMEOUT, Service
+from actors.channels.push.services import SERVICES, TIMEOUT, Service, push_account
 from actors.channels.rate import SharedRate
 from db.records import Claimed
 from settings import Settings
 from settings.providers import Provider
-from settings.push_accounts import PushAccount
 
 
 class PushProvider:
@@ -38,12 +37,10 @@ class PushProvider:
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        if not isinstance(provider.account, PushAccount):
-            raise TypeError(f"the provider {provider.name} has no account of a push service")
-        self.provider, self.kind = provider.name, provider.account.kind
+        self.provider, self.kind = provider.name, push_account(provider).kind
         self.limits = ApiLimits(provider.connections, lease, rate)
         context = context or ssl.create_default_context()
-        self.service: Service = SERVICES[self.kind](provider.account, settings, context, timeout)
+        self.service: Service = SERVICES[self.kind](provider, settings, context, timeout)
 
     def takes(self, notification: Claimed) -> bool:
         """Return whether a notification's recipient is of the kind that this account reaches."""
@@ -53,8 +50,8 @@ class PushProvider:
         return PushSender(self)
 
     def ready(self, notification: Claimed) -> bool:
-        """Return True: all messages go to the same service."""
-        return True
+        """Return False if the server of a browser's subscription has its maximum of requests."""
+        return self.service.ready(Push.of(notification))
 
     async def start(self) -> None:
         """Lease this process's share of the requests at a time."""

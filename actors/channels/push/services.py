@@ -18,13 +18,22 @@ from actors.channels.push.http2 import Http2Client
 from actors.channels.push.keys import service_account, signing_key
 from actors.channels.push.payloads import Push
 from actors.channels.push.webpush import Vapid, WebPushConnection
+from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import HttpClient
 from db.records import Claimed
 from settings import Settings
+from settings.providers import Provider
 from settings.push_accounts import PushAccount
 
 TIMEOUT = 60.0  # seconds from the beginning of a request to the end of its answer
 _EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+
+
+def push_account(provider: Provider) -> PushAccount:
+    """Return the account of a provider; raise TypeError if it is none of a push service."""
+    if not isinstance(provider.account, PushAccount):
+        raise TypeError(f"the provider {provider.name} has no account of a push service")
+    return provider.account
 
 
 class Connection(Protocol):
@@ -54,6 +63,9 @@ class Service(Protocol):
     def connection(self) -> Connection:
         """Return a connection for one sender."""
 
+    def ready(self, push: Push) -> bool:
+        """Return whether a message may be begun now; False if it must wait for others to the same server."""
+
     async def close(self) -> None:
         """Close what all senders share."""
 
@@ -63,7 +75,8 @@ class Fcm:
 
     judge = staticmethod(fcm.judge)
 
-    def __init__(self, account: PushAccount, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+    def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+        account = push_account(provider)
         self._account, self._owner = account, service_account(account)
         self._timeouts = timeout, settings.smtp.connect_timeout
         self._context = context
@@ -74,6 +87,9 @@ class Fcm:
 
     def connection(self) -> FcmConnection:
         return FcmConnection(ApiConnection(*self._timeouts, self._context), self._tokens)
+
+    def ready(self, push: Push) -> bool:
+        return True
 
     async def close(self) -> None:
         self._tokens.close()
@@ -91,7 +107,8 @@ class Apns:
 
     judge = staticmethod(apns.judge)
 
-    def __init__(self, account: PushAccount, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+    def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+        account = push_account(provider)
         self._account, self._token = account, ProviderToken(account, signing_key(account))
         self._client = Http2Client(account.url, timeout, settings.smtp.connect_timeout, context)
 
@@ -100,6 +117,9 @@ class Apns:
 
     def connection(self) -> ApnsConnection:
         return ApnsConnection(self._client, self._token)
+
+    def ready(self, push: Push) -> bool:
+        return True
 
     async def close(self) -> None:
         await self._client.close()
@@ -110,22 +130,28 @@ class WebPush:
 
     judge = staticmethod(webpush.judge)
 
-    def __init__(self, account: PushAccount, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+    def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+        account = push_account(provider)
         self._endpoint, self._vapid = account.url, Vapid(account, signing_key(account))
         networks = _EVERYWHERE if self._endpoint else settings.callbacks.networks
         self._client = HttpClient(networks, min(timeout, settings.callbacks.timeout), context=context)
+        # A server that does not answer leaves half of the senders to the others.
+        self._limits = EndpointLimits(settings, max(1, provider.connections // 2))
 
     def request(self, push: Push) -> Request:
         return webpush.request(push, self._vapid, time.time())
 
     def connection(self) -> WebPushConnection:
-        return WebPushConnection(self._client, self._endpoint)
+        return WebPushConnection(self._client, self._limits, self._endpoint)
+
+    def ready(self, push: Push) -> bool:
+        return self._limits.is_free(webpush.origin(push.token))
 
     async def close(self) -> None:
         await self._client.close()
 
 
-SERVICES: dict[str, Callable[[PushAccount, Settings, ssl.SSLContext, float], Service]] = {
+SERVICES: dict[str, Callable[[Provider, Settings, ssl.SSLContext, float], Service]] = {
     "fcm": Fcm,
     "apns": Apns,
     "webpush": WebPush,

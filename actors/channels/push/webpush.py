@@ -21,6 +21,7 @@ from actors.channels.push.jwt import base64url, es256
 from actors.channels.push.payloads import LONGEST, Push
 from actors.channels.push.subscription import Keys, auth_secret, public_key
 from actors.channels.webhook import http_client
+from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import HttpClient, HttpError
 from actors.channels.webhook.url_guard import NotPublic, UrlRejected
 from db.records import Claimed
@@ -68,6 +69,12 @@ def _meaning(status: int) -> type[Undelivered]:
     return Refused if 400 <= status < 500 else Uncertain
 
 
+def origin(url: str) -> str:
+    """Return the server of a URL (RFC 6454, section 6.1)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 class Vapid:
     """Says to push services who we are (RFC 8292): `key` signs a token for each server, which is kept for an hour."""
 
@@ -78,8 +85,7 @@ class Vapid:
 
     def authorization(self, url: str, now: float) -> str:
         """Return the header for a request to this URL. `now`: seconds since 1970."""
-        parts = urlsplit(url)
-        token = self._token(f"{parts.scheme}://{parts.netloc}", int(now) // TOKEN_KEPT)
+        token = self._token(origin(url), int(now) // TOKEN_KEPT)
         return f"vapid t={token}, k={self.public}"
 
     def _signed(self, origin: str, hour: int) -> str:
@@ -90,21 +96,26 @@ class Vapid:
 class WebPushConnection:
     """Requests of one sender. No connection is kept, and each URL is looked up again.
 
-    `endpoint`: a server of the operator to which all requests go instead; empty for none.
+    `limits`: those of each server. `endpoint`: a server of the operator to which all requests go instead, or empty.
     """
 
-    def __init__(self, client: HttpClient, endpoint: str) -> None:
-        self._client, self._endpoint = client, endpoint
+    def __init__(self, client: HttpClient, limits: EndpointLimits, endpoint: str) -> None:
+        self._client, self._limits, self._endpoint = client, limits, endpoint
 
     async def post(self, request: Request, begin: Begin) -> Answer:
         """POST once. Raise Undelivered if there is no answer."""
-        url = request.url
+        server, url = origin(request.url), request.url
         if self._endpoint:
             url = f"{self._endpoint}{urlsplit(url)._replace(scheme='', netloc='').geturl()}"
-        try:
-            answer = await self._client.post(http_client.Request(url, request.headers, request.body), begin)
-        except (HttpError, UrlRejected) as error:
-            raise _no_answer(error) from None
+        timed_out = False
+        async with self._limits.turn(server):
+            try:
+                answer = await self._client.post(http_client.Request(url, request.headers, request.body), begin)
+            except (HttpError, UrlRejected) as error:
+                timed_out = isinstance(error, HttpError) and error.timed_out
+                raise _no_answer(error) from None
+            finally:
+                self._limits.record(server, timed_out=timed_out)
         return Answer(answer.status, answer.reason, answer.headers, answer.body)
 
     async def close(self) -> None:
