@@ -18,18 +18,19 @@ from settings import providers
 from tests import loops
 from tests.environment import configured
 from tests.providers.http2_server import Http2Server
-from tests.providers.push_apis import Apns, Fcm, WebPush
-from tests.providers.push_keys import BROWSER, pem, rsa_key, url
+from tests.providers.push_apis import Apns, Fcm, Gateway, WebPush
+from tests.providers.push_keys import BROWSER, SECRET, pem, rsa_key, url
 from tests.providers.server import Server
 
 PATIENT, IMPATIENT = 20.0, 0.5  # seconds; the latter only for what hangs
-KINDS = ("fcm", "apns", "webpush")
+KINDS = ("fcm", "apns", "webpush", "push+https")
 DEVICE = "0a" * 32
 _ANY = Claimed(5, 1, "push", "", "Hi", "Hello", None, "resend", 0, datetime(2024, 1, 1, tzinfo=UTC))
 MESSAGES = {
     "fcm": _ANY._replace(recipient="fcm:token-a"),
     "apns": _ANY._replace(recipient=f"apns:{DEVICE}"),
     "webpush": _ANY._replace(recipient="webpush:https://push.example.com/s/1?a=b", mail={"keys": BROWSER.keys}),
+    "push+https": _ANY._replace(recipient="fcm:token-a"),
 }
 
 
@@ -64,6 +65,7 @@ class Pusher:
         assert len(text) <= 500
         assert pem(rsa_key()).decode()[30:60] not in text
         assert "token-1" not in text
+        assert SECRET not in text
         return caught.value
 
     def close(self) -> None:
@@ -91,13 +93,24 @@ def _begin(begin: Callable[[], bool] | None) -> Begin:
     return begun if begin else always
 
 
-Service = tuple[Server | Http2Server, Fcm | Apns | WebPush, Pusher]
+FAKES: dict[str, type[Fcm | Apns | WebPush | Gateway]] = {
+    "fcm": Fcm,
+    "apns": Apns,
+    "webpush": WebPush,
+    "push+https": Gateway,
+}
+Service = tuple[Server | Http2Server, Fcm | Apns | WebPush | Gateway, Pusher]
 
 
 @contextmanager
 def service(kind: str, folder: Path, timeout: float = PATIENT) -> Iterator[Service]:
     """A fake push service, and a provider for it."""
-    fakes: dict[str, type[Fcm | Apns | WebPush]] = {"fcm": Fcm, "apns": Apns, "webpush": WebPush}
+    fakes: dict[str, type[Fcm | Apns | WebPush | Gateway]] = {
+        "fcm": Fcm,
+        "apns": Apns,
+        "webpush": WebPush,
+        "push+https": Gateway,
+    }
     fake = fakes[kind]()
     server = Http2Server(fake) if kind == "apns" else Server(fake)
     with server:

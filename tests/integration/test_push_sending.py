@@ -12,6 +12,7 @@ import pytest
 from actors.channels import Deferred, ProviderDown
 from tests.integration.pushing import DEVICE, KINDS, MESSAGES, service
 from tests.providers.push_apis import Apns, Fcm
+from tests.providers.push_keys import BROWSER
 from tests.providers.server import answering
 
 OF_ALL = pytest.mark.parametrize("kind", KINDS)
@@ -25,7 +26,7 @@ def test_a_message_is_taken_and_the_receipt_has_the_services_id(kind: str, tmp_p
 
     [taken] = fake.sink
     assert receipt.phase == "answer"
-    assert receipt.reply_code == (201 if kind == "webpush" else 200)
+    assert receipt.reply_code == {"webpush": 201, "push+https": 202}.get(kind, 200)
     assert taken.headers.get("apns-id", "id-1") in receipt.text
     assert "Hi" in str(taken.content)
     assert "Hello" in str(taken.content)
@@ -167,7 +168,24 @@ def test_a_message_that_another_worker_has_claimed_is_not_sent(kind: str, tmp_pa
     assert not fake.sink
 
 
-@OF_ALL
+def test_a_service_of_ones_own_gets_recipients_of_all_kinds_and_each_message_once(tmp_path: Path) -> None:
+    with service("push+https", tmp_path) as (_, fake, pusher):
+        for number, kind in enumerate(("fcm", "apns", "webpush")):
+            message = MESSAGES[kind]._replace(id=number, expires_at=SOON)
+            assert pusher.provider.takes(message)
+            assert pusher.send(message) == pusher.send(message)
+
+    assert [taken.content["recipient"] for taken in fake.sink] == [
+        *("fcm:token-a", f"apns:{DEVICE}", "webpush:https://push.example.com/s/1?a=b")
+    ]
+    content = fake.sink[2].content
+    assert content == {
+        **{"id": "2", "title": "Hi", "body": "Hello", "recipient": content["recipient"], "priority": "normal"},
+        **{"expiresAt": SOON.strftime("%Y-%m-%dT%H:%M:%SZ"), "keys": BROWSER.keys},
+    }
+
+
+@pytest.mark.parametrize("kind", ["fcm", "apns", "webpush"])
 def test_a_recipient_of_another_kind_is_left_to_another_provider(kind: str, tmp_path: Path) -> None:
     other = MESSAGES["apns" if kind == "fcm" else "fcm"]
     with service(kind, tmp_path) as (_, fake, pusher):

@@ -12,6 +12,7 @@ from tests.providers.push_keys import (
     EMAIL,
     KEY_ID,
     PROJECT,
+    SECRET,
     TEAM_ID,
     TOPIC,
     ec_key,
@@ -126,3 +127,21 @@ class WebPush:
         assert len(received.body) <= 4_096
         self.sink.append(Taken(received.target, {**headers, "aud": claims["aud"]}, BROWSER.read(received.body)))
         return Reply(201, b"", {"Location": f"https://push.example.com/m/id-{len(self.sink)}"})
+
+
+class Gateway:
+    """A service of one's own, as docs/push.md describes it. It takes a message once."""
+
+    def __init__(self) -> None:
+        self.sink: list[Taken] = []
+        self._keys: dict[str, int] = {}
+
+    def __call__(self, received: Received) -> Reply:
+        if received.headers.get("authorization") != f"Bearer {SECRET}":
+            return Reply(401, b"wrong token")
+        assert received.target == "/push"
+        key, content = received.headers["idempotency-key"], received.json
+        if key not in self._keys:
+            self.sink.append(Taken(content["recipient"], received.headers, content))
+            self._keys[key] = len(self.sink)
+        return Reply(202, {"id": f"id-{self._keys[key]}"})

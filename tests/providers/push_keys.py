@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 KEY_ID, TEAM_ID, TOPIC, CONTACT = "ABC123DEFG", "DEF123GHIJ", "com.example.App", "ops@example.com"
 PROJECT = "shop-1234"
+SECRET = "hush-hush"
 EMAIL = f"push@{PROJECT}.iam.gserviceaccount.com"
 
 
@@ -58,6 +59,8 @@ def url(kind: str, folder: Path, endpoint: str) -> str:
     """The URL of an account whose key file is in this folder."""
     if kind == "fcm":
         return f"fcm://{service_account(folder, f'{endpoint}/token')}?endpoint={endpoint}"
+    if kind == "push+https":
+        return f"push+https://:{SECRET}@push.example.com?endpoint={endpoint}/push"
     path = folder / f"{kind}.pem"
     path.write_bytes(pem(ec_key()))
     user = f"{KEY_ID}:{TEAM_ID}@{TOPIC}" if kind == "apns" else CONTACT.replace("@", "%40")

@@ -7,8 +7,8 @@ from pathlib import Path
 from actors.channels import contract
 from actors.channels.contract import Channel
 from actors.channels.push.document import Reader, shown
-from actors.channels.push.recipients import KINDS, masked
-from settings import Settings
+from actors.channels.push.recipients import masked
+from settings import Settings, push_accounts
 
 
 def _reader(settings: Settings) -> contract.Reader:
@@ -21,6 +21,6 @@ PUSH = Channel(
     reader=_reader,
     show=shown,
     mask=masked,
-    accounts=KINDS,
+    accounts=tuple(push_accounts.FORMS),
     provider="actors.channels.push.providers:make",
 )

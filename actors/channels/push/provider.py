@@ -37,14 +37,15 @@ class PushProvider:
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        self.provider, self.kind = provider.name, push_account(provider).kind
+        account = push_account(provider)
+        self.provider, self.kind, self.secret = provider.name, account.kind, account.secret
         self.limits = ApiLimits(provider.connections, lease, rate)
         context = context or ssl.create_default_context()
         self.service: Service = SERVICES[self.kind](provider, settings, context, timeout)
 
     def takes(self, notification: Claimed) -> bool:
-        """Return whether a notification's recipient is of the kind that this account reaches."""
-        return kind_of(notification.recipient) == self.kind
+        """Return whether a notification's recipient is of a kind that this account reaches."""
+        return self.kind in {kind_of(notification.recipient), "push+https"}
 
     def sender(self) -> PushSender:
         return PushSender(self)
@@ -114,7 +115,9 @@ class PushSender:
         if not self.alive:
             self.alive = True
             self._provider.limits.opened(self)
-        return answer
+        # An answer may repeat the request, and is stored and shown.
+        secret = self._provider.secret.encode()
+        return answer._replace(body=answer.body.replace(secret, b"***")) if secret else answer
 
     def _lose(self) -> None:
         self._provider.limits.closed(self)

@@ -1,4 +1,4 @@
-"""The three push services behind one interface: what to send, over which connection, and what the answer means."""
+"""The push services behind one interface: what to send, over which connection, and what the answer means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from actors.channels import Begin, Receipt, always
 from actors.channels.http_api import Answer, ApiConnection, Request
-from actors.channels.push import apns, fcm, webpush
+from actors.channels.push import apns, fcm, gateway, webpush
 from actors.channels.push.access_token import AccessToken
 from actors.channels.push.apns import ApnsConnection, ProviderToken
 from actors.channels.push.fcm import FcmConnection
@@ -125,6 +125,29 @@ class Apns:
         await self._client.close()
 
 
+class Gateway:
+    """Push service of your own. It takes recipients of all kinds."""
+
+    judge = staticmethod(gateway.judge)
+
+    def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
+        self._account = push_account(provider)
+        self._timeouts = timeout, settings.smtp.connect_timeout
+        self._context = context
+
+    def request(self, push: Push) -> Request:
+        return gateway.request(push, self._account)
+
+    def connection(self) -> ApiConnection:
+        return ApiConnection(*self._timeouts, self._context)
+
+    def ready(self, push: Push) -> bool:
+        return True
+
+    async def close(self) -> None:
+        """Do nothing: senders share nothing."""
+
+
 class WebPush:
     """Web Push, at the servers that the recipients name."""
 
@@ -155,4 +178,5 @@ SERVICES: dict[str, Callable[[Provider, Settings, ssl.SSLContext, float], Servic
     "fcm": Fcm,
     "apns": Apns,
     "webpush": WebPush,
+    "push+https": Gateway,
 }
