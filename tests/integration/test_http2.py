@@ -20,7 +20,7 @@ from actors.channels.http_api import Answer, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
 from actors.channels.push import http2
 from actors.channels.push.http2 import Http2Client
-from actors.channels.push.http2_connection import NotProcessed
+from actors.channels.push.http2_stream import NotProcessed
 from tests import loops
 from tests.conftest import TlsAuthority
 from tests.eventually import eventually

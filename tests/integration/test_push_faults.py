@@ -135,6 +135,23 @@ def test_an_unregistered_token_of_fcm_is_suppressed_and_a_bare_404_suppresses_no
     assert bare.suppress is None
 
 
+def test_wherever_apples_answer_breaks_off_the_message_is_uncertain_if_it_was_taken(tmp_path: Path) -> None:
+    with service("apns", tmp_path) as (given, fake, pusher):
+        assert isinstance(given, Http2Server)
+        pusher.send()
+        whole = given.links[0].sent
+        given.links[0].drop()
+        ends = set()
+        for octets in range(whole):
+            fake.sink.clear()
+            given.budget = octets
+            error = pusher.failure()
+            assert isinstance(error, Uncertain) if fake.sink else isinstance(error, Uncertain | ProviderDown)
+            ends.add((type(error), len(fake.sink)))
+
+    assert {(ProviderDown, 0), (Uncertain, 1)} <= ends
+
+
 def registered_at(moment: str | None) -> Any:
     return MESSAGES["apns"]._replace(mail=None if moment is None else {"registeredAt": moment})
 
@@ -298,8 +315,16 @@ def test_a_message_up_to_the_last_stream_without_an_answer_is_uncertain(fault: A
     assert isinstance(error, Uncertain)
 
 
-@pytest.mark.parametrize("fault", [http2_server.head_only])
-def test_an_answer_of_apple_without_its_end_is_uncertain(fault: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        http2_server.head_only(b"200"),
+        http2_server.head_only(b"abc"),
+        http2_server.head_only(b"200", b"\xff"),
+        http2_server.head_only(b""),
+    ],
+)
+def test_an_answer_of_apple_without_its_end_or_its_status_is_uncertain(fault: Any, tmp_path: Path) -> None:
     with service("apns", tmp_path) as (given, fake, pusher):
         given.faults.append(fault)
         error = pusher.failure()

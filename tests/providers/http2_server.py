@@ -56,6 +56,7 @@ class Http2Server:
         self.requests: list[Received] = []
         self.links: list[Link] = []
         self.most_streams = 0  # that were open at the same time
+        self.budget = 1 << 30  # bytes that may be sent over the next connection, which ends then
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
@@ -112,6 +113,7 @@ class Link:
 
     def __init__(self, server: Http2Server, client: socket.socket) -> None:
         self.server, self.client, self.silent = server, client, False
+        self.sent, self._budget = 0, server.budget
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._lock = threading.RLock()
         self._heads: dict[int, tuple[dict[str, str], bytearray]] = {}
@@ -149,7 +151,7 @@ class Link:
         """Say that no stream above `last` is processed. The others are answered nevertheless, unlike by h2 itself."""
         with self._lock:
             self.flush()
-            self.client.sendall(GoAwayFrame(0, last_stream_id=last, error_code=0, additional_data=data).serialize())
+            self.raw(GoAwayFrame(0, last_stream_id=last, error_code=0, additional_data=data).serialize())
 
     def settings(self, **values: int) -> None:
         with self._lock:
@@ -158,7 +160,10 @@ class Link:
 
     def raw(self, octets: bytes) -> None:
         with self._lock:
-            self.client.sendall(octets)
+            self.client.sendall(octets[: self._budget - self.sent])
+            self.sent += len(octets)
+            if self.sent > self._budget:
+                self.drop()
 
     def drop(self) -> None:
         with suppress(OSError):
@@ -166,7 +171,7 @@ class Link:
 
     def flush(self) -> None:
         if data := self.h2.data_to_send():
-            self.client.sendall(data)
+            self.raw(data)
 
     def _react(self, event: events.Event) -> None:
         match event:
@@ -227,12 +232,16 @@ def reset(code: ErrorCodes) -> Fault:
     return lambda exchange: exchange.link.reset(exchange.id, code)
 
 
-def head_only(exchange: Exchange) -> None:
-    """Take it, answer the head without the end of the stream, and close the connection."""
-    exchange.take()
-    exchange.link.h2.send_headers(exchange.id, [(":status", "200"), ("apns-id", "x")])
-    exchange.link.flush()
-    exchange.link.drop()
+def head_only(status: bytes, id: bytes = b"x") -> Fault:
+    """Take it, answer this head without the end of the stream, and close the connection."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.take()
+        exchange.link.h2.send_headers(exchange.id, [(b":status", status), (b"apns-id", id)])
+        exchange.link.flush()
+        exchange.link.drop()
+
+    return fault
 
 
 def goaway_before(exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ import pytest
 from actors.channels import always
 from actors.channels.http_api import Answer, Request
 from actors.channels.push.http2 import Http2Client
-from actors.channels.push.http2_connection import NotProcessed
+from actors.channels.push.http2_stream import NotProcessed
 from tests import embedded, loops
 from tests.servers.stock_nginx import StockNginx
 from tests.system import free_port

@@ -11,7 +11,8 @@ from actors.channels import Begin
 from actors.channels.email.connecting import connect
 from actors.channels.http_api import Answer, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
-from actors.channels.push.http2_connection import Http2Connection, NotProcessed
+from actors.channels.push.http2_connection import Http2Connection
+from actors.channels.push.http2_stream import NotProcessed
 
 IDLE = 60.0  # seconds; a connection that was idle for longer is tested by a PING
 PING_TIMEOUT = 5.0  # seconds

@@ -14,42 +14,12 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from multidict import CIMultiDict
 
-from actors.channels.http_api import BODY_LIMIT, Answer, NoAnswer, Request
+from actors.channels.http_api import BODY_LIMIT, Request
 from actors.channels.push.http2_frames import FrameFilter, Goaway
+from actors.channels.push.http2_stream import ENDED, NotProcessed, Stream
 
 _LAST_ID = 2**31 - 1  # of a stream
 _WINDOW = 1_048_576  # bytes of answers under way
-_ENDED = "the connection was closed before there was an answer"
-
-
-class NotProcessed(NoAnswer):
-    """The server says that it has not processed the request (RFC 9113, section 8.7)."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("request", text, may_have_arrived=False)
-
-
-class Stream:
-    """One request and its answer. `written`: all of it is with the connection; `sent`: and with the system."""
-
-    def __init__(self, body: bytes) -> None:
-        self.left = memoryview(body)
-        self.written = self.sent = False
-        self.status, self.headers, self.body = 0, CIMultiDict[str](), b""
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def finish(self) -> None:
-        if not self.answer.done():
-            self.answer.set_result(Answer(self.status, "", self.headers, self.body))
-
-    def fail(self, error: NoAnswer) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-            self.answer.exception()  # Its sender may have given up.
-
-    @property
-    def lost(self) -> NoAnswer:
-        return NoAnswer("answer" if self.sent else "request", _ENDED, may_have_arrived=self.sent)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -89,26 +59,25 @@ class Http2Connection(asyncio.Protocol):
 
     def request(self, request: Request) -> Stream:
         """Send a request. Raise NotProcessed if the connection has just ended."""
-        parts, stream = urlsplit(request.url), Stream(request.body)
+        parts = urlsplit(request.url)
         if not self.usable:
-            raise NotProcessed(_ENDED)
+            raise NotProcessed(ENDED)
         head = {":method": "POST", ":scheme": parts.scheme, ":authority": parts.netloc, ":path": parts.path or "/"}
         headers = {name.lower(): value for name, value in request.headers.items()}
         id = self._h2.get_next_available_stream_id()
         self._closing = id >= _LAST_ID - 2
-        self._streams[id] = stream
+        stream = self._streams[id] = Stream(id, request.body)
         self._h2.send_headers(id, list({**head, **headers, "content-length": str(len(request.body))}.items()))
         self._write()
         return stream
 
     def cancel(self, stream: Stream) -> None:
-        """Stop a request whose answer is no longer wanted."""
-        for id, one in list(self._streams.items()):
-            if one is stream:
-                self._end(id)
-                if self._transport is not None and not self._transport.is_closing():
-                    self._h2.reset_stream(id, ErrorCodes.CANCEL)
-                    self._write()
+        """Stop a request whose answer is no longer wanted. Do nothing if it has ended."""
+        if self._streams.get(stream.id) is stream:
+            self._end(stream.id)
+            if self._transport is not None and not self._transport.is_closing():
+                self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
+                self._write()
 
     async def ping(self) -> None:
         """Wait until the server answers a PING, or the connection is lost."""
@@ -152,7 +121,7 @@ class Http2Connection(asyncio.Protocol):
                     for event in self._h2.receive_data(part):
                         self._react(event)
             self._write()
-        except ProtocolError:  # What h2 has to say about it is the last that is sent.
+        except (ProtocolError, ValueError):  # What h2 has to say about it is the last that is sent.
             self._flush()
             self.abort()
 
@@ -164,7 +133,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams.clear()
         for waiting in (self.ready, *self._pings):
             if not waiting.done():
-                waiting.set_exception(NotProcessed(_ENDED))
+                waiting.set_exception(NotProcessed(ENDED))
                 waiting.exception()
 
     def pause_writing(self) -> None:

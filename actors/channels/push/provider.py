@@ -12,7 +12,7 @@ from actors.channels.email.http.limits import ApiLimits
 from actors.channels.http_api import Answer, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
 from actors.channels.lease import ConnectionLease
-from actors.channels.push.http2_connection import NotProcessed
+from actors.channels.push.http2_stream import NotProcessed
 from actors.channels.push.payloads import Push
 from actors.channels.push.recipients import kind_of
 from actors.channels.push.services import SERVICES, TIMEOUT, Service, push_account
