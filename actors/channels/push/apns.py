@@ -22,6 +22,7 @@ from settings.push_accounts import PushAccount
 
 # Seconds for which all processes use the same provider token. Apple wants a new one after 20 to 60 minutes.
 TOKEN_KEPT = 1_800
+CLOCK_AHEAD = 300  # seconds by which the clock of this machine may be ahead of Apple's
 _GONE = frozenset({"Unregistered", "ExpiredToken"})
 _REASONS: dict[object, type[Undelivered]] = {
     **dict.fromkeys(("BadTopic", "MissingTopic", "TopicDisallowed"), ProviderDown),
@@ -74,7 +75,7 @@ def judge(answer: Answer, notification: Claimed) -> Receipt:
 
 def provider_token(account: PushAccount, key: EllipticCurvePrivateKey, now: float) -> str:
     """Return the token that says who we are. It is the same for TOKEN_KEPT seconds, in every process."""
-    issued = int(now) - int(now) % TOKEN_KEPT
+    issued = int(now) // TOKEN_KEPT * TOKEN_KEPT - CLOCK_AHEAD
     return es256({"kid": account.key}, {"iss": account.team, "iat": issued}, key)
 
 
