@@ -9,15 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from settings import Settings
 from settings.providers import Provider as ProviderSettings
-
-if TYPE_CHECKING:
-    from actors.channels import Channel as Provider
-    from actors.channels.lease import ConnectionLease
-    from actors.channels.rate import SharedRate
 
 Fault = dict[str, str]  # a JSON pointer (RFC 6901) as "pointer", and what has to change as "detail"
 
@@ -59,10 +54,6 @@ def pointer(*parts: str) -> str:
 Reader = Callable[[Mapping[str, Any], Rights], Read]
 
 
-if TYPE_CHECKING:
-    MakeProvider = Callable[[ProviderSettings | None, Settings, ConnectionLease | None, SharedRate | None], Provider]
-
-
 def _nothing_to_check(_account: ProviderSettings, _settings: Settings) -> None:
     """Accept an account as its URL is."""
 
@@ -77,7 +68,8 @@ class Channel:
     `show`: from the column `mail` and the text, the channel's own fields in answers, except `recipient`, `subject`,
     `message` and `html`. `mask`: a recipient for logs.
     `accounts`: schemes of the URLs in PROVIDER_<NAME>; empty if it needs no account.
-    `provider`: "module:function", a MakeProvider, which makes the provider of an account. Only workers import it.
+    `provider`: "module:function", which makes the provider of an account: see MakeProvider in actors/worker.py. Only
+    workers import it.
     `check`: raises SettingsError for an account that cannot work with the other settings.
     """
 
