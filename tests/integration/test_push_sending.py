@@ -34,7 +34,7 @@ def test_a_message_is_taken_and_the_receipt_has_the_services_id(kind: str, tmp_p
 
 def test_fcm_gets_what_replaces_the_first_copy_on_every_kind_of_device(tmp_path: Path) -> None:
     options = {"data": {"order": "7"}, "badge": 3, "sound": "default", "url": "https://example.com/7"}
-    rich = MESSAGES["fcm"]._replace(mail=options, expires_at=SOON, priority="high")
+    rich = MESSAGES["fcm"]._replace(mail=options, expires_at=SOON, queue="push.high")
     with service("fcm", tmp_path) as (_, fake, pusher):
         pusher.send(rich)
 
@@ -57,7 +57,7 @@ def test_fcm_gets_what_replaces_the_first_copy_on_every_kind_of_device(tmp_path:
 
 def test_apns_gets_the_headers_that_replace_the_first_copy(tmp_path: Path) -> None:
     options = {"data": {"order": "7"}, "badge": 0, "sound": "ding.caf"}
-    rich = MESSAGES["apns"]._replace(mail=options, expires_at=SOON, priority="bulk")
+    rich = MESSAGES["apns"]._replace(mail=options, expires_at=SOON, queue="push.bulk")
     with service("apns", tmp_path) as (_, fake, pusher):
         pusher.send(rich)
         pusher.send(rich)

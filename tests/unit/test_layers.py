@@ -54,6 +54,7 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
 CONTENT = {
     "actors.channels.email": {"addresses", "headers", "mail", "mailboxes", "mime", "unsubscribing"},
+    "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 

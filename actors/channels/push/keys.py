@@ -28,6 +28,14 @@ class ServiceAccount(NamedTuple):
     token_uri: str
 
 
+def check(account: PushAccount) -> None:
+    """Raise SettingsError unless the key file of an account holds what its service needs."""
+    if account.kind == "fcm":
+        service_account(account)
+    elif account.file:
+        signing_key(account)
+
+
 def service_account(account: PushAccount) -> ServiceAccount:
     """Return the service account in the key file of an FCM account.
 

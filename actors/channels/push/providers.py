@@ -10,7 +10,9 @@ from settings.providers import Provider
 
 
 def make(
-    provider: Provider, settings: Settings, lease: ConnectionLease | None = None, rate: SharedRate | None = None
+    provider: Provider | None, settings: Settings, lease: ConnectionLease | None, rate: SharedRate | None
 ) -> PushProvider:
     """Return the provider of an account."""
+    if provider is None:
+        raise TypeError("push messages need an account")
     return PushProvider(settings, provider, lease, rate)

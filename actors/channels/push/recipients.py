@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from actors.channels.webhook.url_guard import Target
 from settings.callbacks import Network
+from settings.providers import Provider
 
 KINDS = ("fcm", "apns", "webpush")
 _FCM_TOKEN = re.compile(r"[A-Za-z0-9_:.%=-]{1,1024}")
@@ -18,6 +19,11 @@ _SHOWN = 6  # characters of a token that logs show
 def kind_of(recipient: str) -> str:
     """Return the kind of a recipient: one of KINDS, or what stands in its place."""
     return recipient.partition(":")[0]
+
+
+def reached(account: Provider) -> str:
+    """Return how the recipients begin that an account reaches; empty if it reaches all."""
+    return f"{account.scheme}:" if account.scheme in KINDS else ""
 
 
 def token_of(recipient: str) -> str:
