@@ -86,7 +86,7 @@ class ClaimStore:
         return await self._claims.ask(wanted)
 
     def candidate(self, provider: str, channel: str, beginning: str = "") -> list[int]:
-        """Return the id to send as a probe of a provider, which reaches recipients with this beginning, or []. Blocks."""
+        """Return the id to send as a probe of a provider, to a recipient with this beginning, or []. Blocks."""
         queues = [one.name for one in PRIORITIES.values() if one.channel == channel]
         with closing(database), connection():
             return breaker.next_probe(PROBE_AMONG, provider, channel, queues, beginning)

@@ -114,6 +114,7 @@ class Link:
     def __init__(self, server: Http2Server, client: socket.socket) -> None:
         self.server, self.client, self.silent = server, client, False
         self.sent, self._budget = 0, server.budget
+        self._last = 1 << 31  # stream that is processed
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._lock = threading.RLock()
         self._heads: dict[int, tuple[dict[str, str], bytearray]] = {}
@@ -150,6 +151,7 @@ class Link:
     def goaway(self, last: int, data: bytes = b"") -> None:
         """Say that no stream above `last` is processed. The others are answered nevertheless, unlike by h2 itself."""
         with self._lock:
+            self._last = last
             self.flush()
             self.raw(GoAwayFrame(0, last_stream_id=last, error_code=0, additional_data=data).serialize())
 
@@ -191,6 +193,8 @@ class Link:
         pseudo = {name: headers.pop(name) for name in (":method", ":path", ":authority", ":scheme")}
         received = Received(pseudo[":method"], pseudo[":path"], {**headers, "host": pseudo[":authority"]}, bytes(body))
         exchange = Exchange(self, id, received)
+        if id > self._last:
+            return
         if self.server.faults:
             self.server.faults.popleft()(exchange)
         else:
