@@ -105,7 +105,8 @@ def test_a_wait_that_is_asked_for_slows_down_all_messages_unless_a_client_chose_
         error = pusher.failure()
         pause = pusher.provider.limits.pause(time.monotonic())
 
-    assert isinstance(error, Deferred if kind == "webpush" else Throttled)
+    assert isinstance(error, Throttled)
+    assert error.retry_after == (120 if kind == "webpush" else None)
     assert pause == 0 if kind == "webpush" else 110 < pause <= 120
 
 

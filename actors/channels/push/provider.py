@@ -91,8 +91,9 @@ class PushSender:
             provider.limits.wait(retry_after(answer))
         try:
             receipt = provider.service.judge(answer, notification)
-        except Throttled:
-            provider.limits.throttled(begun)
+        except Throttled as slower:
+            if slower.retry_after is None:  # Otherwise only this message has to wait.
+                provider.limits.throttled(begun)
             raise
         provider.limits.took()
         return receipt

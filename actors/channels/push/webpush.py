@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from actors.channels import Begin, Deferred, Receipt, Refused, Uncertain, Undelivered, printable
+from actors.channels import Begin, Deferred, Receipt, Refused, Throttled, Uncertain, Undelivered, printable
+from actors.channels.email.http.judging import retry_after
 from actors.channels.http_api import Answer, Request
 from actors.channels.push import payloads
 from actors.channels.push.encryption import encrypted, point
@@ -60,6 +61,10 @@ def judge(answer: Answer, _notification: Claimed) -> Receipt:
         return Receipt("answer", answer.status, None, printable(said))
     if answer.status in (404, 410):
         raise gone(answer, text)
+    if answer.status in (429, 503) and (wait := retry_after(answer)):  # It concerns this server alone.
+        slower = undelivered(Throttled, answer, text)
+        slower.retry_after = wait
+        raise slower
     raise undelivered(_meaning(answer.status), answer, text)
 
 
