@@ -149,7 +149,9 @@ class WorkerProcess(Middleware):
             lease = ConnectionLease(*redis, account.connections)
             rate = SharedRate(*redis, account.rate, partial(getattr, lease, "processes")) if account.rate else None
             breaker = Breaker(current, account.name, identity)
-            routed.append(Routed(make(account, current, lease, rate), breaker, account.priority, account.weight))
+            place = (account.priority, account.weight)
+            made = make(account, current, lease, rate)
+            routed.append(Routed(made, breaker, *place, reaches=channel.reaches(account)))
         return routed
 
     async def _close(self, delivery: Delivery) -> None:

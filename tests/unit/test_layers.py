@@ -60,6 +60,7 @@ CONTENT = {
         *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
     },
     "actors.channels.sms": {"channel", "document", "numbers", "segments", "senders", "text"},
+    "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 
