@@ -23,6 +23,7 @@ from api.resources.callbacks import Callback, Callbacks, Rotation
 from api.resources.clients import Client, Clients
 from api.resources.control import BulkRetry, Cancel, Retry
 from api.resources.deliveries import Deliveries, Delivery, Redrive, RedriveAll
+from api.resources.destinations import Destination, DestinationRotation, Destinations
 from api.resources.downloads import Attachment
 from api.resources.erasures import Erasure, Erasures
 from api.resources.events import Events
@@ -122,6 +123,9 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/callbacks/{id}/deliveries": Deliveries(store),
         "/api/callbacks/{id}/deliveries/{delivery}": Delivery(store),
         "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(store),
+        "/api/destinations": Destinations(store),
+        "/api/destinations/{name}": Destination(store),
+        "/api/destinations/{name}/rotate-secret": DestinationRotation(store),
         "/api/erasures": Erasures(store),
         "/api/erasures/{id}": Erasure(store),
         "/api/export": Export(store),

@@ -32,6 +32,7 @@ CARRIED = {
     },
     "TemplateVersion": "{{templateVersion}}",
     "TemplateName": NAME,
+    "DestinationName": NAME,
     "Address": ADDRESS,
 }
 # Runs before the first request of a run.

@@ -16,7 +16,7 @@ from settings import Settings
 REQUESTS = (
     *("notification", "client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
     *("template", "preview", "suppression", "erasure"),
-    *("callback", "callback_changes"),
+    *("callback", "callback_changes", "destination", "destination_changes"),
 )
 
 
