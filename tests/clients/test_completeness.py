@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from notification_client import AsyncClient, Client, endpoints, fields, models, stored_data, suppressions, templates
+from notification_client import (
+    AsyncClient,
+    Client,
+    destinations,
+    endpoints,
+    fields,
+    models,
+    stored_data,
+    suppressions,
+    templates,
+)
 from notification_client.decoding import Model, camel
 from tests.processes import ROOT
 
@@ -34,6 +44,7 @@ MODELS: dict[str, type[Model]] = {
     "DeliveryWithAttempts": endpoints.Delivery,
     "CallbackHealth": endpoints.CallbackHealth,
     "CallbacksRetried": endpoints.CallbacksRetried,
+    "DestinationWithSecret": destinations.Destination,
     "Pause": stored_data.Pause,
 }
 # Internal to the server; `json` has them.
@@ -82,6 +93,7 @@ GROUPS: tuple[tuple[Any, Any], ...] = (
     (templates.Templates, templates.AsyncTemplates),
     (suppressions.Suppressions, suppressions.AsyncSuppressions),
     (endpoints.CallbackEndpoints, endpoints.AsyncCallbackEndpoints),
+    (destinations.Destinations, destinations.AsyncDestinations),
     (stored_data.StoredData, stored_data.AsyncStoredData),
 )
 
