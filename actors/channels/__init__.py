@@ -50,9 +50,13 @@ class Deferred(Undelivered):
 
 
 class Throttled(Undelivered):
-    """Temporary failure because we send too fast; nothing is wrong with the notification. Retry more slowly."""
+    """Temporary failure because we send too fast; nothing is wrong with the notification. Retry more slowly.
+
+    `retry_after`: seconds for which the provider takes nothing more for this recipient; None if it did not say.
+    """
 
     outcome = "deferred"
+    retry_after: float | None = None
 
 
 class ProviderDown(Undelivered):

@@ -18,6 +18,7 @@ _FORMS = {
     "token": (_TOKEN, "must be the token of a bot, such as 123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11"),
     "chatId": (_CHAT, "must be the number of a chat, such as -1001234567890, or the @name of a public channel"),
 }
+_PRINTABLE = re.compile("[!-~]+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.+)")
 
 
@@ -63,7 +64,7 @@ def _apprise(url: str, settings: Settings) -> Iterator[Fault]:
     found = _SCHEME.fullmatch(url)
     if not services:
         yield _fault("url", "cannot be an Apprise URL here: the operator has to allow services with APPRISE_SERVICES")
-    elif found is None or not url.isprintable():
+    elif found is None or not _PRINTABLE.fullmatch(url) or "://" in found[2]:
         yield _fault("url", f"must be an Apprise URL, such as {services[0]}://...")
     elif found[1].lower() not in services:
         yield _fault("url", f"must begin with a scheme that APPRISE_SERVICES allows: {', '.join(services)}")

@@ -189,7 +189,14 @@ def test_missing_fields_are_named(client: CheckedClient) -> None:
 def test_apprise_may_use_only_the_services_that_operators_allow(client: CheckedClient) -> None:
     make(client, {"name": "a", "kind": "apprise", "url": "pagerduty://key@api/source"})
     make(client, {"name": "b", "kind": "apprise", "url": "NTFYS://topic"})
-    for url in ("json://127.0.0.1/", "https://example.com/", "pagerduty:x", "ntfys://a\nb", "pagerduty"):
+    for url in (
+        "json://127.0.0.1/",
+        "https://example.com/",
+        "pagerduty:x",
+        "ntfys://a\nb",
+        "pagerduty",
+        "ntfys://a,json://10.0.0.1",
+    ):
         assert list(faults(client.post(DESTINATIONS, {"name": "c", "kind": "apprise", "url": url}))) == ["/url"]
 
 

@@ -1,0 +1,17 @@
+"""Provider of chat messages."""
+
+from __future__ import annotations
+
+import ssl
+
+from actors.channels.chat.apprise_service import AppriseService
+from actors.channels.chat.services import SERVICES
+from actors.channels.destination_provider import DestinationProvider, Kind
+from actors.channels.webhook.name_resolver import Lookup, look_up
+from settings import Settings
+
+
+def chat(settings: Settings, look_up: Lookup = look_up, context: ssl.SSLContext | None = None) -> DestinationProvider:
+    """Return the provider; raise SettingsError if APPRISE_SERVICES needs what is not installed."""
+    kinds: dict[str, Kind] = {**SERVICES, "apprise": AppriseService(settings.chat)}
+    return DestinationProvider("chat", kinds, settings, look_up, context)
