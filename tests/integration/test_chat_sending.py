@@ -255,3 +255,15 @@ def test_a_redirect_is_not_followed(make: Make, server: Server) -> None:
         server.faults.append(answering(307, b"", Location=f"{inside.url}/slack/secret"))
         assert isinstance(make().failure(to()), Deferred)
         assert not inside.connections
+
+
+def test_what_waits_for_the_end_of_a_pause_does_not_come_all_at_once(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    server.faults.append(answering(429, b"rate_limited", Retry_After="1000"))
+    sender = make()
+    errors = [sender.failure(to()) for _ in range(9)]
+    waits = [error.retry_after or 0.0 for error in errors if isinstance(error, Throttled)]
+    assert len(waits) == 9
+    assert waits[0] == 1_000.0
+    # Each of the eight that were not tried waits a quarter of a second longer, less the time that has passed.
+    assert waits[8] - waits[1] > 1.0

@@ -11,6 +11,8 @@ from actors.channels import Deferred, Throttled
 from settings import Settings
 
 AT_ONCE = 4  # concurrent requests of this process to one endpoint
+SPACING = 0.25  # seconds between the notifications that wait for the end of a hold, which must not come all at once
+LONGEST_HOLD = 3_600.0  # seconds
 
 
 class EndpointLimits:
@@ -29,7 +31,7 @@ class EndpointLimits:
         self._what = what
         self._limits: dict[Hashable, _Limits] = {}  # of the endpoints in use
         self._resting: dict[Hashable, float] = {}  # end of the pause (`time.monotonic()`), by endpoint
-        self._held: dict[Hashable, float] = {}  # end of the time for which an endpoint takes nothing more
+        self._held: dict[Hashable, _Hold] = {}  # endpoints that take nothing for a time
 
     @contextlib.asynccontextmanager
     async def turn(self, id: Hashable) -> AsyncIterator[None]:
@@ -59,7 +61,8 @@ class EndpointLimits:
     def is_free(self, id: Hashable) -> bool:
         """Return whether a request to endpoint `id` would not wait: it gets a turn, or is deferred at once."""
         limits, now = self._limits.get(id), time.monotonic()
-        paused = now < max(self._resting.get(id, 0.0), self._held.get(id, 0.0))
+        held = self._held.get(id)
+        paused = now < self._resting.get(id, 0.0) or (held is not None and now < held.until)
         return limits is None or limits.wanted < AT_ONCE or paused
 
     def record(self, id: Hashable, *, timed_out: bool) -> None:
@@ -72,17 +75,27 @@ class EndpointLimits:
     def hold(self, id: Hashable, seconds: float) -> None:
         """Send nothing more to endpoint `id` for this long."""
         now = time.monotonic()
-        self._held = {other: until for other, until in self._held.items() if now < until}
-        self._held[id] = max(self._held.get(id, 0.0), now + seconds)
+        self._held = {other: hold for other, hold in self._held.items() if now < hold.until}
+        hold = self._held.setdefault(id, _Hold())
+        hold.until = max(hold.until, now + seconds)
 
     def _check(self, id: Hashable) -> None:
         now = time.monotonic()
         if now < self._resting.get(id, 0.0):
             raise Deferred(f"not tried: the {self._what} did not answer an earlier request in time", phase="rest")
-        if now < (until := self._held.get(id, 0.0)):
-            held = Throttled(f"not tried: the {self._what} has asked us to wait", phase="rest")
-            held.retry_after = until - now
-            raise held
+        hold = self._held.get(id)
+        if hold is not None and now < hold.until:
+            error = Throttled(f"not tried: the {self._what} has asked us to wait", phase="rest")
+            error.retry_after = min(hold.until - now + SPACING * hold.waiting, LONGEST_HOLD)
+            hold.waiting += 1
+            raise error
+
+
+class _Hold:
+    """End of the time for which an endpoint takes nothing, and how many notifications wait for it."""
+
+    def __init__(self) -> None:
+        self.until, self.waiting = 0.0, 0
 
 
 class _Limits:
