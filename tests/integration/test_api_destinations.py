@@ -12,6 +12,7 @@ from cli.servers.valkey import Valkey
 from db import database, destinations
 from tests.client import Response
 from tests.contract import CheckedClient, faults
+from tests.dashboard import Person
 from tests.emptying import empty
 from tests.environment import configured
 from tests.integration.api import Api, running
@@ -245,3 +246,18 @@ def test_the_audit_log_has_each_act_without_values(client: CheckedClient) -> Non
         ("destination.rotated", "destination orders", {"kind": "webhook", "fields": []}),
         ("destination.deleted", "destination orders", {"kind": "webhook", "fields": []}),
     ]
+
+
+def test_the_dashboard_lists_and_deletes_destinations(api: Api, client: CheckedClient) -> None:
+    make(client, SLACK)
+    make(client, TELEGRAM)
+    person = Person(api.port)
+    page = person.get("/destinations")
+    assert "alerts" in page.text
+    assert "hooks.slack.com …wxyz" in page.text
+    assert "SECRET" not in page.html
+    assert "Delete alerts?" in person.get("/destinations/alerts/delete").text
+    deleted = person.submit("/destinations/alerts/delete")
+    assert "The destination is deleted." in person.get(deleted.headers["location"]).text
+    assert [one["name"] for one in client.get(DESTINATIONS).json["items"]] == ["oncall"]
+    assert person.get("/destinations/alerts/delete").status == 404
