@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dramatiq import Retry
 
@@ -25,8 +25,8 @@ log = logs.get("delivery")
 class Claiming:
     """Claims for the queues of one worker process."""
 
-    def __init__(self, settings: Settings, store: ClaimStore, router: Router, callbacks: ProviderQueue) -> None:
-        self._settings, self._store, self._router, self._callbacks = settings, store, router, callbacks
+    def __init__(self, settings: Settings, store: ClaimStore, routers: Mapping[str, Router]) -> None:
+        self._settings, self._store, self._routers = settings, store, routers
 
     async def claim(
         self, ids: Sequence[int], priority: Priority, queue: ProviderQueue | None, tested: ProviderQueue | None
@@ -38,10 +38,11 @@ class Claiming:
         """
         asked_at, promised, first = time.monotonic(), 0, queue or tested
         try:
-            probe = await asyncio.to_thread(self._store.candidate, tested.name) if tested else []
+            router = self._routers[priority.channel]
+            probe = await asyncio.to_thread(self._store.candidate, tested.name, router.channel) if tested else []
             wanted = [*dict.fromkeys([*(ids if queue else ()), *probe])]
             promised = first.promise(len(wanted)) if first else 0
-            through = {**self._router.names(wanted, queue), **self._router.names(probe, tested)}
+            through = {**router.names(wanted, queue), **router.names(probe, tested)}
             claimed = await self._store.claim(Wanted(wanted, () if queue else ids, promised, through))
         except Exception as error:
             if first:
@@ -65,13 +66,16 @@ class Claiming:
         self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
     ) -> ProviderQueue:
         """Return the queue for a claimed notification, and note whether it is the probe."""
-        bound = self._router.named(job.notification.bound_provider)
+        router = self._routers[job.notification.type]
+        bound = router.named(job.notification.bound_provider)
         if tested and job.notification.id in probe and bound in (None, tested):
             job.probe = True
             return tested
         if bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
-        return bound or first or self._callbacks
+        if bound is None and first in router.queues:
+            return first
+        return bound or router.choose() or router.queues[0]
 
 
 def waiting_for(queue: ProviderQueue) -> str:

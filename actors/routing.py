@@ -19,7 +19,8 @@ from actors.provider_queue import ProviderQueue
 class Router:
     """The providers of a channel. `share` is for upkeep's thread; use the rest on the event loop only."""
 
-    def __init__(self, queues: Iterable[ProviderQueue]) -> None:
+    def __init__(self, channel: str, queues: Iterable[ProviderQueue]) -> None:
+        self.channel = channel
         self.queues = sorted(queues, key=attrgetter("priority"))
         self._by_name = {queue.name: queue for queue in self.queues}
 
@@ -48,7 +49,7 @@ class Router:
 
     def share(self, most: int, part: float) -> int:
         """Return how many notifications the relay may enqueue in this round: as many as the best provider may get."""
-        return max(queue.breaker.share(most, part) for queue in self.queues)
+        return max(most if queue.apart else queue.breaker.share(most, part) for queue in self.queues)
 
     def names(self, ids: Sequence[int], queue: ProviderQueue | None) -> Mapping[int, str]:
         """Return the provider of each id, for their rows; nothing if there is only one provider."""

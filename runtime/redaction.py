@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import orjson
 
 from settings import VARIABLES, Settings
-from settings.http_account import HttpAccount
 
 SHORTEST = 4  # characters; masking a shorter secret would make the lines unreadable
 WITHHELD = "text withheld"
@@ -72,8 +71,7 @@ def secrets(settings: Settings) -> Iterator[str]:
         else:
             yield value
     for provider in settings.named_providers:
-        account = provider.account
-        yield account.secret if isinstance(account, HttpAccount) else account.password
+        yield from provider.secrets
 
 
 def told(error: BaseException, *, whole: bool) -> str:

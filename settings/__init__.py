@@ -76,12 +76,17 @@ class Settings:
         return (*([own] if own else []), *self.named_providers)
 
     @property
-    def provider_names(self) -> list[str]:
-        """The names of all providers; empty if none is set or a URL is wrong."""
+    def known_providers(self) -> tuple[Provider, ...]:
+        """All providers; empty if none is set or a URL is wrong."""
         try:
-            return [provider.name for provider in self.providers]
+            return self.providers
         except SettingsError:
-            return []
+            return ()
+
+    @property
+    def provider_names(self) -> list[str]:
+        """The names of all providers that are known."""
+        return [provider.name for provider in self.known_providers]
 
     def value(self, variable: str) -> Any:
         """Return the value of an environment variable, e.g. of "SMTP_TIMEOUT"."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
+from actors.channels.contract import Rights
 from api import dashboard
 from api.access.keyring import Keyring
 from api.http.asgi import RESERVATION
@@ -50,6 +51,11 @@ class Caller(NamedTuple):
     daily_quota: int | None = None
     pending_limit: int | None = None
     senders: tuple[str, ...] = ()
+
+    @property
+    def rights(self) -> Rights:
+        """What the content of its notifications may use."""
+        return Rights(self.senders)
 
     @classmethod
     def of(cls, key: Live) -> Caller:

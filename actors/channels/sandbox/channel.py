@@ -62,6 +62,9 @@ class Sandbox:
     async def start(self) -> None:
         """Do nothing: there is nothing to prepare."""
 
+    def stop(self) -> None:
+        """Do nothing: nothing takes long."""
+
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""
 

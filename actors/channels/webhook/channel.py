@@ -69,6 +69,9 @@ class Callback:
     async def start(self) -> None:
         """Do nothing: there is nothing to prepare."""
 
+    def stop(self) -> None:
+        """Do nothing: nothing takes long."""
+
     async def close(self) -> None:
         """Close the HTTP client and the look-up of endpoints."""
         await self._posting.close()
