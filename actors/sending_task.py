@@ -124,13 +124,10 @@ class SendingTask:
             await queue.work.move(job)
             return True
         except (NoConnection, Throttled) as not_now:
-            if isinstance(not_now, Throttled) and not_now.retry_after is not None:
-                await self._postpone(job, not_now.retry_after, str(not_now))
-                return True
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
                 job.retry_after = not_now.retry_after or 0.0
-                if job.retry_after > STEP:
+                if not_now.retry_after is not None:
                     await queue.hand_back([job])
                 else:
                     queue.put_last(job)
@@ -155,13 +152,6 @@ class SendingTask:
             # Wait for all of them: most likely one statement records them together.
             await self._recorded()
         return True
-
-    async def _postpone(self, job: Job, delay: float, text: str) -> None:
-        """Make a notification due again in `delay` seconds, as its provider has asked."""
-        try:
-            await self._queue.claim_store.postpone(job.notification, delay, text)
-        finally:
-            self._queue.end([job])
 
     def look(self, now: float) -> None:
         """Let other senders take what is queued behind a slow notification, which may take minutes."""

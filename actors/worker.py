@@ -21,7 +21,7 @@ from actors.channels import Provider, registry
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.exporter import Exporter

@@ -62,13 +62,9 @@ class Deferred(Undelivered):
 
 
 class Throttled(Undelivered):
-    """Temporary failure because we send too fast; nothing is wrong with the notification. Retry more slowly.
-
-    `retry_after`: seconds for which the provider takes nothing more for this recipient; None if it did not say.
-    """
+    """Temporary failure because we send too fast; nothing is wrong with the notification. Retry more slowly."""
 
     outcome = "deferred"
-    retry_after: float | None = None
 
 
 class ProviderDown(Undelivered):

@@ -71,6 +71,7 @@ class Channel:
     `provider`: "module:function", which makes the provider of an account: see MakeProvider in actors/worker.py. Only
     workers import it.
     `check`: raises SettingsError for an account that cannot work with the other settings.
+    `destination_faults`: only if its recipients are names of destinations: the faults of content for one of this kind.
     """
 
     name: str
@@ -81,3 +82,4 @@ class Channel:
     provider: str
     accounts: tuple[str, ...] = ()
     check: Callable[[ProviderSettings, Settings], None] = _nothing_to_check
+    destination_faults: Callable[[str, Content], list[Fault]] | None = None

@@ -44,10 +44,9 @@ def undelivered(kind: type[Undelivered], answer: Answer, text: str) -> Undeliver
 
 def throttled(answer: Answer, text: str, *asked: object) -> Throttled:
     """Return the error for an answer that asks us to wait: for the first of `asked` seconds, else for Retry-After."""
-    error = Throttled(printable(f"{answer.status} {text}"), phase="answer", reply_code=answer.status)
     waits = (seconds(one) for one in (*asked, answer.headers.get("Retry-After")))
-    error.retry_after = next((wait for wait in waits if wait is not None), USUAL_WAIT)
-    return error
+    wait = next((wait for wait in waits if wait is not None), USUAL_WAIT)
+    return Throttled(printable(f"{answer.status} {text}"), phase="answer", reply_code=answer.status, retry_after=wait)
 
 
 def by_status(answer: Answer) -> type[Undelivered]:

@@ -13,7 +13,11 @@ from settings import Settings, SettingsError
 from settings.providers import Provider
 
 GROUP = "notification_system.channels"
-OURS = ("actors.channels.email.channel:EMAIL",)
+OURS = (
+    "actors.channels.email.channel:EMAIL",
+    "actors.channels.chat.channel:CHAT",
+    "actors.channels.webhook.channel:WEBHOOK",
+)
 
 
 @cache

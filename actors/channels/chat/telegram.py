@@ -18,10 +18,9 @@ _MOVED_WAIT = 1.0  # seconds; a chat that moves without end must not keep us bus
 class ChatMoved(Throttled):
     """The group has become a supergroup, whose id is `chat_id`. Nothing was posted."""
 
-    retry_after = _MOVED_WAIT
-
     def __init__(self, chat_id: str) -> None:
-        super().__init__(f"the group has become a supergroup: its chat id is {chat_id}", phase="answer", reply_code=400)
+        text = f"the group has become a supergroup: its chat id is {chat_id}"
+        super().__init__(text, phase="answer", reply_code=400, retry_after=_MOVED_WAIT)
         self.chat_id = chat_id
 
 

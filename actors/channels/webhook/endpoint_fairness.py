@@ -85,10 +85,9 @@ class EndpointLimits:
             raise Deferred(f"not tried: the {self._what} did not answer an earlier request in time", phase="rest")
         hold = self._held.get(id)
         if hold is not None and now < hold.until:
-            error = Throttled(f"not tried: the {self._what} has asked us to wait", phase="rest")
-            error.retry_after = min(hold.until - now + SPACING * hold.waiting, LONGEST_HOLD)
+            wait = min(hold.until - now + SPACING * hold.waiting, LONGEST_HOLD)
             hold.waiting += 1
-            raise error
+            raise Throttled(f"not tried: the {self._what} has asked us to wait", phase="rest", retry_after=wait)
 
 
 class _Hold:

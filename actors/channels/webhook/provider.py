@@ -5,9 +5,19 @@ from __future__ import annotations
 import ssl
 
 from actors.channels.destination_provider import DestinationProvider
+from actors.channels.lease import ConnectionLease
+from actors.channels.rate import SharedRate
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from actors.channels.webhook.service import WebhookService
 from settings import Settings
+from settings.providers import Provider
+
+
+def make(
+    _account: Provider | None, settings: Settings, _lease: ConnectionLease | None, _rate: SharedRate | None
+) -> DestinationProvider:
+    """Return the provider for a worker: see MakeProvider in actors/worker.py."""
+    return webhook(settings)
 
 
 def webhook(
