@@ -145,4 +145,9 @@ def block_dropped(step: Step) -> Act:
     return Act("block.dropped", None, f"block {step.block}", {"rows": step.rows})
 
 
-_NAMES = {"rate_limit": "rateLimit", "daily_quota": "dailyQuota", "pending_limit": "pendingLimit"}
+_NAMES = {
+    "rate_limit": "rateLimit",
+    "daily_quota": "dailyQuota",
+    "pending_limit": "pendingLimit",
+    "phone_region": "phoneRegion",
+}

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from settings import http_account, smtp_url
+from settings import http_account, sms_accounts, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
@@ -94,10 +94,11 @@ def parse(variable: str, url: str) -> Provider:
     kind = kinds.get(parts.scheme) or (None if kinds is _SMTP else partial(_other, url))
     if kind is None:
         raise SettingsError(f"{variable} must look like {_forms(kinds)}")
+    connections = sms_accounts.CONNECTIONS if parts.scheme in sms_accounts.FORMS else CONNECTIONS
     general = {
         "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
-        "connections": _number(variable, options, "connections", int, CONNECTIONS, 1, MAX_CONNECTIONS),
+        "connections": _number(variable, options, "connections", int, connections, 1, MAX_CONNECTIONS),
         "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
         "sender": options.pop("from", ""),
     }
@@ -154,9 +155,10 @@ def _forms(kinds: Mapping[str, Kind]) -> str:
     forms = "smtp://user:pass@host:587 or smtps://user:pass@host:465"
     if kinds is _SMTP:
         return forms
-    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in http_account.FORMS)}"
+    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in kinds if kind not in _SMTP)}"
 
 
 # A kind makes the account from the parts of the URL and the options that only this kind has.
 _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
+_KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)

@@ -34,9 +34,14 @@ class Content(NamedTuple):
 
 
 class Rights(NamedTuple):
-    """What a client may use. `senders`: addresses and @domains for e-mail."""
+    """What a client may use.
+
+    `senders`: addresses and @domains for e-mail, and sms:NAME for text messages. `region`: the country of phone numbers
+    without a country code; None if these are refused.
+    """
 
     senders: Collection[str] = ()
+    region: str | None = None
 
 
 class Read(NamedTuple):

@@ -15,6 +15,7 @@ from settings.providers import Provider
 GROUP = "notification_system.channels"
 OURS = (
     "actors.channels.email.channel:EMAIL",
+    "actors.channels.sms.channel:SMS",
     "actors.channels.chat.channel:CHAT",
     "actors.channels.webhook.channel:WEBHOOK",
 )

@@ -9,7 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from actors.channels.email.addresses import normalised
+from actors.channels.addresses import normalised
 from actors.channels.registry import channels
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
