@@ -22,7 +22,7 @@ from actors.channels.email import signer
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.domains import Domains

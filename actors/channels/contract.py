@@ -82,6 +82,7 @@ class Channel:
     workers import it.
     `reaches`: how the recipients begin that an account can reach; empty if it reaches all.
     `check`: raises SettingsError for an account that cannot work with the other settings.
+    `destination_faults`: only if its recipients are names of destinations: the faults of content for one of this kind.
     """
 
     name: str
@@ -93,3 +94,4 @@ class Channel:
     accounts: tuple[str, ...] = ()
     reaches: Callable[[ProviderSettings], str] = _everyone
     check: Callable[[ProviderSettings, Settings], None] = _nothing_to_check
+    destination_faults: Callable[[str, Content], list[Fault]] | None = None

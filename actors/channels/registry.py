@@ -17,6 +17,8 @@ OURS = (
     "actors.channels.email.channel:EMAIL",
     "actors.channels.sms.channel:SMS",
     "actors.channels.push.channel:PUSH",
+    "actors.channels.chat.channel:CHAT",
+    "actors.channels.webhook.channel:WEBHOOK",
 )
 
 
