@@ -79,7 +79,9 @@ def test_a_status_is_written_by_the_lifecycle_alone() -> None:
     sources = (path for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
     assert found == {
-        "update": {f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints")},
+        "update": {
+            f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence")
+        },
         "insert": {"db/lifecycle/accept.py"},
     }
 
