@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from db.client_view import VIEW
 from db.database import rows
 
+LONGEST = 262_144  # octets of a mail that are stored: the status is at its beginning, before the mail it is about
 LEASE = 60  # seconds after which another worker reads a report, if the one that took it has died
 KEPT = 30 * 86_400  # seconds that reports are kept
 Json = dict[str, Any]
@@ -47,7 +48,7 @@ def store(incoming: Incoming) -> int:
     """Store a report and return its id."""
     [(id,)] = rows(
         "INSERT INTO reports (source, raw, envelope, events) VALUES (%s, %s, %s, %s) RETURNING id",
-        *(incoming.source, incoming.raw, incoming.envelope),
+        *(incoming.source, incoming.raw[:LONGEST], incoming.envelope),
         None if incoming.events is None else json.dumps(incoming.events),
     )
     return int(id)

@@ -17,15 +17,17 @@ _KINDS = {"failed": "bounced", "delayed": "delayed", "delivered": "delivered"}
 _REPLIED = frozenset({"auto-replied", "auto-generated; vacation"})
 
 
+def is_notification(message: Message) -> bool:
+    """Return whether a message is a delivery status notification."""
+    return bool(parts(message, STATUS))
+
+
 def events(message: Message, envelope: str | None = None) -> list[Event]:
     """Return what a notification says, an event for each recipient that it names.
 
     `envelope`: the recipients of the SMTP envelope in which it came.
     """
-    found = parts(message, STATUS)
-    if not found:
-        return list(_unstructured(message, envelope))
-    return [event for part in found for event in _of_part(message, part, envelope)]
+    return [event for part in parts(message, STATUS) for event in _of_part(message, part, envelope)]
 
 
 def _of_part(message: Message, part: Message, envelope: str | None) -> Iterator[Event]:
@@ -55,14 +57,17 @@ def _event(kind: str, block: Message, token: str | None) -> Event:
     )
 
 
-def _unstructured(message: Message, envelope: str | None) -> Iterator[Event]:
+def unstructured(message: Message, envelope: str | None = None) -> Iterator[Event]:
     """Yield what a bounce in another form says: it names addresses, and no codes."""
     if str(message.get("Auto-Submitted", "")).strip().lower() in _REPLIED:
         return
     token = token_of(message, envelope)
     if token is None:
         return
-    temporary, permanent = all_failures(message)
+    try:
+        temporary, permanent = all_failures(message)
+    except Exception:  # noqa: BLE001 - some of the library's detectors fail at malformed header fields
+        return
     for kind, addresses in (("delayed", temporary), ("bounced", permanent)):
         for address in sorted(addresses)[:50]:
             recipient = printable_words(address.decode("utf-8", "replace"))

@@ -6,6 +6,7 @@ again, and evidence that is known already changes nothing.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import datetime
@@ -39,6 +40,8 @@ class ReportReader(threading.Thread):
         super().__init__(name="reports", daemon=True)
         self._keys, self._ending = keys, threading.Event()
         self._housekeeping_at = 0.0
+        # The library logs the traceback of each detector that fails at a malformed mail.
+        logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 
     def run(self) -> None:
         while not self._ending.wait(EVERY):

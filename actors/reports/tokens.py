@@ -14,8 +14,6 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 
-# Name of the field that carries the token in requests to providers, and in their events.
-FIELD = "notify_token"
 LENGTH = 32  # characters
 _ID = struct.Struct(">q")  # bigint
 _SIGNATURE = 12  # octets

@@ -9,7 +9,7 @@ from actors.channels.email.http.judging import ByWords, SenderRefused, document,
 from actors.channels.email.http.outgoing import Outgoing, in_base64
 from actors.channels.email.http.sigv4 import signed
 from actors.channels.http_api import Answer, Request
-from actors.reports.tokens import FIELD
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "SES"
@@ -38,7 +38,7 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
         "Content": {"Raw": {"Data": in_base64(mail.content)}},
     }
     if outgoing.token:
-        fields["EmailTags"] = [{"Name": FIELD, "Value": outgoing.token}]
+        fields["EmailTags"] = [{"Name": REFERENCE, "Value": outgoing.token}]
     body = orjson.dumps(fields)
     unsigned = Request(f"{account.url}/v2/email/outbound-emails", {"Content-Type": "application/json"}, body)
     return signed(unsigned, account, "ses", outgoing.now)
