@@ -173,7 +173,10 @@ def apply(waiting: Waiting) -> bool:
         if (reason := _suppressed_for(said, waiting)) is not None and said.recipient is not None:
             source = f"report {said.report_id}, notification {said.notification_id}: {said.text}"
             rows(_SUPPRESS, said.recipient, reason, source[:500], said.notification_id)
-        rows("UPDATE evidence SET state = 'applied' WHERE notification_id = %s AND digest = %s", *waiting)
+        rows(
+            "UPDATE evidence SET state = 'applied', applied_at = now() WHERE notification_id = %s AND digest = %s",
+            *waiting,
+        )
         return True
 
 

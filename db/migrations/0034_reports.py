@@ -35,8 +35,10 @@ CREATE TABLE evidence (
     happened_at     timestamptz,
     received_at     timestamptz NOT NULL DEFAULT now(),
     state           text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'applied', 'moot')),
+    applied_at      timestamptz,
     PRIMARY KEY (notification_id, digest),
-    CHECK ((kind = 'bounced') = (bounce_class IS NOT NULL))
+    CHECK ((kind = 'bounced') = (bounce_class IS NOT NULL)),
+    CHECK ((state = 'applied') = (applied_at IS NOT NULL))
 )
 """
 
@@ -61,6 +63,7 @@ COMMENTS = {
         "code": "Enhanced status code (RFC 3463), or the code of the provider.",
         "happened_at": "Time of the event according to the report.",
         "received_at": "Time when the report was read.",
+        "applied_at": "Time when it took effect.",
         "state": "Effect: waiting (the notification is not sent yet), applied, or moot.",
     },
     "installation": {
