@@ -31,6 +31,7 @@ def key(number: int = 0) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
+@cache
 def certificate(private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None = None, days: int = 30) -> bytes:
     """Return a certificate in PEM that was valid from 30 days ago and is valid for some days from NOW."""
     private = private or key()
