@@ -74,7 +74,7 @@ def _secrets(variable: str, name: str, value: str) -> tuple[str, ...]:
 
 def _listed(value: str) -> tuple[str, ...]:
     # In the query of a URL a plus means a space, and neither keys nor secrets contain one.
-    return tuple(part.strip().replace(" ", "+") for part in value.split(","))
+    return tuple(part.replace(" ", "+") for part in value.split(","))
 
 
 def _is_p256(key: str) -> bool:

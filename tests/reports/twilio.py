@@ -39,7 +39,7 @@ def incoming(text: str, **fields: str) -> dict[str, str]:
 
 
 def failing(becomes: str, *codes: str) -> list[Documented]:
-    return [Documented(f"undelivered or failed, {code}", becomes, status("undelivered", code)) for code in codes]
+    return [Documented(code, becomes, status("undelivered", code)) for code in codes]
 
 
 DOCUMENTED = [
@@ -48,8 +48,8 @@ DOCUMENTED = [
     *failing("bounced: soft", "30001", "30003", "30009", "30017", "30036", "30410"),
     *failing("bounced: policy", "30004", "30007", "30019", "30038", "30453"),
     *failing("bounced: sender", "30002", "30010", "30022", "30023", "30024", "30032", "30034", "30035", "30037"),
-    Documented("undelivered or failed, any other code", "bounced: unknown", status("failed", "30008")),
-    Documented("undelivered or failed, 21610", "bounced: policy, unsubscribed", status("failed", "21610")),
+    Documented("any other code", "bounced: unknown", status("failed", "30008")),
+    Documented("21610", "bounced: policy, unsubscribed", status("failed", "21610")),
     Documented("queued, accepted, scheduled, sending, sent, canceled", "nothing", status("sent")),
     Documented("a message with STOP or a word like it", "unsubscribed", incoming(" Stop. ")),
     Documented("a message with OptOutType STOP", "unsubscribed", incoming("ARRET", OptOutType="STOP")),

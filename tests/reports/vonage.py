@@ -68,12 +68,12 @@ def incoming(text: str) -> dict[str, str]:
 
 def failing(becomes: str, *codes: str) -> list[Documented]:
     return [
-        Documented(f"failed, rejected or undeliverable, err-code {n}", becomes, receipt("failed", n)) for n in codes
+        Documented(f"err-code {n}", becomes, receipt("failed", n)) for n in codes
     ]
 
 
 def refused(becomes: str, *codes: int) -> list[Documented]:
-    return [Documented(f"rejected, {code}", becomes, status("rejected", code)) for code in codes]
+    return [Documented(f"error {code}", becomes, status("rejected", code)) for code in codes]
 
 
 DOCUMENTED = [
