@@ -46,7 +46,7 @@ DOCUMENTED = [
     Documented("delivered, read", "delivered", status("delivered")),
     *failing("bounced: hard", "21211", "21614", "30005", "30006"),
     *failing("bounced: soft", "30001", "30003", "30009", "30017", "30036", "30410"),
-    *failing("bounced: policy", "30004", "30007", "30019", "30038", "30453"),
+    *failing("bounced: policy", "30004", "30007", "30019", "30038", "30450"),
     *failing("bounced: sender", "30002", "30010", "30022", "30023", "30024", "30032", "30034", "30035", "30037"),
     Documented("any other code", "bounced: unknown", status("failed", "30008")),
     Documented("21610", "bounced: policy, unsubscribed", status("failed", "21610")),

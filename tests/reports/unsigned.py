@@ -88,7 +88,9 @@ POSTMARK = [
     Documented("Bounce Subscribe", "nothing", bounced("Subscribe")),
     Documented("SpamComplaint", "complained", bounced("SpamComplaint") | {"RecordType": "SpamComplaint"}),
     Documented("SubscriptionChange by the recipient", "unsubscribed", changed(True, "Recipient", "ManualSuppression")),
-    Documented("SubscriptionChange by the recipient, back", "resubscribed", changed(False, "Recipient", None)),
+    Documented(
+        "SubscriptionChange by the recipient, who wants mails again", "resubscribed", changed(False, "Recipient", None)
+    ),
     Documented("SubscriptionChange after a bounce", "nothing", changed(True, "Recipient", "HardBounce")),
     Documented("SubscriptionChange by others", "nothing", changed(True, "Customer", "ManualSuppression")),
     Documented("Open", "nothing", postmark("Open", Recipient="ann@example.com")),

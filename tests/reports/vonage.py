@@ -67,9 +67,7 @@ def incoming(text: str) -> dict[str, str]:
 
 
 def failing(becomes: str, *codes: str) -> list[Documented]:
-    return [
-        Documented(f"err-code {n}", becomes, receipt("failed", n)) for n in codes
-    ]
+    return [Documented(f"err-code {n}", becomes, receipt("failed", n)) for n in codes]
 
 
 def refused(becomes: str, *codes: int) -> list[Documented]:
@@ -84,13 +82,12 @@ DOCUMENTED = [
     *failing("bounced: soft", "2", "5", "7", "8", "15"),
     *failing("bounced: policy", "6", "13", "14"),
     *failing("bounced: sender", "10", "16", "39", "50", "51", "52", "53", "54"),
-    *failing("bounced: unknown", "1", "11", "12", "99"),
+    Documented("any other code", "bounced: unknown", receipt("failed", "99")),
     *failing("bounced: policy, unsubscribed", "9"),
     *refused("bounced: hard", 1190),
-    *refused("bounced: soft", 1180, 1200, 1220, 1230, 1290),
-    *refused("bounced: policy", 1210, 1270, 1280),
-    *refused("bounced: sender", 1120),
-    *refused("bounced: unknown", 1250, 1260),
+    *refused("bounced: soft", 1000, 1030, 1180, 1200, 1220, 1230, 1290),
+    *refused("bounced: policy", 1050, 1210, 1270, 1280),
+    *refused("bounced: sender", 1060, 1070, 1120, 1140),
     *refused("bounced: policy, unsubscribed", 1240),
     Documented("accepted, submitted, unknown", "nothing", status("submitted")),
     Documented("a message with STOP or a word like it", "unsubscribed", incoming("STOP")),

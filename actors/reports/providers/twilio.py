@@ -41,7 +41,7 @@ _CODES = {
     "30035": SENDER,
     "30037": SENDER,  # the number may not send
     "30038": POLICY,  # OTP filtered
-    "30453": POLICY,  # suspected fraud
+    "30450": POLICY,  # suspected fraud
 }
 
 

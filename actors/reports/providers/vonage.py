@@ -10,33 +10,27 @@ from actors.reports.providers.received import Malformed, Received
 from actors.reports.providers.vonage_proof import signed_values
 from settings.report_source import ReportSource
 
-# err-code of the SMS API.
+# err-code of the SMS API, and the code of the Messages API that means the same.
 _CODES = {
-    "1": UNKNOWN,
-    "2": SOFT,  # absent, temporarily
-    "3": HARD,  # absent, for good
+    **dict.fromkeys(("3", "1190"), HARD),  # the number is not used any more
     "4": HARD,  # barred by the person
-    "5": SOFT,  # portability error
-    "6": POLICY,  # taken for spam
-    "7": SOFT,  # busy
-    "8": SOFT,  # network error
-    "9": POLICY,  # the person does not want messages of this service
-    "10": SENDER,  # illegal message
-    "11": UNKNOWN,  # no route
-    "12": UNKNOWN,  # destination cannot be reached
-    "13": POLICY,  # age
-    "14": POLICY,  # blocked by the carrier
-    "15": SOFT,  # no prepaid credit
-    "16": SENDER,  # quota
-    **dict.fromkeys(("39", "50", "51", "52", "53", "54"), SENDER),  # sender, registration and regulation
-    "99": UNKNOWN,
+    **dict.fromkeys(("2", "1180"), SOFT),  # absent
+    **dict.fromkeys(("5", "1200"), SOFT),  # portability
+    **dict.fromkeys(("7", "1220"), SOFT),  # busy
+    **dict.fromkeys(("8", "1230"), SOFT),  # network error
+    **dict.fromkeys(("15", "1290"), SOFT),  # no prepaid credit
+    **dict.fromkeys(("1000", "1030"), SOFT),  # too many requests, internal error
+    **dict.fromkeys(("6", "1210"), POLICY),  # taken for spam
+    **dict.fromkeys(("9", "1240"), POLICY),  # the person does not want messages of this service
+    **dict.fromkeys(("13", "1270"), POLICY),  # age
+    **dict.fromkeys(("14", "1280"), POLICY),  # blocked by the carrier
+    "1050": POLICY,  # on a list of Vonage
+    **dict.fromkeys(("10", "16"), SENDER),  # illegal message, quota
+    **dict.fromkeys(("39", "1120"), SENDER),  # the sender is not allowed in this country
+    **dict.fromkeys(("50", "51", "52", "53", "54"), SENDER),  # registration and regulation
+    **dict.fromkeys(("1060", "1070", "1140"), SENDER),  # account, credit, a feature that is not enabled
 }
-# Codes of the Messages API that mean the same.
-_SAME = {
-    **{"1180": "2", "1190": "3", "1200": "5", "1210": "6", "1220": "7", "1230": "8", "1240": "9"},
-    **{"1250": "11", "1260": "12", "1270": "13", "1280": "14", "1290": "15", "1120": "39"},
-}
-_STOPPED = "9"
+_STOPPED = ("9", "1240")
 _FAILED = {"failed", "rejected", "undeliverable", "expired", "deleted"}
 
 
@@ -54,7 +48,6 @@ def _events(report: Fields) -> list[Event]:
         return _incoming(report, id)
     error = report.fields("error")
     code = report.text("err-code") or error.text("title")
-    code = _SAME.get(code or "", code)
     # In a receipt of the SMS API `msisdn` is the person; in one of the Messages API it is `to`.
     person, ours = ("msisdn", "to") if report.has("msisdn") else ("to", "from")
     number = _number(report.need(person))
@@ -78,7 +71,7 @@ def _events(report: Fields) -> list[Event]:
     found = _CODES.get(code or "", SOFT if status == "expired" else UNKNOWN)
     bounced = event._replace(kind=found.kind, bounce_class=found.bounce_class)
     sender = report.text(ours)
-    if code != _STOPPED or sender is None:
+    if code not in _STOPPED or sender is None:
         return [bounced]
     stopped = event._replace(event_id=f"{event.event_id}/stopped")
     return [bounced, *opt_out.per_sender(stopped, UNSUBSCRIBED, number, [_number(sender)])]
