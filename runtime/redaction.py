@@ -74,6 +74,8 @@ def secrets(settings: Settings) -> Iterator[str]:
     for provider in settings.named_providers:
         account = provider.account
         yield account.secret if isinstance(account, HttpAccount) else account.password
+        if provider.reports is not None:
+            yield from (*provider.reports.keys, *provider.reports.secrets)
 
 
 def told(error: BaseException, *, whole: bool) -> str:
@@ -129,8 +131,12 @@ def _passwords(url: str) -> Iterator[str]:
     except ValueError:  # The setting's reader reports a malformed URL.
         return
     yield unquote(parts.password or "")
-    # `password` of libpq, and `sentinel_password` of REDIS_URL.
-    yield from (value for name, value in parse_qsl(parts.query) if name.endswith("password"))
+    for name, value in parse_qsl(parts.query):
+        # `password` of libpq, and `sentinel_password` of REDIS_URL.
+        if name.endswith("password"):
+            yield value
+        elif name in ("reports", "reports_secret"):  # of SMTP_URL
+            yield from value.replace(" ", "+").split(",")
 
 
 def _forms(secret: str) -> set[str]:

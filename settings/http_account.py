@@ -26,7 +26,7 @@ _HOSTS = {
 }
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]{2,12}){1,3}-\d{1,2}")
 _SECRET = re.compile(r"[!-~]{1,500}")  # it becomes the value of a header field
-_KNOWN = "endpoint, connections, rate, priority, weight or from"
+_KNOWN = "endpoint, connections, rate, priority, weight, from or reports"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Each is a URL. Options that every kind of account has: `priority` (1 is preferred), `weight` (the share among those of
 the same priority), `connections` and `rate` (at a time and per second, of all worker processes together), and `from`
-(the sender, instead of MAIL_FROM).
+(the sender, instead of MAIL_FROM). Those for webhooks are in report_source.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl
 
-from settings import http_account, smtp_url
+from settings import http_account, report_source, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
+from settings.report_source import ReportSource
 from settings.smtp_url import SmtpServer
 
 T = TypeVar("T", int, float)
@@ -35,7 +36,7 @@ class Provider:
     """A configured account, and how much is sent through it.
 
     `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `rate`: notifications per second, None if
-    unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
+    unlimited. `sender`: the From of its mails; empty for MAIL_FROM. `reports`: its webhooks, None if it has none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Provider:
     connections: int = CONNECTIONS
     rate: float | None = None
     sender: str = ""
+    reports: ReportSource | None = None
 
 
 def parse(variable: str, url: str) -> Provider:
@@ -61,6 +63,7 @@ def parse(variable: str, url: str) -> Provider:
         "connections": _number(variable, options, "connections", int, CONNECTIONS, 1, MAX_CONNECTIONS),
         "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
         "sender": options.pop("from", ""),
+        "reports": report_source.source(variable, parts.scheme, options),
     }
     account = kind(variable, parts, options)
     name = variable.removeprefix(PREFIX).lower() if variable.startswith(PREFIX) else account.name
