@@ -35,6 +35,7 @@ from api.resources.openapi import OpenApi
 from api.resources.pauses import ChannelPause, ClientPause, Pauses
 from api.resources.providers import Provider, Providers
 from api.resources.redis_health import RedisHealth
+from api.resources.report_webhooks import ReportWebhook
 from api.resources.reports import Reports
 from api.resources.scraping import Metrics
 from api.resources.suppressions import Suppression, Suppressions
@@ -135,6 +136,7 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/providers": Providers(store),
         "/api/providers/{provider}": Provider(store),
         "/api/reports": Reports(store),
+        "/api/reports/{provider}": ReportWebhook(store),
         "/api/pauses": Pauses(store),
         "/api/pauses/client": ClientPause(store),
         "/api/pauses/channels/{channel}": ChannelPause(store),

@@ -6,7 +6,7 @@ Call within `connection()`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -52,6 +52,14 @@ def store(incoming: Incoming) -> int:
         None if incoming.events is None else json.dumps(incoming.events),
     )
     return int(id)
+
+
+def keep_unreadable(source: str, raw: bytes) -> None:
+    """Store a report that cannot be read, for people to look at."""
+    rows(
+        "INSERT INTO reports (source, raw, state, due_at) VALUES (%s, %s, 'unreadable', NULL)",
+        *(source, raw[:LONGEST]),
+    )
 
 
 def take(most: int) -> list[Taken]:
@@ -100,6 +108,29 @@ def addresses(notification: int) -> list[str]:
         f"SELECT coalesce(mailboxes, jsonb_build_array(recipient)) FROM {VIEW} AS n WHERE id = %s", notification
     )
     return list(found[0][0]) if found else []
+
+
+def note_rejected(numbers: Mapping[str, int], reason: str) -> None:
+    """Record how many requests to the webhooks of providers were rejected; `reason`: that of the last one."""
+    for provider, number in sorted(numbers.items()):
+        rows(
+            """
+            INSERT INTO report_rejections AS r (provider, number, reason) VALUES (%s, %s, %s)
+            ON CONFLICT (provider) DO UPDATE
+            SET number = r.number + excluded.number, reason = excluded.reason, rejected_at = now()
+            """,
+            *(provider, number, reason),
+        )
+
+
+def rejections(within: float) -> list[tuple[str, int, str]]:
+    """Return provider, number and last reason of rejected requests, if the last one is at most `within` seconds old."""
+    found = rows(
+        "SELECT provider, number, reason FROM report_rejections"
+        " WHERE rejected_at > now() - %s * interval '1 second' ORDER BY provider",
+        within,
+    )
+    return [(provider, number, reason) for provider, number, reason in found]
 
 
 def forget(most: int) -> int:

@@ -13,7 +13,7 @@ from actors.reports import tokens
 from actors.reports.event import Event
 from db import incoming_reports
 from db.incoming_reports import Taken
-from db.lifecycle.evidence import Evidence
+from db.lifecycle.evidence import KINDS, Evidence
 
 
 def evidence(event: Event, report: Taken, keys: Sequence[bytes], *, verified: bool) -> Evidence | None:
@@ -21,6 +21,8 @@ def evidence(event: Event, report: Taken, keys: Sequence[bytes], *, verified: bo
 
     `verified`: the event comes from the provider `report.source`, which has signed it.
     """
+    if event.kind not in KINDS:
+        return None
     id = _notification(event, report, keys, verified=verified)
     recipients = incoming_reports.addresses(id) if id is not None else []
     if id is None or not recipients:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import datetime
 
 from actors.reports import reading
 from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
 from actors.reports.matching import evidence
+from actors.reports.stored_events import from_json, to_json
 from db import incoming_reports
 from db.database import Unavailable, connection, database
-from db.incoming_reports import Json, Taken
+from db.incoming_reports import Taken
 from db.lifecycle import evidence as proofs
-from runtime import logs
+from runtime import logs, metrics
 
 log = logs.get("reports")
 
@@ -103,6 +103,7 @@ class ReportReader(threading.Thread):
             return
         state = "ignored" if not events else "matched" if any(found) else "unmatched"
         incoming_reports.end(report.id, state, [to_json(event) for event in events])
+        metrics.reports[report.source, state].inc()
         log.info("report.read", report=report.id, source=report.source, state=state, events=len(events))
 
     def _keep_house(self) -> None:
@@ -111,16 +112,6 @@ class ReportReader(threading.Thread):
             proofs.give_up()
             while incoming_reports.forget(FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE and not self._ending.is_set():
                 pass
-
-
-def to_json(event: Event) -> Json:
-    """Return an event as it is stored."""
-    return {**event._asdict(), "at": event.at and event.at.isoformat()}
-
-
-def from_json(stored: Json) -> Event:
-    """Return a stored event."""
-    return Event(**{**stored, "at": datetime.fromisoformat(stored["at"]) if stored["at"] else None})
 
 
 def _events(report: Taken) -> list[Event]:

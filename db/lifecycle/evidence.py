@@ -25,6 +25,7 @@ WAITS = 7 * 86_400  # seconds that evidence waits for its notification to be sen
 SOFT, SOFT_WITHIN = 5, 14 * 86_400
 
 _STATUS = {"delayed": "unconfirmed", "delivered": "delivered", "bounced": "bounced", "complained": "complained"}
+KINDS = frozenset({*_STATUS, "unsubscribed"})
 _RANK = "coalesce(array_position(ARRAY['unconfirmed', 'delivered', 'bounced', 'complained'], {}), 0)"
 # For WHERE (alias n): an attempt had no answer, and the notification is pending or failed because of that.
 _UNKNOWN = """(n.status = 'pending' OR n.failure_reason IN ('outcome-unknown', 'exhausted'))

@@ -42,7 +42,20 @@ CREATE TABLE evidence (
 )
 """
 
+REJECTIONS = """
+CREATE TABLE report_rejections (
+    provider    text PRIMARY KEY,
+    number      bigint NOT NULL,
+    reason      text NOT NULL,
+    rejected_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
 COMMENTS = {
+    "report_rejections": {
+        "number": "Number of requests to the webhook of the provider that were not signed by it.",
+        "rejected_at": "Time of the last one.",
+    },
     "reports": {
         "received_at": "Time when the report was stored, before it was acknowledged.",
         "source": "Way in: api, smtp, or the name of the provider whose webhook it is.",
@@ -96,6 +109,7 @@ STEPS = (
     Statement("CREATE INDEX reports_unmatched ON reports (id) WHERE state IN ('unmatched', 'unreadable')"),
     # For the deletion of old reports.
     Statement("CREATE INDEX reports_received ON reports (received_at)"),
+    Statement(REJECTIONS),
     Statement(EVIDENCE),
     # For workers: evidence of notifications that were not sent yet.
     Statement("CREATE INDEX evidence_waiting ON evidence (received_at) WHERE state = 'waiting'"),

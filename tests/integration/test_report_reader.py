@@ -10,7 +10,8 @@ import pytest
 from actors.reports import tokens
 from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
-from actors.reports.reader import TRIES, ReportReader, to_json
+from actors.reports.reader import TRIES, ReportReader
+from actors.reports.stored_events import to_json
 from db import incoming_reports, lifecycle
 from db.database import rows
 from db.incoming_reports import Incoming

@@ -51,9 +51,14 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["gunicorn.conf.py"]
 
 
+# Modules that read the webhooks of providers.
+REPORTS = {"event", "reference", "stored_events", "providers"} | {
+    f"providers.{path.stem}" for path in (ROOT / "actors/reports/providers").glob("[a-z]*.py")
+}
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
 CONTENT = {
     "actors.channels.email": {"addresses", "headers", "mail", "mailboxes", "mime", "unsubscribing"},
+    "actors.reports": REPORTS,
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 
