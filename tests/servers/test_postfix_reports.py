@@ -43,6 +43,9 @@ class Places:
         assert answer.status == 201, answer
         return int(answer.json["id"])
 
+    def suppressed(self) -> list[str]:
+        return [entry["address"] for entry in self.system.client.get("/api/suppressions").json["items"]]
+
     def outcome(self, id: int) -> dict[str, Any]:
         """Return a notification once a report about it has taken effect."""
         told = lambda: self.system.client.notification(id)["deliveryEvidence"]  # noqa: E731
@@ -90,8 +93,7 @@ def test_a_bounce_ends_with_its_class_code_and_words(places: Places, reply: Repl
     assert (found["status"], found["deliveryStatus"]) == ("sent", "bounced")
     assert (proof["class"], proof["code"], proof["recipient"]) == (klass, code, "gone@elsewhere.example")
     assert reply.text.rpartition(": ")[2] in proof["text"]
-    suppressed = places.system.client.get("/api/suppressions").json["items"]
-    assert [entry["address"] for entry in suppressed] == (["gone@elsewhere.example"] if klass == "hard" else [])
+    assert places.suppressed() == (["gone@elsewhere.example"] if klass == "hard" else [])
 
 
 def test_the_recipient_of_an_expanded_alias_is_recognised(places: Places) -> None:
@@ -104,7 +106,6 @@ def test_the_recipient_of_an_expanded_alias_is_recognised(places: Places) -> Non
 def test_of_several_recipients_only_the_one_that_bounced_is_suppressed(places: Places) -> None:
     places.elsewhere.on("rcpt", UNKNOWN, to="gone@elsewhere.example", times=None)
     id = places.send("anna@example.com", cc=["gone@elsewhere.example"])
-    listed = lambda: places.system.client.get("/api/suppressions").json["items"]  # noqa: E731
-    eventually(listed, within=40, saying=lambda: places.system.logs() + places.postfix.log)
-    assert [entry["address"] for entry in listed()] == ["gone@elsewhere.example"]
+    eventually(places.suppressed, within=40, saying=lambda: places.system.logs() + places.postfix.log)
+    assert places.suppressed() == ["gone@elsewhere.example"]
     assert places.system.client.notification(id)["deliveryStatus"] == "unconfirmed"
