@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import orjson
 
@@ -58,11 +59,13 @@ class Provider:
         return read(received, source or self.source, self.webhooks())
 
 
-def request(
-    body: bytes, headers: dict[str, str] | None = None, url: str = URL, query: dict[str, str] | None = None
-) -> Received:
-    found = {"notify_token": TOKEN} if query is None else query
-    return Received(headers or {}, body, found, url, NOW)
+def request(body: bytes, headers: dict[str, str] | None = None, url: str = URL) -> Received:
+    return Received(headers or {}, body, url, NOW)
+
+
+def with_secret(received: Received, secret: str) -> Received:
+    """Return a request to an address with a secret in its query."""
+    return received._replace(url=f"{received.url}&{urlencode({'secret': secret}, errors='surrogatepass')}")
 
 
 def json(payload: Any) -> bytes:
