@@ -31,6 +31,8 @@ from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, PriorityQueue
+from actors.reports.keys import ReportKeys
+from actors.reports.reader import ReportReader
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -64,6 +66,8 @@ class WorkerProcess(Middleware):
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
             _report(current)
+            with database.connection():
+                self._report_keys = ReportKeys.load(current.reports)
             _begin_at_zero(current)
             database.database.close()
             self._settings = current
@@ -86,6 +90,8 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
+        self._report_reader = ReportReader(self._report_keys)
+        self._report_reader.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
@@ -95,6 +101,7 @@ class WorkerProcess(Middleware):
         for channel in self._mail:
             channel.stop()
         self._retention.stop()
+        self._report_reader.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -111,12 +118,13 @@ class WorkerProcess(Middleware):
         """Create the delivery on the event loop, because some channels hold objects of it."""
         current, broker = self._settings, get_broker()
         self._mail: list[Email | HttpMailProvider] = []
+        identities = self._report_keys.identities(current.reports)
         routed: list[Routed] = []
         for provider in current.providers:
             redis = (broker.client, lambda: broker.namespace, provider.name)
             lease = ConnectionLease(*redis, provider.connections)
             rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
-            self._mail.append(make(provider, current, lease, rate))
+            self._mail.append(make(provider, current, lease, rate, identities))
             breaker = Breaker(current, provider.name, identity)
             routed.append(Routed(self._mail[-1], breaker, provider.priority, provider.weight))
         callback = Callback(current)

@@ -19,10 +19,11 @@ from db.database import database
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
 TYPES = ("email",)
+DELIVERY_STATUSES = ("unconfirmed", "delivered", "bounced", "complained")  # what is known since it was sent, in order
 CALLBACK = "callback"  # the type and the priority of callbacks, which tell a client how a notification ended
 CHANNELS = (*TYPES, CALLBACK)  # what can be paused
 PRIORITIES = ("high", "normal", "bulk")  # the priorities that a client may ask for
-REASONS = ("manual", "unsubscribed", "bounced")  # why an address is suppressed
+REASONS = ("manual", "unsubscribed", "bounced", "complained")  # why an address is suppressed
 
 
 class Table(Model):
@@ -69,6 +70,7 @@ class Notification(Table):
     erased_at = DateTimeTZField(null=True)
     key_id = BigIntegerField(null=True)
     failover = TextField()
+    delivery_status = TextField(null=True)
 
     class Meta:
         table_name = "notifications"
@@ -86,6 +88,8 @@ class Attempt(Table):
     reply_code = IntegerField(null=True)
     enhanced_code = TextField(null=True)
     text = TextField(null=True)
+    provider_message_id = TextField(null=True)
+    report_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "attempts"

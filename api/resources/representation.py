@@ -45,6 +45,8 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "retryCount": 0,
         "lastError": accepted.last_error,
         "failureReason": accepted.failure_reason,
+        "deliveryStatus": None,
+        "deliveryEvidence": None,
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,

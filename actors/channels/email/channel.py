@@ -14,6 +14,7 @@ from actors.channels import (
     Undelivered,
 )
 from actors.channels.email.connections import Connections
+from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
@@ -45,9 +46,10 @@ class Email:
         provider: Provider,
         lease: ConnectionLease | None = None,
         rate: SharedRate | None = None,
+        identities: Identities | None = None,
     ) -> None:
         self.provider = provider.name
-        self.settings = settings
+        self.settings, self._identities = settings, identities
         self.limits = Connections(provider.connections, lease, rate)
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
@@ -115,7 +117,7 @@ class Email:
             if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):
                 raise NoConnection(str(down)) from None
             if full:  # The server is up, but others use its connections, or we have opened too many lately.
-                phase, code, enhanced_code, text = down.receipt
+                phase, code, enhanced_code, text, _ = down.receipt
                 raise Throttled(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
             raise
         self.limits.opened(connection)
@@ -137,7 +139,11 @@ class Email:
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         leave = url(notification.id, self.settings.public) if notification.mail else None
-        return compose(notification, self.own_sender, contents, leave)
+        if self._identities is None:
+            return compose(notification, self.own_sender, contents, leave)
+        identity = self._identities.of(notification)
+        mail = compose(notification, self.own_sender, contents, leave, identity.mark)
+        return mail._replace(return_path=identity.return_path, envelope_id=identity.token)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.

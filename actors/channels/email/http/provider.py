@@ -24,6 +24,7 @@ from actors.channels.email.http import brevo, mailgun, postmark, resend, sendgri
 from actors.channels.email.http.judging import retry_after
 from actors.channels.email.http.limits import ApiLimits
 from actors.channels.email.http.outgoing import Outgoing
+from actors.channels.email.identity import Identities
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.unsubscribing import url
 from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request
@@ -72,11 +73,12 @@ class HttpMailProvider:
         rate: SharedRate | None = None,
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
+        identities: Identities | None = None,
     ) -> None:
         if not isinstance(provider.account, HttpAccount):
             raise TypeError(f"the provider {provider.name} has no HTTP API")
         self.provider, self.account = provider.name, provider.account
-        self.settings, self.timeout = settings, timeout
+        self.settings, self.timeout, self._identities = settings, timeout, identities
         self.limits = ApiLimits(provider.connections, lease, rate)
         self.api = APIS[provider.account.kind]
         own = f"the option from of {provider.account.variable}"
@@ -102,7 +104,8 @@ class HttpMailProvider:
 
     def outgoing(self, notification: Claimed, contents: Sequence[bytes]) -> Outgoing:
         leave = url(notification.id, self.settings.public) if notification.mail else None
-        return Outgoing(notification, self.own_sender, datetime.now(UTC), contents, leave)
+        identity = self._identities and self._identities.of(notification)
+        return Outgoing(notification, self.own_sender, datetime.now(UTC), contents, leave, identity)
 
 
 class HttpMailSender:
