@@ -82,7 +82,7 @@ def test_any_text_in_any_field_gives_events_or_a_reason(kind: str, wrong: str) -
         ("postmark", unsigned.postmark("Delivery", Metadata=[1]), "Metadata is not an object"),
         ("postmark", unsigned.postmark("Delivery", Recipient="a\r\nb"), "Recipient is longer than"),
         ("postmark", {"MessageID": "1"}, "RecordType is missing"),
-        ("brevo", [], "the body is not an object"),
+        ("brevo", 7, "the body is not an object"),
         ("sparkpost", {}, "the body is not a list"),
         ("sparkpost", [{"msys": {}}, {"msys": {"message_event": 7}}], "events[1].msys.message_event is not an object"),
         ("mailjet", [{"event": "sent"}, 7], "events[1] is not an object"),
@@ -112,6 +112,16 @@ def test_a_signed_body_that_is_huge_or_deep_is_refused() -> None:
     for body in (b"[" * 100_000, b"[]" + b" " * 8_000_000, b"[" + b"[]," * 200_000 + b"[]]"):
         with pytest.raises(Malformed):
             read(sendgrid.signed(body, 0, NOW), sendgrid.PROVIDER.source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"), [("brevo", unsigned.brevo("delivered")), ("mailjet", unsigned.mailjet("sent"))]
+)
+def test_these_send_one_event_or_a_batch(kind: str, event: dict[str, Any]) -> None:
+    provider = PROVIDERS[kind]
+    one, two, none = (provider.read(provider.sign(payload, 0, NOW)) for payload in (event, [event, event], []))
+
+    assert (len(one), two, none) == (1, one * 2, [])
 
 
 def test_events_of_a_large_batch_are_all_read() -> None:
