@@ -127,6 +127,10 @@ def test_mailgun_needs_each_field_of_its_signature(field: str, value: str | int 
     refused(mailgun.PROVIDER, received._replace(body=wrong))
 
 
+def test_mailgun_needs_a_token_even_if_an_empty_one_is_signed() -> None:
+    assert "missing" in refused(mailgun.PROVIDER, mailgun.signed(mailgun.event("delivered"), 0, NOW, ""))
+
+
 def test_mailgun_uses_the_signed_token_as_the_id_so_that_a_token_serves_once() -> None:
     events = [mailgun.PROVIDER.read(mailgun.sign(mailgun.event(kind), 0, NOW)) for kind in ("delivered", "complained")]
 
