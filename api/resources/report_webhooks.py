@@ -7,7 +7,6 @@ answer, and a worker reads it later.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NoReturn
@@ -73,11 +72,9 @@ class ReportWebhook:
         log.info("report.stored", report=id, source=provider, size=len(body))
 
     def _received(self, req: Request, body: bytes) -> Received:
-        query = {name: value for name, value in req.params.items() if isinstance(value, str)}
         path = f"{req.path}?{req.query_string}" if req.query_string else req.path
-        headers: Mapping[str, str] = req.headers
         url = f"{self._store.settings.public.url.rstrip('/')}{path}"
-        return Received(headers, body, query, url, datetime.now(UTC))
+        return Received(req.headers, body, url, datetime.now(UTC))
 
     async def _reject(self, provider: str, reason: str) -> NoReturn:
         """Count a request that proves nothing, and refuse it."""

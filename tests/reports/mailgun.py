@@ -15,7 +15,11 @@ KEYS = ("signing-key-of-mailgun-1", "signing-key-of-mailgun-2")
 
 
 def sign(payload: Any, key: int, at: datetime) -> Received:
-    timestamp, token = str(int(at.timestamp())), "651869375b9df3c98fc15c4889b102119add1235c38fc92824"
+    return signed(payload, key, at, "651869375b9df3c98fc15c4889b102119add1235c38fc92824")
+
+
+def signed(payload: Any, key: int, at: datetime, token: str) -> Received:
+    timestamp = str(int(at.timestamp()))
     digest = hmac.new(KEYS[key].encode(), (timestamp + token).encode(), hashlib.sha256).hexdigest()
     return request(
         json({"signature": {"timestamp": timestamp, "token": token, "signature": digest}, "event-data": payload})

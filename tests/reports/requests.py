@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import orjson
 
@@ -58,11 +58,13 @@ class Provider:
         return read(received, source or self.source, self.webhooks())
 
 
-def request(
-    body: bytes, headers: dict[str, str] | None = None, url: str = URL, query: dict[str, str] | None = None
-) -> Received:
-    found = {"notify_token": TOKEN} if query is None else query
-    return Received(headers or {}, body, found, url, NOW)
+def request(body: bytes, headers: dict[str, str] | None = None, url: str = URL) -> Received:
+    return Received(headers or {}, body, url, NOW)
+
+
+def with_secret(received: Received, secret: str) -> Received:
+    """Return a request to an address with a secret in its query."""
+    return received._replace(url=f"{received.url}&{urlencode({'secret': secret}, errors='surrogatepass')}")
 
 
 def json(payload: Any) -> bytes:
@@ -70,7 +72,13 @@ def json(payload: Any) -> bytes:
 
 
 def read(received: Received, source: ReportSource, webhooks: Webhooks | None = None) -> list[Event]:
-    return asyncio.run((webhooks or Webhooks(no_fetch)).receive(received, source))
+    """Return the events in a request. There is no event loop: nothing in the reader waits, but for what it fetches."""
+    reading = (webhooks or Webhooks(no_fetch)).receive(received, source)
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        return list(done.value)
+    raise AssertionError("the reader waits for something")
 
 
 def shown(events: Sequence[Event]) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
+from actors.channels.email.channel import Email
 from actors.channels.email.envelope import commands
 from actors.channels.email.http.brevo import request as brevo
 from actors.channels.email.http.mailgun import request as mailgun
@@ -20,8 +21,13 @@ from actors.channels.email.identity import Identities, Identity
 from actors.channels.email.mail import Mail, compose, unique
 from actors.channels.email.mailboxes import Mailbox
 from actors.reports import tokens
+from actors.reports.reference import header
 from db.records import Claimed
+from settings import read
 from settings.http_account import HttpAccount
+from settings.providers import Provider
+from settings.report_source import KINDS, ReportSource
+from settings.smtp_url import SmtpServer
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SENDER = Mailbox("Shop", "shop@example.com")
@@ -118,3 +124,29 @@ def test_mailgun_gets_the_token_as_a_variable() -> None:
     identity = identities(SET).of(claimed())
     body = mailgun(outgoing(identity), ACCOUNT).body
     assert f'name="v:notify_token"\r\n\r\n{identity.token}\r\n'.encode() in body
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"twilio", "vonage", "resend"}))
+def test_a_mail_over_smtp_has_the_header_by_which_its_provider_takes_the_token(kind: str) -> None:
+    source = ReportSource(kind, ("key",), ("secret",))
+    server = SmtpServer("mail.example.com", 587)
+    marks = identities(SET)
+
+    def content(reports: ReportSource | None) -> bytes:
+        channel = Email(
+            read({"MAIL_FROM": "shop@example.com"}), Provider("main", server, reports=reports), identities=marks
+        )
+        return channel.compose(claimed()).content
+
+    line, _, rest = content(source).partition(b"\r\n")
+    assert rest == content(None)
+    assert marks.of(claimed()).token in line.decode()
+    assert re.fullmatch(r"X-[A-Za-z_-]+: [ -~]{1,900}", line.decode())
+
+
+def test_the_headers_for_providers_are_read_as_they_document_them() -> None:
+    assert orjson.loads(header("sendgrid", "t").partition(b": ")[2]) == {"unique_args": {"notify_token": "t"}}
+    assert orjson.loads(header("sparkpost", "t").partition(b": ")[2]) == {"metadata": {"notify_token": "t"}}
+    assert orjson.loads(header("mailgun", "t").partition(b": ")[2]) == {"notify_token": "t"}
+    assert header("ses", "t") == b"X-SES-MESSAGE-TAGS: notify_token=t\r\n"
+    assert header("resend", "t") == header("", "t") == b""

@@ -83,10 +83,11 @@ def test_a_server_of_another_name_or_authority_is_an_error(server: str, monkeypa
 
 
 def test_a_server_that_hangs_or_is_away_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/pem"
-        with pytest.raises(TimeoutError):
-            get(url)
+        with monkeypatch.context() as patched:
+            patched.setattr(fetching, "TIMEOUT", 0.2)
+            with pytest.raises(TimeoutError):
+                get(url)
     with pytest.raises(ConnectionRefusedError):
         get(url)

@@ -24,6 +24,7 @@ from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
+from actors.reports.reference import header
 from db.records import Claimed
 from settings import Settings
 from settings.providers import Provider
@@ -54,6 +55,7 @@ class Email:
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
         self._server = provider.account
+        self._reported_by = provider.reports.kind if provider.reports else ""
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
         self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
@@ -143,7 +145,8 @@ class Email:
             return compose(notification, self.own_sender, contents, leave)
         identity = self._identities.of(notification)
         mail = compose(notification, self.own_sender, contents, leave, identity.mark)
-        return mail._replace(return_path=identity.return_path, envelope_id=identity.token)
+        content = header(self._reported_by, identity.token) + mail.content
+        return mail._replace(content=content, return_path=identity.return_path, envelope_id=identity.token)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.

@@ -1,11 +1,11 @@
-"""Brevo: one event in each request, without a signature."""
+"""Brevo: one event or a batch in each request, without a signature."""
 
 from __future__ import annotations
 
 import re
 
 from actors.reports.event import Event
-from actors.reports.providers.fields import Fields, document
+from actors.reports.providers.fields import Fields, one_or_many
 from actors.reports.providers.meaning import (
     COMPLAINED,
     DELAYED,
@@ -21,7 +21,7 @@ from actors.reports.providers.meaning import (
 from actors.reports.providers.received import Received
 from actors.reports.reference import REFERENCE
 
-LIMIT = 1_000_000  # bytes
+LIMIT = 8_000_000  # bytes
 _KINDS = {
     "delivered": DELIVERED,
     "hard_bounce": HARD,
@@ -40,17 +40,20 @@ _TOKEN = re.compile(rf'{REFERENCE}"?\s*:\s*"?([\w.=-]{{1,200}})', re.ASCII)
 
 
 def receive(received: Received) -> list[Event]:
-    """Return the event, if it is one that counts."""
-    report = Fields(document(received.body, LIMIT))
+    """Return the events."""
+    return [event for one in one_or_many(received.body, LIMIT) if (event := _event(one)) is not None]
+
+
+def _event(report: Fields) -> Event | None:
     text = report.words("reason")
     code = code_in(text)
     meaning = _KINDS.get(report.need("event"))
     if meaning is None:
-        return []
+        return None
     meaning = by_code(code, meaning)
     token = _TOKEN.search(report.words("X-Mailin-custom"))
     id = report.text("message-id")
-    event = Event(
+    return Event(
         kind=meaning.kind,
         token=token[1] if token else None,
         provider_message_id=id.strip("<>") if id else None,
@@ -62,4 +65,3 @@ def receive(received: Received) -> list[Event]:
         at=report.moment("ts_epoch", per_second=1_000),
         event_id=None,
     )
-    return [event]

@@ -144,6 +144,20 @@ class Fields:
         return Malformed(f"{self._within(name)} {fault}")
 
 
+def many(body: bytes, limit: int) -> list[Fields]:
+    """Return the objects in the list that a body is; raise Malformed if it is none."""
+    found = document(body, limit)
+    if not isinstance(found, list):
+        raise Malformed("the body is not a list")
+    return each(found, "events")
+
+
+def one_or_many(body: bytes, limit: int) -> list[Fields]:
+    """Return the objects in a body that is one of them, or a list; raise Malformed if it is neither."""
+    found = document(body, limit)
+    return each(found, "events") if isinstance(found, list) else [Fields(found)]
+
+
 def each(values: Iterable[object], path: str) -> list[Fields]:
     """Return the objects of a list; raise Malformed if one of them is not an object."""
     return [Fields(value, f"{path}[{index}]") for index, value in enumerate(values)]

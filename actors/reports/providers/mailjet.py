@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.reports.event import Event
-from actors.reports.providers.fields import Fields, document, each
+from actors.reports.providers.fields import Fields, one_or_many
 from actors.reports.providers.meaning import (
     COMPLAINED,
     DELAYED,
@@ -46,9 +46,7 @@ _ERRORS = {
 
 def receive(received: Received) -> list[Event]:
     """Return the events."""
-    given = document(received.body, LIMIT)
-    events = each(given, "events") if isinstance(given, list) else [Fields(given)]
-    return [event for one in events if (event := _event(one)) is not None]
+    return [event for one in one_or_many(received.body, LIMIT) if (event := _event(one)) is not None]
 
 
 def _event(event: Fields) -> Event | None:

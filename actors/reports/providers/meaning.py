@@ -31,6 +31,9 @@ UNKNOWN = Meaning("bounced", "unknown")
 # Enhanced status codes (RFC 3463, the IANA registry) that are about the mailbox, and those that are about us.
 _HARD = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 _SENDER = frozenset({"5.1.7", "5.1.8", "5.1.9", "5.7.27", "5.7.509", "5.7.515", *(f"5.7.{n}" for n in range(20, 27))})
+_SOFT = frozenset({"5.2.2", "5.2.3", "5.4.7"})  # mailbox full, mail too large, expired
+# By the subject of the code: content and security; the other mail system; the protocol.
+_POLICY, _TEMPORARY, _PROTOCOL = ("5.6.", "5.7."), ("4.", "5.3."), "5.5."
 _CODE = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.])")
 
 
@@ -48,12 +51,12 @@ def by_code(code: str | None, otherwise: Meaning) -> Meaning:
     """
     if otherwise not in (HARD, SOFT, UNKNOWN) or not code or not _CODE.fullmatch(code):
         return otherwise
-    if code in _HARD:
-        return SOFT if otherwise == SOFT else HARD
     if code in _SENDER:
         return SENDER
-    if code.startswith("5.7."):
+    if code.startswith(_POLICY):
         return POLICY
-    if code.startswith("4.") or code in {"5.2.2", "5.4.7"}:
+    if otherwise == SOFT or code in _SOFT or code.startswith(_TEMPORARY):
         return SOFT
-    return otherwise
+    if code in _HARD:
+        return HARD
+    return UNKNOWN if code.startswith(_PROTOCOL) else otherwise

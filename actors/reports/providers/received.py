@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 
 class Received(NamedTuple):
@@ -16,7 +17,6 @@ class Received(NamedTuple):
 
     headers: Mapping[str, str]
     body: bytes
-    query: Mapping[str, str]
     url: str
     at: datetime
 
@@ -24,6 +24,11 @@ class Received(NamedTuple):
         """Return the value of a header field, whose name may be written in any case; empty if there is none."""
         wanted = name.lower()
         return next((value for given, value in self.headers.items() if given.lower() == wanted), "")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Names and values in the query of the address; the last one of several with the same name."""
+        return dict(parse_qsl(self.url.partition("?")[2].partition("#")[0], keep_blank_values=True))
 
 
 class Forged(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.reports.event import Event
 from actors.reports.providers.fields import Fields, address, document
-from actors.reports.providers.meaning import COMPLAINED, DELAYED, DELIVERED, POLICY, UNKNOWN, Meaning, by_code, code_in
+from actors.reports.providers.meaning import COMPLAINED, DELAYED, DELIVERED, POLICY, UNKNOWN, by_code, code_in
 from actors.reports.providers.received import Received
 from actors.reports.providers.ses import BOUNCES
 from actors.reports.providers.standard_webhooks import verified_id
@@ -12,12 +12,14 @@ from actors.reports.reference import REFERENCE
 from settings.report_source import ReportSource
 
 LIMIT = 1_000_000  # bytes
+# Meaning, and the field with details.
 _KINDS = {
-    "email.delivered": DELIVERED,
-    "email.delivery_delayed": DELAYED,
-    "email.complained": COMPLAINED,
-    "email.failed": UNKNOWN,
-    "email.suppressed": POLICY,
+    "email.delivered": (DELIVERED, ""),
+    "email.delivery_delayed": (DELAYED, ""),
+    "email.complained": (COMPLAINED, ""),
+    "email.bounced": (UNKNOWN, "bounce"),
+    "email.failed": (UNKNOWN, "failed"),
+    "email.suppressed": (POLICY, "suppressed"),
 }
 
 
@@ -26,12 +28,14 @@ def receive(received: Received, source: ReportSource) -> list[Event]:
     id = verified_id(received, source.keys)
     report = Fields(document(received.body, LIMIT))
     kind, data = report.need("type"), report.fields("data")
-    details = data.fields("bounce" if kind == "email.bounced" else kind.removeprefix("email."))
+    if kind not in _KINDS:
+        return []
+    meaning, name = _KINDS[kind]
+    details = data.fields(name)
     text = details.words("message", "reason")
     code = code_in(text)
-    meaning = _bounce(details, code) if kind == "email.bounced" else _KINDS.get(kind)
-    if meaning is None:
-        return []
+    if kind == "email.bounced":
+        meaning = by_code(code, BOUNCES.get((details.text("type") or "", details.text("subType") or ""), UNKNOWN))
     event = Event(
         kind=meaning.kind,
         token=_tag(data),
@@ -44,10 +48,6 @@ def receive(received: Received, source: ReportSource) -> list[Event]:
         event_id=id,
     )
     return [event]
-
-
-def _bounce(bounce: Fields, code: str | None) -> Meaning:
-    return by_code(code, BOUNCES.get((bounce.text("type") or "", bounce.text("subType") or ""), UNKNOWN))
 
 
 def _tag(data: Fields) -> str | None:

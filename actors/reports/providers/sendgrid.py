@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from actors.reports.event import Event
 from actors.reports.providers import proof
-from actors.reports.providers.fields import Fields, document, each
+from actors.reports.providers.fields import Fields, many
 from actors.reports.providers.meaning import (
     COMPLAINED,
     DELAYED,
@@ -30,7 +30,7 @@ from actors.reports.providers.meaning import (
     by_code,
     code_in,
 )
-from actors.reports.providers.received import Forged, Malformed, Received
+from actors.reports.providers.received import Forged, Received
 from actors.reports.reference import REFERENCE
 from settings.report_source import ReportSource
 
@@ -66,10 +66,7 @@ def receive(received: Received, source: ReportSource) -> list[Event]:
     proof.check_seconds(timestamp, received.at, OLDEST)
     if not _signed(timestamp.encode() + received.body, signature, source.keys):
         raise Forged("the signature is wrong or missing")
-    events = document(received.body, LIMIT)
-    if not isinstance(events, list):
-        raise Malformed("the body is not a list")
-    return [event for one in each(events, "events") if (event := _event(one)) is not None]
+    return [event for one in many(received.body, LIMIT) if (event := _event(one)) is not None]
 
 
 def _signed(content: bytes, signature: bytes, keys: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.reports.event import Event
-from actors.reports.providers.fields import Fields, document, each
+from actors.reports.providers.fields import Fields, many
 from actors.reports.providers.meaning import (
     COMPLAINED,
     DELAYED,
@@ -18,7 +18,7 @@ from actors.reports.providers.meaning import (
     by_code,
     code_in,
 )
-from actors.reports.providers.received import Malformed, Received
+from actors.reports.providers.received import Received
 from actors.reports.reference import REFERENCE
 
 LIMIT = 8_000_000  # bytes
@@ -59,10 +59,7 @@ _CLASSES = {
 
 def receive(received: Received) -> list[Event]:
     """Return the events of a batch."""
-    batch = document(received.body, LIMIT)
-    if not isinstance(batch, list):
-        raise Malformed("the body is not a list")
-    envelopes = [one.fields("msys") for one in each(batch, "events")]
+    envelopes = [one.fields("msys") for one in many(received.body, LIMIT)]
     return [event for one in envelopes for inner in one.all() if (event := _event(inner)) is not None]
 
 

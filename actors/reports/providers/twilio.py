@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64encode
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-from actors.channels import printable
 from actors.reports.event import Event
 from actors.reports.providers import form, opt_out, proof
 from actors.reports.providers.fields import Fields
@@ -16,7 +15,8 @@ from actors.reports.providers.received import Forged, Received
 from actors.reports.reference import REFERENCE
 from settings.report_source import ReportSource
 
-_STOPPED = "21610"
+_HOST = re.compile(r"http(s?)://[^/:?#]+(?=[/?#]|$)")
+_STOPPED = "21610"  # the person has sent STOP
 _CODES = {
     "21211": HARD,  # not a valid number
     "21614": HARD,  # not a mobile number
@@ -28,6 +28,7 @@ _CODES = {
     "30017": SOFT,  # the carrier is congested
     "30036": SOFT,  # validity period expired
     "30410": SOFT,  # the carrier does not answer
+    _STOPPED: POLICY,
     "30004": POLICY,  # the person blocks messages
     "30007": POLICY,  # filtered by the carrier
     "30019": POLICY,  # content too large for the carrier
@@ -70,17 +71,15 @@ def _check_signature(received: Received, given: list[tuple[str, str]], source: R
 def _urls(url: str) -> Iterator[str]:
     """Yield the URL as it was given, and with its port: Twilio signs either."""
     yield url
-    parts = urlsplit(url)
-    if ":" not in parts.netloc:
-        port = 443 if parts.scheme == "https" else 80
-        yield url.replace(f"//{parts.netloc}", f"//{parts.netloc}:{port}", 1)
+    if host := _HOST.match(url):
+        yield f"{host[0]}:{443 if host[1] else 80}{url[host.end() :]}"
 
 
 def _events(report: Fields, received: Received) -> list[Event]:
     id, status = report.need("MessageSid"), report.text("MessageStatus", "SmsStatus") or "received"
     person, ours = ("From", "To") if status == "received" else ("To", "From")
     code = report.text("ErrorCode")
-    text = printable(report.words("ErrorMessage") or status)
+    text = report.words("ErrorMessage") or status
     token = received.query.get(REFERENCE)
     event = Event("", token, id, report.need(person), None, code, text, None, f"{id}:{status}")
     senders = [sender for name in ("MessagingServiceSid", ours) if (sender := report.text(name))]
@@ -92,7 +91,7 @@ def _events(report: Fields, received: Received) -> list[Event]:
         return [event._replace(kind=DELIVERED.kind)]
     if status not in ("undelivered", "failed"):
         return []
-    found = _CODES.get(code or "", UNKNOWN) if code != _STOPPED else POLICY
+    found = _CODES.get(code or "", UNKNOWN)
     bounced = event._replace(kind=found.kind, bounce_class=found.bounce_class)
     if code != _STOPPED:
         return [bounced]
