@@ -18,7 +18,7 @@ from api.resources.openapi import REQUESTS, OpenApi
 from api.schemas import Schema
 from api.schemas.documents import schema_of
 from db.keys import SCOPES
-from db.models import FINAL, PRIORITIES, STATUSES
+from db.models import DELIVERY_STATUSES, FINAL, PRIORITIES, STATUSES
 from settings import read
 from tests.contract import Contract
 from tests.processes import ROOT
@@ -162,7 +162,10 @@ def test_the_statuses_and_types_in_the_database_are_documented(contract: Contrac
     assert schemas["Status"]["enum"] == list(STATUSES)
     assert schemas["NotificationType"]["enum"] == list(channels())
     assert schemas["Priority"]["enum"] == list(PRIORITIES)
-    assert schemas["FinalStatuses"]["items"]["enum"] == [status for status in STATUSES if status in FINAL]
+    assert schemas["FinalStatuses"]["items"]["enum"] == [
+        *(status for status in STATUSES if status in FINAL),
+        *DELIVERY_STATUSES[1:],
+    ]
     assert schemas["Scope"]["enum"] == list(SCOPES)
 
 
