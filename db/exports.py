@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from db import audit, callbacks, clients, keys, reports, suppressions, templates, timeline
+from db import audit, callbacks, clients, domains, keys, reports, suppressions, templates, timeline
 from db.client_view import VIEW
 from db.database import rows
 
@@ -52,6 +52,12 @@ def _keys(wanted: Wanted, after: str, limit: int) -> Found:
 def _callbacks(wanted: Wanted, after: str, _limit: int) -> Found:
     """Return all endpoints at once: there are at most CALLBACK_ENDPOINTS."""
     return [(str(row["id"]), row) for row in callbacks.listed(wanted.client_id) if row["id"] > int(after or 0)]
+
+
+def _domains(wanted: Wanted, after: str, _limit: int) -> Found:
+    """Return all domains at once, without their private keys: there are at most domains.MOST."""
+    known = {one.domain.domain: one for one in domains.listed(wanted.client_id)}
+    return [(name, {"known": known[name]}) for name in sorted(known) if name > after]  # in no database's collation
 
 
 def _suppressions(wanted: Wanted, after: str, limit: int) -> Found:
@@ -129,6 +135,7 @@ _READERS: dict[str, Callable[[Wanted, str, int], Found]] = {
     "client": _client,
     "key": _keys,
     "callback": _callbacks,
+    "domain": _domains,
     "suppression": _suppressions,
     "template": _templates,
     "audit": _audit,
