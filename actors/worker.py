@@ -70,6 +70,8 @@ class WorkerProcess(Middleware):
             self._signer = Signer(current.domains.secrets)
             self._domains = Domains(current.domains, self._signer)
             self._domains.load()
+            if fault := self._signer.fault():  # Otherwise the mails of the domain would use up their attempts.
+                raise settings.SettingsError(fault)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
