@@ -9,7 +9,7 @@ from dramatiq.middleware import Middleware
 
 import settings
 from actors.delivery import Again, Delivery
-from actors.queue.priorities import PRIORITIES, Priority
+from actors.queue.priorities import BY_QUEUE, Priority
 from actors.retry_policy import RetryPolicy
 
 
@@ -33,11 +33,12 @@ running = _Process()
 
 
 def add_actors(broker: dramatiq.Broker, current: settings.Settings) -> None:
-    """Give the broker an actor for each priority."""
+    """Give the broker an actor for each of its queues."""
     # "After" hooks run from the last middleware to the first, so this one comes before Retries.
     broker.add_middleware(Narrow())
-    for priority in PRIORITIES.values():
-        _add_actor(broker, priority, RetryPolicy.of(priority.name, current))
+    for queue in broker.get_declared_queues() & BY_QUEUE.keys():
+        priority = BY_QUEUE[queue]
+        _add_actor(broker, priority, RetryPolicy.of(priority.channel, current))
 
 
 def _add_actor(broker: dramatiq.Broker, priority: Priority, policy: RetryPolicy) -> None:

@@ -12,7 +12,6 @@ from dramatiq.common import compute_backoff
 
 from actors import spans
 from actors.channels import Deferred, NoConnection, Sender, Throttled, Uncertain, Undelivered
-from actors.channels.email.hard_bounce import is_hard_bounce
 from actors.claim_store import ClaimStore
 from actors.retry_policy import RetryPolicy
 from db import lifecycle
@@ -80,10 +79,10 @@ class Attempts:
         """
         patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
-            attempt = await self._make(job.notification, provider, sender, next_notification, patient=patient)
+            attempt, suppress = await self._make(job.notification, provider, sender, next_notification, patient=patient)
             if _certainly_not_taken(attempt) and elsewhere():
                 raise TryElsewhere(attempt)
-            settlement = self._judge(job.notification, attempt, job.batch.delays)
+            settlement = self._judge(job.notification, attempt, job.batch.delays, suppress)
             spans.made(span, settlement)
             return settlement
 
@@ -95,7 +94,8 @@ class Attempts:
         next_notification: Claimed | None,
         *,
         patient: bool,
-    ) -> Attempt:
+    ) -> tuple[Attempt, int | None]:
+        """Return the attempt, and the index of an address to suppress."""
         started, begun = time.monotonic(), False
         error: Undelivered | None = None
 
@@ -122,7 +122,8 @@ class Attempts:
             with contextlib.suppress(Exception):
                 await sender.hang_up()  # The state of the conversation is unknown.
         outcome = error.outcome if error else "sent"
-        return Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
+        attempt = Attempt(outcome, self._worker, provider, started, time.monotonic(), *receipt)
+        return attempt, error.suppress if error else None
 
     async def _contents(self, notification: Claimed) -> Sequence[bytes]:
         """Return the contents of its attachments."""
@@ -133,11 +134,13 @@ class Attempts:
             raise Deferred("another worker has taken this over", phase="compose")
         return contents
 
-    def _judge(self, notification: Claimed, attempt: Attempt, delays: Delays) -> Settlement:
+    def _judge(
+        self, notification: Claimed, attempt: Attempt, delays: Delays, suppress: int | None = None
+    ) -> Settlement:
         if attempt.outcome == "sent":
             return lifecycle.sent(notification, attempt)
-        if _is_hard_bounce(notification, attempt):
-            return lifecycle.bounced(notification, attempt)
+        if attempt.outcome == "refused" and suppress is not None and not notification.sandbox:
+            return lifecycle.bounced(notification, attempt, suppress)
         if attempt.outcome == "refused":
             return lifecycle.failed(notification, attempt, "rejected")
         if attempt.outcome == "uncertain" and notification.on_uncertain == "hold":
@@ -154,11 +157,3 @@ def _certainly_not_taken(attempt: Attempt) -> bool:
     if attempt.outcome == "deferred":
         return attempt.phase in BEFORE_CONTENT
     return attempt.outcome == "provider-down"
-
-
-def _is_hard_bounce(notification: Claimed, attempt: Attempt) -> bool:
-    try:
-        return is_hard_bounce(notification, attempt)
-    except Exception:  # The attempt was made and must be recorded.
-        log.exception("attempt.not_judged", id=notification.id)
-        return False

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from actors import spans, unrecorded
 from actors.held_claims import HeldClaims
+from actors.queue.priorities import PRIORITIES
 from actors.queue.wake_up import WAITING
 from actors.unrecorded import SETTLE_BATCH, Unrecorded, reductions
 from actors.wanted import Wanted
@@ -43,8 +44,9 @@ class ClaimStore:
     upkeep, so that no other worker rescues their notifications.
     """
 
-    def __init__(self, settings: Settings, worker: UUID) -> None:
-        self._settings, self._worker = settings, worker
+    def __init__(self, settings: Settings, worker: UUID, types: Sequence[str]) -> None:
+        """`types`: those of the notifications that this process can deliver."""
+        self._settings, self._worker, self._types = settings, worker, types
         self._held = HeldClaims()
         self._recording = threading.Lock()  # keeps an older list of begun ids from overwriting a newer one
         self._in_doubt = False
@@ -83,10 +85,11 @@ class ClaimStore:
         """
         return await self._claims.ask(wanted)
 
-    def candidate(self, provider: str) -> list[int]:
-        """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
+    def candidate(self, provider: str, channel: str, beginning: str = "") -> list[int]:
+        """Return the id to send as a probe of a provider, to a recipient with this beginning, or []. Blocks."""
+        queues = [one.name for one in PRIORITIES.values() if one.channel == channel]
         with closing(database), connection():
-            return breaker.next_probe(PROBE_AMONG, provider)
+            return breaker.next_probe(PROBE_AMONG, provider, channel, queues, beginning)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that are pending and due. Blocks."""
@@ -119,10 +122,10 @@ class ClaimStore:
         """Record that the outcome is unknown from now on. Return False if another worker has claimed the row."""
         return await self._doubts.ask((claimed.id, claimed.claim))
 
-    async def reroute(self, claimed: Claimed, provider: str) -> bool:
-        """Record that another provider sends it from now on. Return False if another worker has claimed the row."""
-        claims = [(claimed.id, claimed.claim)]
-        return bool(await asyncio.to_thread(self._in_thread, partial(lifecycle.reroute, claims, provider)))
+    async def reroute(self, claimed: Sequence[Claimed], provider: str) -> Sequence[int]:
+        """Record that another provider sends them from now on. Return the ids of those that are still claimed."""
+        claims = [(one.id, one.claim) for one in claimed]
+        return await asyncio.to_thread(self._in_thread, partial(lifecycle.reroute, claims, provider))
 
     async def contents(self, claimed: Claimed) -> list[bytes] | None:
         """Return the contents of the attachments; None if another worker has claimed the row."""
@@ -172,7 +175,8 @@ class ClaimStore:
             with connection():
                 if self._in_doubt:
                     self._release_unheld()
-                claimed = {c.id: c for c in lifecycle.claim(wanted, self._worker, at_once, if_sandbox, providers)}
+                found = lifecycle.claim(wanted, self._worker, at_once, if_sandbox, providers, self._types)
+                claimed = {c.id: c for c in found}
                 # Ids held up by a breaker (`if_sandbox`) are checked when they are wanted again.
                 if refused := set(wanted) - claimed.keys() - if_sandbox:
                     self._suppress(refused)
@@ -181,8 +185,8 @@ class ClaimStore:
             self._in_doubt = True
             raise
         self._held.add([(c.id, c.claim) for c in claimed.values()], at_once & claimed.keys())
-        found = [sorted(claimed.pop(id) for id in chain(w.ids, w.if_sandbox) if id in claimed) for w in lists]
-        return spans.claimed(found, began)
+        each = [sorted(claimed.pop(id) for id in chain(w.ids, w.if_sandbox) if id in claimed) for w in lists]
+        return spans.claimed(each, began)
 
     def _suppress(self, refused: Iterable[int]) -> None:
         """Fail the unclaimed ids whose recipient is suppressed; skip the rest, which are taken or not due."""

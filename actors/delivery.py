@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -17,7 +17,7 @@ import settings
 from actors.attempts import Attempts, TryElsewhere
 from actors.batches import Batch, Job
 from actors.breaker import Breaker
-from actors.channels import Channel, Sender, Throttled
+from actors.channels import Provider, Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
@@ -30,7 +30,6 @@ from actors.queue.wake_up import message
 from actors.retry_policy import RetryPolicy
 from actors.routing import Router
 from db import workers
-from db.models import CALLBACK
 from db.records import Attempt, Claimed, Settlement
 from runtime import logs
 
@@ -50,20 +49,25 @@ class Again(Retry):
 
 
 class Routed(NamedTuple):
-    """A provider for mails: how to reach it, its breaker, and its place in the routing."""
+    """A provider: how to reach it, its breaker, and its place in the routing.
 
-    channel: Channel
+    `apart`: its targets fail apart from each other, as those of callbacks do, so that its breaker hears of nothing.
+    `reaches`: how the recipients begin that it can reach; empty if it reaches all.
+    """
+
+    provider: Provider
     breaker: Breaker
     priority: int = 1
     weight: int = 1
+    apart: bool = False
+    reaches: str = ""
 
 
 class Providers(NamedTuple):
-    """All providers of a worker process."""
+    """All providers of a worker process: those of each channel, and the sandbox."""
 
-    mail: Sequence[Routed]
-    callback: Channel
-    sandbox: Channel
+    of_channels: Mapping[str, Sequence[Routed]]
+    sandbox: Provider
 
 
 class Delivery:
@@ -81,15 +85,12 @@ class Delivery:
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
-        self.router = Router(
-            ProviderQueue(self, claim_store, one.channel, one.breaker, priority=one.priority, weight=one.weight)
-            for one in providers.mail
-        )
-        # Endpoints fail apart from each other, so this breaker hears of nothing and stays closed.
-        never_open = Breaker(current, providers.callback.provider, worker)
-        self.callbacks = ProviderQueue(self, claim_store, providers.callback, never_open)
-        self._failover = Failover(current.smtp, claim_store, self.router)
-        self._claiming = Claiming(current, claim_store, self.router, self.callbacks)
+        self.routers = {
+            channel: Router(channel, [ProviderQueue(self, claim_store, one) for one in routed])
+            for channel, routed in providers.of_channels.items()
+        }
+        self._failover = Failover(current.smtp, claim_store, self.routers)
+        self._claiming = Claiming(current, claim_store, self.routers)
 
     def beaten(self, at: float, *, late: bool) -> None:
         """Note that the heartbeat of `at` (`time.monotonic()`) is recorded.
@@ -110,10 +111,8 @@ class Delivery:
 
     async def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver those of `ids` that are pending and due. Raise Again for those that must be tried again."""
-        tested: ProviderQueue | None = None
-        queue: ProviderQueue | None = self.callbacks
-        if priority.name != CALLBACK:
-            tested, queue = await self.router.probing(), self.router.choose(len(ids))
+        router = self.routers[priority.channel]
+        tested, queue = await router.probing(), router.choose(len(ids))
         blocked = await queue.blocked_for(len(ids)) if queue else 0.0
         batch, jobs = await self._claiming.claim(ids, priority, None if blocked else queue, tested)
         try:
@@ -126,7 +125,7 @@ class Delivery:
         if batch.error:
             raise batch.error
         if blocked and queue and not queue.limits.limit(time.monotonic()):
-            await self._put_off(ids, RetryPolicy.of(priority.name, self._settings))
+            await self._put_off(ids, RetryPolicy.of(priority.channel, self._settings))
         if batch.retries:
             first, *others = sorted(batch.retries.items(), key=lambda item: len(item[1]), reverse=True)
             for delay, later in others:
@@ -135,7 +134,7 @@ class Delivery:
 
     async def close(self) -> None:
         """Wait until all outcomes are recorded. The channels are closed afterwards."""
-        await asyncio.gather(*(queue.close() for queue in self._queues()))
+        await asyncio.gather(*(queue.close() for queue in self.queues))
 
     def may_send(self, job: Job) -> bool:
         """Return whether a job may still be begun."""
@@ -171,7 +170,7 @@ class Delivery:
         await self._hear(job, settlement.attempt)
 
     async def _hear(self, job: Job, attempt: Attempt) -> None:
-        if job.notification.type == CALLBACK:
+        if job.queue.apart:
             return
         found = evidence(job.notification, attempt)
         await job.queue.breaker.heard(
@@ -219,21 +218,23 @@ class Delivery:
         alone_since = None
         while not batch.done.done():
             await asyncio.wait([batch.done], timeout=LOOK)
-            for queue in self._queues():
+            for queue in self.queues:
                 await queue.withdraw(batch)
-            if self.stopping.is_set() or any(queue.holds(batch) for queue in self._queues()):
+            if self.stopping.is_set() or any(queue.holds(batch) for queue in self.queues):
                 alone_since = None
             elif alone_since is None:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > STRAGGLERS:
                 return
 
-    def _queues(self) -> Sequence[ProviderQueue]:
-        return (*self.router.queues, self.callbacks)
+    @property
+    def queues(self) -> Sequence[ProviderQueue]:
+        """The queues of all providers."""
+        return [queue for router in self.routers.values() for queue in router.queues]
 
     def _must_hand_back(self, job: Job) -> bool:
         now, batch = time.monotonic(), job.batch
-        held_up = not (job.queue.breaker.usable or job.probe)
+        held_up = not (job.queue.breaker.usable or job.probe) or not job.queue.reaches(job.notification.recipient)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

@@ -5,12 +5,13 @@ A notification that its provider may have taken is bound to it. No other one wou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from actors.batches import Job
 from actors.claim_store import ClaimStore
 from actors.claiming import waiting_for
 from actors.provider_queue import ProviderQueue
 from actors.routing import Router
-from db.models import CALLBACK
 from runtime import logs, metrics
 from settings.smtp import SmtpSettings
 
@@ -20,8 +21,8 @@ log = logs.get("delivery")
 class Failover:
     """Failover between the providers of one worker process."""
 
-    def __init__(self, settings: SmtpSettings, claim_store: ClaimStore, router: Router) -> None:
-        self._longest, self._claim_store, self._router = settings.throttled_max, claim_store, router
+    def __init__(self, settings: SmtpSettings, claim_store: ClaimStore, routers: Mapping[str, Router]) -> None:
+        self._longest, self._claim_store, self._routers = settings.throttled_max, claim_store, routers
 
     def is_possible(self, job: Job) -> bool:
         """Return whether a job that its provider has certainly not taken may go on without a spent attempt."""
@@ -35,10 +36,10 @@ class Failover:
             job.throttled = waiting_for(job.queue)
             await job.queue.hand_back([job])
             return
-        other = self._router.choose(without=job.declined)
+        other = self._routers[job.notification.type].choose(without=job.declined, recipient=job.notification.recipient)
         if other is None:
             job.queue.put_back([job])
-        elif await self._claim_store.reroute(job.notification, other.name):
+        elif await self._claim_store.reroute([job.notification], other.name):
             metrics.failovers[job.queue.name].inc()
             log.info("notification.failed_over", id=job.notification.id, provider=job.queue.name, to=other.name)
             other.receive(job)
@@ -49,11 +50,12 @@ class Failover:
     def _may_wait(self, job: Job) -> bool:
         """Return whether a job waits for its provider at no cost, because no other one may send it."""
         one = job.notification
-        several = len(self._router.queues) > 1
+        several = len(self._routers[one.type].queues) > 1
         return several and bool(one.bound_provider) and one.throttled_for < self._longest
 
     def _elsewhere(self, job: Job) -> ProviderQueue | None:
         """Return another provider that works and has not declined the notification yet, or None."""
-        if job.notification.type == CALLBACK or job.notification.bound_provider or job.notification.sandbox:
+        if job.notification.bound_provider or job.notification.sandbox:
             return None
-        return self._router.choose(without=(*job.declined, job.queue))
+        one = job.notification
+        return self._routers[one.type].choose(without=(*job.declined, job.queue), recipient=one.recipient)

@@ -7,18 +7,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
+from typing import TYPE_CHECKING
 
 from actors.batches import Batch, Job
-from actors.breaker import Breaker
-from actors.channels import Channel
 from actors.claim_store import ClaimStore
-from actors.queue.priorities import PRIORITIES
+from actors.queue.priorities import RANKS
 from actors.sending_task import SendingTask
 from actors.work import Work
 from db.database import Unavailable
 from db.lifecycle import AHEAD
 from db.records import Claimed
 from runtime import logs
+
+if TYPE_CHECKING:
+    from actors.delivery import Routed
 
 log = logs.get("queue")
 
@@ -36,24 +38,17 @@ class ProviderQueue:
     process therefore leaves at most AHEAD notifications per connection with an unknown outcome.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        work: Work,
-        claim_store: ClaimStore,
-        channel: Channel,
-        breaker: Breaker,
-        *,
-        priority: int = 1,
-        weight: int = 1,
-    ) -> None:
-        """`priority` and `weight`: see actors/routing.py."""
-        self.work, self.claim_store, self.limits, self.idle = work, claim_store, channel.limits, channel.idle
-        self.name, self.breaker, self.priority, self._weight = channel.provider, breaker, priority, weight
+    def __init__(self, work: Work, claim_store: ClaimStore, routed: Routed) -> None:
+        provider = routed.provider
+        self.work, self.claim_store, self.limits, self.idle = work, claim_store, provider.limits, provider.idle
+        self.name, self.breaker, self.apart = provider.provider, routed.breaker, routed.apart
+        self.priority, self._weight = routed.priority, routed.weight
+        self.beginning = routed.reaches  # of the recipients that it can reach
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
-        self._new_sender, self._ready = channel.sender, channel.ready
-        self.at_hand = AHEAD + 1 if channel.pipelines else 1  # jobs that a sender takes at most
-        self._waiting: list[deque[Job]] = [deque() for _ in PRIORITIES]  # by rank, the most urgent first
+        self._new_sender, self._ready = provider.sender, provider.ready
+        self.at_hand = AHEAD + 1 if provider.pipelines else 1  # jobs that a sender takes at most
+        self._waiting: list[deque[Job]] = [deque() for _ in RANKS]  # by rank, the most urgent first
         self._tasks: dict[asyncio.Task[None], SendingTask] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._start_at = -inf  # time.monotonic() before which no further sender is started
@@ -66,6 +61,10 @@ class ProviderQueue:
     def weight(self) -> int:
         """Its part of the notifications, among the providers of the same priority."""
         return self.breaker.weight or self._weight
+
+    def reaches(self, recipient: str) -> bool:
+        """Return whether the provider can reach a recipient."""
+        return recipient.startswith(self.beginning)
 
     def promise(self, most: int) -> int:
         """Reserve places for at most `most` notifications that may begin as soon as they are claimed.
@@ -142,7 +141,7 @@ class ProviderQueue:
                 await self.claim_store.release(untried)
             for job in jobs:
                 if job.throttled:
-                    await self.claim_store.postpone(job.notification, POSTPONED, job.throttled)
+                    await self.claim_store.postpone(job.notification, job.retry_after or POSTPONED, job.throttled)
         finally:
             self.end(jobs)
 

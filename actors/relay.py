@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from actors.counters import counters
 from actors.queue import wake_up
-from actors.queue.broker import Depth, get_broker
+from actors.queue.broker import get_broker
 from actors.queue.fairness import Fairness, possible_priorities
-from actors.queue.priorities import PRIORITIES
+from actors.queue.priorities import PRIORITIES, Depth
 from actors.queue.wake_up import messages
 from actors.routing import Router
 from db import workers
 from db.database import connection
 from db.lifecycle import relay
-from db.models import CALLBACK
 from runtime import logs, metrics
 from settings import Settings
 
@@ -31,30 +30,30 @@ RELAYS = 10  # passes per round of upkeep, at most, while more rows are due than
 class Relay:
     """Relay of one worker process. Upkeep's thread calls `share_out` and then `run` in each round."""
 
-    def __init__(self, settings: Settings, threads: int, router: Router, ending: threading.Event) -> None:
-        self._settings, self._threads, self._router, self._ending = settings, threads, router, ending
+    def __init__(
+        self, settings: Settings, threads: int, routers: Mapping[str, Router], ending: threading.Event
+    ) -> None:
+        self._settings, self._threads, self._routers, self._ending = settings, threads, routers, ending
+        self._priorities = [one for one in PRIORITIES.values() if one.channel in routers]
         self._fairness = Fairness()
         self._crowded = False  # True if a queue had no room in the last pass
 
     def share_out(self) -> None:
-        """Decide how many callbacks and mails this worker may enqueue in this round; the breakers limit the mails."""
+        """Decide how many notifications of each channel this worker may enqueue in this round, by its breakers."""
         s = self._settings
         with connection():
             self._live_workers = workers.live_workers(s.delivery.worker_timeout)
         part = self._threads / max(1, self._live_workers.threads)
-        self._callbacks = RELAYS * s.queue.relay_watermark * wake_up.MESSAGE_SIZE
-        self._mails = self._router.share(self._callbacks, part)
+        most = RELAYS * s.queue.relay_watermark * wake_up.MESSAGE_SIZE
+        self._shares = {channel: router.share(most, part) for channel, router in self._routers.items()}
 
     def run(self) -> None:
         """Enqueue the due rows of every priority, as far as the queues have room. Raises redis.RedisError."""
         depths = get_broker().depths()
         self._crowded = False
-        for priority in PRIORITIES:
-            # The breakers of mail servers do not concern callbacks.
-            if priority == CALLBACK:
-                self._callbacks -= self._top_up(priority, depths, self._callbacks)
-            else:
-                self._mails -= self._top_up(priority, depths, self._mails)
+        for priority in self._priorities:
+            share = self._shares[priority.channel]
+            self._shares[priority.channel] -= self._top_up(priority.name, depths, share)
 
     def continue_until(self, until: float) -> None:
         """Relay again within the round while more rows are due than the queues may hold."""

@@ -19,7 +19,8 @@ from actors.provider_queue import ProviderQueue
 class Router:
     """The providers of a channel. `share` is for upkeep's thread; use the rest on the event loop only."""
 
-    def __init__(self, queues: Iterable[ProviderQueue]) -> None:
+    def __init__(self, channel: str, queues: Iterable[ProviderQueue]) -> None:
+        self.channel = channel
         self.queues = sorted(queues, key=attrgetter("priority"))
         self._by_name = {queue.name: queue for queue in self.queues}
 
@@ -27,9 +28,14 @@ class Router:
         """Return the provider of this name, or None if there is none any more."""
         return self._by_name.get(name or "")
 
-    def choose(self, count: int = 1, without: Collection[ProviderQueue] = ()) -> ProviderQueue | None:
-        """Return the provider for the next `count` notifications, or None if none works but those of `without`."""
-        working = [queue for queue in self.queues if queue.breaker.usable and queue not in without]
+    def choose(
+        self, count: int = 1, without: Collection[ProviderQueue] = (), recipient: str | None = None
+    ) -> ProviderQueue | None:
+        """Return the provider for the next `count` notifications, or None if none works but those of `without`.
+
+        `recipient`: only providers that can reach it. It is not known before a notification is claimed.
+        """
+        working = [queue for queue in self.reaching(recipient) if queue.breaker.usable and queue not in without]
         if len(working) < 2:
             return working[0] if working else None
         groups = [list(group) for _, group in groupby(working, key=attrgetter("priority"))]
@@ -38,6 +44,10 @@ class Router:
             if random.random() < max(queue.breaker.readiness for queue in group):  # noqa: S311 - no secret
                 return _weighed(group, count)
         return _weighed(groups[-1], count)
+
+    def reaching(self, recipient: str | None) -> list[ProviderQueue]:
+        """Return the providers that can reach a recipient; all if it is None."""
+        return [queue for queue in self.queues if recipient is None or queue.reaches(recipient)]
 
     async def probing(self) -> ProviderQueue | None:
         """Return a provider that one notification is to test now, and take its probe; None if none is due."""
@@ -48,7 +58,7 @@ class Router:
 
     def share(self, most: int, part: float) -> int:
         """Return how many notifications the relay may enqueue in this round: as many as the best provider may get."""
-        return max(queue.breaker.share(most, part) for queue in self.queues)
+        return max(most if queue.apart else queue.breaker.share(most, part) for queue in self.queues)
 
     def names(self, ids: Sequence[int], queue: ProviderQueue | None) -> Mapping[int, str]:
         """Return the provider of each id, for their rows; nothing if there is only one provider."""

@@ -126,7 +126,11 @@ class SendingTask:
         except (NoConnection, Throttled) as not_now:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
-                queue.put_last(job)
+                job.retry_after = not_now.retry_after or 0.0
+                if not_now.retry_after is not None:
+                    await queue.hand_back([job])
+                else:
+                    queue.put_last(job)
                 self._give_back()
                 return True
             self._jobs.appendleft(job)

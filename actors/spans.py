@@ -16,7 +16,6 @@ from actors.channels.email.answers import Reply
 from actors.queue.priorities import PRIORITIES
 from db import traces
 from db.database import connection
-from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from runtime import tracing
 from settings.smtp_url import SmtpServer
@@ -30,7 +29,7 @@ def attempt(notification: Claimed) -> AbstractContextManager[Span]:
     """Return the span of an attempt. It ends with its block if that raises, otherwise in `recording` after `made`."""
     if notification.trace is None or not tracing.is_on():
         return tracing.NO_SPAN
-    queue = PRIORITIES[CALLBACK if notification.type == CALLBACK else "normal"].queue
+    queue = PRIORITIES[notification.queue].queue
     about = tracing.messages("process", queue)
     about |= {
         "messaging.message.id": str(notification.id),

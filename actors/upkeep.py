@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Collection
 from uuid import UUID
 
 import redis
@@ -48,21 +49,28 @@ SHARED = (
 class Upkeep(threading.Thread):
     """Thread that runs the rounds, with its own database connection."""
 
-    def __init__(self, settings: Settings, worker: UUID, threads: int, delivery: Delivery) -> None:
+    def __init__(
+        self, settings: Settings, worker: UUID, threads: int, delivery: Delivery, served: Collection[str]
+    ) -> None:
+        """`served`: the channels whose queues this process consumes."""
         super().__init__(name="upkeep", daemon=True)
         self._settings, self._worker, self._threads, self._delivery = settings, worker, threads, delivery
         shared = {name: settings.value(name) for name in SHARED}
         self._kept = workers.Kept(
             settings.delivery.worker_timeout,
             settings.delivery.stuck_after,
-            ", ".join(queue.name for queue in delivery.router.queues),
-            shared | {workers.CAUGHT: str(bool(settings.dashboard.caught_mail)).lower()},
+            ", ".join(queue.name for queue in delivery.queues if not queue.apart),
+            shared
+            | {
+                workers.CAUGHT: str(bool(settings.dashboard.caught_mail)).lower(),
+                workers.CHANNELS: ", ".join(sorted(served)),
+            },
         )
         self._redis = RedisWatch()
         self._seen_at = math.inf  # seconds since 1970 on the database's clock: the last heartbeat
         self._history_at = 0.0  # time.monotonic()
         self._ending = threading.Event()
-        self._relay = Relay(settings, threads, delivery.router, self._ending)
+        self._relay = Relay(settings, threads, delivery.routers, self._ending)
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -113,7 +121,7 @@ class Upkeep(threading.Thread):
             seen_at = workers.seen(beat, self._settings.delivery.worker_timeout)
             clock.set(seen_at)
             workers.forget(WORKERS_KEPT)
-            for queue in self._delivery.router.queues:
+            for queue in self._delivery.queues:
                 queue.breaker.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,16 +17,12 @@ import settings
 from actors import outcomes
 from actors.actor import add_actors, running
 from actors.breaker import Breaker
-from actors.channels import Channel
-from actors.channels.email.channel import Email
-from actors.channels.email.http.provider import HttpMailProvider
-from actors.channels.email.mailboxes import mail_from
-from actors.channels.email.providers import make
-from actors.channels.email.signer import Signer
+from actors.channels import Provider, registry
+from actors.channels.email import signer
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.domains import Domains
@@ -32,13 +30,20 @@ from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
-from actors.queue.priorities import PRIORITIES, PriorityQueue
+from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
 from db.models import CALLBACK
 from runtime import logs, metrics, process, tracing
 from runtime.metrics import multiprocess
+from settings.providers import Provider as AccountSettings
+
+# Makes the provider of an account; of None, if its channel needs no account. The lease holds its connections, and the
+# rate is shared, of all worker processes.
+MakeProvider = Callable[
+    [AccountSettings | None, settings.Settings, ConnectionLease | None, SharedRate | None], Provider
+]
 
 log = logs.get("worker")
 
@@ -59,18 +64,17 @@ class WorkerProcess(Middleware):
         multiprocess.share(current.telemetry.metrics_dir, master or os.getppid(), "worker")
         try:
             tracing.start(current.telemetry, "worker")
-            for provider in current.providers:  # Report bad settings before anything is claimed.
-                mail_from(provider.sender or current.smtp.sender)
+            registry.check(current)  # Report bad settings before anything is claimed.
             database.bind(current.database)
             migrations.check_start()
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
             _report(current)
             _begin_at_zero(current)
-            self._signer = Signer(current.domains.secrets)
-            self._domains = Domains(current.domains, self._signer)
+            signing = signer.of_process(tuple(current.domains.secrets))
+            self._domains = Domains(current.domains, signing)
             self._domains.load()
-            if fault := self._signer.fault():  # Otherwise the mails of the domain would use up their attempts.
+            if fault := signing.fault():  # Otherwise the mails of the domain would use up their attempts.
                 raise settings.SettingsError(fault)
             database.database.close()
             self._settings = current
@@ -80,17 +84,25 @@ class WorkerProcess(Middleware):
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         current = self._settings
         redis_pools.make_sure_of_room(
-            broker.client.connection_pool, worker.worker_threads + 2 * len(PRIORITIES) + SPARE
+            broker.client.connection_pool, worker.worker_threads + 2 * len(broker.get_declared_queues()) + SPARE
         )
         # Every thread has a message to begin with while the next messages are fetched.
         worker.queue_prefetch = max(2 * worker.worker_threads, PREFETCH)
-        worker.work_queue = PriorityQueue(worker.worker_threads, current.queue.priority_reserve)
+        consumed = [
+            priority
+            for queue, priority in BY_QUEUE.items()
+            if queue in broker.get_declared_queues() and queue in (worker.consumer_whitelist or BY_QUEUE)
+        ]
+        worker.work_queue = PriorityQueue(
+            worker.worker_threads, current.queue.priority_reserve, [one.name for one in consumed]
+        )
         identity = uuid4()
-        self._claim_store = ClaimStore(current, identity)
+        self._claim_store = ClaimStore(current, identity, [*registry.served(current), CALLBACK])
         process.collect_seldom()
         self._domains.start()
         running.delivery = event_loop.run(self._delivery(identity))
-        self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery)
+        served = {one.channel for one in consumed}
+        self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery, served)
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
@@ -100,8 +112,8 @@ class WorkerProcess(Middleware):
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._claim_store.stop()
-        for channel in self._mail:
-            channel.stop()
+        for provider in self._providers:
+            provider.stop()
         self._retention.stop()
         self._domains.stop()
         if running.delivery is not None:
@@ -117,41 +129,61 @@ class WorkerProcess(Middleware):
         log.info("worker.stopped")
 
     async def _delivery(self, identity: UUID) -> Delivery:
-        """Create the delivery on the event loop, because some channels hold objects of it."""
-        current, broker = self._settings, get_broker()
-        self._mail: list[Email | HttpMailProvider] = []
-        routed: list[Routed] = []
-        for provider in current.providers:
-            redis = (broker.client, lambda: broker.namespace, provider.name)
-            lease = ConnectionLease(*redis, provider.connections)
-            rate = SharedRate(*redis, provider.rate, partial(getattr, lease, "processes")) if provider.rate else None
-            self._mail.append(make(provider, current, lease, rate, self._signer))
-            breaker = Breaker(current, provider.name, identity)
-            routed.append(Routed(self._mail[-1], breaker, provider.priority, provider.weight))
+        """Create the delivery on the event loop, because some providers hold objects of it."""
+        current = self._settings
+        routed = {name: self._routed(name, identity) for name in registry.served(current)}
         callback = Callback(current)
-        self._channels: list[Channel] = [*self._mail, callback]
-        for channel in self._channels:
-            await channel.start()
-        return Delivery(current, identity, self._claim_store, Providers(routed, callback, Sandbox()))
+        routed[CALLBACK] = [Routed(callback, Breaker(current, callback.provider, identity), apart=True)]
+        self._providers: list[Provider] = [one.provider for several in routed.values() for one in several]
+        for provider in self._providers:
+            await provider.start()
+        return Delivery(current, identity, self._claim_store, Providers(routed, Sandbox()))
+
+    def _routed(self, name: str, identity: UUID) -> list[Routed]:
+        """Return the providers of a channel: one for each of its accounts, or the only one if it needs none."""
+        current, channel = self._settings, registry.channels()[name]
+        make: MakeProvider = resolve_name(channel.provider)
+        if not channel.accounts:
+            own = make(None, current, None, None)
+            return [Routed(own, Breaker(current, own.provider, identity), apart=True)]
+        routed = []
+        for account in registry.accounts(channel, current):
+            redis = (get_broker().client, lambda: get_broker().namespace, account.name)
+            lease = ConnectionLease(*redis, account.connections)
+            rate = SharedRate(*redis, account.rate, partial(getattr, lease, "processes")) if account.rate else None
+            breaker = Breaker(current, account.name, identity)
+            place = (account.priority, account.weight)
+            made = make(account, current, lease, rate)
+            routed.append(Routed(made, breaker, *place, reaches=channel.reaches(account)))
+        return routed
 
     async def _close(self, delivery: Delivery) -> None:
         """Wait until all outcomes are recorded, and close the connections."""
         await delivery.close()
-        for channel in self._channels:
-            await channel.close()
+        for provider in self._providers:
+            await provider.close()
 
 
 def _report(current: settings.Settings) -> None:
     """Tell operators which providers there are."""
     with database.connection():
         for one in current.providers:
-            config = {"priority": one.priority, "weight": one.weight, "connections": one.connections, "rate": one.rate}
-            providers.report(one.name, config)
+            providers.report(
+                one.name,
+                {
+                    "channel": registry.of_scheme(one.scheme).name,
+                    "priority": one.priority,
+                    "weight": one.weight,
+                    "connections": one.connections,
+                    "rate": one.rate,
+                },
+            )
 
 
 def _begin_at_zero(current: settings.Settings) -> None:
     """Create the series used by alerts with the value 0: Prometheus sees no increase when a series first appears."""
-    for kind in [(priority, CALLBACK if priority == CALLBACK else "email") for priority in PRIORITIES]:
+    served = {*registry.served(current), CALLBACK}
+    for kind in [(one.name.rpartition(".")[2], one.channel) for one in PRIORITIES.values() if one.channel in served]:
         for family in (metrics.uncertain, metrics.retries, metrics.lost_races, metrics.due_to_sent):
             _ = family[kind]
         for reason in REASONS:

@@ -23,6 +23,7 @@ from api.resources.callbacks import Callback, Callbacks, Rotation
 from api.resources.clients import Client, Clients
 from api.resources.control import BulkRetry, Cancel, Retry
 from api.resources.deliveries import Deliveries, Delivery, Redrive, RedriveAll
+from api.resources.destinations import Destination, DestinationRotation, Destinations
 from api.resources.domains import Domain, DomainCheck, DomainRotation, Domains
 from api.resources.downloads import Attachment
 from api.resources.erasures import Erasure, Erasures
@@ -127,6 +128,9 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/domains/{domain}": Domain(store),
         "/api/domains/{domain}/check": DomainCheck(store),
         "/api/domains/{domain}/rotate": DomainRotation(store),
+        "/api/destinations": Destinations(store),
+        "/api/destinations/{name}": Destination(store),
+        "/api/destinations/{name}/rotate-secret": DestinationRotation(store),
         "/api/erasures": Erasures(store),
         "/api/erasures/{id}": Erasure(store),
         "/api/export": Export(store),

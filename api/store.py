@@ -91,7 +91,7 @@ class NotificationStore:
         Raises:
             Unavailable, Full: it was not stored, as far as is known.
         """
-        with spans.creation(draft.priority) as span:
+        with spans.creation(draft.queue) as span:
             accepted = await self._asked(self._accepting, spans.carrying(draft, span), draft.client_id)
             spans.identify(span, accepted.id)
             return accepted
@@ -99,7 +99,7 @@ class NotificationStore:
     async def accept_once(self, post: Post) -> Outcome:
         """Store a notification with an idempotency key or attachments; a key is stored only once. See `accept`."""
         coalescer = self._attaching if post.draft.contents else self._accepting_once
-        with spans.creation(post.draft.priority) as span:
+        with spans.creation(post.draft.queue) as span:
             carrying = post._replace(draft=spans.carrying(post.draft, span))
             outcome = await self._asked(coalescer, carrying, post.draft.client_id)
             if isinstance(outcome, Stored):
@@ -109,7 +109,7 @@ class NotificationStore:
     async def accept_batch(self, batch: Batch) -> Answer | Refusal:
         """Store many notifications in one transaction. See `accept`."""
         drafts = batch.drafts()
-        with spans.creation(drafts[0].priority if drafts else "normal", len(drafts)) as span:
+        with spans.creation(drafts[0].queue if drafts else "normal", len(drafts)) as span:
             return await self._asked(self._accepting_batches, spans.carrying_all(batch, span), batch.client_id)
 
     def enqueue(self, id: int, priority: str, client: int) -> None:
@@ -181,7 +181,7 @@ class NotificationStore:
         return Unavailable(f"no answer within {self._limit:g} seconds")
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Accepted]:
-        left = self._wake_ups.left((draft.priority, draft.client_id) for draft in drafts)
+        left = self._wake_ups.left((draft.queue, draft.client_id) for draft in drafts)
         with spans.insertion(drafts), connection():
             accepted = lifecycle.accept(drafts, self.settings.queue.relay_grace, left)
         # The rows are committed: an error while enqueueing must not become an error of the request.
@@ -189,7 +189,7 @@ class NotificationStore:
         return accepted
 
     def _accept_once(self, posts: Sequence[Post]) -> list[Outcome]:
-        left = self._wake_ups.left((post.draft.priority, post.draft.client_id) for post in posts)
+        left = self._wake_ups.left((post.draft.queue, post.draft.client_id) for post in posts)
         try:
             outcomes = self._stored_once(posts, IDEMPOTENCY_WAIT, left)
         except Contended:
@@ -214,7 +214,7 @@ class NotificationStore:
     def _accept_batch(self, batch: Batch) -> Answer | Refusal:
         s = self.settings
         drafts = batch.drafts()
-        left = self._wake_ups.left((draft.priority, draft.client_id) for draft in drafts)
+        left = self._wake_ups.left((draft.queue, draft.client_id) for draft in drafts)
         try:
             with spans.insertion(drafts), connection():
                 answer = accept_batch(batch, s.queue.relay_grace, IDEMPOTENCY_WAIT, left)

@@ -33,6 +33,7 @@ COMMANDS = {
     "templates": "cli.client.templates:templates",
     "suppressions": "cli.client.suppressions:suppressions",
     "callbacks": "cli.client.callbacks:callbacks",
+    "destinations": "cli.client.destinations:destinations",
     "cancel": "cli.client.control:cancel",
     "retry": "cli.client.control:retry",
     "pause": "cli.client.control:pause",

@@ -138,6 +138,14 @@ def callbacks_retried(client_id: int, endpoint: int, moved: Sequence[object]) ->
     return Act("callbacks.retried", client_id, f"callback {endpoint}", {"count": len(moved)}) if moved else None
 
 
+def destination(done: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
+    """Record that a destination was created, changed, rotated or deleted. `fields`: the fields that were set."""
+    if row is None:
+        return None
+    about = {"kind": row["kind"], "fields": sorted(fields)}
+    return Act(f"destination.{done}", client_id, f"destination {row['name']}", about)
+
+
 def retried(client_id: int, filters: Collection[str], moved: Sequence[object]) -> Act | None:
     """Record a step of a retry of many notifications: the names of the filters, without their values."""
     about = {"count": len(moved), "filters": sorted(filters)}
@@ -160,4 +168,9 @@ def block_dropped(step: Step) -> Act:
     return Act("block.dropped", None, f"block {step.block}", {"rows": step.rows})
 
 
-_NAMES = {"rate_limit": "rateLimit", "daily_quota": "dailyQuota", "pending_limit": "pendingLimit"}
+_NAMES = {
+    "rate_limit": "rateLimit",
+    "daily_quota": "dailyQuota",
+    "pending_limit": "pendingLimit",
+    "phone_region": "phoneRegion",
+}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db.database import database, rows
-from db.models import PRIORITIES
 
 LEASE = 60.0  # seconds after which another worker counts, if the one whose turn it was died or did not finish
 # Share of the time that counting may take.
@@ -55,7 +54,7 @@ def count(limit: int, interval: float, timeout: float) -> None:
         rows("SELECT set_config('statement_timeout', %s, true)", f"{max(1, round(timeout * 1000))}ms")
         # With old statistics the planner might read the whole table, or all pending rows.
         rows("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off")
-        counted = rows(_COUNT, limit, *[list(PRIORITIES)] * 3)
+        counted = rows(_COUNT, limit)
         rows("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT")
         rows(_RECORD, [client for client, _ in counted], [pending for _, pending in counted])
         rows(
@@ -90,18 +89,22 @@ WITH RECURSIVE waiting AS (
     ) AS next
 ), limited AS (
     SELECT id, coalesce(pending_limit, nullif(%s, 0)) AS most FROM clients
-    WHERE id IN (SELECT client_id FROM waiting WHERE lane = ANY(%s))
+    WHERE id IN (SELECT client_id FROM waiting WHERE lane <> 'callback')
+), queues AS MATERIALIZED (
+    SELECT ARRAY(SELECT DISTINCT lane FROM waiting WHERE lane <> 'callback') AS names
 )
 SELECT id, pending FROM (
     SELECT id, (SELECT count(*) FROM (
         SELECT FROM notifications AS n
-        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND NOT n.sandbox
+        WHERE n.status = 'pending' AND n.lane = ANY((SELECT names FROM queues)::text[])
+              AND n.client_id = limited.id AND NOT n.sandbox
         LIMIT limited.most::bigint + 1
     ) AS n) AS pending FROM limited WHERE most IS NOT NULL
     UNION ALL
     SELECT -id, (SELECT count(*) FROM (
         SELECT FROM notifications AS n
-        WHERE n.status = 'pending' AND n.lane = ANY(%s) AND n.client_id = limited.id AND n.sandbox
+        WHERE n.status = 'pending' AND n.lane = ANY((SELECT names FROM queues)::text[])
+              AND n.client_id = limited.id AND n.sandbox
         LIMIT limited.most::bigint + 1
     ) AS n) FROM limited WHERE most IS NOT NULL
 ) AS counted

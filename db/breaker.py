@@ -10,6 +10,7 @@ Call within `connection()`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -131,8 +132,9 @@ def close(provider: str) -> bool:
     )
 
 
-# Which mail tests the provider next. Clients take turns, beginning after the one whose mail was tried last
-# (`probed_client`). Of a client's mails, prefer the one that has failed least, and of those the highest priority.
+# Which notification tests the provider next. Clients take turns, beginning after the one whose was tried last
+# (`probed_client`). Of a client's notifications, prefer the one that has failed least, and of those the highest
+# priority.
 #
 # SET LOCAL, because a pooler may have dropped our session settings: the estimate for a large backlog is high enough
 # for JIT, although little is read.
@@ -140,12 +142,13 @@ _NEXT_PROBE = f"""
         SET LOCAL jit = off;
         WITH chosen AS MATERIALIZED (
             SELECT due.id, due.client_id
-            FROM (VALUES ('high', 1), ('normal', 2), ('bulk', 3)) AS priority (name, rank) CROSS JOIN LATERAL (
+            FROM unnest(%s::text[]) WITH ORDINALITY AS priority (name, rank) CROSS JOIN LATERAL (
                 WITH {CLIENTS.format(lane="priority.name")}
                 SELECT due.* FROM clients CROSS JOIN LATERAL (
                     SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
                     WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
-                          AND n.next_attempt_at <= now() AND n.type = 'email' AND NOT n.sandbox AND NOT {paused("n")}
+                          AND n.next_attempt_at <= now() AND n.type = %s AND NOT n.sandbox AND NOT {paused("n")}
+                          AND starts_with(n.recipient, %s)
                     ORDER BY n.dispatch_after
                     LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
                 ) AS due
@@ -160,10 +163,11 @@ _NEXT_PROBE = f"""
         """
 
 
-def next_probe(among: int, provider: str = "") -> list[int]:
-    """Choose the mail that tests whether a provider has recovered. Return its id in a list, or [] if none is due.
+def next_probe(among: int, provider: str, channel: str, queues: Sequence[str], beginning: str = "") -> list[int]:
+    """Choose the notification that tests whether a provider has recovered. Return its id in a list, [] if none is due.
 
-    Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many mails are
-    looked at for each priority.
+    Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many
+    notifications are looked at in each of the channel's `queues`, the most urgent first. `beginning`: how the
+    recipients begin that the provider can reach.
     """
-    return [id for (id,) in rows(_NEXT_PROBE, among, provider, provider)]
+    return [id for (id,) in rows(_NEXT_PROBE, list(queues), channel, beginning, among, provider, provider)]

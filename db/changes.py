@@ -26,8 +26,8 @@ LOCK = 7_021_971
 _OF_CHANGE = ("id", "client_id", "sandbox", "notification_id", "name", "status", "at")
 _COUNTED = ("attempt_count", "retry_count", "failure_reason", "next_attempt_at")
 # These never change once the notification was accepted; they are null if it was deleted.
-_OF_NOTIFICATION = ("type", "recipient", "tags", "metadata", "lane", "created_at")
-_SHOWN = ", ".join([*(f"c.{n}" for n in (*_OF_CHANGE, *_COUNTED)), *(f"n.{n}" for n in _OF_NOTIFICATION)])
+_OF_NOTIFICATION = ("n.type", "n.recipient", "n.tags", "n.metadata", "split_part(n.lane, '.', -1)", "n.created_at")
+_SHOWN = ", ".join([*(f"c.{n}" for n in (*_OF_CHANGE, *_COUNTED)), *_OF_NOTIFICATION])
 # The text of the attempt that led to the change.
 _LAST_ERROR = "CASE WHEN c.status IN ('pending', 'failed') THEN a.text END"
 _SELECTED = f"""SELECT {_SHOWN}, {_LAST_ERROR}

@@ -21,6 +21,7 @@ class Client(NamedTuple):
     daily_quota: int | None
     pending_limit: int | None
     senders: list[str]
+    phone_region: str | None
     created_at: datetime
     disabled_at: datetime | None
 
@@ -28,7 +29,13 @@ class Client(NamedTuple):
 _COLUMNS = ", ".join(Client._fields)
 _DISABLED = "disabled"  # a kind of pause
 # The columns that may be set and changed, with their types.
-LIMITS = {"rate_limit": "integer", "daily_quota": "integer", "pending_limit": "integer", "senders": "text[]"}
+LIMITS = {
+    "rate_limit": "integer",
+    "daily_quota": "integer",
+    "pending_limit": "integer",
+    "senders": "text[]",
+    "phone_region": "text",
+}
 
 
 def create(name: str, limits: Mapping[str, object]) -> Client | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from db import acts, pauses
 from db.audit import By, recorded
 from db.database import database, rows
-from db.models import CHANNELS
 from db.session import OURS
 
 COUNTED = 10_000  # `in_flight` counts no further
@@ -20,10 +20,10 @@ class InFlight(NamedTuple):
     oldest: float
 
 
-def begin(by: By) -> int:
-    """Pause every channel. Return the number of the transaction, for `unaware`."""
+def begin(by: By, channels: Iterable[str]) -> int:
+    """Pause these channels. Return the number of the transaction, for `unaware`."""
     with database.atomic():
-        for channel in CHANNELS:
+        for channel in channels:
             recorded(by, acts.paused, pauses.pause)("channel", channel)
         [(number,)] = rows("SELECT pg_current_xact_id()::text::bigint")
     return int(number)

@@ -43,7 +43,7 @@ _CONDITIONS = {
     "type": "type = %s",
     # The second part finds addresses that were written differently, by the index of `mailboxes`.
     "recipient": "(recipient = %s OR mailboxes @> jsonb_build_array(%s::text) AND mailboxes ->> 0 = %s)",
-    "priority": "lane = %s",
+    "priority": "split_part(lane, '.', -1) = %s",
     "tag": "tags @> jsonb_build_array(%s::text)",
     "created_from": "created_at >= %s",
     "created_to": "created_at < %s",

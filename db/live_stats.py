@@ -34,12 +34,16 @@ class PriorityStats(NamedTuple):
 
 
 class Provider(NamedTuple):
-    """The breaker of a mail server. `probe_in`: seconds until the next probe; None while it is closed."""
+    """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
+
+    `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
+    """
 
     name: str
     opened_at: datetime | None
     reason: str | None
     probe_in: float | None
+    channel: str = ""
 
 
 class Worker(NamedTuple):
@@ -99,7 +103,7 @@ def in_use(known: Sequence[Provider], seen: Sequence[Worker], configured: Collec
 
 
 def priorities() -> dict[str, PriorityStats]:
-    """Return each priority that has pending notifications."""
+    """Return each queue that has pending notifications: by priority, and by channel and priority, such as sms.high."""
     found = rows(_PRIORITIES, COUNTED, CLIENTS_SEEN, AMONG)
     return {name: PriorityStats(waiting, oldest_due) for name, waiting, oldest_due in found}
 
@@ -108,7 +112,8 @@ def providers() -> list[Provider]:
     """Return the providers that workers have reported, and those whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END FROM providers ORDER BY name"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', '')"
+        " FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]
 
@@ -125,7 +130,14 @@ def workers(worker_timeout: float) -> list[Worker]:
     return [Worker(*row) for row in found]
 
 
+# queues: those that have pending rows; each step is one look into the relay's index.
 _PRIORITIES = f"""
+WITH RECURSIVE queues AS (
+    SELECT min(lane) AS name FROM notifications WHERE status = 'pending'
+    UNION ALL
+    SELECT (SELECT min(lane) FROM notifications WHERE status = 'pending' AND lane > queues.name)
+    FROM queues WHERE name IS NOT NULL
+)
 SELECT priority.name,
        (SELECT count(*) FROM (SELECT FROM notifications AS n
                               WHERE n.status = 'pending' AND n.lane = priority.name LIMIT %s) AS n),
@@ -136,6 +148,5 @@ SELECT priority.name,
                WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
                ORDER BY n.dispatch_after LIMIT %s) AS n
            WHERE n.next_attempt_at <= now() AND NOT {paused("n")}) AS due), 0)
-FROM (SELECT DISTINCT name FROM (VALUES ('high'), ('normal'), ('bulk'), ('callback')) AS given (name)) AS priority
-WHERE EXISTS (SELECT FROM notifications AS n WHERE n.status = 'pending' AND n.lane = priority.name)
+FROM queues AS priority WHERE name IS NOT NULL
 """

@@ -18,9 +18,7 @@ from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
-TYPES = ("email",)
 CALLBACK = "callback"  # the type and the priority of callbacks, which tell a client how a notification ended
-CHANNELS = (*TYPES, CALLBACK)  # what can be paused
 PRIORITIES = ("high", "normal", "bulk")  # the priorities that a client may ask for
 REASONS = ("manual", "unsubscribed", "bounced")  # why an address is suppressed
 
@@ -56,7 +54,7 @@ class Notification(Table):
     expires_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
     mail = BinaryJSONField(null=True)
-    priority = TextField(column_name="lane")
+    queue = TextField(column_name="lane")
     send_at = DateTimeTZField(null=True)
     parked = BooleanField()
     template = TextField(null=True)

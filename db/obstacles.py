@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from db import live_stats, pauses
+from db import live_stats, pauses, workers
 from db.live_stats import Provider, Worker
 from db.pauses import Pause
 
@@ -20,14 +20,16 @@ class Obstacles(NamedTuple):
     """Open breakers, pauses in force, and whether a worker is alive.
 
     `last_seen`: when the last worker was seen that ended without a shutdown; None if a worker is alive or none is
-    known. `some_provider_works`: the live workers have a provider besides those of the open breakers.
+    known. `working`: the channels with a provider that live workers use and whose breaker is closed.
+    `served`: the channels that live workers serve; None if one does not tell.
     """
 
     providers: Sequence[Provider] = ()
     pauses: Sequence[Pause] = ()
     workers: bool = True
     last_seen: datetime | None = None
-    some_provider_works: bool = False
+    working: Collection[str] = ()
+    served: Collection[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.providers or self.pauses or not self.workers)
@@ -44,11 +46,20 @@ def read(worker_timeout: float, configured: Collection[str], now: datetime) -> O
     return of(live_stats.in_use(live_stats.providers(), seen, configured), seen, pauses.all_in_force(), now)
 
 
-def of(known: Iterable[Provider], workers: Sequence[Worker], held: Sequence[Pause], now: datetime) -> Obstacles:
+def of(known: Sequence[Provider], seen: Sequence[Worker], held: Sequence[Pause], now: datetime) -> Obstacles:
     """Return the obstacles among these providers, workers and pauses."""
-    alive = any(worker.alive for worker in workers)
-    silent = min((worker.silent_for for worker in workers), default=None)
+    alive = any(worker.alive for worker in seen)
+    silent = min((worker.silent_for for worker in seen), default=None)
     last_seen = None if alive or silent is None else now - timedelta(seconds=silent)
     down = [one for one in known if one.opened_at is not None]
-    used = {name for worker in workers if worker.alive for name in (worker.provider or "").split(", ") if name}
-    return Obstacles(down, held, alive, last_seen, not used <= {one.name for one in down})
+    used = {name for worker in seen if worker.alive for name in (worker.provider or "").split(", ") if name}
+    working = {one.channel for one in known if one.name in used and one.opened_at is None}
+    return Obstacles(down, held, alive, last_seen, working, served(seen))
+
+
+def served(seen: Iterable[Worker]) -> Collection[str] | None:
+    """Return the channels that live workers serve; None if one of them is of a version that does not tell."""
+    told = [worker.settings.get(workers.CHANNELS) for worker in seen if worker.alive]
+    if None in told:
+        return None
+    return {name for names in told for name in str(names).split(", ")}

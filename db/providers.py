@@ -14,8 +14,9 @@ from db.live_stats import Worker
 
 
 class Provider(NamedTuple):
-    """A provider. `config`: priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
+    """A provider.
 
+    `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
     `opened_at`, `reason`: since when and why its breaker is open; None while it works.
     """
 
@@ -25,6 +26,11 @@ class Provider(NamedTuple):
     config: Mapping[str, Any]
     opened_at: datetime | None
     reason: str | None
+
+    @property
+    def channel(self) -> str | None:
+        """The channel of its notifications; None if it was reported by a version with only one."""
+        return self.config.get("channel")
 
     @property
     def weight_in_force(self) -> int | None:

@@ -21,10 +21,10 @@ class Draft(NamedTuple):
     failover: str = "safe"  # "always": another provider may send it although the first may have taken it
     client_id: int = 1
     sandbox: bool = False
-    priority: str = "normal"
+    queue: str = "normal"  # its priority, for email; else its type and priority, such as sms.normal
     send_at: datetime | None = None
     expires_at: datetime | None = None
-    # The fields that only mails have, as JSON: see migrations/0006_mail.py.
+    # The fields that only its channel has, as JSON: see migrations/0006_mail.py.
     mail: str | None = None
     template: str | None = None
     template_version: int | None = None
@@ -37,13 +37,18 @@ class Draft(NamedTuple):
     # The contents of the attachments that `mail` lists, in the same order. They have a table of their own.
     contents: tuple[bytes, ...] = ()
 
+    @property
+    def priority(self) -> str:
+        """The priority that the client asked for."""
+        return self.queue.rpartition(".")[2]
+
     def waits(self, now: datetime) -> bool:
         """Return whether it is to be sent later than `now`."""
         return self.send_at is not None and self.send_at > now
 
 
 # The column keeps its first name, because a rename needs two releases: see docs/upgrades.md.
-_COLUMNS = {"priority": "lane"}
+_COLUMNS = {"queue": "lane"}
 DRAFT_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Draft._fields if name != "contents")
 COLUMN_TYPES: defaultdict[str, str] = defaultdict(
     lambda: "text",
@@ -81,7 +86,7 @@ class Times(NamedTuple):
 class Claimed(NamedTuple):
     """A notification that a worker may send as long as no other worker has a higher `claim`.
 
-    Fields are columns (`priority` is the column `lane`), except two. `throttled_for`: seconds for which the provider
+    Fields are columns (`queue` is the column `lane`), except two. `throttled_for`: seconds for which the provider
     has refused it only because we send too fast. `late`: seconds for which it had been due when it was claimed, on the
     database's clock.
     """
@@ -100,12 +105,18 @@ class Claimed(NamedTuple):
     mail: dict[str, Any] | None = None
     callback_id: int | None = None
     trace: str | None = None
-    priority: str = "normal"
+    queue: str = "normal"
     send_at: datetime | None = None
     client_id: int = 1
     bound_provider: str | None = None  # the provider that may have taken it; no other one may send it
+    expires_at: datetime | None = None
     throttled_for: float = 0.0
     late: float = 0.0
+
+    @property
+    def priority(self) -> str:
+        """The priority that the client asked for, or `callback`."""
+        return self.queue.rpartition(".")[2]
 
 
 CLAIMED_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Claimed._fields if name not in {"throttled_for", "late"})
@@ -134,7 +145,7 @@ class Settlement(NamedTuple):
     attempt: Attempt
     reason: str | None = None
     delay: float | None = None
-    suppress: bool = False
+    suppress: int | None = None  # index of an address in `mailboxes`; 0 is the recipient
 
 
 class Sending(NamedTuple):

@@ -16,9 +16,11 @@ from db.database import IN_ORDER, database, rows
 from db.models import FINAL, Attempt, Notification
 
 N = Notification
+# The expression of the index notifications_of_priority.
+_PRIORITY = fn.split_part(N.queue, SQL("'.'"), SQL("-1"))
 _HEAD = (N.id, N.type, N.recipient, N.subject)
 _STATE = (
-    *(N.on_uncertain, N.failover, N.sandbox, N.priority.alias("priority"), N.send_at, N.expires_at),
+    *(N.on_uncertain, N.failover, N.sandbox, _PRIORITY.alias("priority"), N.send_at, N.expires_at),
     *(N.template, N.template_version),
     *(
         fn.COALESCE(N.tags, SQL("'[]'::jsonb")).alias("tags"),
@@ -223,7 +225,7 @@ _CONDITIONS: dict[str, Callable[[Any], Any]] = {
     # Final ones, which the index has.
     "domain": lambda value: SQL(f"finished_at IS NOT NULL AND {DOMAIN} = %s", [value]),
     "sandbox": lambda value: N.sandbox == value,
-    "priority": lambda value: N.priority == value,
+    "priority": lambda value: SQL("%s", [value]) == _PRIORITY,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
     "tags": lambda value: _holds(N.tags, value),

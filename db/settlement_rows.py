@@ -12,7 +12,7 @@ from db.records import Settlement
 _SHARED = (
     *(("status", "text"), ("reason", "text"), ("delay", "float8"), ("outcome", "text"), ("worker", "uuid")),
     *(("provider", "text"), ("phase", "text"), ("reply_code", "int"), ("enhanced_code", "text")),
-    ("suppress", "boolean"),
+    ("suppress", "int"),
 )
 _OWN = (("id", "bigint"), ("claim", "bigint"), ("started_ago", "float8"), ("finished_ago", "float8"), ("text", "text"))
 

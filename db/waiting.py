@@ -70,12 +70,13 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
         if pause.kind in OF_CLIENTS or pause.name == waits.type:
             kind = "disabled" if pause.kind == "disabled" else "paused"
             yield Reason(kind, pause.since, name=f"{pause.kind} {pause.name}", by=_began(pause))
-    if not known.workers:
-        yield Reason("no-worker", known.last_seen)
-    # While one provider works, a mail waits for none of the others.
-    if waits.type == "email" and not waits.sandbox and not known.some_provider_works:
+    if not known.workers or (known.served is not None and waits.type not in known.served):
+        yield Reason("no-worker", known.last_seen, name=waits.type)
+    # While one provider works, a notification waits for none of the others.
+    if not (waits.sandbox or {waits.type, ""} & set(known.working)):
         for one in known.providers:
-            yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
+            if one.channel in {waits.type, ""}:
+                yield Reason("provider-down", one.opened_at, name=one.name, detail=one.reason or "")
 
 
 def _own(waits: _Waits) -> Iterator[Reason]:

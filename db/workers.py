@@ -51,6 +51,7 @@ class LiveWorkers(NamedTuple):
     oldest_messages: dict[str, float]
 
 
+CHANNELS = "CHANNELS"  # A name in Kept.settings: the channels whose queues it consumes, separated by ", ".
 CAUGHT = "CAUGHT_MAIL"  # A name in Kept.settings: "true" if `notify up` catches every mail.
 
 

@@ -32,6 +32,7 @@ CARRIED = {
     },
     "TemplateVersion": "{{templateVersion}}",
     "TemplateName": NAME,
+    "DestinationName": NAME,
     "Address": ADDRESS,
     "Domain": DOMAIN,
 }

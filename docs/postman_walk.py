@@ -97,6 +97,16 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("retryDelivery", 404, "Retry one that is not there", path={"DeliveryId": NOBODY}),
         Step("deleteCallback"),
     ),
+    "destinations": (
+        Step("createDestination", 201, example="webhook", given={"name": NAME}),
+        Step("createDestination", 409, "The same name again", "webhook", {"name": NAME}),
+        Step("createDestination", 422, "Without its token", "slack", {"kind": "telegram"}),
+        Step("listDestinations"),
+        Step("getDestination"),
+        Step("changeDestination", example="description"),
+        Step("rotateDestinationSecret"),
+        Step("deleteDestination", 204),
+    ),
     "suppressions": (
         Step("addSuppression", 201, given={"address": ADDRESS}),
         Step("listSuppressions", query=("limit",)),

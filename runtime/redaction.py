@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import orjson
 
 from settings import VARIABLES, Settings
-from settings.http_account import HttpAccount
 
 SHORTEST = 4  # characters; masking a shorter secret would make the lines unreadable
 WITHHELD = "text withheld"
@@ -73,8 +72,7 @@ def secrets(settings: Settings) -> Iterator[str]:
             yield value
     yield from settings.domains.secrets  # It may be several, each of which is a secret.
     for provider in settings.named_providers:
-        account = provider.account
-        yield account.secret if isinstance(account, HttpAccount) else account.password
+        yield from provider.secrets
 
 
 def told(error: BaseException, *, whole: bool) -> str:

@@ -12,6 +12,7 @@ from settings import providers, reader, rules
 from settings.access import AccessSettings
 from settings.breaker import BreakerSettings
 from settings.callbacks import CallbackSettings
+from settings.chat import ChatSettings
 from settings.content import ContentSettings
 from settings.dashboard import DashboardSettings
 from settings.database import DatabaseSettings
@@ -55,6 +56,7 @@ class Settings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
@@ -76,12 +78,17 @@ class Settings:
         return (*([own] if own else []), *self.named_providers)
 
     @property
-    def provider_names(self) -> list[str]:
-        """The names of all providers; empty if none is set or a URL is wrong."""
+    def known_providers(self) -> tuple[Provider, ...]:
+        """All providers; empty if none is set or a URL is wrong."""
         try:
-            return [provider.name for provider in self.providers]
+            return self.providers
         except SettingsError:
-            return []
+            return ()
+
+    @property
+    def provider_names(self) -> list[str]:
+        """The names of all providers that are known."""
+        return [provider.name for provider in self.known_providers]
 
     def value(self, variable: str) -> Any:
         """Return the value of an environment variable, e.g. of "SMTP_TIMEOUT"."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from settings.account_urls import AWS_REGION, SECRET, endpoint_url
 from settings.errors import SettingsError
-from settings.hosts import is_domain_name, is_loopback
+from settings.hosts import is_domain_name
 
 FORMS = {
     "ses": "ses://KEYID:SECRET@eu-west-1",
@@ -24,8 +24,6 @@ _HOSTS = {
     "resend": "api.resend.com",
     "brevo": "api.brevo.com",
 }
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z]{2,12}){1,3}-\d{1,2}")
-_SECRET = re.compile(r"[!-~]{1,500}")  # it becomes the value of a header field
 _KNOWN = "endpoint, connections, rate, priority, weight or from"
 
 
@@ -63,7 +61,7 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Ht
         raise SettingsError(f"{variable} has an unknown option {min(unknown)!r}: use {_KNOWN}")
     found = _READERS.get(parts.scheme, _plain)(variable, parts)
     if "endpoint" in options:
-        found["url"] = _endpoint(variable, options["endpoint"])
+        found["url"] = endpoint_url(variable, options["endpoint"])
     return HttpAccount(parts.scheme, _secret(variable, parts), variable=variable, **found)
 
 
@@ -75,9 +73,9 @@ def _plain(variable: str, parts: SplitResult) -> dict[str, str]:
 
 def _ses(variable: str, parts: SplitResult) -> dict[str, str]:
     region, key = parts.hostname or "", unquote(parts.username or "")
-    if not _SECRET.fullmatch(key) or parts.port or parts.path.strip("/"):
+    if not SECRET.fullmatch(key) or parts.port or parts.path.strip("/"):
         raise _malformed(variable, parts)
-    if not _REGION.fullmatch(region):
+    if not AWS_REGION.fullmatch(region):
         raise SettingsError(f"{variable} has no AWS region after the @: give one as in {FORMS['ses']}")
     return {"url": f"https://email.{region}.amazonaws.com", "key": key, "region": region}
 
@@ -103,7 +101,7 @@ def _base(variable: str, parts: SplitResult, default: str) -> str:
 
 def _secret(variable: str, parts: SplitResult) -> str:
     secret = unquote(parts.password or "")
-    if not _SECRET.fullmatch(secret):
+    if not SECRET.fullmatch(secret):
         raise _malformed(variable, parts)
     return secret
 
@@ -113,18 +111,3 @@ def _malformed(variable: str, parts: SplitResult) -> SettingsError:
     # A slash in a secret ends the host of the URL, so that the rest of the secret is taken for its path.
     form = FORMS[parts.scheme]
     return SettingsError(f"{variable} must look like {form}, with / ? # and @ in the secret written as %2F %3F %23 %40")
-
-
-def _endpoint(variable: str, given: str) -> str:
-    wanted = "give https://host:port, or http:// for a host on this machine"
-    try:
-        parts = urlsplit(given)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise SettingsError(f"{variable} has a malformed endpoint: {wanted}") from None
-    if parts.username or parts.password or parts.query or parts.fragment or not host:
-        raise SettingsError(f"{variable} has an endpoint with a user or a query, or without a host: {wanted}")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise SettingsError(f"{variable} has an endpoint that is not https: {wanted}")
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"

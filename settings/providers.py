@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
-from urllib.parse import SplitResult, parse_qsl
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from settings import http_account, smtp_url
+from settings import http_account, push_accounts, sms_accounts, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
 from settings.smtp_url import SmtpServer
 
 T = TypeVar("T", int, float)
-
-Kind = Callable[[str, SplitResult, Mapping[str, str]], SmtpServer | HttpAccount]
 
 PREFIX = "PROVIDER_"
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,30}")
@@ -31,20 +30,60 @@ MAX_PRIORITY, MAX_WEIGHT, MAX_RATE = 99, 1_000, 100_000.0
 
 
 @dataclass(frozen=True, slots=True)
+class OtherAccount:
+    """Account of a channel that another package brings, which reads the URL itself.
+
+    `options`: those of the URL that not every account has.
+    """
+
+    url: str = field(repr=False)
+    options: Mapping[str, str] = field(repr=False)
+    variable: str
+    user: str = ""
+
+    @property
+    def name(self) -> str:
+        """The scheme of the URL."""
+        return self.url.partition(":")[0]
+
+
+Account = SmtpServer | HttpAccount | OtherAccount
+Kind = Callable[[str, SplitResult, Mapping[str, str]], Account]
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """A configured account, and how much is sent through it.
 
-    `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `rate`: notifications per second, None if
+    `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `scheme`: that of its URL.
+    `rate`: notifications per second, None if
     unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
     """
 
     name: str
-    account: SmtpServer | HttpAccount
+    account: Account
+    scheme: str
     priority: int = 1
     weight: int = 1
     connections: int = CONNECTIONS
     rate: float | None = None
     sender: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The setting that it comes from, for messages."""
+        return self.account.variable
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be logged."""
+        account = self.account
+        if isinstance(account, HttpAccount):
+            return [account.secret]
+        if isinstance(account, SmtpServer):
+            return [account.password]
+        password = urlsplit(account.url).password or ""
+        return [account.url, password, unquote(password)]
 
 
 def parse(variable: str, url: str) -> Provider:
@@ -52,19 +91,20 @@ def parse(variable: str, url: str) -> Provider:
     parts = split_url(variable, url)
     options = _options(variable, parts)
     kinds = _KINDS if variable.startswith(PREFIX) else _SMTP
-    kind = kinds.get(parts.scheme)
+    kind = kinds.get(parts.scheme) or (None if kinds is _SMTP else partial(_other, url))
     if kind is None:
         raise SettingsError(f"{variable} must look like {_forms(kinds)}")
+    connections = sms_accounts.CONNECTIONS if parts.scheme in sms_accounts.FORMS else CONNECTIONS
     general = {
         "priority": _number(variable, options, "priority", int, 1, 1, MAX_PRIORITY),
         "weight": _number(variable, options, "weight", int, 1, 1, MAX_WEIGHT),
-        "connections": _number(variable, options, "connections", int, CONNECTIONS, 1, MAX_CONNECTIONS),
+        "connections": _number(variable, options, "connections", int, connections, 1, MAX_CONNECTIONS),
         "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
         "sender": options.pop("from", ""),
     }
     account = kind(variable, parts, options)
     name = variable.removeprefix(PREFIX).lower() if variable.startswith(PREFIX) else account.name
-    return Provider(name, account, **general)  # type: ignore[arg-type]
+    return Provider(name, account, parts.scheme, **general)  # type: ignore[arg-type]
 
 
 def named(environ: Mapping[str, str]) -> tuple[tuple[Provider, ...], list[str]]:
@@ -81,6 +121,10 @@ def named(environ: Mapping[str, str]) -> tuple[tuple[Provider, ...], list[str]]:
         except SettingsError as error:
             wrong.append(str(error))
     return tuple(found), wrong
+
+
+def _other(url: str, variable: str, _parts: SplitResult, options: Mapping[str, str]) -> OtherAccount:
+    return OtherAccount(url, dict(options), variable)
 
 
 def _options(variable: str, parts: SplitResult) -> dict[str, str]:
@@ -111,9 +155,11 @@ def _forms(kinds: Mapping[str, Kind]) -> str:
     forms = "smtp://user:pass@host:587 or smtps://user:pass@host:465"
     if kinds is _SMTP:
         return forms
-    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in http_account.FORMS)}"
+    return f"{forms}, or begin with {', '.join(f'{kind}://' for kind in kinds if kind not in _SMTP)}"
 
 
 # A kind makes the account from the parts of the URL and the options that only this kind has.
 _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
+_KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)
+_KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)

@@ -53,7 +53,7 @@ class SmtpSettings(Group):
             return providers.parse("SMTP_URL", self.url)
         if self.gmail_user and self.gmail_password:
             account = SmtpServer(GMAIL, 587, self.gmail_user, self.gmail_password, starttls="required")
-            return Provider(account.name, account)
+            return Provider(account.name, account, "smtp")
         return None
 
     @property

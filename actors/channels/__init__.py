@@ -1,4 +1,4 @@
-"""The contract between delivery and the channels, and the possible results of a send.
+"""The contract between delivery and the providers, and the possible results of a send.
 
 A send returns a Receipt or raises an Undelivered. Both hold the phase of the conversation in which it ended, and the
 provider's answer, word for word.
@@ -30,11 +30,23 @@ class Undelivered(Exception):
 
     outcome: ClassVar[str]
 
-    def __init__(
-        self, text: str, *, phase: str, reply_code: int | None = None, enhanced_code: str | None = None
+    def __init__(  # noqa: PLR0913
+        self,
+        text: str,
+        *,
+        phase: str,
+        reply_code: int | None = None,
+        enhanced_code: str | None = None,
+        suppress: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
+        """`suppress`: index of the address, in `Content.addresses`, that goes on the client's suppression list.
+
+        `retry_after`: seconds before which the provider does not want to be asked again, for Throttled.
+        """
         super().__init__(text)
         self.receipt = Receipt(phase, reply_code, enhanced_code, text)
+        self.suppress, self.retry_after = suppress, retry_after
 
 
 class Refused(Undelivered):
@@ -102,7 +114,7 @@ class Sender(Protocol):
 
 
 class Limits(Protocol):
-    """Limits on the number of senders of a channel and on their rate. Times are `time.monotonic()`."""
+    """Limits on the number of senders of a provider and on their rate. Times are `time.monotonic()`."""
 
     def limit(self, now: float) -> int:
         """Return the number of senders allowed now."""
@@ -142,12 +154,12 @@ class AtMost:
         """Do nothing: the number never grows."""
 
 
-class Channel(Protocol):
-    """Way to reach recipients, through one provider."""
+class Provider(Protocol):
+    """Account, or kind of target, through which notifications of one channel are sent."""
 
     @property
     def provider(self) -> str:
-        """Name of the provider."""
+        """Its name, in records, metrics and the breaker."""
 
     @property
     def limits(self) -> Limits:
@@ -169,6 +181,9 @@ class Channel(Protocol):
 
     async def start(self) -> None:
         """Prepare the resources that all senders share. Called before the first sender is made."""
+
+    def stop(self) -> None:
+        """Stop soon: no new notification is sent, and what waits for long must end within the time for a shutdown."""
 
     async def close(self) -> None:
         """Close the resources that all senders share. Called after all senders have ended."""

@@ -21,10 +21,10 @@ def enqueue(wake_ups: WakeUpQueue, accepted: Sequence[Accepted], drafts: Sequenc
     groups: defaultdict[Group, list[tuple[int, str | None]]] = defaultdict(list)
     for draft, stored in zip(drafts, accepted, strict=True):
         if stored.failure_reason is None and not draft.waits(stored.created_at):
-            groups[draft.priority, draft.client_id].append((stored.id, draft.trace))
-    for (priority, client), due in groups.items():
-        if (priority, client) not in left:
-            wake_ups.enqueue(WakeUp([id for id, _ in due], at, priority, client, [trace for _, trace in due if trace]))
+            groups[draft.queue, draft.client_id].append((stored.id, draft.trace))
+    for (queue, client), due in groups.items():
+        if (queue, client) not in left:
+            wake_ups.enqueue(WakeUp([id for id, _ in due], at, queue, client, [trace for _, trace in due if trace]))
 
 
 def enqueue_stored(wake_ups: WakeUpQueue, outcomes: Sequence[object], left: Set[Group]) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import redis
@@ -19,23 +19,18 @@ from dramatiq.message import Message
 from dramatiq.middleware import CurrentMessage, Middleware, Retries
 
 import settings
+from actors.channels import registry
 from actors.queue import namespace, redis_pools
 from actors.queue.consumer import WaitingConsumer
 from actors.queue.event_loop import Uvloop
-from actors.queue.priorities import PRIORITIES
+from actors.queue.priorities import PRIORITIES, Depth
 from db.clock import clock
+from db.models import CALLBACK
 from settings.redis import WAIT
 
 # How many of a million commands also requeue what dead workers had fetched. Delivery does not depend on it, because
 # the relay enqueues due rows again; it only removes leftovers from Redis.
 MAINTENANCE_CHANCE = 50_000
-
-
-class Depth(NamedTuple):
-    """Number of messages: `waiting` in a queue, and `unfinished`, which includes those that workers have fetched."""
-
-    waiting: int = 0
-    unfinished: int = 0
 
 
 class NotificationBroker(RedisBroker):
@@ -192,7 +187,7 @@ class Begun(Middleware):
 
 
 def connect(current: settings.Settings) -> NotificationBroker:
-    """Return a broker for these settings, with the queues of all priorities, without connecting."""
+    """Return a broker for these settings, with the queues of the channels that it can deliver, without connecting."""
     broker = NotificationBroker(
         redis_pools.pool(current.redis, current.redis.timeout),
         find_namespace=partial(namespace.needed, current.redis),
@@ -203,7 +198,8 @@ def connect(current: settings.Settings) -> NotificationBroker:
         middleware=[Begun(), CurrentMessage(), Retries(), Uvloop()],
     )
     for priority in PRIORITIES.values():
-        broker.declare_queue(priority.queue)
+        if priority.channel == CALLBACK or priority.channel in registry.served(current):
+            broker.declare_queue(priority.queue)
     return broker
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 DEPTH = 32  # messages that wait or are being worked on, from which on a queue counts as crowded
 # Notifications of each client per second that use the next more urgent queue while their own is crowded.
@@ -15,7 +16,7 @@ _DOWN = {"high": "normal"}
 
 def possible_priorities(priority: str) -> set[str]:
     """Return the priorities at which notifications of the priority `priority` may be enqueued."""
-    return {priority, _UP.get(priority, priority), _DOWN.get(priority, priority)}
+    return {priority, _moved(_UP, priority), _moved(_DOWN, priority)}
 
 
 class Fairness:
@@ -40,4 +41,10 @@ class Fairness:
         if depth < DEPTH:
             return priority
         little = self._enqueued[priority, client] + more <= BURST
-        return (_UP if little else _DOWN).get(priority, priority)
+        return _moved(_UP if little else _DOWN, priority)
+
+
+def _moved(by: Mapping[str, str], name: str) -> str:
+    """Return the name of another priority of the same channel."""
+    channel, dot, priority = name.rpartition(".")
+    return f"{channel}{dot}{by.get(priority, priority)}"

@@ -1,7 +1,8 @@
-"""Priorities: a queue for each, and how the threads of a worker are shared between them.
+"""Priorities: each channel has a queue for each, and the threads of a worker are shared between them.
 
 The most urgent message is served first. Less urgent ones never occupy all threads: LANE_RESERVE of `--threads` stay
-free for each higher priority, so that a password reset does not wait for a newsletter.
+free for each higher priority, so that a password reset does not wait for a newsletter. Nor does one channel occupy all
+of them, so that mails do not wait for a provider of SMS that hangs.
 """
 
 from __future__ import annotations
@@ -9,35 +10,67 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import Counter
+from collections.abc import Collection, Mapping
+from operator import attrgetter
 from queue import Queue
 from typing import Any, NamedTuple
 
+from actors.channels.registry import channels
+from db import models
 from db.models import CALLBACK
 
 MAIN = "notifications"
 
 
+class Depth(NamedTuple):
+    """Number of messages: `waiting` in a queue, and `unfinished`, which includes those that workers have fetched."""
+
+    waiting: int = 0
+    unfinished: int = 0
+
+
 class Priority(NamedTuple):
-    """Priority with its queue. `rank`: 0 is the most urgent; `rank` * LANE_RESERVE threads never serve it."""
+    """Priority of a channel, with its queue.
+
+    `name`: the priority for the first channel and for callbacks, such as `high`; for the others with the channel, such
+    as `sms.high`. `rank`: 0 is the most urgent; `rank` * LANE_RESERVE threads never serve it.
+    """
 
     name: str
     queue: str
     rank: int
+    channel: str
 
     @property
     def actor(self) -> str:
         """Name of the Dramatiq actor that delivers the messages of this queue."""
-        return "deliver" if self.name == "normal" else f"deliver_{self.name}"
+        return "deliver" if self.name == "normal" else f"deliver_{self.name.replace('.', '_')}"
 
 
+def queue_name(channel: str, priority: str) -> str:
+    """Return the name of the Priority for a channel's notifications of this priority."""
+    return priority if channel == _FIRST else f"{channel}.{priority}"
+
+
+def in_use(pending: Collection[str], depths: Mapping[str, Depth]) -> list[str]:
+    """Return the names of the first channel and of callbacks, and of the others that have notifications or messages."""
+    return [
+        name
+        for name, priority in PRIORITIES.items()
+        if priority.channel in {_FIRST, CALLBACK} or name in pending or (name in depths and depths[name].unfinished)
+    ]
+
+
+_FIRST = next(iter(channels()))
+_NAMES = {
+    queue_name(channel, priority): (rank, channel)
+    for channel in channels()
+    for rank, priority in enumerate(models.PRIORITIES)
+} | {CALLBACK: (len(models.PRIORITIES), CALLBACK)}
+RANKS = range(len(models.PRIORITIES) + 1)
 PRIORITIES = {
-    priority.name: priority
-    for priority in (
-        Priority("high", f"{MAIN}.high", 0),
-        Priority("normal", MAIN, 1),
-        Priority("bulk", f"{MAIN}.bulk", 2),
-        Priority(CALLBACK, f"{MAIN}.callback", 3),
-    )
+    name: Priority(name, MAIN if name == "normal" else f"{MAIN}.{name}", rank, channel)
+    for name, (rank, channel) in _NAMES.items()
 }
 BY_QUEUE = {priority.queue: priority for priority in PRIORITIES.values()}
 
@@ -49,10 +82,13 @@ class PriorityQueue(Queue[Any]):
     serving that priority until `task_done`.
     """
 
-    def __init__(self, threads: int, reserve: int) -> None:
+    def __init__(self, threads: int, reserve: int, served: Collection[str] = tuple(PRIORITIES)) -> None:
+        """`served`: the names of the priorities whose messages may come."""
         self._threads, self._reserve = threads, reserve
-        self._items: dict[int, list[Any]] = {priority.rank: [] for priority in PRIORITIES.values()}
-        self._busy: Counter[int] = Counter()
+        self._priorities = sorted((PRIORITIES[name] for name in served), key=attrgetter("rank"))
+        self._most = _shares(threads, {priority.channel for priority in self._priorities} - {CALLBACK})
+        self._items: dict[Priority, list[Any]] = {priority: [] for priority in self._priorities}
+        self._busy: Counter[Priority] = Counter()
         self._mine = threading.local()
         super().__init__()
 
@@ -64,27 +100,48 @@ class PriorityQueue(Queue[Any]):
         super().task_done()
 
     def _put(self, item: Any) -> None:
-        heapq.heappush(self._items[BY_QUEUE[item.message.queue_name].rank], item)
+        heapq.heappush(self._items[BY_QUEUE[item.message.queue_name]], item)
 
     def _qsize(self) -> int:
         """Return the number of messages that may be taken now; `get` waits while it is 0."""
-        return sum(len(items) for rank, items in self._items.items() if self._admits(rank))
+        return sum(len(items) for priority, items in self._items.items() if items and self._admits(priority))
 
     def _get(self) -> Any:
-        rank = next(rank for rank, items in self._items.items() if items and self._admits(rank))
+        of_rank = [priority for priority, items in self._items.items() if items and self._admits(priority)]
+        # Of channels at the same rank, the one that occupies the fewest threads.
+        priority = min(of_rank, key=lambda one: (one.rank, self._of_channel(one.channel)))
         self._leave()
-        self._mine.rank = rank
-        self._busy[rank] += 1
-        return heapq.heappop(self._items[rank])
+        self._mine.priority = priority
+        self._busy[priority] += 1
+        return heapq.heappop(self._items[priority])
 
-    def _admits(self, rank: int) -> bool:
+    def _admits(self, priority: Priority) -> bool:
         """Return whether one more thread may serve this priority; threads at lower priorities count too."""
-        mine: int | None = getattr(self._mine, "rank", None)
-        busy = sum(count for other, count in self._busy.items() if other >= rank)
-        return busy - (mine is not None and mine >= rank) < max(1, self._threads - rank * self._reserve)
+        mine: Priority | None = getattr(self._mine, "priority", None)
+        busy = sum(count for other, count in self._busy.items() if other.rank >= priority.rank)
+        free = busy - (mine is not None and mine.rank >= priority.rank) < max(
+            1, self._threads - priority.rank * self._reserve
+        )
+        own = self._of_channel(priority.channel) - (mine is not None and mine.channel == priority.channel)
+        return free and own < self._most.get(priority.channel, self._threads)
+
+    def _of_channel(self, channel: str) -> int:
+        return sum(count for other, count in self._busy.items() if other.channel == channel)
 
     def _leave(self) -> None:
-        rank: int | None = getattr(self._mine, "rank", None)
-        if rank is not None:
-            self._busy[rank] -= 1
-            self._mine.rank = None
+        priority: Priority | None = getattr(self._mine, "priority", None)
+        if priority is not None:
+            self._busy[priority] -= 1
+            self._mine.priority = None
+
+
+def _shares(threads: int, served: Collection[str]) -> dict[str, int]:
+    """Return how many threads each channel may occupy. The first leaves one to each other one; they share half of all.
+
+    Without the first, each leaves one to each other one.
+    """
+    others = len(served) - 1
+    leaving = max(1, threads - others)
+    if _FIRST not in served:
+        return dict.fromkeys(served, leaving)
+    return dict.fromkeys(served, max(1, threads // 2 // max(1, others))) | {_FIRST: leaving}

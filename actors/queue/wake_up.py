@@ -18,9 +18,9 @@ from dramatiq.message import Message
 from opentelemetry.trace import SpanKind
 
 from actors.queue import fairness
-from actors.queue.broker import Depth, get_broker
+from actors.queue.broker import get_broker
 from actors.queue.fairness import Fairness
-from actors.queue.priorities import BY_QUEUE, PRIORITIES
+from actors.queue.priorities import BY_QUEUE, PRIORITIES, Depth
 from db.clock import clock
 from db.coalesce import Closed, Coalescer, Full
 from db.drafts import Group

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
+from actors.channels.contract import Rights
 from api import dashboard
 from api.access.keyring import Keyring
 from api.http.asgi import RESERVATION
@@ -50,17 +51,26 @@ class Caller(NamedTuple):
     daily_quota: int | None = None
     pending_limit: int | None = None
     senders: tuple[str, ...] = ()
+    phone_region: str | None = None
+
+    @property
+    def rights(self) -> Rights:
+        """What the content of its notifications may use."""
+        return Rights(self.senders, self.phone_region)
 
     @classmethod
     def of(cls, key: Live) -> Caller:
-        client = key.client
-        limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
-        return cls(client.id, client.name, key.scopes, key.sandbox, key.id, *limits)
+        return cls(key.client.id, key.client.name, key.scopes, key.sandbox, key.id, *_allowed(key.client))
 
     def on_behalf_of(self, client: Client) -> Caller:
         """Return a caller with the same key and scopes for another client. It does not check that this is allowed."""
-        limits = (client.rate_limit, client.daily_quota, client.pending_limit, tuple(client.senders))
-        return Caller(client.id, client.name, self.scopes, self.sandbox, self.key_id, *limits)
+        return Caller(client.id, client.name, self.scopes, self.sandbox, self.key_id, *_allowed(client))
+
+
+def _allowed(client: Client) -> tuple[int | None, int | None, int | None, tuple[str, ...], str | None]:
+    """Return the limits of a client, its senders and its region, in the order of the fields of Caller."""
+    limits = (client.rate_limit, client.daily_quota, client.pending_limit)
+    return (*limits, tuple(client.senders), client.phone_region)
 
 
 ANYBODY = Caller()

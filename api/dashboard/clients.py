@@ -115,13 +115,15 @@ def _given(client: clients.Client) -> dict[str, str]:
     """Return the initial values of the form."""
     row = client._asdict()
     values = {field: "" if row[column] is None else str(row[column]) for field, column in LIMITS.items()}
-    return values | {"senders": "\n".join(client.senders)}
+    return values | {"senders": "\n".join(client.senders), "phoneRegion": client.phone_region or ""}
 
 
 def _document(form: Form) -> dict[str, Any]:
     """Return the document for the API. A limit that is not a number stays a text, so the API reports it."""
     limits = {field: _number(form.get(field, "").strip()) for field in LIMITS}
-    return {**limits, "senders": form.get("senders", "").split()}
+    senders = [line.strip() for line in form.get("senders", "").splitlines()]
+    region = form.get("phoneRegion", "").strip() or None
+    return {**limits, "senders": list(filter(None, senders)), "phoneRegion": region}
 
 
 def _number(text: str) -> int | str | None:

@@ -39,6 +39,7 @@ TEXTS = {
     "callback-tested": "A test is on its way. Reload the page to see the answer.",
     "callback-disabled": "The endpoint is disabled.",
     "callback-enabled": "The endpoint is enabled.",
+    "destination-deleted": "The destination is deleted.",
     "paused": "Paused. Notifications are accepted and stored, but not sent.",
     "resumed": "Resumed. What has waited is sent, the oldest first.",
     "provider-disabled": "The provider is disabled. Workers follow within a second.",

@@ -22,6 +22,7 @@ ENTRIES = (
     Entry("Failures", "/failures"),
     Entry("History", "/history"),
     Entry("Callbacks", "/callbacks", "manage"),
+    Entry("Destinations", "/destinations", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
     Entry("Domains", "/domains"),

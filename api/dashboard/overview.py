@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
+from actors.queue.priorities import in_use
 from api.access.auth import Caller, require
 from api.dashboard import banner
 from api.dashboard.page import render, show
@@ -105,10 +106,10 @@ def _values(sample: Sample, caller: Caller) -> dict[str, Any]:
         "waiting": sum(backlog.waiting for backlog in backlogs.values()),
         "counted": COUNTED,
         "more": any(backlog.waiting >= COUNTED for backlog in backlogs.values()),
-        "queues": [(name, backlogs.get(name), (sample.depths or {}).get(name)) for name in _QUEUES],
+        "queues": [
+            (name, backlogs.get(name), (sample.depths or {}).get(name))
+            for name in in_use(backlogs, sample.depths or {})
+        ],
         "pauses": sample.pauses if may_choose(caller) else _obstacles(sample).for_client(caller.client_id).pauses,
         "alive": [worker for worker in sample.live_stats.workers if worker.alive],
     }
-
-
-_QUEUES = ("high", "normal", "bulk", "callback")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from falcon.asgi import Request, Response
 
+from actors.channels.registry import pausable
 from api.access.auth import require
 from api.dashboard.page import done, show
 from api.resources import pauses as api
 from api.store import NotificationStore
 from db import pauses
-from db.models import CHANNELS
 
 
 class Pauses:
@@ -23,7 +23,7 @@ class Pauses:
         found = await self._store.read(pauses.in_force, caller.client_id)
         since = {(pause.kind, pause.name): pause.since for pause in found}
         client = since.get(("client", str(caller.client_id)))
-        channels = [(name, since.get(("channel", name))) for name in CHANNELS]
+        channels = [(name, since.get(("channel", name))) for name in pausable()]
         show(req, resp, "pauses.html", client_since=client, channels=channels)
 
     on_head = on_get

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import orjson
 from falcon.asgi import Request, Response
 
+from actors.channels.registry import channel
 from api.access.auth import Caller, require
 from api.access.limits import Limits
 from api.dashboard.page import done, show
@@ -18,7 +19,6 @@ from api.http.answers import id_of, unknown
 from api.http.problems import Problem
 from api.resources import control
 from api.resources.representation import KIND
-from api.schemas.mails import Mails
 from api.store import NotificationStore
 from db import reports, resending
 from db.idempotency import Key, Post, Refusal, Stored
@@ -36,7 +36,6 @@ class Resend:
 
     def __init__(self, store: NotificationStore, limits: Limits) -> None:
         self._store, self._limits = store, limits
-        self._mails = Mails(store.settings)
 
     async def on_get(self, req: Request, resp: Response, id: str) -> None:
         caller = require(req, "send")
@@ -65,7 +64,8 @@ class Resend:
         if len(mail.get("attachments", ())) != len(draft.contents):
             raise Problem(HTTPStatus.GONE, "The content of its attachments is no longer stored.")
         sender = {"from": mail["from"]} if "from" in mail else {}
-        if faults := self._mails.read(sender, caller.senders, []).faults:
+        reader = channel(draft.type).reader(self._store.settings)
+        if faults := reader(sender, caller.rights).faults:
             raise Problem(HTTPStatus.CONFLICT, f"Its sender {faults[0]['detail']}.")
 
     async def _stored(self, draft: Draft, caller: Caller, key: Key, resp: Response) -> Stored:

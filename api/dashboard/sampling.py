@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import redis
 
-from actors.queue.broker import Depth, get_broker
+from actors.queue.broker import get_broker
+from actors.queue.priorities import Depth
 from db import live_stats, pauses, sessions
 from db.live_stats import LiveStats, Worker
 from db.pauses import Pause

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from actors.channels.email.addresses import normalised
+from actors.channels.addresses import normalised
 from api.http.problems import invalid
 from db.search import ADDRESSES, Search, Understood
 

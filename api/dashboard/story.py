@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from falcon.asgi import Request, Response
 
+from actors.channels.registry import channel
 from api.access.auth import Caller, require
 from api.dashboard import curl
 from api.dashboard.framed import width_of
@@ -15,7 +16,6 @@ from api.dashboard.page import show
 from api.dashboard.visitor import may_choose
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
-from api.schemas import mails
 from api.store import NotificationStore
 from db import reports, timeline, waiting
 from db.reports import Row
@@ -53,7 +53,7 @@ class Story:
             resp,
             "story.html",
             row=row,
-            mail=mails.shown(row["mail"]),
+            mail=channel(row["type"]).show(row["mail"], row["message"]),
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
             reasons=told.reasons,
             curl=curl.get(req, self._store.settings, f"/api/notifications/{row['id']}"),

@@ -9,10 +9,11 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from actors.channels.email.addresses import normalised
+from actors.channels.addresses import normalised
+from actors.channels.registry import channels
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
-from db.models import PRIORITIES, STATUSES, TYPES
+from db.models import PRIORITIES, STATUSES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
@@ -231,7 +232,7 @@ LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
 _COLUMNS = {"keyId": "key_id", "createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
-    "type": one_of(TYPES),
+    "type": one_of(tuple(channels())),
     "recipient": lambda raw: normalised(_text(raw)),
     "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from actors.channels.registry import channels
 from api.http.problems import Problem, invalid
 from api.rendering.faults import Fault, Faulty
 from api.rendering.pool import TEMPLATES, Pool
-from api.schemas import Schema
-from api.schemas.mails import unshown
+from api.schemas.documents import Documents
 from api.store import NotificationStore
 from db import templates
 from db.templates import Content
@@ -38,7 +38,7 @@ class Templating:
 
     def __init__(self, store: NotificationStore, pool: Pool) -> None:
         self._store, self._pool = store, pool
-        self._plain = Schema("notification", store.settings)
+        self._documents = Documents(store.settings)
         self._kept: OrderedDict[Key, tuple[float, asyncio.Future[Version | None]]] = OrderedDict()
 
     async def filled(self, client_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,11 +50,14 @@ class Templating:
         """
         version = await self._version(client_id, document["template"])
         texts = await self._rendered(client_id, version, document.get("variables", {}))
-        self._check_texts(texts, "/template")
-        whole = {**{name: value for name, value in document.items() if name not in _GIVEN}, **texts}
-        if faults := unshown(whole):
-            raise Faulty([Fault(**fault) for fault in faults])
-        return {**whole, "template": {"name": version.name, "version": version.number}}
+        type = document["type"]
+        self._check_texts(texts, "/template", type)
+        known = self._documents.fields(type)
+        return {
+            **{name: value for name, value in document.items() if name not in _GIVEN},
+            **{name: text for name, text in texts.items() if name in known},
+            "template": {"name": version.name, "version": version.number},
+        }
 
     async def preview(
         self, client_id: int, name: str, number: int | None, variables: Mapping[str, Any]
@@ -65,7 +68,7 @@ class Templating:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no template with this name, or it has no such version.")
         try:
             texts = await self._rendered(client_id, version, variables)
-            self._check_texts(texts, "")
+            self._check_texts(texts, "", next(iter(channels())))
         except Faulty as faulty:
             raise refused(
                 Faulty([Fault(f.pointer.removeprefix("/template"), f.detail) for f in faulty.faults])
@@ -86,9 +89,8 @@ class Templating:
         for key in [key for key in self._kept if key[:2] == (client_id, name)]:
             del self._kept[key]
 
-    def _check_texts(self, texts: Mapping[str, Any], place: str) -> None:
-        wanting = self._plain.faults({"type": "email", "recipient": "a@example.com", **texts})
-        if wanting:
+    def _check_texts(self, texts: Mapping[str, Any], place: str, type: str) -> None:
+        if wanting := self._documents.text_faults(type, texts):
             raise Faulty([Fault(place, f"its rendered {_part(f['pointer'])} {f['detail']}") for f in wanting])
 
     async def _version(self, client_id: int, wanted: Any) -> Version:

@@ -24,10 +24,11 @@ from api.http.problems import MOST_FAULTS, invalid
 from api.rendering.faults import Faulty
 from api.rendering.pool import NoRenderer
 from api.rendering.templating import Templating
+from api.resources.named_destinations import NamedDestinations
 from api.resources.representation import just_accepted
 from api.schemas import Schema
+from api.schemas.documents import Documents
 from api.schemas.drafts import draft, time_faults
-from api.schemas.mails import Extras, Mails
 from api.store import NotificationStore
 from db.batches import Answer, Batch, Faults, find_batch
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find_each
@@ -42,8 +43,8 @@ class Batches:
     def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
         self._store, self._limits, self._templating = store, limits, templating
         self._schema = Schema("batch", store.settings)
-        self._mails = Mails(store.settings)
-        self._item = Schema("notification", store.settings, {"idempotencyKey": idempotency.PROPERTY})
+        self._items = Documents(store.settings, {"idempotencyKey": idempotency.PROPERTY})
+        self._destinations = NamedDestinations(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
@@ -121,10 +122,8 @@ class Batches:
 
     async def _one(self, item: Any, caller: Caller, seen: set[str], until: float) -> tuple[Post | Faults, Key | None]:
         """Return what to store or the faults of an item; then its key, if it may have been valid when it came first."""
-        try:
-            extras = self._read(item, caller, seen)
-        except _Refused as refused:
-            return refused.faults, None
+        if faults := self._items.faults(item, caller.rights) or _repeated(item, seen):
+            return faults, None
         # The digest is without the key, so that the same notification can be repeated alone with the header.
         document = {name: value for name, value in item.items() if name != "idempotencyKey"}
         key = idempotency.keyed(item.get("idempotencyKey"), document, sandbox=caller.sandbox)
@@ -135,16 +134,14 @@ class Batches:
                 document = await self._templating.filled(caller.client_id, document)
             except Faulty as faulty:
                 return faulty.listed, key
-        wanted = draft(document, caller, extras)
+        content, faults = self._items.read(document, caller.rights)
+        if content is None:
+            return faults, None
+        if faults := await self._destinations.faults(caller, document["type"], content):
+            return faults, key
+        wanted = draft(document, caller, content)
         faults = time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC))
         return (faults, key) if faults else (Post(wanted, key), None)
-
-    def _read(self, item: Any, caller: Caller, seen: set[str]) -> Extras:
-        faults = self._item.faults(item)
-        extras = self._mails.read(item, caller.senders, faults)
-        if faults := faults + extras.faults or _repeated(item, seen):
-            raise _Refused(faults)
-        return extras
 
 
 class Checking(NamedTuple):
@@ -159,14 +156,6 @@ class Checking(NamedTuple):
         if await self.breather.breathe():
             self.client.require()
             self.meter.require(FREE_ITEM * done)
-
-
-class _Refused(Exception):
-    """An item has faults."""
-
-    def __init__(self, faults: Faults) -> None:
-        super().__init__(f"{len(faults)} faults")
-        self.faults = faults
 
 
 def _partial(req: Request) -> bool:

@@ -25,7 +25,12 @@ from runtime import logs
 log = logs.get("api")
 
 KIND = "client"
-_COLUMNS = {"rateLimit": "rate_limit", "dailyQuota": "daily_quota", "pendingLimit": "pending_limit"}
+_COLUMNS = {
+    "rateLimit": "rate_limit",
+    "dailyQuota": "daily_quota",
+    "pendingLimit": "pending_limit",
+    "phoneRegion": "phone_region",
+}
 
 
 class Clients:

@@ -10,7 +10,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from actors.channels.email.addresses import normalised
+from actors.channels.addresses import normalised
 from api.access.acts import by
 from api.access.auth import Caller, require
 from api.http import operations, pagination

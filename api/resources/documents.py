@@ -62,6 +62,11 @@ def endpoint(row: Row) -> dict[str, Any]:
     return {**shown(row), "disabled": row["disabled_at"] is not None}
 
 
+def destination(row: Row) -> dict[str, Any]:
+    """Return a destination, without its URL, token and secret."""
+    return shown(row)
+
+
 def erasure(row: Row) -> dict[str, Any]:
     """Return an erasure with its progress."""
     status = "done" if row["done_at"] else "erasing" if row["stopped_at"] else "stopping"

@@ -8,7 +8,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from actors.channels.email.addresses import address_fault, normalised
+from actors.channels.addresses import address_fault, normalised
 from api.access.acts import by
 from api.access.auth import require
 from api.http import pagination
@@ -74,7 +74,7 @@ class Export:
 
 def _recipient(raw: str) -> str:
     if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw or address_fault(raw):
-        raise Wrong("must be a mail address such as name@example.com")
+        raise Wrong("must be a mail address such as name@example.com, or a phone number")
     return normalised(raw)
 
 

@@ -18,11 +18,11 @@ from api.http.bodies import body_size, read_json
 from api.http.problems import Problem, invalid
 from api.rendering.faults import Faulty
 from api.rendering.templating import Templating
+from api.resources.named_destinations import NamedDestinations
 from api.resources.representation import KIND, just_accepted, notification, summary
 from api.resources.rescheduling import Rescheduling
-from api.schemas import Schema
+from api.schemas.documents import Documents
 from api.schemas.drafts import draft, time_faults
-from api.schemas.mails import Extras, Mails
 from api.store import NotificationStore
 from db import reports
 from db.idempotency import Key, Outcome, Post, Refusal, Stored, find
@@ -38,18 +38,15 @@ class Notifications:
 
     def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
         self._store, self._limits, self._templating = store, limits, templating
-        self._schema = Schema("notification", store.settings)
-        self._mails = Mails(store.settings)
+        self._documents, self._destinations = Documents(store.settings), NamedDestinations(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
         document = await read_json(req, self._store.settings.http)
-        faults = self._schema.faults(document)
-        extras = self._mails.read(document, caller.senders, faults)
-        if faults := faults + extras.faults:
+        if faults := self._documents.faults(document, caller.rights):
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
         key = idempotency.keyed(raw_key, document, sandbox=caller.sandbox)
-        wanted = await self._wanted(document, caller, extras, key)
+        wanted = await self._wanted(document, caller, key)
         size = body_size(req)
         del document  # Free its memory before the wait for the database: it may contain large files in base64.
         stored = await self._admitted(caller, wanted, size, key, resp) if isinstance(wanted, Draft) else wanted
@@ -71,9 +68,7 @@ class Notifications:
 
     on_head = on_get
 
-    async def _wanted(
-        self, document: dict[str, Any], caller: Caller, extras: Extras, key: Key | None
-    ) -> Draft | Outcome:
+    async def _wanted(self, document: dict[str, Any], caller: Caller, key: Key | None) -> Draft | Outcome:
         """Return what to store, or the outcome of an earlier request with the same key."""
         if "template" in document:
             try:
@@ -81,7 +76,12 @@ class Notifications:
             except Faulty as faulty:
                 problem = invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faulty.listed)
                 return await self._earlier(caller.client_id, key, problem)
-        return draft(document, caller, extras)
+        content, faults = self._documents.read(document, caller.rights)
+        if content is None:
+            raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        if faults := await self._destinations.faults(caller, document["type"], content):
+            return await self._earlier(caller.client_id, key, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults))
+        return draft(document, caller, content)
 
     async def _admitted(self, caller: Caller, wanted: Draft, size: int, key: Key | None, resp: Response) -> Outcome:
         if faults := time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC)):

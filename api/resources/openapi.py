@@ -9,14 +9,16 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
+from actors.channels.registry import channel
 from api.http.idempotency import PROPERTY
 from api.schemas import Schema, published
+from api.schemas.documents import schema_of
 from settings import Settings
 
 REQUESTS = (
-    *("notification", "client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
+    *("client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
     *("template", "preview", "suppression", "domain", "erasure"),
-    *("callback", "callback_changes"),
+    *("callback", "callback_changes", "destination", "destination_changes"),
 )
 
 
@@ -30,6 +32,7 @@ class OpenApi:
         schemas = document["components"]["schemas"]
         for file in REQUESTS:
             published.add(Schema(file, settings).document, schemas)
+        published.add(Schema(schema_of(channel("email")), settings).document, schemas)
         for schema in _batch(settings):
             published.add(schema, schemas)
         self.document = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
@@ -43,7 +46,7 @@ class OpenApi:
 
 def _batch(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schemas of a batch and of its items, which batch.json lacks: items are checked one by one."""
-    item = Schema("notification", settings, {"idempotencyKey": PROPERTY}).document
+    item = Schema(schema_of(channel("email"), {"idempotencyKey": PROPERTY}), settings).document
     batch = Schema("batch", settings).document
     batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/BatchItemInput"}
     return {**item, "title": "BatchItemInput"}, batch

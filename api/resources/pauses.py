@@ -8,6 +8,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
+from actors.channels.registry import pausable
 from api.access.acts import by
 from api.access.auth import Caller, require, with_live_key
 from api.http.answers import write
@@ -16,7 +17,6 @@ from api.http.problems import Problem
 from api.store import NotificationStore
 from db import acts, pauses
 from db.audit import recorded
-from db.models import CHANNELS
 from db.pauses import Pause
 from runtime import logs
 
@@ -89,8 +89,8 @@ class ChannelPause:
 
 def known_channel(channel: str) -> str:
     """Return the name of a channel; raise Problem if there is no such channel."""
-    if channel not in CHANNELS:
-        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(CHANNELS)}.")
+    if channel not in (known := pausable()):
+        raise Problem(HTTPStatus.NOT_FOUND, f"There is no such channel; channels are: {', '.join(known)}.")
     return channel
 
 

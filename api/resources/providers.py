@@ -1,4 +1,4 @@
-"""/api/providers: what mails are sent through. It needs the scope admin."""
+"""/api/providers: what notifications are sent through. It needs the scope admin."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def _shown(one: providers.Provider, use: Use) -> dict[str, Any]:
     config = {name: one.config.get(name) for name in ("priority", "weight", "connections", "rate")}
     return {
         "name": one.name,
+        "channel": one.channel,
         "enabled": one.enabled,
         **config,
         "weight": one.weight_in_force,

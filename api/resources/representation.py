@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 import settings
+from actors.channels.registry import channel
 from api.http.answers import shown
-from api.schemas import mails
 from db.records import Accepted, Draft
 
 KIND = "notification"
@@ -18,15 +18,15 @@ _OURS = ("client_id", "mail", "mailboxes", "contents", "template_version", "trac
 
 
 def summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a list as JSON, without the fields of its mail."""
+    """Return a row of a list as JSON, without the fields that only its channel has."""
     fields = shown({name: value for name, value in row.items() if name not in _OURS})
     version = row["template_version"]
     return {**fields, "template": None if version is None else {"name": row["template"], "version": version}}
 
 
 def notification(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON, with the fields of its mail."""
-    return summary(row) | _mail(row["id"], row["mail"])
+    """Return a row as JSON, with the fields of its channel."""
+    return summary(row) | _own(row["id"], row["type"], row["mail"], row["message"])
 
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
@@ -49,20 +49,20 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
         "erasedAt": None,
-        **_mail(accepted.id, orjson.loads(draft.mail) if draft.mail else None),
+        **_own(accepted.id, draft.type, orjson.loads(draft.mail) if draft.mail else None, draft.message),
     }
 
 
-def _mail(id: int, mail: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the fields of a mail, with the URL of each attachment's content."""
-    fields = mails.shown(mail)
-    if not fields["attachments"]:
+def _own(id: int, type: str, options: Mapping[str, Any] | None, message: str) -> dict[str, Any]:
+    """Return the fields that only its channel has, with the URL of each attachment's content."""
+    fields = channel(type).show(options, message)
+    if not fields.get("attachments"):
         return fields
     place = f"{settings.load().public.path_prefix}/api/notifications/{id}/attachments"
     return {**fields, "attachments": [f | {"url": f"{place}/{n}"} for n, f in enumerate(fields["attachments"], 1)]}
 
 
 # Fields of a draft that are shown unchanged; computed once, because each accepted notification needs them.
-_SHOWN = [n for n in Draft._fields if n not in (*_OURS, "template", "tags", "metadata")]
+_SHOWN = ["priority" if n == "queue" else n for n in Draft._fields if n not in (*_OURS, "template", "tags", "metadata")]
 _NAMES = list(shown(dict.fromkeys(_SHOWN)))
 _values = attrgetter(*_SHOWN)

@@ -139,7 +139,8 @@ def _told(seen: live_stats.LiveStats, pending: int) -> Iterator[Metric]:
 
 def _told_queues(seen: live_stats.LiveStats) -> Iterator[Metric]:
     nothing = live_stats.PriorityStats(0, 0.0)
-    priorities = {(priority,): seen.priorities.get(priority, nothing) for priority in (*PRIORITIES, CALLBACK)}
+    always = dict.fromkeys((*PRIORITIES, CALLBACK), nothing)
+    priorities = {(name,): stats for name, stats in (always | dict(seen.priorities)).items()}
     yield _gauge(
         "oldest_due_seconds",
         "Seconds that the oldest notification has waited among those that may be sent now; 0 if there are none.",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from falcon.asgi import Request, Response
 
-from actors.channels.email.addresses import normalised
+from actors.channels.addresses import normalised
 from api.access.acts import by
 from api.access.auth import require, with_live_key
 from api.http import answers, pagination

@@ -10,26 +10,22 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from actors.channels.contract import Fault
 from api.http.problems import MOST_FAULTS
-from api.schemas.details import escaped, faults_of
+from api.schemas.details import faults_of
 from api.schemas.fast_validator import FastValidator
 from api.schemas.formats import FORMATS, LONGEST_ADDRESS, TEMPLATE_NAME
 from api.schemas.frugal import Validator
 from settings import Settings
 
-__all__ = ["LONGEST_ADDRESS", "TEMPLATE_NAME", "Fault", "Schema", "escaped"]
-
-Fault = dict[str, str]
+__all__ = ["LONGEST_ADDRESS", "TEMPLATE_NAME", "Fault", "Schema", "stored"]
 
 
 class Schema:
-    """Compiled schema of one file in this folder, with `more` properties than the file has."""
+    """Compiled schema: that of a file in this folder, by its name, or the one given."""
 
-    def __init__(self, name: str, settings: Settings, more: Mapping[str, Any] | None = None) -> None:
-        self.document: dict[str, Any] = _with_limits(
-            json.loads((Path(__file__).parent / f"{name}.json").read_text()), settings
-        )
-        self.document["properties"].update(more or {})
+    def __init__(self, schema: str | Mapping[str, Any], settings: Settings) -> None:
+        self.document: dict[str, Any] = _with_limits(stored(schema) if isinstance(schema, str) else schema, settings)
         Draft202012Validator.check_schema(self.document)
         self._validator = Validator(self.document, format_checker=FORMATS)
         self._fast_validator = FastValidator(self.document, FORMATS)
@@ -46,8 +42,14 @@ class Schema:
         return [{"pointer": pointer, "detail": detail} for pointer, detail in islice(_unique(faults), MOST_FAULTS + 1)]
 
 
+def stored(name: str) -> dict[str, Any]:
+    """Return the schema of a file in this folder, without the limits."""
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / f"{name}.json").read_text())
+    return schema
+
+
 def _with_limits(node: Any, settings: Settings) -> Any:
-    if isinstance(node, dict):
+    if isinstance(node, Mapping):
         return {key: _limit(key, value, settings) for key, value in node.items()}
     return [_with_limits(item, settings) for item in node] if isinstance(node, list) else node
 

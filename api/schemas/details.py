@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from actors.channels.contract import pointer
+
 
 def faults_of(error: Any) -> Iterator[tuple[str, str]]:
     """Yield the faults in an error of jsonschema, each with a JSON pointer (RFC 6901) and a detail."""
-    place = "".join(f"/{escaped(str(part))}" for part in error.absolute_path)
+    place = pointer(*map(str, error.absolute_path))
     if error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -18,7 +20,7 @@ def faults_of(error: Any) -> Iterator[tuple[str, str]]:
         for name in error.instance:
             if name not in known:
                 detail = f"is not a known field; known are {', '.join(known)}"
-                yield f"{place}/{escaped(name)}", detail
+                yield place + pointer(name), detail
     elif "propertyNames" in error.absolute_schema_path and error.validator == "maxLength":
         yield place, f"has a key of more than {error.validator_value} characters"
     else:
@@ -57,8 +59,3 @@ _BOUNDS = {
 
 
 _COUNTED = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
-
-
-def escaped(name: str) -> str:
-    """Return the beginning of a field's name as a part of a JSON pointer."""
-    return name[:100].replace("~", "~0").replace("/", "~1")

@@ -8,40 +8,37 @@ from typing import Any
 
 import orjson
 
-from actors.channels.email.addresses import normalised
-from actors.channels.email.mailboxes import split
+from actors.channels.contract import Content
+from actors.queue.priorities import queue_name
 from api.access.auth import Caller
 from api.http.times import moment
-from api.schemas.mails import Extras
 from db.records import Draft
 
-DEFAULT_SUBJECT = "Notification"
 
-
-def draft(document: Mapping[str, Any], caller: Caller, extras: Extras) -> Draft:
-    """Return the draft of a document without faults, whose template is rendered, and of its mail fields."""
+def draft(document: Mapping[str, Any], caller: Caller, content: Content) -> Draft:
+    """Return the draft of a document without faults, whose template is rendered, and of its content."""
     template = document.get("template", {})
     return Draft(
         document["type"],
-        document["recipient"],
-        document.get("subject", DEFAULT_SUBJECT),
-        document["message"],
-        document.get("html"),
+        content.recipient,
+        content.subject,
+        content.message,
+        content.html,
         document.get("onUncertain", "resend"),
         client_id=caller.client_id,
         sandbox=caller.sandbox,
-        priority=document.get("priority", "normal"),
+        queue=queue_name(document["type"], document.get("priority", "normal")),
         send_at=time_of(document.get("sendAt")),
         expires_at=time_of(document.get("expiresAt")),
-        mail=extras.mail,
+        mail=None if content.options is None else orjson.dumps(content.options).decode(),
         template=template.get("name"),
         template_version=template.get("version"),
-        mailboxes=_mailboxes(document),
+        mailboxes=_json(content.addresses),
         tags=_json(document.get("tags")),
         metadata=_json(_ordered(document["metadata"])) if "metadata" in document else None,
         key_id=caller.key_id,
         failover=document.get("failover", "safe"),
-        contents=extras.contents,
+        contents=content.attachments,
     )
 
 
@@ -64,15 +61,6 @@ def time_faults(send_at: datetime | None, expires_at: datetime | None, now: date
     if send_at is not None and expires_at <= send_at:
         return [{"pointer": "/expiresAt", "detail": "must be after sendAt"}]
     return []
-
-
-def _mailboxes(document: Mapping[str, Any]) -> str | None:
-    """Return all recipients in the suppression list's form as JSON; None if that is the recipient as written."""
-    recipient = normalised(document["recipient"])
-    copies = [normalised(split(text)[1]) for name in ("cc", "bcc") for text in document.get(name, ())]
-    if not copies and recipient == document["recipient"]:
-        return None
-    return orjson.dumps([recipient, *copies]).decode()
 
 
 def time_of(raw: str | None) -> datetime | None:

@@ -6,9 +6,12 @@ import re
 
 from jsonschema import FormatChecker
 
+from actors.channels import addresses
 from actors.channels.email.addresses import address_fault
 from actors.channels.email.domains.names import domain_fault
 from actors.channels.email.mailboxes import NotOne, holds_addresses, split
+from actors.channels.sms.numbers import is_region
+from actors.channels.sms.senders import PREFIX, NoSender, normalised_sender
 from api.http.times import NoTime, moment
 from settings.hosts import MAX_DOMAIN_NAME
 
@@ -44,6 +47,13 @@ def _is_address(value: object) -> bool:
     # maxLength refuses longer values, which would take long to check.
     if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := address_fault(value)):
         raise Wanting(f"must be a mail address such as name@example.com: {fault}")
+    return True
+
+
+@FORMATS.checks("address", raises=Wanting)
+def _is_address_of_any_channel(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := addresses.address_fault(value)):
+        raise Wanting(f"must be a mail address such as name@example.com, or a phone number: {fault}")
     return True
 
 
@@ -112,9 +122,28 @@ def _is_one_line(value: object) -> bool:
 def _is_sender(value: object) -> bool:
     if not isinstance(value, str) or len(value) > LONGEST_ADDRESS:
         return True
+    if value.startswith(PREFIX):
+        return _is_sms_sender(value.removeprefix(PREFIX))
     # A domain is checked as part of an address.
     if fault := address_fault(f"a{value}" if value.startswith("@") else value):
-        raise Wanting(f"must be a mail address, or @example.com for all addresses of a domain: {fault}")
+        raise Wanting(f"must be a mail address, or @example.com for all addresses of a domain, or sms:ACME: {fault}")
+    return True
+
+
+def _is_sms_sender(value: str) -> bool:
+    try:
+        normal = normalised_sender(value)
+    except NoSender as error:
+        raise Wanting(f"begins with {PREFIX}, after which it {error}") from None
+    if normal != value:
+        raise Wanting(f"must be written as {PREFIX}{normal}")
+    return True
+
+
+@FORMATS.checks("region", raises=Wanting)
+def _is_region(value: object) -> bool:
+    if isinstance(value, str) and not is_region(value):
+        raise Wanting("must be the code of a country (ISO 3166-1) in capitals, such as CH")
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
+from actors.channels.registry import pausable
 from cli import lazy
 
 
@@ -16,4 +17,4 @@ def clients(_context: click.Context, _option: click.Parameter, begun: str) -> li
 
 def channels(_context: click.Context, _option: click.Parameter, begun: str) -> list[CompletionItem]:
     """Return the channels that begin with `begun`."""
-    return [CompletionItem(name) for name in ("email", "callback") if name.startswith(begun)]
+    return [CompletionItem(name) for name in pausable() if name.startswith(begun)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from actors.channels import registry
+from actors.queue.priorities import PRIORITIES
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
-from db import callbacks, diagnosis, drain, pauses
+from db import callbacks, diagnosis, drain, obstacles, pauses
 from db.live_stats import LiveStats, Worker, live_stats
 from db.workers import CAUGHT
 from settings import Settings
@@ -23,6 +25,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from unrecorded(now.workers)
     yield from _differing(now)
     yield _waiting(now)
+    yield from _unserved(now)
     yield from _breakers(now)
     yield from _callbacks()
     yield from _mail(now, chosen)
@@ -47,6 +50,31 @@ def _workers(now: LiveStats) -> Finding:
     if waits:
         return problem("workers", "none is alive, and notifications are pending", start)
     return warning("workers", "none is alive: accepted notifications will wait", start)
+
+
+def _unserved(now: LiveStats) -> Iterator[Finding]:
+    """Yield a finding for each channel with pending notifications that no live worker serves."""
+    served = obstacles.served(now.workers)
+    if not served:  # None is alive, or they are of an older version.
+        return
+    waiting: Counter[str] = Counter()
+    for queue, stats in now.priorities.items():
+        channel = PRIORITIES[queue].channel if queue in PRIORITIES else queue.rpartition(".")[0]
+        waiting[channel] += stats.waiting
+    for channel, count in waiting.items():
+        if channel not in served:
+            what = f"{count:,} notifications of the type {channel} are pending, which no live worker serves"
+            yield problem("workers", what, _served_by(channel))
+
+
+def _served_by(channel: str) -> str:
+    """Return what makes workers serve a channel."""
+    known = registry.channels().get(channel)
+    if known is None:
+        return f"install the package of the channel {channel} for the workers, and restart them"
+    urls = " or ".join(f"{scheme}://" for scheme in known.accounts)
+    start = "start workers that consume its queues: dramatiq actors without -Q serves all"
+    return f"give the workers an account, PROVIDER_<NAME>={urls}, and {start}" if urls else start
 
 
 def _waiting(now: LiveStats) -> Finding:

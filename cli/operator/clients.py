@@ -24,6 +24,7 @@ COLUMNS = {
     "daily_quota": "PER DAY",
     "pending_limit": "MAX PENDING",
     "senders": "SENDERS",
+    "phone_region": "REGION",
     "created_at": "CREATED",
     "disabled_at": "DISABLED",
 }
@@ -55,7 +56,10 @@ def _limits(command: F) -> F:
             "senders",
             multiple=True,
             metavar="ADDRESS",
-            help="An address that the client may send from, or @example.com for a domain; may be repeated.",
+            help="What the client may send from: an address, @example.com for a domain, or sms:ACME; may be repeated.",
+        ),
+        click.option(
+            "--phone-region", metavar="COUNTRY", help="Country of phone numbers without a country code, such as CH."
         ),
     ):
         command = option(command)
@@ -122,7 +126,8 @@ def update_(name: str, as_json: bool, senders: tuple[str, ...], no_senders: bool
         wanted["senders"] = []
     if not wanted:
         raise click.UsageError(
-            "give at least one of --rate-limit, --daily-quota, --pending-limit, --sender and --no-senders"
+            "give at least one of --rate-limit, --daily-quota, --pending-limit, --phone-region, --sender and "
+            "--no-senders"
         )
     with store.opened() as chosen:
         found = store.client(name)

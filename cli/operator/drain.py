@@ -7,6 +7,7 @@ import time
 
 import click
 
+from actors.channels.registry import pausable
 from cli.operator import caller, store
 from cli.terminal import progress
 from cli.terminal.failure import Late, Stopped
@@ -38,7 +39,7 @@ def drain(timeout: float, as_json: bool) -> None:
     """
     began = time.monotonic()
     with store.opened(), Signals() as signals:
-        transaction = table.begin(caller.by())
+        transaction = table.begin(caller.by(), pausable())
         left = _wait(transaction, began + timeout, signals)
     waited = time.monotonic() - began
     if as_json:

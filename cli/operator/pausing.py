@@ -7,25 +7,25 @@ from collections.abc import Callable
 
 import click
 
+from actors.channels.registry import pausable
 from cli.operator import caller, store
 from cli.terminal import moments, show
 from db import acts, pauses
 from db.audit import recorded
-from db.models import CHANNELS
 from db.pauses import Pause
 
 
 def change(arrow: str, *, channel: str | None, client: str | None, as_json: bool) -> None:
     """Pause or resume (`arrow`) a channel, a client, or every channel if neither is given."""
-    if channel is not None and channel not in CHANNELS:
-        raise click.BadParameter(f"must be one of {', '.join(CHANNELS)}", param_hint="--channel")
+    if channel is not None and channel not in pausable():
+        raise click.BadParameter(f"must be one of {', '.join(pausable())}", param_hint="--channel")
     arrows: dict[str, Callable[[str, str], Pause]] = {"pause": pauses.pause, "resume": pauses.resume}
     move = recorded(caller.by(), acts.paused, arrows[arrow])
     with store.opened():
         if client is not None:
             _say(move("client", str(store.client(client).id))._replace(name=client), as_json)
             return
-        for one in CHANNELS if channel is None else (channel,):
+        for one in pausable() if channel is None else (channel,):
             _say(move("channel", one), as_json)
 
 

@@ -1,4 +1,4 @@
-"""`notify providers`: what mails are sent through. Uses the database directly."""
+"""`notify providers`: what notifications are sent through. Uses the database directly."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from db.audit import recorded
 from db.providers import Provider, Use
 
 COLUMNS = {
-    **{"name": "NAME", "state": "STATE", "priority": "PRIORITY", "weight": "WEIGHT", "connections": "CONNECTIONS"},
-    **{"rate": "PER SECOND", "workers": "WORKERS", "attempts": "ATTEMPTS", "success": "TAKEN"},
+    **{"name": "NAME", "channel": "CHANNEL", "state": "STATE", "priority": "PRIORITY", "weight": "WEIGHT"},
+    **{"connections": "CONNECTIONS", "rate": "PER SECOND", "workers": "WORKERS", "attempts": "ATTEMPTS"},
+    "success": "TAKEN",
 }
 
 
-@click.group(invoke_without_command=True, short_help="Show the mail providers; switch or weigh one.")
+@click.group(invoke_without_command=True, short_help="Show the providers; switch or weigh one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each provider.")
 @click.pass_context
 def providers(context: click.Context, as_json: bool) -> None:
-    """Show the providers through which mails are sent, and how the live workers use them.
+    """Show the providers through which notifications are sent, and how the live workers use them.
 
     They come from SMTP_URL and PROVIDER_<NAME> of the workers. ATTEMPTS are those of the live workers since they
     started; TAKEN is the part of them that the provider took.

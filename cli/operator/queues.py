@@ -8,17 +8,16 @@ from typing import Any
 import click
 import orjson
 
+from actors.queue.priorities import in_use
 from cli.operator import store
 from cli.operator.redis_queues import RedisQueues
 from cli.terminal import show
 from cli.terminal.moments import span
 from db import pauses
 from db.live_stats import COUNTED, PriorityStats, priorities
-from db.models import CALLBACK, PRIORITIES
 from db.pauses import Pause
 
 NOTHING = PriorityStats(0, 0.0)
-QUEUES = (*PRIORITIES, CALLBACK)
 COLUMNS = {"queue": "QUEUE", "waiting": "PENDING", "oldest": "OLDEST DUE", "queued": "MESSAGES", "inHand": "FETCHED"}
 
 
@@ -27,7 +26,8 @@ COLUMNS = {"queue": "QUEUE", "waiting": "PENDING", "oldest": "OLDEST DUE", "queu
 def queues(as_json: bool) -> None:
     """Show the pending notifications in PostgreSQL and the wake-up messages in Redis, for each queue.
 
-    There is a queue for each priority and one for callbacks. PENDING includes scheduled and paused notifications
+    There is a queue for each priority and one for callbacks, and those of further channels, such as sms.high, while
+    they are in use. PENDING includes scheduled and paused notifications
     and is counted up to 10,000. OLDEST DUE is how long the oldest notification that may be sent now has waited.
     MESSAGES are wake-up messages in Redis, with up to 50 ids each; FETCHED are those that workers have taken.
     """
@@ -35,7 +35,7 @@ def queues(as_json: bool) -> None:
         found, held = priorities(), pauses.all_in_force()
     redis_queues = RedisQueues(chosen)
     depths = redis_queues.depths()
-    rows = [row(priority, found.get(priority), depths.get(priority)) for priority in QUEUES]
+    rows = [row(name, found.get(name), depths.get(name)) for name in in_use(found, depths)]
     if as_json:
         for one in rows:
             click.echo(orjson.dumps(one).decode())

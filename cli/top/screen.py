@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from actors.queue.priorities import in_use
 from api.http.answers import shown
 from cli.operator import workers as worker_table
 from cli.operator.queues import COLUMNS as QUEUE_COLUMNS
-from cli.operator.queues import QUEUES, readable, row
+from cli.operator.queues import readable, row
 from cli.terminal import moments, show
 from cli.terminal.moments import span
 from cli.top.sample import Sample, View
@@ -89,7 +90,8 @@ def _queues(sample: Sample) -> Iterator[Line]:
 
 def _rows(sample: Sample) -> list[dict[str, Any]]:
     return [
-        row(priority, sample.live_stats.priorities.get(priority), sample.depths.get(priority)) for priority in QUEUES
+        row(priority, sample.live_stats.priorities.get(priority), sample.depths.get(priority))
+        for priority in in_use(sample.live_stats.priorities, sample.depths)
     ]
 
 

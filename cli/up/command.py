@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 import settings
+from actors.channels import registry
 from cli import lazy
 from cli.servers import StartError
 from cli.servers.locate import EXTRA
@@ -21,25 +22,31 @@ from cli.servers.program import POLL
 from cli.servers.valkey import Valkey
 from cli.terminal.signals import Interrupted, Signals
 from cli.up import address, data
+from cli.up.fakes import Fakes
+from cli.up.mailbox import Slot
 from cli.up.programs import Api, Migration, Worker
+from cli.up.sms_fake import SMS
 from cli.up.supervisor import Supervisor
 from runtime import logs
 from settings import Settings, SettingsError
+from settings.providers import Provider
 
 SENDER = "noreply@localhost"
 READY_WITHIN = 60.0  # seconds
+FAKES = (SMS,)
 
 
 @click.command(short_help="Run the whole system on this machine.")
 def up() -> None:
     """Run the whole system on this machine: PostgreSQL, Valkey, a mail catcher, the API and a worker.
 
-    Where DATABASE_URL, REDIS_URL or SMTP_URL is set, that server is used instead. The data stay in DATA_DIR
-    (default .data). Ctrl-C stops everything in order; a second Ctrl-C, two seconds later or more, shortens the waits.
+    Where DATABASE_URL, REDIS_URL or SMTP_URL is set, that server is used instead. Text messages are caught too, unless
+    there is a provider for them. The data stay in DATA_DIR (default .data). Ctrl-C stops everything in order; a second
+    Ctrl-C, two seconds later or more, shortens the waits.
     """
     chosen = with_auth(settings.read(os.environ))
-    if not _catches(chosen):
-        _ = chosen.smtp.sender  # A wrong MAIL_FROM stops the start here, instead of every worker.
+    if chosen.known_providers:
+        registry.check(chosen)  # A wrong MAIL_FROM stops the start here, instead of every worker.
     keep = _catcher_keep()
     logs.configure(chosen)
     root = data.root(os.environ)
@@ -57,6 +64,8 @@ class System:
         self._place = place
         self._signals = signals
         self._supervisor = Supervisor(signals)
+        served = registry.served(chosen)
+        self._fakes = [fake for fake in FAKES if fake.channel not in served]  # for channels without an account
         self._environ = {**os.environ, "BIND": chosen.http.bind, "AUTH": chosen.http.auth}
         # API and worker share the directory, so that /metrics has both. Files of an earlier run do not count.
         shutil.rmtree(place / "metrics", ignore_errors=True)
@@ -82,8 +91,16 @@ class System:
             valkey = Valkey(self._root.path, self._place, stop_requests=self._signals, log=self._root.log("valkey"))
             self._supervisor.start(valkey)
             self._environ["REDIS_URL"] = valkey.url
+        if _catches(self._chosen) or self._fakes:
+            self._start_catching(Slot(self._root.mail, keep))
+
+    def _start_catching(self, inbox: Slot) -> None:
         if _catches(self._chosen):
-            self._start_catcher(keep)
+            self._start_catcher(inbox)
+        if self._fakes:
+            fakes = Fakes(inbox, self._fakes)
+            self._supervisor.start(fakes)
+            self._environ |= fakes.environment
 
     def _start_postgres(self) -> None:
         postgres = Postgres(self._root.path, self._place, stop_requests=self._signals, log=self._root.log("postgres"))
@@ -92,9 +109,9 @@ class System:
         self._environ = {name: value for name, value in self._environ.items() if not name.startswith("PG")}
         self._environ["DATABASE_URL"] = postgres.url
 
-    def _start_catcher(self, keep: int) -> None:
+    def _start_catcher(self, inbox: Slot) -> None:
         make = lazy.attribute("cli.up.catcher:Catcher", f"set SMTP_URL to a mail server, or {EXTRA}")
-        catcher = make(self._root.mail, keep)
+        catcher = make(inbox)
         self._supervisor.start(catcher)
         self._environ |= {"SMTP_URL": catcher.url, "MAIL_FROM": self._chosen.smtp.mail_from or SENDER}
         self._environ["CAUGHT_MAIL"] = str(self._root.mail.absolute())
@@ -148,7 +165,7 @@ Try it:
 
     def _where_mail_goes(self) -> str:
         if not _catches(self._chosen):
-            return f"is sent through {', '.join(self._chosen.provider_names)}"
+            return f"is sent through {', '.join(account.name for account in _mail_accounts(self._chosen))}"
         prefix = (
             "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={shlex.quote(str(self._root.path))} "
         )
@@ -161,8 +178,12 @@ def with_auth(chosen: Settings) -> Settings:
     return chosen.changed(AUTH="off") if unsaid and chosen.http.local else chosen
 
 
+def _mail_accounts(chosen: Settings) -> list[Provider]:
+    return registry.accounts(registry.channel("email"), chosen)
+
+
 def _catches(chosen: Settings) -> bool:
-    return not chosen.provider_names
+    return not _mail_accounts(chosen)
 
 
 def _catcher_keep() -> int:

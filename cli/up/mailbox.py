@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from api.dashboard.mailbox import ENVELOPE_FROM, ENVELOPE_TO, Mailbox
 
 
 class Slot:
-    """Writer that keeps the newest `keep` mails. Only one may write to a directory at a time."""
+    """Writer that keeps the newest `keep` mails. A directory has one; several threads may use it."""
 
     def __init__(self, directory: Path, keep: int) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -18,14 +19,19 @@ class Slot:
         self._mailbox = Mailbox(directory)
         self._kept = deque(self._mailbox.numbers())
         self._keep = keep
+        self._lock = threading.Lock()
         self._trim()
 
     def put(self, sender: str, recipients: list[str], content: bytes) -> int:
         """Store a mail and return its number. A reader never sees part of a file."""
+        with self._lock:
+            return self._put(_envelope(sender, recipients) + content)
+
+    def _put(self, content: bytes) -> int:
         number = self._kept[-1] + 1 if self._kept else 1
         path = self._mailbox.path(number)
         unfinished = path.with_name(f".{path.name}.tmp")
-        unfinished.write_bytes(_envelope(sender, recipients) + content)
+        unfinished.write_bytes(content)
         unfinished.rename(path)
         self._kept.append(number)
         self._trim()

@@ -7,7 +7,7 @@ from __future__ import annotations
 COUNT_END = "count_end(n)"
 
 # For RETURNING (alias n, and v for the settlement), before `counting`.
-ENDED = """n.client_id, n.type, n.lane, n.template, v.provider, n.status,
+ENDED = """n.client_id, n.type, split_part(n.lane, '.', -1) AS priority, n.template, v.provider, n.status,
                       CASE WHEN position('@' IN n.tags::text) > 0 THEN countable_tags(n.tags) ELSE n.tags END AS tags,
                       n.sandbox OR n.callback_id IS NOT NULL AS uncounted,
                       CASE WHEN n.status = 'sent'
@@ -21,6 +21,6 @@ def counting(ended: str) -> str:
     """
     return f"""counted AS (
             INSERT INTO history_new (client_id, type, priority, tags, template, provider, outcome, class, number)
-            SELECT client_id, type, lane, tags, template, provider, status, class, count(*) FROM {ended}
+            SELECT client_id, type, priority, tags, template, provider, status, class, count(*) FROM {ended}
             WHERE status <> 'pending' AND NOT uncounted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
         )"""

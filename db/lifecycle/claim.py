@@ -22,11 +22,13 @@ _CLAIMED = ", ".join(f"n.{name}" for name in CLAIMED_COLUMNS)
 _THROTTLED_FOR = "coalesce(extract(epoch FROM clock_timestamp() - n.throttled_since), 0)::float8"
 _LATE = "greatest(0, extract(epoch FROM clock_timestamp() - asked.next_attempt_at))::float8"
 
-# Parameters: ids, ids that must be for the sandbox, worker, ids with their marks and providers (see `claim`), span.
+# Parameters: ids, ids that must be for the sandbox, types (twice), worker, ids with their marks and providers (see
+# `claim`), span.
 _CLAIM = f"""
         WITH asked AS MATERIALIZED (
             SELECT id, status, next_attempt_at, expires_at, client_id, type, recipient, mailboxes FROM notifications
-            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
+            WHERE id = ANY(%s) AND (sandbox OR id <> ALL(%s::bigint[]))
+                  AND (%s::text[] IS NULL OR type = ANY(%s::text[])) ORDER BY id FOR UPDATE SKIP LOCKED
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
@@ -77,12 +79,13 @@ _DOUBT = f"""
         """
 
 
-def claim(
+def claim(  # noqa: PLR0913, PLR0917
     ids: Iterable[int],
     worker: UUID,
     at_once: Collection[int] | None = None,
     if_sandbox: Iterable[int] = (),
     providers: Mapping[int, str] = MappingProxyType({}),
+    types: Sequence[str] | None = None,
 ) -> list[Claimed]:
     """pending -> processing, for the ids that are due, not expired, not paused and not suppressed.
 
@@ -94,13 +97,15 @@ def claim(
     if it is a sandbox notification: the breaker of a provider does not hold those back.
 
     `providers` are the names of the providers through which the ids are to be sent, where there are several; the rows
-    keep them. A row that is bound to a provider (see `settle`) keeps that one instead: see `Claimed.bound_provider`.
+    keep them. `types` are those that the worker can deliver, by default all; rows of another type are left alone. A row
+    that is bound to a provider (see `settle`) keeps that one instead: see `Claimed.bound_provider`.
     """
     asked = list(dict.fromkeys(ids))
     begun = asked if at_once is None else at_once
     marks = [-id if id in begun else None for id in asked]
     names = [providers.get(id) for id in asked]
-    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), str(worker), asked, marks, names, *span(asked))
+    given = [None if types is None else list(types)] * 2
+    claimed = prepared("claim", _CLAIM, asked, list(if_sandbox), *given, str(worker), asked, marks, names, *span(asked))
     return sorted(Claimed(*row) for *row, _ in claimed)
 
 

@@ -10,7 +10,6 @@ from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids
 from db.prepared import prepared
 from db.records import Attempt, Claimed, Sending, Settlement
 from db.settlement_rows import settlement_rows
-from db.suppressions import recipient
 from db.telling import ENQUEUE_CALLBACKS, append_event
 
 # For SET: pending again, due now; the relay enqueues it.
@@ -24,12 +23,13 @@ _SUPPRESS_BOUNCED = """, bounced AS (
             SELECT DISTINCT ON (client_id, address)
                    client_id, address, 'bounced', 'notification ' || settled.id || ': ' || v.text
             FROM settled JOIN settlement AS v USING (id, claim)
-            WHERE v.suppress ORDER BY client_id, address, settled.id
+            WHERE v.suppress IS NOT NULL AND address <> '' ORDER BY client_id, address, settled.id
             ON CONFLICT (client_id, address) DO UPDATE
             SET reason = excluded.reason, source = excluded.source, created_at = now(), expires_at = NULL
             WHERE s.expires_at <= now()
         )"""
-_ADDRESS = f", {recipient('n')} AS address"
+# An erased notification has none.
+_ADDRESS = ", coalesce(n.mailboxes ->> v.suppress, CASE v.suppress WHEN 0 THEN n.recipient END) AS address"
 
 # Parameters: (id, claim) pairs, see `by_claim`.
 _RELEASE = f"""
@@ -68,9 +68,12 @@ def failed(claimed: Claimed, attempt: Attempt, reason: str) -> Settlement:
     return Settlement(claimed.id, claimed.claim, "failed", attempt, reason=reason)
 
 
-def bounced(claimed: Claimed, attempt: Attempt) -> Settlement:
-    """processing -> failed (rejected); the recipient goes on the client's suppression list."""
-    return Settlement(claimed.id, claimed.claim, "failed", attempt, reason="rejected", suppress=True)
+def bounced(claimed: Claimed, attempt: Attempt, address: int = 0) -> Settlement:
+    """processing -> failed (rejected); an address goes on the client's suppression list.
+
+    `address`: its index in the row's `mailboxes`; 0 is the recipient.
+    """
+    return Settlement(claimed.id, claimed.claim, "failed", attempt, reason="rejected", suppress=address)
 
 
 def settle(
@@ -88,7 +91,7 @@ def settle(
     given = settlement_rows(settlements, now)
     recorded = prepared(
         "settle",
-        _settle(given.sql, bounces=any(s.suppress for s in settlements), sending=sending is not None),
+        _settle(given.sql, bounces=any(s.suppress is not None for s in settlements), sending=sending is not None),
         *given.values,
         [s.id for s in settlements],
         grace,

@@ -107,6 +107,18 @@ def test_notify_up_starts_in_an_empty_directory_and_catches_the_mail(up: Up) -> 
     assert caught["text"].strip() == "From nothing"
 
 
+def test_notify_up_catches_text_messages_in_the_same_inbox(up: Up) -> None:
+    up.running()
+    client = Client(up.port)
+
+    made = client.post("/api/notifications", {"type": "sms", "recipient": "+41791234567", "message": "Your code: 42"})
+    assert made.status == 201, made.raw
+    assert client.get(f"/api/notifications/{made.json['id']}", wait=20).json["status"] == "sent", up.text()
+
+    newest = json.loads(up.notify("inbox", "--json").stdout)["items"][0]
+    assert (newest["to"], newest["subject"]) == (["+41791234567"], "[sms] Your code: 42")
+
+
 def test_notify_up_tells_how_to_make_the_first_key_if_keys_are_required(tmp_path: Path) -> None:
     one = Up(tmp_path)
     one.environ["AUTH"] = "required"
@@ -229,6 +241,7 @@ def test_sigterm_stops_all_in_order_and_a_new_start_continues_with_the_data(up: 
     assert [line["service"] for line in up.events("service.stopped")] == [
         "api",
         "worker",
+        "fakes",
         "catcher",
         "valkey",
         "postgres",

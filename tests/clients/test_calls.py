@@ -250,6 +250,20 @@ def test_a_callback_is_registered_verified_and_delivered_again(client: Any, worl
     assert client.callbacks.all() == []
 
 
+def test_a_destination_is_created_changed_and_deleted(client: Any) -> None:
+    made = client.destinations.create("orders", "webhook", url="https://example.com/orders", description="The ERP")
+    assert made.secret.startswith("whsec_")
+    assert made.secret not in repr(made)
+    with pytest.raises(Conflict):
+        client.destinations.create("orders", "slack", url="https://example.com/")
+    assert client.destinations.change("orders", url="https://example.com/v2/orders").host == "example.com"
+    assert client.destinations.rotate_secret("orders").secret != made.secret
+    assert [one.name for one in client.destinations.all()] == ["orders"]
+    assert client.destinations.get("orders").old_secret_until is not None
+    client.destinations.delete("orders")
+    assert list(client.destinations.all()) == []
+
+
 def test_the_stream_reports_every_change_and_continues_where_it_was(client: Any, world: World) -> None:
     stream = client.stream(tag="followed")
     assert next(stream).event == "ready"

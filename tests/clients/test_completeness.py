@@ -13,6 +13,7 @@ import pytest
 from notification_client import (
     AsyncClient,
     Client,
+    destinations,
     domains,
     endpoints,
     fields,
@@ -47,6 +48,7 @@ MODELS: dict[str, type[Model]] = {
     "Domain": domains.Domain,
     "DomainRecord": domains.DomainRecord,
     "DomainKey": domains.DomainKey,
+    "DestinationWithSecret": destinations.Destination,
     "Pause": stored_data.Pause,
 }
 # Internal to the server; `json` has them.
@@ -96,6 +98,7 @@ GROUPS: tuple[tuple[Any, Any], ...] = (
     (suppressions.Suppressions, suppressions.AsyncSuppressions),
     (domains.Domains, domains.AsyncDomains),
     (endpoints.CallbackEndpoints, endpoints.AsyncCallbackEndpoints),
+    (destinations.Destinations, destinations.AsyncDestinations),
     (stored_data.StoredData, stored_data.AsyncStoredData),
 )
 

@@ -10,6 +10,9 @@ from pathlib import Path
 import redis
 
 from cli.up.catcher import Catcher
+from cli.up.fakes import Fakes
+from cli.up.mailbox import Slot
+from cli.up.sms_fake import SMS
 from tests.dns_server import DnsServer
 from tests.emptying import empty
 from tests.eventually import eventually
@@ -39,12 +42,15 @@ class Documented:
 
     def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
         self._redis_url = redis_url
-        self._catcher = Catcher(directory / "data" / "mail", 1000)
+        inbox = Slot(directory / "data" / "mail", 1000)
+        self._catcher, self._fakes = Catcher(inbox), Fakes(inbox, [SMS])
         self._catcher.start()
+        self._fakes.start()
         self._dns = DnsServer()
         self._dns.start()
         where = {"database_url": database_url, "redis_url": redis_url, "smtp_url": self._catcher.url, **QUICK}
         where |= {"domain_keys_secret": DOMAIN_KEYS, "dns_server": self._dns.address}
+        where |= {name.lower(): url for name, url in self._fakes.environment.items()}
         self.directory = directory
         self.open = System(self._folder("open"), **where)  # type: ignore[arg-type]
         self.closed = System(self._folder("closed"), auth="required", **where)  # type: ignore[arg-type]
@@ -66,6 +72,7 @@ class Documented:
         self.open.stop()
         self._catcher.stop()
         self._dns.stop()
+        self._fakes.stop()
 
     def logs(self) -> str:
         """The ends of all logs."""
@@ -77,7 +84,7 @@ class Documented:
         eventually(lambda: not self._busy(), within=20, saying=self.logs)
         empty(self.sql.rows, set(self._tables()) - self._kept)
         self.sql.rows("DELETE FROM clients WHERE id > 1; SELECT setval('clients_id_seq', 1)")
-        self.sql.rows("UPDATE clients SET disabled_at = NULL; SELECT 1")
+        self.sql.rows("UPDATE clients SET disabled_at = NULL, phone_region = NULL; SELECT 1")
         with redis.Redis.from_url(self._redis_url) as client:
             client.flushall()
         for mail in (self.directory / "data" / "mail").glob("*.eml"):

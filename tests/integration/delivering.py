@@ -8,13 +8,15 @@ from typing import Any
 
 from actors.breaker import Breaker
 from actors.channels.email.providers import make
+from actors.channels.registry import channels
 from actors.channels.sandbox.channel import Sandbox
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.queue.priorities import PRIORITIES, Priority
 from actors.wanted import Wanted
 from db import workers
+from db.models import CALLBACK
 from db.records import Claimed, Settlement
 from settings import Settings
 from tests import loops
@@ -25,11 +27,11 @@ class Process:
 
     def __init__(self, settings: Settings, worker: Any) -> None:
         self.worker = worker
-        self.claims, self.callback = ClaimStore(settings, worker), Callback(settings)
+        self.claims, self.callback = ClaimStore(settings, worker, [*channels(), CALLBACK]), Callback(settings)
         self.servers = [make(provider, settings) for provider in settings.providers]
         self.email = self.servers[0]
         self.delivery = loops.run(self._delivery(settings, worker))
-        self.mails = self.delivery.router.queues[0]
+        self.mails = self.delivery.routers["email"].queues[0]
         self.breaker, self.stopping = self.mails.breaker, self.delivery.stopping
 
     async def _delivery(self, settings: Settings, worker: Any) -> Delivery:
@@ -37,7 +39,9 @@ class Process:
             Routed(server, Breaker(settings, server.provider, worker), provider.priority, provider.weight)
             for server, provider in zip(self.servers, settings.providers, strict=True)
         ]
-        return Delivery(settings, worker, self.claims, Providers(mail, self.callback, Sandbox()))
+        never_open = Breaker(settings, self.callback.provider, worker)
+        routed = {"email": mail, CALLBACK: [Routed(self.callback, never_open, apart=True)]}
+        return Delivery(settings, worker, self.claims, Providers(routed, Sandbox()))
 
     def deliver(self, ids: Sequence[int], priority: Priority = PRIORITIES["normal"]) -> None:
         """Deliver a list of ids, as Dramatiq does for a message."""

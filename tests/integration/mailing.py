@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from actors.channels import Begin, Receipt, Undelivered, always
-from actors.channels.email.channel import Email
 from actors.channels.email.smtp import Connection
+from actors.channels.email.smtp_provider import SmtpProvider
 from actors.channels.email.smtp_sender import SmtpSender
 from db.records import Claimed
 from settings import Settings
@@ -29,7 +29,7 @@ class Mailer:
     """A sender of the mail channel, for tests that are no coroutines. Use it from one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self.channel = Email(settings, settings.providers[0])
+        self.channel = SmtpProvider(settings, settings.providers[0])
         self._sender = self.channel.sender()
 
     @property

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from api.schemas import Schema
+from api.schemas.documents import Documents
 from cli.servers.valkey import Valkey
 from settings import read
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults
 from tests.integration.api import Api, running
 
-KNOWN = ", ".join(Schema("notification", read({})).document["properties"])
+KNOWN = ", ".join(Documents(read({})).fields("email"))
 NO_MAIL: dict[str, Any] = {
     **dict.fromkeys(["from", "replyTo", "recipientName", "unsubscribe"]),
     **{"cc": [], "bcc": [], "headers": {}, "attachments": []},

@@ -50,6 +50,12 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", "/api/callbacks/{id}/deliveries"): ({"manage"}, None),
     ("GET", "/api/callbacks/{id}/deliveries/{delivery}"): ({"manage"}, None),
     ("POST", "/api/callbacks/{id}/deliveries/{delivery}/retry"): ({"manage"}, None),
+    ("GET", "/api/destinations"): ({"manage"}, None),
+    ("POST", "/api/destinations"): ({"manage"}, {"name": "new", "kind": "slack", "url": "https://example.com/hook"}),
+    ("GET", "/api/destinations/{name}"): ({"manage"}, None),
+    ("PATCH", "/api/destinations/{name}"): ({"manage"}, {"description": "new"}),
+    ("DELETE", "/api/destinations/{name}"): ({"manage"}, None),
+    ("POST", "/api/destinations/{name}/rotate-secret"): ({"manage"}, None),
     ("GET", "/metrics"): ({"admin"}, None),
     ("GET", "/api/limits"): ({"read"}, None),
     ("GET", "/api/history"): ({"read"}, None),
@@ -113,7 +119,7 @@ def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
     return client
 
 
-def place(api: Api, path: str, owner: int) -> str:
+def place(api: Api, path: str, owner: int) -> str:  # noqa: C901 - a case for each kind of path
     """The path, to something that this client owns."""
     path = path.replace("{channel}", "email")
     if "{provider}" in path:
@@ -122,6 +128,14 @@ def place(api: Api, path: str, owner: int) -> str:
             "INSERT INTO providers (name, config) VALUES ('main', %s) ON CONFLICT DO NOTHING RETURNING 1", config
         )
         path = path.replace("{provider}", "main")
+    if path.startswith("/api/destinations"):
+        api.sql.rows(
+            "INSERT INTO destinations (client_id, name, kind, url, secret, description)"
+            " VALUES (%s, %s, 'webhook', 'https://example.com/', 'whsec_AAAA', '')"
+            " ON CONFLICT DO NOTHING RETURNING name",
+            *(owner, f"orders{owner}"),
+        )
+        return path.replace("{name}", f"orders{owner}")
     if "{name}" in path:
         return template(api, owner, path)
     if "{address}" in path:

@@ -54,7 +54,8 @@ def patch(asking: CheckedClient, id: int, document: object) -> Any:
 
 
 def test_a_client_is_shown_as_it_was_made(admin: CheckedClient) -> None:
-    limits = {"rateLimit": 600, "dailyQuota": 1_000, "pendingLimit": 5, "senders": ["a@shop.example", "@shop.example"]}
+    senders = ["a@shop.example", "@shop.example", "sms:My Shop", "sms:+41791234567", "sms:12345"]
+    limits = {"rateLimit": 600, "dailyQuota": 1_000, "pendingLimit": 5, "phoneRegion": "CH", "senders": senders}
     made = admin.post("/api/clients", {"name": name(), **limits})
 
     assert made.status == 201
@@ -86,6 +87,8 @@ def test_fields_that_a_patch_does_not_name_keep_their_values(admin: CheckedClien
     [
         *(("rateLimit", value) for value in (0, -1, 1.5, "5", True, 2**31)),
         *(("senders", value) for value in (None, "@a.example", [1], [""], ["a"], ["@"], ["a@b@c"], ["@a b"])),
+        *(("senders", [f"sms:{sender}"]) for sender in ("", "a\nb", "TwelveLetter", "+41 79 123 45 67", "0791234567")),
+        *(("phoneRegion", value) for value in ("", "ch", "XX", "CHE", 41)),
         *(("senders", value) for value in (["@a.example"] * 2, [f"{n}@a.example" for n in range(101)], ["x" * 255])),
         *(("name", value) for value in ("", "x" * 101, "a\nb", 7, None)),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.schemas.mails import NONE
+from actors.channels.email.document import NONE
 from cli.servers.valkey import Valkey
 from tests.client import NOTIFICATIONS
 from tests.contract import CheckedClient, faults

@@ -28,7 +28,7 @@ def clients(store: object) -> None:
 
 
 def waiting(client: int, count: int, priority: str = "normal") -> list[int]:
-    drafts = [draft()._replace(client_id=client, priority=priority)] * count
+    drafts = [draft()._replace(client_id=client, queue=priority)] * count
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 

@@ -17,6 +17,7 @@ from actors.delivery import Again
 from actors.evidence import Evidence, evidence
 from db import breaker, lifecycle, pauses
 from db.database import rows
+from db.models import PRIORITIES
 from db.records import Attempt, Claimed
 from tests.eventually import eventually
 from tests.integration.rows import GRACE, draft, passed, row, status
@@ -42,7 +43,7 @@ def clients(store: object) -> None:
 
 
 def accept(client: int, *recipients: str, priority: str = "normal") -> list[int]:
-    drafts = [draft(r)._replace(client_id=client, priority=priority) for r in recipients]
+    drafts = [draft(r)._replace(client_id=client, queue=priority) for r in recipients]
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 
@@ -118,7 +119,7 @@ def probes(count: int) -> list[tuple[int, str, int]]:
     """Client, lane and retries of so many probes that all fail."""
     found = []
     for _ in range(count):
-        [id] = breaker.next_probe(500, MAIL)
+        [id] = breaker.next_probe(500, MAIL, "email", PRIORITIES)
         stored = row(id)
         found.append((stored["client_id"], stored["lane"], stored["retry_count"]))
         rows(
@@ -149,9 +150,9 @@ def test_paused_scheduled_and_sandbox_notifications_are_not_used_as_probes() -> 
     lifecycle.accept([draft()._replace(client_id=B, sandbox=True)], GRACE)
     [later] = accept(B, "b@example.com")
     passed(-100, later)
-    assert breaker.next_probe(500, MAIL) == []
+    assert breaker.next_probe(500, MAIL, "email", PRIORITIES) == []
     [due] = accept(C, "c@example.com")
-    assert breaker.next_probe(500, MAIL) == [due]
+    assert breaker.next_probe(500, MAIL, "email", PRIORITIES) == [due]
 
 
 ONE, OTHERS = (A, "a.example"), [(A, "b.example"), (B, "a.example"), (B, "c.example"), (C, "d.example")]

@@ -132,6 +132,9 @@ def test_a_client_is_made_shown_listed_and_changed(run: Run) -> None:
     assert json.loads(run("clients", "show", "shop", "--json").stdout) == json.loads(changed.stdout)
     assert [line.split()[1] for line in run("clients", "list").stdout.splitlines()[1:]] == ["default", "shop"]
     assert json.loads(run("clients", "update", "shop", "--no-senders", "--json").stdout)["senders"] == []
+    for region, stored in (("CH", "CH"), ("none", None)):
+        changed = run("clients", "update", "shop", "--phone-region", region, "--json")
+        assert json.loads(changed.stdout)["phoneRegion"] == stored
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,11 @@ def test_a_client_is_made_limited_and_switched_off_and_on(api: Api, admin: Perso
     made = admin.submit("/clients", {"name": "shop"})
     place = made.headers["location"]
     assert "The client is created." in told(admin, made)
-    limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "senders": "a@example.com\r\n@example.org"}
+    limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "phoneRegion": "CH"}
+    limits["senders"] = "a@example.com\r\n@example.org\r\n\r\nsms:My Shop"
     assert "Saved" in told(admin, admin.submit(place, limits))
-    columns = "SELECT rate_limit, daily_quota, pending_limit, senders FROM clients WHERE name = 'shop'"
-    assert api.sql.rows(columns) == [(60, None, 1000, ["a@example.com", "@example.org"])]
+    columns = "SELECT rate_limit, daily_quota, pending_limit, phone_region, senders FROM clients WHERE name = 'shop'"
+    assert api.sql.rows(columns) == [(60, None, 1000, "CH", ["a@example.com", "@example.org", "sms:My Shop"])]
 
     assert "Disable shop?" in admin.get(f"{place}/disabled").text
     assert "is disabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
@@ -131,6 +132,7 @@ def test_a_refused_client_is_explained_next_to_the_form(admin: Person) -> None:
         ({"rateLimit": "many"}, "Per minute must"),
         ({"pendingLimit": "0"}, "Pending must"),
         ({"senders": "nobody"}, "Senders"),
+        ({"phoneRegion": "Switzerland"}, "Phone region"),
     ):
         answer = admin.submit("/clients/1", fields)
         assert (answer.status, said in answer.text) == (422, True), answer.text

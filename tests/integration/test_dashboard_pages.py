@@ -50,6 +50,8 @@ PAGES: dict[str, set[str]] = {
     "/domains": {"read"},
     "/domains/{domain}": {"read"},
     "/domains/{domain}/remove": {"read", "manage"},
+    "/destinations": {"read", "manage"},
+    "/destinations/{destination}/delete": {"read", "manage"},
     "/suppressions": {"read"},
     "/templates": {"read"},
     "/templates/{name}": {"read"},
@@ -76,6 +78,7 @@ NAMES = {
     "{name}": "greeting",
     "{number}": "1",
     "{endpoint}": "1",
+    "{destination}": "alerts",
     "{channel}": "email",
     "{provider}": "main",
     "{delivery}": "1",
@@ -113,6 +116,8 @@ def furnish(api: Api, mail: Path) -> None:
     api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
     assert delivery(api.sql, endpoint(api.sql, HOSTILE), HOSTILE) == 1
+    place = {"name": "alerts", "kind": "slack", "url": "https://example.com/x", "description": HOSTILE.splitlines()[0]}
+    assert client.post("/api/destinations", place).status == 201
     columns = "name, config, opened_at, probe_after, wait, reason"
     report = f"INSERT INTO providers ({columns}) VALUES ('main', '{{\"weight\": 1}}', now(), now(), 5, %s) RETURNING 1"
     api.sql.rows(report, HOSTILE)

@@ -146,7 +146,7 @@ def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server:
             raise ZeroDivisionError
         return mail.compose(notification, sender, contents, leave)
 
-    with mock.patch("actors.channels.email.channel.compose", compose), pytest.raises(Again) as again:
+    with mock.patch("actors.channels.email.smtp_provider.compose", compose), pytest.raises(Again) as again:
         make().deliver([bad, *good])
     assert again.value.ids == [bad]
     assert [status(id) for id in good] == ["sent", "sent"]

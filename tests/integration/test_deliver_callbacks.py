@@ -138,7 +138,7 @@ def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
     make().deliver(accepted(1))
     [callback], [mail] = callback_ids(), accepted(1)
     rows("UPDATE notifications SET lane = 'normal' WHERE id = %s", callback)
-    assert breaker.next_probe(100) == [mail]
+    assert breaker.next_probe(100, "mail:25", "email", list(PRIORITIES)) == [mail]
 
 
 def test_callbacks_are_sent_for_sandbox_notifications_too(make: Make, hooks: Hooks) -> None:

@@ -252,6 +252,21 @@ def test_erasure_keeps_a_suppression_under_a_digest(address: str) -> None:
     assert status(stored(draft(ANN))) == "pending"
 
 
+def test_erasure_of_a_phone_number_hides_what_is_suppressed_for_single_senders() -> None:
+    number, other = "+41791234567", "+41791234568 from acme"
+    for address in (f"{number} from acme", f"{number} from default", other):
+        suppressions.add(CLIENT, Entry(address, "bounced", "opted out"))
+    worked(begun(address=number))
+
+    assert holding(number) == set()
+    assert sorted(address[:7] for (address,) in rows("SELECT address FROM suppressions")) == [
+        *("+417912", "sha256:", "sha256:"),
+    ]
+    to_acme = draft(number)._replace(mailboxes=json.dumps([number, f"{number} from acme"]))
+    assert status(stored(to_acme)) == "failed"
+    assert status(stored(to_acme._replace(mailboxes=json.dumps([number, f"{number} from shop"])))) == "pending"
+
+
 def test_a_suppression_that_was_added_anew_takes_the_place_of_the_digest() -> None:
     suppressions.add(CLIENT, Entry(ANN, expires_at=in_seconds(1_000)))
     worked(begun())

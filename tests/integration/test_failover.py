@@ -250,7 +250,7 @@ def test_a_weight_set_by_operators_replaces_that_of_the_url(make: Make, servers:
     process = make("weight=1", "weight=1")
     providers.report("second", {"weight": 1})
     providers.change("second", {"weight": 1000})
-    process.delivery.router.queues[1].breaker.refresh()
+    process.delivery.routers["email"].queues[1].breaker.refresh()
     for id in accept(30):
         process.deliver([id])
 

@@ -103,7 +103,7 @@ def test_callbacks_and_test_keys_are_not_counted() -> None:
 
 
 def test_each_dimension_has_its_values() -> None:
-    ended(2, tags=json.dumps(["welcome", "summer"]), template="hello", template_version=1, priority="high")
+    ended(2, tags=json.dumps(["welcome", "summer"]), template="hello", template_version=1, queue="high")
     ended(1, tags=json.dumps(["welcome"]))
     assert counted("tag") == {"welcome": (3, 0, 0), "summer": (2, 0, 0)}
     assert counted("template") == {"hello": (2, 0, 0)}

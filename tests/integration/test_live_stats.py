@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("store")
 
 
 def waiting(priority: str = "normal", client: int = 1, count: int = 1) -> list[int]:
-    drafts = [draft()._replace(priority=priority, client_id=client)] * count
+    drafts = [draft()._replace(queue=priority, client_id=client)] * count
     return [a.id for a in lifecycle.accept(drafts, GRACE)]
 
 

@@ -15,6 +15,7 @@ import pytest
 import redis
 from click.shell_completion import ShellComplete
 
+from actors.channels.registry import pausable
 from actors.queue.broker import NotificationBroker, get_broker
 from cli.main import notify
 from cli.operator.redriving import Place
@@ -191,13 +192,13 @@ def test_draining_waits_for_transactions_that_began_before_the_pauses(store: Set
     other.set_session(isolation_level="REPEATABLE READ")
     with other.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM notifications")
-        before = drain.begin(BY)
+        before = drain.begin(BY, pausable())
         assert drain.unaware(before) == 1
         other.rollback()
         assert drain.unaware(before) == 0
         cursor.execute("SELECT count(*) FROM notifications")
         assert drain.unaware(before) == 0
-        assert drain.unaware(drain.begin(BY)) == 1
+        assert drain.unaware(drain.begin(BY, pausable())) == 1
     other.close()
 
 
@@ -205,7 +206,7 @@ def test_a_reader_of_another_kind_holds_no_drain_up(store: Settings) -> None:
     other = psycopg2.connect(f"{store.database.url}&application_name=pg_dump")
     other.set_session(isolation_level="REPEATABLE READ")
     other.cursor().execute("SELECT count(*) FROM notifications")
-    assert drain.unaware(drain.begin(BY)) == 0
+    assert drain.unaware(drain.begin(BY, pausable())) == 0
     other.close()
 
 

@@ -139,7 +139,7 @@ def test_each_client_gets_a_part_whatever_the_backlog_of_another_one() -> None:
 
 def test_each_priority_is_taken_separately() -> None:
     [high, bulk] = [
-        a.id for priority in ("high", "bulk") for a in lifecycle.accept([draft()._replace(priority=priority)], GRACE)
+        a.id for priority in ("high", "bulk") for a in lifecycle.accept([draft()._replace(queue=priority)], GRACE)
     ]
     for id in (high, bulk):
         passed(GRACE + 1, id)

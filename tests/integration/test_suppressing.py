@@ -178,7 +178,7 @@ def test_a_redriven_notification_fails_again_until_its_recipient_is_taken_off_th
 def test_the_worker_that_is_refused_a_suppressed_row_fails_it(store: Settings) -> None:
     first, second = accepted(2)
     rows("UPDATE notifications SET recipient = 'b@example.com' WHERE id = %s", second)
-    claims = ClaimStore(store, uuid4())
+    claims = ClaimStore(store, uuid4(), ["email"])
     try:
         with suppressed("b@example.com"):
             assert [c.id for c in loops.run(claims.claim(Wanted([first, second])))] == [first]

@@ -36,7 +36,7 @@ broker = get_broker()
 
 def upkeep(worker: UUID, **values: object) -> Upkeep:
     with configured(smtp_url="smtp://127.0.0.1:9", mail_from="a@example.com", **values) as current:
-        return Upkeep(current, worker, 8, Process(current, worker).delivery)
+        return Upkeep(current, worker, 8, Process(current, worker).delivery, ["email"])
 
 
 @pytest.fixture

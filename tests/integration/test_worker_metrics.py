@@ -54,7 +54,7 @@ def accept(*drafts: Draft) -> list[int]:
 
 
 def test_sent_notifications_are_counted_by_priority_with_the_time_since_due(process: Process, grown: Grown) -> None:
-    high, bulk = accept(draft()._replace(priority="high"), draft()._replace(priority="bulk"))
+    high, bulk = accept(draft()._replace(queue="high"), draft()._replace(queue="bulk"))
     passed(40, bulk)
     process.deliver([high, bulk])
 

@@ -51,7 +51,7 @@ class Fake:
 
     def _ses(self, received: Received) -> Reply:
         wrong = {"x-amzn-ErrorType": "InvalidSignatureException:http://internal.amazon.com/"}
-        if received.headers.get("authorization") != _authorization(received):
+        if received.headers.get("authorization") != aws_authorization(received, "ses"):
             return Reply(403, {"message": "The request signature we calculated does not match"}, wrong)
         assert received.target == "/v2/email/outbound-emails"
         document = received.json
@@ -121,10 +121,11 @@ def _bare(text: str) -> str:
     return text.rpartition("<")[2].removesuffix(">")
 
 
-def _authorization(received: Received) -> str:
+def aws_authorization(received: Received, service: str) -> str:
     """What AWS's own library writes for this request."""
     stamp = datetime.strptime(received.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return authorization(f"http://{received.headers['host']}{received.target}", received.headers, received.body, stamp)
+    url = f"http://{received.headers['host']}{received.target}"
+    return authorization(url, received.headers, received.body, stamp, service=service)
 
 
 def authorization(  # noqa: PLR0917
@@ -134,11 +135,12 @@ def authorization(  # noqa: PLR0917
     now: datetime,
     key: tuple[str, str] = (KEY, SECRET),
     region: str = "eu-west-1",
+    service: str = "ses",
 ) -> str:
     """Return the Authorization that botocore computes over those of `headers` that are signed."""
     signed = {name: value for name, value in headers.items() if name.lower() in ("content-type", "host")}
     signed |= {name: value for name, value in headers.items() if name.lower().startswith("x-sign-")}
     request = AWSRequest("POST", url, signed, body)
     with mock.patch("botocore.auth.get_current_datetime", return_value=now):
-        SigV4Auth(Credentials(*key), "ses", region).add_auth(request)
+        SigV4Auth(Credentials(*key), service, region).add_auth(request)
     return str(request.headers["Authorization"])

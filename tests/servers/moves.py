@@ -11,6 +11,7 @@ from db import backlogs, breaker, lifecycle, pauses, reports, retention, workers
 from db.database import rows
 from db.idempotency import Key, Post, accept_once
 from db.lifecycle import relay
+from db.models import PRIORITIES
 from db.policy import Bounds, Policy
 from db.records import Claimed
 from db.workers import Heartbeat
@@ -176,7 +177,7 @@ def shown(ids: list[int]) -> None:
 
 
 def probed(_ids: list[int]) -> None:
-    assert breaker.next_probe(MOVED)
+    assert breaker.next_probe(MOVED, "mail:25", "email", PRIORITIES)
 
 
 MOVES: tuple[Move, ...] = (

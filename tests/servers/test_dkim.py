@@ -13,8 +13,8 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from actors.channels.email.channel import Email
 from actors.channels.email.signer import PURPOSE, Signer
+from actors.channels.email.smtp_provider import SmtpProvider
 from db.domain_keys import SigningKey
 from db.records import Claimed
 from runtime.sealing import Sealer
@@ -74,7 +74,7 @@ def _sealed(der: bytes) -> bytes:
     return Sealer([SECRET], PURPOSE).seal(der)
 
 
-async def _send_all(channel: Email, mails: Sequence[tuple[Claimed, Sequence[bytes]]]) -> None:
+async def _send_all(channel: SmtpProvider, mails: Sequence[tuple[Claimed, Sequence[bytes]]]) -> None:
     sender = channel.sender()
     for notification, contents in mails:
         await sender.send(notification, contents=contents)
@@ -95,7 +95,7 @@ def delivered(postfix: StockPostfix, count: int) -> list[bytes]:
 def test_random_mails_pass_all_three_with_both_algorithms(judges: Judges) -> None:
     mails = list(random_mails.mails(7, MAILS))
     with configured(smtp_url=judges.postfix.url, mail_from="noreply@example.com") as settings:
-        channel = Email(settings, settings.providers[0], signer=signer())
+        channel = SmtpProvider(settings, settings.providers[0], signer=signer())
     asyncio.run(_send_all(channel, mails))
 
     for mail in delivered(judges.postfix, MAILS):
@@ -121,7 +121,7 @@ def opendkim_says(mail: bytes) -> dict[str, str]:
 def test_opendkim_rejects_a_mail_with_an_added_subject(judges: Judges) -> None:
     [(notification, contents)] = random_mails.mails(8, 1)
     with configured(smtp_url=judges.postfix.url, mail_from="noreply@example.com") as settings:
-        channel = Email(settings, settings.providers[0], signer=signer())
+        channel = SmtpProvider(settings, settings.providers[0], signer=signer())
     mail = channel.compose(notification._replace(recipient="forged@example.com"), contents)
     forged = mail._replace(content=b"Subject: Buy\r\n" + mail.content)
     channel.compose = lambda *_: forged  # type: ignore[method-assign]

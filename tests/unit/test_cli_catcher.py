@@ -18,7 +18,7 @@ MAIL = b"From: b@example.com\r\nSubject: Hello\r\n\r\n.Hello\r\n"
 
 @pytest.fixture
 def catcher(tmp_path: Path) -> Iterator[Catcher]:
-    one = Catcher(tmp_path, keep=2)
+    one = Catcher(Slot(tmp_path, keep=2))
     one.start()
     yield one
     one.stop()

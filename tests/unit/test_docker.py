@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import settings
-from actors.channels.email.channel import LAST_ANSWER
+from actors.channels.email.smtp_provider import LAST_ANSWER
 from cli.main import COMMANDS
 from tests.accounts import mail_server
 

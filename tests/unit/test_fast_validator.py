@@ -8,8 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from actors.channels.registry import channel
 from api.http.idempotency import PROPERTY
 from api.schemas import Schema
+from api.schemas.documents import schema_of
 from settings import read
 
 SMALL = {"SUBJECT_LIMIT": "5", "RECIPIENTS_LIMIT": "2"}
@@ -24,9 +26,10 @@ NAMES = [
     "provider_changes",
     "reschedule",
 ]
-NAMES += ["notification", "provider_changes", "retry", "rotation", "suppression", "template"]
+NAMES += ["provider_changes", "retry", "rotation", "suppression", "template"]
 SCHEMAS = {name: Schema(name, read(SMALL)) for name in NAMES}
-ITEM = Schema("notification", read(SMALL), {"idempotencyKey": PROPERTY})
+SCHEMAS["notification"] = Schema(schema_of(channel("email")), read(SMALL))
+ITEM = Schema(schema_of(channel("email"), {"idempotencyKey": PROPERTY}), read(SMALL))
 GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
 
 TELLING = ["a@example.com", "Ann <ann@example.com>", "ä@exämple.com", "high", "email", "hold", "2030-01-01T00:00:00Z"]

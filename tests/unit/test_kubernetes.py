@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import settings
-from actors.channels.email.channel import LAST_ANSWER
+from actors.channels.email.smtp_provider import LAST_ANSWER
 from actors.channels.webhook import networks
 from actors.queue.priorities import PRIORITIES
 from cli.main import COMMANDS

@@ -53,10 +53,14 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
 
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
 CONTENT = {
+    "actors.channels": {"addresses", "contract", "registry"},
     "actors.channels.email": {
-        *("addresses", "dkim", "domains", "headers", "mail", "mailboxes", "mime", "signer", "unsubscribing"),
+        *("addresses", "attachments", "channel", "dkim", "document", "domains", "headers", "mail", "mailboxes", "mime"),
+        *("signer", "unsubscribing"),
         *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
     },
+    "actors.channels.sms": {"channel", "document", "numbers", "segments", "senders", "text"},
+    "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from actors.channels.contract import Rights
 from actors.channels.email.addresses import address_fault, exact, normalised
+from actors.channels.email.document import Mails
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from, on_the_wire, split
-from api.schemas import Schema
-from api.schemas.mails import Mails
+from api.schemas.documents import Documents
 from settings import Settings, SettingsError, read
 from tests.unit.test_mail import SENDER, notification
 
-NOTIFICATION = Schema("notification", read({}))
+NOTIFICATION = Documents(read({}))
 MAILS = Mails(Settings())
 LISTS = [
     "Ann <a@example.com>, Bob <b@example.com>",
@@ -92,8 +93,8 @@ written = st.one_of(
 
 def faults(**fields: Any) -> list[dict[str, str]]:
     document = {"type": "email", "recipient": "r@example.org", "message": "Hello", **fields}
-    found = NOTIFICATION.faults(document)
-    return found + MAILS.read(document, ("@example.com", "@docomo.ne.jp", "@x.example"), found).faults
+    rights = Rights(("@example.com", "@docomo.ne.jp", "@x.example"))
+    return NOTIFICATION.faults(document, rights) or NOTIFICATION.read(document, rights).faults
 
 
 def composed(**mail: Any) -> tuple[Mail, EmailMessage]:
@@ -194,8 +195,8 @@ def test_quotes_that_change_nothing_hide_nobody_from_the_suppression_list() -> N
 def test_a_sender_is_compared_exactly_but_for_ascii_case(address: str) -> None:
     rules = Mails(read({"MAIL_FROM": "noreplyk@example.com", "SMTP_URL": "smtp://h"}))
     for senders in ((), ("noreplys@example.com",), ("noreplyK@example.com",)):
-        assert rules.read({"from": address, "recipient": "a@b.example"}, senders, []).faults
-    assert not rules.read({"from": "NoReplyK@EXAMPLE.com", "recipient": "a@b.example"}, (), []).faults
+        assert rules.read({"from": address, "recipient": "a@b.example"}, Rights(senders)).faults
+    assert not rules.read({"from": "NoReplyK@EXAMPLE.com", "recipient": "a@b.example"}, Rights()).faults
 
 
 def test_a_composed_and_a_decomposed_letter_are_two_senders_and_one_recipient() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from api.schemas import Schema
-from api.schemas.mails import NONE, Mails, shown
+from actors.channels.contract import Rights
+from actors.channels.email.document import NONE, Mails, shown
+from api.schemas.documents import Documents
 from settings import read
 
 SETTINGS = {"MAIL_FROM": "Shop <noreply@example.com>"}
@@ -19,16 +20,17 @@ FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": "JVBER
 def faults(document: dict[str, Any], senders: tuple[str, ...] = (), **settings: object) -> dict[str, str]:
     """Every fault of a document by its pointer, as the API finds them."""
     current = read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()})
-    found = Schema("notification", current).faults(NEEDED | document)
-    found += Mails(current).read(NEEDED | document, senders, found).faults
+    documents, rights = Documents(current), Rights(senders)
+    found = documents.faults(NEEDED | document, rights) or documents.read(NEEDED | document, rights).faults
     assert len({(fault["pointer"], fault["detail"]) for fault in found}) == len(found)
     return {fault["pointer"]: fault["detail"] for fault in found}
 
 
-def kept(document: dict[str, Any]) -> tuple[str | None, tuple[bytes, ...]]:
-    extras = Mails(read(SETTINGS)).read(NEEDED | document, (), [])
-    assert extras.faults == []
-    return extras.mail, extras.contents
+def kept(document: dict[str, Any]) -> tuple[dict[str, Any] | None, tuple[bytes, ...]]:
+    content, wrong = Mails(read(SETTINGS)).read(NEEDED | document, Rights())
+    assert content
+    assert not wrong
+    return content.options, content.attachments
 
 
 def test_a_notification_that_is_no_more_than_common_keeps_nothing() -> None:
@@ -71,8 +73,8 @@ def test_a_sender_that_is_not_allowed_is_a_fault(sender: str, senders: tuple[str
 
 def test_without_a_mail_from_only_the_clients_senders_are_left() -> None:
     mails = Mails(read({}))
-    assert mails.read({"from": "a@b.example"}, ("a@b.example",), []).faults == []
-    assert mails.read({"from": "a@c.example"}, ("a@b.example",), []).faults != []
+    assert mails.read({"from": "a@b.example"}, Rights(("a@b.example",))).faults == []
+    assert mails.read({"from": "a@c.example"}, Rights(("a@b.example",))).faults != []
 
 
 @pytest.mark.parametrize("field", ["from", "replyTo", "recipientName"])

@@ -6,14 +6,12 @@ addresses and hosts in them are examples.
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
+from actors.channels import Receipt, Refused
 from actors.channels.email.answers import understood
 from actors.channels.email.hard_bounce import is_hard_bounce
 from actors.channels.email.refusals import judge
-from db.records import Attempt
 from tests.integration.mailing import notification
 
 HELP = "https://support.google.com/mail/?p"
@@ -187,8 +185,7 @@ LIVE = f"""
 def gone(said: str) -> bool:
     """Return whether this reply to RCPT puts the recipient on the suppression list."""
     reply = understood(said.encode() + b"\r\n")
-    attempt = Attempt(judge("rcpt", reply).outcome, uuid4(), "mail:25", 1, 2, "rcpt", *reply)
-    return is_hard_bounce(notification(), attempt)
+    return judge("rcpt", reply) is Refused and is_hard_bounce(notification(), Receipt("rcpt", *reply))
 
 
 @pytest.mark.parametrize("said", GONE)

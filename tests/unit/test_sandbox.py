@@ -33,9 +33,14 @@ def outcome(recipient: str, retry_count: int = 0) -> str:
         ("Refused+7@example.com", "refused", "refused"),
         ("not.refused@example.com", "sent", "sent"),
         ("ann@refused", "sent", "sent"),
+        ("+15005550001", "refused", "refused"),
+        ("+15005550002", "deferred", "sent"),
+        ("+15005550003", "deferred", "deferred"),
+        ("+15005550004", "uncertain", "sent"),
+        ("+41791234567", "sent", "sent"),
     ],
 )
-def test_the_local_part_of_the_recipient_decides_the_outcome(recipient: str, first: str, second: str) -> None:
+def test_the_recipient_decides_the_outcome(recipient: str, first: str, second: str) -> None:
     assert (outcome(recipient), outcome(recipient, retry_count=1)) == (first, second)
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.channels.email.http.sigv4 import signed
 from actors.channels.http_api import Request
+from actors.channels.sigv4 import signed
 from settings.http_account import HttpAccount
 from tests.providers.apis import authorization
 

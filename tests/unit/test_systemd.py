@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from actors.channels.email.channel import LAST_ANSWER
+from actors.channels.email.smtp_provider import LAST_ANSWER
 from actors.queue.priorities import PRIORITIES
 from cli.main import COMMANDS
 

@@ -14,11 +14,16 @@ conversation. So in doubt a refusal is not a hard bounce. These never are:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from actors.channels import printable
+from actors.channels import Receipt, Refused, printable
 from actors.channels.email.mailboxes import on_the_wire
 from actors.channels.email.refusals import plain
-from db.records import Attempt, Claimed
+from db.records import Claimed
+from runtime import logs
+
+log = logs.get("delivery")
 
 GONE = frozenset(
     {
@@ -84,12 +89,24 @@ _DISAGREES = re.compile(
 )
 
 
-def is_hard_bounce(notification: Claimed, attempt: Attempt) -> bool:
-    """Return whether an attempt proves that the recipient's mailbox does not exist. False for the sandbox."""
-    refused = attempt.outcome == "refused" and attempt.phase == "rcpt" and not notification.sandbox
-    gone = refused and (attempt.reply_code or 0) // 100 == 5 and attempt.enhanced_code in GONE
-    text = attempt.text or ""
-    return gone and _agrees(attempt.enhanced_code or "", text) and _is_about_recipient(notification, text)
+@contextmanager
+def noting_hard_bounces(notification: Claimed) -> Iterator[None]:
+    """Let a refusal that is a hard bounce say that the recipient is to be suppressed."""
+    try:
+        yield
+    except Refused as refused:
+        try:
+            refused.suppress = 0 if is_hard_bounce(notification, refused.receipt) else None
+        except Exception:  # The attempt was made and must be recorded.
+            log.exception("attempt.not_judged", id=notification.id)
+        raise
+
+
+def is_hard_bounce(notification: Claimed, refusal: Receipt) -> bool:
+    """Return whether a refusal proves that the recipient's mailbox does not exist."""
+    gone = refusal.phase == "rcpt" and (refusal.reply_code or 0) // 100 == 5 and refusal.enhanced_code in GONE
+    agrees = gone and _agrees(refusal.enhanced_code or "", refusal.text)
+    return agrees and _is_about_recipient(notification, refusal.text)
 
 
 def _agrees(code: str, text: str) -> bool:

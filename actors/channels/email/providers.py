@@ -1,10 +1,11 @@
-"""Channels of the configured mail providers."""
+"""Providers of the configured mail accounts."""
 
 from __future__ import annotations
 
-from actors.channels.email.channel import Email
+from actors.channels.email import signer
 from actors.channels.email.http.provider import HttpMailProvider
 from actors.channels.email.signer import Signer
+from actors.channels.email.smtp_provider import SmtpProvider
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from settings import Settings
@@ -17,13 +18,13 @@ def make(
     settings: Settings,
     lease: ConnectionLease | None = None,
     rate: SharedRate | None = None,
-    signer: Signer | None = None,
-) -> Email | HttpMailProvider:
-    """Return the channel of a provider.
+    signing: Signer | None = None,
+) -> SmtpProvider | HttpMailProvider:
+    """Return the provider of an account.
 
-    `lease`: this process's share of the provider's connections; without it, the process may use all of them. `signer`:
-    signs what goes to mail servers; providers with an HTTP API sign by themselves.
+    `lease`: this process's share of the account's connections; without it, the process may use all of them. `signing`:
+    signs what goes to mail servers, by default that of this process; providers with an HTTP API sign by themselves.
     """
     if isinstance(provider.account, HttpAccount):
         return HttpMailProvider(settings, provider, lease, rate)
-    return Email(settings, provider, lease, rate, signer)
+    return SmtpProvider(settings, provider, lease, rate, signing or signer.of_process(tuple(settings.domains.secrets)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -93,6 +94,12 @@ class Signer:
         if not isinstance(private, RSAPrivateKey | Ed25519PrivateKey):
             raise TypeError(f"key {key.id} is no DKIM key")
         return private
+
+
+@cache
+def of_process(secrets: tuple[str, ...]) -> Signer:
+    """Return the signer that all mail servers of this process share; `secrets` are those of the settings."""
+    return Signer(secrets)
 
 
 def _chosen(keys: Sequence[SigningKey], at: datetime) -> list[SigningKey]:

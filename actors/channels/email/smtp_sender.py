@@ -19,6 +19,7 @@ from actors.channels import (
     printable,
 )
 from actors.channels.email.answers import Reply
+from actors.channels.email.hard_bounce import noting_hard_bounces
 from actors.channels.email.mail import Mail
 from actors.channels.email.refusals import concerns_this_mail, judge
 from actors.channels.email.smtp import Connection
@@ -26,13 +27,13 @@ from actors.channels.email.smtp_session import Dropped
 from db.records import Claimed
 
 if TYPE_CHECKING:
-    from actors.channels.email.channel import Email
+    from actors.channels.email.smtp_provider import SmtpProvider
 
 
 class SmtpSender:
     """Sender over one connection at a time. It opens a new one when the old one is used up or broken."""
 
-    def __init__(self, email: Email) -> None:
+    def __init__(self, email: SmtpProvider) -> None:
         self._email = email
         self._connection: Connection | None = None
         self._pipelined: tuple[Claimed, Mail] | None = None  # its envelope was sent with the mail before it
@@ -43,6 +44,20 @@ class SmtpSender:
         begin: Begin = always,
         contents: Sequence[bytes] = (),
         next_notification: Claimed | None = None,
+    ) -> Receipt:
+        with noting_hard_bounces(notification):
+            return await self._send(notification, begin, contents, next_notification)
+
+    async def hang_up(self) -> None:
+        if self._connection is not None:
+            await self._drop(self._connection)
+
+    async def _send(
+        self,
+        notification: Claimed,
+        begin: Begin,
+        contents: Sequence[bytes],
+        next_notification: Claimed | None,
     ) -> Receipt:
         if self._pipelined is not None and self._pipelined[0] is notification:
             mail = self._pipelined[1]
@@ -64,10 +79,6 @@ class SmtpSender:
             receipt = await self._send_anew(connection.mails - 1, mail, limit, begin, next_notification)
         self._email.limits.took()
         return receipt
-
-    async def hang_up(self) -> None:
-        if self._connection is not None:
-            await self._drop(self._connection)
 
     async def _send_anew(
         self, carried: int, mail: Mail, limit: float, begin: Begin, next_notification: Claimed | None

@@ -1,7 +1,7 @@
 """Sandbox: a channel with simulated recipients, for test keys. It uses no network and never waits.
 
-The local part of the recipient, up to a `+`, decides the result, whatever the domain: `refused+7@example.com` is
-`refused`.
+The local part of a mail address, up to a `+`, decides the result, whatever the domain: `refused+7@example.com` is
+`refused`. NUMBERS has the phone numbers that do.
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ _Ending = tuple[type[Undelivered], Receipt]
 ALWAYS: dict[str, _Ending] = {"refused": (Refused, _REFUSED), "timeout": (Deferred, _TIMEOUT)}
 # Results of the first attempt only; the next one is delivered.
 AT_FIRST: dict[str, _Ending] = {"deferred": (Deferred, _DEFERRED), "unknown": (Uncertain, _UNKNOWN)}
+
+NUMBERS = {
+    "+15005550001": "refused",
+    "+15005550002": "deferred",
+    "+15005550003": "timeout",
+    "+15005550004": "unknown",
+}
 
 
 class Sandbox:
@@ -62,13 +69,17 @@ class Sandbox:
     async def start(self) -> None:
         """Do nothing: there is nothing to prepare."""
 
+    def stop(self) -> None:
+        """Do nothing: nothing takes long."""
+
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""
 
 
 def _ending(notification: Claimed) -> _Ending | None:
-    recipient = notification.recipient.partition("@")[0].partition("+")[0].lower()
-    return ALWAYS.get(recipient) or (None if notification.retry_count else AT_FIRST.get(recipient))
+    recipient = notification.recipient
+    name = NUMBERS.get(recipient) or recipient.partition("@")[0].partition("+")[0].lower()
+    return ALWAYS.get(name) or (None if notification.retry_count else AT_FIRST.get(name))
 
 
 def _undelivered(kind: type[Undelivered], said: Receipt) -> Undelivered:

@@ -7,8 +7,8 @@ import orjson
 from actors.channels import ProviderDown, Receipt, Refused, Throttled, Undelivered
 from actors.channels.email.http.judging import ByWords, SenderRefused, document, refusal, taken, words
 from actors.channels.email.http.outgoing import Outgoing, in_base64
-from actors.channels.email.http.sigv4 import signed
 from actors.channels.http_api import Answer, Request
+from actors.channels.sigv4 import signed
 from settings.http_account import HttpAccount
 
 TITLE = "SES"

@@ -3,6 +3,7 @@
 from notification_client.async_client import AsyncClient
 from notification_client.callbacks import CallbackEvent, verify_callback
 from notification_client.client import Client
+from notification_client.destinations import Destination
 from notification_client.domains import Domain
 from notification_client.endpoints import CallbackEndpoint, Delivery
 from notification_client.errors import (
@@ -40,6 +41,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "Delivery",
+    "Destination",
     "Domain",
     "Erasure",
     "Event",

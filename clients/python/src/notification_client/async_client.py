@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
+from notification_client.destinations import AsyncDestinations
 from notification_client.domains import AsyncDomains
 from notification_client.endpoints import AsyncCallbackEndpoints
 from notification_client.errors import InvalidRequest
@@ -48,6 +49,11 @@ class AsyncClient(AsyncPerformer):
     def callbacks(self) -> AsyncCallbackEndpoints:
         """Endpoints of yours that are told how notifications ended."""
         return AsyncCallbackEndpoints(self)
+
+    @cached_property
+    def destinations(self) -> AsyncDestinations:
+        """Named places for chat messages and webhooks."""
+        return AsyncDestinations(self)
 
     @cached_property
     def data(self) -> AsyncStoredData:

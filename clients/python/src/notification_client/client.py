@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
+from notification_client.destinations import Destinations
 from notification_client.domains import Domains
 from notification_client.endpoints import CallbackEndpoints
 from notification_client.errors import InvalidRequest
@@ -48,6 +49,11 @@ class Client(Performer):
     def callbacks(self) -> CallbackEndpoints:
         """Endpoints of yours that are told how notifications ended."""
         return CallbackEndpoints(self)
+
+    @cached_property
+    def destinations(self) -> Destinations:
+        """Named places for chat messages and webhooks."""
+        return Destinations(self)
 
     @cached_property
     def data(self) -> StoredData:

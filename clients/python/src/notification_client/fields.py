@@ -49,6 +49,9 @@ class NewNotification(TypedDict, total=False):
     headers: Mapping[str, str] | None
     attachments: Sequence[Attachment] | None
     unsubscribe: Literal[True] | Mapping[str, str] | None
+    data: Mapping[str, Any] | None
+    event: str | None
+    payload: Any
     priority: Literal["high", "normal", "bulk"] | None
     send_at: datetime | str | None
     expires_at: datetime | str | None

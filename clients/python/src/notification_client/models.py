@@ -52,6 +52,10 @@ class Notification(Model):
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: list[AttachmentInfo] = field(default_factory=list)
     unsubscribe: Any = None
+    data: Mapping[str, Any] | None = None
+    """Of a chat message: further fields of the service's own request."""
+    payload: Any = None
+    """Of a webhook: the `data` of its body. Its event is the subject."""
     template: TemplateVersionName | None = None
     priority: str = "normal"
     on_uncertain: str = "resend"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
-import orjson
-
+from actors.channels.contract import Content, Fault, Read, Rights, pointer
 from actors.channels.email.addresses import exact, normalised
+from actors.channels.email.attachments import Rules
 from actors.channels.email.mailboxes import mail_from, split
-from api.schemas import Fault, attachments, escaped
 from settings import Settings, SettingsError
 from settings.content import PROVIDER_HEADERS, RESERVED_HEADERS
 
+DEFAULT_SUBJECT = "Notification"
 KEPT = ("from", "replyTo", "recipientName", "cc", "bcc", "headers", "unsubscribe")
 FIELDS = {*KEPT, "attachments"}
 NONE: dict[str, Any] = {
@@ -32,49 +32,39 @@ _MESSAGE_IDS = re.compile(r"<[!-;=?-~]{1,250}>(?: <[!-;=?-~]{1,250}>)*")
 _LIST_ID = re.compile(r"[^<>]*<[!-;=?-~]{1,250}>")
 
 
-class Extras(NamedTuple):
-    """Checked fields of a mail.
-
-    `mail` is the JSON for `notifications.mail`, None if no such field was given; `contents` are the attachments' bytes.
-    """
-
-    faults: list[Fault]
-    mail: str | None = None
-    contents: tuple[bytes, ...] = ()
-
-
-NOTHING = Extras([])
-
-
 class Mails:
-    """Checks the fields of mails against the settings."""
+    """Reads documents of mails, and checks their fields against the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._headers, self._exact = settings.content.header_rules, settings.content.exact_headers
-        self._attachments = attachments.Rules(settings.content)
+        self._attachments = Rules(settings.content)
         try:
             self._own = exact(mail_from(settings.smtp.sender).address)
         except SettingsError:  # Only workers need MAIL_FROM.
             self._own = ""
 
-    def read(self, document: Any, senders: Collection[str], found: Sequence[Fault]) -> Extras:
-        """Return the fields of a mail in this document, and their faults.
+    def read(self, document: Mapping[str, Any], rights: Rights) -> Read:
+        """Return the content of a mail, or its faults.
 
-        `senders` are the addresses and @domains that the client may use besides MAIL_FROM. `found` are the faults that
-        the schema has found: fields with faults are not checked again.
+        Without any of the FIELDS there is nothing to check, and nothing to keep as options.
         """
-        if not isinstance(document, dict) or FIELDS.isdisjoint(document):
-            return NOTHING
-        wrong = {fault["pointer"].split("/")[1] for fault in found if fault["pointer"]}
-        sound = {name: value for name, value in document.items() if name not in wrong}
-        faults = [*self._from(sound, senders), *self._copies(sound), *self._named(sound), *self._leaving(sound)]
-        files = self._attachments.read(sound.get("attachments", ()), html="html" in document or "template" in document)
-        faults += files.faults
+        if FIELDS.isdisjoint(document):
+            return Read(_content(document), [])
+        faults = [
+            *self._from(document, rights.senders),
+            *self._copies(document),
+            *self._named(document),
+            *self._leaving(document),
+        ]
+        unrendered = "template" in document and "message" not in document
+        files = self._attachments.read(document.get("attachments", ()), html="html" in document or unrendered)
+        if faults := faults + files.faults:
+            return Read(None, faults)
         kept = {name: document[name] for name in KEPT if name in document}
         if files.shown:
             kept["attachments"] = files.shown
-        return Extras(faults, orjson.dumps(kept).decode(), files.contents)
+        return Read(_content(document, kept, files.contents), [])
 
     def _from(self, document: Mapping[str, Any], senders: Collection[str]) -> Iterator[Fault]:
         if "from" not in document:
@@ -97,10 +87,10 @@ class Mails:
             yield {"pointer": field, "detail": detail}
             return
         seen = set()
-        for pointer, address in places:
+        for place, address in places:
             key = normalised(address)
             if key in seen:
-                yield {"pointer": pointer, "detail": "is a recipient of this mail already: leave it out"}
+                yield {"pointer": place, "detail": "is a recipient of this mail already: leave it out"}
             seen.add(key)
 
     def _leaving(self, document: Mapping[str, Any]) -> Iterator[Fault]:
@@ -119,7 +109,7 @@ class Mails:
         for name, value in document.get("headers", {}).items():
             key = name.lower()
             if detail := self._unnamed(name, key) or ("is given twice" if key in seen else _value_fault(key, value)):
-                yield {"pointer": f"/headers/{escaped(name)}", "detail": detail}
+                yield {"pointer": pointer("headers", name), "detail": detail}
             else:
                 seen.add(key)
 
@@ -145,18 +135,33 @@ def _value_fault(key: str, value: str) -> str | None:
     return None
 
 
-def unshown(document: Mapping[str, Any]) -> list[Fault]:
-    """Return the faults of a checked document whose template has no HTML but whose attachments have contentIds."""
-    if "html" in document:
-        return []
-    files = enumerate(document.get("attachments", ()))
-    detail = "needs html, which this template does not have"
-    return [{"pointer": f"/attachments/{n}/contentId", "detail": detail} for n, file in files if "contentId" in file]
-
-
-def shown(mail: Mapping[str, Any] | None) -> dict[str, Any]:
+def shown(mail: Mapping[str, Any] | None, _message: str = "") -> dict[str, Any]:
     """Return the column `mail` of a notification as fields of the notification."""
     return NONE if mail is None else {**NONE, **mail}
+
+
+def _content(
+    document: Mapping[str, Any], options: dict[str, Any] | None = None, attachments: tuple[bytes, ...] = ()
+) -> Content | None:
+    if "recipient" not in document or "message" not in document:  # The schema has found faults.
+        return None
+    recipient = document["recipient"]
+    return Content(
+        recipient,
+        document.get("subject", DEFAULT_SUBJECT),
+        document["message"],
+        document.get("html"),
+        options,
+        _addresses(document, recipient),
+        attachments,
+    )
+
+
+def _addresses(document: Mapping[str, Any], recipient: str) -> tuple[str, ...]:
+    """Return all recipients in the suppression list's form; nothing if that is the recipient as written."""
+    main = normalised(recipient)
+    copies = [normalised(split(text)[1]) for name in ("cc", "bcc") for text in document.get(name, ())]
+    return () if not copies and main == recipient else (main, *copies)
 
 
 def _sender(text: str) -> str:

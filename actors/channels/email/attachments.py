@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from api.schemas import Fault
+from actors.channels.contract import Fault
 from settings.content import ContentSettings
 
 # RFC 2045, 6.4 forbids base64 for these, which is how attachments are sent.

@@ -1,0 +1,1 @@
+"""SMS channel: texts to phone numbers, through providers with an HTTP API."""

@@ -1,0 +1,90 @@
+"""The local providers of `notify up`, which put what they get into the inbox."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from api.dashboard.mailbox import Mailbox, content, summary
+from cli.up.fakes import Fakes
+from cli.up.mailbox import Slot
+from cli.up.sms_fake import SMS
+from settings import read
+from settings.http_account import HttpAccount
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Iterator[Fakes]:
+    one = Fakes(Slot(tmp_path, keep=100), [SMS])
+    one.start()
+    yield one
+    one.stop()
+
+
+def post(fakes: Fakes, path: str, body: bytes) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", fakes.port, timeout=10)
+    try:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def sms(text: str, to: str = "+41791234567", sender: str | None = None) -> bytes:
+    return json.dumps({"to": to, "from": sender, "text": text, "encoding": "gsm-7", "segments": 1}).encode()
+
+
+def test_a_text_message_is_shown_in_the_inbox(fakes: Fakes, tmp_path: Path) -> None:
+    assert post(fakes, "/sms", sms("Zoë, Zeile 1\r\nZeile 2", sender="ACME")) == (200, b'{"id":"inbox-1"}')
+
+    mail = Mailbox(tmp_path).read(1)
+    assert mail is not None
+    found = summary(1, mail)
+    assert (found["from"], found["to"]) == ("ACME", ["+41791234567"])
+    assert found["subject"] == "[sms] Zoë, Zeile 1 Zeile 2"
+    assert (content(mail)["text"] or "").splitlines() == ["Zoë, Zeile 1", "Zeile 2"]
+
+
+def test_its_account_is_one_that_workers_accept(fakes: Fakes) -> None:
+    [provider] = read(fakes.environment).named_providers
+
+    assert isinstance(provider.account, HttpAccount)
+    assert provider.account.url == f"http://127.0.0.1:{fakes.port}/sms"
+    assert dict(parse_qsl(urlsplit(fakes.environment["PROVIDER_SMS"]).query))["endpoint"] == provider.account.url
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"to": 1, "text": "x"}', b'{"to": "x"}', b"x" * 1_000_001])
+def test_a_malformed_request_is_refused_and_nothing_is_stored(fakes: Fakes, tmp_path: Path, body: bytes) -> None:
+    assert post(fakes, "/sms", body)[0] == 400
+    assert post(fakes, "/elsewhere", sms("x"))[0] == 404
+    assert Mailbox(tmp_path).numbers() == []
+
+
+def test_messages_that_come_at_the_same_time_get_numbers_of_their_own(fakes: Fakes, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda n: post(fakes, "/sms", sms(f"text {n}")), range(40)))
+
+    assert {status for status, _ in answers} == {200}
+    assert Mailbox(tmp_path).numbers() == list(range(1, 41))
+
+
+def test_a_stop_ends_open_connections_and_a_new_start_has_the_same_port(fakes: Fakes) -> None:
+    before = fakes.port
+    connection = http.client.HTTPConnection("127.0.0.1", before, timeout=10)
+    connection.request("POST", "/sms", sms("x"))
+    assert connection.getresponse().status == 200
+
+    fakes.stop()
+
+    assert not fakes.alive
+    connection.close()
+    fakes.start()
+    assert fakes.port == before
+    assert post(fakes, "/sms", sms("again"))[0] == 200
