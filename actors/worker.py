@@ -77,7 +77,7 @@ class WorkerProcess(Middleware):
                 self._report_keys = ReportKeys.load(current.reports)
             _begin_at_zero(current)
             signing = signer.of_process(tuple(current.domains.secrets))
-            self._domains = Domains(current.domains, signing)
+            self._domains = Domains(current, signing)
             self._domains.load()
             if fault := signing.fault():  # Otherwise the mails of the domain would use up their attempts.
                 raise settings.SettingsError(fault)
