@@ -61,7 +61,7 @@ clean:
 
 # What the tests need includes what a run needs.
 .venv/.installed-test: setup.cfg pyproject.toml clients/python/pyproject.toml .venv/.made
-	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing]" -e "clients/python[async,django]"
+	$(BIN)/python -m pip install --quiet -e ".[embedded,test,docs,tracing,apprise]" -e "clients/python[async,django]"
 	@touch .venv/.installed-run $@
 
 # A stamp instead of the directory: an environment that was not finished is made again.

@@ -127,7 +127,7 @@ class SendingTask:
             if isinstance(not_now, Throttled):
                 job.throttled, job.refusals, job.taken_before = str(not_now), job.refusals + 1, queue.taken
                 job.retry_after = not_now.retry_after or 0.0
-                if job.retry_after > STEP:
+                if not_now.retry_after is not None:
                     await queue.hand_back([job])
                 else:
                     queue.put_last(job)

@@ -33,6 +33,7 @@ COMMANDS = {
     "templates": "cli.client.templates:templates",
     "suppressions": "cli.client.suppressions:suppressions",
     "callbacks": "cli.client.callbacks:callbacks",
+    "destinations": "cli.client.destinations:destinations",
     "cancel": "cli.client.control:cancel",
     "retry": "cli.client.control:retry",
     "pause": "cli.client.control:pause",
@@ -50,6 +51,7 @@ COMMANDS = {
     "audit": "cli.operator.audit:audit",
     "heartbeat": "cli.operator.heartbeat:heartbeat",
     "clients": "cli.operator.clients:clients",
+    "domains": "cli.operator.domains:domains",
     "keys": "cli.operator.keys:keys",
     "completion": "cli.completion.command:completion",
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from db.audit import Act, mark
 from db.clients import Client
+from db.domains import Domain, Known
 from db.keys import Key, Live
 from db.pauses import Pause
 from db.policy import Step
@@ -100,6 +101,28 @@ def suppression_removed(client_id: int, address: str, removed: bool) -> Act | No
     return Act("suppression.removed", client_id, mark(address)) if removed else None
 
 
+def domain_added(added: tuple[Known, bool]) -> Act | None:
+    """Record a new domain and its keys."""
+    known, new = added
+    if not new:
+        return None
+    selectors = [key.selector for key in known.keys]
+    return Act("domain.added", known.domain.client_id, f"domain {known.domain.domain}", {"keys": selectors})
+
+
+def domain_rotated(known: Known | None) -> Act | None:
+    """Record that a domain has new keys, which replace the current ones once DNS has them."""
+    if known is None:
+        return None
+    selectors = [key.selector for key in known.keys if key.state == "new"]
+    return Act("domain.rotated", known.domain.client_id, f"domain {known.domain.domain}", {"keys": selectors})
+
+
+def domain_removed(domain: Domain | None) -> Act | None:
+    """Record that a domain was removed with its keys."""
+    return Act("domain.removed", domain.client_id, f"domain {domain.domain}") if domain else None
+
+
 def callback(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
     """Record an act on a callback endpoint. Only names of fields are recorded: a URL may hold a token."""
     return Act(f"callback.{act}", client_id, f"callback {row['id']}", {"fields": sorted(fields)}) if row else None
@@ -113,6 +136,14 @@ def callback_tested(client_id: int, endpoint: int, made: int | None) -> Act | No
 def callbacks_retried(client_id: int, endpoint: int, moved: Sequence[object]) -> Act | None:
     """Record a step of retrying all failed callbacks to an endpoint."""
     return Act("callbacks.retried", client_id, f"callback {endpoint}", {"count": len(moved)}) if moved else None
+
+
+def destination(done: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:
+    """Record that a destination was created, changed, rotated or deleted. `fields`: the fields that were set."""
+    if row is None:
+        return None
+    about = {"kind": row["kind"], "fields": sorted(fields)}
+    return Act(f"destination.{done}", client_id, f"destination {row['name']}", about)
 
 
 def retried(client_id: int, filters: Collection[str], moved: Sequence[object]) -> Act | None:

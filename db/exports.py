@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from db import audit, callbacks, clients, keys, reports, suppressions, templates, timeline
+from db import audit, callbacks, clients, destinations, keys, reports, suppressions, templates, timeline
 from db.client_view import VIEW
 from db.database import rows
 
@@ -52,6 +52,10 @@ def _keys(wanted: Wanted, after: str, limit: int) -> Found:
 def _callbacks(wanted: Wanted, after: str, _limit: int) -> Found:
     """Return all endpoints at once: there are at most CALLBACK_ENDPOINTS."""
     return [(str(row["id"]), row) for row in callbacks.listed(wanted.client_id) if row["id"] > int(after or 0)]
+
+
+def _destinations(wanted: Wanted, after: str, limit: int) -> Found:
+    return [(row["name"], row) for row in destinations.listed(wanted.client_id, after, limit)]
 
 
 def _suppressions(wanted: Wanted, after: str, limit: int) -> Found:
@@ -129,6 +133,7 @@ _READERS: dict[str, Callable[[Wanted, str, int], Found]] = {
     "client": _client,
     "key": _keys,
     "callback": _callbacks,
+    "destination": _destinations,
     "suppression": _suppressions,
     "template": _templates,
     "audit": _audit,

@@ -12,10 +12,12 @@ from settings import providers, reader, rules
 from settings.access import AccessSettings
 from settings.breaker import BreakerSettings
 from settings.callbacks import CallbackSettings
+from settings.chat import ChatSettings
 from settings.content import ContentSettings
 from settings.dashboard import DashboardSettings
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
+from settings.domains import DomainSettings
 from settings.errors import SettingsError, cannot_start
 from settings.http import HttpSettings
 from settings.limits import LimitSettings
@@ -54,9 +56,11 @@ class Settings:
     queue: QueueSettings = field(default_factory=QueueSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    domains: DomainSettings = field(default_factory=DomainSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     named_providers: tuple[Provider, ...] = ()

@@ -30,7 +30,7 @@ class CallbackSettings(Group):
     rest: float = number("CALLBACK_REST", 30, "seconds", low=0, high=3_600)
     """How long a worker process leaves an endpoint alone that did not answer in time."""
     allowed_networks: str = text("CALLBACK_ALLOWED_NETWORKS", "networks")
-    """The private networks in which callback endpoints may be, over plain HTTP too."""
+    """The private networks in which callback endpoints and destinations may be, over plain HTTP too."""
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -13,7 +13,13 @@ from settings import Settings, SettingsError
 from settings.providers import Provider
 
 GROUP = "notification_system.channels"
-OURS = ("actors.channels.email.channel:EMAIL", "actors.channels.sms.channel:SMS")
+OURS = (
+    "actors.channels.email.channel:EMAIL",
+    "actors.channels.sms.channel:SMS",
+    "actors.channels.push.channel:PUSH",
+    "actors.channels.chat.channel:CHAT",
+    "actors.channels.webhook.channel:WEBHOOK",
+)
 
 
 @cache

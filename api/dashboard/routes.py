@@ -11,6 +11,8 @@ from api.dashboard.audit import Audit
 from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, RetryDelivery, Test
 from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
+from api.dashboard.destinations import Deletion, Destinations
+from api.dashboard.domains import Domain, DomainRemoval, Domains
 from api.dashboard.failing import Failures, RetryKind
 from api.dashboard.history import History
 from api.dashboard.inbox import CaughtFile, CaughtHtml, CaughtMail, Inbox
@@ -68,6 +70,9 @@ def install(
     app.add_route("/keys/{key}/rotate", Rotation(store))
     app.add_route("/suppressions", Suppressions(store))
     app.add_route("/suppressions/removal", Removal(store))
+    app.add_route("/domains", Domains(store))
+    app.add_route("/domains/{domain}", Domain(store))
+    app.add_route("/domains/{domain}/remove", DomainRemoval(store))
     app.add_route("/callbacks", Endpoints(store))
     app.add_route("/callbacks/{endpoint}", Endpoint(store))
     app.add_route("/callbacks/{endpoint}/test", Test(store))
@@ -75,6 +80,8 @@ def install(
     app.add_route("/callbacks/{endpoint}/disabled", EndpointDisabling(store))
     app.add_route("/callbacks/{endpoint}/deliveries/{delivery}", Delivery(store))
     app.add_route("/callbacks/{endpoint}/deliveries/{delivery}/retry", RetryDelivery(store))
+    app.add_route("/destinations", Destinations(store))
+    app.add_route("/destinations/{destination}/delete", Deletion(store))
     app.add_route("/templates", Templates(store))
     app.add_route("/templates/{name}", Template(store, templating))
     app.add_route("/templates/{name}/html", Rendered(store, templating))

@@ -24,6 +24,7 @@ from api.http.problems import MOST_FAULTS, invalid
 from api.rendering.faults import Faulty
 from api.rendering.pool import NoRenderer
 from api.rendering.templating import Templating
+from api.resources.named_destinations import NamedDestinations
 from api.resources.representation import just_accepted
 from api.schemas import Schema
 from api.schemas.documents import Documents
@@ -43,6 +44,7 @@ class Batches:
         self._store, self._limits, self._templating = store, limits, templating
         self._schema = Schema("batch", store.settings)
         self._items = Documents(store.settings, {"idempotencyKey": idempotency.PROPERTY})
+        self._destinations = NamedDestinations(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, key, partial = require(req, "send"), idempotency.key_of(req), _partial(req)
@@ -135,6 +137,8 @@ class Batches:
         content, faults = self._items.read(document, caller.rights)
         if content is None:
             return faults, None
+        if faults := await self._destinations.faults(caller, document["type"], content):
+            return faults, key
         wanted = draft(document, caller, content)
         faults = time_faults(wanted.send_at, wanted.expires_at, datetime.now(UTC))
         return (faults, key) if faults else (Post(wanted, key), None)

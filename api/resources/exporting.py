@@ -94,6 +94,7 @@ _SHOWN: dict[str, Callable[[Row], dict[str, Any]]] = {
     "client": shown,
     "key": shown,
     "callback": documents.endpoint,
+    "destination": documents.destination,
     "suppression": documents.suppression,
     "template": documents.template,
     "audit": documents.act,

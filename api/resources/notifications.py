@@ -18,6 +18,7 @@ from api.http.bodies import body_size, read_json
 from api.http.problems import Problem, invalid
 from api.rendering.faults import Faulty
 from api.rendering.templating import Templating
+from api.resources.named_destinations import NamedDestinations
 from api.resources.representation import KIND, just_accepted, notification, summary
 from api.resources.rescheduling import Rescheduling
 from api.schemas.documents import Documents
@@ -37,7 +38,7 @@ class Notifications:
 
     def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
         self._store, self._limits, self._templating = store, limits, templating
-        self._documents = Documents(store.settings)
+        self._documents, self._destinations = Documents(store.settings), NamedDestinations(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)
@@ -78,6 +79,8 @@ class Notifications:
         content, faults = self._documents.read(document, caller.rights)
         if content is None:
             raise invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults)
+        if faults := await self._destinations.faults(caller, document["type"], content):
+            return await self._earlier(caller.client_id, key, invalid(HTTPStatus.UNPROCESSABLE_ENTITY, faults))
         return draft(document, caller, content)
 
     async def _admitted(self, caller: Caller, wanted: Draft, size: int, key: Key | None, resp: Response) -> Outcome:

@@ -17,6 +17,7 @@ NOTIFICATIONS = "/api/notifications"
 TEMPLATES = "/api/templates"
 SUPPRESSIONS = "/api/suppressions"
 CALLBACKS = "/api/callbacks"
+DESTINATIONS = "/api/destinations"
 
 
 class Client:
@@ -157,6 +158,30 @@ class Client:
     def retry_delivery(self, id: int, delivery: int) -> Answer:
         """Deliver a failed callback once more."""
         return self._ask("POST", f"{CALLBACKS}/{id}/deliveries/{delivery}/retry", "status")
+
+    def create_destination(self, destination: Mapping[str, object]) -> Answer:
+        """Create a destination."""
+        return self._ask("POST", DESTINATIONS, "kind", json.dumps(destination).encode())
+
+    def destinations(self, **wanted: object) -> Answer:
+        """Return a page of destinations, by name."""
+        return self._list(DESTINATIONS, wanted)
+
+    def destination(self, name: str) -> Answer:
+        """Return a destination."""
+        return self._ask("GET", _below(DESTINATIONS, name), "kind")
+
+    def change_destination(self, name: str, changes: Mapping[str, object]) -> Answer:
+        """Change a destination."""
+        return self._ask("PATCH", _below(DESTINATIONS, name), "kind", json.dumps(changes).encode())
+
+    def rotate_destination(self, name: str) -> Answer:
+        """Give a webhook a new secret."""
+        return self._ask("POST", f"{_below(DESTINATIONS, name)}/rotate-secret", "secret")
+
+    def delete_destination(self, name: str) -> None:
+        """Delete a destination."""
+        self._ask("DELETE", _below(DESTINATIONS, name), "")
 
     def history(self, **wanted: object) -> Answer:
         """Return how notifications ended in a window. Options that are None are left out."""

@@ -47,9 +47,9 @@ $$
 """
 
 STEPS = (
-    Statement("ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check"),
     Statement(
-        "ALTER TABLE notifications ADD CONSTRAINT notifications_lane_check"
+        "ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check,"
+        " ADD CONSTRAINT notifications_lane_check"
         " CHECK (lane ~ '^([a-z][a-z0-9-]{0,30}\\.)?(high|normal|bulk)$' OR lane = 'callback') NOT VALID"
     ),
     Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_lane_check"),

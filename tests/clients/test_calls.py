@@ -19,6 +19,7 @@ from notification_client import (
     verify_callback,
 )
 from tests.acceptance.world import World
+from tests.dns_server import DnsServer
 from tests.eventually import eventually
 from tests.hooks import Hooks
 from tests.smtp import Reply
@@ -200,6 +201,23 @@ def test_suppressed_addresses_get_nothing(client: Any) -> None:
         client.suppressions.remove("ann+x/y@example.com")
 
 
+def test_a_domain_is_added_checked_rotated_and_removed(client: Any, dns: DnsServer) -> None:
+    added = client.domains.add("example.com", ed25519=True)
+    assert (added.state, [key.algorithm for key in added.keys]) == ("pending", ["rsa", "ed25519"])
+    for record in added.records:
+        if record.value:
+            dns.publish(record.name, record.value)
+
+    assert client.domains.check("example.com").state == "verified"
+    assert client.domains.add("example.com").keys == client.domains.get("example.com").keys
+    rotated = client.domains.rotate("example.com")
+    assert [key.state for key in rotated.keys] == ["current", "current", "new", "new"]
+    assert [domain.domain for domain in client.domains.all()] == ["example.com"]
+    client.domains.remove("example.com")
+    with pytest.raises(NotFound):
+        client.domains.get("example.com")
+
+
 def test_a_callback_is_registered_verified_and_delivered_again(client: Any, world: World) -> None:
     with Hooks() as hooks:
         endpoint = client.callbacks.create(hooks.url, events=["sent"])
@@ -230,6 +248,20 @@ def test_a_callback_is_registered_verified_and_delivered_again(client: Any, worl
         assert [one.id for one in client.callbacks.all()] == [client.callbacks.get(endpoint.id).id]
         client.callbacks.delete(endpoint.id)
     assert client.callbacks.all() == []
+
+
+def test_a_destination_is_created_changed_and_deleted(client: Any) -> None:
+    made = client.destinations.create("orders", "webhook", url="https://example.com/orders", description="The ERP")
+    assert made.secret.startswith("whsec_")
+    assert made.secret not in repr(made)
+    with pytest.raises(Conflict):
+        client.destinations.create("orders", "slack", url="https://example.com/")
+    assert client.destinations.change("orders", url="https://example.com/v2/orders").host == "example.com"
+    assert client.destinations.rotate_secret("orders").secret != made.secret
+    assert [one.name for one in client.destinations.all()] == ["orders"]
+    assert client.destinations.get("orders").old_secret_until is not None
+    client.destinations.delete("orders")
+    assert list(client.destinations.all()) == []
 
 
 def test_the_stream_reports_every_change_and_continues_where_it_was(client: Any, world: World) -> None:

@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 from actors.channels.registry import channels
-from notification_client import AsyncClient, Client, endpoints, fields, models, stored_data, suppressions, templates
+from notification_client import (
+    AsyncClient,
+    Client,
+    destinations,
+    domains,
+    endpoints,
+    fields,
+    models,
+    stored_data,
+    suppressions,
+    templates,
+)
 from notification_client.decoding import Model, camel
 from tests.processes import ROOT
 
@@ -35,6 +46,10 @@ MODELS: dict[str, type[Model]] = {
     "DeliveryWithAttempts": endpoints.Delivery,
     "CallbackHealth": endpoints.CallbackHealth,
     "CallbacksRetried": endpoints.CallbacksRetried,
+    "Domain": domains.Domain,
+    "DomainRecord": domains.DomainRecord,
+    "DomainKey": domains.DomainKey,
+    "DestinationWithSecret": destinations.Destination,
     "Pause": stored_data.Pause,
 }
 # Internal to the server; `json` has them.
@@ -83,7 +98,9 @@ GROUPS: tuple[tuple[Any, Any], ...] = (
     (Client, AsyncClient),
     (templates.Templates, templates.AsyncTemplates),
     (suppressions.Suppressions, suppressions.AsyncSuppressions),
+    (domains.Domains, domains.AsyncDomains),
     (endpoints.CallbackEndpoints, endpoints.AsyncCallbackEndpoints),
+    (destinations.Destinations, destinations.AsyncDestinations),
     (stored_data.StoredData, stored_data.AsyncStoredData),
 )
 

@@ -52,7 +52,9 @@ class Reader:
             return []
         text = self._system.addressed(block.text)
         if block.file:
-            (self._place / block.file).write_text(text)
+            written = self._place / block.file
+            written.unlink(missing_ok=True)  # It may be a link to a file of the project.
+            written.write_text(text)
         try:
             return [f"line {block.line}: {fault}" for fault in self._executed(block)]
         except (ValueError, SyntaxError, psycopg2.Error, configparser.Error, yaml.YAMLError) as error:

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from actors.channels import Receipt, Undelivered
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from db import callbacks
 from db.callbacks import New

@@ -15,7 +15,8 @@ from tests.integration.operating import Operator
 EMPTIED = (
     *("notifications", "attachments", "attempts", "workers", "sending", "providers", "idempotency_keys", "pauses"),
     *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
-    *("erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
+    *("destinations", "erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
+    *("domain_keys", "domains"),
 )
 
 

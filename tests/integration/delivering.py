@@ -10,7 +10,7 @@ from actors.breaker import Breaker
 from actors.channels.email.providers import make
 from actors.channels.registry import channels
 from actors.channels.sandbox.channel import Sandbox
-from actors.channels.webhook.channel import Callback
+from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.queue.priorities import PRIORITIES, Priority

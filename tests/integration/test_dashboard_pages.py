@@ -47,6 +47,11 @@ PAGES: dict[str, set[str]] = {
     "/callbacks/{endpoint}/retry": {"read", "manage"},
     "/callbacks/{endpoint}/disabled": {"read", "manage"},
     "/callbacks/{endpoint}/deliveries/{delivery}": {"read", "manage"},
+    "/domains": {"read"},
+    "/domains/{domain}": {"read"},
+    "/domains/{domain}/remove": {"read", "manage"},
+    "/destinations": {"read", "manage"},
+    "/destinations/{destination}/delete": {"read", "manage"},
     "/suppressions": {"read"},
     "/templates": {"read"},
     "/templates/{name}": {"read"},
@@ -73,9 +78,11 @@ NAMES = {
     "{name}": "greeting",
     "{number}": "1",
     "{endpoint}": "1",
+    "{destination}": "alerts",
     "{channel}": "email",
     "{provider}": "main",
     "{delivery}": "1",
+    "{domain}": "example.com",
 }
 KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
 ROUTES = (
@@ -104,9 +111,13 @@ def furnish(api: Api, mail: Path) -> None:
     assert client.send("PUT", "/api/templates/greeting", content).status == 201
     assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
     api.sql.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
+    found = json.dumps({"TXT _dmarc.example.com": {"state": "wrong", "detail": HOSTILE, "found": [HOSTILE]}})
+    api.sql.rows("INSERT INTO domains (client_id, domain, found) VALUES (1, 'example.com', %s) RETURNING 1", found)
     api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
     assert delivery(api.sql, endpoint(api.sql, HOSTILE), HOSTILE) == 1
+    place = {"name": "alerts", "kind": "slack", "url": "https://example.com/x", "description": HOSTILE.splitlines()[0]}
+    assert client.post("/api/destinations", place).status == 201
     columns = "name, config, opened_at, probe_after, wait, reason"
     report = f"INSERT INTO providers ({columns}) VALUES ('main', '{{\"weight\": 1}}', now(), now(), 5, %s) RETURNING 1"
     api.sql.rows(report, HOSTILE)

@@ -258,7 +258,7 @@ def test_a_body_without_end_is_cut_off_and_the_status_counts(
 def test_a_long_head_is_read_up_to_the_limit(caller: Caller, hooks: Hooks) -> None:
     policy = "Content-Security-Policy: " + "x" * 50_000
     hooks.answer = status(200, policy, policy.replace("Content", "Other"), body="OK")
-    assert caller.post(hooks.url) == (200, "Said", b"OK")
+    assert caller.post(hooks.url)[:3] == (200, "Said", b"OK")
     hooks.answer = status(200, *[f"X-{n}: {'x' * 50_000}" for n in range(1 + ANSWER_LIMIT // 50_000)], body="OK")
     assert f"longer than {ANSWER_LIMIT} bytes" in str(caller.failure(hooks.url))
 
@@ -555,7 +555,7 @@ def test_answers_over_tls_have_the_same_limits_as_those_without(caller: Caller, 
     with Hooks(tls=served(authority.issue_cert("localhost"))) as hooks:
         url = f"https://localhost:{hooks.port}/"
         hooks.answer = status(201, body="x" * 2 * BODY_LIMIT)
-        assert caller.post(url, context=trusting) == (201, "Said", b"x" * BODY_LIMIT)
+        assert caller.post(url, context=trusting)[:3] == (201, "Said", b"x" * BODY_LIMIT)
         hooks.answer = pouring = Pouring(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
         assert caller.failure(url, context=trusting).phase == "answer"
         assert pouring.cut_off.wait(10)

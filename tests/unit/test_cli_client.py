@@ -34,9 +34,10 @@ class Api:
         """Answer with these documents."""
         self.answers = [(status, json.dumps(document).encode()) for document in documents]
 
-    def run(self, *words: str, key: str = "") -> Result:
-        """A command of `notify` on this server."""
-        return CliRunner().invoke(notify, list(words), env={"NOTIFY_URL": self.url, "NOTIFY_KEY": key})
+    def run(self, *words: str, key: str = "", typed: str | None = None) -> Result:
+        """A command of `notify` on this server; `typed` is its standard input."""
+        environ = {"NOTIFY_URL": self.url, "NOTIFY_KEY": key}
+        return CliRunner().invoke(notify, list(words), typed, environ)
 
 
 @pytest.fixture

@@ -55,10 +55,12 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
 CONTENT = {
     "actors.channels": {"addresses", "contract", "registry"},
     "actors.channels.email": {
-        *("addresses", "attachments", "channel", "document"),
-        *("headers", "mail", "mailboxes", "mime", "unsubscribing"),
+        *("addresses", "attachments", "channel", "dkim", "document", "domains", "headers", "mail", "mailboxes", "mime"),
+        *("signer", "unsubscribing"),
+        *("domains.checking", "domains.comparing", "domains.keys", "domains.names", "domains.records"),
     },
     "actors.channels.sms": {"channel", "document", "numbers", "segments", "senders", "text"},
+    "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
     "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 

@@ -36,11 +36,12 @@ class HttpError(Exception):
 
 
 class Answer(NamedTuple):
-    """Answer of a server. `body`: its first BODY_LIMIT bytes, not decoded."""
+    """Answer of a server. `headers` ignore the case of names. `body`: its first BODY_LIMIT bytes, not decoded."""
 
     status: int
     reason: str
     body: bytes
+    headers: Mapping[str, str] = {}
 
 
 class Request(NamedTuple):
@@ -82,7 +83,8 @@ class HttpClient:
             ending.callback(connector.abort)
             response = await _head(session, connector, request, until)
             ending.callback(response.close)
-            return Answer(response.status, response.reason or "", await _body(response, until))
+            body = await _body(response, until)
+            return Answer(response.status, response.reason or "", body, response.headers)
 
     async def close(self) -> None:
         """Stop waiting for look-ups."""

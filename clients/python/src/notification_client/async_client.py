@@ -9,6 +9,8 @@ from typing import Any, Unpack
 from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
+from notification_client.destinations import AsyncDestinations
+from notification_client.domains import AsyncDomains
 from notification_client.endpoints import AsyncCallbackEndpoints
 from notification_client.errors import InvalidRequest
 from notification_client.fields import FailedFilters, Filters, NewNotification
@@ -39,9 +41,19 @@ class AsyncClient(AsyncPerformer):
         return AsyncSuppressions(self)
 
     @cached_property
+    def domains(self) -> AsyncDomains:
+        """Domains that your mails come from: DKIM keys and DNS records."""
+        return AsyncDomains(self)
+
+    @cached_property
     def callbacks(self) -> AsyncCallbackEndpoints:
         """Endpoints of yours that are told how notifications ended."""
         return AsyncCallbackEndpoints(self)
+
+    @cached_property
+    def destinations(self) -> AsyncDestinations:
+        """Named places for chat messages and webhooks."""
+        return AsyncDestinations(self)
 
     @cached_property
     def data(self) -> AsyncStoredData:

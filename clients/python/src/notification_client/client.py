@@ -9,6 +9,8 @@ from typing import Any, Unpack
 from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
+from notification_client.destinations import Destinations
+from notification_client.domains import Domains
 from notification_client.endpoints import CallbackEndpoints
 from notification_client.errors import InvalidRequest
 from notification_client.fields import FailedFilters, Filters, NewNotification
@@ -39,9 +41,19 @@ class Client(Performer):
         return Suppressions(self)
 
     @cached_property
+    def domains(self) -> Domains:
+        """Domains that your mails come from: DKIM keys and DNS records."""
+        return Domains(self)
+
+    @cached_property
     def callbacks(self) -> CallbackEndpoints:
         """Endpoints of yours that are told how notifications ended."""
         return CallbackEndpoints(self)
+
+    @cached_property
+    def destinations(self) -> Destinations:
+        """Named places for chat messages and webhooks."""
+        return Destinations(self)
 
     @cached_property
     def data(self) -> StoredData:

@@ -50,6 +50,9 @@ class NewNotification(TypedDict, total=False):
     attachments: Sequence[Attachment] | None
     unsubscribe: Literal[True] | Mapping[str, str] | None
     max_segments: int | None
+    data: Mapping[str, Any] | None
+    event: str | None
+    payload: Any
     priority: Literal["high", "normal", "bulk"] | None
     send_at: datetime | str | None
     expires_at: datetime | str | None

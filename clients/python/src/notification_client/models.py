@@ -56,6 +56,10 @@ class Notification(Model):
     encoding: str | None = None
     """Of a text message: `gsm-7` or `ucs-2`."""
     segments: int | None = None
+    data: Mapping[str, Any] | None = None
+    """Of a chat message: further fields of the service's own request."""
+    payload: Any = None
+    """Of a webhook: the `data` of its body. Its event is the subject."""
     template: TemplateVersionName | None = None
     priority: str = "normal"
     on_uncertain: str = "resend"

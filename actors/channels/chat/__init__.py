@@ -1,0 +1,1 @@
+"""Chat messages to Slack, Discord, Telegram, Teams, and to the services of Apprise."""

@@ -1,0 +1,269 @@
+"""Chat messages on their way: what each service gets, what each fault means, and how long it is left alone."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from actors.channels import Deferred, Refused, Throttled, Uncertain
+from db import destinations
+from db.database import rows
+from tests.eventually import outlast
+from tests.integration.chatting import Make, chats, destination, make, server, to
+from tests.providers.chat import TOKEN, Chats
+from tests.providers.server import (
+    Server,
+    answer_cut_at,
+    answering,
+    cut_at,
+    hang_after,
+    hang_before,
+    reset_after,
+    saying,
+)
+
+__all__ = ["chats", "make", "server"]
+
+KINDS = ("slack", "discord", "telegram", "teams")
+IMPATIENT = 0.4  # seconds; only for what hangs
+
+
+def document(kind: str, posted: Any) -> str:
+    """The text of a posted message."""
+    match kind:
+        case "teams":
+            return str(posted["attachments"][0]["content"]["fallbackText"])
+        case "discord":
+            return str(posted["content"])
+    return str(posted["text"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_service_posts_the_message(make: Make, chats: Chats, server: Server, kind: str) -> None:
+    destination(kind, server.url)
+    receipt = make().send(to())
+    [posted] = chats.posted
+    assert posted.service == kind
+    assert "Disk" in document(kind, posted.document)
+    assert "is full" in document(kind, posted.document)
+    assert receipt.phase == "answer"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_trace_is_told_to_others(make: Make, server: Server, kind: str) -> None:
+    destination(kind, server.url)
+    make().send(to())
+    [request] = server.requests
+    assert not request.headers.keys() & {"traceparent", "tracestate", "baggage", "webhook-id"}
+
+
+def test_a_destination_that_was_changed_is_found(make: Make, chats: Chats, server: Server) -> None:
+    destination("slack", "http://127.0.0.1:9")
+    sender = make()
+    destinations.change(1, "alerts", "slack", {"url": f"{server.url}/slack/secret"})
+    sender.send(to())
+    assert len(chats.posted) == 1
+
+
+def test_a_deleted_destination_gets_nothing(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    destinations.delete(1, "alerts")
+    refused = make().failure(to())
+    assert isinstance(refused, Refused)
+    assert "deleted" in str(refused)
+    assert not server.connections
+
+
+def test_a_destination_of_another_client_is_not_found(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    assert isinstance(make().failure(to()._replace(client_id=2)), Refused)
+    assert not server.connections
+
+
+def test_a_destination_of_another_channel_gets_nothing(make: Make, server: Server) -> None:
+    destination("webhook", server.url)
+    assert isinstance(make().failure(to()), Refused)
+    assert not server.connections
+
+
+def test_nothing_is_posted_where_another_worker_has_taken_over(make: Make, chats: Chats, server: Server) -> None:
+    async def refuse() -> bool:
+        return False
+
+    destination("slack", server.url)
+    with pytest.raises(Deferred, match="another worker"):
+        make().send(to(), refuse)
+    assert not chats.posted
+
+
+def test_an_address_inside_is_not_called(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    undelivered = make(callback_allowed_networks="").failure(to())
+    assert isinstance(undelivered, Deferred)
+    assert not server.connections
+    assert "127.0.0.1" not in str(undelivered)
+
+
+def test_a_name_that_leads_inside_is_not_called(make: Make, server: Server) -> None:
+    destinations.create(destinations.New(1, "alerts", "slack", f"https://chat.example.com:{server.port}/x"), 1_000)
+    sender = make(
+        look_up=lambda host, port: socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM),
+        callback_allowed_networks="",
+    )
+    assert isinstance(sender.failure(to()), Deferred)
+    assert not server.connections
+
+
+# faults: what has certainly not arrived is deferred, what may have arrived is uncertain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [
+        (hang_before, Uncertain),
+        (hang_after, Uncertain),
+        (reset_after, Uncertain),
+        (cut_at(5), Uncertain),
+        (answer_cut_at(10), Uncertain),
+        (saying(b"garbage\r\n\r\n"), Uncertain),
+    ],
+    ids=["hang_before", "hang_after", "reset_after", "cut", "answer_cut", "garbage"],
+)
+def test_a_request_without_an_answer_is_uncertain(
+    make: Make, server: Server, kind: str, fault: Any, meaning: type[Exception]
+) -> None:
+    destination(kind, server.url)
+    server.faults.append(fault)
+    assert isinstance(make(callback_timeout=IMPATIENT).failure(to()), meaning)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_service_that_accepts_no_connection_has_posted_nothing(make: Make, server: Server, kind: str) -> None:
+    destination(kind, server.url)
+    server.refuse()
+    assert type(make().failure(to())) is Deferred
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_that_failed_is_posted_by_the_next_attempt(
+    make: Make, chats: Chats, server: Server, kind: str
+) -> None:
+    destination(kind, server.url)
+    server.faults.append(answering(502))
+    sender = make()
+    assert isinstance(sender.failure(to()), Uncertain)
+    sender.send(to())
+    assert len(chats.posted) == 1
+
+
+# pauses
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("slack", answering(429, b"rate_limited", Retry_After="0.6")),
+        ("discord", answering(429, {"retry_after": 0.6, "message": "You are being rate limited."})),
+        ("telegram", answering(200, {"ok": False, "error_code": 429, "parameters": {"retry_after": 0.6}})),
+        ("teams", answering(429, b"", Retry_After="0.6")),
+    ],
+)
+def test_a_destination_is_left_alone_as_long_as_it_asks(
+    make: Make, chats: Chats, server: Server, kind: str, fault: Any
+) -> None:
+    destination(kind, server.url)
+    server.faults.append(fault)
+    sender, begun = make(), time.monotonic()
+    asked = sender.failure(to())
+    assert isinstance(asked, Throttled)
+    assert asked.retry_after == 0.6
+
+    held = sender.failure(to())
+    assert isinstance(held, Throttled)
+    assert held.retry_after is not None
+    assert 0 < held.retry_after <= 0.6
+    assert sender.provider.ready(to())  # it is put off at once, and holds up nobody
+    assert server.connections == 1
+
+    outlast(max(0.0, begun + 0.7 - time.monotonic()))
+    sender.send(to())
+    assert len(chats.posted) == 1
+
+
+def test_other_destinations_are_not_affected_by_a_pause(make: Make, chats: Chats, server: Server) -> None:
+    destination("slack", server.url)
+    destination("slack", server.url, "others")
+    server.faults.append(answering(429, b"rate_limited", Retry_After="3600"))
+    sender = make()
+    assert isinstance(sender.failure(to()), Throttled)
+    sender.send(to("others"))
+    assert len(chats.posted) == 1
+
+
+def test_discord_is_not_asked_again_while_its_window_is_used_up(make: Make, server: Server) -> None:
+    destination("discord", server.url)
+    used_up = {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset_After": "3000"}
+    server.faults.append(answering(200, {"id": "1"}, **used_up))
+    sender = make()
+    sender.send(to())
+    held = sender.failure(to())
+    assert isinstance(held, Throttled)
+    assert held.retry_after is not None
+    assert held.retry_after > 2_900
+    assert server.connections == 1
+
+
+# what else a service may say
+
+
+def test_a_group_that_moved_gets_the_message_at_its_new_id(make: Make, chats: Chats, server: Server) -> None:
+    destinations.create(destinations.New(1, "alerts", "telegram", server.url, token=TOKEN, chat_id="-5"), 1_000)
+    moved = {"ok": False, "error_code": 400, "parameters": {"migrate_to_chat_id": -1001234567890}}
+    server.faults.append(answering(400, moved))
+    sender = make()
+    assert isinstance(sender.failure(to()), Throttled)
+    assert rows("SELECT chat_id FROM destinations") == [("-1001234567890",)]
+    outlast(1.1)  # the wait before a chat that has moved
+    sender.send(to())
+    assert len(chats.posted) == 1
+
+
+def test_a_chat_that_the_client_changed_meanwhile_stays(make: Make, server: Server) -> None:
+    destination("telegram", server.url)
+    [(id,)] = rows("SELECT id FROM destinations")
+    destinations.move_chat(id, "-5", "-6")
+    assert rows("SELECT chat_id <> '-6' FROM destinations") == [(True,)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_repeats_the_request_tells_no_secret(make: Make, server: Server, kind: str) -> None:
+    destination(kind, server.url)
+    [(url,)] = rows("SELECT url FROM destinations")
+    server.faults.append(answering(400, f"bad: {url} /{kind}/secret {TOKEN if kind == 'telegram' else ''}".encode()))
+    text = str(make().failure(to()))
+    assert f"{kind}/secret" not in text or kind == "telegram"
+    assert TOKEN not in text
+
+
+def test_a_redirect_is_not_followed(make: Make, server: Server) -> None:
+    with Server(Chats().serve) as inside:
+        destination("slack", server.url)
+        server.faults.append(answering(307, b"", Location=f"{inside.url}/slack/secret"))
+        assert isinstance(make().failure(to()), Deferred)
+        assert not inside.connections
+
+
+def test_what_waits_for_the_end_of_a_pause_does_not_come_all_at_once(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    server.faults.append(answering(429, b"rate_limited", Retry_After="1000"))
+    sender = make()
+    errors = [sender.failure(to()) for _ in range(9)]
+    waits = [error.retry_after or 0.0 for error in errors if isinstance(error, Throttled)]
+    assert len(waits) == 9
+    assert waits[0] == 1_000.0
+    # Each of the eight that were not tried waits a quarter of a second longer, less the time that has passed.
+    assert waits[8] - waits[1] > 1.0
