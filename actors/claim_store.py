@@ -85,11 +85,11 @@ class ClaimStore:
         """
         return await self._claims.ask(wanted)
 
-    def candidate(self, provider: str, channel: str) -> list[int]:
-        """Return a list with the id to send as a probe of a provider; an empty list if none is due. Blocks."""
+    def candidate(self, provider: str, channel: str, beginning: str = "") -> list[int]:
+        """Return the id to send as a probe of a provider, to a recipient with this beginning, or []. Blocks."""
         queues = [one.name for one in PRIORITIES.values() if one.channel == channel]
         with closing(database), connection():
-            return breaker.next_probe(PROBE_AMONG, provider, channel, queues)
+            return breaker.next_probe(PROBE_AMONG, provider, channel, queues, beginning)
 
     def still_due(self, ids: Sequence[int]) -> list[int]:
         """Return those of `ids` that are pending and due. Blocks."""
@@ -122,10 +122,10 @@ class ClaimStore:
         """Record that the outcome is unknown from now on. Return False if another worker has claimed the row."""
         return await self._doubts.ask((claimed.id, claimed.claim))
 
-    async def reroute(self, claimed: Claimed, provider: str) -> bool:
-        """Record that another provider sends it from now on. Return False if another worker has claimed the row."""
-        claims = [(claimed.id, claimed.claim)]
-        return bool(await asyncio.to_thread(self._in_thread, partial(lifecycle.reroute, claims, provider)))
+    async def reroute(self, claimed: Sequence[Claimed], provider: str) -> Sequence[int]:
+        """Record that another provider sends them from now on. Return the ids of those that are still claimed."""
+        claims = [(one.id, one.claim) for one in claimed]
+        return await asyncio.to_thread(self._in_thread, partial(lifecycle.reroute, claims, provider))
 
     async def contents(self, claimed: Claimed) -> list[bytes] | None:
         """Return the contents of the attachments; None if another worker has claimed the row."""

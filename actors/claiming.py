@@ -39,7 +39,7 @@ class Claiming:
         asked_at, promised, first = time.monotonic(), 0, queue or tested
         try:
             router = self._routers[priority.channel]
-            probe = await asyncio.to_thread(self._store.candidate, tested.name, router.channel) if tested else []
+            probe = await self._candidate(tested, router)
             wanted = [*dict.fromkeys([*(ids if queue else ()), *probe])]
             promised = first.promise(len(wanted)) if first else 0
             through = {**router.names(wanted, queue), **router.names(probe, tested)}
@@ -59,23 +59,55 @@ class Claiming:
             if not job.notification.sandbox:
                 queued.setdefault(self._queue_of(job, first, tested, probe), []).append(job)
         for to, its in queued.items():
+            await self._reroute([job for job in its if through.get(job.notification.id, to.name) != to.name], to)
             to.add(its, promised if to is first else 0)
         return batch, jobs
+
+    async def _candidate(self, tested: ProviderQueue | None, router: Router) -> list[int]:
+        if tested is None:
+            return []
+        return await asyncio.to_thread(self._store.candidate, tested.name, router.channel, tested.beginning)
 
     def _queue_of(
         self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
     ) -> ProviderQueue:
         """Return the queue for a claimed notification, and note whether it is the probe."""
-        router = self._routers[job.notification.type]
+        router, recipient = self._routers[job.notification.type], job.notification.recipient
         bound = router.named(job.notification.bound_provider)
+        if bound and not bound.reaches(recipient):  # It cannot have taken it.
+            bound = None
         if tested and job.notification.id in probe and bound in (None, tested):
             job.probe = True
             return tested
         if bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
-        if bound is None and first in router.queues:
+        if bound is None and first in router.reaching(recipient):
             return first
-        return bound or router.choose() or router.queues[0]
+        return bound or router.choose(recipient=recipient) or _unreached(job, router)
+
+    async def _reroute(self, jobs: Sequence[Job], to: ProviderQueue) -> None:
+        """Record that jobs go through another provider than the one for which they were claimed."""
+        moved = [job for job in jobs if not job.notification.bound_provider]
+        if not moved:
+            return
+        try:
+            owned = await self._store.reroute([job.notification for job in moved], to.name)
+        except Unavailable:  # If this worker dies now, a notification is bound to a provider that cannot reach it.
+            return
+        for job in moved:
+            if job.notification.id not in owned:  # Another worker has taken it over.
+                job.batch.withdrawn = True
+
+
+def _unreached(job: Job, router: Router) -> ProviderQueue:
+    """Return a queue that hands back a job, whose recipient no working provider can reach."""
+    recipient = job.notification.recipient
+    able = router.reaching(recipient)
+    if not able:
+        job.throttled = f"waits for a provider that reaches {recipient.partition(':')[0]}: recipients"
+    elif len(able) < len(router.queues):  # Messages go on while others work, so it is not to be claimed again at once.
+        job.throttled = f"waits for {able[0].name}"
+    return (able or router.queues)[0]
 
 
 def waiting_for(queue: ProviderQueue) -> str:

@@ -52,6 +52,7 @@ class Routed(NamedTuple):
     """A provider: how to reach it, its breaker, and its place in the routing.
 
     `apart`: its targets fail apart from each other, as those of callbacks do, so that its breaker hears of nothing.
+    `reaches`: how the recipients begin that it can reach; empty if it reaches all.
     """
 
     provider: Provider
@@ -59,6 +60,7 @@ class Routed(NamedTuple):
     priority: int = 1
     weight: int = 1
     apart: bool = False
+    reaches: str = ""
 
 
 class Providers(NamedTuple):
@@ -232,7 +234,7 @@ class Delivery:
 
     def _must_hand_back(self, job: Job) -> bool:
         now, batch = time.monotonic(), job.batch
-        held_up = not (job.queue.breaker.usable or job.probe)
+        held_up = not (job.queue.breaker.usable or job.probe) or not job.queue.reaches(job.notification.recipient)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

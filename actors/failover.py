@@ -36,10 +36,10 @@ class Failover:
             job.throttled = waiting_for(job.queue)
             await job.queue.hand_back([job])
             return
-        other = self._routers[job.notification.type].choose(without=job.declined)
+        other = self._routers[job.notification.type].choose(without=job.declined, recipient=job.notification.recipient)
         if other is None:
             job.queue.put_back([job])
-        elif await self._claim_store.reroute(job.notification, other.name):
+        elif await self._claim_store.reroute([job.notification], other.name):
             metrics.failovers[job.queue.name].inc()
             log.info("notification.failed_over", id=job.notification.id, provider=job.queue.name, to=other.name)
             other.receive(job)
@@ -57,4 +57,5 @@ class Failover:
         """Return another provider that works and has not declined the notification yet, or None."""
         if job.notification.bound_provider or job.notification.sandbox:
             return None
-        return self._routers[job.notification.type].choose(without=(*job.declined, job.queue))
+        one = job.notification
+        return self._routers[one.type].choose(without=(*job.declined, job.queue), recipient=one.recipient)

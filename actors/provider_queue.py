@@ -43,6 +43,7 @@ class ProviderQueue:
         self.work, self.claim_store, self.limits, self.idle = work, claim_store, provider.limits, provider.idle
         self.name, self.breaker, self.apart = provider.provider, routed.breaker, routed.apart
         self.priority, self._weight = routed.priority, routed.weight
+        self.beginning = routed.reaches  # of the recipients that it can reach
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False
         self._new_sender, self._ready = provider.sender, provider.ready
@@ -60,6 +61,10 @@ class ProviderQueue:
     def weight(self) -> int:
         """Its part of the notifications, among the providers of the same priority."""
         return self.breaker.weight or self._weight
+
+    def reaches(self, recipient: str) -> bool:
+        """Return whether the provider can reach a recipient."""
+        return recipient.startswith(self.beginning)
 
     def promise(self, most: int) -> int:
         """Reserve places for at most `most` notifications that may begin as soon as they are claimed.

@@ -28,9 +28,14 @@ class Router:
         """Return the provider of this name, or None if there is none any more."""
         return self._by_name.get(name or "")
 
-    def choose(self, count: int = 1, without: Collection[ProviderQueue] = ()) -> ProviderQueue | None:
-        """Return the provider for the next `count` notifications, or None if none works but those of `without`."""
-        working = [queue for queue in self.queues if queue.breaker.usable and queue not in without]
+    def choose(
+        self, count: int = 1, without: Collection[ProviderQueue] = (), recipient: str | None = None
+    ) -> ProviderQueue | None:
+        """Return the provider for the next `count` notifications, or None if none works but those of `without`.
+
+        `recipient`: only providers that can reach it. It is not known before a notification is claimed.
+        """
+        working = [queue for queue in self.reaching(recipient) if queue.breaker.usable and queue not in without]
         if len(working) < 2:
             return working[0] if working else None
         groups = [list(group) for _, group in groupby(working, key=attrgetter("priority"))]
@@ -39,6 +44,10 @@ class Router:
             if random.random() < max(queue.breaker.readiness for queue in group):  # noqa: S311 - no secret
                 return _weighed(group, count)
         return _weighed(groups[-1], count)
+
+    def reaching(self, recipient: str | None) -> list[ProviderQueue]:
+        """Return the providers that can reach a recipient; all if it is None."""
+        return [queue for queue in self.queues if recipient is None or queue.reaches(recipient)]
 
     async def probing(self) -> ProviderQueue | None:
         """Return a provider that one notification is to test now, and take its probe; None if none is due."""

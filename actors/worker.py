@@ -18,12 +18,14 @@ from actors import outcomes
 from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Provider, registry
+from actors.channels.email import signer
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
+from actors.domains import Domains
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
@@ -69,6 +71,8 @@ class WorkerProcess(Middleware):
             broker.namespace = namespace.stored(current.redis)
             _report(current)
             _begin_at_zero(current)
+            self._domains = Domains(current.domains, signer.of_process(tuple(current.domains.secrets)))
+            self._domains.load()
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -92,6 +96,7 @@ class WorkerProcess(Middleware):
         identity = uuid4()
         self._claim_store = ClaimStore(current, identity, [*registry.served(current), CALLBACK])
         process.collect_seldom()
+        self._domains.start()
         running.delivery = event_loop.run(self._delivery(identity))
         served = {one.channel for one in consumed}
         self._upkeep = Upkeep(current, identity, worker.worker_threads, running.delivery, served)
@@ -107,6 +112,7 @@ class WorkerProcess(Middleware):
         for provider in self._providers:
             provider.stop()
         self._retention.stop()
+        self._domains.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -143,7 +149,9 @@ class WorkerProcess(Middleware):
             lease = ConnectionLease(*redis, account.connections)
             rate = SharedRate(*redis, account.rate, partial(getattr, lease, "processes")) if account.rate else None
             breaker = Breaker(current, account.name, identity)
-            routed.append(Routed(make(account, current, lease, rate), breaker, account.priority, account.weight))
+            place = (account.priority, account.weight)
+            made = make(account, current, lease, rate)
+            routed.append(Routed(made, breaker, *place, reaches=channel.reaches(account)))
         return routed
 
     async def _close(self, delivery: Delivery) -> None:

@@ -24,6 +24,7 @@ from api.resources.clients import Client, Clients
 from api.resources.control import BulkRetry, Cancel, Retry
 from api.resources.deliveries import Deliveries, Delivery, Redrive, RedriveAll
 from api.resources.destinations import Destination, DestinationRotation, Destinations
+from api.resources.domains import Domain, DomainCheck, DomainRotation, Domains
 from api.resources.downloads import Attachment
 from api.resources.erasures import Erasure, Erasures
 from api.resources.events import Events
@@ -112,7 +113,7 @@ def _sending(store: NotificationStore, limits: Limits, templating: Templating, s
 
 
 def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
-    """Return the resources for callbacks, clients, keys, pauses, limits, and stored data."""
+    """Return the resources for callbacks, domains, clients, keys, pauses, limits, and stored data."""
     return {
         "/api/callbacks": Callbacks(store),
         "/api/callbacks/{id}": Callback(store),
@@ -123,6 +124,10 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/callbacks/{id}/deliveries": Deliveries(store),
         "/api/callbacks/{id}/deliveries/{delivery}": Delivery(store),
         "/api/callbacks/{id}/deliveries/{delivery}/retry": Redrive(store),
+        "/api/domains": Domains(store),
+        "/api/domains/{domain}": Domain(store),
+        "/api/domains/{domain}/check": DomainCheck(store),
+        "/api/domains/{domain}/rotate": DomainRotation(store),
         "/api/destinations": Destinations(store),
         "/api/destinations/{name}": Destination(store),
         "/api/destinations/{name}/rotate-secret": DestinationRotation(store),

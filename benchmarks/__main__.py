@@ -15,7 +15,7 @@ from benchmarks.figures import Figures, faults, medians
 from benchmarks.plan import Plan
 from benchmarks.stack import Ground, Stack
 from benchmarks.system import System
-from benchmarks.target import Target, ours, read
+from benchmarks.target import Target, ours, read, signing
 
 FLOORS = "floors"
 
@@ -25,6 +25,7 @@ def options_of(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="TARGET.json")
     parser.add_argument("--without-ours", action="store_true", help="measure only the systems of --against")
+    parser.add_argument("--signed", action="store_true", help="race this project against itself with DKIM")
     parser.add_argument("--runs", type=int, default=3, help="rounds; medians are reported (3)")
     every = (*scenarios.SCENARIOS, FLOORS)
     parser.add_argument("--only", nargs="+", choices=every, default=None, help="of " + ", ".join(every), metavar="PART")
@@ -81,7 +82,9 @@ def _ground(options: argparse.Namespace, folder: Path) -> Ground:
 
 
 def _targets(options: argparse.Namespace) -> list[Target]:
-    return [*([] if options.without_ours else [ours(options.threads)]), *map(read, options.against)]
+    own = [] if options.without_ours else [ours(options.threads)]
+    signed = [signing(options.threads)] if options.signed else []
+    return [*own, *signed, *map(read, options.against)]
 
 
 def main() -> int:

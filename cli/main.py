@@ -51,6 +51,7 @@ COMMANDS = {
     "audit": "cli.operator.audit:audit",
     "heartbeat": "cli.operator.heartbeat:heartbeat",
     "clients": "cli.operator.clients:clients",
+    "domains": "cli.operator.domains:domains",
     "keys": "cli.operator.keys:keys",
     "completion": "cli.completion.command:completion",
 }

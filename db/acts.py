@@ -10,6 +10,7 @@ from typing import Any
 
 from db.audit import Act, mark
 from db.clients import Client
+from db.domains import Domain, Known
 from db.keys import Key, Live
 from db.pauses import Pause
 from db.policy import Step
@@ -98,6 +99,28 @@ def suppression_added(client_id: int, address: str, _added: object) -> Act:
 def suppression_removed(client_id: int, address: str, removed: bool) -> Act | None:
     """Record that an address is no longer suppressed."""
     return Act("suppression.removed", client_id, mark(address)) if removed else None
+
+
+def domain_added(added: tuple[Known, bool]) -> Act | None:
+    """Record a new domain and its keys."""
+    known, new = added
+    if not new:
+        return None
+    selectors = [key.selector for key in known.keys]
+    return Act("domain.added", known.domain.client_id, f"domain {known.domain.domain}", {"keys": selectors})
+
+
+def domain_rotated(known: Known | None) -> Act | None:
+    """Record that a domain has new keys, which replace the current ones once DNS has them."""
+    if known is None:
+        return None
+    selectors = [key.selector for key in known.keys if key.state == "new"]
+    return Act("domain.rotated", known.domain.client_id, f"domain {known.domain.domain}", {"keys": selectors})
+
+
+def domain_removed(domain: Domain | None) -> Act | None:
+    """Record that a domain was removed with its keys."""
+    return Act("domain.removed", domain.client_id, f"domain {domain.domain}") if domain else None
 
 
 def callback(act: str, client_id: int, fields: Iterable[str], row: Row | None) -> Act | None:

@@ -148,6 +148,7 @@ _NEXT_PROBE = f"""
                     SELECT n.id, n.client_id, n.retry_count FROM notifications AS n
                     WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
                           AND n.next_attempt_at <= now() AND n.type = %s AND NOT n.sandbox AND NOT {paused("n")}
+                          AND starts_with(n.recipient, %s)
                     ORDER BY n.dispatch_after
                     LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
                 ) AS due
@@ -162,10 +163,11 @@ _NEXT_PROBE = f"""
         """
 
 
-def next_probe(among: int, provider: str, channel: str, queues: Sequence[str]) -> list[int]:
+def next_probe(among: int, provider: str, channel: str, queues: Sequence[str], beginning: str = "") -> list[int]:
     """Choose the notification that tests whether a provider has recovered. Return its id in a list, [] if none is due.
 
     Clients take turns, so that a client whose mails all fail does not get every probe. `among` is how many
-    notifications are looked at in each of the channel's `queues`, the most urgent first.
+    notifications are looked at in each of the channel's `queues`, the most urgent first. `beginning`: how the
+    recipients begin that the provider can reach.
     """
-    return [id for (id,) in rows(_NEXT_PROBE, list(queues), channel, among, provider, provider)]
+    return [id for (id,) in rows(_NEXT_PROBE, list(queues), channel, beginning, among, provider, provider)]

@@ -109,6 +109,7 @@ class Claimed(NamedTuple):
     send_at: datetime | None = None
     client_id: int = 1
     bound_provider: str | None = None  # the provider that may have taken it; no other one may send it
+    expires_at: datetime | None = None
     throttled_for: float = 0.0
     late: float = 0.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from postman_walk import ADDRESS, NAME, WALK, Step
+from postman_walk import ADDRESS, DOMAIN, NAME, WALK, Step
 
 DOCUMENT = json.loads((Path(__file__).parents[1] / "api" / "schemas" / "openapi.json").read_text())
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
@@ -34,6 +34,7 @@ CARRIED = {
     "TemplateName": NAME,
     "DestinationName": NAME,
     "Address": ADDRESS,
+    "Domain": DOMAIN,
 }
 # Runs before the first request of a run.
 BEGIN = 'pm.collectionVariables.set("run", Date.now().toString(36));'
@@ -41,7 +42,8 @@ ABOUT = """Every operation of the API, in an order in which all can be run: late
 answers.
 
 Set `baseUrl` to the address of the API and, unless AUTH is off, `key` to a key. Clients, keys and channels need one \
-with the scope `admin`. Notifications go only to test@example.com and similar addresses.
+with the scope `admin`. Domains need DOMAIN_KEYS_SECRET at the API. Notifications go \
+only to test@example.com and similar addresses.
 
 Each run has a template, a client and an address of its own, postman-{{run}}@example.com, which it suppresses and \
 erases. It pauses your client and the channel email for a moment."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 NOBODY = "999999999"
 # Of a run alone, so that it changes nothing that was there, and may run again.
-NAME, ADDRESS = "postman-{{run}}", "postman-{{run}}@example.com"
+NAME, ADDRESS, DOMAIN = "postman-{{run}}", "postman-{{run}}@example.com", "postman-{{run}}.example.com"
 
 
 class Step(NamedTuple):
@@ -113,6 +113,15 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("getSuppression"),
         Step(SEND, 201, "Send to a suppressed address", "short", {"recipient": ADDRESS.capitalize()}),
         Step("removeSuppression", 204),
+    ),
+    "domains": (
+        Step("addDomain", 201, given={"domain": DOMAIN}),
+        Step("addDomain", 200, "Add it again", given={"domain": DOMAIN}),
+        Step("listDomains"),
+        Step("getDomain"),
+        Step("checkDomain"),
+        Step("rotateDomain", name="Rotate a domain that signs nothing yet"),
+        Step("removeDomain", 204),
     ),
     "data": (
         Step("addSuppression", 201, given={"address": ADDRESS}),

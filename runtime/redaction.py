@@ -70,6 +70,7 @@ def secrets(settings: Settings) -> Iterator[str]:
             yield from _passwords(value)
         else:
             yield value
+    yield from settings.domains.secrets  # It may be several, each of which is a secret.
     for provider in settings.named_providers:
         yield from provider.secrets
 

@@ -17,6 +17,7 @@ from settings.content import ContentSettings
 from settings.dashboard import DashboardSettings
 from settings.database import DatabaseSettings
 from settings.delivery import DeliverySettings
+from settings.domains import DomainSettings
 from settings.errors import SettingsError, cannot_start
 from settings.http import HttpSettings
 from settings.limits import LimitSettings
@@ -59,6 +60,7 @@ class Settings:
     streams: StreamSettings = field(default_factory=StreamSettings)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    domains: DomainSettings = field(default_factory=DomainSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     named_providers: tuple[Provider, ...] = ()

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from settings import http_account, sms_accounts, smtp_url
+from settings import http_account, push_accounts, sms_accounts, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
@@ -162,3 +162,4 @@ def _forms(kinds: Mapping[str, Kind]) -> str:
 _SMTP: dict[str, Kind] = {"smtp": smtp_url.account, "smtps": smtp_url.account}
 _KINDS: dict[str, Kind] = _SMTP | dict.fromkeys(http_account.FORMS, http_account.account)
 _KINDS |= dict.fromkeys(sms_accounts.FORMS, sms_accounts.account)
+_KINDS |= dict.fromkeys(push_accounts.FORMS, push_accounts.account)

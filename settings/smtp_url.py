@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, unquote
 from settings.errors import SettingsError
 
 STARTTLS = ("required", "optional", "off")
+DKIM = ("sign", "relay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class SmtpServer:
     """The mail server and the account on it.
 
     `tls` (`smtps://`) encrypts from the first byte; `starttls` is one of STARTTLS. `ca` is the path of a file with
-    certificates, or empty. `variable`: the setting that it comes from, for messages.
+    certificates, or empty. `dkim`: `sign`, or `relay` if the server signs. `variable`: the setting that it comes from,
+    for messages.
     """
 
     host: str
@@ -26,6 +28,7 @@ class SmtpServer:
     tls: bool = False
     starttls: str = "optional"
     ca: str = ""
+    dkim: str = "sign"
     variable: str = "SMTP_URL"
 
     @property
@@ -38,13 +41,16 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Sm
     """Return the account of a URL of this form; raise SettingsError if it is malformed."""
     if not parts.hostname or parts.path.strip("/"):
         raise SettingsError(f"{variable} must look like smtp://user:pass@host:587 or smtps://user:pass@host:465")
-    if unknown := set(options) - {"starttls", "ca"}:
-        known = "starttls, ca, connections, rate, priority, weight or from"
+    if unknown := set(options) - {"starttls", "ca", "dkim"}:
+        known = "starttls, ca, dkim, connections, rate, priority, weight or from"
         raise SettingsError(f"{variable} has an unknown option {min(unknown)!r}: use {known}")
     # A password crosses the network in clear text only if the URL says starttls=off.
     starttls = options.get("starttls", "required" if parts.password else "optional")
     if starttls not in STARTTLS:
         raise SettingsError(f"{variable} has starttls={starttls}: give one of {', '.join(STARTTLS)}")
+    dkim = options.get("dkim", DKIM[0])
+    if dkim not in DKIM:
+        raise SettingsError(f"{variable} has dkim={dkim}: give sign, or relay if the mail server signs")
     return SmtpServer(
         host=parts.hostname,
         port=parts.port or (465 if parts.scheme == "smtps" else 587),
@@ -53,5 +59,6 @@ def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> Sm
         tls=parts.scheme == "smtps",
         starttls=starttls,
         ca=options.get("ca", ""),
+        dkim=dkim,
         variable=variable,
     )

@@ -63,6 +63,11 @@ def _nothing_to_check(_account: ProviderSettings, _settings: Settings) -> None:
     """Accept an account as its URL is."""
 
 
+def _everyone(_account: ProviderSettings) -> str:
+    """Return an empty beginning, which all recipients have."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A type of notification.
@@ -75,6 +80,7 @@ class Channel:
     `accounts`: schemes of the URLs in PROVIDER_<NAME>; empty if it needs no account.
     `provider`: "module:function", which makes the provider of an account: see MakeProvider in actors/worker.py. Only
     workers import it.
+    `reaches`: how the recipients begin that an account can reach; empty if it reaches all.
     `check`: raises SettingsError for an account that cannot work with the other settings.
     `destination_faults`: only if its recipients are names of destinations: the faults of content for one of this kind.
     """
@@ -86,5 +92,6 @@ class Channel:
     mask: Callable[[str], str]
     provider: str
     accounts: tuple[str, ...] = ()
+    reaches: Callable[[ProviderSettings], str] = _everyone
     check: Callable[[ProviderSettings, Settings], None] = _nothing_to_check
     destination_faults: Callable[[str, Content], list[Fault]] | None = None

@@ -16,6 +16,7 @@ GROUP = "notification_system.channels"
 OURS = (
     "actors.channels.email.channel:EMAIL",
     "actors.channels.sms.channel:SMS",
+    "actors.channels.push.channel:PUSH",
     "actors.channels.chat.channel:CHAT",
     "actors.channels.webhook.channel:WEBHOOK",
 )

@@ -27,8 +27,9 @@ from __future__ import annotations
 
 # The first segments of the paths of pages. Paths below them need a session, even if no page is there.
 SECTIONS = frozenset(
-    {"", "audit", "callbacks", "clients", "destinations", "docs", "failures", "history", "inbox", "keys", "live"}
-    | {"login", "logout", "notifications", "pauses", "providers", "static", "suppressions", "switch", "templates"}
+    {"", "audit", "callbacks", "clients", "destinations", "docs", "domains", "failures", "history", "inbox", "keys"}
+    | {"live", "login", "logout", "notifications", "pauses", "providers", "static", "suppressions", "switch"}
+    | {"templates"}
 )
 # The first segments of the other paths.
 API_SECTIONS = frozenset({"api", "healthz", "metrics", "openapi.json", "readyz", "u"})

@@ -25,6 +25,7 @@ ENTRIES = (
     Entry("Destinations", "/destinations", "manage"),
     Entry("Templates", "/templates"),
     Entry("Suppressions", "/suppressions"),
+    Entry("Domains", "/domains"),
     Entry("Pauses", "/pauses"),
     Entry("Providers", "/providers", "admin"),
     Entry("Keys", "/keys", "manage"),

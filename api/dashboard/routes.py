@@ -12,6 +12,7 @@ from api.dashboard.callbacks import Delivery, Endpoint, Endpoints, RetryAll, Ret
 from api.dashboard.callbacks import Disabling as EndpointDisabling
 from api.dashboard.clients import Client, Clients, Disabling
 from api.dashboard.destinations import Deletion, Destinations
+from api.dashboard.domains import Domain, DomainRemoval, Domains
 from api.dashboard.failing import Failures, RetryKind
 from api.dashboard.history import History
 from api.dashboard.inbox import CaughtFile, CaughtHtml, CaughtMail, Inbox
@@ -69,6 +70,9 @@ def install(
     app.add_route("/keys/{key}/rotate", Rotation(store))
     app.add_route("/suppressions", Suppressions(store))
     app.add_route("/suppressions/removal", Removal(store))
+    app.add_route("/domains", Domains(store))
+    app.add_route("/domains/{domain}", Domain(store))
+    app.add_route("/domains/{domain}/remove", DomainRemoval(store))
     app.add_route("/callbacks", Endpoints(store))
     app.add_route("/callbacks/{endpoint}", Endpoint(store))
     app.add_route("/callbacks/{endpoint}/test", Test(store))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from actors.channels.email.domains.records import Wanted, wanted
 from api.http.answers import shown
+from db.domains import Known
 from db.templates import Content
 
 Row = Mapping[str, Any]
@@ -17,6 +19,36 @@ def suppression(row: Row) -> dict[str, Any]:
         **{name: row[name] for name in ("address", "reason", "source")},
         "createdAt": row["created_at"],
         "expiresAt": row["expires_at"],
+    }
+
+
+def domain(known: Known, spf_include: str) -> dict[str, Any]:
+    """Return a domain with its keys, and the records that it needs with what the last check said of each."""
+    name, found = known.domain.domain, known.domain.found
+    return {
+        "domain": name,
+        "state": known.state,
+        "createdAt": known.domain.created_at,
+        "checkedAt": known.domain.checked_at,
+        "records": [_record(one, found.get(one.place, {})) for one in wanted(name, known.keys, spf_include)],
+        "keys": [
+            {"selector": key.selector, "algorithm": key.algorithm, "state": key.state}
+            | shown({"created_at": key.created_at, "signs_from": key.signs_from, "signs_until": key.signs_until})
+            for key in known.keys
+        ],
+    }
+
+
+def _record(record: Wanted, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "purpose": record.purpose,
+        "type": record.type,
+        "name": record.name,
+        "value": record.value,
+        "required": record.required,
+        "state": found.get("state", "unknown"),
+        "detail": found.get("detail", "it was not checked yet"),
+        "found": found.get("found", []),
     }
 
 

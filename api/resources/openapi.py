@@ -17,7 +17,7 @@ from settings import Settings
 
 REQUESTS = (
     *("client", "client_changes", "provider_changes", "key", "rotation", "reschedule", "retry"),
-    *("template", "preview", "suppression", "erasure"),
+    *("template", "preview", "suppression", "domain", "erasure"),
     *("callback", "callback_changes", "destination", "destination_changes"),
 )
 

@@ -8,10 +8,12 @@ from jsonschema import FormatChecker
 
 from actors.channels import addresses
 from actors.channels.email.addresses import address_fault
+from actors.channels.email.domains.names import domain_fault
 from actors.channels.email.mailboxes import NotOne, holds_addresses, split
 from actors.channels.sms.numbers import is_region
 from actors.channels.sms.senders import PREFIX, NoSender, normalised_sender
 from api.http.times import NoTime, moment
+from settings.hosts import MAX_DOMAIN_NAME
 
 LONGEST_URL = 900  # characters: it has to fit into one line of a mail, of at most 998
 LONGEST_TIME = 64  # characters: enough for any fraction of a second
@@ -142,6 +144,13 @@ def _is_sms_sender(value: str) -> bool:
 def _is_region(value: object) -> bool:
     if isinstance(value, str) and not is_region(value):
         raise Wanting("must be the code of a country (ISO 3166-1) in capitals, such as CH")
+    return True
+
+
+@FORMATS.checks("domain", raises=Wanting)
+def _is_domain(value: object) -> bool:
+    if isinstance(value, str) and len(value) <= MAX_DOMAIN_NAME and (fault := domain_fault(value)):
+        raise Wanting(f"must be a domain such as example.com: {fault}")
     return True
 
 

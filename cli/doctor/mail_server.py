@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.channels import ProviderDown
+from actors.channels import ProviderDown, registry
 from actors.channels.email.handshake import ServerProperties
 from cli import lazy
 from cli.doctor.findings import Finding, ok, problem, warning
-from settings import Settings
+from settings import Settings, SettingsError
 from settings.providers import Provider
 from settings.smtp_url import SmtpServer
 
@@ -26,6 +26,11 @@ FIXES = {  # {}: the setting with the URL
 
 def findings(chosen: Settings, seconds: float) -> Iterator[Finding]:
     """Yield the findings on every mail server. Each of its answers may take `seconds`."""
+    try:
+        registry.check(chosen)
+    except SettingsError as error:
+        yield problem(CHECK, str(error), "correct it: no worker starts with it")
+        return
     for provider in chosen.providers:
         if isinstance(provider.account, SmtpServer):
             yield from _findings(chosen, provider, provider.account, seconds)

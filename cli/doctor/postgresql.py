@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from cli.doctor import planning, work
+from cli.doctor import domains, planning, work
 from cli.doctor.disk import free
 from cli.doctor.findings import PROBLEM, WARNING, Finding, ok, problem, warning, worst
 from db import database, diagnosis, fitness, live_stats, migrations
@@ -51,6 +51,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
             if worst(rights) != PROBLEM:
                 yield from planning.findings()
                 yield from work.findings(chosen)
+                yield from domains.findings(chosen)
             elif "workers" not in diagnosis.forbidden():
                 yield from work.unrecorded(live_stats.workers(chosen.delivery.worker_timeout))
     except database.Unavailable as error:

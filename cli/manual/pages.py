@@ -27,6 +27,11 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
         "DATA_DIR": DATABASE["DATA_DIR"],
     },
     "database": DATABASE,
+    "domains": {
+        **DATABASE,
+        "DOMAIN_KEYS_SECRET": "the secret that encrypts private keys, as the API and the workers have it",
+        "SPF_INCLUDE, DNS_SERVER": "as for the API and the workers: see docs/tuning.md",
+    },
     "servers": {**DATABASE, **REDIS, "SMTP_URL": "the mail server (only `notify doctor`)"},
     "settings": {"DATABASE_URL, REDIS_URL, ...": "all settings: see docs/configuration.md"},
     "data": {"DATA_DIR": DATABASE["DATA_DIR"]},
@@ -44,6 +49,7 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
 CODES_OF = {
     "api": (1, 3),
     "database": (1, 3, 4),
+    "domains": (1, 3, 4),
     "servers": (1, 3, 4),
     "settings": (1, 3, 4),
     "data": (1,),

@@ -47,12 +47,12 @@ $$
 """
 
 STEPS = (
-    Statement("ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check"),
     Statement(
-        "ALTER TABLE notifications ADD CONSTRAINT notifications_lane"
+        "ALTER TABLE notifications DROP CONSTRAINT IF EXISTS notifications_lane_check,"
+        " ADD CONSTRAINT notifications_lane_check"
         " CHECK (lane ~ '^([a-z][a-z0-9-]{0,30}\\.)?(high|normal|bulk)$' OR lane = 'callback') NOT VALID"
     ),
-    Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_lane"),
+    Statement("ALTER TABLE notifications VALIDATE CONSTRAINT notifications_lane_check"),
     # For the list of one priority, of all channels. 0038 drops the one of 0012.
     Index(
         "notifications_of_priority",

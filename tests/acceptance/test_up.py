@@ -262,6 +262,7 @@ def test_sigterm_stops_all_in_order_and_a_new_start_continues_with_the_data(up: 
     assert [line["service"] for line in up.events("service.stopped")] == [
         "api",
         "worker",
+        "fakes",
         "catcher",
         "valkey",
         "postgres",

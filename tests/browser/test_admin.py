@@ -20,6 +20,8 @@ PAGES: tuple[str, ...] = (
     "/clients",
     "/clients/1",
     "/suppressions",
+    "/domains",
+    "/domains/example.com",
     "/templates",
     "/templates/hi",
     "/inbox",
@@ -33,12 +35,14 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
     caught = tmp_path_factory.mktemp("mail")
     mail = b"Subject: Caught\r\nContent-Type: text/html\r\n\r\n<p style='color: rgb(1, 2, 3)'>Hello</p>\r\n"
     Slot(caught, 10).put("a@example.com", ["b@example.com"], mail)
-    with running(module_database_url, redis_server.url, auth="required", caught_mail=caught, login_rate=1_000) as api:
+    more: dict[str, Any] = {"caught_mail": caught, "login_rate": 1_000, "domain_keys_secret": "s" * 32}
+    with running(module_database_url, redis_server.url, auth="required", **more) as api:
         client = Client(api.port)
         client.key = str(key(api.sql))
         template = {"subject": "Hi {{ name }}", "text": "Hello {{ name }}", "html": HTML}
         assert client.send("PUT", "/api/templates/hi", template).status == 201
         assert client.post("/api/suppressions", {"address": "gone@example.com"}).status == 201
+        assert client.post("/api/domains", {"domain": "example.com"}).status == 201
         yield api
 
 

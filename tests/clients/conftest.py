@@ -14,14 +14,25 @@ from tests.acceptance.conftest import NewWorld, mail_server, new_world
 from tests.acceptance.world import World
 from tests.clients import django_shop  # before any module of tests that has models
 from tests.clients.blocking import Blocking
+from tests.dns_server import DnsServer
 
 __all__ = ["django_shop", "mail_server", "new_world"]
 
 
 @pytest.fixture(scope="module")
-def world(new_world: NewWorld) -> World:
+def dns() -> Iterator[DnsServer]:
+    """A DNS server without records."""
+    with DnsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def world(new_world: NewWorld, dns: DnsServer) -> World:
     """An API that wants keys, and a worker that may call back on this machine."""
-    world = new_world(auth="required", callback_allowed_networks="127.0.0.0/8", long_poll_max=5, batch_limit=100)
+    world = new_world(
+        **{"auth": "required", "callback_allowed_networks": "127.0.0.0/8", "long_poll_max": 5, "batch_limit": 100},
+        **{"domain_keys_secret": "s" * 32, "dns_server": dns.address},
+    )
     world.system.start_api()
     world.system.start_workers()
     return world

@@ -19,6 +19,7 @@ from notification_client import (
     verify_callback,
 )
 from tests.acceptance.world import World
+from tests.dns_server import DnsServer
 from tests.eventually import eventually
 from tests.hooks import Hooks
 from tests.smtp import Reply
@@ -198,6 +199,23 @@ def test_suppressed_addresses_get_nothing(client: Any) -> None:
     client.suppressions.remove("ann+x/y@example.com")
     with pytest.raises(NotFound):
         client.suppressions.remove("ann+x/y@example.com")
+
+
+def test_a_domain_is_added_checked_rotated_and_removed(client: Any, dns: DnsServer) -> None:
+    added = client.domains.add("example.com", ed25519=True)
+    assert (added.state, [key.algorithm for key in added.keys]) == ("pending", ["rsa", "ed25519"])
+    for record in added.records:
+        if record.value:
+            dns.publish(record.name, record.value)
+
+    assert client.domains.check("example.com").state == "verified"
+    assert client.domains.add("example.com").keys == client.domains.get("example.com").keys
+    rotated = client.domains.rotate("example.com")
+    assert [key.state for key in rotated.keys] == ["current", "current", "new", "new"]
+    assert [domain.domain for domain in client.domains.all()] == ["example.com"]
+    client.domains.remove("example.com")
+    with pytest.raises(NotFound):
+        client.domains.get("example.com")
 
 
 def test_a_callback_is_registered_verified_and_delivered_again(client: Any, world: World) -> None:

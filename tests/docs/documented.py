@@ -13,6 +13,7 @@ from cli.up.catcher import Catcher
 from cli.up.fakes import Fakes
 from cli.up.mailbox import Slot
 from cli.up.sms_fake import SMS
+from tests.dns_server import DnsServer
 from tests.emptying import empty
 from tests.eventually import eventually
 from tests.keys import EVERY, key
@@ -22,6 +23,7 @@ from tests.system import System, free_port
 # Addresses in the documents. Where keys are wanted is the same API by its other name.
 LOCAL, WITH_KEYS, PUBLIC = "http://127.0.0.1:8000", "http://localhost:8000", "https://notify.example.com"
 RECEIVER = r"\b9000\b"  # the port of the reader's own program
+DOMAIN_KEYS = "k" * 32
 SUBMISSION = r"\b2587\b"  # the port of `notify smtp`
 QUICK = {
     "mail_from": "noreply@localhost",
@@ -44,7 +46,10 @@ class Documented:
         self._catcher, self._fakes = Catcher(inbox), Fakes(inbox, [SMS])
         self._catcher.start()
         self._fakes.start()
+        self._dns = DnsServer()
+        self._dns.start()
         where = {"database_url": database_url, "redis_url": redis_url, "smtp_url": self._catcher.url, **QUICK}
+        where |= {"domain_keys_secret": DOMAIN_KEYS, "dns_server": self._dns.address}
         where |= {name.lower(): url for name, url in self._fakes.environment.items()}
         self.directory = directory
         self.open = System(self._folder("open"), **where)  # type: ignore[arg-type]
@@ -66,6 +71,7 @@ class Documented:
         self.closed.stop()
         self.open.stop()
         self._catcher.stop()
+        self._dns.stop()
         self._fakes.stop()
 
     def logs(self) -> str:
@@ -102,6 +108,8 @@ class Documented:
             "REDIS_URL": self._redis_url,
             "REDIS_NAMESPACE": self.open.environ["REDIS_NAMESPACE"],
             "SMTP_URL": self.open.environ["SMTP_URL"],
+            "DOMAIN_KEYS_SECRET": DOMAIN_KEYS,
+            "DNS_SERVER": self._dns.address,
             "MAIL_FROM": self.open.environ["MAIL_FROM"],
             "DATA_DIR": str(self.directory / "data"),
             "NOTIFY_URL": f"http://127.0.0.1:{self.open.port}",

@@ -16,6 +16,7 @@ EMPTIED = (
     *("notifications", "attachments", "attempts", "workers", "sending", "providers", "idempotency_keys", "pauses"),
     *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
     *("destinations", "erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
+    *("domain_keys", "domains"),
 )
 
 

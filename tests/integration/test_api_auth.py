@@ -86,6 +86,12 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("POST", "/api/suppressions"): ({"manage"}, {"address": "gone@example.com"}),
     ("GET", "/api/suppressions/{address}"): ({"read"}, None),
     ("DELETE", "/api/suppressions/{address}"): ({"manage"}, None),
+    ("GET", "/api/domains"): ({"read"}, None),
+    ("POST", "/api/domains"): ({"manage"}, {"domain": "example.com"}),
+    ("GET", "/api/domains/{domain}"): ({"read"}, None),
+    ("DELETE", "/api/domains/{domain}"): ({"manage"}, None),
+    ("POST", "/api/domains/{domain}/check"): ({"manage"}, None),
+    ("POST", "/api/domains/{domain}/rotate"): ({"manage"}, None),
     ("POST", "/api/erasures"): ({"manage"}, {"recipient": "gone@example.com"}),
     ("GET", "/api/erasures/{id}"): ({"manage"}, None),
     ("GET", "/api/export"): (set(), None),  # needs two scopes: see test_dashboard_audit.py
@@ -93,6 +99,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
 }
 # In a path, what stands for one thing; an address and a name are each client's own.
 NOWHERE = {"{id}": "999999999", "{number}": "1", "{name}": "nowhere", "{address}": "nowhere@example.com"}
+NOWHERE["{domain}"] = "nowhere.invalid"
 WITH_ID = [(m, path) for m, path in OPERATIONS if any(n in path for n in NOWHERE) and m != "PUT"]
 FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 Post = Callable[..., CheckedClient]
@@ -101,6 +108,7 @@ Post = Callable[..., CheckedClient]
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     small: dict[str, Any] = {"key_cache": 0.2, "callback_endpoints": 1000, "stream_seconds": 0.1}
+    small["domain_keys_secret"] = "s" * 32
     with running(module_database_url, redis_server.url, auth="required", **small) as api:
         yield api
 
@@ -111,7 +119,7 @@ def coming_in(api: Api, with_key: KeyText | str) -> CheckedClient:
     return client
 
 
-def place(api: Api, path: str, owner: int) -> str:
+def place(api: Api, path: str, owner: int) -> str:  # noqa: C901 - a case for each kind of path
     """The path, to something that this client owns."""
     path = path.replace("{channel}", "email")
     if "{provider}" in path:
@@ -138,6 +146,12 @@ def place(api: Api, path: str, owner: int) -> str:
             f"gone{owner}@example.com",
         )
         return path.replace("{address}", f"gone{owner}@example.com")
+    if "{domain}" in path:
+        name = f"client{owner}.invalid"
+        api.sql.rows(
+            "INSERT INTO domains (client_id, domain) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING id", owner, name
+        )
+        return path.replace("{domain}", name)
     if path.startswith(NOTIFICATIONS):
         [(id,)] = api.sql.rows(
             "INSERT INTO notifications (type, recipient, subject, message, client_id, status, failure_reason,"

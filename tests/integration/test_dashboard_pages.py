@@ -47,6 +47,9 @@ PAGES: dict[str, set[str]] = {
     "/callbacks/{endpoint}/retry": {"read", "manage"},
     "/callbacks/{endpoint}/disabled": {"read", "manage"},
     "/callbacks/{endpoint}/deliveries/{delivery}": {"read", "manage"},
+    "/domains": {"read"},
+    "/domains/{domain}": {"read"},
+    "/domains/{domain}/remove": {"read", "manage"},
     "/destinations": {"read", "manage"},
     "/destinations/{destination}/delete": {"read", "manage"},
     "/suppressions": {"read"},
@@ -79,6 +82,7 @@ NAMES = {
     "{channel}": "email",
     "{provider}": "main",
     "{delivery}": "1",
+    "{domain}": "example.com",
 }
 KIND = "reason=rejected&oldest=2024-01-01T00:00:00Z&newest=2024-01-02T00:00:00Z"
 ROUTES = (
@@ -107,6 +111,8 @@ def furnish(api: Api, mail: Path) -> None:
     assert client.send("PUT", "/api/templates/greeting", content).status == 201
     assert client.post("/api/suppressions", {"address": "someone@example.com"}).status == 201
     api.sql.rows("UPDATE suppressions SET source = %s RETURNING 1", HOSTILE)
+    found = json.dumps({"TXT _dmarc.example.com": {"state": "wrong", "detail": HOSTILE, "found": [HOSTILE]}})
+    api.sql.rows("INSERT INTO domains (client_id, domain, found) VALUES (1, 'example.com', %s) RETURNING 1", found)
     api.sql.rows("UPDATE keys SET name = %s RETURNING 1", HOSTILE)
     api.sql.rows("INSERT INTO clients (name) VALUES (%s) RETURNING 1", HOSTILE)
     assert delivery(api.sql, endpoint(api.sql, HOSTILE), HOSTILE) == 1

@@ -61,7 +61,7 @@ def send(client: CheckedClient, request: Any, variables: Mapping[str, str]) -> R
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url) as api:
+    with running(module_database_url, redis_server.url, domain_keys_secret="s" * 32) as api:
         yield api
 
 
@@ -89,7 +89,7 @@ def test_a_request_is_answered_as_the_collection_says_also_in_the_second_run(
 
 def test_the_collection_covers_every_operation_and_the_faults_of_each_kind(api: Api) -> None:
     named = {"{channel}": "email", "{name}": "postman-{}", "{number}": "1", "{address}": "postman-{}@example.com"}
-    named["{provider}"] = "backup"
+    named |= {"{provider}": "backup", "{domain}": "postman-{}.example.com"}
     sent = {
         (i["request"]["method"], shape("/" + "/".join(i["request"]["url"]["path"]).replace(NOBODY, "{}")))
         for i in requests()

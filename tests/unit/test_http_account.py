@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.channels import registry
 from runtime.redaction import secrets
 from settings import SettingsError, examined, read
 from settings.http_account import FORMS, HttpAccount
@@ -89,8 +90,12 @@ def test_a_malformed_account_is_refused_by_name_and_without_its_secret(url: str)
 
 
 def test_all_kinds_are_named_where_a_scheme_is_unknown() -> None:
-    sentence = said("sendmail://:hush@")
+    with pytest.raises(SettingsError) as raised:
+        registry.check(read({"PROVIDER_A": "sendmail://:hush@"}))
+    sentence = str(raised.value)
 
+    assert sentence.startswith("PROVIDER_A begins with sendmail://, which no channel uses")
+    assert "hush" not in sentence
     assert all(f"{kind}://" in sentence for kind in (*FORMS, "smtp", "smtps"))
 
 

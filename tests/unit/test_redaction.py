@@ -21,6 +21,7 @@ ENVIRON = {
     "SMTP_URL": "smtp://u:smtp-pass@h",
     "EMAIL_PASS": "gmail-pass",
     "UNSUBSCRIBE_SECRET": "s" * 40,
+    "DOMAIN_KEYS_SECRET": f"{'n' * 40},{'o' * 40}",
 }
 ALL = Scrubber(secrets(read(ENVIRON)))
 
@@ -56,7 +57,9 @@ def test_the_local_part_of_any_address_is_redacted(address: str) -> None:
     assert address not in scrubbed(f"550 <{address}> nobody")
 
 
-@pytest.mark.parametrize("secret", ["p@ss/word", "p%40ss%2Fword", "redis-pass", "smtp-pass", "gmail-pass", "s" * 40])
+@pytest.mark.parametrize(
+    "secret", ["p@ss/word", "p%40ss%2Fword", "redis-pass", "smtp-pass", "gmail-pass", "s" * 40, "o" * 40]
+)
 def test_the_secrets_of_the_settings_are_blotted_out(secret: str) -> None:
     assert scrubbed(f"said {secret} and more") == "said *** and more"
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.channels.registry import channel
 from api.http.problems import MOST_FAULTS
 from api.schemas import Schema
+from api.schemas.documents import schema_of
 from settings import read
 
-SCHEMA = Schema("notification", read({}))
+SCHEMA = Schema(schema_of(channel("email")), read({}))
 GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
 FIELDS = ["type", "recipient", "subject", "message", "html"]
 
@@ -85,7 +87,7 @@ def test_no_more_faults_are_looked_for_than_are_reported() -> None:
     ("setting", "field"), [("SUBJECT_LIMIT", "subject"), ("MESSAGE_LIMIT", "message"), ("HTML_LIMIT", "html")]
 )
 def test_a_limit_is_its_setting(setting: str, field: str) -> None:
-    schema = Schema("notification", read({setting: "3"}))
+    schema = Schema(schema_of(channel("email")), read({setting: "3"}))
 
     assert schema.faults(GOOD | {"message": "Hey", field: "äöü"}) == []
     [fault] = schema.faults(GOOD | {"message": "Hey", field: "äöü!"})

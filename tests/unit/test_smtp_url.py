@@ -51,11 +51,17 @@ def test_a_number_of_connections_that_is_none_is_refused_with_what_may_be_given(
 
 @pytest.mark.parametrize("option", ["connection=5", "Connections=5", "starttls=off&pool=5", "tls"])
 def test_an_unknown_option_is_refused_with_those_that_there_are(option: str) -> None:
-    assert said(f"smtp://h?{option}").endswith(": use starttls, ca, connections, rate, priority, weight or from")
+    assert said(f"smtp://h?{option}").endswith(": use starttls, ca, dkim, connections, rate, priority, weight or from")
 
 
 def test_an_option_without_a_value_is_refused() -> None:
     assert said("smtp://h?starttls=") == "SMTP_URL has starttls=: give one of required, optional, off"
+
+
+def test_a_mail_server_that_signs_is_told_by_an_option() -> None:
+    assert read({"SMTP_URL": "smtp://h"}).providers[0].account == SmtpServer("h", 587, dkim="sign")
+    assert read({"SMTP_URL": "smtp://h?dkim=relay"}).providers[0].account == SmtpServer("h", 587, dkim="relay")
+    assert said("smtp://h?dkim=no") == "SMTP_URL has dkim=no: give sign, or relay if the mail server signs"
 
 
 def test_a_mail_server_gets_twenty_connections_where_nothing_is_said() -> None:

@@ -185,7 +185,7 @@ def test_a_claim_is_one_span_for_all_that_it_has_claimed(made: Spans) -> None:
 
 
 def test_a_claimed_callback_belongs_to_the_trace_of_its_notification(made: Spans) -> None:
-    callback = notification(7, type=CALLBACK, callback_id=1)
+    callback = notification(7, type=CALLBACK, queue=CALLBACK, callback_id=1)
     found = {7: trace(5)}
     with mock.patch("actors.spans.traces.of_subjects", return_value=found), mock.patch("actors.spans.connection"):
         [[claimed]] = spans.claimed([[callback]], time.time_ns())
@@ -195,7 +195,7 @@ def test_a_claimed_callback_belongs_to_the_trace_of_its_notification(made: Spans
 
 
 def test_a_callback_that_cannot_be_traced_is_claimed_all_the_same(made: Spans) -> None:
-    callback = notification(7, type=CALLBACK, callback_id=1)
+    callback = notification(7, type=CALLBACK, queue=CALLBACK, callback_id=1)
     with mock.patch("actors.spans.traces.of_subjects", side_effect=ValueError), mock.patch("actors.spans.connection"):
         assert spans.claimed([[callback]], time.time_ns()) == [[callback]]
     assert made.all == ()
@@ -203,7 +203,7 @@ def test_a_callback_that_cannot_be_traced_is_claimed_all_the_same(made: Spans) -
 
 def test_a_callback_carries_its_context_on_and_tells_the_host_alone(made: Spans) -> None:
     secret = "https://user:secret@hooks.example/secret?secret=1#secret"
-    with spans.attempt(notification(7, trace(5), type=CALLBACK)) as attempt, spans.post(secret) as span:
+    with spans.attempt(notification(7, trace(5), type=CALLBACK, queue=CALLBACK)) as attempt, spans.post(secret) as span:
         headers = tracing.headers(span)
         spans.responded(span, 503)
     attempt.end()
@@ -241,4 +241,4 @@ def test_a_message_without_trace_context_begins_no_trace(made: Spans) -> None:
 def test_disabled_tracing_ignores_a_trace_context_that_is_still_carried() -> None:
     assert not tracing.is_on()
     assert current_within(notification(1, trace(1)))[-1] == {}
-    assert current_within(notification(7, trace(1), type=CALLBACK, callback_id=1))[-1] == {}
+    assert current_within(notification(7, trace(1), type=CALLBACK, queue=CALLBACK, callback_id=1))[-1] == {}

@@ -105,13 +105,13 @@ def _header(notification: Claimed, sender: Mailbox, to: str, mark: str) -> dict[
         "From": headers.mailbox(sender),
         "To": to,
         "Subject": headers.unstructured(notification.subject),
-        "Date": _date(int(_written_at(notification).timestamp())),
+        "Date": _date(int(written_at(notification).timestamp())),
         "Message-ID": f"<{mark}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",  # Prevents out-of-office replies (RFC 3834).
     }
 
 
-def _written_at(notification: Claimed) -> datetime:
+def written_at(notification: Claimed) -> datetime:
     """Return the time for the Date header, the same in every attempt: the creation, or a later `sendAt`.
 
     RFC 5322, section 3.6.1: the time at which the author put the message into the mail system.

@@ -1,8 +1,10 @@
-"""Channels of the configured mail providers."""
+"""Providers of the configured mail accounts."""
 
 from __future__ import annotations
 
+from actors.channels.email import signer
 from actors.channels.email.http.provider import HttpMailProvider
+from actors.channels.email.signer import Signer
 from actors.channels.email.smtp_provider import SmtpProvider
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
@@ -12,11 +14,17 @@ from settings.providers import Provider
 
 
 def make(
-    provider: Provider, settings: Settings, lease: ConnectionLease | None = None, rate: SharedRate | None = None
+    provider: Provider,
+    settings: Settings,
+    lease: ConnectionLease | None = None,
+    rate: SharedRate | None = None,
+    signing: Signer | None = None,
 ) -> SmtpProvider | HttpMailProvider:
-    """Return the channel of a provider.
+    """Return the provider of an account.
 
-    `lease`: this process's share of the provider's connections; without it, the process may use all of them.
+    `lease`: this process's share of the account's connections; without it, the process may use all of them. `signing`:
+    signs what goes to mail servers, by default that of this process; providers with an HTTP API sign by themselves.
     """
-    kind = HttpMailProvider if isinstance(provider.account, HttpAccount) else SmtpProvider
-    return kind(settings, provider, lease, rate)
+    if isinstance(provider.account, HttpAccount):
+        return HttpMailProvider(settings, provider, lease, rate)
+    return SmtpProvider(settings, provider, lease, rate, signing or signer.of_process(tuple(settings.domains.secrets)))

@@ -17,6 +17,7 @@ from actors.channels.email.connections import Connections
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
+from actors.channels.email.signer import Signer
 from actors.channels.email.smtp import Connection
 from actors.channels.email.smtp_sender import SmtpSender
 from actors.channels.email.smtp_socket import Stop
@@ -45,6 +46,7 @@ class SmtpProvider:
         provider: Provider,
         lease: ConnectionLease | None = None,
         rate: SharedRate | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.provider = provider.name
         self.settings = settings
@@ -52,6 +54,7 @@ class SmtpProvider:
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
         self._server = provider.account
+        self._signer = signer if provider.account.dkim == "sign" else None
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
         self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
@@ -137,7 +140,10 @@ class SmtpProvider:
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
         leave = url(notification.id, self.settings.public) if notification.mail else None
-        return compose(notification, self.own_sender, contents, leave)
+        mail = compose(notification, self.own_sender, contents, leave)
+        if self._signer is None:
+            return mail
+        return self._signer.signed(mail, notification, own=mail.sender == self.own_sender.address)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.

@@ -16,13 +16,14 @@ LONGEST_HOLD = 3_600.0  # seconds
 
 
 class EndpointLimits:
-    """Limits for each endpoint: AT_ONCE concurrent requests, and none for CALLBACK_REST after one that timed out.
+    """Limits for each endpoint: `at_once` requests at a time, and none for CALLBACK_REST after one that timed out.
 
     After the pause one request is tried; the others are deferred until it is answered. `what`: the word for an
     endpoint in messages.
     """
 
-    def __init__(self, settings: Settings, what: str = "endpoint") -> None:
+    def __init__(self, settings: Settings, at_once: int = AT_ONCE, what: str = "endpoint") -> None:
+        self._at_once = at_once
         self._rest, self._timeout, self._turn_timeout = (
             settings.callbacks.rest,
             settings.callbacks.timeout,
@@ -42,7 +43,7 @@ class EndpointLimits:
             Deferred: The endpoint is paused, or there was no turn in time. Nothing was sent.
         """
         self._check(id)
-        limits = self._limits.setdefault(id, _Limits())
+        limits = self._limits.setdefault(id, _Limits(self._at_once))
         limits.wanted += 1
         try:
             await limits.take(self._turn_timeout, self._what)
@@ -63,7 +64,7 @@ class EndpointLimits:
         limits, now = self._limits.get(id), time.monotonic()
         held = self._held.get(id)
         paused = now < self._resting.get(id, 0.0) or (held is not None and now < held.until)
-        return limits is None or limits.wanted < AT_ONCE or paused
+        return limits is None or limits.wanted < self._at_once or paused
 
     def record(self, id: Hashable, *, timed_out: bool) -> None:
         """Record the end of a request to endpoint `id`."""
@@ -100,8 +101,8 @@ class _Hold:
 class _Limits:
     """Turns at one endpoint. `wanted`: number of requests that have a turn or wait for one."""
 
-    def __init__(self) -> None:
-        self.free, self.wanted = asyncio.Semaphore(AT_ONCE), 0
+    def __init__(self, at_once: int) -> None:
+        self.free, self.wanted = asyncio.Semaphore(at_once), 0
 
     async def take(self, timeout: float, what: str) -> None:
         try:

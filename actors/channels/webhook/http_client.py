@@ -36,7 +36,7 @@ class HttpError(Exception):
 
 
 class Answer(NamedTuple):
-    """Answer of a server. `body`: its first BODY_LIMIT bytes, not decoded. `headers` ignore the case of names."""
+    """Answer of a server. `headers` ignore the case of names. `body`: its first BODY_LIMIT bytes, not decoded."""
 
     status: int
     reason: str
@@ -83,7 +83,8 @@ class HttpClient:
             ending.callback(connector.abort)
             response = await _head(session, connector, request, until)
             ending.callback(response.close)
-            return Answer(response.status, response.reason or "", await _body(response, until), response.headers)
+            body = await _body(response, until)
+            return Answer(response.status, response.reason or "", body, response.headers)
 
     async def close(self) -> None:
         """Stop waiting for look-ups."""

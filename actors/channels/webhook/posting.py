@@ -30,7 +30,7 @@ class Posting:
         self, what: str, settings: Settings, look_up: Lookup = look_up, context: ssl.SSLContext | None = None
     ) -> None:
         self._http = HttpClient(settings.callbacks.networks, settings.callbacks.timeout, look_up, context)
-        self._limits = EndpointLimits(settings, what)
+        self._limits = EndpointLimits(settings, what=what)
 
     @contextlib.asynccontextmanager
     async def turn(self, place: Hashable) -> AsyncIterator[None]:

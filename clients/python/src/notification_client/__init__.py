@@ -4,6 +4,7 @@ from notification_client.async_client import AsyncClient
 from notification_client.callbacks import CallbackEvent, verify_callback
 from notification_client.client import Client
 from notification_client.destinations import Destination
+from notification_client.domains import Domain
 from notification_client.endpoints import CallbackEndpoint, Delivery
 from notification_client.errors import (
     ApiError,
@@ -41,6 +42,7 @@ __all__ = [
     "ConnectionFailed",
     "Delivery",
     "Destination",
+    "Domain",
     "Erasure",
     "Event",
     "Fault",

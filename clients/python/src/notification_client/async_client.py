@@ -10,6 +10,7 @@ from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
 from notification_client.destinations import AsyncDestinations
+from notification_client.domains import AsyncDomains
 from notification_client.endpoints import AsyncCallbackEndpoints
 from notification_client.errors import InvalidRequest
 from notification_client.fields import FailedFilters, Filters, NewNotification
@@ -38,6 +39,11 @@ class AsyncClient(AsyncPerformer):
     def suppressions(self) -> AsyncSuppressions:
         """Addresses to which nothing is sent."""
         return AsyncSuppressions(self)
+
+    @cached_property
+    def domains(self) -> AsyncDomains:
+        """Domains that your mails come from: DKIM keys and DNS records."""
+        return AsyncDomains(self)
 
     @cached_property
     def callbacks(self) -> AsyncCallbackEndpoints:

@@ -10,6 +10,7 @@ from notification_client import notifications as calls
 from notification_client import sse
 from notification_client.calls import anything, call
 from notification_client.destinations import Destinations
+from notification_client.domains import Domains
 from notification_client.endpoints import CallbackEndpoints
 from notification_client.errors import InvalidRequest
 from notification_client.fields import FailedFilters, Filters, NewNotification
@@ -38,6 +39,11 @@ class Client(Performer):
     def suppressions(self) -> Suppressions:
         """Addresses to which nothing is sent."""
         return Suppressions(self)
+
+    @cached_property
+    def domains(self) -> Domains:
+        """Domains that your mails come from: DKIM keys and DNS records."""
+        return Domains(self)
 
     @cached_property
     def callbacks(self) -> CallbackEndpoints:

@@ -1,0 +1,1 @@
+"""Push channel: messages to apps and browsers by Firebase Cloud Messaging, APNs and Web Push."""

@@ -1,0 +1,116 @@
+"""Push messages from a request to the device, through the API, the workers and the three services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cli.servers.valkey import Valkey
+from tests.client import NOTIFICATIONS, Response
+from tests.eventually import eventually
+from tests.integration.pushing import DEVICE
+from tests.providers import http2_server
+from tests.providers.http2_server import Http2Server
+from tests.providers.push_apis import Apns, Fcm, WebPush
+from tests.providers.push_keys import BROWSER, url
+from tests.providers.server import Server
+from tests.system import System
+
+END = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
+MESSAGES: dict[str, dict[str, Any]] = {
+    "fcm": {"recipient": "fcm:token-a", "data": {"order": "7"}, "url": "https://example.com/7"},
+    "apns": {"recipient": f"apns:{DEVICE.upper()}", "badge": 2, "expiresAt": END.strftime("%Y-%m-%dT%H:%M:%SZ")},
+    "webpush": {"recipient": "webpush:https://push.example.com/s/1", "keys": BROWSER.keys},
+}
+
+
+class World(NamedTuple):
+    """The system and the services."""
+
+    system: System
+    servers: dict[str, Server | Http2Server]
+    fakes: dict[str, Fcm | Apns | WebPush]
+
+    def post(self, kind: str, **fields: Any) -> Response:
+        document = {"type": "push", "subject": "Hi", "message": "Hello", **MESSAGES[kind], **fields}
+        return self.system.client.post(NOTIFICATIONS, document)
+
+    def ended(self, id: int) -> dict[str, Any]:
+        """The notification once it has its final status."""
+
+        def read() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.system.client.get(f"{NOTIFICATIONS}/{id}").json
+            return found if found["status"] in {"sent", "failed", "cancelled"} else None
+
+        found = eventually(read, 20, saying=self.system.logs)
+        assert found
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder: Path = tmp_path_factory.mktemp("push")
+    fakes: dict[str, Fcm | Apns | WebPush] = {"fcm": Fcm(), "apns": Apns(), "webpush": WebPush()}
+    with ExitStack() as stack:
+        servers: dict[str, Server | Http2Server] = {}
+        for kind, fake in fakes.items():
+            if kind == "apns":
+                servers[kind] = stack.enter_context(Http2Server(fake))
+            else:
+                servers[kind] = stack.enter_context(Server(fake))
+        urls = {f"provider_{kind}": url(kind, folder, server.url) for kind, server in servers.items()}
+        system = System(folder, database_url=module_database_url, redis_url=redis_server.url, smtp_url="", **urls)
+        stack.callback(system.stop)
+        system.start_api()
+        system.start_workers(2)
+        yield World(system, servers, fakes)
+
+
+@pytest.mark.parametrize("kind", sorted(MESSAGES))
+def test_a_request_reaches_the_device_and_shows_what_was_sent(kind: str, world: World) -> None:
+    accepted = world.post(kind)
+    assert accepted.status == 201, accepted.json
+    found = world.ended(accepted.json["id"])
+
+    assert (found["status"], found["subject"], found["message"]) == ("sent", "Hi", "Hello")
+    given = {name: value for name, value in MESSAGES[kind].items() if name not in {"recipient", "keys"}}
+    assert {name: found[name] for name in given} == given
+    assert found["recipient"] == MESSAGES[kind]["recipient"].replace(DEVICE.upper(), DEVICE)
+    assert BROWSER.keys["auth"] not in str(found)
+    [taken] = world.fakes[kind].sink
+    assert "Hello" in str(taken.content)
+    if kind == "apns":
+        assert taken.headers["apns-collapse-id"] == str(found["id"])
+        assert taken.headers["apns-expiration"] == str(int(END.timestamp()))
+
+
+def test_a_faulty_request_names_every_field_and_the_fix(world: World) -> None:
+    refused = world.post("fcm", keys=BROWSER.keys, data={"from": "x"}, badge=-1, html="<p>")
+
+    assert refused.status == 422
+    faults = {fault["pointer"]: fault["detail"] for fault in refused.json["errors"]}
+    assert set(faults) >= {"/keys", "/data/from", "/badge"}
+    assert "leave them out" in faults["/keys"]
+
+
+def test_a_token_that_has_ended_is_shown_on_the_suppression_list(world: World) -> None:
+    gone = {"reason": "Unregistered", "timestamp": 1_700_000_000_000}
+    server = world.servers["apns"]
+    assert isinstance(server, Http2Server)
+    server.faults.append(http2_server.answering(410, gone))
+    device = "1b" * 32
+    found = world.ended(world.post("apns", recipient=f"apns:{device}").json["id"])
+    second = world.post("apns", recipient=f"apns:{device}").json
+
+    assert (found["status"], found["failureReason"]) == ("failed", "rejected")
+    assert "Unregistered" in found["lastError"]
+    assert (second["status"], second["failureReason"]) == ("failed", "suppressed")
+    [entry] = world.system.client.get("/api/suppressions?reason=bounced").json["items"]
+    assert entry["address"] == f"apns:{device}"
+    assert world.system.client.request("DELETE", f"/api/suppressions/apns:{device}").status == 204
+    assert world.ended(world.post("apns", recipient=f"apns:{device}").json["id"])["status"] == "sent"
