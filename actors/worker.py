@@ -19,6 +19,7 @@ from actors.actor import add_actors, running
 from actors.breaker import Breaker
 from actors.channels import Provider, registry
 from actors.channels.email import signer
+from actors.channels.email.identity import of_process as identity_of_process
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
@@ -31,6 +32,8 @@ from actors.outcomes import REASONS
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
 from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
+from actors.reports.keys import ReportKeys
+from actors.reports.reader import ReportReader
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -70,6 +73,8 @@ class WorkerProcess(Middleware):
             # Set before the first consumer, which would otherwise fetch from another namespace.
             broker.namespace = namespace.stored(current.redis)
             _report(current)
+            with database.connection():
+                self._report_keys = ReportKeys.load(current.reports)
             _begin_at_zero(current)
             self._domains = Domains(current.domains, signer.of_process(tuple(current.domains.secrets)))
             self._domains.load()
@@ -103,6 +108,8 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
+        self._report_reader = ReportReader(self._report_keys)
+        self._report_reader.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
@@ -113,6 +120,7 @@ class WorkerProcess(Middleware):
             provider.stop()
         self._retention.stop()
         self._domains.stop()
+        self._report_reader.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -128,6 +136,7 @@ class WorkerProcess(Middleware):
     async def _delivery(self, identity: UUID) -> Delivery:
         """Create the delivery on the event loop, because some providers hold objects of it."""
         current = self._settings
+        identity_of_process.identities = self._report_keys.identities(current.reports)
         routed = {name: self._routed(name, identity) for name in registry.served(current)}
         callback = Callback(current)
         routed[CALLBACK] = [Routed(callback, Breaker(current, callback.provider, identity), apart=True)]

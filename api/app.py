@@ -37,6 +37,8 @@ from api.resources.openapi import OpenApi
 from api.resources.pauses import ChannelPause, ClientPause, Pauses
 from api.resources.providers import Provider, Providers
 from api.resources.redis_health import RedisHealth
+from api.resources.report_webhooks import ReportWebhook
+from api.resources.reports import Reports
 from api.resources.scraping import Metrics
 from api.resources.suppressions import Suppression, Suppressions
 from api.resources.templates import Preview, Template, Templates, Version, Versions
@@ -142,6 +144,8 @@ def _managing(store: NotificationStore, limits: Limits) -> dict[str, object]:
         "/api/keys/{id}/rotate": KeyRotation(store),
         "/api/providers": Providers(store),
         "/api/providers/{provider}": Provider(store),
+        "/api/reports": Reports(store),
+        "/api/reports/{provider}": ReportWebhook(store),
         "/api/pauses": Pauses(store),
         "/api/pauses/client": ClientPause(store),
         "/api/pauses/channels/{channel}": ChannelPause(store),

@@ -22,6 +22,7 @@ COMMANDS = {
     "up": "cli.up.command:up",
     "api": "cli.up.api:api",
     "smtp": "cli.submission.command:smtp",
+    "bounces": "cli.bounces.command:bounces",
     "migrate": "cli.operator.migrate:migrate",
     "send": "cli.client.notifications:send",
     "status": "cli.client.notifications:status",

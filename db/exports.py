@@ -86,7 +86,7 @@ def _notifications(wanted: Wanted, after: str, limit: int) -> Found:
         places = rows(f"{_PLACES} {_BEHIND}", wanted.client_id, *begin, limit)
     ids = [id for _, id in places]
     known = {row["id"]: row for row in reports.notifications(ids)}
-    histories, acts = _attempts(ids), timeline.acts(ids)
+    histories, acts = _attempts(ids), timeline.later(ids)
     found = []
     for at, id in places:
         # Retention may have just deleted it.
@@ -112,7 +112,7 @@ def _to_recipient(wanted: Wanted, begin: Sequence[object], limit: int) -> tuple[
 
 def _attempts(ids: Sequence[int]) -> dict[int, list[Row]]:
     names = ["number", "outcome", "started_at", "finished_at", "worker", "provider", "phase", "reply_code"]
-    names += ["enhanced_code", "text"]
+    names += ["enhanced_code", "text", "provider_message_id", "report_id"]
     found = rows(
         f"SELECT notification_id, {', '.join(names)} FROM attempts WHERE notification_id = ANY(%s)"
         " ORDER BY notification_id, number",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from peewee import ProgrammingError
@@ -31,3 +33,16 @@ def place() -> str:
         " (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     return f"{system}/{database}"
+
+
+class ReportSecret(NamedTuple):
+    """Secret of this installation for tokens and Message-IDs, and the time since when it signs them."""
+
+    key: bytes
+    since: datetime
+
+
+def report_secret() -> ReportSecret:
+    """Return the secret that the migration made. A restored dump has the same one."""
+    [(secret, since)] = rows("SELECT report_secret, report_secret_at FROM installation")
+    return ReportSecret(secret.encode(), since)

@@ -18,9 +18,10 @@ from db.database import database
 
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
 FINAL = ("sent", "failed", "cancelled")
+DELIVERY_STATUSES = ("unconfirmed", "delivered", "bounced", "complained")  # what is known since it was sent, in order
 CALLBACK = "callback"  # the type and the priority of callbacks, which tell a client how a notification ended
 PRIORITIES = ("high", "normal", "bulk")  # the priorities that a client may ask for
-REASONS = ("manual", "unsubscribed", "bounced")  # why an address is suppressed
+REASONS = ("manual", "unsubscribed", "bounced", "complained")  # why an address is suppressed
 
 
 class Table(Model):
@@ -67,6 +68,7 @@ class Notification(Table):
     erased_at = DateTimeTZField(null=True)
     key_id = BigIntegerField(null=True)
     failover = TextField()
+    delivery_status = TextField(null=True)
 
     class Meta:
         table_name = "notifications"
@@ -84,6 +86,8 @@ class Attempt(Table):
     reply_code = IntegerField(null=True)
     enhanced_code = TextField(null=True)
     text = TextField(null=True)
+    provider_message_id = TextField(null=True)
+    report_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "attempts"

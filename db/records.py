@@ -134,6 +134,7 @@ class Attempt(NamedTuple):
     reply_code: int | None = None
     enhanced_code: str | None = None
     text: str | None = None
+    provider_message_id: str | None = None
 
 
 class Settlement(NamedTuple):

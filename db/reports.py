@@ -9,7 +9,7 @@ from functools import reduce
 from operator import and_
 from typing import Any, NamedTuple
 
-from peewee import SQL, Field, NodeList, Select, Tuple, Value, fn
+from peewee import SQL, Case, Field, NodeList, Select, Tuple, Value, fn
 
 from db.client_view import VIEW, select
 from db.database import IN_ORDER, database, rows
@@ -27,12 +27,22 @@ _STATE = (
         fn.COALESCE(N.metadata, SQL("'{}'::jsonb")).alias("metadata"),
     ),
     *(N.status, N.attempt_count, N.retry_count, N.last_error, N.failure_reason),
+    Case(None, [(N.status == "sent", fn.COALESCE(N.delivery_status, "unconfirmed"))]).alias("delivery_status"),
     *(N.created_at, N.next_attempt_at, N.finished_at, N.erased_at),
 )
 _ATTEMPT = (
     *(Attempt.number, Attempt.outcome, Attempt.started_at, Attempt.finished_at, Attempt.worker),
     *(Attempt.provider, Attempt.phase, Attempt.reply_code, Attempt.enhanced_code, Attempt.text),
+    *(Attempt.provider_message_id, Attempt.report_id),
 )
+
+# The event that decided the delivery status.
+_PROOF = """(SELECT json_build_object(
+        'kind', e.kind, 'class', e.bounce_class, 'code', e.code, 'text', e.text, 'recipient', e.recipient,
+        'source', e.source, 'at', rfc3339(coalesce(e.happened_at, e.received_at)))
+    FROM evidence AS e WHERE e.notification_id = "t1"."id" AND e.state = 'applied' AND NOT e.about_copy
+    ORDER BY array_position(ARRAY['delayed', 'delivered', 'bounced', 'complained'], e.kind) DESC NULLS LAST,
+             e.applied_at LIMIT 1)"""
 
 # The expression of the index notifications_domain.
 DOMAIN = "lower(split_part(recipient, '@', -1) COLLATE \"C\")"
@@ -86,10 +96,10 @@ def newest(client: int, filters: Mapping[str, Any], after: Position | None, limi
     """Return up to `limit` notifications of a client without their messages, newest first, from behind `after`.
 
     `filters`: status, type, recipient, priority, sandbox, created_from (inclusive), created_to (exclusive), tags (all
-    of them), metadata (all of these entries), and those of db/search.py: written, mailbox, domain, template,
-    failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an index. Matches
-    of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks at the next
-    LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
+    of them), delivery_status, metadata (all of these entries), and those of db/search.py: written, mailbox, domain,
+    template, failure_reason, and those of _AMONG. Every page costs the same, because it begins at its place in an
+    index. Matches of rare tags or metadata are found first and then sorted. For a filter without an index, a page looks
+    at the next LOOKED_AT notifications; it may then have few rows, or none, and still be followed by another page.
 
     `recipient` is in the form for comparison. It matches the main recipient however the address was written; those that
     were written differently are found first and then sorted.
@@ -159,7 +169,7 @@ def answers() -> None:
 
 
 def _whole() -> Any:
-    return select(*_HEAD, N.message, N.html, *_STATE, N.mail)
+    return select(*_HEAD, N.message, N.html, *_STATE, N.mail, SQL(_PROOF).alias("delivery_evidence"))
 
 
 def attempts_of(owned: Any) -> list[Row]:
@@ -208,6 +218,7 @@ _WIDE: dict[str, Callable[[Any], bool]] = {
     "status": lambda value: bool(value == "sent"),
     "template": lambda value: True,
     "failure_reason": lambda value: True,
+    "delivery_status": lambda value: value not in ("bounced", "complained"),
     **{name: lambda value: True for name in _AMONG},
 }
 # An array is looked up id by id. With old statistics, PostgreSQL would also read a client's whole list for a join.
@@ -226,6 +237,7 @@ _CONDITIONS: dict[str, Callable[[Any], Any]] = {
     "domain": lambda value: SQL(f"finished_at IS NOT NULL AND {DOMAIN} = %s", [value]),
     "sandbox": lambda value: N.sandbox == value,
     "priority": lambda value: SQL("%s", [value]) == _PRIORITY,
+    "delivery_status": lambda value: N.delivery_status == value,
     "created_from": lambda value: N.created_at >= value,
     "created_to": lambda value: N.created_at < value,
     "tags": lambda value: _holds(N.tags, value),

@@ -14,7 +14,10 @@ _SHARED = (
     *(("provider", "text"), ("phase", "text"), ("reply_code", "int"), ("enhanced_code", "text")),
     ("suppress", "int"),
 )
-_OWN = (("id", "bigint"), ("claim", "bigint"), ("started_ago", "float8"), ("finished_ago", "float8"), ("text", "text"))
+_OWN = (
+    *(("id", "bigint"), ("claim", "bigint"), ("started_ago", "float8"), ("finished_ago", "float8"), ("text", "text")),
+    ("provider_message_id", "text"),
+)
 
 
 class SettlementRows(NamedTuple):
@@ -39,7 +42,8 @@ def settlement_rows(settlements: Sequence[Settlement], now: float) -> Settlement
 
 def _own(settlement: Settlement, now: float) -> tuple[object, ...]:
     attempt = settlement.attempt
-    return (settlement.id, settlement.claim, now - attempt.started, now - attempt.finished, attempt.text)
+    times = (now - attempt.started, now - attempt.finished)
+    return (settlement.id, settlement.claim, *times, attempt.text, attempt.provider_message_id)
 
 
 def _shared(s: Settlement) -> tuple[object, ...]:

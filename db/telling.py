@@ -23,3 +23,14 @@ def append_event(name: str) -> str:
         " AND n.client_id IN (SELECT client_id FROM listeners WHERE until > now() ORDER BY client_id)"
         f" THEN note(n, {name}) END"
     )
+
+
+def enqueue_delivery_callbacks(event: str, at: str, evidence: str) -> str:
+    """Return SQL for RETURNING of a statement that raises the delivery status (alias n).
+
+    `event`, `at` and `evidence` are SQL. Like ENQUEUE_CALLBACKS; migration 0035 has the function.
+    """
+    return (
+        "CASE WHEN n.client_id IN (SELECT client_id FROM callbacks WHERE disabled_at IS NULL ORDER BY client_id)"
+        f" THEN tell_event(n, {event}, {at}, {evidence}) END"
+    )

@@ -55,13 +55,13 @@ def _story(id: int, client_id: int) -> Story | None:
     if not found:
         return None
     [row] = found
-    return Story(row["status"], told(row, attempts(id, client_id), acts([id]).get(id, [])))
+    return Story(row["status"], told(row, attempts(id, client_id), later([id]).get(id, [])))
 
 
-def told(row: Row, attempted: Sequence[Row], acted: Sequence[Row]) -> list[Row]:
-    """Return the events of a timeline from the notification's row, its attempts and its `acts`."""
+def told(row: Row, attempted: Sequence[Row], later: Sequence[Row]) -> list[Row]:
+    """Return the events of a timeline from the notification's row, its attempts and what came `later`."""
     with_key = {} if row.get("key_id") is None else {"key_id": row["key_id"]}
-    happened = [_event("accepted", row["created_at"], **with_key), *map(_attempted, attempted), *acted, *_ending(row)]
+    happened = [_event("accepted", row["created_at"], **with_key), *map(_attempted, attempted), *_ending(row), *later]
     return sorted(happened, key=lambda event: event["at"])
 
 
@@ -74,6 +74,26 @@ def _attempted(attempt: Row) -> Row:
         return _event("rescued", attempt["finished_at"], number=attempt["number"], text=attempt["text"])
     told = {name: attempt[name] for name in _TOLD_OF_ATTEMPTS}
     return _event("attempted", attempt["finished_at"], **told)
+
+
+def later(ids: Sequence[int]) -> dict[int, list[Row]]:
+    """Return what operators did to each notification, and what reports said about it."""
+    acted, reported = acts(ids), reports_about(ids)
+    return {id: acted.get(id, []) + reported.get(id, []) for id in {*acted, *reported}}
+
+
+def reports_about(ids: Sequence[int]) -> dict[int, list[Row]]:
+    """Return the events that reports told of each notification, at the times when they took effect."""
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    names = ("report", "source", "class", "code", "text", "recipient", "copy", "happened_at")
+    for id, kind, at, *detail in rows(
+        "SELECT notification_id, kind, applied_at, report_id, source, bounce_class, code, text, recipient, about_copy,"
+        " rfc3339(happened_at) FROM evidence WHERE notification_id = ANY(%s) AND state = 'applied'"
+        " ORDER BY applied_at, digest",
+        list(ids),
+    ):
+        found[id].append(_event(kind, at, **dict(zip(names, detail, strict=True))))
+    return found
 
 
 def acts(ids: Sequence[int]) -> dict[int, list[Row]]:

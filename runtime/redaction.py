@@ -128,8 +128,12 @@ def _passwords(url: str) -> Iterator[str]:
     except ValueError:  # The setting's reader reports a malformed URL.
         return
     yield unquote(parts.password or "")
-    # `password` of libpq, and `sentinel_password` of REDIS_URL.
-    yield from (value for name, value in parse_qsl(parts.query) if name.endswith("password"))
+    for name, value in parse_qsl(parts.query):
+        # `password` of libpq, and `sentinel_password` of REDIS_URL.
+        if name.endswith("password"):
+            yield value
+        elif name in ("reports", "reports_secret"):  # of SMTP_URL
+            yield from value.replace(" ", "+").split(",")
 
 
 def _forms(secret: str) -> set[str]:

@@ -26,6 +26,7 @@ from settings.providers import Provider
 from settings.public import PublicSettings
 from settings.queue import QueueSettings
 from settings.redis import RedisSettings
+from settings.reports import ReportSettings
 from settings.retention import RetentionSettings
 from settings.retry import RetrySettings
 from settings.smtp import SmtpSettings
@@ -57,6 +58,7 @@ class Settings:
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     chat: ChatSettings = field(default_factory=ChatSettings)
+    reports: ReportSettings = field(default_factory=ReportSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)

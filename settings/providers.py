@@ -2,7 +2,7 @@
 
 Each is a URL. Options that every kind of account has: `priority` (1 is preferred), `weight` (the share among those of
 the same priority), `connections` and `rate` (at a time and per second, of all worker processes together), and `from`
-(the sender, instead of MAIL_FROM).
+(the sender, instead of MAIL_FROM). Those for webhooks are in report_source.py.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from settings import http_account, push_accounts, sms_accounts, smtp_url
+from settings import http_account, push_accounts, report_source, sms_accounts, smtp_url
 from settings.errors import SettingsError
 from settings.hosts import split_url
 from settings.http_account import HttpAccount
+from settings.report_source import ReportSource
 from settings.smtp_url import SmtpServer
 
 T = TypeVar("T", int, float)
@@ -56,8 +57,8 @@ class Provider:
     """A configured account, and how much is sent through it.
 
     `name`: NAME of PROVIDER_NAME in lower case, or host:port for SMTP_URL. `scheme`: that of its URL.
-    `rate`: notifications per second, None if
-    unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
+    `rate`: notifications per second, None if unlimited. `sender`: the From of its mails; empty for MAIL_FROM.
+    `reports`: its webhooks, None if it has none.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Provider:
     connections: int = CONNECTIONS
     rate: float | None = None
     sender: str = ""
+    reports: ReportSource | None = None
 
     @property
     def variable(self) -> str:
@@ -78,10 +80,11 @@ class Provider:
     def secrets(self) -> list[str]:
         """What must never be logged."""
         account = self.account
+        of_reports = [*self.reports.keys, *self.reports.secrets] if self.reports else []
         if isinstance(account, HttpAccount):
-            return [account.secret]
+            return [account.secret, *of_reports]
         if isinstance(account, SmtpServer):
-            return [account.password]
+            return [account.password, *of_reports]
         password = urlsplit(account.url).password or ""
         return [account.url, password, unquote(password)]
 
@@ -101,6 +104,7 @@ def parse(variable: str, url: str) -> Provider:
         "connections": _number(variable, options, "connections", int, connections, 1, MAX_CONNECTIONS),
         "rate": _number(variable, options, "rate", float, None, 0.01, MAX_RATE),
         "sender": options.pop("from", ""),
+        "reports": report_source.source(variable, parts.scheme, options),
     }
     account = kind(variable, parts, options)
     name = variable.removeprefix(PREFIX).lower() if variable.startswith(PREFIX) else account.name

@@ -17,12 +17,13 @@ TEXT_LIMIT = 500  # characters of a provider's answer that are kept
 
 
 class Receipt(NamedTuple):
-    """The provider accepted the notification."""
+    """The provider accepted the notification. `message_id`: the id that it gave the message, if it gave one."""
 
     phase: str
     reply_code: int | None
     enhanced_code: str | None
     text: str
+    message_id: str | None = None
 
 
 class Undelivered(Exception):

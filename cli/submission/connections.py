@@ -18,9 +18,10 @@ STOPPING = "421 4.3.2 The server is stopping: try again"
 
 
 class Connections:
-    """Open connections. `stopping` is true once no further mail is taken."""
+    """Open connections, which are of this `kind`. `stopping` is true once no further mail is taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Conversation] | None = None) -> None:
+        self._kind = kind or Conversation
         self.stopping = False
         self._open: set[Conversation] = set()
         self._storing = 0
@@ -31,7 +32,7 @@ class Connections:
         """Return the protocol for a new connection."""
         if self.stopping or len(self._open) >= MOST:
             return _Turned(STOPPING if self.stopping else FULL)
-        return Conversation(self, *args, **options)
+        return self._kind(self, *args, **options)
 
     def opened(self, conversation: Conversation) -> None:
         self._open.add(conversation)

@@ -28,7 +28,7 @@ class Listening(NamedTuple):
 def listening(address: str, certificate: Path | None, private_key: Path | None) -> Listening:
     """Return where to listen. Raises SettingsError, also where passwords would be sent in clear between machines."""
     host, port = host_and_port("--listen", address, ADDRESS)
-    found = Listening(host, port, _context(certificate, private_key))
+    found = Listening(host, port, context(certificate, private_key))
     if not found.local and found.tls is None:
         raise SettingsError(
             f"--listen {address} lets other machines send API keys in clear: "
@@ -37,7 +37,8 @@ def listening(address: str, certificate: Path | None, private_key: Path | None) 
     return found
 
 
-def _context(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
+def context(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext | None:
+    """Return what encrypts with a certificate, None without one. Raises SettingsError."""
     if certificate is None:
         if private_key is not None:
             raise SettingsError("--private-key is given without --certificate: give both")

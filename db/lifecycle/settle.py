@@ -125,10 +125,10 @@ def _settle(settlement_row: str, *, bounces: bool, sending: bool) -> str:
                       {append_event("CASE n.status WHEN 'pending' THEN 'retry' ELSE n.status END")}
         ), {counting("settled")}{_SUPPRESS_BOUNCED if bounces else ""}{begun}
         INSERT INTO attempts (notification_id, number, outcome, worker, provider, started_at, finished_at,
-                              phase, reply_code, enhanced_code, text)
+                              phase, reply_code, enhanced_code, text, provider_message_id)
         SELECT settled.id, settled.attempt_count, v.outcome, v.worker, v.provider,
                now() - v.started_ago * interval '1 second', now() - v.finished_ago * interval '1 second',
-               v.phase, v.reply_code, v.enhanced_code, v.text
+               v.phase, v.reply_code, v.enhanced_code, v.text, v.provider_message_id
         FROM settled JOIN settlement AS v USING (id, claim)
         RETURNING notification_id
         """

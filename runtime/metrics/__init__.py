@@ -39,6 +39,9 @@ wake_ups = counter(
     "full), skipped (too many waited to be enqueued) or failed (Redis was down): the relay enqueues these later.",
     "result",
 )
+report_rejections = counter(
+    "report_rejections", "Requests to the webhook of a provider that did not prove that they come from it.", "provider"
+)
 # The API and workers.
 batches = histogram(
     "batch_size",
@@ -99,6 +102,12 @@ breaker = counter("breaker_transitions", "Breakers opened or closed by workers."
 failovers = counter(
     "failovers", "Notifications handed to another provider, because this one had certainly not taken them.", "provider"
 )
+reports = counter(
+    "reports",
+    "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
+    "(no event) or unreadable.",
+    *("source", "state"),
+)
 connections = counter(
     "smtp_connections",
     "Connections to the mail server that were opened, or failed to open.",
@@ -113,5 +122,18 @@ cpu = counter("process_cpu_seconds", "CPU time of all processes, including ended
 
 FAMILIES: tuple[Family[Counter] | Family[Histogram] | Family[Gauge], ...] = (
     *(requests, accepted, wake_ups, batches, waits, attempts, due_to_sent, callback_lags, retries, failed, uncertain),
-    *(lost_races, record_failures, upkeep, breaker, failovers, connections, processes, memory, files, cpu),
+    *(
+        report_rejections,
+        reports,
+        lost_races,
+        record_failures,
+        upkeep,
+        breaker,
+        failovers,
+        connections,
+        processes,
+        memory,
+        files,
+        cpu,
+    ),
 )

@@ -30,7 +30,7 @@ OPENAPI = json.loads((ROOT / "api" / "schemas" / "openapi.json").read_text())
 SCHEMAS = OPENAPI["components"]["schemas"]
 # Operations for operators, browsers and monitoring, which a program that sends needs not; `request` reaches them.
 NOT_OF_A_CLIENT = re.compile(
-    r"/api/(clients|keys|audit|history|pauses$|pauses/channels|providers)|/u/|/healthz|/readyz|/metrics|/openapi"
+    r"/api/(clients|keys|audit|history|pauses$|pauses/channels|providers|reports)|/u/|/healthz|/readyz|/metrics|/openapi"
 )
 MODELS: dict[str, type[Model]] = {
     "Notification": models.Notification,

@@ -59,6 +59,8 @@ def test_accepted_notification_is_answered_as_it_is_shown_later(client: CheckedC
         "retryCount": 0,
         "lastError": None,
         "failureReason": None,
+        "deliveryStatus": None,
+        "deliveryEvidence": None,
         "createdAt": accepted.json["createdAt"],
         "nextAttemptAt": accepted.json["createdAt"],
         "finishedAt": None,

@@ -90,7 +90,11 @@ def test_no_secret_is_logged(api: Api, client: CheckedClient) -> None:
         ({"url": "https://u:p@example.com/"}, "/url", "must not contain a user, a password or a #fragment"),
         ({"url": 5}, "/url", "must be a string"),
         ({"events": []}, "/events", "must not be empty"),
-        ({"events": ["pending"]}, "/events/0", "must be one of: sent, failed, cancelled"),
+        (
+            {"events": ["pending"]},
+            "/events/0",
+            "must be one of: sent, failed, cancelled, delivered, bounced, complained",
+        ),
         ({"events": ["sent", "sent"]}, "/events", "must not have the same item twice"),
         ({"description": "a\nb"}, "/description", "must be one line without control characters"),
         ({"secret": "mine"}, "/secret", "is not a known field; known are url, events, description"),

@@ -110,7 +110,7 @@ def test_any_other_status_is_tried_again(make: Make, hooks: Hooks, code: int) ->
     hooks.answer = status(code, body="no\r\n\x1b[31mway")
     undelivered = failure(make(), to(hooks.url))
     assert isinstance(undelivered, Deferred)
-    assert undelivered.receipt == ("answer", code, None, f"{code} Said no   [31mway")
+    assert undelivered.receipt == ("answer", code, None, f"{code} Said no   [31mway", None)
 
 
 def test_410_disables_the_endpoint(make: Make, hooks: Hooks) -> None:

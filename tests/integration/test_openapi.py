@@ -18,7 +18,7 @@ from api.resources.openapi import REQUESTS, OpenApi
 from api.schemas import Schema
 from api.schemas.documents import schema_of
 from db.keys import SCOPES
-from db.models import FINAL, PRIORITIES, STATUSES
+from db.models import DELIVERY_STATUSES, FINAL, PRIORITIES, STATUSES
 from settings import read
 from tests.contract import Contract
 from tests.processes import ROOT
@@ -121,7 +121,7 @@ def test_fields_with_a_default_stay_optional_in_generated_clients(contract: Cont
     schemas = contract.document["components"]["schemas"]
 
     assert [place for place, node in _found(schemas) if isinstance(node, dict) and "default" in node] == []
-    assert schemas["NotificationInput"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
+    assert schemas["EmailNotificationInput"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
 
 
 def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> None:
@@ -151,7 +151,9 @@ def test_no_component_is_unused(contract: Contract) -> None:
 
 
 def test_the_limits_in_force_are_documented() -> None:
-    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NotificationInput"]
+    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"][
+        "EmailNotificationInput"
+    ]
 
     assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
 
@@ -162,7 +164,10 @@ def test_the_statuses_and_types_in_the_database_are_documented(contract: Contrac
     assert schemas["Status"]["enum"] == list(STATUSES)
     assert schemas["NotificationType"]["enum"] == list(channels())
     assert schemas["Priority"]["enum"] == list(PRIORITIES)
-    assert schemas["FinalStatuses"]["items"]["enum"] == [status for status in STATUSES if status in FINAL]
+    assert schemas["FinalStatuses"]["items"]["enum"] == [
+        *(status for status in STATUSES if status in FINAL),
+        *DELIVERY_STATUSES[1:],
+    ]
     assert schemas["Scope"]["enum"] == list(SCOPES)
 
 

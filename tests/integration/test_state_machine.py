@@ -13,12 +13,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from db import lifecycle, listeners, pauses
 from db.database import rows
-from db.lifecycle import relay
+from db.lifecycle import evidence, relay
+from db.lifecycle.evidence import Evidence
 from db.records import Claimed, Sending, Times
 from tests.integration.rows import CLIENT, GRACE, accepted, alive, attempt, history, in_seconds, passed, row, suppressed
 
 MAX_ATTEMPTS = 3
 ENDS = ["sent", "failed", "cancelled"]
+LADDER = ["", "delayed", "delivered", "bounced", "complained"]
 
 
 @dataclass
@@ -31,7 +33,25 @@ class Expected:
     ends: int = 0
     at_once: bool = False
     throttled: bool = False
+    unanswered: bool = False  # an attempt had no answer
+    reason: str = ""  # of a failure after which a report can prove that it was sent
+    told: int = 0  # place on LADDER of the highest event that has taken effect
+    known: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
     changes: list[str] = field(default_factory=lambda: ["accepted"])
+
+    def apply_reports(self) -> None:
+        proved = self.unanswered and (self.status == "pending" or (self.status == "failed" and self.reason != ""))
+        if not self.waiting or not (self.status == "sent" or proved):
+            return
+        if self.status != "sent":
+            self.changes.append("sent")
+            self.status, self.ends, self.throttled = "sent", self.ends + 1, False
+        for told in self.waiting:
+            if told > self.told:
+                self.changes.append(LADDER[told])
+                self.told = told
+        self.waiting = []
 
     def end_attempt(self, status: str, change: str = "") -> None:
         self.changes.append(change or {"pending": "retry"}.get(status, status))
@@ -50,7 +70,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         rows(
             "TRUNCATE notifications, attempts, workers, sending, pauses, callbacks, events, suppressions, changes,"
-            " listeners RESTART IDENTITY"
+            " listeners, evidence RESTART IDENTITY"
         )
         listeners.hold([CLIENT], 3_600)
         rows("INSERT INTO callbacks (client_id, url, description, events, secret) VALUES (1, '', '', %s, '')", ENDS)
@@ -112,19 +132,41 @@ class Life(RuleBasedStateMachine):
         expected = self.model[id]
         return expected.status == "processing" and expected.claim == claimed.claim
 
-    @rule(held=claims, status=st.sampled_from(["sent", "pending", "failed"]))
+    @rule(held=claims, status=st.sampled_from(["sent", "pending", "failed", "uncertain", "unknown"]))
     def settle(self, held: tuple[int, Claimed], status: str) -> None:
         id, claimed = held
         owned = self.owns(id, claimed)
-        made = attempt({"sent": "sent", "pending": "deferred", "failed": "refused"}[status])
+        outcomes = {"sent": "sent", "pending": "deferred", "failed": "refused"}
+        made = attempt(outcomes.get(status, "uncertain"))
         settlement = {
             "sent": lambda: lifecycle.sent(claimed, made),
             "pending": lambda: lifecycle.retry(claimed, made, 0),
             "failed": lambda: lifecycle.failed(claimed, made, "rejected"),
+            "uncertain": lambda: lifecycle.retry(claimed, made, 0),
+            "unknown": lambda: lifecycle.failed(claimed, made, "outcome-unknown"),
         }[status]()
         assert bool(lifecycle.settle([settlement], GRACE, time.monotonic())) == owned
         if owned:
-            self.model[id].end_attempt(status)
+            self.model[id].end_attempt({"uncertain": "pending", "unknown": "failed"}.get(status, status))
+            self.model[id].unanswered |= status not in outcomes
+            self.model[id].reason = "outcome-unknown" if status == "unknown" else ""
+
+    @rule(id=ids, told=st.integers(1, 4))
+    def report(self, id: int, told: int) -> None:
+        klass = "policy" if LADDER[told] == "bounced" else None
+        said = Evidence(id, 1, "api", LADDER[told], False, None, klass, None, "", None, None)
+        assert evidence.record(said) == (told not in self.model[id].known)
+        if told not in self.model[id].known:
+            self.model[id].known.add(told)
+            self.model[id].waiting.append(told)
+        self.apply_evidence()
+
+    @rule()
+    def apply_evidence(self) -> None:
+        for waiting in evidence.ready(100):
+            assert evidence.apply(waiting)
+        for expected in self.model.values():
+            expected.apply_reports()
 
     @rule(held=claims)
     def release(self, held: tuple[int, Claimed]) -> None:
@@ -164,6 +206,7 @@ class Life(RuleBasedStateMachine):
             passed(1000, id)  # From the second loss on they come back at different times.
             throttled = self.model[id].throttled
             lost = self.model[id].retries + 1 >= MAX_ATTEMPTS
+            self.model[id].unanswered, self.model[id].reason = True, "exhausted" if lost else ""
             self.model[id].end_attempt(*(("failed",) if lost else ("pending", "rescued")))
             self.model[id].throttled = throttled
 
@@ -190,7 +233,7 @@ class Life(RuleBasedStateMachine):
         expected = self.model[id]
         assert lifecycle.redrive(id, CLIENT, GRACE) == (expected.status == "failed")
         if expected.status == "failed":
-            expected.status, expected.retries, expected.throttled = "pending", 0, False
+            expected.status, expected.retries, expected.throttled, expected.reason = "pending", 0, False, ""
             expected.changes.append("retried")
 
     @rule()
@@ -199,6 +242,7 @@ class Life(RuleBasedStateMachine):
         assert {place.id for place in lifecycle.redrive_all(CLIENT, {}, None, 100)} == failed
         for id in failed:
             self.model[id].status, self.model[id].retries, self.model[id].throttled = "pending", 0, False
+            self.model[id].reason = ""
             self.model[id].changes.append("retried")
 
     @rule(id=ids)
@@ -241,6 +285,7 @@ class Life(RuleBasedStateMachine):
             assert (found["status"], found["claim"]) == (expected.status, expected.claim)
             assert (found["attempt_count"], found["retry_count"]) == (expected.attempts, expected.retries)
             assert (found["throttled_since"] is not None) == expected.throttled
+            assert found["delivery_status"] == {0: None, 1: "unconfirmed"}.get(expected.told, LADDER[expected.told])
             assert len(history(id)) == expected.attempts
         told = dict(rows("SELECT subject_id, count(*) FROM notifications WHERE type = 'callback' GROUP BY subject_id"))
         assert told == {id: expected.ends for id, expected in self.model.items() if expected.ends}

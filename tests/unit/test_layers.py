@@ -51,6 +51,10 @@ def test_the_root_holds_no_module_but_the_gunicorn_configuration() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["gunicorn.conf.py"]
 
 
+# Modules that read the webhooks of providers.
+REPORTS = {"event", "reference", "stored_events", "providers"} | {
+    f"providers.{path.stem}" for path in (ROOT / "actors/reports/providers").glob("[a-z]*.py")
+}
 # Modules of `actors` that the API may load, beside actors.queue: what channels know of content and addresses.
 CONTENT = {
     "actors.channels": {"addresses", "contract", "registry"},
@@ -63,6 +67,7 @@ CONTENT = {
     "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
     "actors.channels.chat": {"channel", "document", "message"},
     "actors.channels.webhook": {"channel", "document", "networks", "signature", "url_guard"},
+    "actors.reports": REPORTS,
 }
 
 
@@ -87,7 +92,9 @@ def test_a_status_is_written_by_the_lifecycle_alone() -> None:
     sources = (path for name in sorted(PACKAGES) for path in sorted((ROOT / name).rglob("*.py")))
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
     assert found == {
-        "update": {f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints")},
+        "update": {
+            f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence")
+        },
         "insert": {"db/lifecycle/accept.py"},
     }
 

@@ -109,6 +109,11 @@ def is_hard_bounce(notification: Claimed, refusal: Receipt) -> bool:
     return agrees and _is_about_recipient(notification, refusal.text)
 
 
+def means_gone(code: str | None, text: str) -> bool:
+    """Return whether a code and its text agree that a mailbox does not exist."""
+    return code in GONE and _agrees(code or "", text)
+
+
 def _agrees(code: str, text: str) -> bool:
     """Return whether the text agrees with the code. An empty text agrees, except with 5.2.1, which is ambiguous."""
     words = plain(text)

@@ -23,25 +23,35 @@ class Mail(NamedTuple):
     """Mail with its envelope.
 
     `content` has CRLF line ends and is not dot-stuffed yet. `utf8`: the server must offer SMTPUTF8 (RFC 6531).
+    `return_path`: the sender of the envelope, if it is not `sender`. `envelope_id`: the ENVID for a server that offers
+    DSN (RFC 3461).
     """
 
     sender: str
     recipients: tuple[str, ...]
     content: bytes
     utf8: bool
+    return_path: str = ""
+    envelope_id: str = ""
 
 
-def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes] = (), leave: str | None = None) -> Mail:
+def compose(
+    notification: Claimed,
+    sender: Mailbox,
+    contents: Sequence[bytes] = (),
+    leave: str | None = None,
+    mark: str | None = None,
+) -> Mail:
     """Return the mail of a notification. Every attempt gives the same bytes.
 
     `contents`: the contents of the attachments, in their order. `leave`: the URL for unsubscribing, used if the
-    notification asks for our own link.
+    notification asks for our own link. `mark`: the local part of the Message-ID, by default `unique`.
 
     Raises:
         Refused: A recipient is not a valid address, or attachments are missing.
         Deferred: The notification asks for our own link, but `leave` is None.
     """
-    mark = unique(notification)
+    mark = mark or unique(notification)
     try:
         recipient = on_the_wire(notification.recipient)
         if notification.mail is not None:

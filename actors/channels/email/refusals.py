@@ -109,7 +109,7 @@ def concerns_this_mail(refusal: Undelivered) -> bool:
     many mails: 452, 451 or 554 without a reason, and all that `judge` takes for our account's or rate's.
     What was refused without a reply of the server is about the mail too.
     """
-    phase, code, enhanced_code, text = refusal.receipt
+    phase, code, enhanced_code, text, _ = refusal.receipt
     if code is None:
         return True
     reply, words = Reply(code, enhanced_code, text), plain(text)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Self, TypeVar
 
@@ -111,18 +112,20 @@ class Connection(Session):
         """Begin a mail, and return the reply to MAIL."""
         self._smtp.encoding = "utf-8" if mail.utf8 else "ascii"
         self.mails += 1
-        reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", mail_command, mail))
+        line = partial(mail_command, dsn=self.offers("dsn"))
+        reply = self._at_hand() or await spans.phase("MAIL", self._server, self._next("mail", line, mail))
         self._invited_by = time.monotonic() + max(self._settings.timeout, self._settings.data_timeout)
         return reply
 
-    async def rcpt(self, recipient: str) -> Reply:
+    async def rcpt(self, mail: Mail, recipient: str) -> Reply:
         """Return the reply to RCPT.
 
         Each command has its own time-out, and the last one must be sent within SMTP_DATA_TIMEOUT.
         """
         if time.monotonic() > self._invited_by:
             raise Dropped("rcpt", "the answers to all recipients took too long")
-        return self._at_hand() or await spans.phase("RCPT", self._server, self._next("rcpt", rcpt_command, recipient))
+        line = partial(rcpt_command, mail, dsn=self.offers("dsn"))
+        return self._at_hand() or await spans.phase("RCPT", self._server, self._next("rcpt", line, recipient))
 
     async def data(self) -> Reply:
         """Return the reply to DATA."""
@@ -179,7 +182,7 @@ class Connection(Session):
 
     def _go_ahead(self, mail: Mail) -> bytes:
         """Return the commands of a mail's envelope as octets. Their replies are due from now on."""
-        self._unread.extend(envelope.commands(mail))
+        self._unread.extend(envelope.commands(mail, dsn=self.offers("dsn")))
         self.pipelined = mail
         return ("\r\n".join(self._unread) + "\r\n").encode("utf-8" if mail.utf8 else "ascii")
 

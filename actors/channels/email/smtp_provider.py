@@ -14,6 +14,7 @@ from actors.channels import (
     Undelivered,
 )
 from actors.channels.email.connections import Connections
+from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
@@ -24,6 +25,7 @@ from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
+from actors.reports.reference import header
 from db.records import Claimed
 from settings import Settings
 from settings.providers import Provider
@@ -40,20 +42,22 @@ class SmtpProvider:
 
     pipelines = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         settings: Settings,
         provider: Provider,
         lease: ConnectionLease | None = None,
         rate: SharedRate | None = None,
         signer: Signer | None = None,
+        identities: Identities | None = None,
     ) -> None:
         self.provider = provider.name
-        self.settings = settings
+        self.settings, self._identities = settings, identities
         self.limits = Connections(provider.connections, lease, rate)
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
         self._server = provider.account
+        self._reported_by = provider.reports.kind if provider.reports else ""
         self._signer = signer if provider.account.dkim == "sign" else None
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
@@ -118,7 +122,7 @@ class SmtpProvider:
             if await self.limits.refused(begun, reached=down.receipt.phase != "connect", full=full):
                 raise NoConnection(str(down)) from None
             if full:  # The server is up, but others use its connections, or we have opened too many lately.
-                phase, code, enhanced_code, text = down.receipt
+                phase, code, enhanced_code, text, _ = down.receipt
                 raise Throttled(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
             raise
         self.limits.opened(connection)
@@ -139,11 +143,20 @@ class SmtpProvider:
         return await asyncio.to_thread(self.compose, notification, contents)
 
     def compose(self, notification: Claimed, contents: Sequence[bytes] = ()) -> Mail:
-        leave = url(notification.id, self.settings.public) if notification.mail else None
-        mail = compose(notification, self.own_sender, contents, leave)
+        mail = self._marked(notification, contents)
         if self._signer is None:
             return mail
         return self._signer.signed(mail, notification, own=mail.sender == self.own_sender.address)
+
+    def _marked(self, notification: Claimed, contents: Sequence[bytes]) -> Mail:
+        """Return the mail, with the marks by which reports about it are recognised."""
+        leave = url(notification.id, self.settings.public) if notification.mail else None
+        if self._identities is None:
+            return compose(notification, self.own_sender, contents, leave)
+        identity = self._identities.of(notification)
+        mail = compose(notification, self.own_sender, contents, leave, identity.mark)
+        content = header(self._reported_by, identity.token) + mail.content
+        return mail._replace(content=content, return_path=identity.return_path, envelope_id=identity.token)
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.

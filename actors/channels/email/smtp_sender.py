@@ -162,7 +162,7 @@ async def _invite(connection: Connection, mail: Mail, begin: Begin, blamed: type
     if hello.code // 100 != 2:
         await _refuse(connection, "mail", hello, blamed)
     for recipient in mail.recipients:
-        reply = await connection.rcpt(recipient)
+        reply = await connection.rcpt(mail, recipient)
         if len(mail.recipients) > 1 and reply.code >= 400 and judge("rcpt", reply, blamed) is not ProviderDown:
             reply = reply._replace(text=printable(f"{recipient}: {reply.text}"))
         # A refused recipient ends the mail for all of them, so that no other one gets it twice.

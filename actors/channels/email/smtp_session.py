@@ -52,7 +52,7 @@ class Session:
         except ProviderDown as down:
             metrics.connections["failed"].inc()
             self.close()
-            phase, code, enhanced_code, text = down.receipt
+            phase, code, enhanced_code, text, _ = down.receipt
             text = censored(text, self._server)
             raise ProviderDown(text, phase=phase, reply_code=code, enhanced_code=enhanced_code) from None
         metrics.connections["opened"].inc()

@@ -15,6 +15,7 @@ from actors.channels.email.http.judging import ByWords, document, refusal, taken
 from actors.channels.email.http.outgoing import SPECIAL, Fields, Outgoing, encoded_name, in_base64, named
 from actors.channels.email.mailboxes import Mailbox
 from actors.channels.http_api import Answer, Request
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "Brevo"
@@ -51,6 +52,8 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
         "htmlContent": mail.html if mail.html is not None else _as_html(mail.text),
         "headers": {**mail.headers, "Idempotency-Key": str(uuid5(NAMESPACE_URL, f"mid:{mail.message_id}"))},
     }
+    if mail.token:
+        body["headers"]["X-Mailin-custom"] = f"{REFERENCE}:{mail.token}"
     for name, copies in (("cc", mail.cc), ("bcc", mail.bcc)):
         if copies:
             body[name] = list(map(_named, copies))

@@ -62,7 +62,8 @@ def taken(answer: Answer, id: object) -> Receipt:
     """
     if not (isinstance(id, str) and id):
         raise undelivered(Uncertain, answer, f"without the id of a mail: {words(answer)}")
-    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"))
+    # Events write some ids without the angle brackets of the answer.
+    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), id.strip("<>")[:200])
 
 
 def refusal(

@@ -8,6 +8,7 @@ from actors.channels import ProviderDown, Receipt, Undelivered
 from actors.channels.email.http.judging import ByWords, document, refusal, taken, words
 from actors.channels.email.http.outgoing import Outgoing
 from actors.channels.http_api import Answer, Request
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "Mailgun"
@@ -22,6 +23,8 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
     while boundary in mail.content:
         boundary += b"-"
     parts = [b'Content-Disposition: form-data; name="to"\r\n\r\n%b' % to.encode() for to in mail.recipients]
+    if outgoing.token:
+        parts.append(f'Content-Disposition: form-data; name="v:{REFERENCE}"\r\n\r\n{outgoing.token}'.encode())
     parts.append(
         b'Content-Disposition: form-data; name="message"; filename="mail.eml"\r\nContent-Type: message/rfc822\r\n\r\n'
         + mail.content

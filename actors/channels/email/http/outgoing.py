@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from actors.channels import ProviderDown, Refused, Undelivered, printable
 from actors.channels.email import headers
+from actors.channels.email.identity import Identity
 from actors.channels.email.mail import Mail, attached, compose, linked, more_headers, unique
 from actors.channels.email.mailboxes import CONTROL, Mailbox, on_the_wire
 from actors.channels.email.mime import Attached
@@ -19,7 +20,10 @@ SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')  # RFC 5322, 3.2.3
 
 
 class Fields(NamedTuple):
-    """Fields of a mail. `headers`: those of the client and for unsubscribing; their values are ASCII on one line."""
+    """Fields of a mail. `headers`: those of the client and for unsubscribing; their values are ASCII on one line.
+
+    `token`: the value of the provider's reference field, which its events repeat; empty for none.
+    """
 
     sender: Mailbox
     to: Mailbox
@@ -32,12 +36,14 @@ class Fields(NamedTuple):
     headers: dict[str, str]
     attached: tuple[Attached, ...]
     message_id: str
+    token: str = ""
 
 
 class Outgoing(NamedTuple):
     """Notification to be sent. `own_sender`: its sender unless it names one. `now`: for signatures.
 
     `contents`: the contents of its attachments. `leave`: the URL for unsubscribing, if it asks for our own link.
+    `identity`: the marks by which reports about it are recognised.
     """
 
     notification: Claimed
@@ -45,6 +51,7 @@ class Outgoing(NamedTuple):
     now: datetime
     contents: Sequence[bytes] = ()
     leave: str | None = None
+    identity: Identity | None = None
 
     @property
     def sender(self) -> Mailbox:
@@ -60,7 +67,13 @@ class Outgoing(NamedTuple):
     @property
     def message_id(self) -> str:
         """The id of the mail, without angle brackets: the same in every attempt."""
-        return f"{unique(self.notification)}@{self.sender.domain}"
+        mark = self.identity.mark if self.identity else unique(self.notification)
+        return f"{mark}@{self.sender.domain}"
+
+    @property
+    def token(self) -> str:
+        """The token for the provider's reference field, which its events repeat; empty if there is none."""
+        return self.identity.token if self.identity else ""
 
     def mail(self, provider: str) -> Mail:
         """Return the whole mail. `provider`: its name, for messages.
@@ -68,7 +81,8 @@ class Outgoing(NamedTuple):
         Raises:
             Undelivered: The mail cannot be composed, or an address needs SMTPUTF8.
         """
-        mail = compose(self.notification, self.own_sender, self.contents, self.leave)
+        mark = self.identity.mark if self.identity else None
+        mail = compose(self.notification, self.own_sender, self.contents, self.leave, mark)
         if mail.utf8:
             addresses = (mail.sender, *mail.recipients)
             raise self._not_ascii(provider, next((one for one in addresses if not one.isascii()), "an address"))
@@ -101,6 +115,7 @@ class Outgoing(NamedTuple):
             headers={name: value.strip().replace("\r\n ", " ") for name, value in more_headers(given)},
             attached=tuple(attached(given, self.contents)),
             message_id=self.message_id,
+            token=self.token,
         )
 
     def _not_ascii(self, provider: str, address: str) -> Undelivered:

@@ -10,6 +10,7 @@ from actors.channels import ProviderDown, Receipt, Refused, Throttled, Undeliver
 from actors.channels.email.http.judging import SenderRefused, document, refusal, taken, words
 from actors.channels.email.http.outgoing import Outgoing, in_base64, written
 from actors.channels.http_api import Answer, Request
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "Postmark"
@@ -51,6 +52,8 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
     for name, copies in (("Cc", mail.cc), ("Bcc", mail.bcc)):
         if copies:
             body[name] = ", ".join(map(written, copies))
+    if mail.token:
+        body["Metadata"] = {REFERENCE: mail.token}
     if mail.reply_to is not None:
         body["ReplyTo"] = written(mail.reply_to)
     if mail.html is not None:

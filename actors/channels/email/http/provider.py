@@ -10,6 +10,7 @@ from typing import Protocol
 from actors.channels import Receipt, Undelivered
 from actors.channels.email.http import brevo, mailgun, postmark, resend, sendgrid, ses
 from actors.channels.email.http.outgoing import Outgoing
+from actors.channels.email.identity import Identities
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.unsubscribing import url
 from actors.channels.http_api import Answer, Request
@@ -53,15 +54,18 @@ class HttpMailProvider(HttpProvider):
         rate: SharedRate | None = None,
         context: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
+        identities: Identities | None = None,
     ) -> None:
         super().__init__(provider, settings, lease, rate, self._posting, context, timeout)
+        self._identities = identities
         self.api = APIS[self.account.kind]
         own = f"the option from of {self.account.variable}"
         self.own_sender = mail_from(provider.sender, own) if provider.sender else mail_from(settings.smtp.sender)
 
     def outgoing(self, notification: Claimed, contents: Sequence[bytes]) -> Outgoing:
         leave = url(notification.id, self.settings.public) if notification.mail else None
-        return Outgoing(notification, self.own_sender, datetime.now(UTC), contents, leave)
+        identity = self._identities and self._identities.of(notification)
+        return Outgoing(notification, self.own_sender, datetime.now(UTC), contents, leave, identity)
 
     def _posting(self, notification: Claimed, contents: Sequence[bytes]) -> Posting:
         outgoing = self.outgoing(notification, contents)

@@ -13,6 +13,7 @@ from actors.channels.email.http.judging import ByWords, SenderRefused, document,
 from actors.channels.email.http.outgoing import Outgoing, in_base64, written
 from actors.channels.email.mime import Attached
 from actors.channels.http_api import Answer, Request
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "Resend"
@@ -51,6 +52,8 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
     for name, copies in (("cc", mail.cc), ("bcc", mail.bcc)):
         if copies:
             body[name] = list(map(written, copies))
+    if mail.token:
+        body["tags"] = [{"name": REFERENCE, "value": mail.token}]
     if mail.reply_to is not None:
         body["reply_to"] = [written(mail.reply_to)]
     if mail.html is not None:

@@ -10,6 +10,7 @@ from actors.channels import ProviderDown, Receipt, Undelivered
 from actors.channels.email.http.judging import ByWords, SenderRefused, document, refusal, taken, words
 from actors.channels.email.http.outgoing import Outgoing, in_base64, named
 from actors.channels.http_api import Answer, Request
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "SendGrid"
@@ -38,6 +39,8 @@ def request(outgoing: Outgoing, account: HttpAccount) -> Request:
         "content": content,
         "headers": {**mail.headers, "Auto-Submitted": "auto-generated", "Message-ID": f"<{mail.message_id}>"},
     }
+    if mail.token:
+        body["custom_args"] = {REFERENCE: mail.token}
     if mail.reply_to is not None:
         body["reply_to"] = named(mail.reply_to)
     if mail.attached:

@@ -9,6 +9,7 @@ from actors.channels.email.http.judging import ByWords, SenderRefused, document,
 from actors.channels.email.http.outgoing import Outgoing, in_base64
 from actors.channels.http_api import Answer, Request
 from actors.channels.sigv4 import signed
+from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 
 TITLE = "SES"
@@ -31,13 +32,14 @@ _CODES: dict[object, type[Undelivered]] = {
 def request(outgoing: Outgoing, account: HttpAccount) -> Request:
     """Return the signed request. The recipients are those of the envelope; the mail says who is a copy."""
     mail = outgoing.mail(TITLE)
-    body = orjson.dumps(
-        {
-            "FromEmailAddress": mail.sender,
-            "Destination": {"ToAddresses": mail.recipients},
-            "Content": {"Raw": {"Data": in_base64(mail.content)}},
-        }
-    )
+    fields: dict[str, object] = {
+        "FromEmailAddress": mail.sender,
+        "Destination": {"ToAddresses": mail.recipients},
+        "Content": {"Raw": {"Data": in_base64(mail.content)}},
+    }
+    if outgoing.token:
+        fields["EmailTags"] = [{"Name": REFERENCE, "Value": outgoing.token}]
+    body = orjson.dumps(fields)
     unsigned = Request(f"{account.url}/v2/email/outbound-emails", {"Content-Type": "application/json"}, body)
     return signed(unsigned, account, "ses", outgoing.now)
 

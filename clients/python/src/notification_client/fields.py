@@ -66,6 +66,7 @@ class Filters(TypedDict, total=False):
     """Filters of the list of notifications; all that are given must match."""
 
     status: str | None
+    delivery_status: str | None
     type: str | None
     recipient: str | None
     priority: str | None

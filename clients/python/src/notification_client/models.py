@@ -69,6 +69,8 @@ class Notification(Model):
     retry_count: int = 0
     last_error: str | None = None
     failure_reason: str | None = None
+    delivery_status: str | None = None
+    delivery_evidence: Mapping[str, Any] | None = None
     next_attempt_at: datetime | None = None
     finished_at: datetime | None = None
     erased_at: datetime | None = None
@@ -92,6 +94,8 @@ class Attempt(Model):
     reply_code: int | None = None
     enhanced_code: str | None = None
     text: str | None = None
+    provider_message_id: str | None = None
+    report_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

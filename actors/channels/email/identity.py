@@ -1,0 +1,61 @@
+"""Keyed marks of a mail by which a report about it is recognised: its Message-ID, and the token of its return path."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import datetime
+from typing import NamedTuple
+
+from actors.channels.email.mail import unique
+from actors.reports import tokens
+from db.records import Claimed
+
+_SIGNATURE = 10  # octets
+_PURPOSE = b"message-id 1:"
+
+
+class Identity(NamedTuple):
+    """Marks of one mail, the same in every attempt.
+
+    `mark`: the local part of its Message-ID. `token`: proves that a report is about it. `return_path`: the sender of
+    its envelope; empty if that is its From.
+    """
+
+    mark: str
+    token: str
+    return_path: str = ""
+
+
+class Identities(NamedTuple):
+    """Makes the marks of mails.
+
+    `keys`: the first one signs tokens; the last one, the installation's own, signs Message-IDs, because it never
+    changes. `since`: notifications of before have Message-IDs without a signature. `domain`: of the return path; empty
+    for none.
+    """
+
+    keys: tuple[bytes, ...]
+    since: datetime
+    domain: str = ""
+
+    def of(self, notification: Claimed) -> Identity:
+        """Return the marks of a notification's mail."""
+        token = tokens.token(notification.id, self.keys[0])
+        return Identity(self._mark(notification), token, tokens.return_path(token, self.domain) if self.domain else "")
+
+    def _mark(self, notification: Claimed) -> str:
+        plain = unique(notification)
+        if notification.created_at < self.since:
+            return plain
+        signature = hmac.digest(self.keys[-1], _PURPOSE + plain.encode(), hashlib.sha256)[:_SIGNATURE]
+        return f"{plain}.{signature.hex()}"
+
+
+class _Process:
+    """What the worker process sets at boot, when it has read its keys."""
+
+    identities: Identities | None = None
+
+
+of_process = _Process()

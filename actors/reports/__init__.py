@@ -1,0 +1,1 @@
+"""Reports: what mail systems say about mails that they took before."""

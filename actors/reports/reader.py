@@ -1,0 +1,120 @@
+"""Thread of each worker that reads reports and applies what they prove.
+
+A report was stored before it was acknowledged, so a worker that dies here loses nothing: another one reads the report
+again, and evidence that is known already changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from actors.reports import reading
+from actors.reports.event import Event
+from actors.reports.keys import ReportKeys
+from actors.reports.matching import evidence
+from actors.reports.stored_events import from_json, to_json
+from db import incoming_reports
+from db.database import Unavailable, connection, database
+from db.incoming_reports import Taken
+from db.lifecycle import evidence as proofs
+from runtime import logs, metrics
+
+log = logs.get("reports")
+
+EVERY = 1.0  # seconds between two looks for reports
+AT_ONCE = 20  # reports that are taken by one statement
+APPLIED_AT_ONCE = 100
+FORGOTTEN_AT_ONCE = 1_000
+HOUSEKEEPING = 3_600.0  # seconds
+TRIES = 5  # after so many, a report is given up: it may be what kills the workers
+# Seconds until an event is tried again that names a message of which the id is not recorded yet.
+LATER = (5.0, 60.0, 600.0, 3_600.0)
+
+
+class ReportReader(threading.Thread):
+    """Reads reports until it is stopped. It rests as long as it has worked, so that sending is not slowed."""
+
+    def __init__(self, keys: ReportKeys) -> None:
+        super().__init__(name="reports", daemon=True)
+        self._keys, self._ending = keys, threading.Event()
+        self._housekeeping_at = 0.0
+        # The library logs the traceback of each detector that fails at a malformed mail.
+        logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
+
+    def run(self) -> None:
+        while not self._ending.wait(EVERY):
+            try:
+                self.turn()
+            except Unavailable as error:
+                log.warning("reports.not_read", error=str(error))
+            except Exception:
+                # The next round may succeed.
+                log.exception("reports.failed")
+        database.close()
+
+    def stop(self) -> None:
+        """Begin no further report. The one that is being read is not waited for."""
+        self._ending.set()
+
+    def turn(self) -> None:
+        """Read the reports that are due, and apply the evidence that waited for its notification."""
+        while not self._ending.is_set():
+            with connection():
+                taken = incoming_reports.take(AT_ONCE)
+            for report in taken:
+                began = time.monotonic()
+                self._read(report)
+                if self._ending.wait(time.monotonic() - began):
+                    return
+            if len(taken) < AT_ONCE:
+                break
+        with connection():
+            for waiting in proofs.ready(APPLIED_AT_ONCE):
+                proofs.apply(waiting)
+            self._keep_house()
+
+    def _read(self, report: Taken) -> None:
+        with connection():
+            if report.tries > TRIES and report.events is None:
+                incoming_reports.end(report.id, "unreadable", [])
+                return
+        try:
+            events = _events(report)
+        except Exception as error:  # noqa: BLE001 - a hostile report must not stop the others
+            told = str(error) if isinstance(error, reading.Unreadable) else type(error).__name__
+            log.warning("report.unreadable", report=report.id, error=told)
+            with connection():
+                incoming_reports.end(report.id, "unreadable", [])
+            return
+        with connection():
+            self._apply(report, events)
+
+    def _apply(self, report: Taken, events: list[Event]) -> None:
+        verified = report.events is not None
+        found = [evidence(event, report, self._keys.keys, verified=verified) for event in events]
+        for said in sorted((one for one in found if one is not None), key=lambda one: one.notification_id):
+            if proofs.record(said):
+                proofs.apply(proofs.Waiting(said.notification_id, said.digest))
+        lacking = any(one is None and event.provider_message_id for one, event in zip(found, events, strict=True))
+        if verified and lacking and report.tries <= len(LATER):
+            incoming_reports.postpone(report.id, LATER[report.tries - 1])
+            return
+        state = "ignored" if not events else "matched" if any(found) else "unmatched"
+        incoming_reports.end(report.id, state, [to_json(event) for event in events])
+        metrics.reports[report.source, state].inc()
+        log.info("report.read", report=report.id, source=report.source, state=state, events=len(events))
+
+    def _keep_house(self) -> None:
+        if time.monotonic() >= self._housekeeping_at:
+            self._housekeeping_at = time.monotonic() + HOUSEKEEPING
+            proofs.give_up()
+            while incoming_reports.forget(FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE and not self._ending.is_set():
+                pass
+
+
+def _events(report: Taken) -> list[Event]:
+    if report.events is not None:
+        return [from_json(stored) for stored in report.events]
+    return reading.events(report.raw, report.envelope)

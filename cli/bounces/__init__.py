@@ -1,0 +1,1 @@
+"""`notify bounces`: takes reports about mails over SMTP or LMTP, and stores them."""

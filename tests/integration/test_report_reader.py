@@ -1,0 +1,222 @@
+"""Workers read stored reports, and only genuine ones change anything."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from actors.reports import tokens
+from actors.reports.event import Event
+from actors.reports.keys import ReportKeys
+from actors.reports.reader import TRIES, ReportReader
+from actors.reports.stored_events import to_json
+from db import erasures, incoming_reports, lifecycle
+from db.audit import By
+from db.database import rows
+from db.incoming_reports import Incoming
+from db.records import Claimed
+from settings import Settings
+from settings.reports import ReportSettings
+from tests.integration.ends import DAY, aged, removed
+from tests.integration.rows import GRACE, WORKER, attempt, draft, row
+from tests.reporting import arf, dsn, group
+
+pytestmark = pytest.mark.usefixtures("store")
+
+ADDRESS = "a@example.com"
+GONE = group(ADDRESS, said="550 5.1.1 User unknown")
+
+
+@pytest.fixture
+def keys(store: Settings) -> ReportKeys:
+    return ReportKeys.load(store.reports)
+
+
+def sent(**given: Any) -> Claimed:
+    """Return a notification that was sent, and whose provider gave it an id if the attempt names one."""
+    made = attempt()._replace(**given.pop("made", {}))
+    [stored] = lifecycle.accept([draft()._replace(**given)], GRACE)
+    [held] = lifecycle.claim([stored.id], WORKER)
+    assert lifecycle.settle([lifecycle.sent(held, made)], GRACE, time.monotonic())
+    return held
+
+
+def path(id: int, keys: ReportKeys) -> str:
+    return tokens.return_path(tokens.token(id, keys.keys[0]), "bounces.example.com")
+
+
+def read(keys: ReportKeys, *reports: bytes, **given: Any) -> list[str]:
+    """Store reports, let a worker read them, and return the states of all reports."""
+    for raw in reports:
+        incoming_reports.store(Incoming("api", raw, **given))
+    ReportReader(keys).turn()
+    return [state for (state,) in rows("SELECT state FROM reports ORDER BY id")]
+
+
+def delivery(id: int) -> str | None:
+    found: str | None = row(id)["delivery_status"]
+    return found
+
+
+def suppressed() -> list[tuple[str, str]]:
+    return rows("SELECT address, reason FROM suppressions ORDER BY address")
+
+
+def test_a_genuine_bounce_changes_exactly_its_recipient(keys: ReportKeys) -> None:
+    ours, other = sent(), sent()
+    assert read(keys, dsn(GONE, to=path(ours.id, keys))) == ["matched"]
+    assert (delivery(ours.id), delivery(other.id)) == ("bounced", None)
+    assert suppressed() == [(ADDRESS, "bounced")]
+
+
+def test_forged_bounces_with_true_addresses_change_nothing_and_are_listed(keys: ReportKeys) -> None:
+    ours = sent()
+    mark = keys.identities(ReportSettings()).of(ours).mark
+    forged = [
+        dsn(GONE, message_id=f"<{mark}@example.com>"),
+        dsn(GONE, to=f"b+{'a' * tokens.LENGTH}@bounces.example.com"),
+        dsn(GONE, to=tokens.return_path(tokens.token(ours.id, b"guessed"), "bounces.example.com")),
+        arf("abuse", "fbl@example.com", f"Original-Rcpt-To: <{ADDRESS}>"),
+    ]
+    assert read(keys, *forged * 100) == ["unmatched"] * 400
+    assert (delivery(ours.id), suppressed()) == (None, [])
+    assert rows("SELECT count(*) FROM evidence") == [(0,)]
+    listed = incoming_reports.unmatched(None, 500)
+    assert len(listed) == 400
+    assert {event["recipient"] for report in listed for event in report["events"]} == {ADDRESS}
+
+
+def test_a_secret_is_rotated_with_overlap(keys: ReportKeys) -> None:
+    old, new = "o" * 32, "n" * 32
+    first = keys.load(ReportSettings(secret=old))
+    ours = sent()
+    raw = dsn(GONE, to=path(ours.id, first))
+    assert read(keys.load(ReportSettings(secret=new)), raw) == ["unmatched"]
+    assert read(keys.load(ReportSettings(secret=f"{new}, {old}")), raw) == ["unmatched", "matched"]
+
+
+def test_the_secret_of_the_installation_is_accepted_after_a_secret_is_set(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys.load(ReportSettings(secret="n" * 32)), dsn(GONE, to=path(ours.id, keys))) == ["matched"]
+
+
+def test_of_several_recipients_the_right_one_is_suppressed(keys: ReportKeys) -> None:
+    ours = sent(mailboxes=f'["{ADDRESS}", "copy@example.com", "blind@example.com"]')
+    said = group("Copy@Example.COM", said="550 5.1.1 User unknown")
+    assert read(keys, dsn(said, to=path(ours.id, keys))) == ["matched"]
+    assert (delivery(ours.id), suppressed()) == (None, [("copy@example.com", "bounced")])
+
+
+def test_an_address_that_is_none_of_ours_suppresses_nobody(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, dsn(group("elsewhere@example.net"), to=path(ours.id, keys))) == ["matched"]
+    assert (delivery(ours.id), suppressed()) == ("bounced", [])
+
+
+def test_a_complaint_without_its_recipient_suppresses_the_only_one(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, arf("abuse", "f@example.com", f"Original-Mail-From: <{path(ours.id, keys)}>")) == ["matched"]
+    assert (delivery(ours.id), suppressed()) == ("complained", [(ADDRESS, "complained")])
+
+
+def test_a_complaint_without_its_recipient_suppresses_none_of_several(keys: ReportKeys) -> None:
+    ours = sent(mailboxes=f'["{ADDRESS}", "copy@example.com"]')
+    assert read(keys, arf("abuse", path(ours.id, keys))) == ["matched"]
+    assert suppressed() == []
+
+
+def test_a_delayed_mail_stays_unconfirmed(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, dsn(group(ADDRESS, "delayed", "4.4.1"), to=path(ours.id, keys))) == ["matched"]
+    assert (delivery(ours.id), suppressed()) == ("unconfirmed", [])
+
+
+def test_a_mail_that_is_no_report_is_ignored(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, f"To: {path(ours.id, keys)}\nSubject: Away\n\nI am away.\n".encode()) == ["ignored"]
+
+
+def test_a_report_that_cannot_be_read_stops_no_other(keys: ReportKeys) -> None:
+    ours = sent()
+    assert read(keys, b"boundary" * 100, dsn(GONE, to=path(ours.id, keys))) == ["unreadable", "matched"]
+
+
+def test_a_report_that_was_taken_by_a_worker_that_died_is_read_again(keys: ReportKeys) -> None:
+    ours = sent()
+    incoming_reports.store(Incoming("api", dsn(GONE, to=path(ours.id, keys))))
+    assert len(incoming_reports.take(10)) == 1
+    assert read(keys) == ["new"]
+    rows("UPDATE reports SET due_at = now()")
+    assert read(keys) == ["matched"]
+    assert delivery(ours.id) == "bounced"
+
+
+def test_a_report_that_kills_its_readers_is_given_up(keys: ReportKeys) -> None:
+    ours = sent()
+    incoming_reports.store(Incoming("api", dsn(GONE, to=path(ours.id, keys))))
+    rows("UPDATE reports SET tries = %s", TRIES)
+    assert read(keys) == ["unreadable"]
+
+
+def verified(id: str | None, provider: str = "mail:25", **given: Any) -> Incoming:
+    event = Event("delivered", None, id, ADDRESS, None, None, "", None, "1")._replace(**given)
+    return Incoming(provider, b"{}", None, [to_json(event)])
+
+
+def test_a_verified_event_is_matched_by_the_id_that_the_provider_gave(keys: ReportKeys) -> None:
+    ours = sent(made={"provider_message_id": "m-1"})
+    incoming_reports.store(verified("<m-1>"))
+    assert read(keys) == ["matched"]
+    assert delivery(ours.id) == "delivered"
+
+
+def test_the_id_of_another_account_leads_nowhere(keys: ReportKeys) -> None:
+    ours = sent(made={"provider_message_id": "m-1"})
+    incoming_reports.store(verified("m-1", "other"))
+    read(keys)
+    assert delivery(ours.id) is None
+
+
+def test_an_event_that_overtakes_our_own_commit_is_tried_again(keys: ReportKeys) -> None:
+    incoming_reports.store(verified("m-1"))
+    assert read(keys) == ["new"]
+    ours = sent(made={"provider_message_id": "m-1"})
+    rows("UPDATE reports SET due_at = now()")
+    assert read(keys) == ["matched"]
+    assert delivery(ours.id) == "delivered"
+
+
+def test_an_event_about_a_message_that_is_never_known_ends_unmatched(keys: ReportKeys) -> None:
+    incoming_reports.store(verified("m-1"))
+    for _ in range(TRIES):
+        rows("UPDATE reports SET due_at = now() WHERE state = 'new'")
+        states = read(keys)
+    assert states == ["unmatched"]
+
+
+def test_old_reports_are_deleted(keys: ReportKeys) -> None:
+    read(keys, dsn(), dsn())
+    rows("UPDATE reports SET received_at = now() - %s * interval '1 second' WHERE id = 1", incoming_reports.KEPT + 1)
+    assert incoming_reports.forget(10) == 1
+    assert rows("SELECT count(*) FROM reports") == [(1,)]
+
+
+def test_an_erasure_removes_addresses_and_words_from_reports(keys: ReportKeys) -> None:
+    ours = sent()
+    read(keys, dsn(GONE, to=path(ours.id, keys)))
+    begun = erasures.begin(1, ADDRESS, By("cli"))
+    while erasures.step(begun, 100, By("cli")):
+        pass
+    assert rows("SELECT recipient, text FROM evidence") == [(None, None)]
+    assert rows("SELECT raw = ''::bytea, events FROM reports") == [(True, [])]
+    assert delivery(ours.id) == "bounced"
+
+
+def test_evidence_goes_with_its_notification(keys: ReportKeys) -> None:
+    gone, kept = sent(), sent()
+    read(keys, dsn(GONE, to=path(gone.id, keys)), dsn(GONE, to=path(kept.id, keys)))
+    aged([gone.id], 9 * DAY)
+    removed()
+    assert rows("SELECT notification_id FROM evidence") == [(kept.id,)]

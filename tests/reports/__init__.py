@@ -1,0 +1,1 @@
+"""Requests of providers' webhooks, as the providers document and sign them."""
