@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from actors.channels.registry import channels
 from cli.servers.valkey import Valkey
+from tests.client import Client
 from tests.dashboard import Person
 from tests.integration.api import Api, running
 
@@ -54,3 +57,20 @@ def test_the_list_and_the_answer_show_it(api: Api, type: str) -> None:
     id = stored(api, type)
     assert f"/notifications/{id}" in Person(api.port).get("/notifications").html
     assert Person(api.port).get(f"/api/notifications/{id}").status == 200
+
+
+def test_an_export_has_notifications_of_every_channel(api: Api) -> None:
+    ids = {stored(api, type) for type in channels()}
+    lines = [json.loads(line) for line in Client(api.port).get("/api/export?attachments=true").raw.splitlines()]
+    assert ids <= {line["data"]["id"] for line in lines if line["kind"] == "notification"}
+    assert lines[-1]["kind"] == "end"
+
+
+@pytest.mark.parametrize("type", channels())
+def test_it_can_be_resent_from_the_dashboard(api: Api, type: str) -> None:
+    person = Person(api.port)
+    place = f"/notifications/{stored(api, type)}/resend"
+    [once] = re.findall(r'name="once" value="([^"]+)"', person.get(place).html)
+    again = person.submit(place, {"once": once})
+    assert again.status == 303, again.text
+    assert person.get(again.headers["location"]).status == 200
