@@ -85,7 +85,7 @@ def _line(kind: str, behind: str, row: Row) -> bytes:
 
 def _notification(row: Row) -> dict[str, Any]:
     whole = notification(row["notification"])
-    for file, content in zip(whole["attachments"], row["contents"] or (), strict=False):
+    for file, content in zip(whole.get("attachments", ()), row["contents"] or (), strict=False):
         file["content"] = base64.b64encode(content).decode()
     events = [{**event, "detail": shown(event["detail"])} for event in row["events"]]
     return {**whole, "attempts": [shown(attempt) for attempt in row["attempts"]], "events": events}
