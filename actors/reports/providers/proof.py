@@ -42,11 +42,11 @@ def check_seconds(given: str, now: datetime, oldest: timedelta) -> None:
     check_age(int(given) - now.timestamp(), oldest)
 
 
-def check_age(ahead: float, oldest: timedelta) -> None:
-    """Raise Forged unless a time that is `ahead` seconds after now is at most `oldest` ago, and not in the future."""
-    if ahead < -oldest.total_seconds():
+def check_age(offset: float, oldest: timedelta) -> None:
+    """Raise Forged unless a time that is `offset` seconds after now is at most `oldest` ago, and not in the future."""
+    if offset < -oldest.total_seconds():
         raise Forged(f"the timestamp is older than {oldest}: it is a replay, or a clock is wrong")
-    if ahead > AHEAD.total_seconds():
+    if offset > AHEAD.total_seconds():
         raise Forged("the timestamp is in the future: a clock is wrong")
 
 
