@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from db import lifecycle, suppressions
+from db import incoming_reports, lifecycle, suppressions
 from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
@@ -71,6 +71,7 @@ def erase(erasure: int, of: Of, most: int) -> int:
     _blank(ids, of.address)
     rows("DELETE FROM attachments WHERE notification_id = ANY(%s)", ids)
     _silence(ids)
+    incoming_reports.erase(ids)
     told = _untold(erasure, ids)
     rows("UPDATE erasures SET erased = erased + %s, callbacks = callbacks + %s WHERE id = %s", len(ids), told, erasure)
     return len(ids)
@@ -188,7 +189,7 @@ def _untold(erasure: int, ids: Sequence[int]) -> int:
         UPDATE notifications AS n
         SET last_error = NULL, message = jsonb_set(n.message::jsonb, '{data}', n.message::jsonb -> 'data'
             || jsonb_build_object('recipient', '', 'subject', '', 'metadata', '{}'::jsonb, 'lastError', NULL,
-                                  'tags', coalesce(of.tags, '[]')))::text
+                                  'deliveryEvidence', NULL, 'tags', coalesce(of.tags, '[]')))::text
         FROM notifications AS of WHERE of.id = n.subject_id AND n.id = ANY(%s)
         """,
         callbacks,
@@ -229,6 +230,7 @@ def _without(address: str, mailboxes: Sequence[str], mail: dict[str, Any]) -> st
 def _quiet(erasure: int, of: Of, ids: Sequence[int]) -> None:
     """Remove the servers' replies about these, and what callbacks repeat of them."""
     _silence(ids)
+    incoming_reports.erase(ids)
     rows("UPDATE notifications SET last_error = NULL WHERE id = ANY(%s) AND last_error IS NOT NULL", list(ids))
     repeated = rows(
         """

@@ -133,6 +133,21 @@ def rejections(within: float) -> list[tuple[str, int, str]]:
     return [(provider, number, reason) for provider, number, reason in found]
 
 
+def erase(notifications: Sequence[int]) -> None:
+    """Remove addresses and words from reports about these. What they have changed stays."""
+    rows(
+        """
+        WITH hushed AS (
+            UPDATE evidence SET recipient = NULL, text = NULL WHERE notification_id = ANY(%s) RETURNING report_id
+        )
+        UPDATE reports SET raw = '', envelope = NULL, events = '[]', due_at = NULL,
+               state = CASE state WHEN 'new' THEN 'ignored' ELSE state END
+        WHERE id IN (SELECT report_id FROM hushed)
+        """,
+        list(notifications),
+    )
+
+
 def forget(most: int) -> int:
     """Delete up to `most` reports that are older than KEPT. Return how many."""
     found = rows(

@@ -78,7 +78,35 @@ def sweep(policy: Policy, bounds: Bounds) -> Generator[Step, None, None]:
             break
         yield Step("deleted", _delete(after, last, bounds.batch, policy))
         after = last
+    yield from _orphans(bounds.batch)
     rows("UPDATE retention_turns SET swept_at = %s", begun)
+
+
+def _orphans(most: int) -> Iterator[Step]:
+    """Delete evidence about notifications that are gone. It is rare, so it has no blocks."""
+    after = (0, b"")
+    while True:
+        found = rows(
+            """
+            WITH next AS MATERIALIZED (
+                SELECT notification_id, digest FROM evidence WHERE (notification_id, digest) > (%s, %s)
+                ORDER BY notification_id, digest LIMIT %s
+            ), gone AS (
+                DELETE FROM evidence AS e USING next
+                WHERE e.notification_id = next.notification_id AND e.digest = next.digest
+                      AND NOT EXISTS (SELECT FROM notifications AS n WHERE n.id = e.notification_id)
+                RETURNING 1
+            )
+            SELECT notification_id, digest, (SELECT count(*) FROM gone) FROM next
+            ORDER BY notification_id DESC, digest DESC LIMIT 1
+            """,
+            *(*after, most),
+        )
+        if not found:
+            return
+        [(id, digest, count)] = found
+        after = (id, bytes(digest))
+        yield Step("deleted", count)
 
 
 def estimate(policy: Policy) -> Iterator[Step]:

@@ -30,6 +30,7 @@ class Step(NamedTuple):
 
 
 SEND = "createNotification"
+REPORT = "To: shop@example.com\nSubject: Undelivered Mail Returned to Sender\n\nI am sorry.\n"
 KEY = ("Idempotency-Key: postman-{{run}}",)
 FAILED = {"recipient": ADDRESS, "failureReason": "exhausted"}
 # By tag. Deletions come last, and no step cancels a notification that a worker may have sent by then.
@@ -136,6 +137,9 @@ WALK: dict[str, tuple[Step, ...]] = {
         Step("getMetrics"),
         Step("showHistory", query=("window", "by")),
         Step("listProviders"),
+        Step("storeReport", 202, given=REPORT, headers=("Content-Type: message/rfc822",)),
+        Step("listReports", query=("limit",)),
+        Step("receiveWebhook", 404, "A webhook of a provider that is not there", given="{}"),
         Step("changeProvider", 404, "Switch off a provider that is not there", "disable"),
         Step("getContract"),
     ),

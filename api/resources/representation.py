@@ -25,8 +25,10 @@ def summary(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def notification(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON, with the fields of its mail."""
-    return summary(row) | _mail(row["id"], row["mail"])
+    """Return a row as JSON, with its evidence and the fields of its mail."""
+    fields = summary(row)
+    proof = fields.pop("deliveryEvidence")
+    return {**fields, "deliveryEvidence": proof, **_mail(row["id"], row["mail"])}
 
 
 def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
@@ -46,11 +48,11 @@ def just_accepted(accepted: Accepted, draft: Draft) -> dict[str, Any]:
         "lastError": accepted.last_error,
         "failureReason": accepted.failure_reason,
         "deliveryStatus": None,
-        "deliveryEvidence": None,
         "createdAt": accepted.created_at,
         "nextAttemptAt": None if failed else due,
         "finishedAt": accepted.created_at if failed else None,
         "erasedAt": None,
+        "deliveryEvidence": None,
         **_mail(accepted.id, orjson.loads(draft.mail) if draft.mail else None),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from cli.doctor import reports
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, pauses
@@ -27,6 +28,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)
+    yield from reports.findings(chosen)
     yield from _held(chosen)
     if chosen.http.auth == "off" and not chosen.http.local:
         what = "AUTH is off, and the API listens on addresses that other machines can reach"

@@ -16,7 +16,7 @@ EMPTIED = (
     *("notifications", "attachments", "attempts", "workers", "sending", "providers", "idempotency_keys", "pauses"),
     *("events", "callbacks", "backlogs", "templates", "template_names", "suppressions", "suppression_counts"),
     *("erasures", "changes", "listeners", "sessions", "audit", "history", "history_new"),
-    *("reports", "evidence"),
+    *("reports", "evidence", "report_rejections"),
 )
 
 

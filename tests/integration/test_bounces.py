@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import smtplib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -18,10 +16,10 @@ from actors.reports.reader import ReportReader
 from cli.servers.postgres import Postgres
 from db import database, lifecycle
 from settings import Settings
-from tests.eventually import eventually
+from tests import bouncing
+from tests.bouncing import BounceServer
 from tests.integration.api import NOWHERE
 from tests.integration.rows import GRACE, WORKER, accepted, attempt, row
-from tests.processes import Group
 from tests.reporting import dsn, group
 from tests.sql import Sql
 from tests.system import System
@@ -31,38 +29,12 @@ GONE = group("a@example.com", said="550 5.1.1 User unknown")
 FEEDBACK = "fbl@example.com"
 
 
-class Server(NamedTuple):
-    """A running server."""
-
-    group: Group
-    port: int
-
-    def client(self, kind: type[smtplib.SMTP] = smtplib.SMTP) -> smtplib.SMTP:
-        client = kind("127.0.0.1", self.port, timeout=30)
-        client.ehlo_or_helo_if_needed()
-        return client
-
-    @property
-    def events(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.group.log.read_text().splitlines() if line.startswith("{")]
-
-
 @contextmanager
-def serving(directory: Path, database_url: str, *words: str) -> Iterator[Server]:
-    """Run the server until the end of the block."""
+def serving(directory: Path, database_url: str, *words: str) -> Iterator[BounceServer]:
+    """Run the server on a database until the end of the block."""
     system = System(directory, database_url=database_url, redis_url="redis://127.0.0.1:9", smtp_url=NOWHERE)
-    command = ["notify", "bounces", "--listen", "127.0.0.1:0", *words]
-    server = Server(Group(command, system.environ, directory / "bounces.log"), 0)
-
-    def port() -> object:
-        assert server.group.running, server.group.log.read_text()
-        return next((event["port"] for event in server.events if event["event"] == "bounces.started"), 0)
-
-    try:
-        yield server._replace(port=int(str(eventually(port, within=20, saying=server.group.log.read_text))))
-    finally:
-        server.group.kill()
-    assert "Traceback" not in server.group.log.read_text(), server.group.log.read_text()
+    with bouncing.serving(directory, system.environ, *words) as server:
+        yield server
 
 
 @pytest.fixture

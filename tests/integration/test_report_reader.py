@@ -12,12 +12,14 @@ from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
 from actors.reports.reader import TRIES, ReportReader
 from actors.reports.stored_events import to_json
-from db import incoming_reports, lifecycle
+from db import erasures, incoming_reports, lifecycle
+from db.audit import By
 from db.database import rows
 from db.incoming_reports import Incoming
 from db.records import Claimed
 from settings import Settings
 from settings.reports import ReportSettings
+from tests.integration.ends import DAY, aged, removed
 from tests.integration.rows import GRACE, WORKER, attempt, draft, row
 from tests.reporting import arf, dsn, group
 
@@ -199,3 +201,22 @@ def test_old_reports_are_deleted(keys: ReportKeys) -> None:
     rows("UPDATE reports SET received_at = now() - %s * interval '1 second' WHERE id = 1", incoming_reports.KEPT + 1)
     assert incoming_reports.forget(10) == 1
     assert rows("SELECT count(*) FROM reports") == [(1,)]
+
+
+def test_an_erasure_removes_addresses_and_words_from_reports(keys: ReportKeys) -> None:
+    ours = sent()
+    read(keys, dsn(GONE, to=path(ours.id, keys)))
+    begun = erasures.begin(1, ADDRESS, By("cli"))
+    while erasures.step(begun, 100, By("cli")):
+        pass
+    assert rows("SELECT recipient, text FROM evidence") == [(None, None)]
+    assert rows("SELECT raw = ''::bytea, events FROM reports") == [(True, [])]
+    assert delivery(ours.id) == "bounced"
+
+
+def test_evidence_goes_with_its_notification(keys: ReportKeys) -> None:
+    gone, kept = sent(), sent()
+    read(keys, dsn(GONE, to=path(gone.id, keys)), dsn(GONE, to=path(kept.id, keys)))
+    aged([gone.id], 9 * DAY)
+    removed()
+    assert rows("SELECT notification_id FROM evidence") == [(kept.id,)]

@@ -125,7 +125,7 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    linked = re.findall(r"\]\((docs/[a-z_]+\.md)", text_of("README.md"))
+    linked = re.findall(r"\]\((docs/[a-z_-]+\.md)", text_of("README.md"))
     assert set(linked) >= (DOCUMENTS | GENERATED) - {"docs/index.md"}
 
 
