@@ -16,6 +16,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually, outlast
 from tests.processes import Group
 
+pytestmark = pytest.mark.long
+
 WITHIN = 5.0  # seconds after the death of the master
 
 

@@ -13,6 +13,8 @@ from tests.eventually import eventually, outlast
 from tests.queries import Tally
 from tests.smtp import Action, Drop, Hang, Limits, Phase, Reply
 
+pytestmark = pytest.mark.long
+
 PROCESSES, THREADS = 2, 8
 MANY = 100
 SLOW = 0.01  # seconds before each answer, so that mails are under way at the same time

@@ -19,6 +19,8 @@ from tests.load import Load
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NOTIFY = Path(sys.executable).with_name("notify")
 NAMES = ("north", "south", "west")
 COUNT = 1_200  # notifications

@@ -15,6 +15,8 @@ from tests.eventually import eventually, outlast
 from tests.queries import Tally, wait_past_stuck_after
 from tests.smtp import Hang
 
+pytestmark = pytest.mark.long
+
 THREADS = 4
 HASTY, PATIENT = 3, 30  # seconds: WORKER_TIMEOUT
 

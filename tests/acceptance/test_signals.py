@@ -15,6 +15,8 @@ from tests.load import Load
 from tests.processes import Group
 from tests.queries import Tally
 
+pytestmark = pytest.mark.long
+
 HELD = 1.0  # seconds that the mail server takes for one mail
 MANY = 12
 

@@ -88,7 +88,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
 # In a path, what stands for one thing; an address and a name are each client's own.
 NOWHERE = {"{id}": "999999999", "{number}": "1", "{name}": "nowhere", "{address}": "nowhere@example.com"}
 WITH_ID = [(m, path) for m, path in OPERATIONS if any(n in path for n in NOWHERE) and m != "PUT"]
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(suppress_health_check=list(HealthCheck))
 Post = Callable[..., CheckedClient]
 
 

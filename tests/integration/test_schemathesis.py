@@ -24,6 +24,8 @@ from cli.servers.valkey import Valkey
 from settings import read
 from tests.integration.api import running
 
+pytestmark = pytest.mark.long
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

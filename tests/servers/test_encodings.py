@@ -19,6 +19,8 @@ from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import Reply, SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 # The encoding of a database, and a locale that goes with it.
 OTHERS = {"SQL_ASCII": "LOCALE 'C'", "LATIN1": "LOCALE 'C'", "WIN1252": "LOCALE 'C'", "EUC_JP": "LOCALE 'C'"}
 # What `ALTER ROLE ... SET` says, and we must not notice.

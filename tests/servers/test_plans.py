@@ -22,6 +22,8 @@ from tests.servers import moves, planning
 from tests.servers.moves import MOVED, MOVES, Move
 from tests.servers.stock_postgres import StockPostgres
 
+pytestmark = pytest.mark.long
+
 SMALL, BACKLOG, BIG = 400, 20_000, 1_000_000
 # Of each row that is moved: itself, found by more than one index, what was there before it and is not vacuumed yet, and
 # the events of the moves before it, which are read whole while they fill a page or two.

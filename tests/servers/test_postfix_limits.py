@@ -17,6 +17,8 @@ from tests.load import Load
 from tests.servers.stock_postfix import StockPostfix
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 MANY = 150
 SPAN = 5  # seconds in which Postfix counts; its default is 60
 # By default Postfix limits no client of its own network, which loopback is.
