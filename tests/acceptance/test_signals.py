@@ -22,24 +22,21 @@ MANY = 12
 
 
 @pytest.fixture(scope="module")
-def running(new_world: NewWorld) -> World:
-    """A running API; each test starts the workers that it signals."""
+def world(new_world: NewWorld) -> World:
+    """A running API. The workers that a test leaves are those that the next one signals."""
     world = new_world()
     world.system.start_api()
     return world
 
 
-@pytest.fixture
-def world(running: World) -> World:
-    """A running API and no workers."""
-    while running.system.workers:
-        running.system.workers.pop().stop()
-    return running
-
-
 def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
-    """Start a group of workers and return it once it is in the middle of several mails, with what was posted."""
-    group = world.system.start_workers(processes)
+    """Return a group of workers once it is in the middle of several mails, with what was posted."""
+    if processes == 1:
+        world.system.only_workers(1)
+    else:
+        world.system.only_workers(0)
+        world.system.start_workers(processes)
+    group = world.system.workers[-1]
     world.mail_server.delay = HELD
     accepted = world.post(MANY)
     claimed = "SELECT count(*) >= 3 FROM notifications WHERE id = ANY(%s) AND status = 'processing'"
@@ -48,7 +45,8 @@ def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
 
 
 def restarted(world: World) -> Group:
-    """Replace the API by one of two processes that have booted."""
+    """Stop the workers, and replace the API by one of two processes that have booted."""
+    world.system.only_workers(0)
     assert world.system.api is not None
     world.system.api.stop()
     api = world.system.start_api(processes=2)
@@ -120,6 +118,7 @@ def test_a_worker_process_that_is_told_to_stop_alone_takes_the_others_with_it_in
 
 @pytest.mark.parametrize("booted", [0.0, 0.3, 0.8])
 def test_a_stop_of_the_group_while_it_boots_ends_it(world: World, booted: float) -> None:
+    world.system.only_workers(0)
     accepted = world.post(MANY)
     group = world.system.spawn_workers(2)
     eventually(lambda: len(group.members) > 1)

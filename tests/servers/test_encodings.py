@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from cli.main import notify as command
 from tests.environment import configured
 from tests.eventually import eventually
-from tests.servers.running import notify, starts
+from tests.queries import Queries
+from tests.servers.running import notify, notify_process, starts
 from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import Reply, SmtpServer
 from tests.system import System
@@ -37,7 +38,7 @@ ROLE_SETTINGS = {
     "default_transaction_deferrable": "on",
     "lock_timeout": "1",
     "statement_timeout": "50",
-    "idle_session_timeout": "100",
+    "idle_session_timeout": "500",
     "idle_in_transaction_session_timeout": "5000",
     "transform_null_equals": "on",
 }
@@ -54,7 +55,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
             assert ran.code == 4
             assert f"has the encoding {encoding}" in ran.said
             assert "ENCODING 'UTF8' TEMPLATE template0" in ran.said
-        ran = notify(url, "up", DATA_DIR=str(tmp_path / "data"))
+        ran = notify_process(url, "up", DATA_DIR=str(tmp_path / "data"))
         assert ran.code != 0
         assert f"has the encoding {encoding}" in ran.said
         assert "Traceback" not in ran.said
@@ -115,6 +116,7 @@ def test_nothing_that_a_role_sets_changes_what_is_stored_or_read(
     smtp_server: SmtpServer,
     tmp_path: Path,
 ) -> None:
+    database = stock_database_url.rpartition("/")[2]
     with role_with(stock_postgres, ROLE_SETTINGS):
         system = System(
             tmp_path,
@@ -125,13 +127,14 @@ def test_nothing_that_a_role_sets_changes_what_is_stored_or_read(
             pgtz="America/New_York",
             pgdatestyle="German",
         )
+        # The test's own questions are not what the settings are to disturb.
+        system.sql = Queries(stock_postgres.superuser_url(database))
         try:
             system.start_api()
             system.start_workers()
             found = sent(system, smtp_server, 20)
         finally:
             system.stop()
-    database = stock_database_url.rpartition("/")[2]
     [(now,)] = stock_postgres.run("SELECT now()", database=database)
     for one in found:
         assert (one["subject"], one["message"], one["metadata"]) == (TEXT, TEXT, {"a": TEXT})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,11 +17,18 @@ NEEDED = {"type": "email", "recipient": "ann@example.com", "message": "Hello"}
 FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": "JVBERg=="}
 
 
+@cache
+def checks(**settings: object) -> tuple[Schema, Mails]:
+    """Return both checks with these settings."""
+    current = read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()})
+    return Schema("notification", current), Mails(current)
+
+
 def faults(document: dict[str, Any], senders: tuple[str, ...] = (), **settings: object) -> dict[str, str]:
     """Every fault of a document by its pointer, as the API finds them."""
-    current = read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()})
-    found = Schema("notification", current).faults(NEEDED | document)
-    found += Mails(current).read(NEEDED | document, senders, found).faults
+    schema, mails = checks(**settings)
+    found = schema.faults(NEEDED | document)
+    found += mails.read(NEEDED | document, senders, found).faults
     assert len({(fault["pointer"], fault["detail"]) for fault in found}) == len(found)
     return {fault["pointer"]: fault["detail"] for fault in found}
 
