@@ -26,6 +26,7 @@ open({told!r}, "w").write(json.dumps(told))
 """
 # Found by a real pytest; writes down that it ran, and fails.
 TEST = "from pathlib import Path\ndef test_it():\n    Path({ran!r}).touch()\n    assert False\n"
+LONG = "import pytest\npytestmark = pytest.mark.long\n"
 # Adds the name of its file to a list.
 LISTED = """import pytest
 
@@ -108,12 +109,14 @@ def test_the_tests_see_nothing_of_the_caller_that_would_steer_python(project: Pa
 
 @pytest.mark.parametrize(
     ("target", "found"),
-    [("test", {"unit"}), ("test-servers", {"servers"}), ("test-all", {"unit", "servers"})],
+    [("test", {"unit"}), ("test-servers", {"servers"}), ("test-all", {"unit", "servers", "long"})],
 )
 def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: str, found: set[str]) -> None:
     for name in ("unit", "servers"):
         (project / "tests" / name).mkdir(parents=True)
         (project / "tests" / name / f"test_{name}.py").write_text(TEST.format(ran=str(project / f"{name}.ran")))
+    long = LONG + TEST.format(ran=str(project / "long.ran"))
+    (project / "tests" / "unit" / "test_long.py").write_text(long)
     really(project)
 
     done, _ = make(project, target, "WORKERS=1", **CALLER)

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 import pytest
 
+from tests.conftest import pytest_collection_modifyitems
 from tests.environment import cleared
 from tests.processes import ROOT
 
@@ -46,6 +48,22 @@ def test_a_run_that_ignores_a_signal_starts_programs_that_do_not(number: signal.
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+class Item:
+    """A collected test, with or without the mark `long`."""
+
+    def __init__(self, name: str, mark: str = "") -> None:
+        self.name, self.mark = name, mark
+
+    def get_closest_marker(self, name: str) -> str | None:
+        return self.mark if self.mark == name else None
+
+
+def test_a_run_begins_with_the_long_tests_in_the_order_of_their_paths() -> None:
+    items = [Item("a"), Item("b", "long"), Item("c"), Item("d", "long")]
+    pytest_collection_modifyitems(cast("list[pytest.Item]", items))
+    assert [item.name for item in items] == ["b", "d", "a", "c"]
 
 
 SKIPPING = {
