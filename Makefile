@@ -12,8 +12,8 @@ BIN := .venv/bin
 # What steers Python itself; of the rest of the caller's environment tests/environment.py keeps what is needed.
 # Without byte code each process of pytest would compile all tests again.
 FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTEST_ADDOPTS PYTEST_PLUGINS
-# How many processes share the tests: most of what these do is wait.
-WORKERS ?= 4
+# How many processes share the tests: more than there are processors, because most of what tests do is wait.
+WORKERS ?= 6
 # In the order of tests/conftest.py: pytest-xdist's own order is by the number of tests, and the files that take
 # longest have few.
 PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -210,7 +210,7 @@ def test_a_server_that_counts_open_connections_at_the_content_gets_fewer(world: 
 
 def test_a_server_that_takes_so_many_mails_a_second_gets_them_more_slowly(world: World) -> None:
     world.mail_server.limits = Limits(per_second=20, slow_down=THROTTLING)
-    accepted = world.post(2 * MANY)
+    accepted = world.post(MANY)
     assert_nothing_is_lost_spent_or_doubled(world, accepted, within=180)
 
 

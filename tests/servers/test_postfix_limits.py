@@ -19,7 +19,7 @@ from tests.system import System
 
 pytestmark = pytest.mark.long
 
-MANY = 150
+MANY = 100
 SPAN = 5  # seconds in which Postfix counts; its default is 60
 # By default Postfix limits no client of its own network, which loopback is.
 COUNTED = f"smtpd_client_event_limit_exceptions =\nanvil_rate_time_unit = {SPAN}s"
