@@ -334,8 +334,8 @@ def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
 
 def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(5)
-    process = make(connections=1, list_budget=1)
-    smtp_server.on("mail", Reply(250, "slowly", delay=0.6), times=None)
+    process = make(connections=1, list_budget=3)
+    smtp_server.on("mail", Reply(250, "slowly", delay=2), times=None)
     process.deliver(ids)
     assert 1 <= len(smtp_server.mails) < 5
     assert {status(id) for id in ids} == {"sent", "pending"}
