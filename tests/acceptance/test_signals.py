@@ -162,16 +162,16 @@ def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World)
     assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH])
-def test_a_signal_to_the_workers_of_the_api_that_is_no_stop_breaks_no_request(world: World, number: int) -> None:
+def test_signals_to_the_workers_of_the_api_that_are_no_stop_break_no_request(world: World) -> None:
     api = restarted(world)
     workers = set(api.members) - {api.pid}
     load = Load(world.system.port, world.recipients(), connections=8).start()
-    for _ in range(3):
+    for number in [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH] * 3:
         enough = len(load.accepted) + 50
         eventually(lambda: len(load.accepted) >= enough, saying=lambda: load.refused[-3:])  # noqa: B023
         for pid in workers:
             os.kill(pid, number)
+        assert load.refused == [], number.name
     load.stop()
     assert load.refused == []
     assert workers <= set(api.members)
