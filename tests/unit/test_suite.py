@@ -89,7 +89,7 @@ def test_an_unexpected_skip_fails_in_ci(tmp_path: Path, reason: str, ci: str, ou
     for how, source in {**SKIPPING, "expected": EXPECTED}.items():
         (tmp_path / f"test_{how}.py").write_text(source.format(reason))
     words = ["-q", "-p", "tests.skips", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CI": ci}
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", *words]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1].startswith(f"{outcome} in ")
