@@ -77,8 +77,11 @@ class WorkerProcess(Middleware):
             with database.connection():
                 self._report_keys = ReportKeys.load(current.reports)
             _begin_at_zero(current)
-            self._domains = Domains(current.domains, signer.of_process(tuple(current.domains.secrets)))
+            signing = signer.of_process(tuple(current.domains.secrets))
+            self._domains = Domains(current, signing)
             self._domains.load()
+            if fault := signing.fault():  # Otherwise the mails of the domain would use up their attempts.
+                raise settings.SettingsError(fault)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:

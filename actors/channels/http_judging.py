@@ -54,7 +54,8 @@ def taken(answer: Answer, id: object) -> Receipt:
     if not (isinstance(id, str) and id):
         raise undelivered(Uncertain, answer, f"without the id of a message: {words(answer)}")
     # Events write some ids without the angle brackets of the answer.
-    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), id.strip("<>")[:200])
+    known = printable(id.strip("<>"))[:200]
+    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), known)
 
 
 def by_status(status: int) -> type[Undelivered]:

@@ -60,6 +60,11 @@ class NewNotification(TypedDict, total=False):
     failover: Literal["safe", "always"] | None
     tags: Sequence[str] | None
     metadata: Mapping[str, str] | None
+    keys: Mapping[str, str] | None
+    badge: int | None
+    sound: str | None
+    url: str | None
+    registered_at: datetime | str | None
     idempotency_key: str | None
 
 

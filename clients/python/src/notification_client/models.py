@@ -57,7 +57,7 @@ class Notification(Model):
     """Of a text message: `gsm-7` or `ucs-2`."""
     segments: int | None = None
     data: Mapping[str, Any] | None = None
-    """Of a chat message: further fields of the service's own request."""
+    """Of a chat message: further fields of the service's own request. Of a push message: texts for the app."""
     payload: Any = None
     """Of a webhook: the `data` of its body. Its event is the subject."""
     template: TemplateVersionName | None = None
@@ -69,6 +69,11 @@ class Notification(Model):
     sandbox: bool = False
     tags: list[str] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    badge: int | None = None
+    sound: str | None = None
+    url: str | None = None
+    registered_at: datetime | None = None
+    """Of a push message: when the app last registered its device token."""
     attempt_count: int = 0
     retry_count: int = 0
     last_error: str | None = None
