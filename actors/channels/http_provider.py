@@ -10,10 +10,10 @@ from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from actors.channels import Begin, Deferred, ProviderDown, Receipt, Throttled, Uncertain, always, printable
-from actors.channels.email.http.judging import retry_after
-from actors.channels.email.http.limits import ApiLimits
+from actors.channels.api_limits import ApiLimits
 from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
+from actors.channels.http_judging import retry_after
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from db.records import Claimed

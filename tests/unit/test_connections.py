@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from actors.channels.email.connections import Connections
+from actors.channels.connections import Connections
 from actors.channels.email.smtp import Connection
 from tests import loops
 

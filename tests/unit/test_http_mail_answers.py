@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from actors.channels import ProviderDown, Refused, Throttled, Undelivered
-from actors.channels.email.http.judging import LONGEST_WAIT, retry_after
 from actors.channels.email.http.provider import APIS
 from actors.channels.http_api import Answer
+from actors.channels.http_judging import LONGEST_WAIT, retry_after
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"Amazon SES": "ses", **{kind.title(): kind for kind in APIS}, "SendGrid": "sendgrid"}

@@ -13,7 +13,7 @@ from actors.channels import (
     Throttled,
     Undelivered,
 )
-from actors.channels.email.connections import Connections
+from actors.channels.connections import Connections
 from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import mail_from

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 from actors.channels import Deferred, ProviderDown, printable
-from actors.channels.email.http.judging import document, words
 from actors.channels.http_api import Answer, NoAnswer, Request
+from actors.channels.http_judging import document, words
 from actors.channels.push.jwt import rs256
 from actors.channels.push.keys import ServiceAccount
 

@@ -9,12 +9,12 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from actors.channels import Begin, Deferred, ProviderDown, Receipt, Throttled, Undelivered
-from actors.channels.email.http.judging import document, words
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import document, taken, words
 from actors.channels.push import payloads
 from actors.channels.push.document import registered
 from actors.channels.push.http2 import Http2Client
-from actors.channels.push.judging import gone, refusal, taken
+from actors.channels.push.judging import gone, refusal
 from actors.channels.push.jwt import es256
 from actors.channels.push.payloads import Push
 from db.records import Claimed

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from actors.channels import Begin, Deferred, ProviderDown, Receipt, Refused, Throttled, Undelivered, always
-from actors.channels.email.http.judging import document, words
 from actors.channels.http_api import Answer, ApiConnection, Request
+from actors.channels.http_judging import document, taken, words
 from actors.channels.push import payloads
 from actors.channels.push.access_token import AccessToken
-from actors.channels.push.judging import gone, refusal, taken
+from actors.channels.push.judging import gone, refusal
 from actors.channels.push.payloads import Push
 from db.records import Claimed
 

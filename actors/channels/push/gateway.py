@@ -7,9 +7,9 @@ from datetime import UTC
 import orjson
 
 from actors.channels import Receipt
-from actors.channels.email.http.judging import document, words
 from actors.channels.http_api import Answer, Request
-from actors.channels.push.judging import gone, refusal, taken
+from actors.channels.http_judging import document, taken, words
+from actors.channels.push.judging import gone, refusal
 from actors.channels.push.payloads import Push
 from db.records import Claimed
 from settings.push_accounts import PushAccount

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.channels import Deferred, ProviderDown, Receipt, Refused, Throttled, Uncertain, Undelivered, printable
+from actors.channels import Deferred, ProviderDown, Refused, Throttled, Uncertain, Undelivered, printable
 from actors.channels.http_api import Answer
+from actors.channels.http_judging import undelivered
 
 _STATUSES: dict[int, type[Undelivered]] = {
     408: Deferred,  # the request did not arrive completely
@@ -16,17 +17,6 @@ _STATUSES: dict[int, type[Undelivered]] = {
     # Key, account, or an address of the API that is wrong: nothing is wrong with the message.
     **dict.fromkeys((401, 402, 403, 404, 405, 406, 407, 415, 421), ProviderDown),
 }
-
-
-def taken(answer: Answer, id: object) -> Receipt:
-    """Return the receipt for a message that the service calls `id`.
-
-    Raises:
-        Uncertain: There is no id. Something else may have answered, such as a proxy.
-    """
-    if not (isinstance(id, str) and id):
-        raise undelivered(Uncertain, answer, "without the id of a message")
-    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), printable(id)[:200])
 
 
 def refusal(answer: Answer, text: str, table: Mapping[Any, type[Undelivered]], *codes: object) -> Undelivered:
@@ -45,10 +35,6 @@ def by_status(status: int) -> type[Undelivered]:
     if 300 <= status < 400:
         return ProviderDown  # redirects are not followed, so nothing was done
     return Refused if 400 <= status < 500 else Uncertain
-
-
-def undelivered(kind: type[Undelivered], answer: Answer, text: str) -> Undelivered:
-    return kind(printable(f"{answer.status} {text}"), phase="answer", reply_code=answer.status)
 
 
 def gone(answer: Answer, text: str) -> Refused:

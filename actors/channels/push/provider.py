@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 from actors.channels import Begin, Deferred, ProviderDown, Receipt, Throttled, Uncertain, always, printable
-from actors.channels.email.http.judging import retry_after
-from actors.channels.email.http.limits import ApiLimits
+from actors.channels.api_limits import ApiLimits
 from actors.channels.http_api import Answer, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
+from actors.channels.http_judging import retry_after
 from actors.channels.lease import ConnectionLease
 from actors.channels.push.http2_stream import NotProcessed
 from actors.channels.push.payloads import Push

@@ -13,11 +13,11 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from actors.channels import Begin, Deferred, Receipt, Refused, Throttled, Uncertain, Undelivered, printable
-from actors.channels.email.http.judging import retry_after
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import retry_after, undelivered
 from actors.channels.push import payloads
 from actors.channels.push.encryption import encrypted, point
-from actors.channels.push.judging import gone, undelivered
+from actors.channels.push.judging import gone
 from actors.channels.push.jwt import base64url, es256
 from actors.channels.push.payloads import LONGEST, Push
 from actors.channels.push.subscription import Keys, auth_secret, public_key

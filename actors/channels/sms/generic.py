@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 
 from actors.channels import Receipt, Undelivered
-from actors.channels.email.http.judging import SenderRefused, document, words
 from actors.channels.http_api import Answer, Request
-from actors.channels.sms.judging import OptedOut, refusal, taken
+from actors.channels.http_judging import SenderRefused, document, taken, words
+from actors.channels.sms.judging import OptedOut, refusal
 from actors.channels.sms.text import Text
 from settings.http_account import HttpAccount
 

@@ -7,10 +7,10 @@ import re
 from urllib.parse import urlencode
 
 from actors.channels import ProviderDown, Receipt, Refused, Throttled, Uncertain, Undelivered
-from actors.channels.email.http.judging import SenderRefused, unquoted, words
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import SenderRefused, taken, unquoted, words
 from actors.channels.sigv4 import signed
-from actors.channels.sms.judging import OptedOut, refusal, taken
+from actors.channels.sms.judging import OptedOut, refusal
 from actors.channels.sms.senders import is_number
 from actors.channels.sms.text import Text
 from settings.http_account import HttpAccount

@@ -6,9 +6,9 @@ from base64 import b64encode
 from urllib.parse import urlencode
 
 from actors.channels import Deferred, ProviderDown, Receipt, Refused, Throttled, Uncertain, Undelivered
-from actors.channels.email.http.judging import SenderRefused, document, words
 from actors.channels.http_api import Answer, Request
-from actors.channels.sms.judging import OptedOut, refusal, taken
+from actors.channels.http_judging import SenderRefused, document, taken, words
+from actors.channels.sms.judging import OptedOut, refusal
 from actors.channels.sms.senders import is_service
 from actors.channels.sms.text import Text
 from settings.http_account import HttpAccount

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from actors.channels import ProviderDown, Receipt, Refused, Throttled, Uncertain, Undelivered
-from actors.channels.email.http.judging import SenderRefused, document, undelivered, unquoted, words
 from actors.channels.http_api import Answer, Request
-from actors.channels.sms.judging import refusal, taken
+from actors.channels.http_judging import SenderRefused, document, taken, undelivered, unquoted, words
+from actors.channels.sms.judging import refusal
 from actors.channels.sms.text import Text
 from settings.http_account import HttpAccount
 

@@ -11,10 +11,11 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 
 from actors.channels import ProviderDown, Receipt, Refused, Uncertain, Undelivered, printable
-from actors.channels.email.http.judging import ByWords, document, refusal, taken, unquoted, words
+from actors.channels.email.http.judging import ByWords, refusal
 from actors.channels.email.http.outgoing import SPECIAL, Fields, Outgoing, encoded_name, in_base64, named
 from actors.channels.email.mailboxes import Mailbox
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import document, taken, unquoted, words
 from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 

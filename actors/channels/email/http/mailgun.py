@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 
 from actors.channels import ProviderDown, Receipt, Undelivered
-from actors.channels.email.http.judging import ByWords, document, refusal, taken, words
+from actors.channels.email.http.judging import ByWords, refusal
 from actors.channels.email.http.outgoing import Outgoing
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import document, taken, words
 from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 

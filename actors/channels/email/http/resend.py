@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 
 from actors.channels import ProviderDown, Receipt, Refused, Throttled, Uncertain, Undelivered, printable
-from actors.channels.email.http.judging import ByWords, SenderRefused, document, refusal, taken, words
+from actors.channels.email.http.judging import ByWords, refusal
 from actors.channels.email.http.outgoing import Outgoing, in_base64, written
 from actors.channels.email.mime import Attached
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import SenderRefused, document, taken, words
 from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 

@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from actors.channels import ProviderDown, Receipt, Undelivered
-from actors.channels.email.http.judging import ByWords, SenderRefused, document, refusal, taken, words
+from actors.channels.email.http.judging import ByWords, refusal
 from actors.channels.email.http.outgoing import Outgoing, in_base64, named
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import SenderRefused, document, taken, words
 from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount
 

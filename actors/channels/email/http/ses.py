@@ -5,9 +5,10 @@ from __future__ import annotations
 import orjson
 
 from actors.channels import ProviderDown, Receipt, Refused, Throttled, Undelivered
-from actors.channels.email.http.judging import ByWords, SenderRefused, document, refusal, taken, words
+from actors.channels.email.http.judging import ByWords, refusal
 from actors.channels.email.http.outgoing import Outgoing, in_base64
 from actors.channels.http_api import Answer, Request
+from actors.channels.http_judging import SenderRefused, document, taken, words
 from actors.channels.sigv4 import signed
 from actors.reports.reference import REFERENCE
 from settings.http_account import HttpAccount

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from math import inf
 
-from actors.channels.email.connections import Connections
+from actors.channels.connections import Connections
 
 
 class ApiLimits(Connections):
