@@ -31,8 +31,9 @@ def words(answer: Answer) -> str:
 
 def taken(answer: Answer, id: object = None) -> Receipt:
     """Return the receipt for a message, which the service calls `id`."""
-    text = f"{answer.status} posted as {id}" if id is not None else f"{answer.status} {words(answer)}"
-    return Receipt("answer", answer.status, None, printable(text))
+    if id is None:
+        return Receipt("answer", answer.status, None, printable(f"{answer.status} {words(answer)}"))
+    return Receipt("answer", answer.status, None, printable(f"{answer.status} posted as {id}"), printable(str(id)))
 
 
 def undelivered(kind: type[Undelivered], answer: Answer, text: str) -> Undelivered:

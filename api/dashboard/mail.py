@@ -5,6 +5,7 @@ from __future__ import annotations
 from falcon.asgi import Request, Response
 
 from actors.channels import Undelivered
+from actors.channels.email.channel import EMAIL
 from actors.channels.email.mail import compose
 from actors.channels.email.mailboxes import Mailbox, mail_from
 from actors.channels.email.unsubscribing import PATH, url
@@ -88,7 +89,7 @@ _COMPOSED = (
 
 def _source(id: int, caller: Caller, settings: Settings) -> bytes | None:
     row = reports.notification(id, caller.client_id)
-    if row is None:
+    if row is None or row["type"] != EMAIL.name:
         return None
     claimed = Claimed(claim=0, **{name: row[name] for name in (*_COMPOSED, "mail")})
     leave = _leave(id, caller, settings) if row["mail"] else None

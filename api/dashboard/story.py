@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import orjson
 from falcon.asgi import Request, Response
 
+from actors.channels.email.channel import EMAIL
+from actors.channels.email.document import NONE
 from actors.channels.registry import channel
 from api.access.auth import Caller, require
 from api.dashboard import curl
 from api.dashboard.framed import width_of
 from api.dashboard.images import kind_of
 from api.dashboard.page import show
+from api.dashboard.phrases import shortened, words
 from api.dashboard.visitor import may_choose
 from api.http.answers import id_of, unknown
 from api.resources.representation import KIND
@@ -46,14 +50,20 @@ class Story:
         if told is None:
             raise unknown(KIND)
         row = told.row
+        own = channel(row["type"]).show(row["mail"], row["message"])
+        is_mail = row["type"] == EMAIL.name
         asked = req.params.get("view")
-        views = [view for view in _VIEWS if view != "html" or row["html"] is not None]
+        views = [view for view in (_VIEWS if is_mail else ("text",)) if view != "html" or row["html"] is not None]
         show(
             req,
             resp,
             "story.html",
             row=row,
-            mail=channel(row["type"]).show(row["mail"], row["message"]),
+            is_mail=is_mail,
+            mail={**NONE, **own},
+            fields={}
+            if is_mail
+            else {words(name): _written(value) for name, value in own.items() if value is not None},
             events=[_event(event, told.attempts, row["created_at"]) for event in told.events],
             reasons=told.reasons,
             curl=curl.get(req, self._store.settings, f"/api/notifications/{row['id']}"),
@@ -84,6 +94,11 @@ def _event(event: Row, attempts: dict[int, Row], accepted: datetime) -> dict[str
     took = (attempt["finished_at"] - attempt["started_at"]).total_seconds() * 1000 if attempt else None
     after = (event["at"] - accepted).total_seconds()
     return {**event, "attempt": attempt, "took": took, "after": after}
+
+
+def _written(value: object) -> str:
+    """Return the value of a field that only its channel has, cut to a length for people."""
+    return shortened(value if isinstance(value, str) else orjson.dumps(value).decode())
 
 
 def _acts(row: Row, caller: Caller) -> list[str]:

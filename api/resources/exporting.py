@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from actors.channels.email.domains.records import Envelope
 from api.http import pagination
 from api.http.answers import shown
 from api.http.pagination import Wrong
@@ -84,7 +85,7 @@ def _line(kind: str, behind: str, row: Row) -> bytes:
 
 def _notification(row: Row) -> dict[str, Any]:
     whole = notification(row["notification"])
-    for file, content in zip(whole["attachments"], row["contents"] or (), strict=False):
+    for file, content in zip(whole.get("attachments", ()), row["contents"] or (), strict=False):
         file["content"] = base64.b64encode(content).decode()
     events = [{**event, "detail": shown(event["detail"])} for event in row["events"]]
     return {**whole, "attempts": [shown(attempt) for attempt in row["attempts"]], "events": events}
@@ -95,6 +96,7 @@ _SHOWN: dict[str, Callable[[Row], dict[str, Any]]] = {
     "key": shown,
     "callback": documents.endpoint,
     "destination": documents.destination,
+    "domain": lambda row: documents.domain(row["known"], Envelope()),
     "suppression": documents.suppression,
     "template": documents.template,
     "audit": documents.act,

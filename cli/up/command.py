@@ -21,8 +21,10 @@ from cli.servers.postgres import Postgres
 from cli.servers.program import POLL
 from cli.servers.valkey import Valkey
 from cli.terminal.signals import Interrupted, Signals
-from cli.up import address, data
+from cli.up import address, data, kept_port
+from cli.up.chat_fake import PLACES
 from cli.up.fakes import Fakes
+from cli.up.local_server import HOST
 from cli.up.mailbox import Slot
 from cli.up.programs import Api, Migration, Worker
 from cli.up.push_fake import PUSH
@@ -67,6 +69,9 @@ class System:
         self._supervisor = Supervisor(signals)
         served = registry.served(chosen)
         self._fakes = [fake for fake in FAKES if fake.channel not in served]  # for channels without an account
+        if chosen.http.local:  # Clients elsewhere must not reach servers on this machine through their destinations.
+            self._fakes += PLACES
+        self._caught_at = ""
         self._environ = {**os.environ, "BIND": chosen.http.bind, "AUTH": chosen.http.auth}
         # API and worker share the directory, so that /metrics has both. Files of an earlier run do not count.
         shutil.rmtree(place / "metrics", ignore_errors=True)
@@ -99,9 +104,12 @@ class System:
         if _catches(self._chosen):
             self._start_catcher(inbox)
         if self._fakes:
-            fakes = Fakes(inbox, self._fakes)
+            port = self._root.path / "fakes.port"
+            fakes = Fakes(inbox, self._fakes, kept_port.last(port))
             self._supervisor.start(fakes)
-            self._environ |= fakes.environment
+            kept_port.keep(port, fakes.port)
+            self._environ = {**fakes.environment, **self._environ}
+            self._caught_at = f"http://{HOST}:{fakes.port}"
 
     def _start_postgres(self) -> None:
         postgres = Postgres(self._root.path, self._place, stop_requests=self._signals, log=self._root.log("postgres"))
@@ -145,7 +153,7 @@ The notification system is up. Ctrl-C stops it; the data stay in {self._root.pat
 
   Dashboard  {url}/
   API        {url}/api/notifications
-  Mail       {self._where_mail_goes()}
+  Mail       {self._where_mail_goes()}{self._where_chat_goes()}
 
 Try it:
 {self._first_key()}  curl -s {url}/api/notifications -H 'Content-Type: application/json' \\
@@ -171,6 +179,12 @@ Try it:
             "" if self._root.path == Path.cwd() / data.DEFAULT else f"DATA_DIR={shlex.quote(str(self._root.path))} "
         )
         return f"is kept here and not delivered; to see it: {prefix}{_command()} inbox"
+
+    def _where_chat_goes(self) -> str:
+        if not self._chosen.http.local:
+            return ""
+        create = f"{_command()} destinations create alerts --kind slack --target {self._caught_at}/chat"
+        return f"\n  Chat       goes to your destinations; to keep messages here: {create}"
 
 
 def with_auth(chosen: Settings) -> Settings:

@@ -48,8 +48,8 @@ class Fakes(LocalServer):
     name = "fakes"
     title = "The local providers"
 
-    def __init__(self, slot: Slot, fakes: Sequence[Fake]) -> None:
-        super().__init__()
+    def __init__(self, slot: Slot, fakes: Sequence[Fake], port: int = 0) -> None:
+        super().__init__(port)
         self._slot = slot
         self._fakes = {f"/{fake.channel}": fake for fake in fakes}
 

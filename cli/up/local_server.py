@@ -19,8 +19,8 @@ class LocalServer:
     name = "server"
     title = "The server"  # in messages
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -42,7 +42,7 @@ class LocalServer:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the server: on a free port at first, later always on the same one."""
+        """Start the server: on its port, or for 0 on a free one, which it keeps."""
         loop = asyncio.new_event_loop()
         try:
             server = loop.run_until_complete(self._listening(loop))

@@ -63,7 +63,6 @@ def places(
             "retry_min_backoff": 0.2,
             "retry_max_backoff": 1,
             "callback_timeout": 2,
-            "callback_rest": 0,
         }
         allowed: dict[str, Any] = {
             "callback_allowed_networks": "127.0.0.0/8",

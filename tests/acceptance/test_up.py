@@ -58,13 +58,13 @@ class Up:
             env={**self.environ, **environ},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=240,
             check=False,
         )
 
     def send(self, message: str = "Hello") -> int:
         """Send a mail, wait until it is sent; the notification's id."""
-        command = ["send", "--to", "a@example.com", "--message", message, "--wait", "20", "--json"]
+        command = ["send", "--to", "a@example.com", "--message", message, "--wait", "60", "--json"]
         done = self.notify(*command)
         assert done.returncode == 0, f"{done.stderr}\n{self.text()}"
         return int(json.loads(done.stdout)["id"])
@@ -117,6 +117,27 @@ def test_notify_up_catches_text_messages_in_the_same_inbox(up: Up) -> None:
 
     newest = json.loads(up.notify("inbox", "--json").stdout)["items"][0]
     assert (newest["to"], newest["subject"]) == (["+41791234567"], "[sms] Your code: 42")
+
+
+def test_notify_up_catches_chat_messages_and_webhooks_of_destinations_that_lead_there(up: Up) -> None:
+    up.running()
+    client = Client(up.port)
+    [url] = re.findall(r"--target (http://127\.0\.0\.1:\d+)/chat", up.text())
+    places = (
+        ("alerts", "slack", "chat", {"message": "<Disk> full"}),
+        ("orders", "webhook", "webhook", {"payload": 42}),
+    )
+    for name, kind, type, content in places:
+        made = up.notify("destinations", "create", name, "--kind", kind, "--target", f"{url}/{type}")
+        assert made.returncode == 0, made.stderr
+        sent = client.post("/api/notifications", {"type": type, "recipient": name, **content})
+        assert sent.status == 201, sent.raw
+        assert client.get(f"/api/notifications/{sent.json['id']}", wait=20).json["status"] == "sent", up.text()
+
+    newest = json.loads(up.notify("inbox", "--json").stdout)["items"][:2]
+    assert [mail["to"] for mail in newest] == [["webhook"], ["chat"]]
+    assert newest[1]["subject"] == "[chat] <Disk> full"
+    assert json.loads(json.loads(up.notify("inbox", str(newest[0]["number"]), "--json").stdout)["text"])["data"] == 42
 
 
 def test_notify_up_tells_how_to_make_the_first_key_if_keys_are_required(tmp_path: Path) -> None:

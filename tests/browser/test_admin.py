@@ -20,6 +20,8 @@ PAGES: tuple[str, ...] = (
     "/clients",
     "/clients/1",
     "/suppressions",
+    "/destinations",
+    "/destinations/alerts/delete",
     "/domains",
     "/domains/example.com",
     "/templates",
@@ -42,6 +44,8 @@ def api(module_database_url: str, redis_server: Valkey, tmp_path_factory: pytest
         template = {"subject": "Hi {{ name }}", "text": "Hello {{ name }}", "html": HTML}
         assert client.send("PUT", "/api/templates/hi", template).status == 201
         assert client.post("/api/suppressions", {"address": "gone@example.com"}).status == 201
+        place = {"name": "alerts", "kind": "slack", "url": "https://hooks.slack.com/services/T0/B0/EXAMPLE"}
+        assert client.post("/api/destinations", place).status == 201
         assert client.post("/api/domains", {"domain": "example.com"}).status == 201
         yield api
 

@@ -13,9 +13,9 @@ import pytest
 import redis
 import trustme
 
-from cli.doctor import postgresql
+from cli.doctor import postgresql, redis_server
 from cli.up import running
-from db import breaker, callbacks, keys, live_stats, pauses, workers
+from db import breaker, callbacks, incoming_reports, keys, live_stats, pauses, workers
 from db.database import rows
 from db.keys import Grant
 from settings import Settings
@@ -30,7 +30,9 @@ CARELESS = ["fsync is off", "full_page_writes is off"]
 
 
 @pytest.fixture
-def well(operator: Operator, redis_url: str, smtp_server: SmtpServer) -> Doctor:
+def well(operator: Operator, redis_url: str, smtp_server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    for server in (postgresql, redis_server):  # A busy machine is no server far away.
+        monkeypatch.setattr(server, "SLOW", 60.0)
     mail = {"smtp_url": smtp_server.url, "mail_from": "noreply@example.com"}
     return Doctor(operator, {"redis_url": redis_url, **mail})
 
@@ -370,3 +372,12 @@ def test_an_endpoint_that_is_disabled_or_fails_now_and_then_is_no_warning(well: 
     callback(second, "failed", 2)
     callback(second, "failed", 1)
     assert well.said("warning") == []
+
+
+def test_refused_webhooks_are_a_warning(well: Doctor) -> None:
+    incoming_reports.note_rejected({"post": 3}, "the signature is wrong")
+    [said] = [words for words in well.said("warning") if "webhook" in words]
+    assert (
+        said
+        == "reports: 3 requests to the webhook of post were refused, the last one within a day: the signature is wrong"
+    )

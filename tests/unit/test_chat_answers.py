@@ -98,7 +98,7 @@ def test_a_200_without_a_known_body_may_come_from_a_proxy(service: str, body: st
 
 
 def test_the_id_of_a_message_is_in_the_receipt() -> None:
-    assert discord.judge(answer(200, '{"id":"77"}')) == Receipt("answer", 200, None, "200 posted as 77")
+    assert discord.judge(answer(200, '{"id":"77"}')) == Receipt("answer", 200, None, "200 posted as 77", "77")
     assert telegram.judge(answer(200, '{"ok":true,"result":{"message_id":7}}')).text == "200 posted as 7"
     assert telegram.judge(answer(200, '{"ok":true,"result":[]}')).reply_code == 200
 

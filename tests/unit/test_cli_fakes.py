@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from actors.channels.webhook.url_guard import Target
 from api.dashboard.mailbox import Mailbox, content, summary
+from cli.up import kept_port
+from cli.up.chat_fake import PLACES
 from cli.up.fakes import Fakes
 from cli.up.mailbox import Slot
 from cli.up.push_fake import PUSH
@@ -105,3 +108,51 @@ def test_a_stop_ends_open_connections_and_a_new_start_has_the_same_port(fakes: F
     fakes.start()
     assert fakes.port == before
     assert post(fakes, "/sms", sms("again"))[0] == 200
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Fakes]:
+    one = Fakes(Slot(tmp_path, keep=100), PLACES)
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "subject"),
+    [
+        ("/chat", {"text": "*Disk*\na &lt;b&gt; &amp;lt;"}, "[chat] *Disk* a <b> &lt;"),
+        ("/chat", {"content": "Hello"}, "[chat] Hello"),
+        ("/webhook", {"type": "order.shipped", "data": 1}, '[webhook] { "type": "order.shipped", "data": 1 }'),
+    ],
+)
+def test_chat_messages_and_webhooks_are_shown_in_the_inbox(
+    places: Fakes, tmp_path: Path, path: str, body: object, subject: str
+) -> None:
+    assert post(places, path, json.dumps(body).encode()) == (200, b"ok")
+    mail = Mailbox(tmp_path).read(1)
+    assert mail is not None
+    assert summary(1, mail)["subject"] == subject
+
+
+@pytest.mark.parametrize(("path", "body"), [("/chat", b"[]"), ("/chat", b"{"), ("/chat", b"{}"), ("/webhook", b"")])
+def test_what_is_no_message_is_refused(places: Fakes, path: str, body: bytes) -> None:
+    assert post(places, path, body)[0] == 400
+
+
+def test_the_places_may_be_called(places: Fakes) -> None:
+    settings = read(places.environment)
+    assert Target.parse(f"http://127.0.0.1:{places.port}/chat", settings.callbacks.networks).port == places.port
+
+
+def test_the_port_stays_from_run_to_run_unless_it_is_taken(places: Fakes, tmp_path: Path) -> None:
+    path = tmp_path / "fakes.port"
+    assert kept_port.last(path) == 0
+    kept_port.keep(path, places.port)
+    assert kept_port.last(path) == 0
+    port = places.port
+    places.stop()
+    assert kept_port.last(path) == port
+    for nonsense in ("", "x", "99999", "-1", "9" * 100):
+        path.write_text(nonsense)
+        assert kept_port.last(path) == 0

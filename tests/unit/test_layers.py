@@ -65,8 +65,9 @@ CONTENT = {
     },
     "actors.channels.sms": {"channel", "document", "numbers", "segments", "senders", "text"},
     "actors.channels.push": {"channel", "document", "payloads", "recipients", "subscription"},
+    "actors.channels.chat": {"channel", "document", "message"},
+    "actors.channels.webhook": {"channel", "document", "networks", "signature", "url_guard"},
     "actors.reports": REPORTS,
-    "actors.channels.webhook": {"networks", "signature", "url_guard"},
 }
 
 

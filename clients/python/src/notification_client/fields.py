@@ -49,6 +49,7 @@ class NewNotification(TypedDict, total=False):
     headers: Mapping[str, str] | None
     attachments: Sequence[Attachment] | None
     unsubscribe: Literal[True] | Mapping[str, str] | None
+    max_segments: int | None
     data: Mapping[str, Any] | None
     event: str | None
     payload: Any

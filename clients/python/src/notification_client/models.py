@@ -52,6 +52,10 @@ class Notification(Model):
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: list[AttachmentInfo] = field(default_factory=list)
     unsubscribe: Any = None
+    max_segments: int | None = None
+    encoding: str | None = None
+    """Of a text message: `gsm-7` or `ucs-2`."""
+    segments: int | None = None
     data: Mapping[str, Any] | None = None
     """Of a chat message: further fields of the service's own request. Of a push message: texts for the app."""
     payload: Any = None
