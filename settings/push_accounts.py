@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from settings.account_urls import SECRET, endpoint_url
 from settings.errors import SettingsError
@@ -37,6 +37,11 @@ class PushAccount(HttpAccount):
     team: str = ""
     topic: str = ""
     contact: str = ""
+
+    @property
+    def name(self) -> str:
+        """Host of the API."""
+        return urlsplit(self.url).netloc or "push services"
 
 
 def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> HttpAccount:
