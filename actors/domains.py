@@ -13,7 +13,7 @@ from db import domain_keys, domains
 from db.database import Unacceptable, Unavailable, connection, database
 from db.domains import Known
 from runtime import logs
-from settings.domains import DomainSettings
+from settings import Settings
 
 log = logs.get("domains")
 
@@ -25,7 +25,7 @@ AT_ONCE = 20  # domains that are checked at the same time
 class Domains(threading.Thread):
     """Thread for domains, so that upkeep's heartbeat never waits for DNS. It holds no connection while it asks DNS."""
 
-    def __init__(self, settings: DomainSettings, signer: Signer) -> None:
+    def __init__(self, settings: Settings, signer: Signer) -> None:
         super().__init__(name="domains", daemon=True)
         self._settings, self._signer, self._ending = settings, signer, threading.Event()
 
@@ -62,7 +62,7 @@ class Domains(threading.Thread):
             _record(known, found)
 
 
-async def _checked(due: list[Known], settings: DomainSettings) -> list[Check]:
+async def _checked(due: list[Known], settings: Settings) -> list[Check]:
     return await asyncio.gather(*(check(known, settings) for known in due))
 
 

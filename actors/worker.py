@@ -33,6 +33,7 @@ from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
 from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.reports.keys import ReportKeys
+from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
 from actors.retention import Retention
 from actors.upkeep import Upkeep
@@ -76,8 +77,11 @@ class WorkerProcess(Middleware):
             with database.connection():
                 self._report_keys = ReportKeys.load(current.reports)
             _begin_at_zero(current)
-            self._domains = Domains(current.domains, signer.of_process(tuple(current.domains.secrets)))
+            signing = signer.of_process(tuple(current.domains.secrets))
+            self._domains = Domains(current, signing)
             self._domains.load()
+            if fault := signing.fault():  # Otherwise the mails of the domain would use up their attempts.
+                raise settings.SettingsError(fault)
             database.database.close()
             self._settings = current
         except (settings.SettingsError, fitness.Unusable, database.Unavailable) as error:
@@ -108,7 +112,7 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
-        self._report_reader = ReportReader(self._report_keys)
+        self._report_reader = ReportReader(self._report_keys, OptOuts.load(self._settings))
         self._report_reader.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()

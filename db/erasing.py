@@ -150,7 +150,7 @@ def _hide(client_id: int, address: str) -> bool:
 
 def forget_elsewhere(of: Of) -> None:
     """Remove reasons of breakers that quote the address: a server may have repeated it in its reply."""
-    rows("UPDATE providers SET reason = 'erased' WHERE position(%s IN lower(reason)) > 0", of.address)
+    rows("UPDATE providers SET reason = 'erased' WHERE position(lower(%s) IN lower(reason)) > 0", of.address)
 
 
 def count(of: Of) -> dict[str, int]:
@@ -176,7 +176,7 @@ def _blank(ids: Sequence[int], address: str) -> None:
         SET recipient = '', subject = '', message = '', html = NULL, mail = NULL, mailboxes = NULL,
             metadata = NULL, last_error = NULL, erased_at = now(),
             tags = (SELECT jsonb_agg(tag) FROM jsonb_array_elements_text(n.tags) AS tag
-                    WHERE position(%s IN lower(tag)) = 0),
+                    WHERE position(lower(%s) IN lower(tag)) = 0),
             send_at = CASE WHEN n.status = 'failed' AND n.send_at >= now() THEN NULL ELSE n.send_at END,
             expires_at = CASE WHEN n.status = 'failed' THEN least(n.expires_at, now()) ELSE n.expires_at END
         WHERE n.id = ANY(%s)
@@ -245,7 +245,7 @@ def _quiet(erasure: int, of: Of, ids: Sequence[int]) -> None:
     repeated = rows(
         """
         UPDATE notifications SET message = jsonb_set(message::jsonb, '{data,lastError}', 'null')::text
-        WHERE subject_id = ANY(%s) AND position(%s IN lower(message)) > 0 RETURNING id, status
+        WHERE subject_id = ANY(%s) AND position(lower(%s) IN lower(message)) > 0 RETURNING id, status
         """,
         *(list(ids), of.address),
     )

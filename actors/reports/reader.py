@@ -14,6 +14,7 @@ from actors.reports import reading
 from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
 from actors.reports.matching import evidence
+from actors.reports.opt_outs import OptOuts
 from actors.reports.stored_events import from_json, to_json
 from db import incoming_reports
 from db.database import Unavailable, connection, database
@@ -36,9 +37,9 @@ LATER = (5.0, 60.0, 600.0, 3_600.0)
 class ReportReader(threading.Thread):
     """Reads reports until it is stopped. It rests as long as it has worked, so that sending is not slowed."""
 
-    def __init__(self, keys: ReportKeys) -> None:
+    def __init__(self, keys: ReportKeys, opt_outs: OptOuts = OptOuts({})) -> None:  # noqa: B008 - it has no state
         super().__init__(name="reports", daemon=True)
-        self._keys, self._ending = keys, threading.Event()
+        self._keys, self._opt_outs, self._ending = keys, opt_outs, threading.Event()
         self._housekeeping_at = 0.0
         # The library logs the traceback of each detector that fails at a malformed mail.
         logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -93,15 +94,17 @@ class ReportReader(threading.Thread):
 
     def _apply(self, report: Taken, events: list[Event]) -> None:
         verified = report.events is not None
-        found = [evidence(event, report, self._keys.keys, verified=verified) for event in events]
+        answers = [self._opt_outs.apply(event, report.source) if verified else None for event in events]
+        others = [event for event, answer in zip(events, answers, strict=True) if answer is None]
+        found = [evidence(event, report, self._keys.keys, verified=verified) for event in others]
         for said in sorted((one for one in found if one is not None), key=lambda one: one.notification_id):
             if proofs.record(said):
                 proofs.apply(proofs.Waiting(said.notification_id, said.digest))
-        lacking = any(one is None and event.provider_message_id for one, event in zip(found, events, strict=True))
+        lacking = any(one is None and event.provider_message_id for one, event in zip(found, others, strict=True))
         if verified and lacking and report.tries <= len(LATER):
             incoming_reports.postpone(report.id, LATER[report.tries - 1])
             return
-        state = "ignored" if not events else "matched" if any(found) else "unmatched"
+        state = "ignored" if not events else "matched" if any(found) or any(answers) else "unmatched"
         incoming_reports.end(report.id, state, [to_json(event) for event in events])
         metrics.reports[report.source, state].inc()
         log.info("report.read", report=report.id, source=report.source, state=state, events=len(events))

@@ -17,14 +17,16 @@ from api.http.problems import Problem
 from api.store import NotificationStore
 from db import reports
 from db import search as searches
-from db.models import PRIORITIES, STATUSES
+from db.models import DELIVERY_STATUSES, PRIORITIES, STATUSES
 from db.reports import Position
 from db.search import Search, Understood
 
 PATH = "/notifications"
 TRAIL = "trail"  # the cursors of the pages before, joined with dots
 KEPT = 30  # cursors in a trail
-_FIELDS = (search.BOX, "status", "recipient", "tag", "priority", "sandbox", "createdFrom", "createdTo")
+_FIELDS = (
+    *(search.BOX, "status", "deliveryStatus", "recipient", "tag", "priority", "sandbox", "createdFrom", "createdTo"),
+)
 
 
 class Page(NamedTuple):
@@ -95,6 +97,7 @@ def _show(req: Request, resp: Response, given: Mapping[str, Any], page: Page, li
         table=_place(chosen, f"{PATH}/list.csv"),
         spans=[(name, _place(filters.since(chosen, seconds))) for name, seconds in filters.SPANS],
         statuses=STATUSES,
+        delivery_statuses=DELIVERY_STATUSES,
         priorities=PRIORITIES,
         search=search,
         selects="manage" in req.context.caller.scopes,

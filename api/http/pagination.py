@@ -9,7 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from actors.channels.addresses import normalised
+from actors.channels.addresses import LONGEST, normalised
 from actors.channels.registry import channels
 from api.http.problems import invalid
 from api.http.times import NoTime, moment
@@ -235,7 +235,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "status": one_of(STATUSES),
     "deliveryStatus": one_of(DELIVERY_STATUSES),
     "type": one_of(tuple(channels())),
-    "recipient": lambda raw: normalised(_text(raw)),
+    "recipient": lambda raw: normalised(_text(raw, LONGEST)),
     "priority": one_of(PRIORITIES),
     "sandbox": lambda raw: one_of(("true", "false"))(raw) == "true",
     "createdFrom": time,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actors.channels.email.domains.records import Wanted, wanted
+from actors.channels.email.domains.records import Envelope, Wanted, wanted
 from api.http.answers import shown
 from db.domains import Known
 from db.templates import Content
@@ -22,7 +22,7 @@ def suppression(row: Row) -> dict[str, Any]:
     }
 
 
-def domain(known: Known, spf_include: str) -> dict[str, Any]:
+def domain(known: Known, envelope: Envelope) -> dict[str, Any]:
     """Return a domain with its keys, and the records that it needs with what the last check said of each."""
     name, found = known.domain.domain, known.domain.found
     return {
@@ -30,7 +30,7 @@ def domain(known: Known, spf_include: str) -> dict[str, Any]:
         "state": known.state,
         "createdAt": known.domain.created_at,
         "checkedAt": known.domain.checked_at,
-        "records": [_record(one, found.get(one.place, {})) for one in wanted(name, known.keys, spf_include)],
+        "records": [_record(one, found.get(one.place, {})) for one in wanted(name, known.keys, envelope)],
         "keys": [
             {"selector": key.selector, "algorithm": key.algorithm, "state": key.state}
             | shown({"created_at": key.created_at, "signs_from": key.signs_from, "signs_until": key.signs_until})

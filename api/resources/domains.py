@@ -11,6 +11,7 @@ from falcon.asgi import Request, Response
 
 from actors.channels.email.domains import checking, keys
 from actors.channels.email.domains.names import domain_fault, in_ascii
+from actors.channels.email.domains.records import Envelope
 from api.access.acts import by
 from api.access.auth import require, with_live_key
 from api.access.fair_gate import FairGate
@@ -119,7 +120,7 @@ class DomainCheck:
         known = await owned(self._store, caller.client_id, domain)
         await self._gate.enter(caller.client_id)
         try:
-            found = await checking.check(known, self._store.settings.domains)
+            found = await checking.check(known, self._store.settings)
         finally:
             self._gate.leave(caller.client_id)
         after = await self._store.read(
@@ -158,7 +159,7 @@ class DomainRotation:
 
 def shown(store: NotificationStore, known: Known) -> dict[str, Any]:
     """Return a domain as JSON."""
-    return documents.domain(known, store.settings.domains.spf_include)
+    return documents.domain(known, Envelope.of(store.settings))
 
 
 def made(store: NotificationStore, algorithms: set[str]) -> list[NewKey]:

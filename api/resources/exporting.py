@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from actors.channels.email.domains.records import Envelope
 from api.http import pagination
 from api.http.answers import shown
 from api.http.pagination import Wrong
@@ -95,6 +96,7 @@ _SHOWN: dict[str, Callable[[Row], dict[str, Any]]] = {
     "key": shown,
     "callback": documents.endpoint,
     "destination": documents.destination,
+    "domain": lambda row: documents.domain(row["known"], Envelope()),
     "suppression": documents.suppression,
     "template": documents.template,
     "audit": documents.act,

@@ -8,7 +8,7 @@ from typing import Any
 
 from falcon.asgi import Request, Response
 
-from actors.channels.addresses import address_fault, normalised
+from actors.channels.addresses import FORMS, LONGEST, address_fault, normalised
 from api.access.acts import by
 from api.access.auth import require
 from api.http import pagination
@@ -16,7 +16,6 @@ from api.http.pagination import Wrong
 from api.http.problems import invalid
 from api.resources import exporting
 from api.resources.exporting import Page
-from api.schemas import LONGEST_ADDRESS
 from api.store import NotificationStore
 from db import acts, audit
 from db.exports import Wanted
@@ -73,8 +72,8 @@ class Export:
 
 
 def _recipient(raw: str) -> str:
-    if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw or address_fault(raw):
-        raise Wrong("must be a mail address such as name@example.com, or a phone number")
+    if len(raw) > LONGEST or "\0" in raw or "\ufffd" in raw or address_fault(raw):
+        raise Wrong(f"must be {FORMS}")
     return normalised(raw)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from falcon.asgi import Request, Response
 
 from actors.channels.registry import channels
 from api.http.idempotency import PROPERTY
-from api.schemas import Schema, published, stored
+from api.schemas import Schema, published
 from api.schemas.documents import schema_of
 from settings import Settings
 
@@ -33,8 +34,8 @@ class OpenApi:
         schemas = document["components"]["schemas"]
         for file in REQUESTS:
             published.add(Schema(file, settings).document, schemas)
-        _add_documents("NotificationInput", settings, schemas)
-        _add_documents("BatchItemInput", settings, schemas, {"idempotencyKey": PROPERTY})
+        published.add(_document("NotificationInput", settings), schemas)
+        published.add(_document("BatchItemInput", settings, {"idempotencyKey": PROPERTY}), schemas)
         published.add(_batch(settings), schemas)
         self.document = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
@@ -45,24 +46,41 @@ class OpenApi:
     on_head = on_get
 
 
-def _add_documents(
-    title: str, settings: Settings, schemas: dict[str, Any], more: Mapping[str, Any] | None = None
-) -> None:
-    """Add the schemas of documents, one for each channel, and their union, in which `type` decides."""
-    types, mapping = stored("notification")["properties"]["type"], {}
-    schemas[types["title"]] = {**types, "enum": list(channels())}
-    for name, one in channels().items():
-        schema = Schema(schema_of(one, more), settings).document
-        own = f"{name.title().replace('-', '')}{title}"
-        kind = {"description": types["description"], "type": "string", "enum": [name]}
-        published.add({**schema, "title": own, "properties": {**schema["properties"], "type": kind}}, schemas)
-        mapping[name] = f"#/components/schemas/{own}"
-    schemas[title] = {
+def _document(title: str, settings: Settings, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the schema of a document with the fields of all channels.
+
+    It is one object and no `oneOf`, for which some generators need further libraries. A field that channels describe
+    differently has no limits here.
+    """
+    each = {name: Schema(schema_of(one, more), settings).document for name, one in channels().items()}
+    fields: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for name, schema in each.items():
+        for field, described in schema["properties"].items():
+            fields[field][name] = described
+    return {
         "title": title,
-        "description": "A notification to send; `type` is its channel.",
-        "oneOf": [{"$ref": place} for place in mapping.values()],
-        "discriminator": {"propertyName": "type", "mapping": mapping},
+        "description": "A notification to send. `type` is its channel, and decides which other fields it may have.",
+        "type": "object",
+        "required": ["type", "recipient"],
+        "additionalProperties": False,
+        "properties": {field: _field(by_channel, len(each)) for field, by_channel in fields.items()},
+        "examples": [example for schema in each.values() for example in schema["examples"]],
     }
+
+
+def _field(by_channel: Mapping[str, dict[str, Any]], channels: int) -> dict[str, Any]:
+    """Return a field that these channels have."""
+    described = list(by_channel.values())
+    if all(one == described[0] for one in described):
+        only = "" if len(described) == channels else f"For {_named(by_channel)}: "
+        return {**described[0], "description": only + described[0]["description"]}
+    about = " ".join(f"For {_named([name])}: {one['description']}" for name, one in by_channel.items())
+    kinds = {one["type"] for one in described}
+    return {"description": about, **({"type": kinds.pop()} if len(kinds) == 1 else {})}
+
+
+def _named(channels: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in channels)
 
 
 def _batch(settings: Settings) -> dict[str, Any]:

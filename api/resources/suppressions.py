@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from falcon.asgi import Request, Response
 
-from actors.channels.addresses import normalised
+from actors.channels.addresses import LONGEST, normalised
 from api.access.acts import by
 from api.access.auth import require, with_live_key
 from api.http import answers, pagination
@@ -19,7 +19,7 @@ from api.http.bodies import read_json
 from api.http.pagination import Wrong
 from api.http.problems import Problem, invalid
 from api.resources import documents
-from api.schemas import LONGEST_ADDRESS, Schema
+from api.schemas import Schema
 from api.store import NotificationStore
 from db import acts, suppressions
 from db.audit import recorded
@@ -123,7 +123,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
 
 def _address(raw: str) -> str:
     # Falcon replaces bytes that are not UTF-8 with U+FFFD.
-    if len(raw) > LONGEST_ADDRESS or "\0" in raw or "\ufffd" in raw:
+    if len(raw) > LONGEST or "\0" in raw or "\ufffd" in raw:
         raise _unknown()
     return normalised(raw)
 

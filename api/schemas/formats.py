@@ -52,8 +52,8 @@ def _is_address(value: object) -> bool:
 
 @FORMATS.checks("address", raises=Wanting)
 def _is_address_of_any_channel(value: object) -> bool:
-    if isinstance(value, str) and len(value) <= LONGEST_ADDRESS and (fault := addresses.address_fault(value)):
-        raise Wanting(f"must be a mail address such as name@example.com, or a phone number: {fault}")
+    if isinstance(value, str) and len(value) <= addresses.LONGEST and (fault := addresses.address_fault(value)):
+        raise Wanting(f"must be {addresses.FORMS}: {fault}")
     return True
 
 

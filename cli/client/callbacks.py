@@ -10,7 +10,7 @@ from cli.client.http import Answer, Client
 from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 
-EVENTS = ("sent", "failed", "cancelled")
+EVENTS = ("sent", "failed", "cancelled", "delivered", "bounced", "complained")
 ENDPOINT = {"id": "ID", "url": "URL", "events": "EVENTS", "disabledReason": "DISABLED", "description": "DESCRIPTION"}
 SHOWN = {
     "url": "URL",
@@ -43,7 +43,11 @@ def callbacks() -> None:
 @callbacks.command
 @click.argument("endpoint", metavar="URL")
 @click.option(
-    "--event", "events", multiple=True, type=click.Choice(EVENTS), help="Only this outcome; all outcomes by default."
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice(EVENTS),
+    help="Only this event; sent, failed and cancelled by default.",
 )
 @click.option("--description", help="A note on what the endpoint is for.")
 @at_url

@@ -21,6 +21,7 @@ from cli.up import data
 KEY = "NOTIFY_KEY"
 HOME = "http://127.0.0.1:8000"
 STATUSES = ("pending", "processing", "sent", "failed", "cancelled")
+DELIVERIES = ("unconfirmed", "delivered", "bounced", "complained")
 FINAL = ("sent", "failed", "cancelled")
 PRIORITIES = ("high", "normal", "bulk")
 POLL = 0.2  # seconds
@@ -179,6 +180,7 @@ def status(client: Client, as_json: bool, id: int) -> None:
 
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only notifications with this status.")
+@click.option("--delivery", "deliveryStatus", type=click.Choice(DELIVERIES), help="Only if this is known since.")
 @click.option("--recipient", metavar="ADDRESS", help="Only notifications to this address.")
 @click.option("--priority", type=click.Choice(PRIORITIES), help="Only notifications with this priority.")
 @click.option("--tag", multiple=True, help="Only notifications with this tag; with all tags if repeated.")

@@ -10,7 +10,7 @@ from cli.client.notifications import at_url, in_json
 from cli.terminal import show
 from cli.terminal.moments import Moment
 
-REASONS = ("manual", "unsubscribed", "bounced")
+REASONS = ("manual", "unsubscribed", "bounced", "complained")
 COLUMNS = {
     "address": "ADDRESS",
     "reason": "REASON",

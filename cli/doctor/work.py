@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from actors.channels import registry
 from actors.queue.priorities import PRIORITIES
+from cli.doctor import reports
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, obstacles, pauses
@@ -30,6 +31,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)
+    yield from reports.findings(chosen)
     yield from _held(chosen)
     if chosen.http.auth == "off" and not chosen.http.local:
         what = "AUTH is off, and the API listens on addresses that other machines can reach"

@@ -10,7 +10,7 @@ import orjson
 
 from actors.channels.email.domains import checking, keys
 from actors.channels.email.domains.names import domain_fault, in_ascii
-from actors.channels.email.domains.records import wanted, zone_line
+from actors.channels.email.domains.records import Envelope, wanted, zone_line
 from api.resources import documents
 from cli.completion import completing
 from cli.operator import caller, store
@@ -95,7 +95,7 @@ def check(domain: str, client: str | None, as_json: bool) -> None:
     """Ask DNS for the records of DOMAIN now. A new key that is found signs from the next minute on."""
     with store.opened() as chosen:
         known = _found(domain, client)
-    found = asyncio.run(checking.check(known, chosen.domains))
+    found = asyncio.run(checking.check(known, chosen))
     with store.opened():
         after = table.record(known.domain.id, orjson.dumps(found.found).decode(), found.present, found.absent)
         if after is None:
@@ -161,14 +161,14 @@ def _found(text: str, client: str | None) -> Known:
 
 def _document(known: Known, chosen: Settings) -> dict[str, Any]:
     owner = clients.one(known.domain.client_id) if known.domain.client_id else None
-    return {"client": owner and owner.name, **documents.domain(known, chosen.domains.spf_include)}
+    return {"client": owner and owner.name, **documents.domain(known, Envelope.of(chosen))}
 
 
 def _show_records(known: Known, chosen: Settings, *, as_json: bool) -> None:
     if as_json:
         _say(_document(known, chosen))
         return
-    for record in wanted(known.domain.domain, known.keys, chosen.domains.spf_include):
+    for record in wanted(known.domain.domain, known.keys, Envelope.of(chosen)):
         if record.value:
             click.echo(zone_line(record))
     click.echo(f"Publish these records, then run `notify domains check {known.domain.domain}`.", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import orjson
 
-from actors.channels.addresses import address_fault, normalised
+from actors.channels.addresses import FORMS, address_fault, normalised
 from api.resources.documents import erasure as shown
 from cli.operator import caller, store
 from cli.terminal import show
@@ -41,7 +41,7 @@ def erase(address: str, client: str, dry_run: bool, yes: bool, as_json: bool) ->
     their outcome is known: run this again to see whether all is erased. Safe to stop, and to run while workers run.
     """
     if fault := address_fault(address):
-        raise Refused(f"ADDRESS: must be a mail address such as name@example.com, or a phone number: {fault}")
+        raise Refused(f"ADDRESS: must be {FORMS}: {fault}")
     with store.opened() as chosen:
         owner, meant = store.client(client), normalised(address)
         found = erasing.count(Of(owner.id, meant, LAST))

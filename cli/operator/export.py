@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from actors.channels.addresses import address_fault, normalised
+from actors.channels.addresses import FORMS, address_fault, normalised
 from api.http.pagination import Wrong
 from api.resources import exporting
 from cli.operator import caller, store
@@ -26,7 +26,7 @@ def export(client: str, recipient: str | None, attachments: bool, after: str | N
     The export locks nothing and is no snapshot: each line shows the data at the time when it was read.
     """
     if recipient is not None and (fault := address_fault(recipient)):
-        raise Refused(f"--recipient: must be a mail address such as name@example.com, or a phone number: {fault}")
+        raise Refused(f"--recipient: must be {FORMS}: {fault}")
     out = sys.stdout.buffer
     with store.opened() as chosen:
         owner = store.client(client)

@@ -22,6 +22,7 @@ COLUMNS = {
 }
 FIELDS = {
     "status": "Status",
+    "deliveryStatus": "Delivery",
     "failureReason": "Reason",
     "lastError": "Last error",
     "type": "Type",

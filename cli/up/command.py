@@ -27,6 +27,7 @@ from cli.up.fakes import Fakes
 from cli.up.local_server import HOST
 from cli.up.mailbox import Slot
 from cli.up.programs import Api, Migration, Worker
+from cli.up.push_fake import PUSH
 from cli.up.sms_fake import SMS
 from cli.up.supervisor import Supervisor
 from runtime import logs
@@ -35,7 +36,7 @@ from settings.providers import Provider
 
 SENDER = "noreply@localhost"
 READY_WITHIN = 60.0  # seconds
-FAKES = (SMS,)
+FAKES = (SMS, PUSH)
 
 
 @click.command(short_help="Run the whole system on this machine.")

@@ -107,6 +107,8 @@ STEPS = (
     Statement("CREATE INDEX reports_due ON reports (due_at, id) WHERE state = 'new'"),
     # For the list of reports that changed nothing, newest first.
     Statement("CREATE INDEX reports_unmatched ON reports (id) WHERE state IN ('unmatched', 'unreadable')"),
+    # For the last report of a provider.
+    Statement("CREATE INDEX reports_source ON reports (source, received_at)"),
     # For the deletion of old reports.
     Statement("CREATE INDEX reports_received ON reports (received_at)"),
     Statement(REJECTIONS),

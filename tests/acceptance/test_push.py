@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.providers import http2_server
 from tests.providers.http2_server import Http2Server
 from tests.providers.push_apis import Apns, Fcm, WebPush
 from tests.providers.push_keys import BROWSER, url
-from tests.providers.server import Server
+from tests.providers.server import Server, answering
 from tests.system import System
 
 END = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
@@ -39,6 +40,16 @@ class World(NamedTuple):
     def post(self, kind: str, **fields: Any) -> Response:
         document = {"type": "push", "subject": "Hi", "message": "Hello", **MESSAGES[kind], **fields}
         return self.system.client.post(NOTIFICATIONS, document)
+
+    def fail_once(self, kind: str) -> None:
+        """Have the service say that the next token has ended. FCM says so of tokens that begin with `gone`."""
+        server = self.servers[kind]
+        if isinstance(server, Http2Server):
+            server.faults.append(
+                http2_server.answering(410, {"reason": "Unregistered", "timestamp": 1_700_000_000_000})
+            )
+        elif kind == "webpush":
+            server.faults.append(answering(410, b"gone"))
 
     def ended(self, id: int) -> dict[str, Any]:
         """The notification once it has its final status."""
@@ -98,19 +109,24 @@ def test_a_faulty_request_names_every_field_and_the_fix(world: World) -> None:
     assert "leave them out" in faults["/keys"]
 
 
-def test_a_token_that_has_ended_is_shown_on_the_suppression_list(world: World) -> None:
-    gone = {"reason": "Unregistered", "timestamp": 1_700_000_000_000}
-    server = world.servers["apns"]
-    assert isinstance(server, Http2Server)
-    server.faults.append(http2_server.answering(410, gone))
-    device = "1b" * 32
-    found = world.ended(world.post("apns", recipient=f"apns:{device}").json["id"])
-    second = world.post("apns", recipient=f"apns:{device}").json
+@pytest.mark.parametrize(
+    "recipient", ["fcm:gone-AbC", "apns:" + "1b" * 32, "webpush:https://push.example.com/Gone?a=b/" + "x" * 1_900]
+)
+def test_a_token_that_has_ended_is_suppressed_until_it_is_removed_from_the_list(recipient: str, world: World) -> None:
+    kind = recipient.partition(":")[0]
+    world.fail_once(kind)
+    found = world.ended(world.post(kind, recipient=recipient).json["id"])
+    second = world.post(kind, recipient=recipient).json
 
     assert (found["status"], found["failureReason"]) == ("failed", "rejected")
-    assert "Unregistered" in found["lastError"]
     assert (second["status"], second["failureReason"]) == ("failed", "suppressed")
-    [entry] = world.system.client.get("/api/suppressions?reason=bounced").json["items"]
-    assert entry["address"] == f"apns:{device}"
-    assert world.system.client.request("DELETE", f"/api/suppressions/apns:{device}").status == 204
-    assert world.ended(world.post("apns", recipient=f"apns:{device}").json["id"])["status"] == "sent"
+    place = f"/api/suppressions/{quote(recipient, safe='')}"
+    client = world.system.client
+    assert client.get(place).json["address"] == recipient
+    assert client.request("DELETE", place).status == 204
+    assert client.get(place).status == 404
+    assert client.post("/api/suppressions", {"address": recipient}).status == 201
+    assert recipient in [one["address"] for one in client.get("/api/suppressions?limit=1").json["items"]]
+    assert client.request("DELETE", place).status == 204
+    listed = client.get(NOTIFICATIONS, recipient=recipient).json["items"]
+    assert {one["id"] for one in listed} == {found["id"], second["id"]}

@@ -12,6 +12,7 @@ import redis
 from cli.up.catcher import Catcher
 from cli.up.fakes import Fakes
 from cli.up.mailbox import Slot
+from cli.up.push_fake import PUSH
 from cli.up.sms_fake import SMS
 from tests.dns_server import DnsServer
 from tests.emptying import empty
@@ -43,7 +44,7 @@ class Documented:
     def __init__(self, directory: Path, database_url: str, redis_url: str) -> None:
         self._redis_url = redis_url
         inbox = Slot(directory / "data" / "mail", 1000)
-        self._catcher, self._fakes = Catcher(inbox), Fakes(inbox, [SMS])
+        self._catcher, self._fakes = Catcher(inbox), Fakes(inbox, [SMS, PUSH])
         self._catcher.start()
         self._fakes.start()
         self._dns = DnsServer()

@@ -142,6 +142,8 @@ def test_no_answer_log_or_export_has_a_private_key(api: Api, manager: CheckedCli
     exported = manager.get("/api/export").raw.decode()
 
     assert len(stored) == 2
+    assert '"kind":"domain"' in exported
+    assert '"domain":"example.com"' in exported
     for text in (answer.raw.decode(), api.log, exported):
         assert not any(sealed[:40] in text for sealed in stored)
         assert "PRIVATE" not in text

@@ -15,7 +15,7 @@ import trustme
 
 from cli.doctor import postgresql
 from cli.up import running
-from db import breaker, callbacks, keys, live_stats, pauses, workers
+from db import breaker, callbacks, incoming_reports, keys, live_stats, pauses, workers
 from db.database import rows
 from db.keys import Grant
 from settings import Settings
@@ -370,3 +370,12 @@ def test_an_endpoint_that_is_disabled_or_fails_now_and_then_is_no_warning(well: 
     callback(second, "failed", 2)
     callback(second, "failed", 1)
     assert well.said("warning") == []
+
+
+def test_refused_webhooks_are_a_warning(well: Doctor) -> None:
+    incoming_reports.note_rejected({"post": 3}, "the signature is wrong")
+    [said] = [words for words in well.said("warning") if "webhook" in words]
+    assert (
+        said
+        == "reports: 3 requests to the webhook of post were refused, the last one within a day: the signature is wrong"
+    )

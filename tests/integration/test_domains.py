@@ -41,7 +41,7 @@ def add(current: DomainSettings, *algorithms: str, client: int | None = 1, name:
 
 
 def check(known: Known, current: DomainSettings) -> Known:
-    found = asyncio.run(checking.check(known, current))
+    found = asyncio.run(checking.check(known, Settings(domains=current)))
     after = domains.record(known.domain.id, orjson.dumps(found.found).decode(), found.present, found.absent)
     assert after is not None
     return after
@@ -259,7 +259,7 @@ def test_a_worker_loads_the_keys_and_checks_what_is_due(current: DomainSettings,
         def replace(self, keys: object) -> None:
             loaded.append(len(list(keys)))  # type: ignore[call-overload]
 
-    worker = Domains(current, Noting(current.secrets))
+    worker = Domains(Settings(domains=current), Noting(current.secrets))
     worker.turn()
     worker.turn()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from itertools import permutations
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from db import lifecycle, suppressions
+from db import callbacks, lifecycle, suppressions
 from db.database import rows
 from db.lifecycle import evidence
 from db.lifecycle.evidence import Evidence, Waiting
@@ -219,3 +220,45 @@ def test_evidence_waits_for_a_bounded_time() -> None:
     assert evidence.give_up() == 1
     settle(held)
     assert evidence.ready(10) == []
+
+
+def endpoint(*events: str) -> None:
+    assert callbacks.create(callbacks.New(CLIENT, "https://example.com/", "", list(events), "whsec_AAAA"), 10)
+
+
+def told() -> list[dict[str, Any]]:
+    found = rows("SELECT message FROM notifications WHERE type = 'callback' ORDER BY id")
+    return [json.loads(message) for (message,) in found]
+
+
+def test_a_callback_tells_of_each_step_that_the_endpoint_asked_for() -> None:
+    endpoint("delivered", "bounced")
+    id = settle(claimed())
+    for kind in LADDER:
+        tell(id, kind, code="5.7.1")
+    assert [(one["type"], one["data"]["deliveryStatus"]) for one in told()] == [
+        ("notification.delivered", "delivered"),
+        ("notification.bounced", "bounced"),
+    ]
+    bounced = told()[1]
+    assert bounced["data"]["status"] == "sent"
+    assert bounced["data"]["deliveryEvidence"] == {
+        **{"kind": "bounced", "class": "policy", "code": "5.7.1", "text": "so", "recipient": ADDRESS, "source": "api"},
+        "at": bounced["timestamp"],
+    }
+
+
+def test_a_repeated_event_tells_nothing_twice() -> None:
+    endpoint("bounced")
+    id = settle(claimed())
+    assert [tell(id, "bounced", event_id=str(n)) for n in range(3)] == [True] * 3
+    assert len(told()) == 1
+
+
+def test_a_proved_notification_tells_that_it_was_sent_and_then_what_became_of_it() -> None:
+    endpoint("sent", "failed", "bounced")
+    held = claimed()
+    lifecycle.settle([lifecycle.failed(held, attempt("uncertain"), "outcome-unknown")], GRACE, time.monotonic())
+    assert tell(held.id, "bounced")
+    assert [one["type"] for one in told()] == ["notification.failed", "notification.sent", "notification.bounced"]
+    assert [one["data"]["deliveryStatus"] for one in told()] == [None, "unconfirmed", "bounced"]

@@ -52,14 +52,15 @@ def _runner() -> Runner:
 
 def migrated() -> None:
     # Of later migrations, and so made for the table as 0013 leaves it.
-    [(record, count)] = rows("SELECT pg_get_functiondef('note'::regproc), pg_get_functiondef('count_end'::regproc)")
-    rows("DROP FUNCTION note; DROP FUNCTION count_end")
+    names = ("note", "count_end", "tell_event")
+    functions = [rows("SELECT pg_get_functiondef(%s::regproc)", name)[0][0] for name in names]
+    rows("; ".join(f"DROP FUNCTION {name}" for name in names))
     runner = _runner()
     assert list(runner.up("0013_blocks")) == ["0013_blocks"]
     database.connect(reuse_if_open=True)
     [comments] = [m for m in runner.status() if m.name == COMMENTS]
     migrations._run(runner, comments.name, comments.load(), migrations.LIMITS)
-    rows(f"{record}; {count}")
+    rows("; ".join(functions))
 
 
 def contents() -> dict[str, list[tuple[Any, ...]]]:

@@ -121,7 +121,7 @@ def test_fields_with_a_default_stay_optional_in_generated_clients(contract: Cont
     schemas = contract.document["components"]["schemas"]
 
     assert [place for place, node in _found(schemas) if isinstance(node, dict) and "default" in node] == []
-    assert schemas["EmailNotificationInput"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
+    assert schemas["NotificationInput"]["properties"]["priority"]["description"].endswith("Default: `normal`.")
 
 
 def test_the_reasons_of_a_failure_are_one_enumeration(contract: Contract) -> None:
@@ -151,9 +151,7 @@ def test_no_component_is_unused(contract: Contract) -> None:
 
 
 def test_the_limits_in_force_are_documented() -> None:
-    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"][
-        "EmailNotificationInput"
-    ]
+    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NotificationInput"]
 
     assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
 

@@ -28,6 +28,8 @@ def test_a_message_is_taken_and_the_receipt_has_the_services_id(kind: str, tmp_p
     assert receipt.phase == "answer"
     assert receipt.reply_code == {"webpush": 201, "push+https": 202}.get(kind, 200)
     assert taken.headers.get("apns-id", "id-1") in receipt.text
+    assert receipt.message_id
+    assert receipt.message_id in receipt.text
     assert "Hi" in str(taken.content)
     assert "Hello" in str(taken.content)
 

@@ -24,6 +24,7 @@ from cli.servers.valkey import Valkey
 from settings import read
 from tests.integration.api import running
 
+schemathesis.serializer.alias("message/rfc822", "text/plain")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

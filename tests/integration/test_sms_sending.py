@@ -24,7 +24,7 @@ def test_a_message_is_taken_and_the_receipt_has_the_providers_id(kind: str) -> N
         receipt = texter.send()
 
     assert (receipt.phase, receipt.reply_code) == ("answer", 201 if kind == "twilio" else 200)
-    assert "id-1" in receipt.text
+    assert (receipt.message_id, receipt.text) == ("id-1", f"{receipt.reply_code} taken as id-1")
     assert fake.sink == [Taken("+41791234567", OWN[kind], "Hello")]
 
 

@@ -182,6 +182,9 @@ def test_a_domain_signs_once_dns_has_its_key_and_a_rotation_leaves_no_mail_unsig
     assert passing(judges, "third@example.com") == [second]
     assert "PRIVATE" not in system.logs()
 
+    refused = system.spawn_workers(domain_keys_secret="t" * 32)
+    eventually(lambda: "encrypted with another DOMAIN_KEYS_SECRET" in refused.log.read_text(), within=20)
+
 
 def checked(judges: Judges, system: System) -> str:
     """Publish what the domain needs, check it, and return the selector that signs when the workers know it."""

@@ -14,6 +14,8 @@ from actors.channels.addresses import address_fault, normalised
     [
         *(("Ann@Example.COM", "ann@example.com"), ("+ann@Example.com", "+ann@example.com")),
         *(("+41 79 123 45 67", "+41791234567"), ("+1 (555) 555-0100", "+15555550100")),
+        *(("fcm:AbC:1", "fcm:AbC:1"), ("apns:" + "0A" * 32, "apns:" + "0a" * 32)),
+        *(("webpush:https://Push.example.com/A?b",) * 2, ("webpush:http://10.0.0.1/a",) * 2),
         *(("+41 79 123 45 67 from ACME", "+41791234567 from acme"), ("+41791234567 from default",) * 2),
     ],
 )
@@ -26,6 +28,7 @@ def test_an_address_has_one_form(address: str, normal: str) -> None:
     ("address", "fault"),
     [
         *(("ann", "must have an @"), ("", "must have an @"), ("0791234567", "must have an @")),
+        *(("fcm:", "registration token"), ("apns:12", "64 to 200"), ("webpush:ftp://a.example", "https://")),
         *(("+4179", "is too short"), ("+41791234567 from ", "names no sender"), ("+41791234567 to x", "country code")),
     ],
 )

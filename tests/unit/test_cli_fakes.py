@@ -17,6 +17,7 @@ from cli.up import kept_port
 from cli.up.chat_fake import PLACES
 from cli.up.fakes import Fakes
 from cli.up.mailbox import Slot
+from cli.up.push_fake import PUSH
 from cli.up.sms_fake import SMS
 from settings import read
 from settings.http_account import HttpAccount
@@ -24,7 +25,7 @@ from settings.http_account import HttpAccount
 
 @pytest.fixture
 def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    one = Fakes(Slot(tmp_path, keep=100), [SMS])
+    one = Fakes(Slot(tmp_path, keep=100), [SMS, PUSH])
     one.start()
     yield one
     one.stop()
@@ -55,9 +56,25 @@ def test_a_text_message_is_shown_in_the_inbox(fakes: Fakes, tmp_path: Path) -> N
     assert (content(mail)["text"] or "").splitlines() == ["Zoë, Zeile 1", "Zeile 2"]
 
 
-def test_its_account_is_one_that_workers_accept(fakes: Fakes) -> None:
-    [provider] = read(fakes.environment).named_providers
+def test_a_push_message_is_shown_in_the_inbox(fakes: Fakes, tmp_path: Path) -> None:
+    message = {"recipient": "fcm:abc", "title": "Hi", "body": "Hello", "data": {"order": "7"}, "id": "1"}
+    assert post(fakes, "/push", json.dumps(message).encode()) == (200, b'{"id":"inbox-1"}')
+    for body in (b"[]", b'{"recipient": "fcm:abc"}', b'{"recipient": 1, "body": "x"}'):
+        assert post(fakes, "/push", body)[0] == 400
 
+    mail = Mailbox(tmp_path).read(1)
+    assert mail is not None
+    assert summary(1, mail)["to"] == ["fcm:abc"]
+    shown = (content(mail)["text"] or "").splitlines()
+    assert shown[:3] == ["Hi", "", "Hello"]
+    assert '    "order": "7"' in shown
+
+
+def test_its_account_is_one_that_workers_accept(fakes: Fakes) -> None:
+    push, provider = read(fakes.environment).named_providers
+
+    assert isinstance(push.account, HttpAccount)
+    assert push.account.url == f"http://127.0.0.1:{fakes.port}/push"
     assert isinstance(provider.account, HttpAccount)
     assert provider.account.url == f"http://127.0.0.1:{fakes.port}/sms"
     assert dict(parse_qsl(urlsplit(fakes.environment["PROVIDER_SMS"]).query))["endpoint"] == provider.account.url

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from actors.channels.email.domains.comparing import LONGEST_SHOWN, MOST_SHOWN, compared
-from actors.channels.email.domains.records import Wanted, wanted, zone_line
+from actors.channels.email.domains.records import Envelope, Wanted, wanted, zone_line
 from db.domain_keys import DomainKey
 
 P = "MIIB" + "k" * 388
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 KEY = DomainKey(1, 1, "rsa", "n1", P, AT, None, None, None)
-DKIM, SPF, RETURN_PATH, DMARC = wanted("example.com", [KEY], "_spf.example.net")
+DKIM, SPF, RETURN_PATH, DMARC = wanted("example.com", [KEY], Envelope("_spf.example.net"))
 OURS = f"v=DKIM1; k=rsa; p={P}"
 
 
@@ -31,11 +31,22 @@ def test_the_records_say_what_to_publish() -> None:
     ]
     assert DKIM.value == OURS
     assert SPF.value == "v=spf1 include:_spf.example.net ~all"
-    assert [one.purpose for one in wanted("example.com", [KEY], "")] == ["dkim", "return-path", "dmarc"]
+    assert [one.purpose for one in wanted("example.com", [KEY], Envelope())] == ["dkim", "return-path", "dmarc"]
+
+
+def test_with_a_return_path_of_its_own_spf_and_bounces_concern_that_domain() -> None:
+    found = wanted("example.com", [KEY], Envelope("_spf.example.net", "bounces.example.com"))
+
+    assert {one.purpose: one.name for one in found} == {
+        "dkim": "n1._domainkey.example.com",
+        "spf": "bounces.example.com",
+        "return-path": "bounces.example.com",
+        "dmarc": "_dmarc.example.com",
+    }
 
 
 def test_the_record_of_an_old_key_is_not_required() -> None:
-    [old, *_] = wanted("example.com", [KEY._replace(signs_from=AT, signs_until=AT)], "")
+    [old, *_] = wanted("example.com", [KEY._replace(signs_from=AT, signs_until=AT)], Envelope())
     assert not old.required
 
 

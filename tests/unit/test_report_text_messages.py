@@ -74,7 +74,7 @@ def test_a_person_stops_the_messages_of_the_service_of_a_number_too() -> None:
         twilio.signed(twilio.incoming("STOP", MessagingServiceSid="MG1"), twilio.KEYS[0]), twilio.PROVIDER.source
     )
 
-    assert found(events) == [("unsubscribed", f"+41791234567 from {sender}") for sender in ("MG1", "+15555550100")]
+    assert found(events) == [("unsubscribed", f"+41791234567 from {sender}") for sender in ("mg1", "+15555550100")]
     assert len({event.event_id for event in events}) == 2
 
 

@@ -133,6 +133,16 @@ def test_without_the_secret_the_mail_waits_and_is_not_sent_unsigned() -> None:
         sent(signer(key(), secrets=("b" * 32,)), written())
 
 
+def test_a_worker_is_told_before_it_starts_that_a_key_cannot_be_used() -> None:
+    assert signer(key()).fault() == ""
+    assert signer(key(), secrets=()).fault() == (
+        "example.com must be signed, but DOMAIN_KEYS_SECRET is not set: set it as it was, or remove the domain with "
+        "`notify domains remove example.com`"
+    )
+    assert "another DOMAIN_KEYS_SECRET" in signer(key(), secrets=("b" * 32,)).fault()
+    assert signer(key(private_key=None, signs_until=AT), secrets=()).fault() == ""
+
+
 def test_an_older_secret_still_opens_what_it_encrypted() -> None:
     assert selectors(sent(signer(key(), secrets=("b" * 32, SECRET)), written())) == ["s1"]
 

@@ -46,6 +46,16 @@ class Signer:
         self._keys = dict(found)
         self._loaded = {id: loaded for id, loaded in self._loaded.items() if id in known}
 
+    def fault(self) -> str:
+        """Return a sentence that says why a key that signs cannot be used; empty if all can."""
+        for key in (key for several in self._keys.values() for key in several):
+            try:
+                if key.private_key and key.signs_until is None:
+                    self._load(key)
+            except Deferred as error:
+                return f"{error}: set it as it was, or remove the domain with `notify domains remove {key.domain}`"
+        return ""
+
     def signed(self, mail: Mail, notification: Claimed, *, own: bool) -> Mail:
         """Return the mail, signed if the domain of its sender has keys that its client may use.
 

@@ -26,7 +26,7 @@ def taken(answer: Answer, id: object) -> Receipt:
     """
     if not (isinstance(id, str) and id):
         raise undelivered(Uncertain, answer, "without the id of a message")
-    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"))
+    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), printable(id)[:200])
 
 
 def refusal(answer: Answer, text: str, table: Mapping[Any, type[Undelivered]], *codes: object) -> Undelivered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from actors.channels.webhook.url_guard import Target
@@ -11,6 +12,7 @@ from settings.callbacks import Network
 from settings.providers import Provider
 
 KINDS = ("fcm", "apns", "webpush")
+ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))  # where no URL is called
 _FCM_TOKEN = re.compile(r"[A-Za-z0-9_:.%=-]{1,1024}")
 _APNS_TOKEN = re.compile(r"(?:[0-9a-f]{2}){32,100}")
 _SHOWN = 6  # characters of a token that logs show

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from actors.channels.push.fcm import FcmConnection
 from actors.channels.push.http2 import Http2Client
 from actors.channels.push.keys import service_account, signing_key
 from actors.channels.push.payloads import Push
+from actors.channels.push.recipients import ANYWHERE
 from actors.channels.push.webpush import Vapid, WebPushConnection
 from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import HttpClient
@@ -26,7 +26,6 @@ from settings.providers import Provider
 from settings.push_accounts import PushAccount
 
 TIMEOUT = 60.0  # seconds from the beginning of a request to the end of its answer
-_EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
 def push_account(provider: Provider) -> PushAccount:
@@ -156,7 +155,7 @@ class WebPush:
     def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
         account = push_account(provider)
         self._endpoint, self._vapid = account.url, Vapid(account, signing_key(account))
-        networks = _EVERYWHERE if self._endpoint else settings.callbacks.networks
+        networks = ANYWHERE if self._endpoint else settings.callbacks.networks
         self._client = HttpClient(networks, min(timeout, settings.callbacks.timeout), context=context)
         # A server that does not answer leaves half of the senders to the others.
         self._limits = EndpointLimits(settings, max(1, provider.connections // 2))

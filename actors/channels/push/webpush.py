@@ -58,7 +58,7 @@ def judge(answer: Answer, _notification: Claimed) -> Receipt:
     if answer.status in (200, 201, 202, 204):
         where = answer.headers.get("Location", "")
         said = f"{answer.status} taken as {where}" if where else f"{answer.status} {text}"
-        return Receipt("answer", answer.status, None, printable(said))
+        return Receipt("answer", answer.status, None, printable(said), printable(where)[:200] or None)
     if answer.status in (404, 410):
         raise gone(answer, text)
     if answer.status in (429, 503) and (wait := retry_after(answer)):  # It concerns this server alone.

@@ -1,7 +1,8 @@
 """Sandbox: a channel with simulated recipients, for test keys. It uses no network and never waits.
 
 The local part of a mail address, up to a `+`, decides the result, whatever the domain: `refused+7@example.com` is
-`refused`. NUMBERS has the phone numbers that do.
+`refused`. RECIPIENTS has the phone numbers and device tokens that do. Of other tokens the part up to a `-` decides, and
+of browsers the first label of the host.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ ALWAYS: dict[str, _Ending] = {"refused": (Refused, _REFUSED), "timeout": (Deferr
 # Results of the first attempt only; the next one is delivered.
 AT_FIRST: dict[str, _Ending] = {"deferred": (Deferred, _DEFERRED), "unknown": (Uncertain, _UNKNOWN)}
 
-NUMBERS = {
-    "+15005550001": "refused",
-    "+15005550002": "deferred",
-    "+15005550003": "timeout",
-    "+15005550004": "unknown",
+RECIPIENTS = {
+    form.format(number): name
+    for number, name in enumerate(("refused", "deferred", "timeout", "unknown"), 1)
+    for form in ("+1500555{:04}", "apns:{:064}")
 }
 
 
@@ -77,9 +77,16 @@ class Sandbox:
 
 
 def _ending(notification: Claimed) -> _Ending | None:
-    recipient = notification.recipient
-    name = NUMBERS.get(recipient) or recipient.partition("@")[0].partition("+")[0].lower()
+    name = _name(notification.recipient)
     return ALWAYS.get(name) or (None if notification.retry_count else AT_FIRST.get(name))
+
+
+def _name(recipient: str) -> str:
+    """Return the part of a recipient that decides the result."""
+    for beginning, end in (("fcm:", "-"), ("webpush:https://", ".")):
+        if recipient.startswith(beginning):
+            return recipient.removeprefix(beginning).partition(end)[0]
+    return RECIPIENTS.get(recipient) or recipient.partition("@")[0].partition("+")[0].lower()
 
 
 def _undelivered(kind: type[Undelivered], said: Receipt) -> Undelivered:

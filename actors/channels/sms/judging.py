@@ -26,7 +26,7 @@ def taken(answer: Answer, id: object) -> Receipt:
     """
     if not (isinstance(id, str) and id):
         raise undelivered(Uncertain, answer, f"without the id of a message: {words(answer)}")
-    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"))
+    return Receipt("answer", answer.status, None, printable(f"{answer.status} taken as {id}"), id[:200])
 
 
 def refusal(answer: Answer, said: str, text: Text, table: Table, *codes: object) -> Undelivered:

@@ -9,6 +9,7 @@ from actors.channels import ProviderDown, Refused, Undelivered
 from actors.channels.sms.segments import GSM_7, Segments, measure
 from db.records import Claimed
 
+_FROM = " from "
 OPTED_OUT = 1  # the place of the pair of number and sender in `addresses` of a notification
 
 
@@ -54,4 +55,10 @@ def pair(number: str, sender: str) -> str:
 
     It is in lower case, as all addresses on the suppression list.
     """
-    return f"{number} from {(sender or 'default').lower()}"
+    return f"{number}{_FROM}{(sender or 'default').lower()}"
+
+
+def parted(address: str) -> tuple[str, str] | None:
+    """Return number and sender of a pair; None for any other address."""
+    number, between, sender = address.partition(_FROM)
+    return (number, sender) if between and number.startswith("+") else None

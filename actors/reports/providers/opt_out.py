@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from actors.channels.sms.text import pair
 from actors.reports.event import Event
 from actors.reports.providers.meaning import RESUBSCRIBED, UNSUBSCRIBED, Meaning
 
@@ -19,11 +20,6 @@ def meaning_of(text: str) -> Meaning | None:
     if word in _STOP:
         return UNSUBSCRIBED
     return RESUBSCRIBED if word in _START else None
-
-
-def pair(number: str, sender: str) -> str:
-    """Return the address that is suppressed: a person stops what comes from one sender, not from all."""
-    return f"{number} from {sender}"
 
 
 def per_sender(event: Event, meaning: Meaning, number: str, senders: Iterable[str]) -> list[Event]:

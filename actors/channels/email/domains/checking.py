@@ -13,8 +13,9 @@ import dns.name
 import dns.resolver
 
 from actors.channels.email.domains.comparing import Comparison, compared
-from actors.channels.email.domains.records import Wanted, wanted
+from actors.channels.email.domains.records import Envelope, Wanted, wanted
 from db.domains import Known
+from settings import Settings
 from settings.domains import DomainSettings
 
 LIFETIME = 5.0  # seconds for one record, with all repetitions
@@ -61,10 +62,10 @@ class Check(NamedTuple):
         return [one.record.key.id for one in self.records if one.record.key and one.comparison.state in states]
 
 
-async def check(known: Known, settings: DomainSettings) -> Check:
+async def check(known: Known, settings: Settings) -> Check:
     """Ask DNS for all records of a domain at the same time. Hold no database connection meanwhile."""
-    resolver = _resolver(settings)
-    records = list(wanted(known.domain.domain, known.keys, settings.spf_include))
+    resolver = _resolver(settings.domains)
+    records = list(wanted(known.domain.domain, known.keys, Envelope.of(settings)))
     comparisons = await asyncio.gather(*(_comparison(resolver, record) for record in records))
     return Check([Checked(record, comparison) for record, comparison in zip(records, comparisons, strict=True)])
 

@@ -22,7 +22,7 @@ class Comparison(NamedTuple):
 
 
 def compared(record: Wanted, values: Sequence[str] | None) -> Comparison:
-    """Return the comparison on a record. `values`: all values of its type at its name, None if DNS gave no answer."""
+    """Compare a record with what DNS has. `values`: all values of its type at its name, None if DNS gave no answer."""
     if values is None:
         return Comparison("unknown", "DNS gave no answer: check again later")
     state, detail, found = _COMPARE[record.purpose](record, values)

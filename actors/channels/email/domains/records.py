@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from db.domain_keys import DomainKey
+from settings import Settings
 
 STRING = 255  # octets of one string in a TXT record (RFC 1035, section 3.3.14)
 
@@ -29,18 +30,32 @@ class Wanted(NamedTuple):
         return f"{self.type} {self.name}"
 
 
-def wanted(domain: str, keys: Sequence[DomainKey], spf_include: str) -> Iterator[Wanted]:
-    """Yield the records for a domain with these keys, the required ones first.
+class Envelope(NamedTuple):
+    """What the settings say of the envelopes of mails.
 
-    `spf_include`: the domain to include in its SPF record; if empty, there is no advice on SPF.
+    `spf_include`: the domain to include in an SPF record; if empty, there is no advice on SPF. `return_path`: the
+    domain of their sender; if empty, it is that of the mail.
     """
+
+    spf_include: str = ""
+    return_path: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what these settings say."""
+        return cls(settings.domains.spf_include, settings.reports.return_path_domain)
+
+
+def wanted(domain: str, keys: Sequence[DomainKey], envelope: Envelope) -> Iterator[Wanted]:
+    """Yield the records for a domain with these keys, the required ones first."""
     for key in keys:
         value = f"v=DKIM1; k={key.algorithm}; p={key.public_key}"
         yield Wanted("dkim", f"{key.selector}._domainkey.{domain}", value, key.state != "old", key)
-    if spf_include:
-        yield Wanted("spf", domain, f"v=spf1 include:{spf_include} ~all")
-    # A mail server returns what it cannot deliver to the sender of the envelope, which is the sender of the mail.
-    yield Wanted("return-path", domain, "", type="MX")
+    # Receivers look up SPF for the domain of the envelope's sender, and return to it what they cannot deliver.
+    sender = envelope.return_path or domain
+    if envelope.spf_include:
+        yield Wanted("spf", sender, f"v=spf1 include:{envelope.spf_include} ~all")
+    yield Wanted("return-path", sender, "", type="MX")
     yield Wanted("dmarc", f"_dmarc.{domain}", "v=DMARC1; p=none")
 
 

@@ -49,6 +49,7 @@ class NewNotification(TypedDict, total=False):
     headers: Mapping[str, str] | None
     attachments: Sequence[Attachment] | None
     unsubscribe: Literal[True] | Mapping[str, str] | None
+    max_segments: int | None
     data: Mapping[str, Any] | None
     event: str | None
     payload: Any
@@ -59,6 +60,11 @@ class NewNotification(TypedDict, total=False):
     failover: Literal["safe", "always"] | None
     tags: Sequence[str] | None
     metadata: Mapping[str, str] | None
+    keys: Mapping[str, str] | None
+    badge: int | None
+    sound: str | None
+    url: str | None
+    registered_at: datetime | str | None
     idempotency_key: str | None
 
 

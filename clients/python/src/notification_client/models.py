@@ -52,8 +52,12 @@ class Notification(Model):
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: list[AttachmentInfo] = field(default_factory=list)
     unsubscribe: Any = None
+    max_segments: int | None = None
+    encoding: str | None = None
+    """Of a text message: `gsm-7` or `ucs-2`."""
+    segments: int | None = None
     data: Mapping[str, Any] | None = None
-    """Of a chat message: further fields of the service's own request."""
+    """Of a chat message: further fields of the service's own request. Of a push message: texts for the app."""
     payload: Any = None
     """Of a webhook: the `data` of its body. Its event is the subject."""
     template: TemplateVersionName | None = None
@@ -65,6 +69,11 @@ class Notification(Model):
     sandbox: bool = False
     tags: list[str] = field(default_factory=list)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    badge: int | None = None
+    sound: str | None = None
+    url: str | None = None
+    registered_at: datetime | None = None
+    """Of a push message: when the app last registered its device token."""
     attempt_count: int = 0
     retry_count: int = 0
     last_error: str | None = None

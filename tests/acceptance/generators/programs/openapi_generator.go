@@ -15,8 +15,7 @@ func main() {
 	notifications := api.NewAPIClient(configuration).NotificationsAPI
 
 	message, metadata := "Hello", map[string]string{"by": "openapi-generator"}
-	email := api.EmailNotificationInput{Type: "email", Recipient: os.Args[3], Message: &message, Metadata: metadata}
-	notification := api.EmailNotificationInputAsNotificationInput(&email)
+	notification := api.NotificationInput{Type: api.EMAIL, Recipient: os.Args[3], Message: &message, Metadata: metadata}
 	sent, _, err := notifications.CreateNotification(ctx).NotificationInput(notification).IdempotencyKey("go").Execute()
 	check(err)
 	found, _, err := notifications.ListNotifications(ctx).Priority(api.NORMAL).Metadata([]string{"by=openapi-generator"}).Execute()

@@ -4,18 +4,11 @@ import sys
 
 from generated import AuthenticatedClient
 from generated.api.notifications import create_notification, list_notifications
-from generated.models import (
-    EmailNotificationInput,
-    EmailNotificationInputMetadata,
-    EmailNotificationInputType,
-    Priority,
-)
+from generated.models import NotificationInput, NotificationInputMetadata, NotificationType, Priority
 
 base_url, key, recipient = sys.argv[1:]
-metadata = EmailNotificationInputMetadata.from_dict({"by": "openapi-python-client"})
-notification = EmailNotificationInput(
-    type_=EmailNotificationInputType.EMAIL, recipient=recipient, message="Hello", metadata=metadata
-)
+metadata = NotificationInputMetadata.from_dict({"by": "openapi-python-client"})
+notification = NotificationInput(type_=NotificationType.EMAIL, recipient=recipient, message="Hello", metadata=metadata)
 with AuthenticatedClient(base_url=base_url, token=key, raise_on_unexpected_status=True) as client:
     sent = create_notification.sync(client=client, body=notification, idempotency_key="openapi-python-client")
     found = list_notifications.sync(client=client, priority=Priority.NORMAL, metadata=["by=openapi-python-client"])
