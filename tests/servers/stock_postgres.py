@@ -113,7 +113,7 @@ class StockPostgres:
             prefix = exec_with_parent_death.prefix(self._user, signal.SIGTERM)
         command = [postgresql("initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8"]
         # As Debian's packages do it: who comes over the socket is believed, over TCP a password is asked for.
-        command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", *initdb]
+        command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", "--no-sync", *initdb]
         done = subprocess.run([*prefix, *command], cwd=self.directory, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         where = {
