@@ -3,44 +3,48 @@
 from db.migrations.indexes import Index
 from db.migrations.steps import Statement
 
-# As in 0031, but for the priority.
-TELL = """
-CREATE OR REPLACE FUNCTION tell(ended notifications) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+# As in 0035, but for the priority.
+TELL_EVENT = """
+CREATE OR REPLACE FUNCTION tell_event(about notifications, event text, at timestamptz, evidence json)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     INSERT INTO notifications (type, lane, client_id, recipient, subject, message, callback_id, subject_id, rung)
-    SELECT 'callback', 'callback', c.client_id, 'callback/' || c.id, 'notification.' || ended.status,
+    SELECT 'callback', 'callback', c.client_id, 'callback/' || c.id, 'notification.' || event,
            json_build_object(
-               'type', 'notification.' || ended.status,
-               'timestamp', rfc3339(ended.finished_at),
+               'type', 'notification.' || event,
+               'timestamp', rfc3339(at),
                'data', json_build_object(
-                   'id', ended.id,
-                   'type', ended.type,
-                   'recipient', ended.recipient,
-                   'subject', ended.subject,
-                   'tags', coalesce(ended.tags, '[]'),
-                   'metadata', coalesce(ended.metadata, '{}'),
-                   'onUncertain', ended.on_uncertain,
-                   'failover', ended.failover,
-                   'sandbox', ended.sandbox,
-                   'priority', split_part(ended.lane, '.', -1),
-                   'sendAt', rfc3339(ended.send_at),
-                   'expiresAt', rfc3339(ended.expires_at),
-                   'template', CASE WHEN ended.template_version IS NOT NULL THEN json_build_object(
-                       'name', ended.template, 'version', ended.template_version) END,
-                   'status', ended.status,
-                   'attemptCount', ended.attempt_count,
-                   'retryCount', ended.retry_count,
-                   'lastError', ended.last_error,
-                   'failureReason', ended.failure_reason,
-                   'createdAt', rfc3339(ended.created_at),
-                   'nextAttemptAt', rfc3339(ended.next_attempt_at),
-                   'finishedAt', rfc3339(ended.finished_at)
+                   'id', about.id,
+                   'type', about.type,
+                   'recipient', about.recipient,
+                   'subject', about.subject,
+                   'tags', coalesce(about.tags, '[]'),
+                   'metadata', coalesce(about.metadata, '{}'),
+                   'onUncertain', about.on_uncertain,
+                   'failover', about.failover,
+                   'sandbox', about.sandbox,
+                   'priority', split_part(about.lane, '.', -1),
+                   'sendAt', rfc3339(about.send_at),
+                   'expiresAt', rfc3339(about.expires_at),
+                   'template', CASE WHEN about.template_version IS NOT NULL THEN json_build_object(
+                       'name', about.template, 'version', about.template_version) END,
+                   'status', about.status,
+                   'attemptCount', about.attempt_count,
+                   'retryCount', about.retry_count,
+                   'lastError', about.last_error,
+                   'failureReason', about.failure_reason,
+                   'deliveryStatus', CASE WHEN about.status = 'sent'
+                                          THEN coalesce(about.delivery_status, 'unconfirmed') END,
+                   'deliveryEvidence', evidence,
+                   'createdAt', rfc3339(about.created_at),
+                   'nextAttemptAt', rfc3339(about.next_attempt_at),
+                   'finishedAt', rfc3339(about.finished_at)
                )
            )::text,
-           c.id, ended.id, false
+           c.id, about.id, false
     FROM callbacks AS c
-    WHERE ended.type <> 'callback' AND c.client_id = ended.client_id AND c.disabled_at IS NULL
-          AND ended.status = ANY (c.events)
+    WHERE about.type <> 'callback' AND c.client_id = about.client_id AND c.disabled_at IS NULL
+          AND event = ANY (c.events)
     ORDER BY c.id;
 END
 $$
@@ -59,7 +63,7 @@ STEPS = (
         "notifications",
         "(client_id, split_part(lane, '.', -1), created_at, id) WHERE split_part(lane, '.', -1) IN ('high', 'bulk')",
     ),
-    Statement(TELL),
+    Statement(TELL_EVENT),
     # As in 0029, but for the priority.
     Statement(
         "CREATE OR REPLACE FUNCTION count_end(ended notifications) RETURNS void LANGUAGE plpgsql VOLATILE AS $$"
