@@ -1,7 +1,7 @@
 # make run    the whole system, from nothing but Python 3.11+: http://127.0.0.1:8000
-# make test   the test suite, on servers of its own
+# make test   the test suite without its long tests, on servers of its own
 # make test-servers   the same system on the distribution's PostgreSQL, Redis, PgBouncer, nginx and Postfix
-# make test-all       both of these at once
+# make test-all       every test, the long ones too
 # make lint   style, types, layers
 # make bench  measurements
 # make docs   the documents as a site: build/site/index.html
@@ -12,10 +12,10 @@ BIN := .venv/bin
 # What steers Python itself; of the rest of the caller's environment tests/environment.py keeps what is needed.
 # Without byte code each process of pytest would compile all tests again.
 FOREIGN := PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTEST_ADDOPTS PYTEST_PLUGINS
-# How many processes share the tests: most of what these do is wait.
-WORKERS ?= 4
-# In the order of the paths, tests/acceptance first: pytest-xdist's own order is by the number of tests, and the
-# files that take longest have few.
+# How many processes share the tests: more than there are processors, because most of what tests do is wait.
+WORKERS ?= 6
+# In the order of tests/conftest.py: pytest-xdist's own order is by the number of tests, and the files that take
+# longest have few.
 PYTEST = exec env $(FOREIGN:%=-u %) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,7 +28,7 @@ run: .venv/.installed-run
 	@exec env DATA_DIR="$${DATA_DIR:-$(CURDIR)/.data}" $(BIN)/notify up
 
 test: .venv/.installed-test
-	@$(PYTEST) --ignore=tests/servers
+	@$(PYTEST) -m "not long" --ignore=tests/servers
 
 # Wants the packages that .ci/install lists.
 test-servers: .venv/.installed-test

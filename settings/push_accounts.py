@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from settings.account_urls import SECRET, endpoint_url
 from settings.errors import SettingsError
@@ -37,6 +37,11 @@ class PushAccount(HttpAccount):
     team: str = ""
     topic: str = ""
     contact: str = ""
+
+    @property
+    def name(self) -> str:
+        """Host of the API."""
+        return urlsplit(self.url).netloc or "push services"
 
 
 def account(variable: str, parts: SplitResult, options: Mapping[str, str]) -> HttpAccount:
@@ -78,7 +83,7 @@ def _webpush(variable: str, parts: SplitResult, options: Mapping[str, str]) -> d
     return {"url": "", "file": _file(variable, "webpush", options.get("key", "")), "contact": contact}
 
 
-def _gateway(variable: str, parts: SplitResult, _options: Mapping[str, str]) -> dict[str, str]:
+def _own_service(variable: str, parts: SplitResult, _options: Mapping[str, str]) -> dict[str, str]:
     secret = unquote(parts.password or "")
     if parts.username or not SECRET.fullmatch(secret) or not is_domain_name(parts.hostname or ""):
         raise _malformed(variable, "push+https")
@@ -90,7 +95,7 @@ _READERS: dict[str, Callable[[str, SplitResult, Mapping[str, str]], dict[str, st
     "fcm": _fcm,
     "apns": _apns,
     "webpush": _webpush,
-    "push+https": _gateway,
+    "push+https": _own_service,
 }
 _OPTIONS = {"fcm": ("key",), "apns": ("key", "sandbox"), "webpush": ("key",), "push+https": ()}
 

@@ -32,7 +32,7 @@ class Client:
     request makes a new one, because a server may close what was idle for two seconds.
     """
 
-    def __init__(self, port: int, timeout: float = 30.0) -> None:
+    def __init__(self, port: int, timeout: float = 120.0) -> None:
         self.port, self._timeout = port, timeout
         self.key = ""  # what it comes in with, if anything
         self._kept: HTTPConnection | None = None

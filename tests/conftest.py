@@ -23,6 +23,8 @@ from tests.smtp import SmtpServer
 
 pytest_plugins = ["tests.skips"]
 
+# How many examples Hypothesis makes for each property; --hypothesis-profile chooses.
+BRIEF, THOROUGH = "brief", "thorough"
 _directory = pytest.StashKey[Path]()
 
 
@@ -37,13 +39,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(kept)
     _take_signals()
     # Without deadlines for examples: nothing asserts wall-clock speed.
-    hypothesis_settings.register_profile("busy machine", deadline=None)
-    hypothesis_settings.load_profile("busy machine")
+    hypothesis_settings.register_profile(BRIEF, deadline=None, max_examples=25)
+    hypothesis_settings.register_profile(THOROUGH, deadline=None, max_examples=1_000)
+    hypothesis_settings.load_profile(config.getoption("hypothesis_profile") or BRIEF)
     lasting = ExitStack()
     config.stash[_directory] = lasting.enter_context(embedded.short_directory())
     config.add_cleanup(lasting.close)
     os.environ["REDIS_NAMESPACE"] = "dramatiq"
     os.environ["REDIS_URL"] = Valkey(config.stash[_directory], config.stash[_directory]).url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files; keep the order of the paths otherwise. A long file at the end would run alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def _take_signals() -> None:

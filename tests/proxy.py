@@ -44,7 +44,7 @@ class Proxy:
         listening = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(listening),), name="proxy")
         self._thread.start()
-        if not listening.wait(10):
+        if not listening.wait(60):
             raise TimeoutError("the proxy did not start")
         return self
 

@@ -20,7 +20,7 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
 
 
-def exchange(port: int, sent: bytes, *, half_close: bool = False, timeout: float = 10.0) -> Response | None:
+def exchange(port: int, sent: bytes, *, half_close: bool = False, timeout: float = 60.0) -> Response | None:
     """Send these bytes and read one answer; None where the server closes without any."""
     with socket.create_connection(("127.0.0.1", port), timeout) as connection:
         connection.sendall(sent)

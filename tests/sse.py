@@ -24,7 +24,7 @@ class Reader:
 
     def __init__(self, port: int, path: str, key: object = "", last: str = "", **query: object) -> None:
         self.last, self.retry = last, 0
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=15)
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self._path = f"{path}?{urlencode(query)}" if query else path
         self._headers = {"Accept": "text/event-stream"}
         self._headers |= {"Authorization": f"Bearer {key}"} if key else {}
@@ -41,7 +41,7 @@ class Reader:
 
     def take_little(self) -> None:
         """Leave room for little: what is not read stays with the server."""
-        self._connection.sock = socket.create_connection(("127.0.0.1", self._connection.port), timeout=15)
+        self._connection.sock = socket.create_connection(("127.0.0.1", self._connection.port), timeout=60)
         self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
 
     def events(self) -> Iterator[Event]:

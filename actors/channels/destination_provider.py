@@ -7,7 +7,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, always
+from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Throttled, always
+from actors.channels.webhook.endpoint_fairness import NOT_TRIED
 from actors.channels.webhook.http_client import Answer, Request
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from actors.channels.webhook.posting import AT_A_TIME, Posting
@@ -20,6 +21,7 @@ from db.records import Claimed
 from settings import Settings
 
 LOOKED_UP_AT_ONCE = 64  # destinations per statement
+SHORTEST_REST = 5.0  # seconds
 
 
 class Turn:
@@ -81,6 +83,16 @@ class DestinationProvider:
         contents: Sequence[bytes] = (),
         next_notification: Claimed | None = None,
     ) -> Receipt:
+        try:
+            return await self._send(notification, begin)
+        except Deferred as error:
+            if error.receipt.phase != NOT_TRIED:
+                raise
+            # It costs no attempt that others have found the destination silent or busy.
+            wait = max(self._settings.callbacks.rest, SHORTEST_REST)
+            raise Throttled(str(error), phase=NOT_TRIED, retry_after=wait) from None
+
+    async def _send(self, notification: Claimed, begin: Begin) -> Receipt:
         place = _place(notification)
         async with self._posting.turn(place):
             destination = await self._destination(place)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 LENGTH = 32  # characters
 _ID = struct.Struct(">q")  # bigint
-_SIGNATURE = 12  # octets
+SHOWN = 12  # octets of the HMAC
 _PURPOSE = b"report 1:"
 _IN_ADDRESS = re.compile(rf"\bb\+([a-z2-7]{{{LENGTH}}})@", re.IGNORECASE | re.ASCII)
 _BARE = re.compile(rf"[a-z2-7]{{{LENGTH}}}", re.IGNORECASE | re.ASCII)
@@ -24,8 +24,17 @@ _BARE = re.compile(rf"[a-z2-7]{{{LENGTH}}}", re.IGNORECASE | re.ASCII)
 
 def token(notification: int, key: bytes) -> str:
     """Return the token of a notification."""
-    id = _ID.pack(notification)
-    return base64.b32encode(id + _signature(id, key)).decode().lower()
+    return written(notification, digest(notification, key))
+
+
+def digest(notification: int, key: bytes) -> bytes:
+    """Return the 32 octets of the HMAC of a notification. The token shows the first SHOWN of them."""
+    return hmac.digest(key, _PURPOSE + _ID.pack(notification), hashlib.sha256)
+
+
+def written(notification: int, digest: bytes) -> str:
+    """Return the token of a notification whose digest is known."""
+    return base64.b32encode(_ID.pack(notification) + digest[:SHOWN]).decode().lower()
 
 
 def return_path(token: str, domain: str) -> str:
@@ -38,10 +47,10 @@ def notification_of(given: str, keys: Sequence[bytes]) -> int | None:
     if not is_token(given):
         return None
     octets = base64.b32decode(given.upper())
-    id, signature = octets[: _ID.size], octets[_ID.size :]
-    if not any(hmac.compare_digest(signature, _signature(id, key)) for key in keys):
+    notification, signature = int(_ID.unpack_from(octets)[0]), octets[_ID.size :]
+    if not any(hmac.compare_digest(signature, digest(notification, key)[:SHOWN]) for key in keys):
         return None
-    return int(_ID.unpack(id)[0])
+    return notification
 
 
 def is_token(text: str) -> bool:
@@ -53,7 +62,3 @@ def in_addresses(text: str) -> Iterator[str]:
     """Yield the tokens in the return paths that a text holds."""
     for found in _IN_ADDRESS.finditer(text):
         yield found[1].lower()
-
-
-def _signature(id: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, _PURPOSE + id, hashlib.sha256)[:_SIGNATURE]

@@ -117,8 +117,6 @@ STEPS = (
     Statement("CREATE INDEX evidence_waiting ON evidence (received_at) WHERE state = 'waiting'"),
     # For the soft bounces and deliveries of an address.
     Statement("CREATE INDEX evidence_recipient ON evidence (client_id, recipient, received_at)"),
-    # For erasure: the reports that a notification was found in.
-    Statement("CREATE INDEX evidence_report ON evidence (report_id)"),
     Statement(
         "ALTER TABLE installation"
         # 244 random bits.

@@ -14,6 +14,8 @@ from tests.eventually import eventually
 from tests.queries import Tally
 from tests.smtp import Reply
 
+pytestmark = pytest.mark.long
+
 PAUSES = ["/api/pauses/client", "/api/pauses/channels/email"]
 
 

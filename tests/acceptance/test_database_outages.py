@@ -19,6 +19,8 @@ from tests.queries import Tally
 from tests.smtp import Hang, SmtpServer
 from tests.system import QUICK, System
 
+pytestmark = pytest.mark.long
+
 FEW = {**embedded.CARELESS, "max_connections": "40"}
 THREADS = 4
 

@@ -15,6 +15,8 @@ from tests.sentinels import PASSWORD, Watched, watched
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 
 class Guarded(World):
     """A world whose Redis is watched by a Sentinel."""

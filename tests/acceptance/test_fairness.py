@@ -11,6 +11,8 @@ from tests.client import NOTIFICATIONS, Client, Response
 from tests.eventually import eventually
 from tests.smtp import Action, Drop, Reply
 
+pytestmark = pytest.mark.long
+
 POISONED = 200
 
 

@@ -11,6 +11,8 @@ from tests.acceptance.conftest import NewWorld
 from tests.acceptance.world import World
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 CONNECTIONS, AHEAD, MANY = 3, 2, 120
 # What a worker may have begun: of its claims those that it began at once, and what stands in `sending`.
 BEGUN = """

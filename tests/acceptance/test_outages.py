@@ -19,6 +19,8 @@ from tests.smtp import Drop, Hang, Reply, SmtpServer
 from tests.system import System
 from tests.wake_ups import WakeUps
 
+pytestmark = pytest.mark.long
+
 GREETING_TIMEOUT, PROBE_WAIT_MAX = 1.0, 1.0
 # All five attempts of one notification take less than two seconds, an outage here longer.
 IMPATIENT = {

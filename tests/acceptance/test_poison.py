@@ -16,6 +16,8 @@ from tests.queries import Tally
 from tests.smtp import Hang, Reply, SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 # A lost worker is missed after a second: here many are lost.
 SOON = {"worker_timeout": 1.0, "upkeep_interval": 0.2, "retry_max_backoff": 0.6}
 

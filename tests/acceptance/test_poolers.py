@@ -16,7 +16,10 @@ from tests.queries import Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
-pytestmark = pytest.mark.skipif(pooler.installed() is None, reason="PgBouncer is not installed")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(pooler.installed() is None, reason="PgBouncer is not installed"),
+]
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from tests.queries import Queries, Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 MIGRATIONS = DIRECTORY.relative_to(ROOT)
 
 

@@ -15,6 +15,8 @@ from tests.acceptance.conftest import NewWorld
 from tests.queries import Tally
 from tests.smtp import SmtpServer
 
+pytestmark = pytest.mark.long
+
 NAME = "mail.two-addresses.example"
 CONNECT_TIMEOUT = 60  # far more than the test waits for
 

@@ -13,6 +13,8 @@ from tests.eventually import eventually, outlast
 from tests.queries import Tally
 from tests.smtp import Action, Drop, Hang, Limits, Phase, Reply
 
+pytestmark = pytest.mark.long
+
 PROCESSES, THREADS = 2, 8
 MANY = 100
 SLOW = 0.01  # seconds before each answer, so that mails are under way at the same time
@@ -208,7 +210,7 @@ def test_a_server_that_counts_open_connections_at_the_content_gets_fewer(world: 
 
 def test_a_server_that_takes_so_many_mails_a_second_gets_them_more_slowly(world: World) -> None:
     world.mail_server.limits = Limits(per_second=20, slow_down=THROTTLING)
-    accepted = world.post(2 * MANY)
+    accepted = world.post(MANY)
     assert_nothing_is_lost_spent_or_doubled(world, accepted, within=180)
 
 

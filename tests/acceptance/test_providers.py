@@ -19,6 +19,8 @@ from tests.load import Load
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NOTIFY = Path(sys.executable).with_name("notify")
 NAMES = ("north", "south", "west")
 COUNT = 1_200  # notifications
@@ -48,7 +50,7 @@ class Trio(NamedTuple):
     def notify(self, *words: str) -> str:
         """Run a command of `notify` and return its output."""
         done = subprocess.run(
-            [NOTIFY, *words], env=self.system.environ, capture_output=True, text=True, timeout=60, check=True
+            [NOTIFY, *words], env=self.system.environ, capture_output=True, text=True, timeout=240, check=True
         )
         return done.stdout
 

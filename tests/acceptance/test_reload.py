@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.load import Load
 from tests.processes import ROOT, Group
 
+pytestmark = pytest.mark.long
+
 CODE = ("actors", "api", "cli", "db", "runtime", "settings")
 NEW = "new"
 

@@ -63,6 +63,30 @@ def test_each_simulated_recipient_ends_as_its_name_says(
     assert world.mail_server.mails == []
 
 
+@pytest.mark.parametrize(
+    "content", [{"type": "chat", "message": "Hello"}, {"type": "webhook", "payload": {"id": 4711}}]
+)
+@pytest.mark.parametrize(
+    ("recipient", "ending", "outcomes"),
+    [
+        ("anywhere", ("sent", None), ["sent"]),
+        ("refused", ("failed", "rejected"), ["refused"]),
+        ("deferred", ("sent", None), ["deferred", "sent"]),
+    ],
+)
+def test_a_destination_needs_not_exist_for_a_test_key(
+    world: World, content: dict[str, object], recipient: str, ending: tuple[str, str | None], outcomes: list[str]
+) -> None:
+    client = coming_in(world, *SEND, "--sandbox")
+    made = client.post("/api/notifications", {"recipient": recipient, **content})
+    assert made.status == 201, made.raw
+    id = made.json["id"]
+    eventually(lambda: client.notification(id)["finishedAt"], within=30, saying=world.system.logs)
+    shown = client.notification(id)
+    assert (shown["status"], shown["failureReason"]) == ending
+    assert [attempt["outcome"] for attempt in client.attempts(id)] == outcomes
+
+
 def test_a_key_that_is_not_for_tests_sends(world: World) -> None:
     client = coming_in(world, *SEND)
     recipient = world.recipient()

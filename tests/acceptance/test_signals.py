@@ -15,29 +15,28 @@ from tests.load import Load
 from tests.processes import Group
 from tests.queries import Tally
 
+pytestmark = pytest.mark.long
+
 HELD = 1.0  # seconds that the mail server takes for one mail
 MANY = 12
 
 
 @pytest.fixture(scope="module")
-def running(new_world: NewWorld) -> World:
-    """A running API; each test starts the workers that it signals."""
+def world(new_world: NewWorld) -> World:
+    """A running API. The workers that a test leaves are those that the next one signals."""
     world = new_world()
     world.system.start_api()
     return world
 
 
-@pytest.fixture
-def world(running: World) -> World:
-    """A running API and no workers."""
-    while running.system.workers:
-        running.system.workers.pop().stop()
-    return running
-
-
 def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
-    """Start a group of workers and return it once it is in the middle of several mails, with what was posted."""
-    group = world.system.start_workers(processes)
+    """Return a group of workers once it is in the middle of several mails, with what was posted."""
+    if processes == 1:
+        world.system.only_workers(1)
+    else:
+        world.system.only_workers(0)
+        world.system.start_workers(processes)
+    group = world.system.workers[-1]
     world.mail_server.delay = HELD
     accepted = world.post(MANY)
     claimed = "SELECT count(*) >= 3 FROM notifications WHERE id = ANY(%s) AND status = 'processing'"
@@ -46,7 +45,8 @@ def sending(world: World, processes: int = 1) -> tuple[Group, dict[int, str]]:
 
 
 def restarted(world: World) -> Group:
-    """Replace the API by one of two processes that have booted."""
+    """Stop the workers, and replace the API by one of two processes that have booted."""
+    world.system.only_workers(0)
     assert world.system.api is not None
     world.system.api.stop()
     api = world.system.start_api(processes=2)
@@ -118,6 +118,7 @@ def test_a_worker_process_that_is_told_to_stop_alone_takes_the_others_with_it_in
 
 @pytest.mark.parametrize("booted", [0.0, 0.3, 0.8])
 def test_a_stop_of_the_group_while_it_boots_ends_it(world: World, booted: float) -> None:
+    world.system.only_workers(0)
     accepted = world.post(MANY)
     group = world.system.spawn_workers(2)
     eventually(lambda: len(group.members) > 1)
@@ -161,16 +162,16 @@ def test_sigterm_to_the_group_of_the_api_loses_no_answered_request(world: World)
     assert world.tally(load.accepted) == Tally.perfect(len(load.accepted))
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH])
-def test_a_signal_to_the_workers_of_the_api_that_is_no_stop_breaks_no_request(world: World, number: int) -> None:
+def test_signals_to_the_workers_of_the_api_that_are_no_stop_break_no_request(world: World) -> None:
     api = restarted(world)
     workers = set(api.members) - {api.pid}
     load = Load(world.system.port, world.recipients(), connections=8).start()
-    for _ in range(3):
+    for number in [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH] * 3:
         enough = len(load.accepted) + 50
         eventually(lambda: len(load.accepted) >= enough, saying=lambda: load.refused[-3:])  # noqa: B023
         for pid in workers:
             os.kill(pid, number)
+        assert load.refused == [], number.name
     load.stop()
     assert load.refused == []
     assert workers <= set(api.members)

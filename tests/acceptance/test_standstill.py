@@ -13,6 +13,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.processes import Group
 
+pytestmark = pytest.mark.long
+
 CONNECTIONS, AHEAD = 4, 2
 MANY = 600
 

@@ -58,13 +58,13 @@ class Up:
             env={**self.environ, **environ},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=240,
             check=False,
         )
 
     def send(self, message: str = "Hello") -> int:
         """Send a mail, wait until it is sent; the notification's id."""
-        command = ["send", "--to", "a@example.com", "--message", message, "--wait", "20", "--json"]
+        command = ["send", "--to", "a@example.com", "--message", message, "--wait", "60", "--json"]
         done = self.notify(*command)
         assert done.returncode == 0, f"{done.stderr}\n{self.text()}"
         return int(json.loads(done.stdout)["id"])

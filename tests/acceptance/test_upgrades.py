@@ -23,6 +23,8 @@ from tests.queries import Tally
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NEWER = "tests.acceptance.newer"
 # All that a migration may do before a deploy, to the tables that the old programs use most.
 BEFORE = '''"""Notes on notifications."""

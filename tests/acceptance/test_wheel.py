@@ -17,6 +17,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.processes import ROOT, Group
 
+pytestmark = pytest.mark.long
+
 PACKAGES = ("actors", "api", "cli", "db", "runtime", "settings")
 SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "gunicorn.conf.py")
 

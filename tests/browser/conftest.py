@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -20,6 +20,8 @@ PHONE = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobil
 # axe cannot run in a mail's sandboxed frame: it waits half a second for an answer, and Chromium may report an error.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 AUDIT = f"() => axe.run({{runOnly: {RULES}, iframes: false}})"
+
+PATIENCE = 60_000  # milliseconds, for a busy machine
 
 Open = Callable[..., Page]
 
@@ -31,6 +33,7 @@ def chromium() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("Chromium is not installed: apt-get install chromium, or set CHROMIUM to its path")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:  # Each context has a user-data-dir of its own, made anew.
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -51,7 +54,7 @@ def opened(chromium: Browser) -> Iterator[Open]:
     def open_(url: str, blocked: Sequence[str] = (), **options: Any) -> Page:
         foreseen.extend(blocked)
         contexts.append(context := chromium.new_context(**options))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from cli.servers.valkey import Valkey
+from tests.browser.conftest import PATIENCE
 from tests.furnishing import failed
 from tests.integration.api import Api, running
 
@@ -98,7 +99,7 @@ def somebody() -> Iterator[Somebody]:
 @pytest.fixture(scope="module")
 def page(chromium: Browser) -> Iterator[Page]:
     with closing(chromium.new_context()) as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         yield context.new_page()
 
 

@@ -16,7 +16,6 @@ from tests.integration.api import Api, running
 from tests.keys import key
 
 PREFIX = "/notify"
-PATIENCE = 60_000  # milliseconds: it renders all operations at once, which takes long on a busy machine
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -36,7 +35,6 @@ def prefix(api: Api) -> str:
 def page(api: Api, prefix: str, opened: Open) -> Page:
     """The page without a session. The console must stay silent, which a broken policy would not leave it."""
     page = opened("about:blank")
-    page.set_default_timeout(PATIENCE)
     page.goto(f"http://127.0.0.1:{api.port}{prefix}/docs")
     return page
 
@@ -44,13 +42,12 @@ def page(api: Api, prefix: str, opened: Open) -> Page:
 def test_the_page_shows_every_operation_and_asks_no_other_server(api: Api, prefix: str, opened: Open) -> None:
     asked: list[str] = []
     page = opened("about:blank")
-    page.set_default_timeout(PATIENCE)
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"http://127.0.0.1:{api.port}{prefix}/docs")
 
     document = api.client.get("/openapi.json").json
     operations = [method for item in document["paths"].values() for method in item if method in METHODS]
-    expect(page.locator(".opblock:not([id*=webhooks])")).to_have_count(len(operations), timeout=PATIENCE)
+    expect(page.locator(".opblock:not([id*=webhooks])")).to_have_count(len(operations))
     opened_operation(page)
     expect(page.get_by_text("Stores the notification, answers, and sends it")).to_be_visible()
     assert {urlsplit(url).netloc for url in asked if not url.startswith("data:")} == {f"127.0.0.1:{api.port}"}

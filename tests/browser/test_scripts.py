@@ -62,13 +62,11 @@ def test_the_list_and_a_pending_notification_refresh_themselves(api: Api, opened
         " WHERE id = %s RETURNING 1",
         id,
     )
-    expect(story.locator("#state .badge").first).to_have_text("sent", timeout=30_000)
+    expect(story.locator("#state .badge").first).to_have_text("sent")
     expect(story.locator("[data-live]")).to_have_count(0)
-    expect(listed.locator("tr", has=listed.locator(f"a[href='/notifications/{id}']"))).to_contain_text(
-        "sent", timeout=30_000
-    )
+    expect(listed.locator("tr", has=listed.locator(f"a[href='/notifications/{id}']"))).to_contain_text("sent")
     new = pending(api.sql)
-    expect(listed.locator(f"a[href='/notifications/{new}']")).to_be_visible(timeout=30_000)
+    expect(listed.locator(f"a[href='/notifications/{new}']")).to_be_visible(timeout=60_000)
 
 
 def test_the_curl_command_is_copied(api: Api, opened: Open) -> None:

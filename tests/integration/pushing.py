@@ -18,7 +18,7 @@ from settings import providers
 from tests import loops
 from tests.environment import configured
 from tests.providers.http2_server import Http2Server
-from tests.providers.push_apis import Apns, Fcm, Gateway, WebPush
+from tests.providers.push_apis import Apns, Fcm, OwnService, WebPush
 from tests.providers.push_keys import BROWSER, SECRET, pem, rsa_key, url
 from tests.providers.server import Server
 
@@ -93,23 +93,23 @@ def _begin(begin: Callable[[], bool] | None) -> Begin:
     return begun if begin else always
 
 
-FAKES: dict[str, type[Fcm | Apns | WebPush | Gateway]] = {
+FAKES: dict[str, type[Fcm | Apns | WebPush | OwnService]] = {
     "fcm": Fcm,
     "apns": Apns,
     "webpush": WebPush,
-    "push+https": Gateway,
+    "push+https": OwnService,
 }
-Service = tuple[Server | Http2Server, Fcm | Apns | WebPush | Gateway, Pusher]
+Service = tuple[Server | Http2Server, Fcm | Apns | WebPush | OwnService, Pusher]
 
 
 @contextmanager
 def service(kind: str, folder: Path, timeout: float = PATIENT) -> Iterator[Service]:
     """A fake push service, and a provider for it."""
-    fakes: dict[str, type[Fcm | Apns | WebPush | Gateway]] = {
+    fakes: dict[str, type[Fcm | Apns | WebPush | OwnService]] = {
         "fcm": Fcm,
         "apns": Apns,
         "webpush": WebPush,
-        "push+https": Gateway,
+        "push+https": OwnService,
     }
     fake = fakes[kind]()
     server = Http2Server(fake) if kind == "apns" else Server(fake)

@@ -104,7 +104,7 @@ OPERATIONS: dict[tuple[str, str], tuple[set[str], Any]] = {
 NOWHERE = {"{id}": "999999999", "{number}": "1", "{name}": "nowhere", "{address}": "nowhere@example.com"}
 NOWHERE["{domain}"] = "nowhere.invalid"
 WITH_ID = [(m, path) for m, path in OPERATIONS if any(n in path for n in NOWHERE) and m != "PUT"]
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(suppress_health_check=list(HealthCheck))
 Post = Callable[..., CheckedClient]
 
 
@@ -408,7 +408,7 @@ def test_under_load_a_revoked_key_works_no_more_after_a_second(api: Api) -> None
         api.sql.rows("UPDATE keys SET revoked_at = now() WHERE id = %s RETURNING id", doomed.id)
         outlast(1.0)
         over.append(True)
-        assert [one.result(10) for one in asking] == [401] * 4
+        assert [one.result(60) for one in asking] == [401] * 4
 
 
 def test_the_log_names_the_client_and_the_key_but_never_its_secret(api: Api) -> None:

@@ -158,7 +158,7 @@ def test_a_request_whose_end_is_unclear_is_refused(api: Api, head: bytes) -> Non
 @pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
 @pytest.mark.parametrize(("path", "content_type"), [(NOTIFICATIONS, "text/plain"), ("/nowhere", "application/json")])
 def test_a_connection_stays_open_after_an_unread_body(api: Api, path: str, content_type: str, size: int) -> None:
-    connection = HTTPConnection("127.0.0.1", api.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", api.port, timeout=60)
     statuses = []
     for _ in range(2):
         connection.request("POST", path, b"x" * size, {"Content-Type": content_type})

@@ -16,7 +16,7 @@ from tests.contract import CheckedClient
 from tests.integration.api import running
 
 JSON = {"Content-Type": "application/json"}
-FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(suppress_health_check=list(HealthCheck))
 
 anything = st.text(st.characters(), max_size=60)  # lone surrogates, controls and unassigned ones included
 values = st.recursive(

@@ -22,7 +22,7 @@ from tests.raw_http import JSON, chunked, exchange, request
 
 NEEDED = {"type": "email", "recipient": "ann@example.com", "message": "Hello"}
 MIB = 2**20
-FUZZ = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(suppress_health_check=list(HealthCheck))
 FULL = NEEDED | {
     "from": "Schöne Grüße <noreply@sender.example>",
     "replyTo": "help@example.com",

@@ -194,6 +194,17 @@ def test_a_destination_is_left_alone_as_long_as_it_asks(
     assert len(chats.posted) == 1
 
 
+def test_what_is_not_tried_at_a_silent_destination_costs_no_attempt(make: Make, server: Server) -> None:
+    destination("slack", server.url)
+    server.faults.append(hang_after)
+    sender = make(callback_timeout=IMPATIENT, callback_rest=30)
+    assert isinstance(sender.failure(to()), Uncertain)
+    waiting = sender.failure(to())
+    assert isinstance(waiting, Throttled)
+    assert waiting.retry_after == 30
+    assert server.connections == 1
+
+
 def test_other_destinations_are_not_affected_by_a_pause(make: Make, chats: Chats, server: Server) -> None:
     destination("slack", server.url)
     destination("slack", server.url, "others")

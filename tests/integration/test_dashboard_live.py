@@ -33,7 +33,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
 @contextmanager
 def looking(api: Api, person: Person) -> Iterator[HTTPResponse]:
     """The stream of /live."""
-    connection = HTTPConnection("127.0.0.1", api.port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", api.port, timeout=60)
     cookies = "; ".join(f"{name}={value}" for name, value in person.cookies.items())
     connection.request("GET", "/live", headers={"Cookie": cookies})
     try:

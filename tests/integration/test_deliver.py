@@ -334,8 +334,8 @@ def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
 
 def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(5)
-    process = make(connections=1, list_budget=1)
-    smtp_server.on("mail", Reply(250, "slowly", delay=0.6), times=None)
+    process = make(connections=1, list_budget=3)
+    smtp_server.on("mail", Reply(250, "slowly", delay=2), times=None)
     process.deliver(ids)
     assert 1 <= len(smtp_server.mails) < 5
     assert {status(id) for id in ids} == {"sent", "pending"}
@@ -360,7 +360,7 @@ def test_notifications_claimed_before_a_late_heartbeat_are_released(make: Make, 
         sending = thread.submit(process.deliver, ids)
         eventually(lambda: smtp_server.connections)  # The first mail is begun.
         process.beaten(time.monotonic(), late=True)
-        sending.result(30)
+        sending.result(60)
     assert [m.recipients[0] for m in smtp_server.mails] == ["0@example.com"]
     assert [status(id) for id in ids] == ["sent"] + ["pending"] * 5
     process.deliver(ids)
@@ -378,7 +378,7 @@ def test_a_worker_that_loses_its_claims_sends_only_what_is_already_pipelined(
         eventually(lambda: smtp_server.connections)  # The first mail is begun.
         # Another worker rescues all and claims it again.
         rows("UPDATE notifications SET claim = claim + 1 WHERE id = ANY(%s)", ids)
-        sending.result(30)
+        sending.result(60)
     assert len(smtp_server.mails) == lifecycle.AHEAD
     assert [status(id) for id in ids] == ["processing"] * 6
 
@@ -394,7 +394,7 @@ def test_no_connection_runs_further_ahead_than_what_is_recorded(
     real = lifecycle.settle
 
     def settle(*arguments: object) -> object:
-        assert blocking.wait(10)
+        assert blocking.wait(60)
         return real(*arguments)  # type: ignore[arg-type]
 
     with mock.patch.object(lifecycle, "settle", settle):
@@ -404,7 +404,7 @@ def test_no_connection_runs_further_ahead_than_what_is_recorded(
         thread.join(0.5)
         assert connections < len(smtp_server.mails) <= most
         blocking.set()
-        thread.join(10)
+        thread.join(60)
     assert len(smtp_server.mails) == 3 * most
 
 
@@ -460,7 +460,7 @@ def test_repeated_wake_up_messages_on_eight_threads_deliver_once(make: Make, smt
     barrier = threading.Barrier(8)
 
     def deliver_thrice() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(3):
             process.deliver(ids)
 
@@ -468,7 +468,7 @@ def test_repeated_wake_up_messages_on_eight_threads_deliver_once(make: Make, smt
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(smtp_server.copies().values()) == [1] * 10
 
 

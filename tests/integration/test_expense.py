@@ -205,7 +205,7 @@ def test_a_list_of_50_claimed_and_settled(
     # What a flusher's new connection says is said now.
     for id in ids[51:]:
         [early] = process.claim([id])
-        assert process.settle(lifecycle.sent(early, attempt())).result(30)
+        assert process.settle(lifecycle.sent(early, attempt())).result(60)
     claiming = spend()
     [first, *others] = process.claim(ids[:51])
     assert len(others) == 50
@@ -218,7 +218,7 @@ def test_a_list_of_50_claimed_and_settled(
         recording = [process.settle(lifecycle.sent(claimed, attempt())) for claimed in others]
         loops.run(asyncio.sleep(0))  # Each of them has been asked for now.
         lock.let_go()
-        assert all(recorded.result(30) for recorded in [settling, *recording])
+        assert all(recorded.result(60) for recorded in [settling, *recording])
     process.close()
 
     assert spent.total() == TABLE["the settlement of 50"]

@@ -57,7 +57,7 @@ def _beside(action: Callable[[], object]) -> Iterator[None]:
     thread = threading.Thread(target=action)
     thread.start()
     yield
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -44,7 +44,7 @@ def delivered(
     with ThreadPoolExecutor(1) as thread:
         ending = thread.submit(process.deliver, ids, priority)
         yield ending
-        ending.result(30)
+        ending.result(60)
 
 
 def recipients(server: SmtpServer) -> list[str]:
@@ -136,7 +136,7 @@ def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing
 
     def begin(*of: Any) -> None:
         asked.set()
-        assert let_go.wait(20)
+        assert let_go.wait(60)
         real(*of)
 
     with (
@@ -144,7 +144,7 @@ def test_a_worker_that_was_taken_for_dead_while_it_waited_to_begin_sends_nothing
         mock.patch.object(lifecycle, "begin", begin),
         delivered(process, ids),
     ):
-        assert asked.wait(20)
+        assert asked.wait(60)
         process.beaten(process.delivery.alive_at, late=True)
         let_go.set()
     assert smtp_server.mails == []
@@ -166,7 +166,7 @@ def test_notifications_are_not_sent_until_their_beginning_can_be_recorded(
         with mock.patch.object(lifecycle, "begin", begin):
             ending = thread.submit(process.deliver, ids)
             eventually(lambda: len(tries) > 3)
-        ending.result(30)
+        ending.result(60)
     assert set(tries) == {0}
     assert [history(id) for id in ids] == [["sent"]] * 6
 

@@ -15,6 +15,7 @@ from db.database import connection, rows
 from db.records import Draft
 from settings import Settings
 from tests.environment import configured
+from tests.eventually import eventually
 from tests.integration.push_delivering import PushProcess
 from tests.integration.pushing import DEVICE
 from tests.integration.rows import GRACE, history, passed, row, status
@@ -106,6 +107,9 @@ def test_while_one_service_is_down_its_messages_wait_at_no_cost_and_the_others_g
     world.apns_server.refuse()
     for id in accept("apns", "apns"):
         process.deliver([id])
+    apns = process.delivery.routers["push"].named("apns")
+    assert apns
+    eventually(lambda: apns.breaker.open)
     assert [name for (name,) in rows("SELECT name FROM providers WHERE opened_at IS NOT NULL")] == ["apns"]
     ids = accept(*("fcm", "apns") * 4)
 
@@ -131,7 +135,7 @@ def test_a_service_is_tested_with_a_message_that_it_can_take(world: World) -> No
 
     assert {status(id) for id in ids} == {"sent"}
     assert providers([ids[3]]) == ["apns"]
-    assert not rows("SELECT name FROM providers WHERE opened_at IS NOT NULL")
+    eventually(lambda: not rows("SELECT name FROM providers WHERE opened_at IS NOT NULL"))
 
 
 def test_a_message_that_no_provider_reaches_waits_and_says_for_what(world: World) -> None:

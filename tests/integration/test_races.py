@@ -42,7 +42,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     def run(call: Callable[[], Any]) -> None:
         try:
             with connection():
-                barrier.wait(10)
+                barrier.wait(60)
                 results.append(call())
         finally:
             database.close()
@@ -51,7 +51,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(results) == len(calls)
     return results
 

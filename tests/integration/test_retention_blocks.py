@@ -179,7 +179,7 @@ def test_listings_and_claims_that_continue_all_the_while_see_no_error() -> None:
         assert threads[0].is_alive()
     ending.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert errors == []
     assert rounds[0] > 0
 

@@ -24,6 +24,8 @@ from cli.servers.valkey import Valkey
 from settings import read
 from tests.integration.api import running
 
+pytestmark = pytest.mark.long
+
 schemathesis.serializer.alias("message/rfc822", "text/plain")
 CHECKS = [
     not_a_server_error,
@@ -50,7 +52,7 @@ OPERATIONS = [
     (method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item if method != "parameters"
 ]
 BRIEFLY = settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,

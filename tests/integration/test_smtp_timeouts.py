@@ -65,7 +65,7 @@ def test_a_large_mail_over_a_slow_line_takes_as_long_as_it_takes() -> None:
 
 def test_a_line_that_stalls_ends_the_mail() -> None:
     with reading(stall_after=1_000_000) as url:
-        stalled = failure(channel(url, smtp_timeout=0.5), message=LARGE)
+        stalled = failure(channel(url, smtp_timeout=2), message=LARGE)
     assert (type(stalled), stalled.receipt.phase, str(stalled)) == (Deferred, "content", "no answer in time")
 
 
@@ -87,8 +87,8 @@ def test_a_slow_greeting_has_the_time_of_an_answer_and_not_that_of_a_connection(
 
 
 def test_the_answer_to_a_mail_has_a_time_of_its_own(smtp_server: SmtpServer) -> None:
-    smtp_server.on("dot", Reply(250, "2.0.0 queued", delay=1.5))
-    email = channel(smtp_server.url, smtp_timeout=0.5, smtp_data_timeout=30)
+    smtp_server.on("dot", Reply(250, "2.0.0 queued", delay=4))
+    email = channel(smtp_server.url, smtp_timeout=2, smtp_data_timeout=30)
     assert email.send(notification()).reply_code == 250
     email.hang_up()
 

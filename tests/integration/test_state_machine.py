@@ -301,7 +301,5 @@ def life(store: object) -> type[Life]:
 def test_no_order_of_arrows_leads_out_of_the_drawing(life: type[Life]) -> None:
     run_state_machine_as_test(
         life,
-        settings=settings(
-            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )

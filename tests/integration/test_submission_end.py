@@ -91,7 +91,7 @@ def test_sigterm_answers_what_is_being_stored_and_turns_away_the_rest(api: Api, 
         sender.rcpt("ann@example.com")
         thread = threading.Thread(target=lambda: answers.append(sender.data(mail().as_bytes(policy=SMTP))))
         thread.start()
-        assert SlowApi.asked.wait(30)
+        assert SlowApi.asked.wait(60)
 
         server.group.ask()
 
@@ -111,7 +111,7 @@ def test_a_mail_whose_answer_does_not_come_in_time_has_no_250(api: Api, slow_api
         sender.putcmd("data")
         assert sender.getreply()[0] == 354
         sender.send(mail().as_bytes(policy=SMTP) + b".\r\n")
-        assert SlowApi.asked.wait(30)
+        assert SlowApi.asked.wait(60)
 
         server.group.ask()
 

@@ -80,7 +80,7 @@ def delivered(process: Process, ids: Sequence[int]) -> Iterator[Future[None]]:
     with ThreadPoolExecutor(1) as thread:
         ending = thread.submit(process.deliver, ids)
         yield ending
-        ending.result(30)
+        ending.result(60)
 
 
 def copies(server: SmtpServer) -> set[int]:
@@ -100,7 +100,7 @@ def test_an_outcome_is_kept_until_it_is_recorded_whatever_the_error_of_the_datab
             eventually(lambda: len(process.unrecorded().ids) == lifecycle.AHEAD)
             assert len(smtp_server.mails) == lifecycle.AHEAD  # nothing new is sent
         eventually(lambda: [status(id) for id in ids] == ["sent"] * 5)
-        ending.result(30)
+        ending.result(60)
     assert [history(id) for id in ids] == [["sent"]] * 5
     assert copies(smtp_server) == {1}
     assert process.unrecorded() == workers.Unrecorded()
@@ -145,11 +145,11 @@ def test_an_outcome_that_is_never_recorded_does_not_delay_others_of_its_statemen
     with ThreadPoolExecutor(4) as threads, refusing("raise_exception", f"new.notification_id = {poison}"):
         lists = [threads.submit(process.deliver, [id]) for id in (poison, *others)]
         for one in lists[1:]:
-            one.result(20)
+            one.result(60)
         assert [status(id) for id in others] == ["sent"] * 3
         assert process.unrecorded() == workers.Unrecorded((poison,), "refused by a test")
         eventually(_obeying_again)
-        lists[0].result(20)
+        lists[0].result(60)
     assert status(poison) == "sent"
     assert copies(smtp_server) == {1}
 
@@ -183,7 +183,7 @@ def test_a_text_that_cannot_be_sent_to_the_database_is_recorded_reduced(make: Ma
     [claimed] = process.claim([id])
     now = time.monotonic()
     told = Attempt("sent", uuid4(), "mail:25", now, now, "content", 250, None, text)
-    assert process.settle(lifecycle.sent(claimed, told)).result(30) is True
+    assert process.settle(lifecycle.sent(claimed, told)).result(60) is True
     assert status(id) == "sent"
 
 
@@ -199,7 +199,7 @@ def test_a_row_that_somebody_else_holds_delays_its_own_outcome_only(make: Make, 
             process.deliver(others)
             assert [status(id) for id in others] == ["sent"] * 2
             other.rollback()
-            assert late.result(30) is True
+            assert late.result(60) is True
 
 
 def hurried(settle: Callable[..., Any]) -> Callable[..., Any]:
@@ -237,7 +237,7 @@ def test_a_worker_that_stops_waits_for_its_grace_and_gives_up(make: Make, smtp_s
         eventually(lambda: len(process.unrecorded().ids) == 2)
         process.claims.stop()
         with pytest.raises(Exception, match="before the worker had to stop"):
-            ending.result(20)
+            ending.result(60)
 
 
 def test_a_notification_with_hold_is_not_sent_before_its_doubt_is_recorded(make: Make, smtp_server: SmtpServer) -> None:

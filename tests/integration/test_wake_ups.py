@@ -84,7 +84,7 @@ def test_notifications_for_a_full_queue_are_left_to_the_relay_until_there_is_roo
         wake_ups = WakeUpQueue(current)
     for id in (1, 2):
         assert wake_ups.left([("normal", 1)]) == set()
-        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(60)
     assert wake_ups.left([("normal", 1), ("high", 1), ("normal", 2)]) == {("normal", 1), ("normal", 2)}
     broker.flush(QUEUE)
     eventually(lambda: wake_ups.left([("normal", 1)]) == set())
@@ -96,7 +96,7 @@ def test_a_queue_far_above_the_watermark_takes_no_more_wake_up_messages() -> Non
     with configured(relay_watermark=2, ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for id in range(1, 7):
-        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(60)
     assert lists() == [[1], [2], [3], [4]]
     wake_ups.close(5)
 
@@ -105,7 +105,7 @@ def test_lists_are_longer_where_enough_wait_already_to_keep_every_thread_busy() 
     with configured(ring_spread=4) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10, 20):
-        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 8)), 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 8)), 0.0)).result(60)
     assert [len(ids) for ids in lists()] == [2, 2, 2, 2, 8, 8]
     wake_ups.close(5)
 
@@ -142,7 +142,7 @@ def test_a_waiting_consumer_gets_a_wake_up_message_at_once(
         thread.start()
         eventually(lambda: broker.client.info("clients")["blocked_clients"] == 1)
         broker.enqueue(message([1]))
-        thread.join(10)
+        thread.join(60)
         return waits[-1] is not None
 
     eventually(woken, within=30)
@@ -229,10 +229,10 @@ def test_a_quiet_client_passes_a_backlog_that_workers_hold(
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     for first in (0, 10):
-        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(10)
+        wake_ups._enqueueing.submit(WakeUp(list(range(first, first + 10)), 0.0, "normal", 1)).result(60)
     assert [next(consumer), next(consumer)] != [None, None]
     assert broker.depths()["normal"] == (0, 2)
-    wake_ups._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
+    wake_ups._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(60)
     assert waiting_by_lane()["high"] == 1
     wake_ups.close(5)
 
@@ -242,9 +242,9 @@ def test_a_quiet_client_passes_a_backlog_that_another_process_enqueued(monkeypat
     monkeypatch.setattr(fairness, "BURST", 2)
     with configured(ring_spread=1000) as current:
         crowding, other = WakeUpQueue(current), WakeUpQueue(current)
-    crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(10)
-    other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(10)
-    other._enqueueing.submit(WakeUp([101], 0.0, "normal", 2)).result(10)
+    crowding._enqueueing.submit(WakeUp(list(range(10)), 0.0, "normal", 1)).result(60)
+    other._enqueueing.submit(WakeUp([100], 0.0, "normal", 2)).result(60)
+    other._enqueueing.submit(WakeUp([101], 0.0, "normal", 2)).result(60)
     assert waiting_by_lane() == {"high": 2, "normal": 11, "bulk": 0, "callback": 0}
     for wake_ups in (crowding, other):
         wake_ups.close(5)
@@ -271,7 +271,7 @@ def test_a_round_trip_for_few_is_followed_by_no_pause() -> None:
     with configured(ring_spread=1) as current:
         wake_ups = WakeUpQueue(current)
     with mock.patch.object(wake_ups._closing, "wait") as rests:
-        wake_ups._enqueueing.submit(WakeUp(range(SEVERAL - 1), 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp(range(SEVERAL - 1), 0.0)).result(60)
         wake_ups.close(10)
     assert not rests.called
 
@@ -283,9 +283,9 @@ def test_a_depth_that_the_last_trip_has_told_is_not_asked_again(monkeypatch: pyt
     with mock.patch.object(broker, "depths", wraps=broker.depths) as asked:
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 1e9)  # no queue can have become empty since
         for id in (1, 2, 3):
-            wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(10)
+            wake_ups._enqueueing.submit(WakeUp([id], 0.0)).result(60)
         assert asked.call_count == 0
         monkeypatch.setattr("actors.queue.wake_up.TAKEN_WITHIN", 0.0)
-        wake_ups._enqueueing.submit(WakeUp([4], 0.0)).result(10)
+        wake_ups._enqueueing.submit(WakeUp([4], 0.0)).result(60)
         assert asked.call_count == 1
     wake_ups.close(10)

@@ -129,7 +129,7 @@ class WebPush:
         return Reply(201, b"", {"Location": f"https://push.example.com/m/id-{len(self.sink)}"})
 
 
-class Gateway:
+class OwnService:
     """A service of one's own, as docs/push.md describes it. It takes a message once."""
 
     def __init__(self) -> None:

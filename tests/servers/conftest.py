@@ -47,9 +47,9 @@ def stock_postfix() -> Iterator[StockPostfix]:
         yield server
 
 
-@pytest.fixture
-def stock_database_url(stock_postgres: StockPostgres) -> Iterator[str]:
-    """DATABASE_URL of a migrated, empty database on the stock PostgreSQL."""
+@pytest.fixture(scope="session")
+def stock_template(stock_postgres: StockPostgres) -> Iterator[str]:
+    """Name of a migrated, empty database on the stock PostgreSQL, to be copied."""
     from db import database  # noqa: PLC0415 - after REDIS_URL has been set
     from db.migrations import migrate  # noqa: PLC0415
 
@@ -58,6 +58,13 @@ def stock_database_url(stock_postgres: StockPostgres) -> Iterator[str]:
             database.bind(settings.database)
             migrate()
             database.database.close()
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def stock_database_url(stock_postgres: StockPostgres, stock_template: str) -> Iterator[str]:
+    """DATABASE_URL of a migrated, empty database on the stock PostgreSQL."""
+    with stock_postgres.copy(stock_template) as url:
         yield url
 
 

@@ -126,7 +126,7 @@ class StockPostfix:
         reload = [program("postfix", "postfix"), "-c", str(self.directory / "etc"), "reload"]
         # Without pipes: what it leaves in the background would hold them open.
         quiet = subprocess.DEVNULL
-        subprocess.run(reload, env=environ, stdout=quiet, stderr=quiet, check=True, timeout=60)
+        subprocess.run(reload, env=environ, stdout=quiet, stderr=quiet, check=True, timeout=240)
 
     def mails(self, recipient: str) -> list[EmailMessage]:
         """The mails that it has delivered to this recipient."""

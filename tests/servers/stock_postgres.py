@@ -71,6 +71,10 @@ class StockPostgres:
         """DATABASE_URL of one of its databases, over TCP with a password."""
         return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def superuser_url(self, database: str) -> str:
+        """URL of one of its databases for its superuser, over its socket."""
+        return f"postgresql://postgres@/{database}?host={self.data}&port={self.port}"
+
     def run(self, statement: str, *parameters: object, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser, outside of a transaction, and return its rows."""
         with closing(self._connect(database)) as connection:
@@ -82,10 +86,22 @@ class StockPostgres:
     @contextmanager
     def empty(self, encoding: str = "UTF8", options: str = "LOCALE 'C'") -> Iterator[str]:
         """DATABASE_URL of a new database that the ordinary role `notify` owns and nobody has migrated."""
-        name = f"stock_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0 ENCODING '{encoding}' {options}")
-        try:
+        with self._new(f"TEMPLATE template0 ENCODING '{encoding}' {options}") as name:
             yield self.url_of(name)
+
+    @contextmanager
+    def copy(self, template: str) -> Iterator[str]:
+        """DATABASE_URL of a copy of a database, which nobody may use meanwhile: an installation of its own."""
+        with self._new(f"TEMPLATE {template}") as name:
+            self.run("UPDATE installation SET id = gen_random_uuid()", database=name)
+            yield self.url_of(name)
+
+    @contextmanager
+    def _new(self, how: str) -> Iterator[str]:
+        name = f"stock_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} OWNER {ROLE} {how}")
+        try:
+            yield name
         finally:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -97,7 +113,7 @@ class StockPostgres:
             prefix = exec_with_parent_death.prefix(self._user, signal.SIGTERM)
         command = [postgresql("initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8"]
         # As Debian's packages do it: who comes over the socket is believed, over TCP a password is asked for.
-        command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", *initdb]
+        command += ["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions", "--no-sync", *initdb]
         done = subprocess.run([*prefix, *command], cwd=self.directory, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         where = {

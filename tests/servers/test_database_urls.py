@@ -25,6 +25,8 @@ from tests.servers.stock_postgres import PASSWORD, ROLE, StockPostgres
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 FORMS = {
     "options": "options=-csearch_path%3D{}",
     "more options": "options=-c%20work_mem%3D8MB%20-c%20search_path%3D{}&sslmode=prefer&connect_timeout=20",

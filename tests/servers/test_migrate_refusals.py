@@ -12,6 +12,8 @@ from tests.environment import configured
 from tests.servers.running import Ran, notify, starts
 from tests.servers.stock_postgres import ROLE, StockPostgres
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def server(stock_postgres: StockPostgres) -> StockPostgres:

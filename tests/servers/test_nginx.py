@@ -22,6 +22,8 @@ from tests.servers.stock_nginx import StockNginx
 from tests.sse import Reader
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 NOWHERE = "smtp://127.0.0.1:9"
 DEFAULT = "location / { proxy_pass http://127.0.0.1:%d; }"
 STRIPPED = "location /notify/ { proxy_pass http://127.0.0.1:%d/; }"

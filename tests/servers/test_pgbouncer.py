@@ -25,6 +25,8 @@ from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 MODES = ("session", "transaction")
 MANY = 60
 # What others leave in sessions: pg_dump the first.

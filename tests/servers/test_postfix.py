@@ -14,6 +14,8 @@ from tests.eventually import eventually
 from tests.servers.stock_postfix import UNKNOWN, StockPostfix
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 FINAL = ("sent", "failed", "cancelled")
 
 Start = Callable[[str], System]

@@ -17,7 +17,9 @@ from tests.load import Load
 from tests.servers.stock_postfix import StockPostfix
 from tests.system import System
 
-MANY = 150
+pytestmark = pytest.mark.long
+
+MANY = 100
 SPAN = 5  # seconds in which Postfix counts; its default is 60
 # By default Postfix limits no client of its own network, which loopback is.
 COUNTED = f"smtpd_client_event_limit_exceptions =\nanvil_rate_time_unit = {SPAN}s"

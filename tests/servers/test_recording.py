@@ -20,6 +20,8 @@ from tests.servers.stock_postgres import ROLE, StockPostgres
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 MANY, THREADS, AHEAD = 40, 4, 2
 
 

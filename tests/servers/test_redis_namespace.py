@@ -17,6 +17,8 @@ from tests.servers.redis_parts import doctor, environment, notify, system
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 QUEUE = "notifications"
 
 

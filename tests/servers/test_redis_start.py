@@ -17,6 +17,8 @@ from tests.servers.redis_parts import doctor, environment, redis_server
 from tests.servers.stock_redis import StockRedis
 from tests.system import free_port
 
+pytestmark = pytest.mark.long
+
 BIN = Path(sys.executable).parent
 PROGRAMS = ("gunicorn", "dramatiq actors -p 1 -t 2", "notify up", "notify queues")
 OPTIONS = {"?nonsense=1": "nonsense", "?decode_responses=true": "decode_responses", "?ssl_cert_reqs=": "ssl_cert_reqs"}

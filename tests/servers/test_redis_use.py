@@ -17,6 +17,8 @@ from tests.servers.stock_redis import StockRedis
 from tests.smtp import SmtpServer
 from tests.system import System
 
+pytestmark = pytest.mark.long
+
 Prepare = Callable[[redis.Redis], object]
 
 

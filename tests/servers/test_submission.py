@@ -53,7 +53,7 @@ def server(system: System, certificate: Path) -> Iterator[Submission]:
 def run(*command: str | Path, environ: Mapping[str, str], given: bytes = b"") -> str:
     """Run a program of the distribution to its end; what it prints."""
     kept = {"PATH": os.environ["PATH"], **environ}
-    done = subprocess.run(command, input=given, env=kept, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, input=given, env=kept, capture_output=True, timeout=240, check=False)
     said = (done.stdout + done.stderr).decode(errors="replace")
     assert done.returncode == 0, said
     return said

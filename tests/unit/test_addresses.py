@@ -6,7 +6,7 @@ import string
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from actors.channels.email import addresses
@@ -43,7 +43,6 @@ def _library_accepts(address: str) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
 @given(address=plain)
 @example(address="a@xn--a.com")
 @example(address="a@ab--cd.com")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.channels.backoff import KEPT, KEPT_AT_MOST
@@ -254,7 +254,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(events=EVENTS, most=st.integers(1, 20))
 def test_a_server_always_gets_some_mail_and_returns_to_full_speed_after_any_replies(
     events: list[tuple[str, int, float]], most: int

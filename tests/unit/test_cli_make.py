@@ -26,6 +26,7 @@ open({told!r}, "w").write(json.dumps(told))
 """
 # Found by a real pytest; writes down that it ran, and fails.
 TEST = "from pathlib import Path\ndef test_it():\n    Path({ran!r}).touch()\n    assert False\n"
+LONG = "import pytest\npytestmark = pytest.mark.long\n"
 # Adds the name of its file to a list.
 LISTED = """import pytest
 
@@ -62,7 +63,7 @@ def make(directory: Path, *words: str, **environ: str) -> tuple[subprocess.Compl
     with subprocess.Popen(
         command, cwd=directory, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     return subprocess.CompletedProcess(command, process.returncode, out, err), process.pid
 
 
@@ -108,12 +109,14 @@ def test_the_tests_see_nothing_of_the_caller_that_would_steer_python(project: Pa
 
 @pytest.mark.parametrize(
     ("target", "found"),
-    [("test", {"unit"}), ("test-servers", {"servers"}), ("test-all", {"unit", "servers"})],
+    [("test", {"unit"}), ("test-servers", {"servers"}), ("test-all", {"unit", "servers", "long"})],
 )
 def test_each_target_runs_its_tests_and_fails_with_them(project: Path, target: str, found: set[str]) -> None:
     for name in ("unit", "servers"):
         (project / "tests" / name).mkdir(parents=True)
         (project / "tests" / name / f"test_{name}.py").write_text(TEST.format(ran=str(project / f"{name}.ran")))
+    long = LONG + TEST.format(ran=str(project / "long.ran"))
+    (project / "tests" / "unit" / "test_long.py").write_text(long)
     really(project)
 
     done, _ = make(project, target, "WORKERS=1", **CALLER)
@@ -138,9 +141,10 @@ def test_the_long_tests_of_few_cases_do_not_wait_for_the_short_ones(project: Pat
 
 
 def really(project: Path) -> None:
-    """Put pytest itself in the place of its stub."""
+    """Put pytest itself in the place of its stub, with no more plugins than needed: those take seconds to import."""
     (project / "pytest.py").unlink()  # It would be imported.
-    (project / ".venv/bin/pytest").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pytest "$@"\n')
+    run = f'PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec "{sys.executable}" -m pytest -p xdist "$@"'
+    (project / ".venv/bin/pytest").write_text(f"#!/bin/sh\n{run}\n")
 
 
 def test_a_python_that_is_too_old_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b32decode
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -50,6 +51,12 @@ def test_a_message_id_cannot_be_guessed_and_is_the_same_in_every_attempt() -> No
     assert re.fullmatch(re.escape(unique(claimed())) + r"\.[0-9a-f]{20}", mark)
     other = Identities((b"x" * 64,), NOW - timedelta(days=1))
     assert other.of(claimed()).mark != mark
+
+
+def test_a_message_id_tells_nothing_of_the_token() -> None:
+    identity = identities().of(claimed())
+    shown = bytes.fromhex(identity.mark.rpartition(".")[2])
+    assert not any(shown[n : n + 3] in b32decode(identity.token.upper()) for n in range(len(shown) - 2))
 
 
 def test_a_message_id_survives_the_rotation_of_the_secret() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,10 +18,15 @@ NEEDED = {"type": "email", "recipient": "ann@example.com", "message": "Hello"}
 FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": "JVBERg=="}
 
 
+@cache
+def checks(**settings: object) -> Documents:
+    """Return the checks with these settings."""
+    return Documents(read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()}))
+
+
 def faults(document: dict[str, Any], senders: tuple[str, ...] = (), **settings: object) -> dict[str, str]:
     """Every fault of a document by its pointer, as the API finds them."""
-    current = read(SETTINGS | {name.upper(): str(value) for name, value in settings.items()})
-    documents, rights = Documents(current), Rights(senders)
+    documents, rights = checks(**settings), Rights(senders)
     found = documents.faults(NEEDED | document, rights) or documents.read(NEEDED | document, rights).faults
     assert len({(fault["pointer"], fault["detail"]) for fault in found}) == len(found)
     return {fault["pointer"]: fault["detail"] for fault in found}

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from actors.channels import registry
 from actors.channels.push.keys import service_account, signing_key
 from settings import SettingsError, examined, read
 from settings.push_accounts import FORMS, PushAccount
@@ -31,6 +32,7 @@ def said(url: str) -> str:
 @pytest.mark.parametrize("kind", sorted(FORMS))
 def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
     assert (account(FORMS[kind]).kind, account(FORMS[kind]).variable) == (kind, "PROVIDER_APP")
+    assert account(FORMS[kind]).name
 
 
 def test_an_account_of_apple_names_its_key_its_team_and_the_app() -> None:
@@ -68,7 +70,6 @@ def test_an_account_of_web_push_names_who_is_to_be_asked() -> None:
         ("webpush://ops?key=/a", "must look like webpush://ops%40example.com"),
         ("webpush://a%0ab%40example.com?key=/a", "must look like webpush://ops%40example.com"),
         ("webpush://ops%40example.com?key=/a&endpoint=http://10.0.0.1", "has an endpoint that is not https"),
-        ("push:///a", "begin with"),
     ],
 )
 def test_a_malformed_account_is_refused_with_its_form(url: str, sentence: str) -> None:
@@ -79,6 +80,11 @@ def test_all_faults_are_said_at_once() -> None:
     _, faults = examined({"PROVIDER_A": "fcm://", "PROVIDER_B": "apns://x"})
 
     assert len([fault for fault in faults if fault.startswith("PROVIDER_")]) == 2
+
+
+def test_a_worker_does_not_start_with_a_key_file_that_is_missing() -> None:
+    with pytest.raises(SettingsError, match=r"PROVIDER_APP: the key file /none\.json cannot be read: No such file"):
+        registry.check(read({"PROVIDER_APP": "fcm:///none.json"}))
 
 
 def test_a_key_file_that_is_missing_or_unreadable_is_one_sentence(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ ELSEWHERE = {".data", "docker/.env", "orders.py", "pager.py", "receiver.py", "sh
 MADE = {"reference/index.md"}  # by `make docs`, whose test follows the links to it
 # Environment variables of other programs, and of readers.
 OTHERS = {"DATA_DIR", "CATCHER_KEEP", "NOTIFY_URL", "NOTIFY_KEY", "TEST_KEY"}
+OF_FCM = {
+    *("INVALID_ARGUMENT", "THIRD_PARTY_AUTH_ERROR", "SENDER_ID_MISMATCH", "PERMISSION_DENIED", "NOT_FOUND"),
+    "QUOTA_EXCEEDED",
+}
 OF_DJANGO = {"DEFAULT_FROM_EMAIL", "DJANGO_SETTINGS_MODULE", "EMAIL_BACKEND", "INSTALLED_APPS"}
 OF_DJANGO |= {"EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD"}
 OF_A_BENCHMARKED_SYSTEM = {"MAIL_URL", "NODE_ENV", "REDIS_HOST", "REDIS_PORT", "SMTP_HOST", "SMTP_PORT"}
@@ -129,10 +133,17 @@ def test_the_readme_leads_to_every_page() -> None:
     assert set(linked) >= (DOCUMENTS | GENERATED) - {"docs/index.md"}
 
 
+# Codes in the answers of push services.
+OF_PUSH_SERVICES = {"INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "QUOTA_EXCEEDED", "SENDER_ID_MISMATCH"}
+OF_PUSH_SERVICES |= {"THIRD_PARTY_AUTH_ERROR"}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_are_named_exist(page: str) -> None:
     others = OTHERS | (OF_A_BENCHMARKED_SYSTEM if page == "docs/benchmarks.md" else set())
     named = set(re.findall(r"\b(?!OTEL_|PROVIDER_)[A-Z]+(?:_[A-Z]+)+\b", text_of(page)))
     others |= OF_DJANGO if page in ("docs/clients.md", "docs/smtp_submission.md") else set()
+    others |= OF_FCM if page == "docs/push.md" else set()
+    others |= OF_PUSH_SERVICES if page == "docs/push.md" else set()
     others |= REMOVED if page == "CHANGELOG.md" else set()
     assert named <= VARIABLES.keys() | others

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.channels.registry import channel
@@ -19,7 +19,6 @@ SCHEMA = Schema(schema_of(channel("email")), read({}))
 GOOD = {"type": "email", "recipient": "a@example.com", "message": "Hello"}
 FIELDS = ["type", "recipient", "subject", "message", "html"]
 
-FEW = settings(max_examples=50, deadline=None)
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
@@ -36,7 +35,6 @@ def test_the_examples_have_no_fault(document: Any) -> None:
     assert SCHEMA.faults(document) == []
 
 
-@FEW
 @given(document=values | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=100), values))
 def test_each_fault_points_at_what_is_there_or_is_missing(document: Any) -> None:
     faults = SCHEMA.faults(document)
@@ -49,7 +47,6 @@ def test_each_fault_points_at_what_is_there_or_is_missing(document: Any) -> None
             at(document, fault["pointer"])
 
 
-@FEW
 @given(wrong=st.dictionaries(st.sampled_from(FIELDS), st.just("hush\0\n") | st.just(["hush"]), min_size=1))
 def test_no_detail_repeats_a_value(wrong: dict[str, Any]) -> None:
     faults = SCHEMA.faults(GOOD | wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.channels.http_api import Request
@@ -18,7 +18,6 @@ SEGMENTS = st.text(string.ascii_letters + string.digits + "-_~%:@!$&'()*+,;=ü "
 VALUES = st.text(VISIBLE + "  ", max_size=30)
 
 
-@settings(max_examples=1_000, deadline=None)
 @given(
     path=st.lists(SEGMENTS, max_size=4).map(lambda segments: "/" + "/".join(segments)),
     host=st.from_regex(r"[a-z]{1,10}(\.[a-z]{1,10}){1,2}(:8[0-9]{3})?", fullmatch=True),

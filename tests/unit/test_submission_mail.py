@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.submission import notifications
@@ -219,7 +219,6 @@ def tried(content: bytes, *to: str) -> notifications.Notifications | MailRefused
         return refused
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(st.tuples(names, values), max_size=8), octets)
 def test_any_header_and_any_body_are_read_or_refused(fields: list[tuple[str, str]], body: bytes) -> None:
     lines = (f"{name}: {value}".encode("utf-8", "replace") for name, value in fields)
@@ -234,7 +233,6 @@ def test_any_header_and_any_body_are_read_or_refused(fields: list[tuple[str, str
         assert found.key.isprintable()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_octets_are_read_or_refused(content: bytes) -> None:
     found = tried(content.replace(b"\n", b"\r\n"), ANN, BOB)

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 import pytest
 
+from tests.conftest import pytest_collection_modifyitems
 from tests.environment import cleared
 from tests.processes import ROOT
 
@@ -48,6 +50,22 @@ def test_a_run_that_ignores_a_signal_starts_programs_that_do_not(number: signal.
     assert done.stdout == "True\n"
 
 
+class Item:
+    """A collected test, with or without the mark `long`."""
+
+    def __init__(self, name: str, mark: str = "") -> None:
+        self.name, self.mark = name, mark
+
+    def get_closest_marker(self, name: str) -> str | None:
+        return self.mark if self.mark == name else None
+
+
+def test_a_run_begins_with_the_long_tests_in_the_order_of_their_paths() -> None:
+    items = [Item("a"), Item("b", "long"), Item("c"), Item("d", "long")]
+    pytest_collection_modifyitems(cast("list[pytest.Item]", items))
+    assert [item.name for item in items] == ["b", "d", "a", "c"]
+
+
 SKIPPING = {
     "mark": 'import pytest\n@pytest.mark.skip(reason="{}")\ndef test_it(): pass\n',
     "call": 'import pytest\ndef test_it(): pytest.skip("{}")\n',
@@ -71,7 +89,7 @@ def test_an_unexpected_skip_fails_in_ci(tmp_path: Path, reason: str, ci: str, ou
     for how, source in {**SKIPPING, "expected": EXPECTED}.items():
         (tmp_path / f"test_{how}.py").write_text(source.format(reason))
     words = ["-q", "-p", "tests.skips", "-p", "no:cacheprovider", "--continue-on-collection-errors", str(tmp_path)]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CI": ci}
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", *words]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1].startswith(f"{outcome} in ")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +10,6 @@ from actors.reports import tokens
 from db.records import Claimed
 
 _SIGNATURE = 10  # octets
-_PURPOSE = b"message-id 1:"
 
 
 class Identity(NamedTuple):
@@ -41,15 +38,14 @@ class Identities(NamedTuple):
 
     def of(self, notification: Claimed) -> Identity:
         """Return the marks of a notification's mail."""
-        token = tokens.token(notification.id, self.keys[0])
-        return Identity(self._mark(notification), token, tokens.return_path(token, self.domain) if self.domain else "")
-
-    def _mark(self, notification: Claimed) -> str:
-        plain = unique(notification)
-        if notification.created_at < self.since:
-            return plain
-        signature = hmac.digest(self.keys[-1], _PURPOSE + plain.encode(), hashlib.sha256)[:_SIGNATURE]
-        return f"{plain}.{signature.hex()}"
+        digest = tokens.digest(notification.id, self.keys[0])
+        token = tokens.written(notification.id, digest)
+        mark = unique(notification)
+        if notification.created_at >= self.since:
+            own = digest if len(self.keys) == 1 else tokens.digest(notification.id, self.keys[-1])
+            # Other octets than the token shows: nobody can make a token of a Message-ID.
+            mark = f"{mark}.{own[tokens.SHOWN :][:_SIGNATURE].hex()}"
+        return Identity(mark, token, tokens.return_path(token, self.domain) if self.domain else "")
 
 
 class _Process:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from actors.channels import Begin, Receipt, always
 from actors.channels.http_api import Answer, ApiConnection, Request
-from actors.channels.push import apns, fcm, gateway, webpush
+from actors.channels.push import apns, fcm, own_service, webpush
 from actors.channels.push.access_token import AccessToken
 from actors.channels.push.apns import ApnsConnection, ProviderToken
 from actors.channels.push.fcm import FcmConnection
@@ -124,10 +124,10 @@ class Apns:
         await self._client.close()
 
 
-class Gateway:
+class OwnService:
     """Push service of your own. It takes recipients of all kinds."""
 
-    judge = staticmethod(gateway.judge)
+    judge = staticmethod(own_service.judge)
 
     def __init__(self, provider: Provider, settings: Settings, context: ssl.SSLContext, timeout: float) -> None:
         self._account = push_account(provider)
@@ -135,7 +135,7 @@ class Gateway:
         self._context = context
 
     def request(self, push: Push) -> Request:
-        return gateway.request(push, self._account)
+        return own_service.request(push, self._account)
 
     def connection(self) -> ApiConnection:
         return ApiConnection(*self._timeouts, self._context)
@@ -177,5 +177,5 @@ SERVICES: dict[str, Callable[[Provider, Settings, ssl.SSLContext, float], Servic
     "fcm": Fcm,
     "apns": Apns,
     "webpush": WebPush,
-    "push+https": Gateway,
+    "push+https": OwnService,
 }

@@ -13,6 +13,7 @@ from settings import Settings
 AT_ONCE = 4  # concurrent requests of this process to one endpoint
 SPACING = 0.25  # seconds between the notifications that wait for the end of a hold, which must not come all at once
 LONGEST_HOLD = 3_600.0  # seconds
+NOT_TRIED = "rest"  # the phase of a notification that was not tried, because of an earlier one
 
 
 class EndpointLimits:
@@ -83,12 +84,12 @@ class EndpointLimits:
     def _check(self, id: Hashable) -> None:
         now = time.monotonic()
         if now < self._resting.get(id, 0.0):
-            raise Deferred(f"not tried: the {self._what} did not answer an earlier request in time", phase="rest")
+            raise Deferred(f"not tried: the {self._what} did not answer an earlier request in time", phase=NOT_TRIED)
         hold = self._held.get(id)
         if hold is not None and now < hold.until:
             wait = min(hold.until - now + SPACING * hold.waiting, LONGEST_HOLD)
             hold.waiting += 1
-            raise Throttled(f"not tried: the {self._what} has asked us to wait", phase="rest", retry_after=wait)
+            raise Throttled(f"not tried: the {self._what} has asked us to wait", phase=NOT_TRIED, retry_after=wait)
 
 
 class _Hold:
@@ -109,4 +110,4 @@ class _Limits:
             async with asyncio.timeout(timeout):
                 await self.free.acquire()
         except TimeoutError:
-            raise Deferred(f"not tried: the {what} is busy with earlier requests", phase="rest") from None
+            raise Deferred(f"not tried: the {what} is busy with earlier requests", phase=NOT_TRIED) from None

@@ -17,6 +17,8 @@ from tests.acceptance.world import World
 from tests.eventually import eventually
 from tests.keys import key
 
+pytestmark = pytest.mark.long
+
 # openapi-generator says so of every document of OpenAPI 3.1, of every API with a field `type`, of a named array
 # (FinalStatuses), and of a choice of an object, a boolean and null (`unsubscribe` of Notification).
 FORESEEN = re.compile(
