@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from actors.channels.email.mailboxes import mail_from
+from actors.channels import registry
 from cli.doctor.findings import Finding, ok, problem, warning
 from settings import VARIABLES, Settings, SettingsError
 from settings.removed import REMOVED
@@ -51,8 +51,7 @@ def _missing(chosen: Settings, wrong: list[str], *, up: bool) -> Iterator[str]:
     if up:
         return
     try:
-        for provider in chosen.providers:
-            mail_from(provider.sender or chosen.smtp.sender)
+        registry.check(chosen)
     except SettingsError as error:
         if str(error) not in wrong:
             yield str(error)

@@ -54,6 +54,13 @@ def test_notify_up_needs_no_setting_for_mail() -> None:
     assert names(said(servers), PROBLEM) == ["SMTP_URL"]
 
 
+def test_text_messages_alone_need_no_sender_of_mails_but_one_of_their_own() -> None:
+    texts = {name: WELL[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    assert names(said({**texts, "PROVIDER_SMS": "twilio://AC1:geheim@?from=+15555550100"}), PROBLEM) == []
+    [found] = [one for one in said({**texts, "PROVIDER_SMS": "twilio://AC1:geheim@"}) if one.level == PROBLEM]
+    assert found.what == "PROVIDER_SMS has no option from"
+
+
 def test_a_removed_setting_is_reported_and_not_as_a_misspelt_one() -> None:
     found = said({**WELL, "CLAIM_BATCH": "64"})
     assert found[1:] == [warning("settings", "CLAIM_BATCH is set, but is no longer a setting", "remove it")]
