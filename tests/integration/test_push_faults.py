@@ -165,6 +165,8 @@ def registered_at(moment: str | None) -> Any:
         ("2026-05-01T00:00:01Z", None),
         ("2026-05-01T02:00:01+02:00", None),
         ("2026-05-01T01:59:59+02:00", 0),
+        ("2026-05-01t00:00:01z", None),
+        ("2026-04-30T23:59:60.5Z", 0),
     ],
 )
 def test_a_token_that_apple_says_has_ended_is_suppressed_unless_it_was_registered_after_that(

@@ -83,8 +83,8 @@ def registered(options: Mapping[str, Any] | None) -> datetime | None:
     given = (options or {}).get("registeredAt")
     if given is None:
         return None
-    found = datetime.fromisoformat(given)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    # RFC 3339 allows a leap second, and t and z.
+    return datetime.fromisoformat(given.upper().replace(":60", ":59")).astimezone(UTC)
 
 
 def _fault(detail: str, *fields: str) -> Fault:
