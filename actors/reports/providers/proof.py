@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from actors.reports.providers.received import Forged, Received
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
-AHEAD = timedelta(minutes=5)  # how far the clock of a provider may be ahead of ours
+FAST = timedelta(minutes=5)  # how far the clock of a provider may be fast
 
 
 def same(given: str | bytes, expected: Iterable[str | bytes]) -> bool:
@@ -39,14 +39,14 @@ def check_seconds(given: str, now: datetime, oldest: timedelta) -> None:
     """Raise Forged unless a text is a time in seconds since 1970 that is at most `oldest` ago."""
     if not _SECONDS.fullmatch(given):
         raise Forged("the timestamp is missing or not a number of seconds")
-    check_age(int(given) - now.timestamp(), oldest)
+    check_age(now.timestamp() - int(given), oldest)
 
 
-def check_age(offset: float, oldest: timedelta) -> None:
-    """Raise Forged unless a time that is `offset` seconds after now is at most `oldest` ago, and not in the future."""
-    if offset < -oldest.total_seconds():
+def check_age(age: float, oldest: timedelta) -> None:
+    """Raise Forged unless `age`, in seconds, is at most `oldest`, and not less than that of a clock that is fast."""
+    if age > oldest.total_seconds():
         raise Forged(f"the timestamp is older than {oldest}: it is a replay, or a clock is wrong")
-    if offset > AHEAD.total_seconds():
+    if age < -FAST.total_seconds():
         raise Forged("the timestamp is in the future: a clock is wrong")
 
 

@@ -65,7 +65,7 @@ class Sns:
         sent = message.moment("Timestamp")
         if sent is None:
             raise Malformed("Timestamp is missing")
-        proof.check_age((sent - received.at).total_seconds(), OLDEST)
+        proof.check_age((received.at - sent).total_seconds(), OLDEST)
         await self._check_signature(message, values, received)
         return message
 
