@@ -77,6 +77,14 @@ def test_the_return_path_carries_the_token() -> None:
     assert not identities(SET, domain="").of(claimed()).return_path
 
 
+@pytest.mark.parametrize(
+    ("option", "domain"), [("", "bounces.example.com"), ("off", None), ("b.example.net", "b.example.net")]
+)
+def test_a_provider_may_have_a_return_path_of_its_own(option: str, domain: str | None) -> None:
+    identity = identities(SET).through(option).of(claimed())
+    assert identity.return_path == (f"b+{identity.token}@{domain}" if domain else "")
+
+
 def mail(return_path: str = "", recipient: str = "ann+news=x@example.com") -> Mail:
     return Mail("shop@example.com", (recipient,), b"", utf8=False, return_path=return_path, envelope_id="token")
 

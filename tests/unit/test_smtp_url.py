@@ -52,7 +52,7 @@ def test_a_number_of_connections_that_is_none_is_refused_with_what_may_be_given(
 @pytest.mark.parametrize("option", ["connection=5", "Connections=5", "starttls=off&pool=5", "tls"])
 def test_an_unknown_option_is_refused_with_those_that_there_are(option: str) -> None:
     assert said(f"smtp://h?{option}").endswith(
-        ": use starttls, ca, dkim, connections, rate, priority, weight, from or reports"
+        ": use starttls, ca, dkim, dsn, return_path, connections, rate, priority, weight, from or reports"
     )
 
 
@@ -144,3 +144,13 @@ def test_a_missing_sender_is_named() -> None:
 def test_a_sender_on_two_lines_is_refused(sender: str) -> None:
     with pytest.raises(SettingsError, match=r"^MAIL_FROM contains a control character"):
         _ = read({"MAIL_FROM": sender}).smtp.sender
+
+
+@pytest.mark.parametrize("option", ["dsn=no", "return_path=localhost", "return_path=a%0D%0Ab.example.com", "dsn="])
+def test_a_wrong_option_for_reports_is_refused_by_name(option: str) -> None:
+    assert said(f"smtp://h?{option}").startswith(f"SMTP_URL has {option.partition('=')[0]}=")
+
+
+def test_the_options_for_reports_are_understood() -> None:
+    account = mail_server(read({"SMTP_URL": "smtp://h?dsn=off&return_path=b.example.com"}))
+    assert (account.dsn, account.return_path) == (False, "b.example.com")

@@ -36,6 +36,10 @@ class Identities(NamedTuple):
     since: datetime
     domain: str = ""
 
+    def through(self, return_path: str) -> Identities:
+        """Return what marks mails through a provider with this option `return_path`; empty: as for the others."""
+        return self._replace(domain="" if return_path == "off" else return_path or self.domain)
+
     def of(self, notification: Claimed) -> Identity:
         """Return the marks of a notification's mail."""
         digest = tokens.digest(notification.id, self.keys[0])

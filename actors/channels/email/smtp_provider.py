@@ -52,11 +52,12 @@ class SmtpProvider:
         identities: Identities | None = None,
     ) -> None:
         self.provider = provider.name
-        self.settings, self._identities = settings, identities
+        self.settings = settings
         self.limits = Connections(provider.connections, lease, rate)
         if not isinstance(provider.account, SmtpServer):
             raise TypeError(f"the provider {provider.name} is no mail server")
         self._server = provider.account
+        self._identities = identities and identities.through(self._server.return_path)
         self._reported_by = provider.reports.kind if provider.reports else ""
         self._signer = signer if provider.account.dkim == "sign" else None
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused

@@ -102,6 +102,8 @@ class Session:
             await self._smtp.say(f"EHLO {name}\r\n".encode("ascii"), 1)
             hello, (_, *lines) = await self._smtp.hear_lines()
             self._extensions = _extensions(lines) if hello.code // 100 == 2 else {}
+            if not self._server.dsn:
+                self._extensions.pop("dsn", None)
             # RFC 5321, section 3.2: a server that refuses EHLO may accept HELO.
             if hello.code >= 500 and self._smtp.sock is not None and not self._needs_extensions:
                 hello = await self._smtp.command(f"HELO {name}")
