@@ -51,9 +51,12 @@ class Worker:
         self._thread.shutdown()
 
 
+MAILS = ("high", "normal", "bulk", "callback")
+
+
 @pytest.fixture
 def queue() -> PriorityQueue:
-    return PriorityQueue(threads=4, reserve=1)
+    return PriorityQueue(threads=4, reserve=1, served=MAILS)
 
 
 @pytest.fixture
@@ -62,6 +65,47 @@ def workers(queue: PriorityQueue) -> Iterator[list[Worker]]:
     yield started
     for worker in started:
         worker.leave()
+
+
+def taken(queue: PriorityQueue, threads: int) -> list[str | None]:
+    """Return what so many threads take, one after the other; none finishes."""
+    workers = [Worker(queue) for _ in range(threads)]
+    try:
+        return [worker.take() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.leave()
+
+
+def test_no_channel_takes_the_threads_of_another() -> None:
+    served = [*MAILS, "sms.high", "sms.normal", "sms.bulk", "push.high", "push.normal", "push.bulk"]
+    queue = PriorityQueue(threads=8, reserve=0, served=served)
+    for name in served:
+        for number in range(20):
+            queue.put(item(name, number))
+
+    found = taken(queue, 8)
+
+    assert [found.count(name) for name in ("high", "sms.high", "push.high")] == [4, 2, 2]
+
+
+def test_a_channel_whose_provider_hangs_leaves_threads_to_mails() -> None:
+    queue = PriorityQueue(threads=8, reserve=0, served=[*MAILS, "sms.normal", "push.normal"])
+    for number in range(20):
+        queue.put(item("sms.normal", number))
+    assert taken(queue, 8).count("sms.normal") == 2
+    for number in range(20):
+        queue.put(item("normal", number))
+
+    assert taken(queue, 8).count("normal") == 6
+
+
+def test_a_process_that_serves_one_channel_alone_gives_it_all_threads() -> None:
+    queue = PriorityQueue(threads=4, reserve=0, served=["sms.high", "sms.normal", "sms.bulk"])
+    for number in range(20):
+        queue.put(item("sms.normal", number))
+
+    assert taken(queue, 5) == [*["sms.normal"] * 4, None]
 
 
 def test_messages_of_the_highest_priority_are_taken_first(queue: PriorityQueue, workers: list[Worker]) -> None:
@@ -112,7 +156,7 @@ def test_all_threads_serve_the_highest_priority(queue: PriorityQueue, workers: l
 
 
 def test_one_thread_serves_all_priorities_until_the_queue_is_empty() -> None:
-    queue = PriorityQueue(threads=1, reserve=5)
+    queue = PriorityQueue(threads=1, reserve=5, served=MAILS)
     lanes = ["high", "normal", "bulk", "bulk", "callback"]
     for lane in reversed(lanes):
         queue.put(item(lane))
