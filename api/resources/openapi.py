@@ -32,6 +32,7 @@ class OpenApi:
         if settings.public.path_prefix:
             document["servers"][0]["url"] = settings.public.path_prefix
         schemas = document["components"]["schemas"]
+        schemas["NotificationType"]["enum"] = list(channels())
         for file in REQUESTS:
             published.add(Schema(file, settings).document, schemas)
         published.add(_document("NotificationInput", settings), schemas)

@@ -151,9 +151,9 @@ def test_no_component_is_unused(contract: Contract) -> None:
 
 
 def test_the_limits_in_force_are_documented() -> None:
-    new = document(SUBJECT_LIMIT="7", MESSAGE_LIMIT="8", HTML_LIMIT="9")["components"]["schemas"]["NotificationInput"]
+    new = document(HTML_LIMIT="9")["components"]["schemas"]["NotificationInput"]
 
-    assert [new["properties"][name]["maxLength"] for name in ("subject", "message", "html")] == [7, 8, 9]
+    assert new["properties"]["html"]["maxLength"] == 9
 
 
 def test_the_statuses_and_types_in_the_database_are_documented(contract: Contract) -> None:
