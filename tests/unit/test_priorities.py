@@ -15,6 +15,8 @@ from actors.queue import fairness
 from actors.queue.fairness import Fairness, possible_priorities
 from actors.queue.priorities import PRIORITIES, PriorityQueue
 
+MAIL = [name for name, one in PRIORITIES.items() if one.channel in ("email", "callback")]
+
 
 @dataclass(order=True)
 class Item:
@@ -53,7 +55,7 @@ class Worker:
 
 @pytest.fixture
 def queue() -> PriorityQueue:
-    return PriorityQueue(threads=4, reserve=1)
+    return PriorityQueue(threads=4, reserve=1, served=MAIL)
 
 
 @pytest.fixture
