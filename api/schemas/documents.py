@@ -61,10 +61,12 @@ def schema_of(channel: Channel, more: Mapping[str, Any] | None = None) -> dict[s
     kind = {**properties.pop("type"), "enum": list(channels())}
     if not rendered:
         del properties["template"], properties["variables"]
+    # Faults are told in the order of these keywords.
     return {
-        **shared,
+        **{name: shared[name] for name in ("$schema", "title", "description", "type")},
         "required": ["type", *(field for field in required if field not in rendered)],
         **(_with_template(rendered, required) if rendered else {}),
+        "additionalProperties": False,
         "properties": {"type": kind, **fields, **properties},
         "examples": own.get("examples", []),
     }
