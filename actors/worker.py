@@ -204,12 +204,15 @@ def _begin_at_zero(current: settings.Settings) -> None:
         _ = metrics.failovers[provider.name]
     for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
-    for stage in ("settle", "doubt"):
-        _ = metrics.record_failures[stage]
-    for result in ("opened", "failed"):
-        _ = metrics.connections[result]
-    for result in ("sent", "failed"):
-        _ = metrics.callback_lags[result]
+    for family, values in (
+        (metrics.record_failures, ("settle", "doubt")),
+        (metrics.connections, ("opened", "failed")),
+        (metrics.callback_lags, ("sent", "failed")),
+    ):
+        for value in values:
+            _ = family[value]
+    for state in ("matched", "unmatched", "ignored", "unreadable"):
+        _ = metrics.reports["api", state]
 
 
 def prepare() -> None:

@@ -138,12 +138,10 @@ class PriorityQueue(Queue[Any]):
 def _shares(threads: int, served: Collection[str]) -> dict[str, int]:
     """Return how many threads each channel may occupy.
 
-    The first may have half of them, and more if each other one still has one; the others share half. Without the first,
-    each leaves one to each other one.
+    The first leaves one to the others, which share half of all. Without the first, each leaves one to each other one.
     """
     others = len(served) - 1
-    leaving = max(1, threads - others)
     if _FIRST not in served:
-        return dict.fromkeys(served, leaving)
+        return dict.fromkeys(served, max(1, threads - others))
     most = dict.fromkeys(served, max(1, threads // 2 // max(1, others)))
-    return most | {_FIRST: max(leaving, (threads + 1) // 2)}
+    return most | {_FIRST: max(1, threads - min(1, others))}

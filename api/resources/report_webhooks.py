@@ -40,6 +40,8 @@ class ReportWebhook:
         own = store.settings.smtp.provider
         configured = (*store.settings.named_providers, *([own] if own else []))
         self._sources: dict[str, ReportSource] = {one.name: one.reports for one in configured if one.reports}
+        for name in self._sources:  # The series begins at 0, so that an increase is seen.
+            _ = metrics.report_rejections[name]
         self._rejected: dict[str, int] = {}
         self._noted_at = float("-inf")
 

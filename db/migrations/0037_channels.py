@@ -81,4 +81,11 @@ STEPS = (
         " 'Queue: its priority, or for channels other than email the type and the priority, such as sms.high.';"
         " COMMENT ON COLUMN notifications.mail IS 'Options that only its channel has.'"
     ),
+    Statement(
+        "COMMENT ON COLUMN domains.domain IS 'Name of the domain, in lower case.';"
+        " COMMENT ON COLUMN domains.checked_at IS 'When its DNS records were last checked. NULL: never.';"
+        " COMMENT ON COLUMN domain_keys.domain_id IS 'Domain that it signs for.';"
+        " COMMENT ON COLUMN domain_keys.algorithm IS 'Algorithm: rsa or ed25519.';"
+        " COMMENT ON COLUMN domain_keys.retired_at IS 'When its private key was deleted. NULL: it is still there.'"
+    ),
 )

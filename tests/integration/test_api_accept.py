@@ -107,7 +107,7 @@ def test_every_fault_is_listed_once_and_nothing_is_stored(client: CheckedClient)
     found = faults(refused)
     assert found.pop("/recipient").startswith("must be a mail address such as name@example.com: ")
     assert found == {
-        "/type": "must be one of: email",
+        "/type": "must be one of: email, sms, push, chat, webhook",
         "/subject": "must be one line without control characters",
         "/html": "must not be empty",
         "/message": "is required",

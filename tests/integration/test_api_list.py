@@ -274,9 +274,9 @@ def test_every_time_that_can_be_written_can_be_asked_for(client: CheckedClient, 
     "query",
     [
         *("status=", "status", "type=", "recipient=", "recipient", "createdFrom=", "createdTo=", "limit=", "cursor="),
-        *("status=SENT", "status=sent,failed", "status=sent&status=sent", "type=sms", "limit=1&limit=1", "Status=sent"),
+        *("status=SENT", "status=sent,failed", "status=sent&status=sent", "type=fax", "limit=1&limit=1", "Status=sent"),
         *("foo", "foo=", "foo=1", "=", "=1", "status[]=sent", "recipient=%00", "recipient=%FF", "cursor=&cursor="),
-        f"recipient={'a' * 255}",
+        f"recipient={'a' * 3_000}",
     ],
 )
 def test_no_parameter_is_passed_over(client: CheckedClient, query: str) -> None:

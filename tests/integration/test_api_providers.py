@@ -38,6 +38,7 @@ def test_the_providers_that_workers_have_reported_are_listed_by_name(admin: Chec
     assert [item["name"] for item in items] == ["backup", "main"]
     assert items[1] == {
         "name": "main",
+        "channel": None,
         "enabled": True,
         **REPORTED,
         "downSince": None,

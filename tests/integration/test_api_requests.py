@@ -79,6 +79,8 @@ def test_attempts_are_shown_first_to_last_as_they_were_recorded(api: Api, client
             "replyCode": 450,
             "enhancedCode": "4.2.0",
             "text": "busy",
+            "providerMessageId": None,
+            "reportId": None,
         },
         {
             "number": 2,
@@ -91,6 +93,8 @@ def test_attempts_are_shown_first_to_last_as_they_were_recorded(api: Api, client
             "replyCode": None,
             "enhancedCode": None,
             "text": None,
+            "providerMessageId": None,
+            "reportId": None,
         },
     ]
 

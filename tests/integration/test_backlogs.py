@@ -23,7 +23,7 @@ NONE = 0
 @pytest.fixture(autouse=True)
 def clients(store: object) -> None:
     """Three of them; the third may have two waiting."""
-    rows("TRUNCATE clients, keys RESTART IDENTITY")
+    rows("TRUNCATE clients, keys, domains, domain_keys RESTART IDENTITY")
     rows("INSERT INTO clients (name, pending_limit) VALUES ('default', NULL), ('two', NULL), ('three', 2)")
 
 

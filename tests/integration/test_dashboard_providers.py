@@ -14,7 +14,7 @@ from tests.integration.api import Api, running
 from tests.keys import key
 
 SERVER = "[2001:db8::1]:587"
-CONFIG = {"priority": 1, "weight": 2, "connections": 20, "rate": 14.5}
+CONFIG = {"channel": "email", "priority": 1, "weight": 2, "connections": 20, "rate": 14.5}
 DOWN = "UPDATE providers SET opened_at = now(), reason = '421 busy', probe_after = now(), wait = 5"
 
 
@@ -58,9 +58,9 @@ def stored(api: Api, name: str) -> tuple[bool, int | None]:
 def test_providers_are_shown_with_what_they_are_given_and_take(api: Api) -> None:
     api.sql.rows(f"{DOWN} WHERE name = 'backup' RETURNING 1")
     shown = logged_in(api, "admin").get("/providers").text
-    assert "backup down since" in shown
+    assert "backup email down since" in shown
     assert "421 busy" in shown
-    assert f"{SERVER} works 1" in shown
+    assert f"{SERVER} email works 1" in shown
     assert "20 14.5 1 4 75.0 %" in shown
 
 
@@ -68,10 +68,10 @@ def test_a_provider_is_disabled_after_a_question_and_enabled(api: Api) -> None:
     admin = logged_in(api, "admin")
     place = "/providers/%5B2001:db8::1%5D:587"
     assert "goes through the others: backup" in admin.get(place).text
-    assert f"{SERVER} disabled" in told(admin, admin.submit(place, {"enabled": "false"}))
+    assert f"{SERVER} email disabled" in told(admin, admin.submit(place, {"enabled": "false"}))
     assert stored(api, SERVER) == (False, None)
     assert "no mail is sent" in admin.get("/providers/backup").text
-    assert f"{SERVER} works" in told(admin, admin.submit("/providers", {"enabled": "true"}, to=place))
+    assert f"{SERVER} email works" in told(admin, admin.submit("/providers", {"enabled": "true"}, to=place))
     acts = api.sql.rows("SELECT act, detail FROM audit WHERE target = %s ORDER BY id", SERVER)
     assert acts == [
         ("provider.changed", {"enabled": False, "weight": None}),

@@ -20,7 +20,7 @@ DAY = 86_400.0
 
 @pytest.fixture(autouse=True)
 def empty(store: Settings) -> None:
-    rows("TRUNCATE clients, keys RESTART IDENTITY")
+    rows("TRUNCATE clients, keys, domains, domain_keys RESTART IDENTITY")
     rows("INSERT INTO clients (name) VALUES ('default')")
 
 

@@ -105,11 +105,9 @@ def test_no_workers_is_said_with_what_to_do(operator: Operator) -> None:
 
 def test_all_channels_are_paused_and_resumed(operator: Operator) -> None:
     assert operator("pause", "--all").exit_code == 0
-    assert [(pause.kind, pause.name) for pause in pauses.all_in_force()] == [
-        ("channel", "callback"),
-        ("channel", "email"),
-    ]
-    assert [line["paused"] for line in operator.json("resume", "--all")] == [False, False]
+    paused = [(pause.kind, pause.name) for pause in pauses.all_in_force()]
+    assert paused == [("channel", name) for name in sorted(pausable())]
+    assert not any(line["paused"] for line in operator.json("resume", "--all"))
     assert pauses.all_in_force() == []
 
 
@@ -160,7 +158,7 @@ def test_drain_ends_with_75_while_something_is_in_flight(operator: Operator) -> 
     late = operator("drain", "--timeout", "0.1")
     assert late.exit_code == 75
     assert "1 notifications are still being sent, the oldest for 2 min" in late.stderr
-    assert len(pauses.all_in_force()) == 2
+    assert len(pauses.all_in_force()) == len(pausable())
     [told] = operator.json("drain", "--timeout", "0")
     assert (told["drained"], told["inFlight"]) == (False, 1)
 
@@ -216,7 +214,7 @@ def test_ctrl_c_ends_the_wait_and_leaves_the_pauses(operator: Operator) -> None:
     stopped = operator("drain")
     assert stopped.exit_code == 130
     assert "Stopped waiting. All channels are paused" in stopped.stderr
-    assert len(pauses.all_in_force()) == 2
+    assert len(pauses.all_in_force()) == len(pausable())
 
 
 # the retry of many

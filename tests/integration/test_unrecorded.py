@@ -16,9 +16,10 @@ import pytest
 from dramatiq import Retry
 from peewee import OperationalError
 
-from actors import attempts, unrecorded
 from actors import delivery as delivering
+from actors import unrecorded
 from actors.channels import Receipt
+from actors.channels.email import hard_bounce
 from actors.channels.email.smtp_sender import SmtpSender
 from actors.delivery import Again
 from actors.unrecorded import reductions
@@ -294,7 +295,7 @@ def test_a_fault_after_the_server_took_the_mail_is_an_unknown_outcome(make: Make
 
 
 @pytest.mark.parametrize(
-    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (attempts, "is_hard_bounce"), (breaker, "close")]
+    ("where", "what"), [(breaker, "trip"), (delivering, "report"), (hard_bounce, "is_hard_bounce"), (breaker, "close")]
 )
 def test_a_fault_in_what_comes_after_the_answer_loses_no_outcome(
     make: Make, smtp_server: SmtpServer, where: Any, what: str

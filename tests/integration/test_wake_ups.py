@@ -24,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("redis_url")
 
 DELAYED = f"{QUEUE}.DQ"
 broker = get_broker()
+# Without an account for mails the broker does not declare it.
+broker.declare_queue(QUEUE)
 
 
 def waiting() -> list[Message[object]]:
@@ -34,7 +36,8 @@ def waiting() -> list[Message[object]]:
 
 
 def waiting_by_lane() -> dict[str, int]:
-    return {priority: depth.waiting for priority, depth in broker.depths().items()}
+    depths = broker.depths()
+    return {name: depths[name].waiting for name in ("high", "normal", "bulk", "callback")}
 
 
 def lists() -> list[list[int]]:

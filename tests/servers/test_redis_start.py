@@ -54,7 +54,7 @@ def test_a_worker_that_needs_more_connections_than_it_may_have_does_not_start(
     words = "dramatiq actors -p 1 -t 80"
     done = ended(words, tmp_path, database_url, f"{stock_redis_url}?max_connections=64")
     assert done.returncode == 4, done.stderr
-    assert "REDIS_URL has max_connections=64, but a worker with this number of threads needs 92" in done.stderr
+    assert "REDIS_URL has max_connections=64, but a worker with this number of threads needs 104" in done.stderr
 
 
 @pytest.fixture(scope="module")
