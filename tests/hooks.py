@@ -41,8 +41,8 @@ def saying(*pieces: bytes, every: float = 0.0) -> Answer:
 
 
 def status(code: int, *headers: str, body: str = "") -> Answer:
-    """A whole answer."""
-    lines = [f"HTTP/1.1 {code} Said", f"Content-Length: {len(body)}", *headers, "", body]
+    """A whole answer, after which the server closes: a client that went on using the connection would lose a request."""
+    lines = [f"HTTP/1.1 {code} Said", "Connection: close", f"Content-Length: {len(body)}", *headers, "", body]
     return saying("\r\n".join(lines).encode())
 
 
