@@ -41,7 +41,7 @@ def saying(*pieces: bytes, every: float = 0.0) -> Answer:
 
 
 def status(code: int, *headers: str, body: str = "") -> Answer:
-    """A whole answer, after which the server closes: a client that went on using the connection would lose a request."""
+    """A whole answer, after which the server closes: a client must not go on using the connection."""
     lines = [f"HTTP/1.1 {code} Said", "Connection: close", f"Content-Length: {len(body)}", *headers, "", body]
     return saying("\r\n".join(lines).encode())
 
