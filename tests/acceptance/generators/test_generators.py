@@ -100,7 +100,7 @@ def test_openapi_python_client(document: Path, sends: Sends) -> None:
     generate = ("openapi-python-client", "generate", "--meta", "none", "--path", document, "--output-path", target)
     said = run(*generate, cwd=document.parent)
 
-    assert said.splitlines()[0].split() == ["Generating", str(target)]
+    assert ["Generating", str(target)] in [line.split() for line in said.splitlines()]
     assert set(re.findall(r"(?:WARNING|ERROR|Unsupported|Unable).*", said)) <= NOT_JSON
     shutil.copy(HERE / "programs" / "openapi_python_client.py", document.parent)
     sends(sys.executable, "openapi_python_client.py", cwd=document.parent)
