@@ -65,4 +65,11 @@ CREATE UNIQUE INDEX domain_keys_current ON domain_keys (domain_id, algorithm)
         " COMMENT ON COLUMN domain_keys.missing_since IS"
         " 'Time since when DNS has lacked its record, or has had a wrong one, while it signs.'"
     ),
+    Statement(
+        "COMMENT ON COLUMN domains.domain IS 'Name of the domain, in lower case.';"
+        " COMMENT ON COLUMN domains.checked_at IS 'When its DNS records were last checked. NULL: never.';"
+        " COMMENT ON COLUMN domain_keys.domain_id IS 'Domain that it signs for.';"
+        " COMMENT ON COLUMN domain_keys.algorithm IS 'Algorithm: rsa or ed25519.';"
+        " COMMENT ON COLUMN domain_keys.retired_at IS 'When its private key was deleted. NULL: it is still there.'"
+    ),
 )

@@ -22,7 +22,7 @@ BEGIN
                    'onUncertain', about.on_uncertain,
                    'failover', about.failover,
                    'sandbox', about.sandbox,
-                   'priority', about.lane,
+                   'priority', split_part(about.lane, '.', -1),
                    'sendAt', rfc3339(about.send_at),
                    'expiresAt', rfc3339(about.expires_at),
                    'template', CASE WHEN about.template_version IS NOT NULL THEN json_build_object(
