@@ -18,7 +18,7 @@ Fault = dict[str, str]  # a JSON pointer (RFC 6901) as "pointer", and what has t
 
 
 class Content(NamedTuple):
-    """What a checked document becomes: columns of `notifications`, and the contents of its attachments.
+    """Content of a checked document: columns of `notifications`, and the contents of its attachments.
 
     `options`: all other fields of the channel, for the column `mail`. `addresses`: normalised addresses that must not
     be suppressed, the recipient first; empty if it is only the recipient as written.
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
 
 class Rights(NamedTuple):
-    """What a client may use.
+    """Rights of a client.
 
     `senders`: addresses and @domains for e-mail, and sms:NAME for text messages. `region`: the country of phone numbers
     without a country code; None if these are refused.

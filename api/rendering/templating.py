@@ -38,7 +38,7 @@ class Templating:
 
     def __init__(self, store: NotificationStore, pool: Pool) -> None:
         self._store, self._pool = store, pool
-        self._documents = Documents(store.settings)
+        self.documents = Documents(store.settings)
         self._kept: OrderedDict[Key, tuple[float, asyncio.Future[Version | None]]] = OrderedDict()
 
     async def filled(self, client_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Templating:
         texts = await self._rendered(client_id, version, document.get("variables", {}))
         type = document["type"]
         self._check_texts(texts, "/template", type)
-        known = self._documents.fields(type)
+        known = self.documents.fields(type)
         return {
             **{name: value for name, value in document.items() if name not in _GIVEN},
             **{name: text for name, text in texts.items() if name in known},
@@ -90,7 +90,7 @@ class Templating:
             del self._kept[key]
 
     def _check_texts(self, texts: Mapping[str, Any], place: str, type: str) -> None:
-        if wanting := self._documents.text_faults(type, texts):
+        if wanting := self.documents.text_faults(type, texts):
             raise Faulty([Fault(place, f"its rendered {_part(f['pointer'])} {f['detail']}") for f in wanting])
 
     async def _version(self, client_id: int, wanted: Any) -> Version:

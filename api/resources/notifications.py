@@ -21,7 +21,6 @@ from api.rendering.templating import Templating
 from api.resources.named_destinations import NamedDestinations
 from api.resources.representation import KIND, just_accepted, notification, summary
 from api.resources.rescheduling import Rescheduling
-from api.schemas.documents import Documents
 from api.schemas.drafts import draft, time_faults
 from api.store import NotificationStore
 from db import reports
@@ -38,7 +37,7 @@ class Notifications:
 
     def __init__(self, store: NotificationStore, limits: Limits, templating: Templating) -> None:
         self._store, self._limits, self._templating = store, limits, templating
-        self._documents, self._destinations = Documents(store.settings), NamedDestinations(store)
+        self._documents, self._destinations = templating.documents, NamedDestinations(store)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         caller, raw_key = require(req, "send"), idempotency.key_of(req)

@@ -53,7 +53,7 @@ class Identities(NamedTuple):
 
 
 class _Process:
-    """What the worker process sets at boot, when it has read its keys."""
+    """Marks of the worker process, which sets them at boot, when it has read its keys."""
 
     identities: Identities | None = None
 
