@@ -14,7 +14,7 @@ from actors.channels.http_judging import retry_after
 from actors.channels.lease import ConnectionLease
 from actors.channels.push.http2_stream import NotProcessed
 from actors.channels.push.payloads import Push
-from actors.channels.push.recipients import kind_of
+from actors.channels.push.recipients import reached
 from actors.channels.push.services import SERVICES, TIMEOUT, Service, push_account
 from actors.channels.rate import SharedRate
 from db.records import Claimed
@@ -39,13 +39,14 @@ class PushProvider:
     ) -> None:
         account = push_account(provider)
         self.provider, self.kind, self.secret = provider.name, account.kind, account.secret
+        self._beginning = reached(provider)
         self.limits = ApiLimits(provider.connections, lease, rate)
         context = context or ssl.create_default_context()
         self.service: Service = SERVICES[self.kind](provider, settings, context, timeout)
 
     def takes(self, notification: Claimed) -> bool:
         """Return whether a notification's recipient is of a kind that this account reaches."""
-        return self.kind in {kind_of(notification.recipient), "push+https"}
+        return notification.recipient.startswith(self._beginning)
 
     def sender(self) -> PushSender:
         return PushSender(self)

@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """What the settings say of the envelopes of mails.
+    """Envelopes of mails, as the settings have them.
 
     `spf_include`: the domain to include in an SPF record; if empty, there is no advice on SPF. `return_path`: the
     domain of their sender; if empty, it is that of the mail.
