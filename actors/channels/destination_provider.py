@@ -11,11 +11,11 @@ from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, Throttled
 from actors.channels.webhook.endpoint_fairness import NOT_TRIED
 from actors.channels.webhook.http_client import Answer, Request
 from actors.channels.webhook.name_resolver import Lookup, look_up
-from actors.channels.webhook.posting import AT_A_TIME, Posting
+from actors.channels.webhook.posting import AT_A_TIME, Posting, looked_up
 from actors.queue.wake_up import WAITING
 from db import destinations
-from db.coalesce import Closed, Coalescer, Full
-from db.database import Unavailable, connection
+from db.coalesce import Coalescer
+from db.database import connection
 from db.destinations import Address, Key
 from db.records import Claimed
 from settings import Settings
@@ -95,7 +95,7 @@ class DestinationProvider:
     async def _send(self, notification: Claimed, begin: Begin) -> Receipt:
         place = _place(notification)
         async with self._posting.turn(place):
-            destination = await self._destination(place)
+            destination = await looked_up("destination", self._destinations, place)
             if (kind := self._kinds.get(destination.kind)) is None:
                 text = (
                     f"the destination is of the kind {destination.kind}, which takes no {self.provider} notifications"
@@ -121,15 +121,6 @@ class DestinationProvider:
         """Close the HTTP client and the look-up of destinations."""
         await self._posting.close()
         await asyncio.to_thread(self._destinations.close, self._settings.process.shutdown_grace)
-
-    async def _destination(self, place: Key) -> Address:
-        try:
-            found = await self._destinations.ask(place)
-        except (Unavailable, Full, Closed) as error:
-            raise Deferred(f"the destination could not be looked up: {error}", phase="prepare") from None
-        if found is None:
-            raise Refused("the destination was deleted", phase="prepare")
-        return found
 
 
 def _place(notification: Claimed) -> Key:

@@ -10,12 +10,12 @@ from contextlib import closing
 from actors.channels import AtMost, Begin, Deferred, Receipt, Refused, always, printable
 from actors.channels.webhook.http_client import Answer, Request
 from actors.channels.webhook.name_resolver import Lookup, look_up
-from actors.channels.webhook.posting import AT_A_TIME, Posting
+from actors.channels.webhook.posting import AT_A_TIME, Posting, looked_up
 from actors.channels.webhook.signature import headers
 from actors.queue.wake_up import WAITING
 from db import callbacks
 from db.callbacks import Signing
-from db.coalesce import Closed, Coalescer, Full
+from db.coalesce import Coalescer
 from db.database import Unavailable, connection, database
 from db.records import Claimed
 from runtime import logs
@@ -78,12 +78,7 @@ class Callback:
         await asyncio.to_thread(self._endpoints.close, self._settings.process.shutdown_grace)
 
     async def _endpoint(self, id: int) -> Signing:
-        try:
-            endpoint = await self._endpoints.ask(id)
-        except (Unavailable, Full, Closed) as error:
-            raise Deferred(f"the endpoint could not be looked up: {error}", phase="prepare") from None
-        if endpoint is None:
-            raise Refused("the endpoint was deleted", phase="prepare")
+        endpoint = await looked_up("endpoint", self._endpoints, id)
         if endpoint.disabled:
             raise Refused("the endpoint is disabled", phase="prepare")
         return endpoint

@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Hashable
+from typing import TypeVar
 
 from actors import spans
-from actors.channels import Begin, Deferred, Throttled, Uncertain, Undelivered, printable
+from actors.channels import Begin, Deferred, Refused, Throttled, Uncertain, Undelivered, printable
 from actors.channels.webhook.endpoint_fairness import EndpointLimits
 from actors.channels.webhook.http_client import Answer, HttpClient, HttpError, Request
 from actors.channels.webhook.name_resolver import Lookup, look_up
 from actors.channels.webhook.url_guard import NotPublic, UrlRejected
+from db.coalesce import Closed, Coalescer, Full
+from db.database import Unavailable
 from runtime import tracing
 from settings import Settings
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 AT_A_TIME = 50  # concurrent requests of one process
 # One text for both cases: two would tell a client which names exist in the network of the workers.
@@ -76,6 +82,22 @@ class Posting:
     async def close(self) -> None:
         """Close the HTTP client."""
         await self._http.close()
+
+
+async def looked_up(what: str, look_ups: Coalescer[K, V | None], place: K) -> V:
+    """Return a place as it is currently configured. `what`: the word for it, in messages.
+
+    Raises:
+        Deferred: it could not be looked up.
+        Refused: it was deleted.
+    """
+    try:
+        found = await look_ups.ask(place)
+    except (Unavailable, Full, Closed) as error:
+        raise Deferred(f"the {what} could not be looked up: {error}", phase="prepare") from None
+    if found is None:
+        raise Refused(f"the {what} was deleted", phase="prepare")
+    return found
 
 
 def _undelivered(error: HttpError | UrlRejected) -> Undelivered:
