@@ -81,7 +81,7 @@ class Claiming:
             return tested
         if bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
-        if bound is None and first in router.reaching(recipient):
+        if bound is None and first in router.queues and first.reaches(recipient):
             return first
         return bound or router.choose(recipient=recipient) or _unreached(job, router)
 

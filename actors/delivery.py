@@ -167,7 +167,8 @@ class Delivery:
 
     async def settled(self, job: Job, settlement: Settlement) -> None:
         """Report the outcome to the breaker."""
-        await self._hear(job, settlement.attempt)
+        if job.probe or settlement.status != "sent" or job.queue.breaker.troubled:
+            await self._hear(job, settlement.attempt)
 
     async def _hear(self, job: Job, attempt: Attempt) -> None:
         if job.queue.apart:
@@ -234,7 +235,8 @@ class Delivery:
 
     def _must_hand_back(self, job: Job) -> bool:
         now, batch = time.monotonic(), job.batch
-        held_up = not (job.queue.breaker.usable or job.probe) or not job.queue.reaches(job.notification.recipient)
+        queue = job.queue
+        held_up = not ((queue.breaker.usable or job.probe) and queue.reaches(job.notification.recipient))
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

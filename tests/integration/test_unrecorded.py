@@ -404,5 +404,5 @@ def test_the_reductions_of_a_settlement_keep_its_outcome() -> None:
     )
     plain, bare = reductions(given)
     assert plain.attempt.text == "f?r??"
-    assert (bare.id, bare.claim, bare.status, bare.reason, bare.suppress) == (1, 2, "failed", "rejected", False)
+    assert (bare.id, bare.claim, bare.status, bare.reason, bare.suppress) == (1, 2, "failed", "rejected", None)
     assert (bare.attempt.outcome, bare.attempt.phase, bare.attempt.reply_code) == ("refused", None, None)

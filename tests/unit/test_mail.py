@@ -23,7 +23,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.channels import Refused
-from actors.channels.email.mail import Mail, compose, unique
+from actors.channels.email.identity import unique
+from actors.channels.email.mail import Mail, compose
 from actors.channels.email.mailboxes import Mailbox, mail_from
 from db.records import Claimed
 from settings import SettingsError

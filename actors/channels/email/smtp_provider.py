@@ -155,9 +155,10 @@ class SmtpProvider:
         if self._identities is None:
             return compose(notification, self.own_sender, contents, leave)
         identity = self._identities.of(notification)
-        mail = compose(notification, self.own_sender, contents, leave, identity.mark)
-        content = header(self._reported_by, identity.token) + mail.content
-        return mail._replace(content=content, return_path=identity.return_path, envelope_id=identity.token)
+        mail = compose(notification, self.own_sender, contents, leave, identity)
+        if self._reported_by:
+            mail = mail._replace(content=header(self._reported_by, identity.token) + mail.content)
+        return mail
 
     def blamed(self, mail: Mail) -> type[Undelivered]:
         """Return the exception for a refused sender.
