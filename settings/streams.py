@@ -18,10 +18,9 @@ class StreamSettings(Group):
     listeners: int = number("STREAM_LISTENERS", 5_000, "streams", low=1, high=100_000)
     """How many streams may be open in one API process, three quarters of them from one client; more get 503."""
     heartbeat: float = number("STREAM_HEARTBEAT", 15, "seconds", low=0.1, high=600)
-    """A stream without changes sends a comment after this long."""
+    """A stream without changes sends a comment after this long. A stream is closed when its client reads nothing for
+    twice this long."""
     seconds: float = number("STREAM_SECONDS", 3_600, "seconds", low=0.1, high=86_400)
     """A stream ends after this long, and its client reconnects."""
-    stall: float = number("STREAM_STALL", 30, "seconds", low=0.1, high=3_600)
-    """A stream is closed when its client reads nothing for this long."""
     kept: float = number("STREAM_KEPT", 3_600, "seconds", low=60, high=604_800)
     """How long changes are kept, and how long they are recorded after the last listener left."""

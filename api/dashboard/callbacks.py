@@ -49,7 +49,7 @@ class Endpoint:
     async def on_get(self, req: Request, resp: Response, endpoint: str) -> None:
         row = await owned(self._store, req, endpoint)
         given = {name: value for name, value in req.params.items() if value}
-        query = pagination.parse_deliveries(given, self._store.settings.store.page_limit)
+        query = pagination.parse_deliveries(given)
         status = query.filters.get("status")
         found = await self._store.read(callbacks.deliveries, row["id"], status, query.after, query.limit + 1)
         taken = await self._store.read(health, req.context.caller.client_id, row["id"])

@@ -23,7 +23,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    settings: dict[str, Any] = {"auth": "required", "key_cache": 0, "export_page": 2, "erasure_batch": 2}
+    settings: dict[str, Any] = {"auth": "required", "key_cache": 0, "erasure_batch": 2}
     with running(module_database_url, redis_server.url, **settings) as api:
         yield api
 

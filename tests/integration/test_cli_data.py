@@ -27,12 +27,14 @@ Run = Any
 
 
 @pytest.fixture
-def run(own_store: Settings) -> Run:
+def run(own_store: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A command; this thread's connection is open again afterwards."""
+
+    monkeypatch.setattr("api.resources.exporting.ROWS", 2)
 
     def run(*words: str, given: str | None = None) -> Result:
         database.close()
-        with configured(database_url=own_store.database.url, export_page=2):
+        with configured(database_url=own_store.database.url):
             result = CliRunner().invoke(notify, list(words), input=given)
         bind(own_store.database)
         database.connect(reuse_if_open=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.http.pagination import LARGEST_LIMIT
 from cli.servers.valkey import Valkey
 from tests.dashboard import Person
 from tests.furnishing import failed, pending
@@ -18,7 +19,7 @@ from tests.keys import client, key
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000, page_limit=2) as started:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
         yield started
 
 
@@ -43,7 +44,7 @@ def table(person: Person, query: str = "") -> list[dict[str, str]]:
 
 
 def test_all_pages_of_the_list_are_in_the_table(api: Api, owner: int, person: Person) -> None:
-    mine = [pending(api.sql, of=owner) for _ in range(5)]
+    mine = [pending(api.sql, of=owner) for _ in range(LARGEST_LIMIT + 5)]
     assert [int(row["id"]) for row in table(person)] == mine[::-1]
     assert table(person)[0]["recipient"] == "later@example.com"
 

@@ -173,11 +173,11 @@ def test_servers_that_are_away_are_reported_without_their_passwords(well: Doctor
 
 
 def test_a_wrong_setting_keeps_nobody_from_looking_at_the_servers(well: Doctor, operator: Operator) -> None:
-    operator.environ = {"PAGE_LIMIT": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
+    operator.environ = {"LOGIN_RATE": "0", "RETRY_LIMIT": "x", "BIND": "nowhere", "AUTH": "off"}
     found = well.found()
     assert [one["what"] for one in found if one["check"] == "settings"] == [
         "BIND is 'nowhere'",
-        "PAGE_LIMIT is '0'",
+        "LOGIN_RATE is '0'",
         "RETRY_LIMIT is 'x'",
     ]
     assert {one["check"] for one in found if one["level"] == "ok"} >= {"database", "redis"}

@@ -31,7 +31,6 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     small: dict[str, Any] = {
         "stream_listeners": LISTENERS,
         "stream_heartbeat": 0.5,
-        "stream_stall": 3,
         "web_concurrency": 1,
     }
     with (

@@ -36,9 +36,9 @@ def test_valid_settings_are_reported_in_one_line() -> None:
 
 
 def test_all_faults_of_the_settings_are_reported_at_once() -> None:
-    wrong = {"PAGE_LIMIT": "0", "BIND": "nowhere", "RETRY_MIN_BACKOFF": "99", "RETRY_MAX_BACKOFF": "9", "AUTH": "on"}
+    wrong = {"LOGIN_RATE": "0", "BIND": "nowhere", "RETRY_MIN_BACKOFF": "99", "RETRY_MAX_BACKOFF": "9", "AUTH": "on"}
     found = said({**WELL, **wrong})
-    assert sorted(names(found, PROBLEM)) == ["AUTH", "BIND", "PAGE_LIMIT", "RETRY_MIN_BACKOFF"]
+    assert sorted(names(found, PROBLEM)) == ["AUTH", "BIND", "LOGIN_RATE", "RETRY_MIN_BACKOFF"]
     assert all(one.fix for one in found)
 
 

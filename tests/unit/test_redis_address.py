@@ -199,5 +199,5 @@ def test_a_namespace_may_be_chosen(name: str) -> None:
 
 
 def test_a_wrong_url_is_one_sentence_among_all_that_are_wrong() -> None:
-    _, wrong = examined({"REDIS_URL": "redis://h?nonsense=1", "PAGE_LIMIT": "0"})
+    _, wrong = examined({"REDIS_URL": "redis://h?nonsense=1", "LOGIN_RATE": "0"})
     assert len(wrong) == 2
