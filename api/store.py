@@ -34,7 +34,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 
-BATCH = 200  # notifications that one statement stores
 BATCHES_WAITING = 20  # batches that may wait for the database in one API process; more get 503
 IDEMPOTENCY_WAIT = 1.0  # seconds to wait for another request with the same Idempotency-Key, before a 409
 MOMENT = 0.02  # seconds to wait for an Idempotency-Key that others still held after the first wait
@@ -52,7 +51,7 @@ class NotificationStore:
         self._accepting: Coalescer[Draft, Accepted] = Coalescer(
             "accept",
             self._accept,
-            most=BATCH,
+            most=settings.store.accept_batch,
             waiting=settings.store.accept_waiting,
             rest=REST,
         )
@@ -64,7 +63,7 @@ class NotificationStore:
         self._accepting_once: Coalescer[Post, Outcome] = Coalescer(
             "accept-once",
             self._accept_once,
-            most=BATCH,
+            most=settings.store.accept_batch,
             waiting=settings.store.accept_waiting,
             rest=REST,
         )
@@ -72,10 +71,10 @@ class NotificationStore:
             "accept-batch", self._accept_batches, most=1, waiting=BATCHES_WAITING
         )
         # A client that sends many items waits here for its turn, so that the items of others do not queue behind them.
-        waiting = settings.store.accept_waiting
+        batch, waiting = settings.store.accept_batch, settings.store.accept_waiting
         self._gates: dict[object, FairGate] = {
-            self._accepting: self._share("accept", BATCH, waiting),
-            self._accepting_once: self._share("accept-once", BATCH, waiting),
+            self._accepting: self._share("accept", batch, waiting),
+            self._accepting_once: self._share("accept-once", batch, waiting),
             self._attaching: self._share("attach", 1, waiting),
             self._accepting_batches: self._share("accept-batch", 1, BATCHES_WAITING),
         }

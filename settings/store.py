@@ -11,6 +11,8 @@ from settings.group import Group, number
 class StoreSettings(Group):
     """Read by api.store and by the resources that list and retry notifications."""
 
+    accept_batch: int = number("ACCEPT_BATCH", 200, "notifications", low=1, high=10_000)
+    """How many notifications the API stores with one statement."""
     accept_waiting: int = number("ACCEPT_WAITING", 10_000, "requests", low=1, high=1_000_000)
     """How many POSTs may wait for the database in one API process; more get 503. Clients take turns, and no client
     gets all places."""

@@ -30,7 +30,6 @@ from settings import Settings
 log = logs.get("wake_up")
 
 MESSAGE_SIZE = 50  # ids in one message, at most
-BATCH = 200  # lists of ids that are enqueued together
 WAITING = 100_000  # lists of ids that may wait in one process to be enqueued, claimed or settled
 TAKEN_WITHIN = 20e-6  # seconds that workers need at least to take one message
 # After a round trip with SEVERAL ids or more, everything submitted within REST seconds shares the next one. A round
@@ -64,7 +63,9 @@ class WakeUpQueue:
         for result in ("enqueued", "left", "skipped", "failed"):  # Every series starts at 0.
             _ = metrics.wake_ups[result]
         self._closing = threading.Event()
-        self._enqueueing: Coalescer[WakeUp, None] = Coalescer("enqueue", self._enqueue, most=BATCH, waiting=WAITING)
+        self._enqueueing: Coalescer[WakeUp, None] = Coalescer(
+            "enqueue", self._enqueue, most=settings.store.accept_batch, waiting=WAITING
+        )
 
     def enqueue(self, wake_up: WakeUp) -> None:
         """Submit ids to be enqueued soon. Return at once; if too many wait already, leave them to the relay."""

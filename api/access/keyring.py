@@ -31,7 +31,6 @@ class _Asked(NamedTuple):
 
 
 CACHED = 10_000  # keys that are remembered, and as many that do not exist
-BATCH = 200  # keys that one statement looks up
 WAITING = 10_000  # lookups in one API process; more are refused with Full
 
 
@@ -50,7 +49,9 @@ class Keyring:
         self._works: dict[int, _Known] = {}
         self._fails: dict[int, _Known] = {}
         self._asked: dict[int, _Asked] = {}
-        self._lookups: Coalescer[int, Live | None] = Coalescer("keys", _look_up, most=BATCH, waiting=WAITING)
+        self._lookups: Coalescer[int, Live | None] = Coalescer(
+            "keys", _look_up, most=settings.store.accept_batch, waiting=WAITING
+        )
 
     async def live(self, key: KeyText) -> Live | None:
         """Return the key if it may be used and its secret is right, or None; raise Unavailable or Full."""

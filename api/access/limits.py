@@ -29,7 +29,6 @@ from runtime import logs
 
 log = logs.get("api")
 
-BATCH = 200  # counts that Redis makes in one round trip
 RECORDED = frozenset({"/api/export"})  # GET counts too, because it writes to the audit log each time
 
 
@@ -47,8 +46,9 @@ class Limits:
     def __init__(self, store: NotificationStore) -> None:
         self._settings = store.settings
         self._counters = Counters(store.settings)
+        bounds = store.settings.store
         self._counting: Coalescer[Ask, Answer] = Coalescer(
-            "limits", self._counters.run, most=BATCH, waiting=store.settings.store.accept_waiting
+            "limits", self._counters.run, most=bounds.accept_batch, waiting=bounds.accept_waiting
         )
         self._bytes = DailyBytes(store.settings, self._ask)
         self._backlogs = Backlogs(store)

@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 
 from api import dashboard
 from api.access.auth import ANYBODY, Authentication, identify
-from api.access.keyring import BATCH, WAITING
+from api.access.keyring import WAITING
 from api.dashboard import answers, forms, page
 from api.dashboard.banner import ObstacleWatch
 from api.dashboard.visitor import CHOSEN, SESSION, Visitor, digest_of, may_choose
@@ -41,7 +41,9 @@ class SessionMiddleware:
         self._settings = store.settings
         self._obstacles = ObstacleWatch(store)
         # Not with the reading threads: requests with invented sessions must not occupy them.
-        self._lookups: Coalescer[bytes, Live | None] = Coalescer("sessions", _look_up, most=BATCH, waiting=WAITING)
+        self._lookups: Coalescer[bytes, Live | None] = Coalescer(
+            "sessions", _look_up, most=self._settings.store.accept_batch, waiting=WAITING
+        )
 
     async def process_startup(self, _scope: Any, _event: Any) -> None:
         asyncio.get_running_loop().run_in_executor(None, page.warm)

@@ -40,6 +40,7 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         bodies_limit=8 * MIB,
         body_timeout=60,
         read_threads=2,
+        accept_batch=1,
         accept_waiting=20,
         long_poll_waiting=PLACES,
         stream_listeners=PLACES,

@@ -45,7 +45,7 @@ TABLE = {
     "a POST alone, under a rate limit and a daily quota": Expense(statements=1, transactions=1, trips=6),
     # BEGIN, one INSERT for all, COMMIT. All wake-up messages in one MULTI.
     "a batch of 100": Expense(statements=3, transactions=1, trips=1),
-    # One INSERT for all, up to `api.store.BATCH` of them. All wake-up messages in one MULTI.
+    # One INSERT for all, up to ACCEPT_BATCH of them. All wake-up messages in one MULTI.
     "200 POSTs at the same moment": Expense(statements=1, transactions=1, trips=1),
     # One UPDATE for the list.
     "the claim of 50": Expense(statements=1, transactions=1, trips=0),

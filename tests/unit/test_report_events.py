@@ -19,17 +19,17 @@ ALL = [(provider, one) for provider in PROVIDERS.values() for one in provider.do
 IDS = [f"{provider.kind}: {one.name}" for provider, one in ALL]
 
 
-def test_all_kinds_of_webhooks_are_tested() -> None:
+def test_every_provider_with_webhooks_is_tested() -> None:
     assert sorted(PROVIDERS) == sorted(KINDS)
 
 
 @pytest.mark.parametrize(("provider", "one"), ALL, ids=IDS)
-def test_a_documented_event_becomes_what_the_document_says(provider: Provider, one: Documented) -> None:
+def test_a_documented_event_is_read_as_documented(provider: Provider, one: Documented) -> None:
     assert shown(provider.read(provider.sign(one.payload, 0, NOW))) == one.becomes
 
 
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=list(PROVIDERS))
-def test_the_document_lists_the_events_that_are_tested_and_no_other(provider: Provider) -> None:
+def test_the_document_lists_exactly_the_tested_events(provider: Provider) -> None:
     title = TITLES.get(provider.kind, provider.kind.capitalize())
     section = DOCUMENT.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE)[1:]
