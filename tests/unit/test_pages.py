@@ -19,13 +19,13 @@ names = st.sampled_from(["status", "type", "recipient", "createdFrom", "createdT
 
 
 @given(created_at=instants, id=st.integers(1, 2**63 - 1))
-def test_a_cursor_leads_back_to_its_row(created_at: datetime, id: int) -> None:
+def test_a_cursor_decodes_to_its_row(created_at: datetime, id: int) -> None:
     there = cursor({"created_at": created_at, "id": id})
 
     assert parse({"cursor": there}).after == Position(created_at, id)
 
 
-def test_a_cursor_can_stand_in_a_url_as_it_is() -> None:
+def test_a_cursor_needs_no_escaping_in_a_url() -> None:
     there = cursor({"created_at": datetime(2024, 1, 1, tzinfo=UTC), "id": 5})
 
     assert there.replace("-", "").replace("_", "").isalnum()
@@ -40,7 +40,7 @@ def test_any_instant_is_accepted_as_a_filter(instant: datetime) -> None:
 
 
 @given(parameters=st.dictionaries(names | st.text(), st.text() | st.lists(st.text(), min_size=2)))
-def test_any_query_is_understood_or_refused(parameters: dict[str, Any]) -> None:
+def test_any_query_is_parsed_or_refused(parameters: dict[str, Any]) -> None:
     try:
         query = parse(parameters)
     except Problem as problem:

@@ -74,14 +74,14 @@ def test_a_message_with_too_many_segments_is_refused_and_told_why(message: str, 
     assert read({**HELLO, "message": message[:-1] if most is None else message, "maxSegments": 10}, NONE).content
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     document = {"recipient": "911", "from": "TwelveLetter", "message": "a" * 161, "maxSegments": 1}
 
     assert faults(document).keys() == {"/recipient", "/from", "/message"}
 
 
 @pytest.mark.parametrize("missing", ["recipient", "message"])
-def test_a_document_that_the_schema_refuses_has_no_content(missing: str) -> None:
+def test_a_document_with_schema_faults_gives_no_content(missing: str) -> None:
     assert faults({name: value for name, value in HELLO.items() if name != missing}) == {}
 
 
