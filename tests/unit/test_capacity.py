@@ -209,7 +209,7 @@ def test_with_one_connection_the_pause_doubles_up_to_a_minute_while_no_mail_is_t
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_a_single_refusal_limits_the_mails_per_connection_only_for_a_while() -> None:
+def test_a_learned_limit_of_mails_per_connection_is_forgotten_after_a_while() -> None:
     capacity = Capacity(20)
     for n, mails in enumerate((1, 40, 7, 90)):
         now = n * 1_000.0

@@ -66,14 +66,14 @@ def test_another_process_finds_the_sockets_with_another_tmpdir(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("content", [b"", b"relative", b"/nowhere/at/all", b"/tmp", b"\xff\x00"])
-def test_a_link_to_a_foreign_socket_directory_is_not_followed(tmp_path: Path, content: bytes) -> None:
+def test_a_data_directory_that_names_a_foreign_socket_directory_is_not_trusted(tmp_path: Path, content: bytes) -> None:
     root = DataRoot(tmp_path)
     root.runtime.write_bytes(content)
     assert data.runtime_of_another(root) is None
 
 
 @pytest.mark.parametrize("foreign", ["link", "open"])
-def test_a_socket_directory_that_others_can_write_is_not_used(
+def test_a_socket_directory_that_others_can_change_is_not_used(
     tmp_path: Path, foreign: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path) if len(str(tmp_path)) < data.LONGEST else None)

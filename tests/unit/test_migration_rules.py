@@ -106,7 +106,7 @@ def test_rows_are_changed_a_bounded_number_at_a_time() -> None:
     assert faults("0099_x", migration(Repeated(limited), Index("n", "notifications", "(note)"))) == []
 
 
-def test_a_migration_in_the_older_form_is_still_loaded() -> None:
+def test_a_migration_in_the_older_form_is_checked_too() -> None:
     assert faults("0099_x", SimpleNamespace(SQL="CREATE TABLE notes (id bigint)")) == []
     assert faults("0099_x", SimpleNamespace(SQL="DROP TABLE pauses")) != []
     assert faults("0099_x", SimpleNamespace()) == ["0099_x: has neither STEPS nor SQL to read"]
