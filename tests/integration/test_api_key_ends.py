@@ -87,7 +87,7 @@ def test_a_rotated_key_creates_no_key_that_outlives_its_overlap(api: Api) -> Non
 
 
 @pytest.mark.parametrize("lasting", [None, DAY])
-def test_rotating_another_key_with_a_later_expiry_does_not_shorten_it(api: Api, lasting: float | None) -> None:
+def test_another_key_that_expires_later_cannot_be_rotated(api: Api, lasting: float | None) -> None:
     other = key(api.sql, WITHOUT_ADMIN, expires_in=lasting)
     refused = asking(api, key(api.sql, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert refused.status == 403

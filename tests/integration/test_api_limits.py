@@ -113,7 +113,7 @@ def test_a_batch_counts_by_its_items_and_is_admitted_whole_or_not_at_all(api: Ap
     assert refused(limited.post(), "rate")
 
 
-def test_a_batch_larger_than_a_limit_is_refused_as_impossible_to_retry(api: Api) -> None:
+def test_a_batch_larger_than_a_limit_is_a_422_with_the_advice_to_split_it(api: Api) -> None:
     for limits in ({"rate_limit": 5}, {"daily_quota": 5}, {"pending_limit": 5}):
         limited = Limited(api, **limits)
         answer = limited.batch(6)
