@@ -93,7 +93,7 @@ def test_a_connection_that_breaks_after_the_mail_is_uncertain(kind: str) -> None
 
 
 @OF_ALL
-def test_a_small_mail_of_which_nobody_knows_how_much_was_read_is_uncertain(kind: str) -> None:
+def test_a_small_mail_cut_off_while_sending_is_uncertain(kind: str) -> None:
     """The operating system had taken all of it, so that the provider may have."""
     with provider(kind) as (server, fake, mailer):
         server.faults.append(cut_at(10))
@@ -125,7 +125,7 @@ def test_an_acceptance_that_is_cut_off_before_the_id_is_uncertain(kind: str) -> 
 
 
 @WITH_BODY
-def test_wherever_an_answer_breaks_off_the_mail_is_uncertain_until_its_id_is_known(kind: str) -> None:
+def test_an_answer_cut_off_anywhere_before_the_id_leaves_the_mail_uncertain(kind: str) -> None:
     with provider(kind) as (server, fake, mailer):
         mailer.send(PLAIN._replace(id=0))
         whole = len(Fake(kind)(server.requests[0]).octets)

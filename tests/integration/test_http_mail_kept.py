@@ -23,7 +23,7 @@ def answer_before_the_end(exchange: Exchange) -> None:
 
 
 @OF_ALL
-def test_a_second_answer_is_never_taken_for_that_to_the_next_mail(kind: str) -> None:
+def test_a_second_answer_is_not_taken_as_the_answer_to_the_next_mail(kind: str) -> None:
     with provider(kind) as (server, fake, mailer):
         server.faults.append(answer_twice)
         mailer.send(PLAIN._replace(id=1))

@@ -114,7 +114,7 @@ def test_a_long_poll_for_an_unknown_notification_is_a_404(api: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["wait=0", "wait=61", "wait=x", "wait=1.5", "wait=-1", "wait=", "wait=1&wait=2", "for=1"]
 )
-def test_a_wait_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+def test_an_invalid_wait_is_refused(api: Api, query: str) -> None:
     id = api.client.notify("a@example.com").json["id"]
     refused = api.client.get(f"{NOTIFICATIONS}/{id}?{query}")
     assert refused.status == 400
@@ -153,7 +153,7 @@ def test_the_database_is_not_queried_while_no_long_poll_waits(api: Api) -> None:
     eventually(lambda: not asking(api))
 
 
-def test_a_stop_answers_all_who_wait(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
+def test_a_stop_answers_all_waiting_long_polls(tmp_path: Path, database_url: str, redis_server: Valkey) -> None:
     servers = {"database_url": database_url, "redis_url": redis_server.url, "smtp_url": NOWHERE}
     api = Api(tmp_path, **servers, shutdown_grace=LONG)
     api.start_api(processes=1)

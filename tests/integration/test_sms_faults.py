@@ -50,7 +50,7 @@ def test_a_message_that_is_taken_without_an_answer_is_uncertain(kind: str, fault
 
 @OF_ALL
 @pytest.mark.parametrize("fault", [hang_before, cut_at(0), cut_at(10)])
-def test_a_small_message_of_which_nobody_knows_how_much_was_read_is_uncertain(kind: str, fault: object) -> None:
+def test_a_small_message_cut_off_while_sending_is_uncertain(kind: str, fault: object) -> None:
     with provider(kind, IMPATIENT) as (server, fake, texter):
         server.faults.append(fault)  # type: ignore[arg-type]
         error = texter.failure()
@@ -60,7 +60,7 @@ def test_a_small_message_of_which_nobody_knows_how_much_was_read_is_uncertain(ki
 
 
 @OF_ALL
-def test_wherever_an_answer_breaks_off_the_message_is_uncertain_until_its_id_is_known(kind: str) -> None:
+def test_an_answer_cut_off_anywhere_before_the_id_leaves_the_message_uncertain(kind: str) -> None:
     with provider(kind) as (server, fake, texter):
         texter.send(TEXT._replace(id=0))
         whole = Fake(kind)(server.requests[0]).octets
@@ -74,7 +74,7 @@ def test_wherever_an_answer_breaks_off_the_message_is_uncertain_until_its_id_is_
 
 
 @OF_ALL
-def test_a_second_answer_is_not_taken_for_that_to_the_next_message(kind: str) -> None:
+def test_a_second_answer_is_not_taken_as_the_answer_to_the_next_message(kind: str) -> None:
     with provider(kind) as (server, fake, texter):
         server.faults.append(answer_twice)
         first = texter.send()
