@@ -41,7 +41,7 @@ def client(world: World, name: str) -> Client:
         ("many domains", Reply(421, "4.7.0 try again later"), "poison{}.example"),
     ],
 )
-def test_poisoned_recipients_of_one_client_do_not_stop_another(
+def test_failing_recipients_of_one_client_do_not_stop_another(
     world: World, name: str, action: Action, domain: str
 ) -> None:
     poisoner, other = client(world, f"poisoner, {name}"), client(world, f"other, {name}")

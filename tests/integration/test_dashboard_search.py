@@ -135,7 +135,7 @@ def test_tags_metadata_templates_and_reasons_are_found(api: Api, owner: int, per
     assert found(person, "suppressed", status="sent") == []
 
 
-def test_a_search_for_one_word_tries_every_kind_of_match(api: Api, owner: int, person: Person) -> None:
+def test_a_word_is_taken_as_template_then_tag_then_recipient_then_subject(api: Api, owner: int, person: Person) -> None:
     """The name of a template before a tag, a tag before a recipient, a recipient before a subject."""
     said = "With these words in the subject: spring"
     assert said in person.get("/notifications?q=spring").text

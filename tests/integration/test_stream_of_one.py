@@ -80,7 +80,7 @@ def test_a_request_that_does_not_prefer_a_stream_gets_json(api: Api, accept: str
     assert len(api.client.request("GET", path(id), headers={"Accept": accept}).json["items"]) == 1
 
 
-def test_a_status_that_already_changed_is_not_sent(api: Api) -> None:
+def test_a_status_is_sent_while_it_lasts(api: Api) -> None:
     [id] = accepted()
     with Reader(api.port, path(id)) as reader:
         reader.next(), reader.next()

@@ -199,7 +199,9 @@ SESSION = {
 
 
 @pytest.mark.parametrize("query", ["", "?pgbouncer=true"])
-def test_every_session_has_our_settings(stock_postgres: StockPostgres, stock_database_url: str, query: str) -> None:
+def test_every_session_has_the_settings_of_the_project(
+    stock_postgres: StockPostgres, stock_database_url: str, query: str
+) -> None:
     from db import database  # noqa: PLC0415 - after REDIS_URL has been set
 
     with (
