@@ -77,7 +77,7 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_read_only_database_is_a_503_and_pauses_sending(world: Server, trouble: str) -> None:
+def test_a_database_that_refuses_writes_is_a_503_and_pauses_sending(world: Server, trouble: str) -> None:
     world.mail_server.delay = 0.02
     accepted = world.post(60)
     eventually(lambda: len(world.mail_server.mails) > 5)

@@ -87,7 +87,7 @@ def test_a_test_key_can_name_an_unknown_destination(
     assert [attempt["outcome"] for attempt in client.attempts(id)] == outcomes
 
 
-def test_a_live_key_sends_to_a_simulated_recipient(world: World) -> None:
+def test_a_live_key_sends_mails(world: World) -> None:
     client = coming_in(world, *SEND)
     recipient = world.recipient()
     id = client.notify(recipient).json["id"]

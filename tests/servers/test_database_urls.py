@@ -216,14 +216,14 @@ def test_urls_with_sockets_and_several_hosts_work_and_unknown_options_are_refuse
     passfile.write_text(f"127.0.0.1:{port}:*:{ROLE}:{PASSWORD}\n")
     passfile.chmod(0o600)
     place = quote(str(stock_postgres.directory / "postgres"), safe="")
-    possible_priorities = (
+    urls = (
         f"postgresql+psycopg2://{two.partition('://')[2]}",
         f"postgresql://postgres@{place}:{port}/{name}",
         f"postgresql:///{name}?host={place}&port={port}&user=postgres",
         f"postgresql://{ROLE}@127.0.0.1:{port}/{name}?passfile={quote(str(passfile), safe='')}",
         f"{two.replace('@127.0.0.1', '@127.0.0.1:9,127.0.0.1')}?target_session_attrs=read-write&keepalives_idle=5",
     )
-    for url in possible_priorities:
+    for url in urls:
         with bound(url):
             assert rows("SELECT current_database()") == [(name,)]
     ran = notify(f"{two}?nonsense=1", "migrate")
