@@ -46,8 +46,8 @@ def world(redis_server: Valkey, mail_server: SmtpServer, tmp_path_factory: pytes
         system = System(logs, database_url=url, redis_url=redis_server.url, smtp_url=mail_server.url)
         try:
             system.start_api()
-            # Mails leave one thread to the other channels.
-            system.start_workers(threads=THREADS + 1, lane_reserve=0, database_url=network.through(url))
+            # Mails leave one thread to the other channels and to more urgent ones.
+            system.start_workers(threads=THREADS + 1, database_url=network.through(url))
             yield Server(system, mail_server, postgres, network)
         finally:
             system.stop()

@@ -42,7 +42,6 @@ def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
         read_threads=2,
         accept_batch=1,
         accept_waiting=20,
-        long_poll_waiting=PLACES,
         stream_listeners=PLACES,
         manage_rate=40,
         limits_timeout=10,

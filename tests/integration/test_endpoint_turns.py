@@ -75,7 +75,7 @@ def test_a_slow_endpoint_delays_no_other(make: Make, hooks: Hooks) -> None:
         sender.run(send(to(quick.url)))
 
 
-def test_callbacks_waiting_for_a_silent_endpoint_are_deferred_without_an_attempt(make: Make, hooks: Hooks) -> None:
+def test_callbacks_waiting_for_a_silent_endpoint_are_deferred_without_a_request(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     sender, callback = make(callback_timeout=IMPATIENT, callback_rest=3600), to(hooks.url)
 

@@ -30,7 +30,7 @@ WAITING = 8
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
     with (
         configured(database_url=module_database_url) as settings,
-        running(module_database_url, redis_server.url, long_poll_waiting=WAITING, web_concurrency=1) as api,
+        running(module_database_url, redis_server.url, stream_listeners=WAITING, web_concurrency=1) as api,
     ):
         database.bind(settings.database)
         with database.connection():
