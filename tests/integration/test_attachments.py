@@ -15,7 +15,7 @@ from db.database import Unacceptable, Unavailable, connection, database, rows
 from db.idempotency import Post, Stored, accept_once
 from db.records import Accepted, Draft
 from tests.integration.rows import GRACE, WORKER, attempt, draft, history, row, status
-from tests.integration.test_deliver import Make, make
+from tests.integration.test_delivery import Make, make
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture

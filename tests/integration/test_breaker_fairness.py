@@ -23,7 +23,7 @@ from tests.eventually import eventually
 from tests.integration.rows import GRACE, draft, passed, row, status
 from tests.integration.test_breaker import MAIL, Process, process
 from tests.integration.test_breaker import passed as time_passed
-from tests.integration.test_deliver import Make, make
+from tests.integration.test_delivery import Make, make
 from tests.smtp import Drop, Reply, SmtpServer
 
 __all__ = ["make", "process"]  # fixtures

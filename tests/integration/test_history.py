@@ -19,7 +19,7 @@ from db.history.fold import VALUES
 from settings import Settings
 from tests.eventually import eventually
 from tests.integration.rows import CLIENT, GRACE, WORKER, accepted, alive, attempt, claimed, draft, suppressed
-from tests.integration.test_telling import end, endpoint
+from tests.integration.test_enqueueing_callbacks import end, endpoint
 
 pytestmark = pytest.mark.usefixtures("store")
 

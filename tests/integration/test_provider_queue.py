@@ -25,7 +25,7 @@ from tests import loops
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import history, passed, row, status
-from tests.integration.test_deliver import Make, accept, make, many
+from tests.integration.test_delivery import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 from tests.smtp.limits import Limits
 

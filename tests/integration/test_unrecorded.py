@@ -30,7 +30,7 @@ from settings import Settings
 from tests.eventually import eventually
 from tests.integration.delivering import Process
 from tests.integration.rows import GRACE, accepted, alive, draft, history, passed, row, status
-from tests.integration.test_deliver import Make, accept, make, many
+from tests.integration.test_delivery import Make, accept, make, many
 from tests.smtp import Reply, SmtpServer
 
 __all__ = ["make"]  # the fixture

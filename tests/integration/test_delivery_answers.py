@@ -10,7 +10,7 @@ import pytest
 from actors.delivery import Again
 from db import lifecycle, suppressions
 from tests.integration.rows import GRACE, draft, history, passed, row
-from tests.integration.test_deliver import Make, accept, make
+from tests.integration.test_delivery import Make, accept, make
 from tests.smtp import Drop, Reply, SmtpServer
 from tests.smtp.session import Session
 
