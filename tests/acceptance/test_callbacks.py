@@ -1,4 +1,4 @@
-"""From the outside: a POST, a mail, and the client's own server is told, whatever it does at first."""
+"""A POST, a mail, and a callback to the client's own server, which may fail at first."""
 
 from __future__ import annotations
 

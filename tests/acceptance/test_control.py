@@ -1,4 +1,4 @@
-"""A client changes its mind, and the whole system goes by it: at the mail server nothing else is seen."""
+"""Pause, cancel, reschedule and retry in the whole system, checked at the mail server."""
 
 from __future__ import annotations
 

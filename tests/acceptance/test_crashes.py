@@ -1,4 +1,4 @@
-"""Killed workers, a killed API, and each of the three servers away: nothing is lost, nothing is doubled."""
+"""Killed workers, a killed API, and an outage of each of the three servers: nothing is lost or sent twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL cut off, read-only, full: refused with 503 and a time to come back, and nothing is forgotten."""
+"""PostgreSQL unreachable, read-only or full: requests get 503 with Retry-After, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the basic promise: each accepted notification goes out once, or its failure is told in full."""
+"""The basic guarantee: each accepted notification is sent once, or fails with the full reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One client's recipients close the mail server's connection: another client's mail goes out all the same."""
+"""One client's recipients close connections of the mail server: another client's mail is still sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that floods is held up near its limit, and all that was taken in arrives."""
+"""A flood of one client is refused near its limit, and every accepted notification is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole run, with all that can go wrong in it: no line of any process holds what its readers must not know."""
+"""A run of the whole system with every fault: no log line contains private data."""
 
 from __future__ import annotations
 

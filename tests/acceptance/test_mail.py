@@ -1,4 +1,4 @@
-"""A mail with all there is, from POST to the mail server, through crashes too."""
+"""A mail with every field, from the POST to the mail server, also through crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/metrics of a whole system: four processes count, and what they say together is what has happened."""
+"""/metrics of the whole system: the counts of four processes add up to the true numbers."""
 
 from __future__ import annotations
 

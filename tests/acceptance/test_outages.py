@@ -1,4 +1,4 @@
-"""The mail server away, flapping, dumb, or not to be trusted: nothing fails but what was told to fail."""
+"""A mail server that is unreachable, flapping, silent or untrusted: no notification fails because of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of priorities: an urgent mail passes a newsletter, and one client's newsletter keeps no other one waiting."""
+"""Priorities: an urgent mail overtakes a newsletter, and one client's newsletter delays no other client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers remove what is past its time, and nothing else."""
+"""Workers delete expired notifications, and nothing else."""
 
 from __future__ import annotations
 

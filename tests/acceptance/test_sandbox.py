@@ -1,4 +1,4 @@
-"""Keys for tests, from the outside: real processes, simulated recipients, and no secret left anywhere."""
+"""Test keys in the whole system: simulated recipients, and no secret in logs, Redis or the database."""
 
 from __future__ import annotations
 

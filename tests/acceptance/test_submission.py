@@ -1,4 +1,4 @@
-"""SIGKILL of the SMTP server and of the API under load: what had its 250 is stored, and each mail once."""
+"""SIGKILL of the SMTP server and of the API under load: every mail with a 250 is stored once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that stand still for longer than WORKER_TIMEOUT and then go on, as after a pause of their machine."""
+"""Workers that are suspended for longer than WORKER_TIMEOUT and then continue, as after a pause of their machine."""
 
 from __future__ import annotations
 

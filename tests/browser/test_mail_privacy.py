@@ -1,4 +1,4 @@
-"""A mail that is shown at the dashboard reaches nobody: not so much as a TCP connection leaves the browser."""
+"""A mail that is shown in the dashboard makes no network connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard as a person has it: in a browser, light and dark, on a desk and in a hand."""
+"""The dashboard in a browser: light and dark, at desktop and phone width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clients do when there is no answer, or an unwelcome one: repeat what is safe, and say what happened."""
+"""The clients without an answer or with an error: they repeat what is safe, and report what happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site: built without a warning, whole, and with nothing that somebody else would have to serve."""
+"""The site: built without warnings, complete, and without resources of other servers."""
 
 from __future__ import annotations
 

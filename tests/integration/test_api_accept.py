@@ -1,4 +1,4 @@
-"""POST /api/notifications: what is stored, and every way in which a document is refused."""
+"""POST /api/notifications: the stored row, and the reasons for refusing a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /api/notifications/{id}/attachments/{number}: to the byte, to its owner, and never as a page."""
+"""GET /api/notifications/{id}/attachments/{number}: exact bytes, for the owner only, and never displayed as a page."""
 
 from __future__ import annotations
 

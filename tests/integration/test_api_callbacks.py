@@ -1,4 +1,4 @@
-"""Callback endpoints over HTTP: made, changed, rotated, disabled, deleted; and what was told to them."""
+"""Callback endpoints over HTTP: created, changed, rotated, disabled, deleted; and their deliveries."""
 
 from __future__ import annotations
 

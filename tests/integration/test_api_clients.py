@@ -1,4 +1,4 @@
-"""Clients and keys over the API: what is taken, what is shown, and who may give what to whom."""
+"""Clients and keys over the API: valid and invalid fields, answers, and the rights to create keys."""
 
 from __future__ import annotations
 

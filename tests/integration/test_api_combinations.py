@@ -1,4 +1,5 @@
-"""Templates and the suppression list beside keys, batches, times, copies, attachments and our own link."""
+"""Templates and the suppression list combined with keys, batches, times, copies, attachments and our unsubscribe
+link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Destinations over HTTP: made, changed, rotated, deleted; and that nothing tells their URLs, tokens and secrets."""
+"""Destinations over HTTP: created, changed, rotated, deleted; URLs, tokens and secrets are never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history over HTTP and as a page: whose counts a key sees, and in which form."""
+"""The history over HTTP and as a page: the counts that a key may see, and their form."""
 
 from __future__ import annotations
 

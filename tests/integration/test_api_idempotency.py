@@ -1,4 +1,4 @@
-"""Idempotency-Key: one notification for each key, whoever repeats it, whenever."""
+"""Idempotency-Key: each key stores one notification, however often it is repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key makes no key that works longer than itself, neither anew nor by rotation."""
+"""A key cannot create or rotate a key so that it outlives itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits over the API: what is let in, what is refused and how that is told."""
+"""Limits over the API: admitted and refused requests, and their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits while Redis is away: they open or close, as the setting says, and hold nobody up."""
+"""Limits while Redis is away: LIMITS_FAIL decides, and no request is delayed for long."""
 
 from __future__ import annotations
 

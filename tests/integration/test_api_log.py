@@ -1,4 +1,4 @@
-"""The API's line for each request: what it says, what it keeps to itself, and how few there may be."""
+"""The log line of each request: its fields, private data that it omits, and sampling."""
 
 from __future__ import annotations
 

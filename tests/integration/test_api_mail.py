@@ -1,4 +1,4 @@
-"""POST and GET of what only mails have, hostile input, and the room that large bodies get."""
+"""POST and GET of the fields that only mails have, hostile input, and the memory of large bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/metrics of the API: who may read it, how often it is read, and that nobody outside makes it grow."""
+"""/metrics of the API: access, caching, and a fixed number of series."""
 
 from __future__ import annotations
 

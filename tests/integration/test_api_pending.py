@@ -1,4 +1,4 @@
-"""A bound on what waits: a flood stops near it, over several processes, and goes on once it is drained."""
+"""The limit of pending notifications: a flood stops near it in several processes, and continues once mails are sent."""
 
 from __future__ import annotations
 

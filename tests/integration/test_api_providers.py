@@ -1,4 +1,4 @@
-"""Mail providers over the API: what is listed, and what operators change."""
+"""Providers over the API: the list, and changes by operators."""
 
 from __future__ import annotations
 

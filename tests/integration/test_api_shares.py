@@ -1,4 +1,4 @@
-"""Fair shares of the API: memory, threads, long polls, streams and acts of management left for other clients."""
+"""Fair shares of the API: one client leaves memory, threads, long polls, streams and management requests to others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of things: who was answered with 201 finds the notification stored, and all are answered."""
+"""SIGTERM during requests: every request is answered, and every 201 is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages through Apprise, which connects by itself and tells little."""
+"""Messages through Apprise, which makes its own connections and reports little."""
 
 from __future__ import annotations
 

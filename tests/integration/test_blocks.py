@@ -1,4 +1,4 @@
-"""Blocks: every id has a place, whoever looks after them or not, and the newest is given its end in time."""
+"""Blocks: every id has a place with and without maintenance, and the newest block gets its end in time."""
 
 from __future__ import annotations
 

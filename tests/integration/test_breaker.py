@@ -1,4 +1,5 @@
-"""The breaker that all workers share: opens, lets one probe through at a time, closes by degrees."""
+"""The breaker that all workers share: it opens, admits one probe at a time, closes, and releases the backlog
+gradually."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures of one client's mail are not taken for a mail server that is down, and probes go round the clients."""
+"""Failures of one client's mail do not count as an outage of the mail server, and clients take turns in probes."""
 
 from __future__ import annotations
 

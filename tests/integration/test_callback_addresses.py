@@ -1,4 +1,4 @@
-"""Where a callback may go, by name, address and certificate: nowhere inside, whatever a resolver says."""
+"""Addresses to which a callback may go, by name, address and certificate: never internal ones."""
 
 from __future__ import annotations
 

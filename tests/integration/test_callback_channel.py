@@ -1,4 +1,4 @@
-"""The callback channel: what is sent, and what it makes of each answer, however broken."""
+"""The callback channel: its requests, and the outcome of each answer, also of malformed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes are written down with what they tell of, for clients that listen, and read in their order, none skipped."""
+"""Changes are recorded with their transition for clients that listen, and read in order without a gap."""
 
 from __future__ import annotations
 

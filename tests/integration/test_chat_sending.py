@@ -1,4 +1,4 @@
-"""Chat messages on their way: what each service gets, what each fault means, and how long it is left alone."""
+"""Sending of chat messages: the requests, the outcome of each fault, and pauses."""
 
 from __future__ import annotations
 

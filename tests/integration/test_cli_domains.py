@@ -1,4 +1,4 @@
-"""`notify domains` and what the doctor says of domains."""
+"""`notify domains`, and the findings of `notify doctor` on domains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`notify heartbeat`, as a probe of a container asks it."""
+"""`notify heartbeat`, as the probe of a container runs it."""
 
 from __future__ import annotations
 

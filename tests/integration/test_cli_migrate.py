@@ -1,4 +1,4 @@
-"""`notify migrate`, as a person and as a script run it."""
+"""`notify migrate`, run by a person and by a script."""
 
 from __future__ import annotations
 

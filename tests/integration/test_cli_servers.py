@@ -1,4 +1,4 @@
-"""Where the servers' binaries come from, as whom they run, and that they outlive what they must."""
+"""The embedded servers: their binaries, their user, and their data after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates and quotas on a real Redis: exact however many ask at once, and each day anew."""
+"""Rates and quotas on a real Redis: exact with simultaneous requests, and reset each day."""
 
 from __future__ import annotations
 

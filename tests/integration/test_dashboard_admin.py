@@ -1,4 +1,4 @@
-"""Clients, keys, the suppression list, templates and the inbox, as pages: what is done there is done as by the API."""
+"""Pages for clients, keys, the suppression list, templates and the inbox: actions have the effect of the API."""
 
 from __future__ import annotations
 

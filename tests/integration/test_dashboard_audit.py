@@ -1,4 +1,4 @@
-"""The audit log knows who came in at the dashboard and who was kept out; events know with which key one was posted."""
+"""The audit log has the logins and refused logins at the dashboard; events name the key of a POST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links from figures to lists, filters by time and sandbox, pages to and fro, and what is warned of before a retry."""
+"""Links from figures to lists, filters by time and sandbox, paging, and warnings before a retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview as it moves: what the figures say, what they cost, and when the stream ends."""
+"""Live updates of the overview: their figures, their cost, and the end of the stream."""
 
 from __future__ import annotations
 

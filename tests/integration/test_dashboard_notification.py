@@ -1,4 +1,4 @@
-"""One notification at the dashboard: its story, its mail in a frame that can do nothing, and what can be done to it."""
+"""The page of a notification: its timeline, its mail in a sandboxed frame, and its actions; and the pages of lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules for every page of the dashboard: its headers, who sees it, and that nothing hostile gets through."""
+"""Rules for every page of the dashboard: headers, access, and hostile content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mail alone at full width, its inline images and its files: of a notification, and in the inbox."""
+"""The full-width view of a mail, its inline images and attachments: of a notification, and in the inbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail providers as pages: what is shown, and what operators change, with the rules of the API."""
+"""Pages of providers: their content, and changes by operators under the rules of the API."""
 
 from __future__ import annotations
 

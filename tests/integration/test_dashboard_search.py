@@ -1,4 +1,4 @@
-"""The search box of the list: what it finds, how it says what it understood, and that it finds only one's own."""
+"""The search box of the list: its results, its description of the search, and no results of other clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selected notifications of the list are retried or cancelled together, each as by itself."""
+"""Selected notifications of the list are retried or cancelled one by one."""
 
 from __future__ import annotations
 

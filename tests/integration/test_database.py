@@ -1,4 +1,4 @@
-"""The wait for PostgreSQL ends, whatever PostgreSQL does."""
+"""The wait for PostgreSQL is limited in every fault."""
 
 from __future__ import annotations
 

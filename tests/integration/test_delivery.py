@@ -1,4 +1,4 @@
-"""One list through claim, send and settle: what is sent, recorded, tried again and handed back."""
+"""One list through claim, send and settle: which notifications are sent, recorded, retried and released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Callbacks as workers deliver them: with a budget of their own, and whatever the breaker of the mail server says."""
+"""Delivery of callbacks by workers: with their own number of attempts, and independent of the breaker of the mail
+server."""
 
 from __future__ import annotations
 

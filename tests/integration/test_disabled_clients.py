@@ -1,4 +1,4 @@
-"""A client that is switched off: its keys, what of it waits, and how it is switched on again."""
+"""A disabled client: its keys, its pending notifications, and enabling it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`notify doctor` on real servers: what is well, each thing that can be wrong, and that it changes nothing."""
+"""`notify doctor` on real servers: healthy servers, each possible fault, and no changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many callbacks for one endpoint at once: how many go out together, and what becomes of those that wait."""
+"""Many simultaneous callbacks to one endpoint: how many are sent at a time, and the outcome of those that wait."""
 
 from __future__ import annotations
 

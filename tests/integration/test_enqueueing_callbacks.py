@@ -1,4 +1,4 @@
-"""Callbacks are written with the change that they tell of, or neither is."""
+"""A callback is stored together with the transition that it reports, or neither is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasing what was sent to an address: content gone, counts kept, whatever happens meanwhile."""
+"""Erasure of an address: the content is removed and the counts are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasing while others are at work: claims and settlements at the same moment, upkeep, a process that dies."""
+"""Erasure during other work: simultaneous claims and settlements, upkeep, a process that dies."""
 
 from __future__ import annotations
 

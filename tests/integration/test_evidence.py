@@ -1,4 +1,4 @@
-"""Reports move a notification up the ladder of delivery, in any order, and settle unknown outcomes."""
+"""Reports raise the delivery status in any order, and settle unknown outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of failures, and how those of one kind are found again."""
+"""Groups of failures, and the filters that find the failures of a group."""
 
 from __future__ import annotations
 

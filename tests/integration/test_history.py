@@ -1,4 +1,4 @@
-"""Ends of notifications are counted with the change that they count, and added up by the hour."""
+"""Finished notifications are counted in the statement that finishes them, and added up by the hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP/2 client, against a server that does what a test wants and judged by the distribution's servers."""
+"""The HTTP/2 client, against a scripted server. tests/servers/test_nginx_http2.py tests it against nginx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection to a provider's API: each time it knows whether the request can have arrived."""
+"""The connection to a provider's API: after each fault it knows whether the request may have arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP client for channels, against servers that do everything wrong: each time it knows how far it came."""
+"""The HTTP client for channels, against faulty servers: it knows the phase of each failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers that refuse, hang, break off or answer nonsense: the outcome is what can be known, and no more."""
+"""Mail providers that refuse, hang, disconnect or answer nonsense: the outcome claims no more than is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to mail providers that are kept from mail to mail, and lost in between."""
+"""Connections to mail providers that are reused for several mails, and lost in between."""
 
 from __future__ import annotations
 

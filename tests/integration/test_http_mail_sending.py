@@ -1,4 +1,4 @@
-"""Mails that arrive through providers with an HTTP API, and what is in them."""
+"""Mails sent through providers with an HTTP API, and their content."""
 
 from __future__ import annotations
 

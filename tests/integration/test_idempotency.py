@@ -1,4 +1,4 @@
-"""Keys in the database: one row for each, and none without the other."""
+"""Idempotency keys in the database: each is stored together with its notification."""
 
 from __future__ import annotations
 

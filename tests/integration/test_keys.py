@@ -1,4 +1,4 @@
-"""Clients and keys in the database: made, found, rotated with overlap, revoked, expired."""
+"""Clients and keys in the database: created, found, rotated with overlap, revoked, expired."""
 
 from __future__ import annotations
 

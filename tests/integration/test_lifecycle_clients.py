@@ -1,4 +1,4 @@
-"""The arrows that a client draws: a time to send at, reschedule, cancel, redrive one or many."""
+"""Transitions that clients ask for: schedule, reschedule, cancel, and redrive one or many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of what a worker may have begun, by which rescue decides; and throttled notifications."""
+"""The record of the notifications that a worker may have begun, which rescue uses; and throttled notifications."""
 
 from __future__ import annotations
 

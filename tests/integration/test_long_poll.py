@@ -1,4 +1,4 @@
-"""GET ...?wait=: answered when it ends, when the time is over, when the server stops; and nobody is in the way."""
+"""GET ...?wait=: answered at the final status, after the wait, or when the server stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, complete, and its examples are true."""
+"""The OpenAPI document is valid and complete, and its examples are correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paused: accepted, stored, not sent; and after the resume nothing was forgotten."""
+"""Paused notifications are accepted, stored and not sent; after the resume all are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However much waits, and whatever the planner knows of it: no statement reads more than it moves.
+"""No statement reads more rows than it changes, whatever the size of the backlog and the statistics of the planner.
 
 What is prepared is planned anew after an ANALYZE, and autovacuum analyzes in the middle of a backlog too.
 """

@@ -1,4 +1,4 @@
-"""Statements that are planned now and then: the same rows, whatever becomes of what was prepared."""
+"""Prepared statements: they return the same rows after every loss of a prepared statement."""
 
 from __future__ import annotations
 

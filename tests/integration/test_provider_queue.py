@@ -1,4 +1,4 @@
-"""The queue of one provider: what its senders take, give back and hand back, and what they may begin."""
+"""The queue of one provider: which notifications its senders take, put back, release and may begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Push messages in a worker: each goes through a provider that reaches its recipient, and what is recorded."""
+"""Push messages in a worker: each goes through a provider that reaches its recipient; and the recorded outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Push services that refuse, hang, break off or answer nonsense: the outcome is what can be known, and no more."""
+"""Push services that refuse, hang, disconnect or answer nonsense: the outcome claims no more than is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Push messages that arrive, and what is in them."""
+"""Push messages that are sent, and their content."""
 
 from __future__ import annotations
 

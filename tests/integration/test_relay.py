@@ -1,4 +1,4 @@
-"""Which rows the relay enqueues again, and which it leaves alone."""
+"""The rows that the relay enqueues again, and those that it leaves."""
 
 from __future__ import annotations
 

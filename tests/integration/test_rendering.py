@@ -1,4 +1,4 @@
-"""The processes that render: hostile templates end, and everybody else goes on."""
+"""The rendering processes: hostile templates are ended, and others are rendered."""
 
 from __future__ import annotations
 

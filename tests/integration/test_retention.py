@@ -1,4 +1,4 @@
-"""Retention by the row: what is past its time, nothing else, and all that belongs to it."""
+"""Retention of single rows: expired notifications are deleted with their own rows, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention by the block: it goes as a whole, or not at all, and nobody is held up for long."""
+"""Retention of blocks: a block is dropped as a whole or not at all, and others are delayed only briefly."""
 
 from __future__ import annotations
 

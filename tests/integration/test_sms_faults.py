@@ -1,4 +1,5 @@
-"""Providers of text messages that refuse, hang, break off or answer nonsense: the outcome is what can be known."""
+"""Providers of text messages that refuse, hang, disconnect or answer nonsense: the outcome claims no more than is
+known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text messages that go through providers: what arrives, and that no provider is asked twice."""
+"""Text messages sent through providers: their requests, and no repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judgement and wording of each answer of a mail server, in each phase."""
+"""The outcome and the text of each answer of a mail server, in each phase."""
 
 from __future__ import annotations
 

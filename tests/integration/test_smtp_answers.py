@@ -1,4 +1,4 @@
-"""An answer that exists is never taken for unknown: the three digits decide, whatever follows (RFC 5321, 4.2)."""
+"""A received reply is never treated as unknown: the three digits decide, whatever follows (RFC 5321, 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second choices while connecting: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
+"""Fallbacks while connecting: HELO, AUTH LOGIN, a connection in clear text, and the EHLO name."""
 
 from __future__ import annotations
 

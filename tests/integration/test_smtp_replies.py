@@ -1,4 +1,4 @@
-"""Servers that answer oddly: judged all the same, within bounds, and never twice as it pleases them."""
+"""Servers with unusual replies: every reply gets an outcome within limits of time and size."""
 
 from __future__ import annotations
 

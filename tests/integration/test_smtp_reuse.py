@@ -1,4 +1,4 @@
-"""One connection for many mails: its keeping while it is good, and the cost of its end."""
+"""One connection for many mails: its reuse, and the cost when it ends."""
 
 from __future__ import annotations
 

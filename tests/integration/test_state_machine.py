@@ -1,4 +1,4 @@
-"""The arrows in any order, by any owner, stale ones too, against a model of ten lines."""
+"""Transitions in any order by any owner, stale ones too, compared with a model of ten lines."""
 
 from __future__ import annotations
 

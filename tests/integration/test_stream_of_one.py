@@ -1,4 +1,4 @@
-"""GET .../events as a stream: what has happened, what happens, and the end; and `notify follow` on streams."""
+"""GET .../events as a stream: past events, new events, and the end; and `notify follow`."""
 
 from __future__ import annotations
 

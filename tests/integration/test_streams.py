@@ -1,4 +1,5 @@
-"""GET /api/stream: every change once and in order, to those whose it is, whatever happens to server and reader."""
+"""GET /api/stream: each client gets every change of its notifications once and in order, despite restarts and slow
+readers."""
 
 from __future__ import annotations
 

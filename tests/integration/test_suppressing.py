@@ -1,4 +1,4 @@
-"""The suppression list at accept, at claim and at settle: who is on it gets nothing, and who bounces goes on it."""
+"""The suppression list at accept, claim and settle: suppressed addresses get nothing, and hard bounces are added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client puts so many addresses on its suppression list; who bounces or unsubscribes is never refused."""
+"""The limit of a client's suppression list, which does not apply to bounces and unsubscriptions."""
 
 from __future__ import annotations
 

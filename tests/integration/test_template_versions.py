@@ -1,4 +1,4 @@
-"""Templates in the database: numbers are given once, versions never change."""
+"""Templates in the database: version numbers are used once, and versions never change."""
 
 from __future__ import annotations
 

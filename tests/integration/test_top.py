@@ -1,4 +1,4 @@
-"""`notify top` where it is no terminal, and what it reads."""
+"""`notify top` without a terminal, and the data that it reads."""
 
 from __future__ import annotations
 

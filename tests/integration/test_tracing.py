@@ -1,4 +1,4 @@
-"""One trace from the POST to the callback: the parents of spans, the stored context, and private data in no span."""
+"""One trace from the POST to the callback: the parents of spans, the stored context, and no private data."""
 
 from __future__ import annotations
 

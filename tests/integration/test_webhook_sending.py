@@ -1,4 +1,4 @@
-"""Webhooks on their way: what is posted, how it is signed, and what each answer means."""
+"""Sending of webhooks: the request, its signature, and the outcome of each answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that cannot work says so in one sentence, names the setting and ends."""
+"""A worker that cannot work prints one sentence that names the setting, and ends."""
 
 from __future__ import annotations
 

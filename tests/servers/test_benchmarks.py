@@ -1,4 +1,4 @@
-"""The benchmark on servers that exist: it measures them, and it keeps its hands off what is somebody's."""
+"""The benchmark on existing servers: it measures them, and does not touch foreign data."""
 
 from __future__ import annotations
 

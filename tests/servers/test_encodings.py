@@ -1,4 +1,5 @@
-"""Text and times are the same whatever the database, its role, or the environment says; what cannot be is refused."""
+"""Text and times do not depend on settings of the database, its role or the environment; unusable databases are
+refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner takes privileges away for a while: outcomes are kept, nothing is sent twice, and operators are told."""
+"""Privileges are revoked for a while: outcomes are kept, nothing is sent twice, and operators are informed."""
 
 from __future__ import annotations
 

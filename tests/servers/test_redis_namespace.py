@@ -1,4 +1,4 @@
-"""Several installations on one Redis: neither messages nor counters meet, and who is there is told."""
+"""Several installations on one Redis: messages and counters are separate, and other installations are reported."""
 
 from __future__ import annotations
 

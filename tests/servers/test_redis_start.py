@@ -1,4 +1,4 @@
-"""A REDIS_URL that means nothing stops every program with its name; one that means something is honoured."""
+"""An unknown option of REDIS_URL stops every program with its name; known options take effect."""
 
 from __future__ import annotations
 

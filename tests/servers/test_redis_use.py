@@ -1,4 +1,4 @@
-"""A Redis that answers and cannot be used is called by its name; the API accepts all the while, and recovers."""
+"""A Redis that answers and cannot be used is reported with the reason; the API accepts notifications meanwhile."""
 
 from __future__ import annotations
 

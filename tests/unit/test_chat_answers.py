@@ -1,4 +1,4 @@
-"""What the answers of chat services mean: all rows of the tables in docs/chat.md, and how long we wait."""
+"""The meaning of the answers of chat services: all rows of the tables in docs/chat.md, and the requested waits."""
 
 from __future__ import annotations
 

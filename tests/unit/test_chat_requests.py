@@ -1,4 +1,4 @@
-"""The requests to chat services: what they hold, the same in every attempt, and whom they cannot mention."""
+"""The requests to chat services: their content, which is the same in every attempt, and mentions that they prevent."""
 
 from __future__ import annotations
 

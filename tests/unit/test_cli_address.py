@@ -1,4 +1,4 @@
-"""The look at BIND before anything starts."""
+"""The check of BIND before anything starts."""
 
 from __future__ import annotations
 

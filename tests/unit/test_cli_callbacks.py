@@ -1,4 +1,4 @@
-"""`notify callbacks`, and what `send` and `list` know of tags: what is asked of the API, and what is shown."""
+"""`notify callbacks`, and the options of `send` and `list` for tags: their requests and their output."""
 
 from __future__ import annotations
 

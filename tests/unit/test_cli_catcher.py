@@ -1,4 +1,4 @@
-"""The mail catcher, spoken to as a mail client speaks."""
+"""The mail catcher, used by a mail client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that talk to the API, against a server that answers as told."""
+"""The commands that talk to the API, against a server with scripted answers."""
 
 from __future__ import annotations
 

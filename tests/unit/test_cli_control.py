@@ -1,4 +1,4 @@
-"""`notify cancel`, `retry`, `pause`, `resume`, and what `send` can say of time."""
+"""`notify cancel`, `retry`, `pause`, `resume`, and the options of `send` for times."""
 
 from __future__ import annotations
 

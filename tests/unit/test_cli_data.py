@@ -1,4 +1,4 @@
-"""The data root: whose it is, and where its sockets are."""
+"""The data directory of `notify up`: its lock, and the directory of its sockets."""
 
 from __future__ import annotations
 

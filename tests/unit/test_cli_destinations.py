@@ -1,4 +1,4 @@
-"""`notify destinations`: what is asked of the API, and what is shown."""
+"""`notify destinations`: its requests and its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local providers of `notify up`, which put what they get into the inbox."""
+"""The local providers of `notify up`, which store messages in the inbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`notify history`: what is asked of the API, and what is shown."""
+"""`notify history`: its requests and its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`notify templates` and `notify suppressions`, against a server that answers as told."""
+"""`notify templates` and `notify suppressions`, against a server with scripted answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times on the command line: what options take, and what people and programs are shown."""
+"""Times on the command line: the forms of options, and of output for people and programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child program's life, with shell one-liners for programs."""
+"""The start, stop and death of a child program, with shell commands as programs."""
 
 from __future__ import annotations
 

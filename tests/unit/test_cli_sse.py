@@ -1,4 +1,4 @@
-"""Events as a stream has them: those that come whole, and what to come back with."""
+"""The parser of server-sent events: complete events, and the values for reconnecting."""
 
 from __future__ import annotations
 

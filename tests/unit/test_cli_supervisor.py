@@ -1,4 +1,4 @@
-"""The order of starts and stops, and how what died is brought back, with services that do as told."""
+"""The order of starts and stops, and the restart of services that died, with scripted services."""
 
 from __future__ import annotations
 

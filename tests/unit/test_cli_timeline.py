@@ -1,4 +1,4 @@
-"""`notify timeline` and `limits`, and what `send` can say of the recipient."""
+"""`notify timeline` and `limits`, and the options of `send` for the recipient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which refusals are about one mail, and which another connection may not repeat."""
+"""Refusals that concern one mail, and refusals that another connection may not repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes that serve the API stand on the public interface of uvicorn and gunicorn."""
+"""The classes that serve the API use only the public interface of uvicorn and gunicorn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of docker/ without Docker: all that it names exists, and it is as closed as it says."""
+"""Checks of docker/ without Docker: every named file and command exists, and privileges are restricted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DNS has is compared with what a domain needs: found, missing, or wrong with the difference."""
+"""The records in DNS are compared with those that a domain needs: found, missing, or wrong with the difference."""
 
 from __future__ import annotations
 

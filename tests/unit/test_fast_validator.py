@@ -1,4 +1,4 @@
-"""The fast reader of schemas never says yes to what jsonschema has a fault with, and knows a sound document."""
+"""The fast validator accepts no document that jsonschema refuses, and accepts common documents by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which refusals put a recipient on the suppression list."""
+"""Refusals that put a recipient on the suppression list."""
 
 from __future__ import annotations
 

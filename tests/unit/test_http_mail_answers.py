@@ -1,4 +1,4 @@
-"""What the answers of mail providers mean: all rows of the tables in docs/providers.md."""
+"""The meaning of the answers of mail providers: all rows of the tables in docs/providers.md."""
 
 from __future__ import annotations
 

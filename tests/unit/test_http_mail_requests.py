@@ -1,4 +1,4 @@
-"""Requests to mail providers: what the APIs expect, and what a provider cannot send."""
+"""Requests to mail providers: the fields that the APIs expect, and mails that a provider cannot send."""
 
 from __future__ import annotations
 

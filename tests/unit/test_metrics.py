@@ -1,4 +1,4 @@
-"""Metrics of processes: bounded in series, made at first use, and in a directory of the command's own."""
+"""Metrics of processes: a limited number of series, created at first use, in a directory of each command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body by hand says byte for byte what it should, and the same as Python's library where both choose alike."""
+"""The composed body has the expected bytes, equal to those of Python's library where both choose the same encoding."""
 
 from __future__ import annotations
 

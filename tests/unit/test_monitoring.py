@@ -1,4 +1,5 @@
-"""Alert rules and dashboard: well formed, each rule with its runbook; what they ask for is held by a real scrape."""
+"""Alert rules and dashboard: well formed, each rule with its runbook. tests/acceptance/test_metrics.py checks their
+metrics."""
 
 from __future__ import annotations
 

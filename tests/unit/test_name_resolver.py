@@ -1,4 +1,4 @@
-"""Look-ups that take long: whom they hold up, and whom not."""
+"""Look-ups that take long delay only the callers that need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where callbacks may go: by address, whoever writes it how."""
+"""Addresses to which callbacks may go, in every spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error is answered with a problem document that says no more than it should."""
+"""Every error is answered with a problem document without internal details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answers of push services mean: all rows of the tables in docs/push.md."""
+"""The meaning of the answers of push services: all rows of the tables in docs/push.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that say who we are: the same for a time, in every process, and valid when they are used."""
+"""Tokens that identify our account: the same for a time in every process, and valid when they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every part of REDIS_URL: what it becomes, and the sentence where it means nothing or cannot work."""
+"""Every part of REDIS_URL: its effect, or the error message for unknown and invalid parts."""
 
 from __future__ import annotations
 

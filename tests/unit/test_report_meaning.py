@@ -1,4 +1,4 @@
-"""Classes of bounces: what the code of the mail server says of what the provider calls hard or soft."""
+"""Classes of bounces: the code of the mail server corrects the class that the provider gives."""
 
 from __future__ import annotations
 

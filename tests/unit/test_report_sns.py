@@ -1,4 +1,4 @@
-"""Messages of Amazon SNS: whose they may be, what is fetched for them, and what is not."""
+"""Messages of Amazon SNS: allowed topics, signatures, and the pages that are fetched for them."""
 
 from __future__ import annotations
 

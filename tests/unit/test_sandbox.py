@@ -1,4 +1,4 @@
-"""The sandbox: how it ends is in the recipient."""
+"""The sandbox: the recipient decides the outcome."""
 
 from __future__ import annotations
 

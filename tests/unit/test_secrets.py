@@ -1,4 +1,4 @@
-"""The text of a key: what is one, what is none, and that it is not shown by accident."""
+"""The text of a key: valid and invalid forms, and no accidental display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The span of a request: nothing of it is left for what the same connection brings next."""
+"""The span of a request ends with it and does not affect the next request of the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures, against what the standard itself publishes and an implementation of one's own."""
+"""Signatures, compared with the example of the standard and with another implementation."""
 
 from __future__ import annotations
 

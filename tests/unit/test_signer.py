@@ -1,4 +1,4 @@
-"""Which keys sign a mail: those of its client and domain, by the time at which it was written."""
+"""The keys that sign a mail: those of its client and domain at the time when it was written."""
 
 from __future__ import annotations
 

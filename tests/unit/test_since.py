@@ -1,4 +1,4 @@
-"""Notifications that a process has taken in since the last count."""
+"""Notifications that a process has accepted since the last count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answers of providers of text messages mean: all rows of the tables in docs/sms.md."""
+"""The meaning of the answers of providers of text messages: all rows of the tables in docs/sms.md."""
 
 from __future__ import annotations
 

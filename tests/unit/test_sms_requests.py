@@ -1,4 +1,4 @@
-"""Requests to providers of text messages: what the APIs expect."""
+"""Requests to providers of text messages: the fields that the APIs expect."""
 
 from __future__ import annotations
 

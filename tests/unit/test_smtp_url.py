@@ -1,4 +1,4 @@
-"""Where mail goes and from whom: SMTP_URL, EMAIL_USER and EMAIL_PASS, MAIL_FROM."""
+"""The settings of the mail server and the sender: SMTP_URL, EMAIL_USER and EMAIL_PASS, MAIL_FROM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links to unsubscribe: nobody can make one, and they tell nothing."""
+"""Unsubscribe links: they cannot be forged and reveal nothing."""
 
 from __future__ import annotations
 

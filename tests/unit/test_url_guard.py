@@ -1,4 +1,4 @@
-"""The URL of a callback endpoint: what is taken, and why the rest is not."""
+"""The URL of a callback endpoint: accepted forms, and the reasons for refusing others."""
 
 from __future__ import annotations
 
