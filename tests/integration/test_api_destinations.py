@@ -222,7 +222,7 @@ def test_both_secrets_sign_after_a_rotation(client: CheckedClient) -> None:
     assert list(address.secrets) == [rotated["secret"], old]
 
 
-def test_a_deleted_destination_is_gone(client: CheckedClient) -> None:
+def test_a_deleted_destination_is_a_404(client: CheckedClient) -> None:
     make(client, SLACK)
     assert send(client, "DELETE", f"{DESTINATIONS}/alerts").status == 204
     assert send(client, "DELETE", f"{DESTINATIONS}/alerts").status == 404

@@ -38,7 +38,7 @@ def test_a_server_that_accepts_a_connection_and_never_answers_is_unavailable() -
                 rows("SELECT 1")
 
 
-def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_connects_anew() -> None:
+def test_a_server_that_hangs_in_a_statement_is_unavailable_and_the_next_use_reconnects() -> None:
     with connection():
         [(backend,)] = rows("SELECT pg_backend_pid()")
     os.kill(backend, signal.SIGSTOP)

@@ -121,9 +121,7 @@ def test_each_process_has_its_share_and_no_more_when_redis_goes_away(client: red
         assert turns([busy, idle], bound=20) == [10, 10]
 
 
-def test_a_process_whose_turn_it_is_not_has_one_connection_when_redis_stays_away(
-    client: redis.Redis, away: redis.Redis
-) -> None:
+def test_without_redis_a_process_out_of_turn_has_one_connection(client: redis.Redis, away: redis.Redis) -> None:
     processes = [Process(client, 1) for _ in range(3)]
     turns(processes, bound=1)
     waiting = next(process for process in processes if not process.open)

@@ -230,7 +230,7 @@ def test_the_first_two_rows_of_an_older_workers_list_may_have_been_begun() -> No
     assert lost(ids) == [*ids[1:3], *ids[5:7]]
 
 
-def test_older_and_newer_workers_are_told_apart() -> None:
+def test_older_and_newer_workers_are_distinguished() -> None:
     old, new, worker = accepted(4), accepted(4), uuid4()
     of_an_older_version(old, uuid4(), dict.fromkeys(old, 0))
     lifecycle.claim(new, worker, at_once=new[3:])

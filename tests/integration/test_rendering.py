@@ -130,7 +130,7 @@ def test_a_template_that_takes_too_long_to_compile_is_refused() -> None:
     run(test, render_cpu=0.1)
 
 
-def test_clients_whose_templates_have_overrun_share_all_children_but_one() -> None:
+def test_clients_whose_templates_exceeded_the_time_share_all_children_but_one() -> None:
     async def test(pool: Pool) -> None:
         before = children()
         for client in (1, 2):

@@ -190,7 +190,7 @@ def test_status_asks_for_the_attempts_only_to_show_them(api: Api) -> None:
     assert [path for _, path, _ in api.asked] == ["/api/notifications/5"]
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used_for_loopback(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     api.will_say({"items": [], "nextCursor": None})
 

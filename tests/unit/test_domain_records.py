@@ -50,7 +50,7 @@ def test_the_record_of_an_old_key_is_not_required() -> None:
     assert not old.required
 
 
-def test_a_long_value_stands_in_a_zone_file_as_strings_of_255_characters() -> None:
+def test_a_long_value_is_split_into_strings_of_255_characters_in_a_zone_file() -> None:
     line = zone_line(DKIM)
     strings = line.split('"')[1::2]
 

@@ -199,7 +199,7 @@ def test_a_reply_about_a_mailbox_that_may_exist_is_no_hard_bounce(said: str) -> 
 
 
 @pytest.mark.parametrize("mailbox", ["spam@block.example", "rate-limit@quota.example", "sender@full.example"])
-def test_words_within_an_address_do_not_decide_whether_a_mailbox_is_gone(mailbox: str) -> None:
+def test_text_within_an_address_does_not_decide_about_a_hard_bounce(mailbox: str) -> None:
     assert gone(f"550 5.1.1 <{mailbox}>: Recipient address rejected: User unknown")
     assert not gone("550 5.1.1 <no-such-user@unknown.example>: rejected")
 

@@ -156,7 +156,7 @@ def test_ses_gets_the_whole_mail_and_all_recipients() -> None:
     assert parsed(b64decode(found["Content"]["Raw"]["Data"]))["Cc"] == "Bob <b@example.com>"
 
 
-def test_mailgun_gets_a_form_whose_boundary_is_nowhere_in_the_mail() -> None:
+def test_mailgun_gets_a_form_whose_boundary_does_not_occur_in_the_mail() -> None:
     made = request("mailgun", PLAIN._replace(message="--form-5.60dd710212000\r\nform-5.60dd710212000-"))
 
     form = parsed(f"Content-Type: {made.headers['Content-Type']}\r\n\r\n".encode() + made.body)

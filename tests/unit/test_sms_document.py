@@ -67,7 +67,9 @@ def test_a_number_of_the_clients_region_gets_its_country_code() -> None:
         ("a" * 1531, None, "has 11 segments in gsm-7; maxSegments is 10: shorten it, or allow more"),
     ],
 )
-def test_a_message_with_too_many_segments_is_refused_and_told_why(message: str, most: int | None, detail: str) -> None:
+def test_a_message_with_too_many_segments_is_refused_with_the_reason(
+    message: str, most: int | None, detail: str
+) -> None:
     more = {} if most is None else {"maxSegments": most}
 
     assert faults({**HELLO, "message": message, **more}) == {"/message": detail}

@@ -61,7 +61,7 @@ def test_one_reading_alone_has_no_rates() -> None:
     assert "rates come with the next update" in text(view(live_stats()))
 
 
-def test_problems_come_first_and_stand_out() -> None:
+def test_problems_are_listed_first_and_highlighted() -> None:
     now = live_stats()._replace(providers=[Provider("mail:25", NOW, "connect: \x1b[31mrefused", 30.0)])
     shown = view(now, paused=[Pause("channel", "email", NOW), Pause("client", "7", NOW)])
     assert bad(shown) == [

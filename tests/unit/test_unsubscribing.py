@@ -64,7 +64,7 @@ def test_a_token_of_another_secret_is_invalid() -> None:
         *("https://x/#a", "https://x/a b", "https://x/<a>", "https://x/ä", "https://x:99999"),
     ],
 )
-def test_a_public_url_that_cannot_stand_in_a_mail_stops_the_start(wrong: str) -> None:
+def test_an_unusable_public_url_stops_the_start(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"^PUBLIC_URL "):
         read({"PUBLIC_URL": wrong, "UNSUBSCRIBE_SECRET": SECRET})
 
