@@ -144,7 +144,7 @@ def test_few_free_connections_of_the_role_are_a_warning(well: Doctor) -> None:
     rows("ALTER ROLE postgres CONNECTION LIMIT 10")
     told = well.said("warning")
     rows("ALTER ROLE postgres CONNECTION LIMIT -1")
-    assert [line for line in told if "connections are left; an API process and a worker process need 16" in line]
+    assert [line for line in told if "connections are left; an API process and a worker process need 24" in line]
 
 
 def test_a_transaction_that_was_left_open_is_reported(
