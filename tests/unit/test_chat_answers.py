@@ -81,14 +81,12 @@ def test_a_documented_answer_has_the_documented_outcome(row: Row) -> None:
         (429, Throttled),
     ],
 )
-@pytest.mark.parametrize("body", ["", "<html>", "[]", "{", '{"a":' * 5_000, "\x1b[31m\0"])
-def test_the_status_decides_if_the_body_has_no_known_error(
-    service: str, status: int, kind: type[Undelivered], body: str
-) -> None:
-    raised = error(APIS[service], answer(status, body))
-    assert type(raised) is kind
-    assert raised.receipt.text.isprintable()
-    assert len(raised.receipt.text) <= 500
+def test_the_status_decides_if_the_body_has_no_known_error(service: str, status: int, kind: type[Undelivered]) -> None:
+    for body in ("", "<html>", "[]", "{", '{"a":' * 5_000, "\x1b[31m\0"):
+        raised = error(APIS[service], answer(status, body))
+        assert type(raised) is kind, body
+        assert raised.receipt.text.isprintable()
+        assert len(raised.receipt.text) <= 500
 
 
 @pytest.mark.parametrize("service", ["Slack", "Telegram"])
