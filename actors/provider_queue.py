@@ -59,7 +59,7 @@ class ProviderQueue:
 
     @property
     def weight(self) -> int:
-        """Its part of the notifications, among the providers of the same priority."""
+        """Weight of the provider among those of the same priority."""
         return self.breaker.weight or self._weight
 
     def reaches(self, recipient: str) -> bool:

@@ -99,9 +99,7 @@ class WorkerProcess(Middleware):
             for queue, priority in BY_QUEUE.items()
             if queue in broker.get_declared_queues() and queue in (worker.consumer_whitelist or BY_QUEUE)
         ]
-        worker.work_queue = PriorityQueue(
-            worker.worker_threads, current.queue.priority_reserve, [one.name for one in consumed]
-        )
+        worker.work_queue = PriorityQueue(worker.worker_threads, [one.name for one in consumed])
         identity = uuid4()
         self._claim_store = ClaimStore(current, identity, [*registry.served(current), CALLBACK])
         process.collect_seldom()

@@ -78,7 +78,7 @@ class Provider:
 
     @property
     def secrets(self) -> list[str]:
-        """What must never be logged."""
+        """Secrets that must never be logged."""
         account = self.account
         of_reports = [*self.reports.keys, *self.reports.secrets] if self.reports else []
         if isinstance(account, HttpAccount):

@@ -47,7 +47,7 @@ class Clients:
 
     async def _listed(self, req: Request) -> dict[str, Any]:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(clients.listed, query.after, query.limit + 1)
         page = query.page([client._asdict() for client in found])
         return {

@@ -61,7 +61,7 @@ class Clients:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         require(req, "admin")
-        query = pagination.parse_numbered(req.params, self._store.settings.store.page_limit)
+        query = pagination.parse_numbered(req.params)
         found = await self._store.read(clients.listed, query.after, query.limit + 1)
         write(resp, query.page([shown(client._asdict()) for client in found]))
 

@@ -1,4 +1,4 @@
-"""/api/providers: what notifications are sent through. It needs the scope admin."""
+"""/api/providers: the accounts through which notifications are sent. It needs the scope admin."""
 
 from __future__ import annotations
 

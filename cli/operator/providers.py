@@ -1,4 +1,4 @@
-"""`notify providers`: what notifications are sent through. Uses the database directly."""
+"""`notify providers`: the accounts through which notifications are sent. Uses the database directly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reports prove about notifications: the delivery status climbs, and an unknown outcome is settled.
+"""Apply reports to notifications: raise the delivery status, and settle unknown outcomes.
 
     sent < delayed < delivered < bounced < complained
 
@@ -34,7 +34,7 @@ _UNKNOWN = """(n.status = 'pending' OR n.failure_reason IN ('outcome-unknown', '
 
 
 class Evidence(NamedTuple):
-    """What a report says about one recipient of a notification.
+    """Statement of a report about one recipient of a notification.
 
     `about_copy`: it is about a recipient of a copy. `recipient`: the normalised address, None if it is not known.
     """
@@ -53,7 +53,7 @@ class Evidence(NamedTuple):
 
     @property
     def digest(self) -> bytes:
-        """What distinguishes it: a report that is repeated says the same."""
+        """Digest by which a repeated report is recognised."""
         told = (self.kind, self.recipient, self.bounce_class, self.code, self.event_id)
         return hashlib.sha256(repr(told).encode()).digest()
 

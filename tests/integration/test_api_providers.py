@@ -1,4 +1,4 @@
-"""Mail providers over the API: what is listed, and what operators change."""
+"""Providers over the API: the list, and changes by operators."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def admin(api: Api) -> CheckedClient:
     return client
 
 
-def test_the_providers_that_workers_have_reported_are_listed_by_name(admin: CheckedClient) -> None:
+def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) -> None:
     items = admin.get(PROVIDERS).json["items"]
 
     assert [item["name"] for item in items] == ["backup", "main"]
@@ -64,7 +64,7 @@ def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedCl
     assert (backup["workers"], backup["attempts"], backup["success"]) == (1, {"sent": 1}, 1.0)
 
 
-def test_a_provider_is_switched_and_weighed_and_the_audit_log_has_it(api: Api, admin: CheckedClient) -> None:
+def test_switching_and_weighing_a_provider_is_recorded_in_the_audit_log(api: Api, admin: CheckedClient) -> None:
     assert admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": False, "weight": 9}).json["enabled"] is False
     changed = admin.send("PATCH", f"{PROVIDERS}/backup", {"enabled": True}).json
     assert (changed["enabled"], changed["weight"]) == (True, 9)
@@ -88,19 +88,21 @@ def test_a_provider_is_switched_and_weighed_and_the_audit_log_has_it(api: Api, a
         ({"rate": 3}, "/rate"),
     ],
 )
-def test_a_faulty_change_is_refused(admin: CheckedClient, changes: dict[str, object], pointer: str) -> None:
+def test_an_invalid_change_of_a_provider_is_refused(
+    admin: CheckedClient, changes: dict[str, object], pointer: str
+) -> None:
     answer = admin.send("PATCH", f"{PROVIDERS}/main", changes)
 
     assert answer.status == 422
     assert list(faults(answer)) == [pointer]
 
 
-def test_an_unknown_provider_is_told(admin: CheckedClient) -> None:
+def test_an_unknown_provider_is_a_404(admin: CheckedClient) -> None:
     assert admin.send("PATCH", f"{PROVIDERS}/of-an-old-worker", {"enabled": False}).status == 404
 
 
 @pytest.mark.parametrize("scopes", [("send", "read"), ("read", "manage")])
-def test_only_admins_see_and_change_them(api: Api, scopes: tuple[str, ...]) -> None:
+def test_only_admins_see_and_change_providers(api: Api, scopes: tuple[str, ...]) -> None:
     client = api.client
     client.key = str(key(api.sql, scopes))
 

@@ -84,7 +84,7 @@ def test_every_page_says_what_is_wrong(api: Api, wrong: str, words: str) -> None
     assert "<busy>" not in person.get("/notifications").html
 
 
-def test_the_banner_goes_with_its_reason(api: Api) -> None:
+def test_the_banner_disappears_with_its_reason(api: Api) -> None:
     person = visitor(api)
     api.sql.rows("INSERT INTO pauses (kind, name) VALUES ('channel', 'email') RETURNING 1")
     eventually(lambda: bears(person, "/failures", "is paused"))
@@ -102,7 +102,7 @@ def test_a_pause_of_another_client_is_shown_to_admins_only(api: Api) -> None:
     assert bears(visitor(api, of=other), "/failures", "This client is paused")
 
 
-def test_the_login_page_tells_strangers_nothing(api: Api) -> None:
+def test_the_login_page_shows_no_banner(api: Api) -> None:
     api.sql.rows("DELETE FROM workers RETURNING 1")
     eventually(lambda: bears(visitor(api), "/failures", "No worker is alive"))
     assert "worker" not in Person(api.port).get("/login").html

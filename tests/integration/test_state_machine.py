@@ -1,4 +1,4 @@
-"""The arrows in any order, by any owner, stale ones too, against a model of ten lines."""
+"""Transitions in any order by any owner, stale ones too, compared with a model of ten lines."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def life(store: object) -> type[Life]:
     return Life
 
 
-def test_no_order_of_arrows_leads_out_of_the_drawing(life: type[Life]) -> None:
+def test_no_order_of_transitions_violates_the_documented_life_cycle(life: type[Life]) -> None:
     run_state_machine_as_test(
         life,
         settings=settings(stateful_step_count=30, suppress_health_check=list(HealthCheck)),

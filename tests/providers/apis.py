@@ -1,4 +1,4 @@
-"""The APIs of the providers: what a right request gets, and what a wrong one. A mail that is taken is in `sink`."""
+"""The APIs of the providers, with their answers to valid and invalid requests. Accepted mails are in `sink`."""
 
 from __future__ import annotations
 

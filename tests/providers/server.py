@@ -1,4 +1,4 @@
-"""An HTTP server that keeps connections, and does to the next requests what a test wants."""
+"""An HTTP server that keeps connections, with scripted faults for the next requests."""
 
 from __future__ import annotations
 

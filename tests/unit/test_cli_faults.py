@@ -54,7 +54,7 @@ def command(words: str) -> click.Command:
         ("keys create", {"pointer": "/scopes/0"}, "--scope (number 1)"),
     ],
 )
-def test_a_fault_names_what_was_typed(words: str, place: dict[str, str], shown: str) -> None:
+def test_a_fault_names_the_option_that_was_typed(words: str, place: dict[str, str], shown: str) -> None:
     assert explained([{**place, "detail": "is wrong"}], command(words)) == [f"{shown}: is wrong"]
 
 

@@ -54,7 +54,7 @@ def test_a_message_id_cannot_be_guessed_and_is_the_same_in_every_attempt() -> No
     assert other.of(claimed()).mark != mark
 
 
-def test_a_message_id_tells_nothing_of_the_token() -> None:
+def test_a_message_id_does_not_reveal_the_token() -> None:
     identity = identities().of(claimed())
     shown = bytes.fromhex(identity.mark.rpartition(".")[2])
     assert not any(shown[n : n + 3] in b32decode(identity.token.upper()) for n in range(len(shown) - 2))
@@ -66,7 +66,7 @@ def test_a_message_id_survives_the_rotation_of_the_secret() -> None:
     assert first.token != second.token
 
 
-def test_a_notification_of_before_the_upgrade_keeps_its_message_id() -> None:
+def test_a_notification_from_before_the_upgrade_keeps_its_message_id() -> None:
     old = claimed(NOW - timedelta(days=2))
     assert identities(SET).of(old).mark == unique(old)
 
@@ -144,7 +144,7 @@ def test_mailgun_gets_the_token_as_a_variable() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted({*KINDS} - {"twilio", "vonage", "resend"}))
-def test_a_mail_over_smtp_has_the_header_by_which_its_provider_takes_the_token(kind: str) -> None:
+def test_a_mail_over_smtp_has_the_header_in_which_its_provider_expects_the_token(kind: str) -> None:
     source = ReportSource(kind, ("key",), ("secret",))
     server = SmtpServer("mail.example.com", 587)
     marks = identities(SET)

@@ -30,7 +30,7 @@ def said(url: str) -> str:
 
 
 @pytest.mark.parametrize("kind", sorted(FORMS))
-def test_the_form_that_a_message_shows_is_accepted(kind: str) -> None:
+def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
     assert (account(FORMS[kind]).kind, account(FORMS[kind]).variable) == (kind, "PROVIDER_APP")
     assert account(FORMS[kind]).name
 
@@ -48,7 +48,7 @@ def test_an_account_of_fcm_names_its_file(url: str) -> None:
     assert account(url).file == "/a b/key.json"
 
 
-def test_an_account_of_web_push_names_who_is_to_be_asked() -> None:
+def test_an_account_of_web_push_has_a_contact_address() -> None:
     found = account("webpush://ops%40example.com?key=/a.pem&endpoint=http://127.0.0.1:1")
 
     assert (found.contact, found.file, found.url) == ("ops@example.com", "/a.pem", "http://127.0.0.1:1")
@@ -76,7 +76,7 @@ def test_a_malformed_account_is_refused_with_its_form(url: str, sentence: str) -
     assert sentence in said(url)
 
 
-def test_all_faults_are_said_at_once() -> None:
+def test_all_faults_of_an_account_are_reported_together() -> None:
     _, faults = examined({"PROVIDER_A": "fcm://", "PROVIDER_B": "apns://x"})
 
     assert len([fault for fault in faults if fault.startswith("PROVIDER_")]) == 2

@@ -47,7 +47,8 @@ class Identities(NamedTuple):
     domain: str = ""
 
     def through(self, return_path: str) -> Identities:
-        """Return what marks mails through a provider with this option `return_path`; empty: as for the others."""
+        """Return the marks for mails through a provider with this option `return_path`; empty: the return path of the
+        others."""
         return self._replace(domain="" if return_path == "off" else return_path or self.domain)
 
     def of(self, notification: Claimed) -> Identity:

@@ -51,7 +51,7 @@ def compose(notification: Claimed, own_sender: str, now: datetime) -> Text:
 
 
 def pair(number: str, sender: str) -> str:
-    """Return the address that suppresses a number for one sender: who answers STOP to one may still hear from others.
+    """Return the address that suppresses a number for one sender only: STOP to one sender does not stop the others.
 
     It is in lower case, as all addresses on the suppression list.
     """

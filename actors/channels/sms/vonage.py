@@ -1,4 +1,4 @@
-"""Vonage, formerly Nexmo: POST /sms/json. It answers 200 also for what it refuses, with a status for each segment."""
+"""Vonage, formerly Nexmo: POST /sms/json. It answers 200 to refused messages too, with a status for each segment."""
 
 from __future__ import annotations
 

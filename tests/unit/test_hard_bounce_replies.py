@@ -189,21 +189,21 @@ def gone(said: str) -> bool:
 
 
 @pytest.mark.parametrize("said", GONE)
-def test_a_mailbox_that_does_not_exist_is_suppressed(said: str) -> None:
+def test_a_reply_that_a_mailbox_does_not_exist_is_a_hard_bounce(said: str) -> None:
     assert gone(said)
 
 
 @pytest.mark.parametrize("said", LIVE)
-def test_a_mailbox_that_may_exist_is_not_suppressed(said: str) -> None:
+def test_a_reply_about_a_mailbox_that_may_exist_is_no_hard_bounce(said: str) -> None:
     assert not gone(said)
 
 
 @pytest.mark.parametrize("mailbox", ["spam@block.example", "rate-limit@quota.example", "sender@full.example"])
-def test_words_within_an_address_do_not_decide_whether_a_mailbox_is_gone(mailbox: str) -> None:
+def test_text_within_an_address_does_not_decide_about_a_hard_bounce(mailbox: str) -> None:
     assert gone(f"550 5.1.1 <{mailbox}>: Recipient address rejected: User unknown")
     assert not gone("550 5.1.1 <no-such-user@unknown.example>: rejected")
 
 
-def test_the_table_is_large_enough_to_mean_something() -> None:
+def test_the_table_has_enough_replies_of_both_kinds() -> None:
     assert len(GONE) >= 40
     assert len(LIVE) >= 60

@@ -1,4 +1,4 @@
-"""Workers that stand still for longer than WORKER_TIMEOUT and then go on, as after a pause of their machine."""
+"""Workers that are suspended for longer than WORKER_TIMEOUT and then continue, as after a pause of their machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def held(world: World, group: Group) -> int:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_worker_that_stood_still_sends_nothing_more_of_what_others_took_over(world: World, times: int) -> None:
+def test_a_worker_that_was_suspended_sends_nothing_that_others_took_over(world: World, times: int) -> None:
     world.system.only_workers(0)
     accepted = world.post(MANY)
     with redis.Redis.from_url(world.system.environ["REDIS_URL"]) as client:

@@ -1,4 +1,4 @@
-"""Which refusals put a recipient on the suppression list."""
+"""Refusals that put a recipient on the suppression list."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def test_a_refusal_that_may_have_another_reason_is_not_about_the_mailbox(code: s
     assert not is_hard_bounce(NOTIFICATION, refusal(code))
 
 
-def test_only_the_answer_to_rcpt_speaks_of_the_recipient() -> None:
+def test_only_an_answer_to_rcpt_can_be_a_hard_bounce() -> None:
     for phase in ("mail", "data", "content", "connect", "compose"):
         assert not is_hard_bounce(NOTIFICATION, refusal("5.1.1", phase=phase))
 
 
-def test_a_mailbox_that_is_not_permanently_refused_is_not_gone() -> None:
+def test_a_temporary_refusal_is_no_hard_bounce() -> None:
     assert not is_hard_bounce(NOTIFICATION, refusal("5.1.1", reply=450))
 
 
 @pytest.mark.parametrize("mail", COPIES)
-def test_with_several_recipients_the_refused_address_must_be_the_recipients_own(mail: dict[str, Any]) -> None:
+def test_with_copies_a_hard_bounce_must_name_the_recipient(mail: dict[str, Any]) -> None:
     several = NOTIFICATION._replace(mail=mail)
     for text in (
         "b@example.com: 550 Ann@xn--exmple-cua.com: 5.1.1 no",

@@ -1,4 +1,5 @@
-"""Templates and the suppression list beside keys, batches, times, copies, attachments and our own link."""
+"""Templates and the suppression list combined with keys, batches, times, copies, attachments and our unsubscribe
+link."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ def replayed(answer: Response) -> bool:
 
 
 @pytest.mark.parametrize("then", ["a newer version", "a faulty one", "none"])
-def test_a_replay_shows_what_was_stored_first_whatever_became_of_the_template(client: CheckedClient, then: str) -> None:
+def test_a_replay_shows_the_first_text_although_the_template_has_changed(client: CheckedClient, then: str) -> None:
     name = then.replace(" ", ".")
     put(client, name, "Hello {{ name }}")
     first = client.post(NOTIFICATIONS, templated(name), idempotency_key=name)
@@ -76,7 +77,7 @@ def test_a_replay_shows_what_was_stored_first_whatever_became_of_the_template(cl
     assert (other.status, list(faults(other))) == (422, ["Idempotency-Key"])
 
 
-def test_a_fault_of_a_template_stands_for_nothing_under_its_key(client: CheckedClient) -> None:
+def test_a_request_with_a_template_fault_leaves_its_idempotency_key_free(client: CheckedClient) -> None:
     refused = client.post(NOTIFICATIONS, templated("later"), idempotency_key="later")
     assert (refused.status, list(faults(refused))) == (422, ["/template"])
     put(client, "later", "Hello {{ name }}")
@@ -85,7 +86,7 @@ def test_a_fault_of_a_template_stands_for_nothing_under_its_key(client: CheckedC
     assert (accepted.status, replayed(accepted)) == (201, False)
 
 
-def test_items_of_a_batch_are_rendered_and_their_faults_say_which(client: CheckedClient) -> None:
+def test_items_of_a_batch_are_rendered_and_faults_name_their_item(client: CheckedClient) -> None:
     put(client, "batch", "Hello {{ name }}", html="<p>{{ name }}</p>")
     plain = {**MAIL, "message": "Hi"}
     answer = client.post(BATCH, {"items": [templated("batch", "Ann"), plain, templated("batch", "<Bob>")]})
@@ -100,7 +101,7 @@ def test_items_of_a_batch_are_rendered_and_their_faults_say_which(client: Checke
     assert [i["status"] for i in partial.json["items"]] == [201, 422, 422]
 
 
-def test_an_item_that_was_stored_under_its_key_is_shown_again_though_its_template_is_gone(
+def test_an_item_is_replayed_by_its_key_although_its_template_was_deleted(
     client: CheckedClient,
 ) -> None:
     put(client, "gone", "Hello {{ name }}")
@@ -119,14 +120,14 @@ def test_an_item_that_was_stored_under_its_key_is_shown_again_though_its_templat
     }
 
 
-def test_a_batch_whose_templates_take_too_long_is_to_come_again_later(client: CheckedClient) -> None:
+def test_a_batch_whose_templates_take_too_long_is_a_503(client: CheckedClient) -> None:
     put(client, "endless", ENDLESS + "{{ name }}")
     answer = client.post(BATCH, {"items": [templated("endless")] * 5})
 
     assert (answer.status, "retry-after" in answer.headers) == (503, True)
 
 
-def test_an_image_needs_the_html_that_its_template_may_have(client: CheckedClient) -> None:
+def test_an_inline_image_is_accepted_only_if_the_template_has_html(client: CheckedClient) -> None:
     put(client, "image", "Hello {{ name }}", html='<img src="cid:logo">')
     put(client, "no.image", "Hello {{ name }}")
     files = [{**LOGO, "contentId": "a"}, LOGO]
@@ -165,7 +166,7 @@ def test_notification_to_a_suppressed_address_fails_at_once_without_a_wake_up_me
 
 
 @pytest.mark.parametrize("of", ["request", "item", "batch"])
-def test_the_first_answer_comes_again_though_it_was_retried_since(client: CheckedClient, of: str) -> None:
+def test_the_first_answer_is_replayed_after_a_retry(client: CheckedClient, of: str) -> None:
     address = f"{of}@example.com"
     suppress(client, address)
     item = {"type": "email", "recipient": address, "message": "Hello"}
@@ -186,7 +187,7 @@ def test_the_first_answer_comes_again_though_it_was_retried_since(client: Checke
 
 
 @pytest.mark.parametrize("copies", [{"cc": ["Bob <BOB@exämple.com>"]}, {"bcc": ["bob@xn--exmple-cua.com"]}])
-def test_a_copy_to_somebody_who_is_suppressed_fails_the_whole_and_is_named(
+def test_a_suppressed_copy_fails_the_notification_and_is_named(
     client: CheckedClient, copies: dict[str, list[str]]
 ) -> None:
     suppress(client, "bob@exämple.com")
@@ -196,7 +197,7 @@ def test_a_copy_to_somebody_who_is_suppressed_fails_the_whole_and_is_named(
     assert shown["lastError"] == "bob@xn--exmple-cua.com is on the suppression list: manual"
 
 
-def test_our_own_link_is_asked_for_and_unsubscribes(client: CheckedClient) -> None:
+def test_the_unsubscribe_link_that_a_notification_asks_for_works(client: CheckedClient) -> None:
     mail = {**MAIL, "recipient": "Leaving@example.com", "message": "Hello", "unsubscribe": True}
     shown = client.post(NOTIFICATIONS, mail).json
     assert shown["unsubscribe"] is True
@@ -212,7 +213,7 @@ def test_our_own_link_is_asked_for_and_unsubscribes(client: CheckedClient) -> No
 
 
 @pytest.mark.parametrize("wrong", [False, None, 1, "true", [], {}, {"url": "https://x.example", "more": 1}])
-def test_the_link_is_true_or_an_object_with_a_url(client: CheckedClient, wrong: object) -> None:
+def test_unsubscribe_is_true_or_an_object_with_a_url(client: CheckedClient, wrong: object) -> None:
     refused = client.post(NOTIFICATIONS, {**MAIL, "message": "Hello", "unsubscribe": wrong})
 
     assert refused.status == 422
@@ -227,7 +228,7 @@ def test_unsubscribe_link_of_our_own_cannot_be_combined_with_cc(client: CheckedC
     }
 
 
-def test_our_own_link_needs_a_public_url(module_database_url: str, redis_server: Valkey) -> None:
+def test_our_unsubscribe_link_needs_public_url(module_database_url: str, redis_server: Valkey) -> None:
     with running(module_database_url, redis_server.url) as api:
         refused = api.client.post(NOTIFICATIONS, {**MAIL, "message": "Hello", "unsubscribe": True})
 

@@ -1,4 +1,4 @@
-"""Tests of priorities: an urgent mail passes a newsletter, and one client's newsletter keeps no other one waiting."""
+"""Priorities: an urgent mail overtakes a newsletter, and one client's newsletter delays no other client."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def passed_by(world: World, client: Client, priority: str) -> int:
     return arrived - before
 
 
-def test_an_urgent_notification_passes_the_clients_own_newsletter(world: World) -> None:
+def test_an_urgent_notification_overtakes_a_newsletter_of_the_same_client(world: World) -> None:
     shop = client_of(world, "shop of test 1")
     newsletter(world, shop, "bulk")
     world.system.start_workers()
@@ -81,7 +81,7 @@ def test_an_urgent_notification_passes_the_clients_own_newsletter(world: World) 
     assert passed_by(world, shop, "normal") < PASSED
 
 
-def test_one_clients_newsletter_does_not_keep_anothers_notification_waiting(world: World) -> None:
+def test_a_newsletter_of_one_client_does_not_delay_another_client(world: World) -> None:
     shop, neighbour = client_of(world, "shop of test 2"), client_of(world, "neighbour of test 2")
     newsletter(world, shop, "normal")
     world.system.start_workers()

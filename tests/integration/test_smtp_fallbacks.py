@@ -1,4 +1,4 @@
-"""Second choices while connecting: HELO, AUTH LOGIN, a connection in clear, and the name that EHLO gives."""
+"""Fallbacks while connecting: HELO, AUTH LOGIN, a connection in clear text, and the EHLO name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def sent(url: str, **settings: object) -> None:
 
 
 @pytest.mark.parametrize("code", [500, 501, 502, 504, 550, 554])
-def test_a_server_that_refuses_ehlo_is_asked_by_helo(code: int) -> None:
+def test_a_server_that_refuses_ehlo_gets_helo(code: int) -> None:
     named = mock.patch("socket.gethostname", return_value="notify.example.com")
     with answering(ehlo=f"{code} 5.5.1 what?", mail="450 enough") as (url, said), named:
         assert failure(channel(url)).receipt.phase == "mail"
@@ -79,7 +79,7 @@ def test_a_mail_goes_over_a_connection_that_began_with_helo(smtp_server: SmtpSer
 
 
 @pytest.mark.parametrize("code", [421, 450, 451])
-def test_a_server_that_is_busy_is_not_asked_again(smtp_server: SmtpServer, code: int) -> None:
+def test_a_server_that_is_busy_at_ehlo_gets_no_helo(smtp_server: SmtpServer, code: int) -> None:
     smtp_server.on("ehlo", Reply(code))
     down = failure(channel(smtp_server.url))
     assert (type(down), down.receipt.phase, down.receipt.reply_code) == (ProviderDown, "ehlo", code)
@@ -102,7 +102,7 @@ def offering(mechanisms: str, *answers: str) -> dict[str, str | list[str]]:
     ["502 not implemented", "504 5.5.4 no such mechanism", "503 5.5.1 no", "501 5.5.4 no", "500 what?",
      "534 5.7.9 authentication mechanism is too weak"],
 )  # fmt: skip
-def test_a_server_that_has_not_looked_at_the_password_is_asked_by_login(answer: str) -> None:
+def test_a_server_that_refuses_auth_plain_itself_gets_auth_login(answer: str) -> None:
     words = dict(zip(map(str.upper, LOGIN), ("334 UGFzc3dvcmQ6", "235 welcome"), strict=True))
     with answering(**offering("PLAIN LOGIN", answer, "334 VXNlcm5hbWU6"), **words) as (url, said):
         assert failure(channel(url.replace("://", f"://{USER}") + "?starttls=off")).receipt.phase == "mail"
@@ -112,27 +112,27 @@ def test_a_server_that_has_not_looked_at_the_password_is_asked_by_login(answer: 
 @pytest.mark.parametrize(
     "answer", ["535 5.7.8 bad credentials", "534 5.7.9 Application-specific password required", "454 4.7.0 not now"]
 )
-def test_a_server_that_has_looked_at_the_password_is_not_asked_again(answer: str) -> None:
+def test_a_refused_password_is_not_sent_again(answer: str) -> None:
     with answering(**offering("PLAIN LOGIN", answer)) as (url, said):
         down = failure(channel(url.replace("://", f"://{USER}") + "?starttls=off"))
     assert (type(down), down.receipt.phase, str(down)) == (ProviderDown, "auth", answer)
     assert [line for line in said if line.startswith("AUTH")] == [f"AUTH PLAIN {PLAIN}"]
 
 
-def test_a_server_that_offers_only_plain_has_no_second_choice() -> None:
+def test_without_auth_login_a_refused_auth_plain_is_final() -> None:
     with answering(**offering("PLAIN", "504 5.5.4 no")) as (url, said):
         assert failure(channel(url.replace("://", f"://{USER}") + "?starttls=off")).receipt.reply_code == 504
     assert "AUTH LOGIN" not in said
 
 
-def test_the_mechanisms_that_we_cannot_do_are_named() -> None:
+def test_unsupported_auth_mechanisms_are_reported_by_name() -> None:
     with answering(**offering("CRAM-MD5 XOAUTH2", "")) as (url, _):
         down = failure(channel(url.replace("://", f"://{USER}") + "?starttls=off"))
     assert str(down) == "the mail server offers AUTH CRAM-MD5 XOAUTH2: neither AUTH PLAIN nor AUTH LOGIN"
 
 
 @pytest.mark.parametrize("action", [Reply(454, "4.7.0 not now"), Reply(502, "5.5.1 no"), Reply(554, "no"), Drop()])
-def test_refused_optional_tls_leads_to_a_new_connection_in_clear(
+def test_after_refused_optional_tls_a_new_connection_is_made_in_clear(
     action: Reply | Drop, tls_authority: TlsAuthority
 ) -> None:
     with SmtpServer(tls=tls_authority.context) as server:
@@ -141,7 +141,7 @@ def test_refused_optional_tls_leads_to_a_new_connection_in_clear(
         assert [(mail.tls, mail.connection) for mail in server.mails] == [(False, 2)]
 
 
-def test_a_broken_handshake_of_optional_tls_leads_to_a_new_connection_in_clear(tls_authority: TlsAuthority) -> None:
+def test_after_a_failed_optional_tls_handshake_a_new_connection_is_made_in_clear(tls_authority: TlsAuthority) -> None:
     async def broken(self: Session, _line: str) -> None:
         await self._reply(220, "go ahead")
         self._wire.write(b"\x15\x03\x01\x00\x02\x02\x28")  # TLS alert: handshake failure
@@ -178,14 +178,14 @@ def test_a_password_is_never_sent_in_clear_because_tls_was_refused(option: str, 
         ("", "[127.0.0.1]"),
     ],
 )
-def test_the_name_is_the_hosts_own_where_servers_take_it_else_its_address(host: str, name: str) -> None:
+def test_the_ehlo_name_is_the_full_host_name_or_else_the_address(host: str, name: str) -> None:
     with answering(ehlo="450 enough") as (url, said), mock.patch("socket.gethostname", return_value=host):
         failure(channel(url))
     assert said == [f"EHLO {name}"]
 
 
 @pytest.mark.parametrize("name", ["mail.example.com", "[192.0.2.1]", "[IPv6:2001:db8::1]"])
-def test_a_name_can_be_chosen(name: str) -> None:
+def test_smtp_ehlo_name_sets_the_ehlo_name(name: str) -> None:
     with answering(ehlo="450 enough") as (url, said):
         failure(channel(url, smtp_ehlo_name=name))
     assert said == [f"EHLO {name}"]
@@ -207,12 +207,12 @@ def test_a_name_can_be_chosen(name: str) -> None:
         *("[1.2.3]", "[::1]", "[IPv6:x]", "[IPv6:fe80::1%eth0]", "[]", "a" * 64 + ".example", "a." * 127 + "example"),
     ],
 )
-def test_a_name_that_servers_refuse_stops_the_start(name: str) -> None:
+def test_an_invalid_ehlo_name_stops_the_start(name: str) -> None:
     with pytest.raises(SettingsError, match=r"^SMTP_EHLO_NAME is .*: give a full domain name such as mail.example.com"):
         read({"SMTP_EHLO_NAME": name})
 
 
-def test_a_server_that_overlooks_the_initial_response_of_plain_is_given_it_again() -> None:
+def test_a_server_that_ignores_the_initial_response_of_auth_plain_gets_it_again() -> None:
     again = {PLAIN.upper(): "235 welcome"}
     with answering(**offering("PLAIN LOGIN", "334 "), **again) as (url, said):
         assert failure(channel(url.replace("://", f"://{USER}") + "?starttls=off")).receipt.phase == "mail"

@@ -1,4 +1,4 @@
-"""Many callbacks for one endpoint at once: how many go out together, and what becomes of those that wait."""
+"""Many simultaneous callbacks to one endpoint: how many are sent at a time, and the outcome of those that wait."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_callbacks_to_one_endpoint_are_bounded_in_parallel_and_all_of_them_are_s
     assert (slow.most, len(hooks.posts)) == (AT_ONCE, 3 * AT_ONCE)
 
 
-def test_a_slow_endpoint_holds_up_no_other(make: Make, hooks: Hooks) -> None:
+def test_a_slow_endpoint_delays_no_other(make: Make, hooks: Hooks) -> None:
     hooks.answer = slow = Slow()
     sender, callback = make(), to(hooks.url)
 
@@ -75,7 +75,7 @@ def test_a_slow_endpoint_holds_up_no_other(make: Make, hooks: Hooks) -> None:
         sender.run(send(to(quick.url)))
 
 
-def test_callbacks_that_wait_for_a_silent_endpoint_are_deferred_without_a_try(make: Make, hooks: Hooks) -> None:
+def test_callbacks_waiting_for_a_silent_endpoint_are_deferred_without_a_request(make: Make, hooks: Hooks) -> None:
     hooks.answer = hooks.hang
     sender, callback = make(callback_timeout=IMPATIENT, callback_rest=3600), to(hooks.url)
 
@@ -107,7 +107,7 @@ def test_a_callback_without_a_free_place_is_deferred_after_its_time(make: Make, 
     assert len(hooks.posts) == AT_ONCE
 
 
-def test_a_send_that_is_cancelled_gives_its_turn_back(make: Make, hooks: Hooks) -> None:
+def test_a_cancelled_send_returns_its_place(make: Make, hooks: Hooks) -> None:
     hooks.answer = slow = Slow()
     sender, callback = make(), to(hooks.url)
 

@@ -1,4 +1,4 @@
-"""One list through claim, send and settle: what is sent, recorded, tried again and handed back."""
+"""One list through claim, send and settle: which notifications are sent, recorded, retried and released."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def many(count: int) -> list[int]:
     return accept(*(f"{n}@example.com" for n in range(count)))
 
 
-def test_over_one_connection_a_list_is_sent_in_order_and_recorded(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_list_is_sent_in_order_over_one_connection_and_recorded(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(10)
     make(connections=1).deliver(ids)
     assert [m.recipients[0] for m in smtp_server.mails] == [f"{n}@example.com" for n in range(10)]
@@ -96,7 +96,7 @@ def test_a_notification_that_cannot_be_claimed_is_left_out(make: Make, smtp_serv
     assert [m.recipients[0] for m in smtp_server.mails] == ["2@example.com"]
 
 
-def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
+def test_only_deferred_notifications_are_retried_after_the_delay_in_their_row(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     smtp_server.on("rcpt", Reply(450, "4.2.0 busy"), to="1@example.com")
@@ -119,7 +119,7 @@ def test_only_what_was_deferred_is_tried_again_after_the_delay_its_row_holds(
         assert again.value.delay / 1000 <= float(wait) < again.value.delay / 1000 + 10
 
 
-def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp_server: SmtpServer) -> None:
+def test_the_last_failed_attempt_ends_as_exhausted_with_the_servers_reply(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("data", Reply(451, "4.3.0 later"), times=None)
     [id] = accept("a@example.com")
     process = make(max_attempts=3)
@@ -138,7 +138,7 @@ def test_the_last_attempt_ends_exhausted_with_the_servers_words(make: Make, smtp
     assert history(id) == ["deferred"] * 3
 
 
-def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_mail_that_cannot_be_composed_does_not_affect_others(make: Make, smtp_server: SmtpServer) -> None:
     bad, *good = many(3)
 
     def compose(notification: Claimed, sender: Mailbox, contents: Sequence[bytes], leave: str | None) -> Mail:
@@ -153,7 +153,9 @@ def test_a_mail_that_cannot_be_made_spoils_nobody_elses(make: Make, smtp_server:
     assert row(bad)["last_error"] == "internal error: ZeroDivisionError"
 
 
-def test_a_lost_answer_after_the_mail_went_out_is_uncertain_and_sent_again(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_lost_answer_after_the_whole_mail_is_uncertain_and_the_mail_is_sent_again(
+    make: Make, smtp_server: SmtpServer
+) -> None:
     smtp_server.on("dot", Drop(), times=1)
     [id] = accept("a@example.com")
     process = make()
@@ -198,7 +200,7 @@ def test_with_hold_a_worker_that_lost_the_claim_sends_nothing(make: Make, smtp_s
     assert status(id) == "processing"
 
 
-def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_outage_costs_few_attempts_and_the_other_mails_are_parked(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(50)
     smtp_server.stop()
     process = make(connections=5)
@@ -213,7 +215,7 @@ def test_an_outage_costs_few_attempts_and_the_rest_is_parked(make: Make, smtp_se
     assert sum(row(id)["attempt_count"] for id in ids) == spent
 
 
-def test_one_probe_closes_the_breaker_and_the_rest_follows(make: Make, smtp_server: SmtpServer) -> None:
+def test_one_probe_closes_the_breaker_and_the_other_mails_are_sent(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(20)
     smtp_server.stop()
     process = make(connections=5, probe_wait=0.1)
@@ -274,7 +276,7 @@ def test_an_outage_of_the_mail_server_does_not_park_the_sandbox(make: Make, smtp
     assert [row(id)["attempt_count"] for id in mails] == spent
 
 
-def test_an_outage_that_is_found_out_in_a_list_does_not_park_what_is_for_the_sandbox(
+def test_an_outage_noticed_in_a_list_does_not_park_its_sandbox_notifications(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     smtp_server.stop()
@@ -284,7 +286,7 @@ def test_an_outage_that_is_found_out_in_a_list_does_not_park_what_is_for_the_san
     assert [status(id) for id in toys] == ["sent"]
 
 
-def test_the_sandbox_is_no_probe_and_tells_the_breaker_nothing(make: Make, smtp_server: SmtpServer) -> None:
+def test_sandbox_notifications_are_no_probes_and_do_not_affect_the_breaker(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
     process = make(probe_wait=0.1)
     with pytest.raises(Again):
@@ -303,7 +305,7 @@ def test_failures_in_the_sandbox_open_no_breaker(make: Make, smtp_server: SmtpSe
     assert not process.breaker.open
 
 
-def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_single_notification_to_a_dead_server_fails_after_its_attempts(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.stop()
     [id] = many(1)
     process = make()
@@ -321,7 +323,7 @@ def test_a_lone_notification_to_a_dead_server_fails_after_its_attempts(make: Mak
     assert (row(id)["failure_reason"], history(id)) == ("exhausted", ["provider-down"] * 5)
 
 
-def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
+def test_a_stopping_worker_finishes_its_mail_and_releases_the_others_at_no_cost(
     make: Make, smtp_server: SmtpServer
 ) -> None:
     ids = many(5)
@@ -332,7 +334,7 @@ def test_a_stopping_worker_finishes_its_mail_and_hands_back_the_rest_at_no_cost(
     assert [(status(id), row(id)["attempt_count"]) for id in ids] == [("pending", 0)] * 5
 
 
-def test_a_list_that_takes_too_long_is_handed_back(make: Make, smtp_server: SmtpServer) -> None:
+def test_the_unsent_rest_of_a_list_that_takes_too_long_is_released(make: Make, smtp_server: SmtpServer) -> None:
     ids = many(5)
     process = make(connections=1, list_budget=3)
     smtp_server.on("mail", Reply(250, "slowly", delay=2), times=None)
@@ -384,7 +386,7 @@ def test_a_worker_that_loses_its_claims_sends_only_what_is_already_pipelined(
 
 
 @pytest.mark.parametrize("connections", [1, 3])
-def test_no_connection_runs_further_ahead_than_what_is_recorded(
+def test_a_connection_has_at_most_two_mails_ahead_of_the_recorded_outcomes(
     make: Make, smtp_server: SmtpServer, connections: int
 ) -> None:
     most = lifecycle.AHEAD * connections
@@ -408,7 +410,7 @@ def test_no_connection_runs_further_ahead_than_what_is_recorded(
     assert len(smtp_server.mails) == 3 * most
 
 
-def test_an_outcome_outlives_an_outage_of_the_database(make: Make, smtp_server: SmtpServer) -> None:
+def test_an_outcome_is_recorded_after_an_outage_of_the_database(make: Make, smtp_server: SmtpServer) -> None:
     [id] = accept("a@example.com")
     real = lifecycle.settle
     outage = [Unavailable("away")] * 3
@@ -424,7 +426,7 @@ def test_an_outcome_outlives_an_outage_of_the_database(make: Make, smtp_server: 
     assert len(smtp_server.mails) == 1
 
 
-def test_a_claim_whose_answer_was_lost_is_handed_back_with_the_next_one(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_claim_whose_answer_was_lost_is_released_with_the_next_one(make: Make, smtp_server: SmtpServer) -> None:
     lost, later = many(2)
     process = make()
     real = lifecycle.claim
@@ -511,7 +513,7 @@ def test_an_unknown_mailbox_is_added_to_the_suppression_list(
 
 
 @pytest.mark.parametrize(("gone", "suppressed"), [("gone@example.com", True), ("b@example.com", False)])
-def test_of_several_recipients_only_the_refused_one_is_added_to_the_list(
+def test_only_the_refused_one_of_several_recipients_is_suppressed(
     make: Make, smtp_server: SmtpServer, gone: str, suppressed: bool
 ) -> None:
     copied = draft("gone@example.com")._replace(mail='{"cc": ["b@example.com"]}')
@@ -531,7 +533,7 @@ def test_address_that_the_sandbox_refuses_is_not_suppressed(make: Make) -> None:
     assert suppressions.newest(CLIENT, {}, None, 9) == []
 
 
-def test_our_own_link_to_unsubscribe_names_the_notification(make: Make, smtp_server: SmtpServer) -> None:
+def test_our_unsubscribe_link_identifies_the_notification(make: Make, smtp_server: SmtpServer) -> None:
     asking = draft()._replace(mail='{"unsubscribe": true}')
     [one] = lifecycle.accept([asking], GRACE)
     make(public_url="https://notify.example.com", unsubscribe_secret="s" * 32).deliver([one.id])

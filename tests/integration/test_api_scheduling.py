@@ -51,7 +51,7 @@ def test_a_priority_is_stored_and_shown(api: Api, client: CheckedClient, priorit
 
 
 @pytest.mark.parametrize("priority", ["urgent", "callback", "", 1, None])
-def test_another_priority_is_refused(client: CheckedClient, priority: object) -> None:
+def test_an_unknown_priority_is_refused(client: CheckedClient, priority: object) -> None:
     assert list(faults(client.notify("a@example.com", priority=priority))) == ["/priority"]
 
 
@@ -81,7 +81,7 @@ def test_a_time_that_has_passed_means_now(client: CheckedClient) -> None:
         ("2124-01-01T10:00:00.123456789Z", "2124-01-01T10:00:00.123456Z"),
     ],
 )
-def test_times_are_taken_in_any_zone_and_shown_in_utc(client: CheckedClient, given: str, shown: str) -> None:
+def test_times_are_accepted_in_any_zone_and_shown_in_utc(client: CheckedClient, given: str, shown: str) -> None:
     assert made(client, sendAt=given)["sendAt"] == shown
 
 
@@ -129,7 +129,7 @@ def test_patch_reschedules_a_pending_notification_and_changes_nothing_else(clien
     assert client.notification(first["id"])["expiresAt"] == "2130-01-01T00:00:00Z"
 
 
-def test_patch_with_null_sends_now_and_takes_the_end_away(client: CheckedClient) -> None:
+def test_patch_with_null_sends_now_and_removes_the_expiry(client: CheckedClient) -> None:
     first = made(client, sendAt=FAR, expiresAt=FARTHER)
     moved = patch(client, first["id"], sendAt=None, expiresAt=None).json
 
@@ -137,7 +137,7 @@ def test_patch_with_null_sends_now_and_takes_the_end_away(client: CheckedClient)
     assert first["createdAt"] < moved["nextAttemptAt"] < FAR
 
 
-def test_patch_refuses_times_that_do_not_go_together_with_those_it_leaves(client: CheckedClient) -> None:
+def test_patch_refuses_a_time_that_contradicts_the_unchanged_one(client: CheckedClient) -> None:
     id = made(client, sendAt=FAR, expiresAt=FARTHER)["id"]
 
     assert faults(patch(client, id, sendAt=FARTHER)) == {"/expiresAt": "must be after sendAt"}
@@ -157,7 +157,7 @@ def test_invalid_reschedule_is_refused(client: CheckedClient, document: Any, poi
 
 
 @pytest.mark.parametrize("id", ["0", "999999", "x", str(2**63)])
-def test_patch_of_no_notification_is_not_found(client: CheckedClient, id: str) -> None:
+def test_a_patch_of_an_unknown_notification_is_a_404(client: CheckedClient, id: str) -> None:
     assert client.send("PATCH", f"{NOTIFICATIONS}/{id}", {"sendAt": FAR}).status == 404
 
 

@@ -1,4 +1,4 @@
-"""A mail that is shown at the dashboard reaches nobody: not so much as a TCP connection leaves the browser."""
+"""A mail that is shown in the dashboard makes no network connection."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def looked_at(page: Page, api: Api, id: int) -> None:
 
 
 @pytest.mark.parametrize("mail", MAILS)
-def test_a_mail_that_is_looked_at_makes_no_connection(api: Api, page: Page, somebody: Somebody, mail: str) -> None:
+def test_a_displayed_mail_makes_no_connection(api: Api, page: Page, somebody: Somebody, mail: str) -> None:
     html = mail.format(to=f"http://127.0.0.1:{somebody.port}/")
     html += "<p id=end>the end"
     somebody.commit.clear()
@@ -126,7 +126,7 @@ def test_a_mail_that_is_looked_at_makes_no_connection(api: Api, page: Page, some
     assert somebody.commit == []
 
 
-def test_a_connection_from_a_page_to_the_listener_is_noticed(page: Page, somebody: Somebody) -> None:
+def test_the_test_notices_a_connection_from_a_page(page: Page, somebody: Somebody) -> None:
     """Or the test above could not fail."""
     somebody.commit.clear()
     page.set_content(f"<iframe src='http://127.0.0.1:{somebody.port}/'></iframe>")

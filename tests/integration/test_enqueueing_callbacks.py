@@ -1,4 +1,4 @@
-"""Callbacks are written with the change that they tell of, or neither is."""
+"""A callback is stored together with the transition that it reports, or neither is."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_client_without_an_endpoint_gets_no_callback() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "event"), [("sent", "notification.sent"), ("refused", "notification.failed")])
-def test_a_callback_holds_what_a_get_would_show(outcome: str, event: str) -> None:
+def test_a_callback_contains_the_answer_of_a_get(outcome: str, event: str) -> None:
     id = endpoint()
     [stored] = lifecycle.accept([draft()._replace(tags='["a"]', metadata='{"o":"1"}')], GRACE)
     [held] = lifecycle.claim([stored.id], WORKER)
@@ -93,7 +93,7 @@ def test_a_stale_worker_enqueues_no_callback() -> None:
     assert told() == []
 
 
-def test_rescue_cancel_and_expiry_tell_too() -> None:
+def test_rescue_cancel_and_expiry_enqueue_callbacks() -> None:
     endpoint()
     lost = claimed(uuid4())
     assert lifecycle.rescue(alive(uuid4(), steady_for=31), 30, 600, 1, 100) == [lost.id]
@@ -118,7 +118,7 @@ def test_a_rescue_that_ends_no_notification_enqueues_no_callback() -> None:
     assert told() == []
 
 
-def test_each_endpoint_hears_what_it_asked_for_and_is_its_clients_own() -> None:
+def test_each_endpoint_gets_only_its_events_of_its_own_client() -> None:
     everything, failures = endpoint(), endpoint("failed")
     endpoint(client=2)
     off = endpoint()
@@ -166,7 +166,7 @@ def test_a_callback_cannot_be_cancelled_or_rescheduled() -> None:
     assert told() == [callback]
 
 
-def test_a_client_that_is_paused_is_told_and_a_channel_that_is_paused_is_not_used() -> None:
+def test_a_paused_client_gets_callbacks_and_a_paused_callback_channel_sends_none() -> None:
     endpoint()
     end("sent")
     [callback] = told()
@@ -183,7 +183,7 @@ def test_a_client_that_is_paused_is_told_and_a_channel_that_is_paused_is_not_use
     assert lifecycle.claim([callback["id"]], WORKER)
 
 
-def test_a_callback_has_a_budget_of_its_own_when_its_worker_dies() -> None:
+def test_a_callback_has_its_own_number_of_attempts_when_its_worker_dies() -> None:
     endpoint()
     end("sent")
     [callback] = told()
@@ -202,7 +202,7 @@ def test_the_relay_enqueues_a_callback_at_once() -> None:
     assert [due.id for due in relay.take_due("callback", GRACE, 100, 10)] == [told()[0]["id"]]
 
 
-def test_callbacks_are_none_of_the_clients_notifications() -> None:
+def test_callbacks_are_not_among_the_notifications_of_a_client() -> None:
     endpoint()
     sent = end("sent")
     assert [shown["id"] for shown in reports.newest(CLIENT, {}, None, 10).rows] == [sent]
@@ -219,7 +219,7 @@ def test_an_uncommitted_outcome_enqueues_no_callback() -> None:
     assert (status(held.id), told()) == ("processing", [])
 
 
-def test_a_connection_killed_in_mid_statement_leaves_both_or_none(store: Settings) -> None:
+def test_a_connection_killed_during_a_settlement_leaves_outcome_and_callback_or_neither(store: Settings) -> None:
     endpoint()
     held = lifecycle.claim(accepted(50), WORKER)
     settlements = [lifecycle.sent(one, attempt()) for one in held]
@@ -267,7 +267,7 @@ def test_simultaneous_ends_of_a_notification_enqueue_one_callback() -> None:
         assert len(told()) == 1
 
 
-def test_a_settlement_and_a_rescue_at_the_same_moment_tell_once() -> None:
+def test_a_simultaneous_settlement_and_rescue_enqueue_one_callback() -> None:
     endpoint()
     for _ in range(25):
         rows("DELETE FROM notifications")
@@ -284,7 +284,7 @@ def test_a_settlement_and_a_rescue_at_the_same_moment_tell_once() -> None:
 
 
 @pytest.mark.parametrize("change", ["callback_id = 1", "subject_id = 1", "type = 'callback'"])
-def test_the_database_knows_what_a_callback_is(change: str) -> None:
+def test_the_database_refuses_an_inconsistent_callback(change: str) -> None:
     [id] = accepted()
     with pytest.raises(Exception, match="violates check constraint"), connection():
         rows(f"UPDATE notifications SET {change} WHERE id = {id}")

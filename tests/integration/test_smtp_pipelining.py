@@ -67,7 +67,7 @@ def email(smtp_server: SmtpServer) -> Iterator[Mailer]:
 
 @pytest.mark.parametrize("answer", [b"\n", b"\r\n", b"25\n", b"hello\r\n"])
 @pytest.mark.parametrize(("phase", "before", "behind"), [("rcpt", OK, GO_AHEAD), ("data", OK + OK, b"")])
-def test_an_answer_that_is_none_is_no_answer_among_others_either(
+def test_a_malformed_reply_among_pipelined_ones_is_no_reply(
     phase: str, before: bytes, behind: bytes, answer: bytes
 ) -> None:
     with talking(*GREETED, (DATA, before + answer + behind)) as (url, _), pytest.raises(Deferred) as error:
@@ -75,7 +75,7 @@ def test_an_answer_that_is_none_is_no_answer_among_others_either(
     assert (error.value.receipt.phase, error.value.receipt.reply_code) == (phase, None)
 
 
-def test_an_envelope_is_one_request_and_the_next_one_comes_with_the_end_of_the_mail() -> None:
+def test_an_envelope_is_one_packet_and_the_next_one_follows_the_end_of_the_mail() -> None:
     steps = [*GREETED, (DATA, OK + OK + GO_AHEAD), (DATA, OK * 3 + GO_AHEAD), (DOT, b"250 last\r\n"), (LINE, OK)]
     with talking(*steps) as (url, heard):
         email = channel(url)
@@ -89,7 +89,7 @@ def test_an_envelope_is_one_request_and_the_next_one_comes_with_the_end_of_the_m
     assert quit == b"QUIT\r\n"
 
 
-def test_a_server_that_does_not_offer_it_is_asked_line_by_line() -> None:
+def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
     greeted = [(b"", b"220 hello\r\n"), (LINE, b"250 hello\r\n")]
     mail = [(LINE, OK), (LINE, OK), (LINE, GO_AHEAD), (DOT, OK)]
     with talking(*greeted, *mail, *mail, (LINE, OK)) as (url, heard):
@@ -109,7 +109,7 @@ def test_pipelining_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize("code", [450, 550])
-def test_a_refused_recipient_gets_an_empty_mail_that_the_server_refuses_and_the_next_one_its_own(
+def test_a_pipelined_refused_recipient_costs_an_empty_mail_and_the_next_mail_is_sent(
     email: Mailer, smtp_server: SmtpServer, code: int
 ) -> None:
     smtp_server.on("rcpt", Reply(code), to="2@example.com", times=None)
@@ -133,7 +133,7 @@ def test_a_server_that_wants_content_for_a_refused_recipient_gets_none() -> None
     assert heard[3:5] == [b".\r\n", b"RSET\r\n"]
 
 
-def test_a_recipient_that_is_accepted_after_all_gets_nothing_empty() -> None:
+def test_a_recipient_accepted_after_a_refusal_gets_no_empty_mail() -> None:
     """The connection is closed instead: MAIL was refused, so nothing that follows it can be meant."""
     with talking(*GREETED, (DATA, b"450 later\r\n" + OK + GO_AHEAD), (LINE, OK)) as (url, heard):
         email = channel(url)
@@ -143,7 +143,7 @@ def test_a_recipient_that_is_accepted_after_all_gets_nothing_empty() -> None:
     assert len(heard) == 3
 
 
-def test_of_several_recipients_all_must_be_accepted_before_data_is_said(smtp_server: SmtpServer) -> None:
+def test_data_is_sent_only_after_all_recipients_were_accepted(smtp_server: SmtpServer) -> None:
     smtp_server.on("rcpt", Reply(550, "5.1.1 nobody"), to="b@example.com")
     email = channel(smtp_server.url)
     with pytest.raises(Refused):
@@ -155,9 +155,7 @@ def test_of_several_recipients_all_must_be_accepted_before_data_is_said(smtp_ser
 
 
 @pytest.mark.parametrize("code", [450, 550])
-def test_a_mail_whose_content_is_refused_does_not_take_the_next_one_with_it(
-    email: Mailer, smtp_server: SmtpServer, code: int
-) -> None:
+def test_a_refused_content_does_not_affect_the_next_mail(email: Mailer, smtp_server: SmtpServer, code: int) -> None:
     smtp_server.on("dot", Reply(code), to="1@example.com")
     with pytest.raises((Deferred, Refused)):
         email.send(FIRST, next_notification=SECOND)
@@ -167,7 +165,7 @@ def test_a_mail_whose_content_is_refused_does_not_take_the_next_one_with_it(
 
 
 @pytest.mark.parametrize("action", [Drop(), Reply(421, "4.7.0 enough")], ids=["drop", "421"])
-def test_a_next_one_whose_envelope_found_no_ear_goes_over_a_new_connection(
+def test_a_mail_whose_pipelined_envelope_got_no_reply_goes_over_a_new_connection(
     email: Mailer, smtp_server: SmtpServer, action: Action
 ) -> None:
     smtp_server.on("mail", Reply(250))
@@ -177,9 +175,7 @@ def test_a_next_one_whose_envelope_found_no_ear_goes_over_a_new_connection(
     assert smtp_server.connections == 2
 
 
-def test_a_connection_lost_after_the_dot_leaves_one_mail_in_doubt_and_not_the_next(
-    email: Mailer, smtp_server: SmtpServer
-) -> None:
+def test_a_connection_lost_after_the_dot_leaves_only_that_mail_in_doubt(email: Mailer, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop())
     with pytest.raises(Uncertain):
         email.send(FIRST, next_notification=SECOND)
@@ -208,16 +204,14 @@ def test_hanging_up_with_a_pipelined_envelope_sends_nothing(smtp_server: SmtpSer
     assert recipients(smtp_server) == ["1@example.com"]
 
 
-def test_a_connection_carries_no_more_with_announcements_than_without(smtp_server: SmtpServer) -> None:
+def test_pipelining_does_not_exceed_the_limit_of_mails_per_connection(smtp_server: SmtpServer) -> None:
     email = channel(smtp_server.url, smtp_connection_messages=2)
     send(email, FIRST, SECOND, THIRD)
     email.hang_up()
     assert [mail.connection for mail in smtp_server.mails] == [1, 1, 2]
 
 
-def test_a_next_one_that_cannot_be_composed_is_told_when_it_is_sent_itself(
-    email: Mailer, smtp_server: SmtpServer
-) -> None:
+def test_a_next_mail_that_cannot_be_composed_fails_at_its_own_turn(email: Mailer, smtp_server: SmtpServer) -> None:
     broken = SECOND._replace(recipient="no address")
     email.send(FIRST, next_notification=broken)
     with pytest.raises(Refused):
@@ -227,7 +221,7 @@ def test_a_next_one_that_cannot_be_composed_is_told_when_it_is_sent_itself(
     assert smtp_server.connections == 1
 
 
-def test_a_worker_that_was_overtaken_sends_neither_its_mail_nor_an_empty_one(
+def test_a_worker_that_lost_its_claim_sends_neither_its_mail_nor_an_empty_one(
     email: Mailer, smtp_server: SmtpServer
 ) -> None:
     with pytest.raises(Deferred, match="another worker"):

@@ -42,7 +42,7 @@ def pressed(asking: CheckedClient, recipient: str) -> int:
     return asking.request("POST", link(id), b"List-Unsubscribe=One-Click", form).status
 
 
-def test_the_link_of_a_test_mail_puts_nobody_on_the_live_list(pair: Pair) -> None:
+def test_the_unsubscribe_link_of_a_test_mail_adds_no_live_suppression(pair: Pair) -> None:
     assert pressed(pair.test, "ann@example.com") == 200
     assert pair.live.get("/api/suppressions").json["items"] == []
     assert pair.live.notify("ann@example.com").json["status"] == "pending"
@@ -51,7 +51,7 @@ def test_the_link_of_a_test_mail_puts_nobody_on_the_live_list(pair: Pair) -> Non
     assert pair.live.notify("ann@example.com").json["failureReason"] == "suppressed"
 
 
-def test_the_link_of_a_test_mail_does_not_prolong_an_entry_that_ends(pair: Pair) -> None:
+def test_the_unsubscribe_link_of_a_test_mail_does_not_extend_a_live_suppression(pair: Pair) -> None:
     id = pair.test.notify("bob@example.com").json["id"]
     entry = {"address": "bob@example.com", "expiresAt": "2124-01-01T00:00:00Z"}
     assert pair.live.post("/api/suppressions", entry).status == 201
@@ -67,7 +67,7 @@ def counted() -> bool:
 
 @pytest.mark.usefixtures("bound")
 @pytest.mark.parametrize("flooding", ["test", "live"])
-def test_waiting_test_mail_takes_no_room_from_live_mail(pair: Pair, flooding: str) -> None:
+def test_pending_test_mails_do_not_count_against_the_live_limit(pair: Pair, flooding: str) -> None:
     first, second = (pair.test, pair.live) if flooding == "test" else (pair.live, pair.test)
     answers = [first.notify("a@example.com").status for _ in range(MOST + 1)]
     assert answers == [201] * MOST + [429]

@@ -1,4 +1,4 @@
-"""Erasing while others are at work: claims and settlements at the same moment, upkeep, a process that dies."""
+"""Erasure during other work: simultaneous claims and settlements, upkeep, a process that dies."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def stopping() -> int:
         erasures.step(id, 4, SOMEBODY)
 
 
-def test_an_erasure_during_sending_begins_nothing_after_its_answer_and_leaves_nothing() -> None:
+def test_an_erasure_during_sending_stops_new_attempts_and_leaves_no_data() -> None:
     met = 0
     for _ in range(ROUNDS):
         rows("DELETE FROM notifications")
@@ -76,7 +76,7 @@ def test_an_erasure_during_sending_begins_nothing_after_its_answer_and_leaves_no
     assert met > 0
 
 
-def test_upkeep_finishes_what_was_being_sent() -> None:
+def test_upkeep_erases_a_notification_after_its_sending_ended() -> None:
     one = claimed(stored(sent_to()))
     id = begun()
     assert worked(id) == "erasing"
@@ -97,7 +97,7 @@ def test_upkeep_finishes_what_was_being_sent() -> None:
     assert (actor, name != "") == ("worker", True)
 
 
-def test_an_erasure_that_cannot_continue_keeps_upkeep_from_nothing_else() -> None:
+def test_an_erasure_that_fails_does_not_stop_the_rest_of_upkeep() -> None:
     begun()
     rows("UPDATE erasures SET due_at = now()")
     one = upkeep(uuid4())
@@ -107,7 +107,7 @@ def test_an_erasure_that_cannot_continue_keeps_upkeep_from_nothing_else() -> Non
     assert rows("SELECT count(*) FROM workers") == [(1,)]
 
 
-def test_a_step_that_fails_in_the_middle_changes_nothing() -> None:
+def test_a_step_of_an_erasure_that_fails_changes_nothing() -> None:
     stored(sent_to())
     id = begun()
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_a_step_that_fails_in_the_middle_changes_nothing() -> None:
     assert worked(id) == "done"
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_half_and_upkeep_continues(bound: Settings) -> None:
+def test_an_erasure_by_a_killed_process_is_consistent_and_continued_by_upkeep(bound: Settings) -> None:
     count = 300
     rows(
         "INSERT INTO notifications (type, recipient, subject, message, status, finished_at, next_attempt_at,"

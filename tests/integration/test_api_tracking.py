@@ -50,7 +50,7 @@ def ids(client: CheckedClient, *query: tuple[str, str]) -> list[int]:
         {"tags": ["'\"\\%s{}"], "metadata": {"a": "'\"\\%s{}\n"}},
     ],
 )
-def test_every_answer_shows_the_fields_that_were_given(client: CheckedClient, given: dict[str, Any]) -> None:
+def test_every_answer_shows_the_given_tags_and_metadata(client: CheckedClient, given: dict[str, Any]) -> None:
     accepted = client.notify("a@example.com", **given)
 
     assert accepted.status == 201
@@ -97,7 +97,7 @@ def test_invalid_tags_and_metadata_are_refused_with_a_pointer(
     assert faults(refused) == {pointer: detail}
 
 
-def test_all_the_tags_and_all_the_metadata_asked_for_must_be_there(client: CheckedClient) -> None:
+def test_a_filter_by_several_tags_and_metadata_requires_all_of_them(client: CheckedClient) -> None:
     one = client.notify("f@example.com", tags=["red", "big"], metadata={"o": "1", "p": "x=&"}).json["id"]
     two = client.notify("g@example.com", tags=["red"], metadata={"o": "1"}).json["id"]
 
@@ -121,7 +121,7 @@ def test_all_the_tags_and_all_the_metadata_asked_for_must_be_there(client: Check
         *("metadata=a%3D1&metadata=a%3D2", "metadata=a%3D1&metadata.a=1", "metadata=", "metadata=a%3D1&metadata=b"),
     ],
 )
-def test_a_search_that_makes_no_sense_is_refused(client: CheckedClient, query: str) -> None:
+def test_an_invalid_filter_by_tag_or_metadata_is_refused(client: CheckedClient, query: str) -> None:
     assert client.get(f"{NOTIFICATIONS}?{query}").status == 400
 
 

@@ -1,4 +1,4 @@
-"""Where a callback may go, by name, address and certificate: nowhere inside, whatever a resolver says."""
+"""Addresses to which a callback may go, by name, address and certificate: never internal ones."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ def answering(*addresses: str) -> Lookup:
     ],
     ids=str,
 )
-def test_no_name_leads_inside(make: Make, monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
+def test_no_host_name_that_resolves_to_an_internal_address_is_called(
+    make: Make, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", None)
     undelivered = failure(make(answering(*addresses), callback_allowed_networks=""), to("https://example.com/"))
     assert isinstance(undelivered, Deferred)
     assert "not public" in undelivered.receipt.text
 
 
-def test_a_name_that_leads_inside_reads_like_one_that_nobody_knows(make: Make) -> None:
+def test_a_name_with_an_internal_address_gives_the_same_error_as_an_unknown_one(make: Make) -> None:
     """Or a client could ask the workers which names there are in their network."""
 
     def unknown(_host: str, _port: int) -> Any:
@@ -60,12 +62,12 @@ def test_a_name_that_leads_inside_reads_like_one_that_nobody_knows(make: Make) -
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "127.0.0.1."])
-def test_an_address_in_disguise_is_known_by_what_it_leads_to(make: Make, hooks: Hooks, host: str) -> None:
+def test_an_unusual_spelling_of_an_internal_address_is_refused(make: Make, hooks: Hooks, host: str) -> None:
     failure(make(callback_allowed_networks=""), to(f"https://{host}:{hooks.port}/"))
     assert not hooks.connections
 
 
-def test_a_name_that_changes_between_two_questions_is_asked_once(make: Make, hooks: Hooks) -> None:
+def test_a_host_name_is_resolved_once_so_that_it_cannot_change(make: Make, hooks: Hooks) -> None:
     """DNS rebinding: first an address that may be, then one that may not."""
     asked: list[str] = []
 
@@ -84,7 +86,7 @@ def test_a_name_that_changes_between_two_questions_is_asked_once(make: Make, hoo
     assert "not public" in str(failure(channel, callback))
 
 
-def test_http_is_only_for_what_is_allowed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_is_accepted_for_allowed_networks_only(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", None)
     undelivered = failure(make(answering("93.184.215.14")), to("http://example.com/"))
     assert "must begin with https://" in str(undelivered)
@@ -102,7 +104,7 @@ def trusting(authority: TlsAuthority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority.ca))
 
 
-def test_https_is_spoken_with_the_name_that_was_asked_for(make: Make, tls_authority: TlsAuthority) -> None:
+def test_tls_uses_the_host_name_of_the_url(make: Make, tls_authority: TlsAuthority) -> None:
     with Hooks(tls=tls_authority.context) as hooks:
         channel = make(answering("127.0.0.1"), trusting(tls_authority))
         channel.send(to(f"https://localhost:{hooks.port}/"))
@@ -113,13 +115,13 @@ def test_https_is_spoken_with_the_name_that_was_asked_for(make: Make, tls_author
         assert len(hooks.posts) == 1
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_accepted(make: Make, tls_authority: TlsAuthority) -> None:
+def test_an_untrusted_certificate_is_not_accepted(make: Make, tls_authority: TlsAuthority) -> None:
     with Hooks(tls=tls_authority.context) as hooks:
         assert failure(make(), to(hooks.url)).receipt.phase == "tls"
         assert not hooks.posts
 
 
-def test_a_handshake_that_hangs_is_not_waited_for(make: Make) -> None:
+def test_a_tls_handshake_that_hangs_times_out(make: Make) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         undelivered = failure(make(callback_timeout=IMPATIENT), to(url))

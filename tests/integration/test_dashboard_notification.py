@@ -1,4 +1,4 @@
-"""One notification at the dashboard: its story, its mail in a frame that can do nothing, and what can be done to it."""
+"""The page of a notification: its timeline, its mail in a sandboxed frame, and its actions; and the pages of lists."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_page_shows_every_attempt_with_its_reply(api: Api, person: Person) -
         assert told in text
 
 
-def test_the_list_finds_by_what_is_filled_in(api: Api, person: Person) -> None:
+def test_the_list_is_filtered_by_the_filled_in_fields(api: Api, person: Person) -> None:
     id = failed(api.sql, "a-tag")
     for query in (
         "recipient=refused%40example.com",
@@ -65,13 +65,13 @@ def test_the_list_finds_by_what_is_filled_in(api: Api, person: Person) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=x", "createdFrom=yesterday", "cursor=x", "nothing=1", "limit=0"])
-def test_a_wrong_filter_is_named_on_the_page(person: Person, query: str) -> None:
+def test_an_invalid_filter_is_reported_on_the_page(person: Person, query: str) -> None:
     page = person.get(f"/notifications?{query}")
     assert page.status == 400
     assert f"<code>{query.partition('=')[0]}</code>" in page.html
 
 
-def test_pages_of_the_list_follow_each_other(api: Api) -> None:
+def test_the_list_is_paged(api: Api) -> None:
     other = client(api.sql, "paged")
     ids = [pending(api.sql, of=other) for _ in range(5)]
     person, found, path = newcomer(api, of=other), [], "/notifications?limit=2&status=pending"
@@ -84,7 +84,7 @@ def test_pages_of_the_list_follow_each_other(api: Api) -> None:
     assert "First page" in page.text
 
 
-def test_a_mail_is_shown_in_a_frame_that_can_do_nothing(api: Api, person: Person) -> None:
+def test_a_mail_is_shown_in_a_sandboxed_frame(api: Api, person: Person) -> None:
     id = failed(api.sql, html="<script>mine()</script><img src='cid:logo'><img src='https://example.com/x'>")
 
     frame = person.get(f"/notifications/{id}/mail")
@@ -108,7 +108,7 @@ def test_a_mail_without_html_has_no_frame(api: Api, person: Person) -> None:
     assert "<iframe" not in person.get(f"/notifications/{id}?view=html").html
 
 
-def test_the_source_is_the_mail_as_it_goes_out(api: Api, person: Person) -> None:
+def test_the_shown_source_equals_the_sent_mail(api: Api, person: Person) -> None:
     id = failed(api.sql, "said")
     source = person.get(f"/notifications/{id}/source")
     assert source.headers["content-type"] == "text/plain; charset=utf-8"
@@ -117,7 +117,7 @@ def test_the_source_is_the_mail_as_it_goes_out(api: Api, person: Person) -> None
         assert f"\n{line}" in f"\n{source.html}"
 
 
-def test_an_attachment_is_saved_and_never_shown(api: Api, person: Person) -> None:
+def test_an_attachment_is_downloaded_and_never_displayed(api: Api, person: Person) -> None:
     answer = person.get(f"/notifications/{failed(api.sql)}/attachments/1")
     assert answer.html == "bytes"
     assert answer.headers["content-disposition"].startswith("attachment; ")
@@ -162,7 +162,7 @@ def resent(person: Person, id: int) -> int:
     return int(first.headers["location"].rpartition("/")[2])
 
 
-def test_it_is_sent_again_as_another_one_with_the_same_content_and_once(api: Api, person: Person) -> None:
+def test_resending_creates_one_new_notification_with_the_same_content(api: Api, person: Person) -> None:
     id = failed(api.sql, "250 said")
 
     new = resent(person, id)
@@ -177,19 +177,19 @@ def test_it_is_sent_again_as_another_one_with_the_same_content_and_once(api: Api
     assert f"with the content of notification {id}" in person.get(f"/notifications/{new}").text
 
 
-def test_it_is_sent_again_now_whenever_it_was_to_be_sent(api: Api, person: Person) -> None:
+def test_a_resent_notification_is_due_now_despite_its_schedule(api: Api, person: Person) -> None:
     new = resent(person, pending(api.sql))
     assert api.sql.rows("SELECT send_at, expires_at FROM notifications WHERE id = %s", new) == [(None, None)]
 
 
-def test_without_its_files_it_is_not_sent_again(api: Api, person: Person) -> None:
+def test_a_notification_without_its_attachments_cannot_be_resent(api: Api, person: Person) -> None:
     id = failed(api.sql)
     api.sql.rows("DELETE FROM attachments WHERE notification_id = %s RETURNING 1", id)
     gone = person.submit(f"/notifications/{id}/resend", {"once": "A" * 22})
     assert (gone.status, "no longer stored" in gone.text) == (410, True)
 
 
-def test_from_a_sender_that_is_no_longer_allowed_it_is_not_sent_again(api: Api, person: Person) -> None:
+def test_a_notification_whose_sender_is_no_longer_allowed_cannot_be_resent(api: Api, person: Person) -> None:
     id = pending(api.sql)
     api.sql.rows("""UPDATE notifications SET mail = '{"from": "a@b.example"}' WHERE id = %s RETURNING 1""", id)
     refused = person.submit(f"/notifications/{id}/resend", {"once": "A" * 22})
@@ -210,11 +210,11 @@ def test_erased_notification_is_shown_as_erased_and_cannot_be_resent(api: Api, p
 
 
 @pytest.mark.parametrize("once", ["", "x", "A" * 23, "\x01" * 22])
-def test_a_form_that_is_not_whole_sends_nothing(api: Api, person: Person, once: str) -> None:
+def test_an_incomplete_form_sends_nothing(api: Api, person: Person, once: str) -> None:
     assert person.submit(f"/notifications/{pending(api.sql)}/resend", {"once": once}).status == 400
 
 
-def test_a_full_client_sends_nothing_again(api: Api) -> None:
+def test_a_client_at_its_limit_cannot_resend(api: Api) -> None:
     other = client(api.sql, "full")
     id = pending(api.sql, of=other)
     api.sql.rows("UPDATE clients SET rate_limit = 1 WHERE id = %s RETURNING 1", other)
@@ -224,14 +224,14 @@ def test_a_full_client_sends_nothing_again(api: Api) -> None:
     assert (limited.status, limited.headers["content-type"]) == (429, "text/html; charset=utf-8")
 
 
-def test_acts_are_offered_only_to_keys_with_their_scope(api: Api) -> None:
+def test_buttons_are_shown_only_to_keys_with_their_scope(api: Api) -> None:
     id = failed(api.sql)
     assert not {"Retry", "Cancel", "Resend"} & set(newcomer(api).get(f"/notifications/{id}").text.split())
     assert "/retry" in newcomer(api, "manage").get(f"/notifications/{id}").html
     assert "/resend" not in newcomer(api, "manage").get(f"/notifications/{id}").html
 
 
-def test_a_key_for_tests_moves_nothing_that_goes_out(api: Api) -> None:
+def test_a_test_key_can_change_no_live_notification(api: Api) -> None:
     tester = newcomer(api, "manage", "send", sandbox=True)
     live, test = pending(api.sql), pending(api.sql, sandbox=True)
     for act in ("cancel", "resend"):
@@ -246,7 +246,7 @@ def counts(page: Page) -> list[str]:
     return re.findall(r'"number strong"><a [^>]*>([^<]+)<', page.html)
 
 
-def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
+def test_failures_are_grouped_and_retried_by_group(api: Api) -> None:
     other = client(api.sql, "failing")
     person = newcomer(api, "manage", of=other)
     assert "No notification has failed." in person.get("/failures").text
@@ -277,7 +277,7 @@ def test_failures_are_grouped_and_retried_by_their_kind(api: Api) -> None:
     assert person.get("/failures/retry?reason=rejected").status == 400
 
 
-def test_the_newest_failures_only_are_looked_at(api: Api) -> None:
+def test_only_the_newest_failures_are_grouped(api: Api) -> None:
     other = client(api.sql, "failing much")
     again = failed(api.sql, of=other)
     api.sql.rows(COPIES, GROUPED, again, again)
@@ -287,7 +287,7 @@ def test_the_newest_failures_only_are_looked_at(api: Api) -> None:
     assert "/failures/retry" not in page.html
 
 
-def test_a_key_opens_the_api_and_a_session_the_page(api: Api, person: Person) -> None:
+def test_the_api_accepts_keys_and_the_dashboard_sessions(api: Api, person: Person) -> None:
     id = failed(api.sql)
     headers = {"Authorization": f"Bearer {key(api.sql)}"}
     assert Client(api.port).request("GET", f"/api/notifications/{id}/attachments/1", headers=headers).status == 200

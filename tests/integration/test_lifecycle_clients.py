@@ -1,4 +1,4 @@
-"""The arrows that a client draws: a time to send at, reschedule, cancel, redrive one or many."""
+"""Transitions that clients ask for: schedule, reschedule, cancel, and redrive one or many."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_scheduled_notification_is_taken_by_the_relay_as_soon_as_it_is_due() -> 
     assert [d.id for d in relay.take_due("normal", GRACE, 1000, 100)] == [id]
 
 
-def test_a_time_that_has_passed_means_now() -> None:
+def test_a_time_to_send_in_the_past_means_now() -> None:
     id = scheduled(in_seconds(-60))
     stored = row(id)
     assert stored["next_attempt_at"] == stored["created_at"]
@@ -75,18 +75,18 @@ def test_a_time_that_has_passed_means_now() -> None:
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+00:00"])
-def test_any_time_that_python_knows_can_be_stored(text: str) -> None:
+def test_any_datetime_of_python_can_be_stored(text: str) -> None:
     when = datetime.fromisoformat(text)
     assert row(scheduled(when))["send_at"] == when
 
 
-def test_the_database_refuses_what_is_too_late_before_its_time() -> None:
+def test_the_database_refuses_an_expiry_before_the_time_to_send() -> None:
     then = in_seconds(60)
     with pytest.raises(Unacceptable), connection():
         scheduled(then, then)
 
 
-def test_a_retry_that_would_come_too_late_waits_for_its_end_and_may_be_rescheduled_until_then() -> None:
+def test_a_retry_due_after_the_expiry_waits_for_it_and_can_be_rescheduled() -> None:
     first, second = scheduled(None, in_seconds(30)), scheduled(None, in_seconds(30))
     held = lifecycle.claim([first, second], WORKER)
     lifecycle.settle([lifecycle.retry(c, attempt("deferred"), 60) for c in held], GRACE, time.monotonic())
@@ -101,7 +101,7 @@ def test_a_retry_that_would_come_too_late_waits_for_its_end_and_may_be_reschedul
 # reschedule
 
 
-def test_reschedule_moves_what_is_pending_to_another_time() -> None:
+def test_reschedule_changes_the_time_of_a_pending_notification() -> None:
     [id] = accepted()
     assert lifecycle.reschedule(id, CLIENT, sending(in_seconds(60)))
     assert (status(id), lifecycle.claim([id], WORKER), due()) == ("pending", [], [])
@@ -111,7 +111,7 @@ def test_reschedule_moves_what_is_pending_to_another_time() -> None:
     assert lifecycle.claim([id], WORKER)
 
 
-def test_reschedule_changes_only_what_it_is_told_to() -> None:
+def test_reschedule_changes_only_the_given_fields() -> None:
     id = scheduled(in_seconds(60), in_seconds(120))
     before = row(id)
     assert lifecycle.reschedule(id, CLIENT, expiring(None))
@@ -133,7 +133,7 @@ def test_a_reschedule_that_changes_nothing_leaves_no_event() -> None:
     assert rows("SELECT name FROM events WHERE notification_id = %s", id) == [("rescheduled",)]
 
 
-def test_a_retry_that_waits_is_sent_at_once_by_a_reschedule_without_a_time() -> None:
+def test_a_reschedule_without_a_time_makes_a_waiting_retry_due_at_once() -> None:
     [id] = accepted()
     [held] = lifecycle.claim([id], WORKER)
     lifecycle.settle([lifecycle.retry(held, attempt("deferred"), 60)], GRACE, time.monotonic())
@@ -142,7 +142,7 @@ def test_a_retry_that_waits_is_sent_at_once_by_a_reschedule_without_a_time() -> 
     assert rows("SELECT name FROM events WHERE notification_id = %s", id) == [("rescheduled",)]
 
 
-def test_reschedule_refuses_times_that_do_not_go_together() -> None:
+def test_reschedule_refuses_an_expiry_before_the_time_to_send() -> None:
     id = scheduled(in_seconds(60), in_seconds(120))
     assert not lifecycle.reschedule(id, CLIENT, sending(in_seconds(120.5)))
     assert not lifecycle.reschedule(id, CLIENT, expiring(in_seconds(59)))
@@ -150,7 +150,7 @@ def test_reschedule_refuses_times_that_do_not_go_together() -> None:
     assert lifecycle.reschedule(id, CLIENT, Times(True, in_seconds(200), True, in_seconds(201)))
 
 
-def test_reschedule_refuses_what_is_being_sent_or_over() -> None:
+def test_reschedule_refuses_processing_and_finished_notifications() -> None:
     held, over = claimed(), failed()
     for id in (held.id, over):
         assert not lifecycle.reschedule(id, CLIENT, sending(None))
@@ -166,7 +166,7 @@ def test_a_client_cannot_change_a_notification_of_another_client() -> None:
     assert [status(pending), status(over)] == ["pending", "failed"]
 
 
-def test_a_stale_worker_cannot_settle_what_was_rescheduled() -> None:
+def test_a_stale_worker_cannot_settle_a_rescheduled_notification() -> None:
     stale = claimed()
     lifecycle.release([(stale.id, stale.claim)])
     assert lifecycle.reschedule(stale.id, CLIENT, sending(in_seconds(60)))
@@ -174,7 +174,7 @@ def test_a_stale_worker_cannot_settle_what_was_rescheduled() -> None:
     assert status(stale.id) == "pending"
 
 
-def test_a_stale_worker_cannot_settle_what_was_cancelled() -> None:
+def test_a_stale_worker_cannot_settle_a_cancelled_notification() -> None:
     stale = claimed()
     lifecycle.release([(stale.id, stale.claim)])
     assert lifecycle.cancel(stale.id, CLIENT)
@@ -185,7 +185,7 @@ def test_a_stale_worker_cannot_settle_what_was_cancelled() -> None:
 # redrive
 
 
-def test_redrive_refuses_what_is_too_late_by_now() -> None:
+def test_redrive_refuses_a_notification_that_has_expired() -> None:
     id = failed()
     rows("UPDATE notifications SET expires_at = now() WHERE id = %s", id)
     assert not lifecycle.redrive(id, CLIENT, GRACE)
@@ -203,13 +203,13 @@ def test_redrive_all_moves_the_oldest_first_and_leaves_them_to_the_relay() -> No
     assert [p.id for p in lifecycle.redrive_all(CLIENT, {}, moved[-1], 3)] == ids[3:]
 
 
-def test_redrive_all_leaves_what_has_not_failed() -> None:
+def test_redrive_all_changes_only_failed_notifications() -> None:
     [pending], held = accepted(), claimed(uuid4())
     assert lifecycle.redrive_all(CLIENT, {}, None, 10) == []
     assert [status(pending), status(held.id)] == ["pending", "processing"]
 
 
-def test_a_bulk_retry_does_not_meet_its_own_failures_again() -> None:
+def test_a_bulk_retry_does_not_retry_the_same_notification_twice() -> None:
     first, second = failed(), failed()
     [place] = lifecycle.redrive_all(CLIENT, {}, None, 1)
     [held] = lifecycle.claim([first], WORKER)
@@ -218,7 +218,7 @@ def test_a_bulk_retry_does_not_meet_its_own_failures_again() -> None:
     assert status(first) == "failed"
 
 
-def test_redrive_all_and_count_go_by_the_same_filter() -> None:
+def test_redrive_all_and_count_use_the_same_filter() -> None:
     failed()
     wanted = failed("rejected", "b@example.com")
     created = row(wanted)["created_at"]
@@ -294,13 +294,13 @@ def test_cancel_all_leaves_sent_failed_and_processing_notifications_as_they_are(
     assert [status(id) for id in (done.id, ended, held.id)] == ["sent", "failed", "processing"]
 
 
-def test_another_clients_are_not_cancelled_with_these() -> None:
+def test_cancel_all_leaves_notifications_of_other_clients() -> None:
     [id] = accepted()
     assert lifecycle.cancel_all(STRANGER, 100) == []
     assert status(id) == "pending"
 
 
-def test_a_stale_worker_cannot_settle_what_was_cancelled_with_all() -> None:
+def test_a_stale_worker_cannot_settle_a_notification_cancelled_by_cancel_all() -> None:
     stale = claimed()
     assert lifecycle.release([(stale.id, stale.claim)]) == [stale.id]
     assert lifecycle.cancel_all(CLIENT, 100) == [stale.id]

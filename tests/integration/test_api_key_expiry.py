@@ -1,4 +1,4 @@
-"""A key makes no key that works longer than itself, neither anew nor by rotation."""
+"""A key cannot create or rotate a key so that it outlives itself."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def end(found: dict[str, Any]) -> datetime:
 
 @pytest.mark.parametrize("scopes", [EVERY, WITHOUT_ADMIN])
 @pytest.mark.parametrize("wanted", [None, HOUR / 2])
-def test_a_new_key_ends_with_the_one_that_makes_it_or_before(api: Api, scopes: list[str], wanted: float | None) -> None:
+def test_a_new_key_expires_no_later_than_the_key_that_creates_it(
+    api: Api, scopes: list[str], wanted: float | None
+) -> None:
     owner = client(api.sql, f"maker {scopes} {wanted}")
     maker = key(api.sql, scopes, of=owner, expires_in=HOUR)
     asked = {"name": "app", "scopes": ["send"]} | ({"expiresAt": in_seconds(wanted)} if wanted else {})
@@ -49,7 +51,7 @@ def test_a_new_key_ends_with_the_one_that_makes_it_or_before(api: Api, scopes: l
     assert end(made.json) <= datetime.now(UTC) + timedelta(seconds=wanted or HOUR)
 
 
-def test_a_new_key_that_would_end_later_is_refused(api: Api) -> None:
+def test_a_new_key_that_would_outlive_its_creator_is_refused(api: Api) -> None:
     maker = key(api.sql, expires_in=HOUR)
     asked = {"name": "app", "scopes": ["send"], "expiresAt": in_seconds(DAY)}
     refused = asking(api, maker).post("/api/clients/1/keys", asked)
@@ -57,14 +59,14 @@ def test_a_new_key_that_would_end_later_is_refused(api: Api) -> None:
     assert "when the key of this request expires" in faults(refused)["/expiresAt"]
 
 
-def test_a_key_without_an_end_gives_any(api: Api) -> None:
+def test_a_key_without_an_expiry_can_create_keys_with_any_expiry(api: Api) -> None:
     maker = asking(api, key(api.sql))
     assert maker.post("/api/clients/1/keys", {"name": "a", "scopes": ["send"]}).json["expiresAt"] is None
     later = maker.post("/api/clients/1/keys", {"name": "a", "scopes": ["send"], "expiresAt": in_seconds(DAY)})
     assert later.status == 201
 
 
-def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> None:
+def test_a_key_keeps_its_expiry_over_repeated_rotations_by_itself(api: Api) -> None:
     first = key(api.sql, WITHOUT_ADMIN, expires_in=HOUR)
     api.sql.rows("UPDATE keys SET created_at = now() - interval '1 year' WHERE id = %s RETURNING id", first.id)
     last = asking(api, first).get(f"/api/keys/{first.id}").json["expiresAt"]
@@ -77,7 +79,7 @@ def test_a_key_that_rotates_itself_again_and_again_keeps_its_end(api: Api) -> No
         current = parsed
 
 
-def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Api) -> None:
+def test_a_rotated_key_creates_no_key_that_outlives_its_overlap(api: Api) -> None:
     maker = key(api.sql, WITHOUT_ADMIN)
     assert asking(api, maker).post(f"/api/keys/{maker.id}/rotate", {"overlap": 600}).status == 201
     made = asking(api, maker).post("/api/clients/1/keys", {"name": "late", "scopes": ["send"]})
@@ -85,7 +87,7 @@ def test_within_the_overlap_a_rotated_key_makes_nothing_that_outlasts_it(api: Ap
 
 
 @pytest.mark.parametrize("lasting", [None, DAY])
-def test_another_key_that_lasts_longer_is_not_cut_short_by_a_rotation(api: Api, lasting: float | None) -> None:
+def test_another_key_that_expires_later_cannot_be_rotated(api: Api, lasting: float | None) -> None:
     other = key(api.sql, WITHOUT_ADMIN, expires_in=lasting)
     refused = asking(api, key(api.sql, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert refused.status == 403
@@ -93,7 +95,7 @@ def test_another_key_that_lasts_longer_is_not_cut_short_by_a_rotation(api: Api, 
     assert asking(api, key(api.sql)).post(f"/api/keys/{other.id}/rotate", {}).status == 201
 
 
-def test_another_key_that_ends_before_is_rotated(api: Api) -> None:
+def test_another_key_with_an_earlier_expiry_can_be_rotated(api: Api) -> None:
     other = key(api.sql, WITHOUT_ADMIN, expires_in=60)
     rotated = asking(api, key(api.sql, expires_in=HOUR)).post(f"/api/keys/{other.id}/rotate", {})
     assert end(rotated.json) <= datetime.now(UTC) + timedelta(seconds=60)

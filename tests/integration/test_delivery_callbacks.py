@@ -1,4 +1,5 @@
-"""Callbacks as workers deliver them: with a budget of their own, and whatever the breaker of the mail server says."""
+"""Delivery of callbacks by workers: with their own number of attempts, and independent of the breaker of the mail
+server."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ def test_a_callback_is_delivered_like_a_mail(make: Make, hooks: Hooks) -> None:
     assert len(callback_ids()) == 3
 
 
-def test_each_kind_has_its_own_budget(make: Make, hooks: Hooks, smtp_server: SmtpServer) -> None:
+def test_callbacks_have_their_own_number_of_attempts(make: Make, hooks: Hooks, smtp_server: SmtpServer) -> None:
     hooks.answer = status(500)
     process = make(max_attempts=1, callback_max_attempts=3, callback_min_backoff=100, callback_max_backoff=1000)
     smtp_server.on("rcpt", Reply(450, "busy"), to="a@example.com")
@@ -82,7 +83,7 @@ def test_each_kind_has_its_own_budget(make: Make, hooks: Hooks, smtp_server: Smt
     assert [a["outcome"] for a in callbacks.attempts(callback)] == ["deferred"] * 3
 
 
-def test_callbacks_say_nothing_about_the_mail_server(make: Make, hooks: Hooks) -> None:
+def test_callbacks_do_not_affect_the_breaker_of_the_mail_server(make: Make, hooks: Hooks) -> None:
     process = make(breaker_threshold=2)
     process.deliver(accepted(5))
     endpoint = "UPDATE callbacks SET url = 'http://127.0.0.1:9999/'"
@@ -134,7 +135,7 @@ def test_while_the_mail_server_is_down_callbacks_that_wait_for_a_slow_endpoint_a
     assert [words.status(id) for id in callback_ids()] == ["sent"] * 10
 
 
-def test_of_mails_and_callbacks_a_mail_is_the_probe(make: Make) -> None:
+def test_the_probe_of_a_mail_server_is_a_mail_and_no_callback(make: Make) -> None:
     make().deliver(accepted(1))
     [callback], [mail] = callback_ids(), accepted(1)
     rows("UPDATE notifications SET lane = 'normal' WHERE id = %s", callback)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.http.pagination import LARGEST_LIMIT
 from cli.servers.valkey import Valkey
 from tests.dashboard import Person
 from tests.furnishing import failed, pending
@@ -18,7 +19,7 @@ from tests.keys import client, key
 
 @pytest.fixture(scope="module")
 def api(module_database_url: str, redis_server: Valkey) -> Iterator[Api]:
-    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000, page_limit=2) as started:
+    with running(module_database_url, redis_server.url, auth="required", login_rate=10_000) as started:
         yield started
 
 
@@ -42,13 +43,13 @@ def table(person: Person, query: str = "") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.html, newline="")))
 
 
-def test_all_pages_of_the_list_are_in_the_table(api: Api, owner: int, person: Person) -> None:
-    mine = [pending(api.sql, of=owner) for _ in range(5)]
+def test_the_csv_contains_all_pages_of_the_list(api: Api, owner: int, person: Person) -> None:
+    mine = [pending(api.sql, of=owner) for _ in range(LARGEST_LIMIT + 5)]
     assert [int(row["id"]) for row in table(person)] == mine[::-1]
     assert table(person)[0]["recipient"] == "later@example.com"
 
 
-def test_the_table_has_the_filters_and_the_search_of_the_list(api: Api, owner: int, person: Person) -> None:
+def test_the_csv_has_the_filters_and_the_search_of_the_list(api: Api, owner: int, person: Person) -> None:
     gone = failed(api.sql, of=owner)
     pending(api.sql, of=owner)
     for query in ("?status=failed", "?q=rejected", "?q=refused%40example.com&status="):
@@ -64,18 +65,18 @@ def test_no_cell_is_a_formula_for_a_spreadsheet(api: Api, owner: int, person: Pe
     assert table(person)[-1]["subject"] == '\'=HYPERLINK("http://x")'
 
 
-def test_nobody_gets_rows_of_another_client(api: Api, owner: int, person: Person) -> None:
+def test_the_csv_contains_no_rows_of_another_client(api: Api, owner: int, person: Person) -> None:
     failed(api.sql, of=client(api.sql, f"other than {owner}"))
     assert table(person) == []
     assert Person(api.port).get("/notifications/list.csv").status == 303
 
 
 @pytest.mark.parametrize("query", ["?status=x", "?q=%00", "?cursor=x"])
-def test_a_wrong_filter_of_the_table_is_refused(person: Person, query: str) -> None:
+def test_an_invalid_filter_of_the_csv_is_refused(person: Person, query: str) -> None:
     assert person.get(f"/notifications/list.csv{query}").status == 400
 
 
-def test_a_notification_is_read_by_the_curl_command_on_its_page(api: Api, owner: int, person: Person) -> None:
+def test_the_curl_command_on_a_page_reads_its_notification(api: Api, owner: int, person: Person) -> None:
     id = pending(api.sql, of=owner)
     command = person.get(f"/notifications/{id}").text.partition("As curl ")[2].partition(" Copy")[0]
     words = shlex.split(command)

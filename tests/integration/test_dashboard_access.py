@@ -29,7 +29,7 @@ def sent_to_login(page: Page) -> bool:
     return page.status == 303 and page.headers["location"].startswith("/login")
 
 
-def test_without_a_session_pages_lead_to_the_login_and_back(api: Api, person: Person) -> None:
+def test_without_a_session_pages_redirect_to_the_login_and_back(api: Api, person: Person) -> None:
     assert person.get("/").headers["location"] == "/login"
     away = person.get("/switch?cursor=1")
     assert away.headers["location"] == "/login?next=/switch"
@@ -38,7 +38,7 @@ def test_without_a_session_pages_lead_to_the_login_and_back(api: Api, person: Pe
     assert back.headers["location"] == "/switch"
 
 
-def test_a_session_is_a_cookie_that_no_script_reads_and_that_holds_no_key(api: Api, person: Person) -> None:
+def test_the_session_cookie_is_httponly_and_contains_no_key(api: Api, person: Person) -> None:
     mine = key(api.sql, ["read"])
 
     answer = person.log_in(mine)
@@ -53,7 +53,7 @@ def test_a_session_is_a_cookie_that_no_script_reads_and_that_holds_no_key(api: A
     assert person.get("/").status == 200
 
 
-def test_over_https_the_cookie_is_for_https_only(api: Api) -> None:
+def test_over_https_the_session_cookie_is_secure(api: Api) -> None:
     cookie = Person(api.port, {"X-Forwarded-Proto": "https"}).get("/login").headers["set-cookie"]
     assert "; Secure" in cookie
     assert "; Secure" not in Person(api.port).get("/login").headers["set-cookie"]
@@ -67,7 +67,7 @@ def test_invalid_keys_are_refused_with_the_same_message(person: Person, given: s
     assert sent_to_login(person.get("/"))
 
 
-def test_a_key_that_cannot_read_cannot_look(api: Api, person: Person) -> None:
+def test_a_key_without_the_scope_read_cannot_log_in(api: Api, person: Person) -> None:
     assert "lacks the scope" in person.log_in(key(api.sql, ["send", "manage"])).text
     assert sent_to_login(person.get("/"))
 
@@ -111,7 +111,7 @@ def test_logging_out_ends_the_session_everywhere(api: Api, person: Person) -> No
     assert sent_to_login(person.get("/"))
 
 
-def test_a_session_is_not_known_before_the_login(api: Api, person: Person) -> None:
+def test_a_session_id_set_before_the_login_is_not_used(api: Api, person: Person) -> None:
     person.get("/login")
     before = person.cookies["notify_session"]
     person.log_in(key(api.sql, ["read"]))
@@ -136,7 +136,7 @@ def test_the_session_cookie_does_not_authenticate_at_the_api(api: Api, person: P
     ],
     ids=str,
 )
-def test_a_form_from_elsewhere_is_refused(api: Api, person: Person, wrong: dict[str, str]) -> None:
+def test_a_form_of_another_origin_is_refused(api: Api, person: Person, wrong: dict[str, str]) -> None:
     person.log_in(key(api.sql))
     token = person.get("/switch").token
     assert person.post("/switch", {"form_token": token, "client": 1}, **wrong).status == 403
@@ -186,18 +186,18 @@ def test_malformed_form_is_answered_with_an_error_page(
 @pytest.mark.parametrize(
     "to", ["//evil.example", "/\\evil.example", "https://evil.example", "/api/notifications", "/logout", "/a\r\nb", "x"]
 )
-def test_a_login_leads_to_pages_of_ours_only(api: Api, person: Person, to: str) -> None:
+def test_a_login_redirects_only_to_own_pages(api: Api, person: Person, to: str) -> None:
     assert person.submit("/login", {"key": str(key(api.sql)), "next": to}).headers["location"] == "/"
 
 
-def test_a_link_from_elsewhere_is_followed_with_the_session(person: Person) -> None:
+def test_a_link_from_another_site_opens_with_the_session(person: Person) -> None:
     first = person.get("/switch", Sec_Fetch_Site="cross-site")
     assert first.status == 200
     assert '<meta http-equiv="refresh" content="0; url=/switch">' in first.html
     assert sent_to_login(person.get("/switch", Sec_Fetch_Site="same-origin"))
 
 
-def test_an_admin_chooses_among_clients_and_nobody_else_does(api: Api, person: Person) -> None:
+def test_only_an_admin_can_choose_a_client(api: Api, person: Person) -> None:
     other = client(api.sql, "the other one")
     person.log_in(key(api.sql))
     assert "the other one" in person.get("/switch").text
@@ -221,7 +221,7 @@ def test_unknown_path_is_answered_with_an_error_page(api: Api, person: Person) -
     assert (nothing.status, nothing.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
-def test_sessions_that_are_over_are_forgotten(api: Api, person: Person) -> None:
+def test_ended_sessions_are_deleted(api: Api, person: Person) -> None:
     mine = key(api.sql, ["read"])
     person.log_in(mine)
     api.sql.rows("UPDATE sessions SET ends_at = now() WHERE key_id = %s RETURNING 1", mine.id)
@@ -229,14 +229,14 @@ def test_sessions_that_are_over_are_forgotten(api: Api, person: Person) -> None:
     assert api.sql.rows("SELECT count(*) FROM sessions WHERE key_id = %s", mine.id) == [(0,)]
 
 
-def test_the_use_of_a_key_by_its_session_is_noted(api: Api, person: Person) -> None:
+def test_the_use_of_a_session_updates_the_last_use_of_its_key(api: Api, person: Person) -> None:
     mine = key(api.sql, ["read"])
     person.log_in(mine)
     used = "SELECT last_used_at IS NOT NULL FROM keys WHERE id = %s"
     eventually(lambda: api.sql.rows(used, mine.id) == [(True,)])
 
 
-def test_the_log_tells_of_pages_and_of_no_query(api: Api, person: Person) -> None:
+def test_the_log_has_pages_without_their_query(api: Api, person: Person) -> None:
     mine = key(api.sql, ["read"])
     person.log_in(mine)
     person.get("/switch?cursor=secret%40example.com")
@@ -245,14 +245,14 @@ def test_the_log_tells_of_pages_and_of_no_query(api: Api, person: Person) -> Non
     assert mine.secret not in api.log
 
 
-def test_too_many_attempts_are_refused(api: Api, module_database_url: str, redis_server: Valkey) -> None:
+def test_too_many_logins_are_refused(api: Api, module_database_url: str, redis_server: Valkey) -> None:
     with running(module_database_url, redis_server.url, auth="required", login_rate=2) as strict:
         person = Person(strict.port)
         assert [person.log_in("wrong").status for _ in range(3)][-1] == 429
         assert "Wait a minute" in person.log_in("wrong").text
 
 
-def test_without_keys_only_names_of_this_machine_lead_in(module_database_url: str, redis_server: Valkey) -> None:
+def test_with_auth_off_only_loopback_host_names_are_accepted(module_database_url: str, redis_server: Valkey) -> None:
     with running(
         module_database_url, redis_server.url, public_url="https://ours.example", unsubscribe_secret="x" * 32
     ) as open_:

@@ -1,4 +1,4 @@
-"""`notify timeline` and `limits`, and what `send` can say of the recipient."""
+"""`notify timeline` and `limits`, and the options of `send` for the recipient."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_limits_are_shown_with_what_is_left(api: Api) -> None:
     assert json.loads(api.run("limits", "--json").output) == LIMITS
 
 
-def test_an_id_that_cannot_be_is_wrong_usage_and_a_refusal_exit_code_1(api: Api) -> None:
+def test_an_impossible_id_is_a_usage_error_and_a_refusal_is_exit_code_1(api: Api) -> None:
     assert api.run("timeline", "0").exit_code == 2
     api.will_say({"detail": "There is no notification with this id."}, status=404)
     refused = api.run("timeline", "5")
     assert (refused.exit_code, "no notification" in refused.output) == (1, True)
 
 
-def test_a_notification_that_failed_at_once_is_an_error_without_wait_too(api: Api) -> None:
+def test_send_fails_for_a_notification_that_failed_at_once_also_without_wait(api: Api) -> None:
     api.will_say(SENT | {"status": "failed", "lastError": "a@example.com is on the suppression list: manual"})
     refused = api.run("send", "--to", "a@example.com", "--message", "Hello")
 

@@ -1,4 +1,4 @@
-"""Workers that are killed at random moments: what may have gone out unrecorded is bounded, and known exactly."""
+"""Workers that are killed at random moments: the number of unknown outcomes is limited and recorded."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from actors.delivery import Again
 from db import lifecycle, suppressions
 from tests.integration.rows import GRACE, draft, history, passed, row
-from tests.integration.test_deliver import Make, accept, make
+from tests.integration.test_delivery import Make, accept, make
 from tests.smtp import Drop, Reply, SmtpServer
 from tests.smtp.session import Session
 
@@ -32,7 +32,7 @@ def glued(self: Session, code: int, text: str) -> None:
     self._wire.write("".join([*(f"{code}-{line}\r\n" for line in first), f"{code}{last}\r\n"]).encode())
 
 
-def test_a_dot_answered_without_a_space_is_one_mail(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_reply_code_without_a_space_after_the_dot_means_sent(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Reply(250, "Ok"))
     [id] = accept("a@example.com")
     with mock.patch.object(Session, "_write", glued):
@@ -40,7 +40,7 @@ def test_a_dot_answered_without_a_space_is_one_mail(make: Make, smtp_server: Smt
     assert (row(id)["status"], history(id), len(smtp_server.mails)) == ("sent", ["sent"], 1)
 
 
-def test_attempts_of_which_nobody_knows_what_became_end_as_outcome_unknown(make: Make, smtp_server: SmtpServer) -> None:
+def test_uncertain_attempts_end_as_outcome_unknown(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=None)
     [id] = accept("a@example.com")
     tried(make, id, 3)
@@ -48,7 +48,7 @@ def test_attempts_of_which_nobody_knows_what_became_end_as_outcome_unknown(make:
     assert history(id) == ["uncertain"] * 3
 
 
-def test_the_last_attempt_decides_how_a_mixed_list_of_them_ends(make: Make, smtp_server: SmtpServer) -> None:
+def test_the_last_attempt_decides_between_exhausted_and_outcome_unknown(make: Make, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop())
     smtp_server.on("dot", Reply(451, "4.3.0 later"), times=None)
     [id] = accept("a@example.com")
@@ -72,7 +72,7 @@ def test_a_limit_of_the_account_fails_no_notification_and_suppresses_nobody(
     assert suppressions.newest(1, {}, None, 9) == []
 
 
-def test_a_mailbox_that_gets_much_mail_is_not_suppressed(make: Make, smtp_server: SmtpServer) -> None:
+def test_a_reply_that_a_mailbox_gets_too_much_mail_suppresses_nobody(make: Make, smtp_server: SmtpServer) -> None:
     said = "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents\n5.2.1 more"
     smtp_server.on("rcpt", Reply(550, said), times=None)
     [id] = accept("a@example.com")
