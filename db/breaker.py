@@ -150,10 +150,10 @@ _NEXT_PROBE = f"""
                     WHERE n.status = 'pending' AND n.lane = priority.name AND n.client_id = clients.id
                           AND n.next_attempt_at <= now() AND n.type = %s AND NOT n.sandbox AND NOT {paused("n")}
                           AND starts_with(n.recipient, %s)
-                          AND n.client_id <> ALL(ARRAY(SELECT id FROM barred))
                     ORDER BY n.dispatch_after
                     LIMIT (SELECT greatest(1, %s / greatest(1, count(id))) FROM clients)
                 ) AS due
+                WHERE clients.id <> ALL(ARRAY(SELECT id FROM barred))
             ) AS due
             ORDER BY coalesce(due.client_id <= (SELECT probed_client FROM providers WHERE name = %s), false),
                      due.client_id, due.retry_count, priority.rank, due.id
