@@ -19,8 +19,8 @@ EXPIRES = 10.0  # seconds after which the share of a process that has not renewe
 # Seconds that a process keeps its connections if there are more processes than connections.
 TURN = 20.0
 
-# KEYS: the shares of one mail server, its pause (see _HOLD). ARGV: who asks, the most connections in all, wanted, in use,
-# granted so far, processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A
+# KEYS: the shares of one mail server, its pause (see _HOLD). ARGV: who asks, the most connections in all, wanted, in
+# use, granted so far, processes as far as known, EXPIRES and TURN in milliseconds, how many of its connections work. A
 # negative `wanted` leaves.
 #
 # `held` is the number of connections that a process may have open until it renews. It is never below those in use or
