@@ -82,9 +82,8 @@ class Delivery:
         providers: Providers,
         access: ProviderAccess | None = None,
     ) -> None:
-        self.access = access or ProviderAccess()
         self._settings, self._claim_store, self._sandbox = current, claim_store, providers.sandbox
-        self._attempts = Attempts(current, worker, claim_store)
+        self._attempts, self.access = Attempts(current, worker, claim_store), access or ProviderAccess()
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
@@ -236,9 +235,8 @@ class Delivery:
         return [queue for router in self.routers.values() for queue in router.queues]
 
     def _must_hand_back(self, job: Job) -> bool:
-        now, batch = time.monotonic(), job.batch
-        router = self.routers[job.notification.type]
-        held_up = not (job.queue.breaker.usable or job.probe) or not router.may_use(job.queue, job.notification)
+        now, batch, queue, one = time.monotonic(), job.batch, job.queue, job.notification
+        held_up = not (queue.breaker.usable or job.probe) or not self.routers[one.type].may_use(queue, one)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

@@ -18,7 +18,7 @@ FORMS = {
     "webpush": "webpush://ops%40example.com?key=/path/to/vapid.pem",
     "push+https": "push+https://:TOKEN@push.example.com/path",
 }
-# Requests at a time, of all worker processes together: 20 would bound a service that answers in 20 ms to 1,000 messages a
+# Requests at a time, of all worker processes together. Over 20, a service that answers in 20 ms takes at most 1,000 a
 # second.
 CONNECTIONS = 100
 _FCM, _APNS, _SANDBOX = "https://fcm.googleapis.com", "https://api.push.apple.com", "https://api.sandbox.push.apple.com"
