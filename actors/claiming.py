@@ -59,7 +59,8 @@ class Claiming:
             if not job.notification.sandbox:
                 queued.setdefault(self._queue_of(job, first, tested, probe), []).append(job)
         for to, its in queued.items():
-            await self._reroute([job for job in its if through.get(job.notification.id, to.name) != to.name], to)
+            if len(router.queues) > 1:
+                await self._reroute([job for job in its if job.notification.claimed_provider != to.name], to)
             to.add(its, promised if to is first else 0)
         return batch, jobs
 
@@ -72,27 +73,29 @@ class Claiming:
         self, job: Job, first: ProviderQueue | None, tested: ProviderQueue | None, probe: Sequence[int]
     ) -> ProviderQueue:
         """Return the queue for a claimed notification, and note whether it is the probe."""
-        router, recipient = self._routers[job.notification.type], job.notification.recipient
-        bound = router.named(job.notification.bound_provider)
-        if bound and not bound.reaches(recipient):  # It cannot have taken it.
+        router, one = self._routers[job.notification.type], job.notification
+        bound = router.named(one.bound_provider)
+        if bound and not bound.reaches(one.recipient):  # It cannot have taken it.
             bound = None
-        if tested and job.notification.id in probe and bound in (None, tested):
+        if tested and one.id in probe and bound in (None, tested) and router.may_use(tested, one):
             job.probe = True
             return tested
-        if bound and not bound.breaker.usable:
+        if bound and not router.allows(bound, one):
+            job.throttled = f"{waiting_for(bound)}; its client may not use it any more"
+        elif bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
-        if bound is None and first in router.queues and first.reaches(recipient):
+        if bound is None and first and router.may_use(first, one):
             return first
-        return bound or router.choose(recipient=recipient) or _unreached(job, router)
+        return bound or router.choose(notification=one) or _unreached(job, router)
 
     async def _reroute(self, jobs: Sequence[Job], to: ProviderQueue) -> None:
-        """Record that jobs go through another provider than the one for which they were claimed."""
-        moved = [job for job in jobs if not job.notification.bound_provider]
+        """Record that jobs go through a provider that their rows do not name."""
+        moved = [job for job in jobs if not (job.notification.bound_provider or job.throttled)]
         if not moved:
             return
         try:
             owned = await self._store.reroute([job.notification for job in moved], to.name)
-        except Unavailable:  # If this worker dies now, a notification is bound to a provider that cannot reach it.
+        except Unavailable:  # This process stops: what has not begun is handed back.
             return
         for job in moved:
             if job.notification.id not in owned:  # Another worker has taken it over.
@@ -100,11 +103,10 @@ class Claiming:
 
 
 def _unreached(job: Job, router: Router) -> ProviderQueue:
-    """Return a queue that hands back a job, whose recipient no working provider can reach."""
-    recipient = job.notification.recipient
-    able = router.reaching(recipient)
+    """Return a queue that hands back a job, which no working provider may send."""
+    able = router.able(job.notification)
     if not able:
-        job.throttled = f"waits for a provider that reaches {recipient.partition(':')[0]}: recipients"
+        job.throttled = f"waits for {router.missing(job.notification)}"
     elif len(able) < len(router.queues):  # Messages go on while others work, so it is not to be claimed again at once.
         job.throttled = f"waits for {able[0].name}"
     return (able or router.queues)[0]

@@ -23,6 +23,7 @@ from actors.claiming import Claiming
 from actors.evidence import evidence
 from actors.failover import Failover
 from actors.outcomes import report
+from actors.provider_access import ProviderAccess
 from actors.provider_queue import ProviderQueue
 from actors.queue.broker import get_broker
 from actors.queue.priorities import PRIORITIES, Priority
@@ -79,14 +80,15 @@ class Delivery:
         worker: UUID,
         claim_store: ClaimStore,
         providers: Providers,
+        access: ProviderAccess | None = None,
     ) -> None:
         self._settings, self._claim_store, self._sandbox = current, claim_store, providers.sandbox
-        self._attempts = Attempts(current, worker, claim_store)
+        self._attempts, self.access = Attempts(current, worker, claim_store), access or ProviderAccess()
         self.stopping = threading.Event()
         self.alive_at = time.monotonic()  # when the last heartbeat was recorded
         self._doubtful_before = float("-inf")  # time.monotonic(); others may have taken over what was claimed before it
         self.routers = {
-            channel: Router(channel, [ProviderQueue(self, claim_store, one) for one in routed])
+            channel: Router(channel, [ProviderQueue(self, claim_store, one) for one in routed], self.access)
             for channel, routed in providers.of_channels.items()
         }
         self._failover = Failover(current.smtp, claim_store, self.routers)
@@ -234,9 +236,8 @@ class Delivery:
         return [queue for router in self.routers.values() for queue in router.queues]
 
     def _must_hand_back(self, job: Job) -> bool:
-        now, batch = time.monotonic(), job.batch
-        queue = job.queue
-        held_up = not ((queue.breaker.usable or job.probe) and queue.reaches(job.notification.recipient))
+        now, batch, queue, one = time.monotonic(), job.batch, job.queue, job.notification
+        held_up = not (queue.breaker.usable or job.probe) or not self.routers[one.type].may_use(queue, one)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

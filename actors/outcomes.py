@@ -30,7 +30,7 @@ class _Counts:
         # By priority, channel, and outcome with phase or event with reason.
         self.outcomes: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         self.ends: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
-        self.providers: defaultdict[tuple[str, str], int] = defaultdict(int)  # by provider and outcome
+        self.providers: defaultdict[tuple[str, str, str], int] = defaultdict(int)  # by provider, channel and outcome
         self.times: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self.lags: defaultdict[str, list[float]] = defaultdict(list)  # seconds from an event to the end of its callback
 
@@ -61,7 +61,7 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
         counts.reported += 1
         counts.outcomes[priority, channel, attempt.outcome, attempt.phase or "none"] += 1
         counts.ends[priority, channel, event, settlement.reason or "none"] += 1
-        counts.providers[attempt.provider, attempt.outcome] += 1
+        counts.providers[attempt.provider, channel, attempt.outcome] += 1
         if event == "sent":
             counts.times[priority, channel].append(notification.late + attempt.finished - claimed_at)
         if priority == CALLBACK and event in ("sent", "failed"):
@@ -110,7 +110,8 @@ def count() -> None:
             counters.count("uncertain", number)
     for (priority, channel, event, reason), number in counts.ends.items():
         _count_end((priority, channel), event, reason, number)
-    for (provider, outcome), number in counts.providers.items():
+    for (provider, channel, outcome), number in counts.providers.items():
+        metrics.provider_attempts[provider, channel, outcome].inc(number)
         counters.count(f"{provider} {outcome}", number)
     for kind, values in counts.times.items():
         for seconds in values:

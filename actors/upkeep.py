@@ -12,7 +12,7 @@ from uuid import UUID
 
 import redis
 
-from actors import outcomes, relay
+from actors import outcomes, provider_metrics, relay
 from actors.counters import counters
 from actors.delivery import Delivery
 from actors.queue import redis_faults
@@ -96,6 +96,7 @@ class Upkeep(threading.Thread):
     def tick(self) -> None:
         """Run one round. Redis comes late in it, because it may make us wait."""
         outcomes.count()
+        provider_metrics.measure(self._delivery.queues)
         self._beat()
         self._rescue()
         self._expire()
@@ -123,6 +124,7 @@ class Upkeep(threading.Thread):
             workers.forget(WORKERS_KEPT)
             for queue in self._delivery.queues:
                 queue.breaker.refresh()
+            self._delivery.access.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at

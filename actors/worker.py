@@ -29,6 +29,7 @@ from actors.delivery import Delivery, Providers, Routed
 from actors.domains import Domains
 from actors.exporter import Exporter
 from actors.outcomes import REASONS
+from actors.provider_access import ProviderAccess
 from actors.queue import event_loop, namespace, redis_pools
 from actors.queue.broker import get_broker
 from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
@@ -76,6 +77,8 @@ class WorkerProcess(Middleware):
             _report(current)
             with database.connection():
                 self._report_keys = ReportKeys.load(current.reports)
+                self._access = ProviderAccess()
+                self._access.refresh()
             _begin_at_zero(current)
             signing = signer.of_process(tuple(current.domains.secrets))
             self._domains = Domains(current, signing)
@@ -145,7 +148,7 @@ class WorkerProcess(Middleware):
         self._providers: list[Provider] = [one.provider for several in routed.values() for one in several]
         for provider in self._providers:
             await provider.start()
-        return Delivery(current, identity, self._claim_store, Providers(routed, Sandbox()))
+        return Delivery(current, identity, self._claim_store, Providers(routed, Sandbox()), self._access)
 
     def _routed(self, name: str, identity: UUID) -> list[Routed]:
         """Return the providers of a channel: one for each of its accounts, or the only one if it needs none."""

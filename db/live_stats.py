@@ -37,6 +37,8 @@ class Provider(NamedTuple):
     """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
 
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
+    `enabled`: operators have not switched it off. `connections`, `rate`: those of its URL, None if not known;
+    an unlimited rate is None too.
     """
 
     name: str
@@ -44,6 +46,9 @@ class Provider(NamedTuple):
     reason: str | None
     probe_in: float | None
     channel: str = ""
+    enabled: bool = True
+    connections: int | None = None
+    rate: float | None = None
 
 
 class Worker(NamedTuple):
@@ -112,7 +117,8 @@ def providers() -> list[Provider]:
     """Return the providers that workers have reported, and those whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', '')"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
+        " enabled, (config ->> 'connections')::int, (config ->> 'rate')::float8"
         " FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]

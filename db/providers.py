@@ -72,6 +72,11 @@ def reported() -> list[Provider]:
     return [Provider(*row) for row in rows(f"SELECT {_COLUMNS} FROM providers WHERE config <> '{{}}' ORDER BY name")]
 
 
+def channels() -> dict[str, str]:
+    """Return the channel of each reported provider, by its name."""
+    return {one.name: one.channel or "email" for one in reported()}
+
+
 def listed(worker_timeout: float) -> list[Known]:
     """Return the reported providers, and how the live workers use each."""
     workers = live_stats.workers(worker_timeout)

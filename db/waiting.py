@@ -13,6 +13,7 @@ from db.obstacles import OF_CLIENTS, Obstacles
 from db.pauses import Pause
 
 COUNTED = 10_000  # notifications of the same client and priority among which earlier ones are counted
+WAITS_FOR = "waits for "  # how `last_error` begins where a worker waits for a particular provider
 ACTS = 10_000  # newest records of the audit log in which the begin of a pause is looked for
 
 
@@ -29,7 +30,8 @@ class Reason(NamedTuple):
     """A reason to wait.
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
-    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
+    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, provider
+    (`detail`: what it waits for, because it may use no other provider), or queued
     (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
@@ -48,6 +50,7 @@ class _Waits(NamedTuple):
     send_at: datetime | None
     next_attempt_at: datetime
     throttled_since: datetime | None
+    last_error: str | None
     now: datetime
     earlier: int
 
@@ -81,7 +84,9 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
 
 def _own(waits: _Waits) -> Iterator[Reason]:
     if waits.throttled_since is not None:
-        yield Reason("throttled", waits.throttled_since)
+        waits_for = (waits.last_error or "").startswith(WAITS_FOR)
+        kind, detail = ("provider", waits.last_error or "") if waits_for else ("throttled", "")
+        yield Reason(kind, waits.throttled_since, detail=detail)
     if waits.next_attempt_at > waits.now:
         kind = "scheduled" if waits.send_at == waits.next_attempt_at else "retry"
         yield Reason(kind, until=waits.next_attempt_at)
@@ -106,7 +111,7 @@ def _began(pause: Pause) -> Actor | None:
 
 
 _WAITS = f"""
-SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, now(),
+SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, n.last_error, now(),
        (SELECT count(*) FROM (
             SELECT id, next_attempt_at FROM {VIEW} AS o
             WHERE o.status = 'pending' AND o.lane = n.lane AND o.client_id = n.client_id

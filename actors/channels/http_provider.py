@@ -52,7 +52,7 @@ class HttpProvider:
         timeout: float = TIMEOUT,
     ) -> None:
         self.provider, self.account, self.compose = config.name, http_account(config), compose
-        self.settings, self.timeout = settings, timeout
+        self.settings, self.timeout, self.secrets = settings, timeout, config.secrets
         self.limits = ApiLimits(config.connections, lease, rate)
         self.context = context or ssl.create_default_context()
 
@@ -125,7 +125,7 @@ class HttpSender:
         if not self.alive:
             self.alive = True
             self._provider.limits.opened(self)
-        return answer._replace(body=_masked(answer.body, request, self._provider.account))
+        return answer._replace(body=_masked(answer.body, request, self._provider.secrets))
 
 
 def http_account(config: Provider) -> HttpAccount:
@@ -135,10 +135,10 @@ def http_account(config: Provider) -> HttpAccount:
     return config.account
 
 
-def _masked(body: bytes, request: Request, account: HttpAccount) -> bytes:
+def _masked(body: bytes, request: Request, secrets: Sequence[str]) -> bytes:
     """Return the body without our credentials, in case that it repeats the request: it is stored and shown."""
-    secret = account.secret
-    for text in (secret, quote(secret, safe=""), quote_plus(secret), request.headers.get("Authorization")):
+    written = [form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))]
+    for text in (*written, request.headers.get("Authorization")):
         if text:
             body = body.replace(text.encode(), b"***")
     return body

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from actors.channels import registry
 from actors.queue.priorities import PRIORITIES
-from cli.doctor import reports
+from cli.doctor import provider_access, reports
 from cli.doctor.findings import Finding, ok, problem, warning
 from cli.terminal.moments import readable, span
 from db import callbacks, diagnosis, drain, obstacles, pauses
@@ -28,6 +28,7 @@ def findings(chosen: Settings) -> Iterator[Finding]:
     yield _waiting(now)
     yield from _unserved(now)
     yield from _breakers(now)
+    yield from provider_access.findings(now.workers)
     yield from _callbacks()
     yield from _mail(now, chosen)
     yield from _shared_connections(now, chosen)

@@ -10,6 +10,7 @@ from db.history.ends import COUNT_END
 from db.lifecycle.clauses import HELD, UNCLAIMED, WITHIN, by_claim, returned_ids, span
 from db.pauses import paused
 from db.prepared import prepared
+from db.provider_access import RESTRICTED
 from db.records import CLAIMED_COLUMNS, Claimed, Sending
 from db.suppressions import listed
 from db.telling import ENQUEUE_CALLBACKS, append_event
@@ -32,7 +33,9 @@ _CLAIM = f"""
         )
         UPDATE notifications AS n
         SET status = 'processing', claim = n.claim + 1, claimed_at = now(), claimed_by = %s,
-            claimed_list = given.mark, claimed_provider = coalesce(n.bound_provider, given.provider),
+            claimed_list = given.mark,
+            claimed_provider = coalesce(n.bound_provider,
+                                        CASE WHEN n.client_id <> ALL({RESTRICTED}) THEN given.provider END),
             next_attempt_at = NULL, dispatch_after = NULL, parked = false,
             -- If a retry commits at this moment, PostgreSQL first checks the constraints on the old, failed version.
             failure_reason = NULL, finished_at = NULL
@@ -97,8 +100,9 @@ def claim(  # noqa: PLR0913, PLR0917
     if it is a sandbox notification: the breaker of a provider does not hold those back.
 
     `providers` are the names of the providers through which the ids are to be sent, where there are several; the rows
-    keep them. `types` are those that the worker can deliver, by default all; rows of another type are left alone. A row
-    that is bound to a provider (see `settle`) keeps that one instead: see `Claimed.bound_provider`.
+    keep them, except those of clients that may not use every provider: call `reroute` for these. `types` are those that
+    the worker can deliver, by default all; rows of another type are left alone. A row that is bound to a provider (see
+    `settle`) keeps that one instead: see `Claimed.bound_provider`.
     """
     asked = list(dict.fromkeys(ids))
     begun = asked if at_once is None else at_once

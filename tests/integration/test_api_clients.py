@@ -302,3 +302,57 @@ def test_notification_sent_with_a_test_key_is_marked_as_sandbox(api: Api) -> Non
     assert tester.notification(made["id"])["sandbox"] is True
     assert [item["id"] for item in tester.get(NOTIFICATIONS, sandbox="true").json["items"]] == [made["id"]]
     assert tester.get(NOTIFICATIONS, sandbox="false").json["items"] == []
+
+
+def test_a_client_may_be_limited_to_some_providers_of_a_channel(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows(REPORTED)
+    lists = {"email": ["first", "second"], "sms": ["texts"]}
+    made = admin.post("/api/clients", {"name": name(), "providers": lists})
+    assert (made.status, made.json["providers"]) == (201, lists)
+    id = made.json["id"]
+
+    assert patch(admin, id, {"providers": {"email": ["second"]}}).json["providers"] == {"email": ["second"]}
+    assert patch(admin, id, {"rateLimit": 5}).json["providers"] == {"email": ["second"]}
+    assert patch(admin, id, {"providers": None}).json["providers"] is None
+
+    acts = admin.get("/api/audit", limit=3).json["items"]
+    assert [act["detail"] for act in acts] == [
+        {"providers": None},
+        {"rateLimit": 5},
+        {"providers": {"email": ["second"]}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        (
+            {"email": ["texts"]},
+            {"/providers/email/0": "must be the name of a provider of the channel email; there are: "},
+        ),
+        ({"email": ["first", "nobody"]}, {"/providers/email/1": "must be the name of a provider of the channel email"}),
+        ({"chat": ["first"]}, {"/providers/chat": "must be a channel that has providers: email, sms, push"}),
+        ({"fax/~": ["first"]}, {"/providers/fax~1~0": "must be a channel that has providers: email, sms, push"}),
+        ({"email": []}, {"/providers/email": "must"}),
+        ({}, {"/providers": "must"}),
+        ({"email": "first"}, {"/providers/email": "must"}),
+        (["first"], {"/providers": "must"}),
+    ],
+)
+def test_a_provider_that_does_not_exist_is_named(
+    api: Api, admin: CheckedClient, lists: object, expected: dict[str, str]
+) -> None:
+    api.sql.rows(REPORTED)
+
+    answer = patch(admin, 1, {"providers": lists})
+
+    assert answer.status == 422
+    found = faults(answer)
+    assert found.keys() == expected.keys()
+    assert all(found[pointer].startswith(detail) for pointer, detail in expected.items())
+
+
+REPORTED = """
+INSERT INTO providers (name, config) VALUES ('first', '{"channel": "email"}'), ('second', '{"channel": "email"}'),
+    ('texts', '{"channel": "sms"}') ON CONFLICT DO NOTHING; SELECT 1
+"""

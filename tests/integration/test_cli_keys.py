@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import settings
 from cli.main import notify
-from db import keys
+from db import keys, providers
 from db.database import connection, database, rows
 from db.secrets import KeyText
 from tests.environment import configured
@@ -137,12 +137,30 @@ def test_a_client_is_created_shown_listed_and_changed(run: Run) -> None:
         assert json.loads(changed.stdout)["phoneRegion"] == stored
 
 
+def test_a_client_is_limited_to_some_providers_and_freed_again(run: Run) -> None:
+    assert run("clients", "list").exit_code == 0  # Connects.
+    with connection():
+        for name, channel in (("first", "email"), ("second", "email"), ("texts", "sms")):
+            providers.report(name, {"channel": channel})
+    limited = ("--provider", "second", "--provider", "texts", "--provider", "first")
+    created = run("clients", "create", "--name", "shop", *limited)
+    assert created.exit_code == 0, created.output
+    shown = run("clients", "show", "shop", "--json")
+    assert json.loads(shown.stdout)["providers"] == {"email": ["second", "first"], "sms": ["texts"]}
+    assert run("clients", "list").stdout.splitlines()[-1].count("texts second first") == 1
+
+    freed = run("clients", "update", "shop", "--all-providers", "--json")
+
+    assert json.loads(freed.stdout)["providers"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("create", "--name", "x", "--rate-limit", "0"), "--rate-limit: must be at least 1"),
         (("create", "--name", "x", "--sender", "nobody"), "--sender (number 1): must be a mail address, or @"),
         (("update", "nobody", "--rate-limit", "1"), "There is no client 'nobody'"),
+        (("update", "default", "--provider", "gone"), "--provider: there is no provider 'gone'; "),
         (("show", "nobody"), "There is no client 'nobody'"),
     ],
 )

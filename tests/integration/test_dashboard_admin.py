@@ -114,10 +114,15 @@ def test_a_client_is_created_limited_disabled_and_enabled(api: Api, admin: Perso
     place = made.headers["location"]
     assert "The client is created." in told(admin, made)
     limits = {"rateLimit": "60", "dailyQuota": "", "pendingLimit": "1000", "phoneRegion": "CH"}
+    api.sql.rows("INSERT INTO providers (name, config) VALUES ('backup', '{\"channel\": \"email\"}') RETURNING 1")
+    limits["providers"] = "backup\r\n"
     limits["senders"] = "a@example.com\r\n@example.org\r\n\r\nsms:My Shop"
     assert "Saved" in told(admin, admin.submit(place, limits))
-    columns = "SELECT rate_limit, daily_quota, pending_limit, phone_region, senders FROM clients WHERE name = 'shop'"
-    assert api.sql.rows(columns) == [(60, None, 1000, "CH", ["a@example.com", "@example.org", "sms:My Shop"])]
+    columns = "rate_limit, daily_quota, pending_limit, phone_region, senders, providers"
+    assert api.sql.rows(f"SELECT {columns} FROM clients WHERE name = 'shop'") == [
+        (60, None, 1000, "CH", ["a@example.com", "@example.org", "sms:My Shop"], {"email": ["backup"]})
+    ]
+    assert ">backup</textarea>" in admin.get(place).html
 
     assert "Disable shop?" in admin.get(f"{place}/disabled").text
     assert "is disabled" in told(admin, admin.submit(f"{place}/disabled", {"disabled": "true"}))
@@ -133,6 +138,7 @@ def test_a_refused_client_is_explained_next_to_the_form(admin: Person) -> None:
         ({"pendingLimit": "0"}, "Pending must"),
         ({"senders": "nobody"}, "Senders"),
         ({"phoneRegion": "Switzerland"}, "Phone region"),
+        ({"providers": "nobody"}, "Providers there is no provider 'nobody'"),
     ):
         answer = admin.submit("/clients/1", fields)
         assert (answer.status, said in answer.text) == (422, True), answer.text

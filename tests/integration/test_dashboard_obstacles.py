@@ -145,6 +145,16 @@ def test_a_throttled_notification_says_since_when(api: Api) -> None:
     assert "limits our rate since" in why(visitor(api), id)
 
 
+def test_a_notification_that_may_use_no_other_provider_says_what_it_waits_for(api: Api) -> None:
+    id = due(api)
+    said = "waits for gone: its client may use no other provider"
+    api.sql.rows(
+        "UPDATE notifications SET throttled_since = now(), last_error = %s WHERE id = %s RETURNING 1", said, id
+    )
+    assert f"It {said} , since" in why(visitor(api), id)
+    assert "our rate" not in why(visitor(api), id)
+
+
 def test_a_final_notification_does_not_wait(api: Api) -> None:
     assert why(visitor(api), failed(api.sql)) == ""
 

@@ -15,7 +15,7 @@ import trustme
 
 from cli.doctor import postgresql, redis_server
 from cli.up import running
-from db import breaker, callbacks, incoming_reports, keys, live_stats, pauses, workers
+from db import breaker, callbacks, clients, incoming_reports, keys, live_stats, pauses, providers, workers
 from db.database import rows
 from db.keys import Grant
 from settings import Settings
@@ -312,6 +312,22 @@ def test_a_mail_server_used_only_by_the_workers_is_reported(well: Doctor) -> Non
     live_workers({"CAUGHT_MAIL": "false"}, provider="other:587")
     [told] = well.said("warning")
     assert told.startswith("mail: live workers send through other:587, but SMTP_URL of this command names 127.0.0.1:")
+
+
+def test_a_client_whose_providers_no_worker_has_is_a_problem(well: Doctor, smtp_server: SmtpServer) -> None:
+    provider = f"127.0.0.1:{smtp_server.port}"
+    live_workers({}, provider=provider)
+    clients.create("shop", {"providers": {"email": ["gone", "old"]}})
+    clients.create("other", {"providers": {"email": [provider, "gone"]}})
+
+    told = (
+        "clients: the client shop may use only gone, old for email, and no live worker has an enabled provider of this"
+        " name: its notifications wait"
+    )
+    assert [line for line in well.said("problem") if line.startswith("clients:")] == [told]
+    providers.report(provider, {"channel": "email"})
+    providers.change(provider, {"enabled": False})
+    assert len([line for line in well.said("problem") if line.startswith("clients:")]) == 2
 
 
 def test_more_worker_processes_than_connections_are_a_warning(well: Doctor, smtp_server: SmtpServer) -> None:

@@ -38,7 +38,7 @@ def command(words: str) -> click.Command:
         ("send", {"pointer": "/attachments/0/filename"}, "--attach (number 1) filename"),
         ("send", {"pointer": "/headers/X~1A~0"}, "--header X/A~"),
         ("send", {"header": "Idempotency-Key"}, "--idempotency-key"),
-        ("send", {"pointer": "/type"}, "type"),
+        ("send", {"pointer": "/type"}, "--type"),
         ("send", {"pointer": ""}, "the request"),
         ("list", {"parameter": "limit"}, "--limit"),
         ("follow", {"header": "Last-Event-ID"}, "--after"),

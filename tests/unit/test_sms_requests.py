@@ -91,7 +91,7 @@ def test_a_notification_becomes_the_same_message_in_every_attempt() -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
     text = compose(TEXT, "+15555550100", now)
 
-    assert text == ("+41791234567", "Hello", "+15555550100", False, "5.60dd710212000", now)
+    assert text == Text("+41791234567", "Hello", "+15555550100", False, "5.60dd710212000", now)
     assert compose(TEXT._replace(retry_count=3), "+15555550100", now) == text
     named = compose(TEXT._replace(mail={"from": "ACME", "segments": 1}), "+15555550100", now)
     assert (named.sender, named.chosen) == ("ACME", True)

@@ -16,7 +16,8 @@ OPTED_OUT = 1  # the place of the pair of number and sender in `addresses` of a 
 class Text(NamedTuple):
     """Message to be sent. `sender`: empty if the provider chooses one. `chosen`: the client has named the sender.
 
-    `reference`: an id that is the same in every attempt. `now`: for signatures.
+    `reference`: an id that is the same in every attempt. `now`: for signatures. `token`: proves that a report is about
+    it; empty if reports are not recognised. `report_url`: where the provider is to send reports; empty if nowhere.
     """
 
     to: str
@@ -25,6 +26,8 @@ class Text(NamedTuple):
     chosen: bool
     reference: str
     now: datetime
+    token: str = ""
+    report_url: str = ""
 
     @property
     def blamed(self) -> type[Undelivered]:

@@ -47,7 +47,7 @@ def request(text: Text, account: HttpAccount) -> Request:
         "to": text.to.removeprefix("+"),
         "text": text.body,
         "type": "unicode" if text.is_unicode else "text",
-        "client-ref": text.reference,
+        "client-ref": text.token or text.reference,  # comes back in receipts
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     return Request(f"{account.url}/sms/json", headers, urlencode(fields).encode())
