@@ -81,6 +81,10 @@ class Claiming:
             return tested
         if bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
+        if bound is None and (gone := job.notification.bound_provider) and job.notification.on_uncertain == "hold":
+            # It is handed back until the time for evidence is over: no other provider would know the first copy.
+            job.throttled = f"waits for {gone}, which may have taken it and is not configured any more"
+            return first or router.queues[0]
         if bound is None and first in router.reaching(recipient):
             return first
         return bound or router.choose(recipient=recipient) or _unreached(job, router)

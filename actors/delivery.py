@@ -21,7 +21,7 @@ from actors.channels import Provider, Sender, Throttled
 from actors.claim_store import ClaimStore
 from actors.claiming import Claiming
 from actors.evidence import evidence
-from actors.failover import Failover
+from actors.failover import Failover, belongs_elsewhere
 from actors.outcomes import report
 from actors.provider_queue import ProviderQueue
 from actors.queue.broker import get_broker
@@ -152,6 +152,7 @@ class Delivery:
                 next_notification,
                 patient=patient,
                 elsewhere=lambda: self._failover.is_possible(job),
+                evidence_wait=job.queue.sources.wait(self._settings.delivery.uncertain_wait),
             )
         except Throttled:  # A provider that says so is up.
             await breaker.heard(down=False, probe=job.probe, reason="")
@@ -235,6 +236,7 @@ class Delivery:
     def _must_hand_back(self, job: Job) -> bool:
         now, batch = time.monotonic(), job.batch
         held_up = not (job.queue.breaker.usable or job.probe) or not job.queue.reaches(job.notification.recipient)
+        held_up |= belongs_elsewhere(job)
         # Other workers take over from one without heartbeats, so it must stop sending before that. If its process or
         # machine stood still in between, it must not continue.
         doubtful = self.silent(now - self.alive_at) or batch.asked_at < self._doubtful_before

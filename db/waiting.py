@@ -29,8 +29,9 @@ class Reason(NamedTuple):
     """A reason to wait.
 
     `kind`: paused or disabled (`name`: the kind and name of the pause; `by`: who began it), no-worker, provider-down
-    (`name`: the provider; `detail`: its answer), scheduled, retry (`until`: the next attempt), throttled, or queued
-    (`earlier`: due notifications of the same client and priority that were accepted earlier, counted among COUNTED).
+    (`name`: the provider; `detail`: its answer), evidence (`name`: the provider that may have taken it; `until`: when
+    it fails without evidence), scheduled, retry (`until`: the next attempt), throttled, or queued (`earlier`: due
+    notifications of the same client and priority that were accepted earlier, counted among COUNTED).
     """
 
     kind: str
@@ -48,6 +49,8 @@ class _Waits(NamedTuple):
     send_at: datetime | None
     next_attempt_at: datetime
     throttled_since: datetime | None
+    evidence_until: datetime | None
+    bound_provider: str | None
     now: datetime
     earlier: int
 
@@ -80,6 +83,10 @@ def _held(waits: _Waits, known: Obstacles) -> Iterator[Reason]:
 
 
 def _own(waits: _Waits) -> Iterator[Reason]:
+    if waits.evidence_until is not None:
+        yield Reason("evidence", until=waits.evidence_until, name=waits.bound_provider or "")
+        if waits.next_attempt_at >= waits.evidence_until:
+            return
     if waits.throttled_since is not None:
         yield Reason("throttled", waits.throttled_since)
     if waits.next_attempt_at > waits.now:
@@ -106,7 +113,7 @@ def _began(pause: Pause) -> Actor | None:
 
 
 _WAITS = f"""
-SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, now(),
+SELECT n.type, n.sandbox, n.send_at, n.next_attempt_at, n.throttled_since, n.evidence_until, n.bound_provider, now(),
        (SELECT count(*) FROM (
             SELECT id, next_attempt_at FROM {VIEW} AS o
             WHERE o.status = 'pending' AND o.lane = n.lane AND o.client_id = n.client_id

@@ -23,6 +23,7 @@ from actors.channels.email.smtp import Connection
 from actors.channels.email.smtp_sender import SmtpSender
 from actors.channels.email.smtp_socket import Stop
 from actors.channels.email.unsubscribing import url
+from actors.channels.evidence_sources import EvidenceSources
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from actors.reports.reference import header
@@ -59,6 +60,8 @@ class SmtpProvider:
         self._server = provider.account
         self._identities = identities and identities.through(self._server.return_path)
         self._reported_by = provider.reports.kind if provider.reports else ""
+        marked = self._identities is not None and bool(self._identities.domain or self._reported_by)
+        self.evidence_sources = EvidenceSources(reports=marked)
         self._signer = signer if provider.account.dkim == "sign" else None
         self._first: asyncio.Future[None] | None = None  # done when the first connection is open or refused
         self.idle = settings.smtp.connection_idle
