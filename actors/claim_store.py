@@ -120,7 +120,7 @@ class ClaimStore:
         return workers.Unrecorded(ids, self._unsettled.trouble if ids else "")
 
     async def doubt(self, claimed: Claimed, wait: EvidenceWait | None) -> bool:
-        """Record that the outcome is unknown from now on. Return False if it must not be sent: see `lifecycle.doubt`."""
+        """Record that the outcome is unknown from now on. Return False if it must not be sent: see lifecycle.doubt."""
         return await self._doubts.ask((claimed.id, claimed.claim, wait))
 
     async def reroute(self, claimed: Sequence[Claimed], provider: str) -> Sequence[int]:
