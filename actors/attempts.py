@@ -66,25 +66,25 @@ class Attempts:
         next_notification: Claimed | None = None,
         *,
         patient: bool = True,
-        elsewhere: Callable[[], bool] = lambda: False,
+        elsewhere: Callable[[Attempt], bool] = lambda _: False,
         evidence_wait: float | None = None,
     ) -> Settlement:
         """Send a notification and return its settlement. `next_notification`: see `Sender.send`.
 
         If `patient`, a refusal because of our rate counts no attempt until SMTP_THROTTLED_MAX has passed.
-        `elsewhere` tells whether another provider can send it. `evidence_wait`: the seconds in which evidence may come
-        if there is no answer; None if none can come.
+        `elsewhere` tells whether another provider can send it, or this one later at no cost. `evidence_wait`: the
+        seconds in which evidence may come if there is no answer; None if none can come.
 
         Raises:
             NoConnection, Throttled: the notification was not sent, for a reason that has nothing to do with it.
-            TryElsewhere: the provider has certainly not taken it, and another one can send it.
+            TryElsewhere: the provider has certainly not taken it, and `elsewhere` says that it goes on.
         """
         patient &= job.notification.throttled_for < self._settings.smtp.throttled_max
         with spans.attempt(job.notification) as span:
             attempt, suppress = await self._make(
                 job.notification, provider, sender, next_notification, evidence_wait, patient=patient
             )
-            if _certainly_not_taken(attempt) and elsewhere():
+            if elsewhere(attempt):
                 raise TryElsewhere(attempt)
             settlement = self._judge(job, attempt, suppress, evidence_wait)
             spans.made(span, settlement)
@@ -165,7 +165,7 @@ def _may_be_proved(notification: Claimed, attempt: Attempt, evidence_wait: float
     return notification.on_uncertain == "hold" and (this_one or notification.bound_provider is not None)
 
 
-def _certainly_not_taken(attempt: Attempt) -> bool:
+def certainly_not_taken(attempt: Attempt) -> bool:
     """Return whether the provider gave the notification back before its content went out, or was down."""
     if attempt.outcome == "deferred":
         return attempt.phase in BEFORE_CONTENT

@@ -22,6 +22,7 @@ from runtime import logs
 
 if TYPE_CHECKING:
     from actors.delivery import Routed
+    from actors.refused_domains import FromDomains
 
 log = logs.get("queue")
 
@@ -45,6 +46,7 @@ class ProviderQueue:
         self.name, self.breaker, self.apart = provider.provider, routed.breaker, routed.apart
         self.priority, self._weight = routed.priority, routed.weight
         self.sources = sources(provider)
+        self.from_domains: FromDomains | None = getattr(provider, "from_domains", None)
         self.beginning = routed.reaches  # of the recipients that it can reach
         self.resting: deque[tuple[asyncio.Future[bool], float]] = deque()  # idle senders, and since when
         self.closing = False

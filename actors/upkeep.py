@@ -126,6 +126,7 @@ class Upkeep(threading.Thread):
             workers.forget(WORKERS_KEPT)
             for queue in self._delivery.queues:
                 queue.breaker.refresh()
+            self._delivery.refused_domains.refresh()
         # Measured by the database's clock, as other workers do: the local one may stop while the machine is paused.
         late = self._delivery.silent(seen_at - self._seen_at)
         self._seen_at = seen_at

@@ -36,6 +36,7 @@ from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.reports.keys import ReportKeys
 from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
+from actors.reports.reported_domains import ReportedDomains
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -113,7 +114,7 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
-        self._report_reader = ReportReader(self._report_keys, OptOuts.load(self._settings))
+        self._report_reader = ReportReader(self._report_keys, OptOuts.load(current), ReportedDomains.load(current))
         self._report_reader.start()
         self._look_ups = LookUps(
             {q.name: q.sources.look_up for q in running.delivery.queues if q.sources.look_up}, event_loop.run

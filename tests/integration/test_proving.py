@@ -79,7 +79,9 @@ def keys(store: Settings, monkeypatch: pytest.MonkeyPatch) -> ReportKeys:
     return keys
 
 
-@pytest.mark.parametrize(("kind", "count"), [("postmark", 1_000), ("mailgun", 30)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [pytest.param("postmark", 1_000, marks=pytest.mark.long), ("postmark", 30), ("mailgun", 30)]
+)
 def test_a_provider_that_takes_all_and_answers_none_is_asked_and_each_is_sent_once(
     made: ExitStack, keys: ReportKeys, kind: str, count: int
 ) -> None:

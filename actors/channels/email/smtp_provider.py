@@ -16,6 +16,7 @@ from actors.channels import (
 from actors.channels.connections import Connections
 from actors.channels.email.identity import Identities
 from actors.channels.email.mail import Mail, compose
+from actors.channels.email.mail_senders import MailSenders
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.refusals import says_too_many
 from actors.channels.email.signer import Signer
@@ -67,6 +68,7 @@ class SmtpProvider:
         self.idle = settings.smtp.connection_idle
         self.send_limit = settings.delivery.send_limit(settings.smtp.data_timeout)
         self.own_sender = mail_from(provider.sender or settings.smtp.sender)
+        self.from_domains = MailSenders(self.own_sender.domain)
         self.stopping = Stop()
         self._in_vain, self._in_vain_since = 0, 0.0
 

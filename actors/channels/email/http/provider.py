@@ -12,6 +12,7 @@ from actors.channels.email.http import brevo, mailgun, postmark, resend, searchi
 from actors.channels.email.http.outgoing import Outgoing
 from actors.channels.email.http.searching import Search
 from actors.channels.email.identity import Identities
+from actors.channels.email.mail_senders import MailSenders
 from actors.channels.email.mailboxes import mail_from
 from actors.channels.email.unsubscribing import url
 from actors.channels.evidence_sources import EvidenceSources, Found
@@ -73,6 +74,7 @@ class HttpMailProvider(HttpProvider):
         )
         own = f"the option from of {self.account.variable}"
         self.own_sender = mail_from(provider.sender, own) if provider.sender else mail_from(settings.smtp.sender)
+        self.from_domains = MailSenders(self.own_sender.domain)
 
     def outgoing(self, notification: Claimed, contents: Sequence[bytes]) -> Outgoing:
         leave = url(notification.id, self.settings.public) if notification.mail else None
