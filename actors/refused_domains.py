@@ -80,7 +80,7 @@ class RefusedDomains:
             return False
         wait = max(SHORTEST, self._probe_in(pair))
         job.retry_after = wait * random.uniform(1, 2)  # noqa: S311 - no secret
-        job.throttled = f"{pair.provider} refuses mail From {pair.domain}: {pair.reason or 'it comes back by degrees'}"
+        job.throttled = refused_domains.held_back(pair.provider, pair.domain, pair.reason or "")
         return True
 
     def keeps(self, job: Job, attempt: Attempt) -> bool:

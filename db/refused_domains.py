@@ -140,6 +140,16 @@ def delivered(provider: str, domain: str) -> None:
     )
 
 
+def held_back(provider: str, domain: str, reason: str) -> str:
+    """Return the last error of a mail that is held back."""
+    return f"{provider} refuses mail From {domain}: {reason}"
+
+
+def holding(last_error: str) -> Pair | None:
+    """Return the open pair that holds back a mail with this last error, or None."""
+    return next((one for one in pairs() if one.opened_at and last_error.startswith(held_back(*one[:2], ""))), None)
+
+
 def any_reported() -> bool:
     """Return whether bounces count against any pair."""
     return bool(rows("SELECT 1 FROM refused_domains WHERE reported > 0 LIMIT 1"))
