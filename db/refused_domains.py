@@ -73,6 +73,11 @@ def pairs() -> list[Pair]:
     return [Pair(*row) for row in found]
 
 
+def open_pairs() -> list[Pair]:
+    """Return the pairs that are open."""
+    return [one for one in pairs() if one.opened_at is not None]
+
+
 _REFUSED = """
         INSERT INTO refused_domains AS r (provider, domain, refused) VALUES (%s, %s, 1)
         ON CONFLICT (provider, domain) DO UPDATE SET refused = r.refused + 1, refused_at = now()
@@ -147,7 +152,7 @@ def held_back(provider: str, domain: str, reason: str) -> str:
 
 def holding(last_error: str) -> Pair | None:
     """Return the open pair that holds back a mail with this last error, or None."""
-    return next((one for one in pairs() if one.opened_at and last_error.startswith(held_back(*one[:2], ""))), None)
+    return next((one for one in open_pairs() if last_error.startswith(held_back(one.provider, one.domain, ""))), None)
 
 
 def any_reported() -> bool:
