@@ -118,7 +118,7 @@ class Delivery:
         router = self.routers[priority.channel]
         tested, queue = await router.probing(), router.choose(len(ids))
         blocked = await queue.blocked_for(len(ids)) if queue else 0.0
-        batch, jobs = await self._claiming.claim(ids, priority, None if blocked else queue, tested)
+        batch, jobs = await self._claiming.claim(ids, priority, queue, tested, blocked=bool(blocked))
         try:
             await self._send_to_sandbox([job for job in jobs if job.notification.sandbox])
             await self._finished(batch)

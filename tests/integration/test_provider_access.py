@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from actors import provider_queue
 from db import breaker, clients
 from db.database import rows
 from settings import Settings
@@ -209,3 +210,36 @@ def test_a_change_reaches_notifications_that_wait_in_the_queue_of_a_provider(
 def test_a_client_is_not_stored_with_a_list_that_is_no_object(store: Settings) -> None:
     with pytest.raises(Exception, match="clients_providers_check"):
         rows("UPDATE clients SET providers = %s", json.dumps(["first"]))
+
+
+def test_while_a_better_provider_is_paused_clients_that_may_not_use_it_go_on(
+    make: Make, servers: list[SmtpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = make("priority=1", "priority=2", "priority=3")
+    own = accept(3, client_id=restricted("second", "third"))
+    [other], [both] = accept(1), accept(1, client_id=restricted("first", "third"))
+    told(process)
+    monkeypatch.setattr(process.mails.limits, "pause", lambda _now: 3_600.0)
+    monkeypatch.setattr(provider_queue, "MOMENT", 0.01)
+
+    deliver(process, [other, *own, both])
+
+    assert {status(id) for id in own} == {"sent"}
+    assert (status(other), status(both)) == ("pending", "pending")
+    assert counts(servers) == [0, 3, 0]
+    assert row(other)["claim"] == row(both)["claim"] == 0
+
+
+def test_without_a_free_provider_nobody_goes_on(
+    make: Make, servers: list[SmtpServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = make("priority=1", "priority=2")
+    [own], [other] = accept(1, client_id=restricted("second")), accept(1)
+    told(process)
+    for queue in process.delivery.routers["email"].queues:
+        monkeypatch.setattr(queue.limits, "pause", lambda _now: 3_600.0)
+    monkeypatch.setattr(provider_queue, "MOMENT", 0.01)
+
+    deliver(process, [own, other])
+
+    assert (status(own), status(other), counts(servers)) == ("pending", "pending", [0, 0, 0])
