@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db import workers
-from db.client_view import GUARD
+from db.client_view import VIEW
 from db.database import rows
 
 KEPT = 86_400  # seconds after the last refusal for which a closed pair is kept
@@ -225,8 +225,8 @@ def sent_through(notification: int) -> Sent | None:
     """Return how a mail was sent that a report is about, or None if it was not."""
     found = rows(
         f"""
-        SELECT a.provider, n.mail ->> 'from' FROM notifications AS n JOIN attempts AS a ON a.notification_id = n.id
-        WHERE n.id = %s AND {GUARD} AND NOT n.sandbox AND a.outcome IN ('sent', 'uncertain', 'lost')
+        SELECT a.provider, n.mail ->> 'from' FROM {VIEW} AS n JOIN attempts AS a ON a.notification_id = n.id
+        WHERE n.id = %s AND NOT n.sandbox AND a.outcome IN ('sent', 'uncertain', 'lost')
         ORDER BY a.number DESC LIMIT 1
         """,
         notification,

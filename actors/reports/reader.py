@@ -107,7 +107,7 @@ class ReportReader(threading.Thread):
             if proofs.record(said):
                 proofs.apply(proofs.Waiting(said.notification_id, said.digest))
                 if self._domains is not None:
-                    self._domains.note(said)
+                    self._domains.count(said)
         lacking = any(one is None and event.provider_message_id for one, event in zip(found, others, strict=True))
         if verified and lacking and report.tries <= len(LATER):
             incoming_reports.postpone(report.id, LATER[report.tries - 1])

@@ -30,7 +30,7 @@ class ReportedDomains:
         own = {one.name: mail_from(one.sender or settings.smtp.sender).domain for one in mails}
         return cls({name: MailSenders(domain) for name, domain in own.items()}, waits(settings))
 
-    def note(self, said: Evidence) -> None:
+    def count(self, said: Evidence) -> None:
         """Count a report, if it is about our domain or shows that mails arrive."""
         refused = said.kind == "bounced" and said.bounce_class == "sender"
         if not refused and not (said.kind == "delivered" and refused_domains.any_reported()):

@@ -268,7 +268,7 @@ def test_closed_pairs_are_forgotten_after_a_day_and_open_ones_are_not(made: Exit
 
 def told(world: World, id: int, to: str, kind: str = "bounced", klass: str | None = "sender") -> None:
     said = Evidence(id, 1, "api", kind, False, to, klass, "5.7.26", "550 5.7.26 DMARC", None, None)
-    ReportedDomains.load(world.settings).note(said)
+    ReportedDomains.load(world.settings).count(said)
 
 
 def sent(world: World) -> int:
