@@ -145,7 +145,7 @@ def test_a_throttled_notification_says_since_when(api: Api) -> None:
     assert "limits our rate since" in why(visitor(api), id)
 
 
-def test_a_notification_that_may_use_no_other_provider_says_what_it_waits_for(api: Api) -> None:
+def test_a_notification_limited_to_a_provider_shows_which_one_it_waits_for(api: Api) -> None:
     id = due(api)
     said = "waits for gone: its client may use no other provider"
     api.sql.rows(
