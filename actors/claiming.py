@@ -13,6 +13,7 @@ from actors.batches import Batch, Job
 from actors.claim_store import ClaimStore
 from actors.provider_queue import ProviderQueue
 from actors.queue.priorities import Priority
+from actors.refused_domains import RefusedDomains
 from actors.routing import Router
 from actors.wanted import Wanted
 from db.database import Unavailable
@@ -25,8 +26,10 @@ log = logs.get("delivery")
 class Claiming:
     """Claims for the queues of one worker process."""
 
-    def __init__(self, settings: Settings, store: ClaimStore, routers: Mapping[str, Router]) -> None:
-        self._settings, self._store, self._routers = settings, store, routers
+    def __init__(
+        self, settings: Settings, store: ClaimStore, routers: Mapping[str, Router], domains: RefusedDomains
+    ) -> None:
+        self._settings, self._store, self._routers, self._domains = settings, store, routers, domains
 
     async def claim(
         self, ids: Sequence[int], priority: Priority, queue: ProviderQueue | None, tested: ProviderQueue | None
@@ -57,7 +60,8 @@ class Claiming:
         queued: dict[ProviderQueue, list[Job]] = {first: []} if first else {}
         for job in jobs:
             if not job.notification.sandbox:
-                queued.setdefault(self._queue_of(job, first, tested, probe), []).append(job)
+                to = self._queue_of(job, first, tested, probe)
+                queued.setdefault(await self._domains.route(job, to, router), []).append(job)
         for to, its in queued.items():
             if len(router.queues) > 1:
                 await self._reroute([job for job in its if job.notification.claimed_provider != to.name], to)
@@ -84,6 +88,10 @@ class Claiming:
             job.throttled = f"{waiting_for(bound)}; its client may not use it any more"
         elif bound and not bound.breaker.usable:
             job.throttled = waiting_for(bound)
+        if bound is None and (gone := one.bound_provider) and one.on_uncertain == "hold":
+            # It is handed back until the time for evidence is over: no other provider would know the first copy.
+            job.throttled = f"waits for {gone}, which may have taken it and is not configured any more"
+            return first or router.queues[0]
         if bound is None and first and router.may_use(first, one):
             return first
         return bound or router.choose(notification=one) or _unreached(job, router)

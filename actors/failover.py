@@ -59,3 +59,9 @@ class Failover:
             return None
         one = job.notification
         return self._routers[one.type].choose(without=(*job.declined, job.queue), notification=one)
+
+
+def belongs_elsewhere(job: Job) -> bool:
+    """Return whether another provider may have taken the notification, which must not be sent a second time."""
+    bound = job.notification.bound_provider
+    return bound is not None and bound != job.queue.name and job.notification.on_uncertain == "hold"

@@ -54,7 +54,7 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
     A settlement is not recorded if another worker has claimed the notification since.
     """
     attempt, priority = settlement.attempt, notification.priority
-    event = ("retried" if settlement.status == "pending" else settlement.status) if owned else "lost_race"
+    event = _event(settlement) if owned else "lost_race"
     channel = "sandbox" if notification.sandbox else notification.type
     with _lock:
         counts = _counts
@@ -82,6 +82,12 @@ def report(notification: Claimed, settlement: Settlement, claimed_at: float, *, 
         code=attempt.reply_code,
         milliseconds=milliseconds,
     )
+
+
+def _event(settlement: Settlement) -> str:
+    if settlement.status != "pending":
+        return settlement.status
+    return "awaits_evidence" if settlement.delay is None else "retried"
 
 
 def _log_soon(id: int, milliseconds: float) -> None:

@@ -28,6 +28,7 @@ from actors.claim_store import ClaimStore
 from actors.delivery import Delivery, Providers, Routed
 from actors.domains import Domains
 from actors.exporter import Exporter
+from actors.look_ups import LookUps
 from actors.outcomes import REASONS
 from actors.provider_access import ProviderAccess
 from actors.queue import event_loop, namespace, redis_pools
@@ -36,6 +37,7 @@ from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.reports.keys import ReportKeys
 from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
+from actors.reports.reported_domains import ReportedDomains
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -113,8 +115,12 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
-        self._report_reader = ReportReader(self._report_keys, OptOuts.load(self._settings))
+        self._report_reader = ReportReader(self._report_keys, OptOuts.load(current), ReportedDomains.load(current))
         self._report_reader.start()
+        self._look_ups = LookUps(
+            {q.name: q.sources.look_up for q in running.delivery.queues if q.sources.look_up}, event_loop.run
+        )
+        self._look_ups.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()
         log.info("worker.started", worker=str(identity), threads=worker.worker_threads)
@@ -126,6 +132,7 @@ class WorkerProcess(Middleware):
         self._retention.stop()
         self._domains.stop()
         self._report_reader.stop()
+        self._look_ups.stop()
         if running.delivery is not None:
             running.delivery.stopping.set()
 
@@ -203,7 +210,7 @@ def _begin_at_zero(current: settings.Settings) -> None:
         _ = metrics.breaker[state]
     for provider in current.providers:
         _ = metrics.failovers[provider.name]
-    for action in ("rescued", "relayed", "parked", "expired", "suppressed", "released"):
+    for action in ("rescued", "relayed", "replayed", "unproved", "parked", "expired", "suppressed", "released"):
         _ = metrics.upkeep[action]
     for family, values in (
         (metrics.record_failures, ("settle", "doubt")),

@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from db import refused_domains
 from db.database import rows
 from db.lifecycle.relay import CLIENTS
 from db.pauses import paused
+from db.refused_domains import Pair
 from db.workers import ALIVE
 
 COUNTED = 10_000  # notifications of a priority
@@ -83,6 +85,7 @@ class LiveStats(NamedTuple):
     priorities: Mapping[str, PriorityStats]
     providers: list[Provider]
     workers: list[Worker]
+    refused_domains: Sequence[Pair] = ()
 
 
 def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveStats:
@@ -96,7 +99,8 @@ def live_stats(worker_timeout: float, configured: Collection[str] = ()) -> LiveS
         " FROM notifications_id_seq"
     )
     seen = workers(worker_timeout)
-    return LiveStats(at, accepted, priorities(), in_use(providers(), seen, configured), seen)
+    used = in_use(providers(), seen, configured)
+    return LiveStats(at, accepted, priorities(), used, seen, refused_domains.open_pairs())
 
 
 def in_use(known: Sequence[Provider], seen: Sequence[Worker], configured: Collection[str]) -> list[Provider]:

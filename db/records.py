@@ -123,6 +123,13 @@ class Claimed(NamedTuple):
 CLAIMED_COLUMNS = tuple(_COLUMNS.get(name, name) for name in Claimed._fields if name not in {"throttled_for", "late"})
 
 
+class EvidenceWait(NamedTuple):
+    """The seconds within which evidence about an attempt may come, and the provider through which it is made."""
+
+    seconds: float
+    provider: str
+
+
 class Attempt(NamedTuple):
     """One attempt. `started` and `finished` are `time.monotonic()` of this process."""
 

@@ -13,7 +13,7 @@ from actors.channels import Begin, Deferred, ProviderDown, Receipt, Throttled, U
 from actors.channels.api_limits import ApiLimits
 from actors.channels.http_api import Answer, ApiConnection, NoAnswer, Request
 from actors.channels.http_begin import TakenOver
-from actors.channels.http_judging import retry_after
+from actors.channels.http_judging import retry_after, undelivered
 from actors.channels.lease import ConnectionLease
 from actors.channels.rate import SharedRate
 from db.records import Claimed
@@ -62,6 +62,23 @@ class HttpProvider:
     def ready(self, notification: Claimed) -> bool:
         """Return True: all notifications go to the same provider."""
         return True
+
+    async def get(self, request: Request) -> Answer:
+        """Return the answer to a request that asks for something, over a connection of its own.
+
+        Raises:
+            ProviderDown: There is no answer, or it is not 200.
+        """
+        connection = ApiConnection(self.timeout, self.settings.smtp.connect_timeout, self.context)
+        try:
+            answer = await connection.post(request, always)
+        except NoAnswer as error:
+            raise ProviderDown(printable(error.text), phase=error.phase) from None
+        finally:
+            await connection.close()
+        if answer.status != 200:
+            raise undelivered(ProviderDown, answer, "is no answer to a look-up")
+        return answer._replace(body=_masked(answer.body, request, self.secrets))
 
     async def start(self) -> None:
         """Lease this process's share of the connections."""

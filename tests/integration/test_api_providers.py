@@ -43,10 +43,25 @@ def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) 
         **REPORTED,
         "downSince": None,
         "reason": None,
+        "refusedDomains": [],
         "workers": 0,
         "attempts": {},
         "success": None,
     }
+
+
+def test_a_domain_that_a_provider_refuses_is_shown_with_its_words(api: Api, admin: CheckedClient) -> None:
+    api.sql.rows(
+        "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
+        " VALUES ('main', 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1"
+    )
+    try:
+        backup, main = admin.get(PROVIDERS).json["items"]
+    finally:
+        api.sql.rows("DELETE FROM refused_domains RETURNING 1")
+    assert backup["refusedDomains"] == []
+    [refused] = main["refusedDomains"]
+    assert (refused["domain"], refused["reason"]) == ("shop.example", "550 5.7.26 DMARC")
 
 
 def test_live_workers_are_counted_with_what_they_sent(api: Api, admin: CheckedClient) -> None:

@@ -188,3 +188,18 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     plain = why(visitor(api), id)
     assert "The client was paused by the key" in plain
     assert "The channel email was paused ," in plain
+
+
+def test_a_domain_that_a_provider_refuses_is_told_to_admins_only(api: Api) -> None:
+    api.sql.rows(
+        "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
+        " VALUES (%s, 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1",
+        SERVER,
+    )
+    try:
+        words = f"{SERVER} refuses mail From shop.example"
+        eventually(lambda: bears(visitor(api, "admin"), "/notifications", words))
+        assert bears(visitor(api, "admin"), "/", words)
+        assert not bears(visitor(api), "/notifications", words)
+    finally:
+        api.sql.rows("DELETE FROM refused_domains RETURNING 1")

@@ -15,9 +15,21 @@ import trustme
 
 from cli.doctor import postgresql, redis_server
 from cli.up import running
-from db import breaker, callbacks, clients, incoming_reports, keys, live_stats, pauses, providers, workers
+from db import (
+    breaker,
+    callbacks,
+    clients,
+    incoming_reports,
+    keys,
+    live_stats,
+    pauses,
+    providers,
+    refused_domains,
+    workers,
+)
 from db.database import rows
 from db.keys import Grant
+from db.refused_domains import Refusal, Waits
 from settings import Settings
 from tests.conftest import TlsAuthority
 from tests.integration.operating import Operator
@@ -111,6 +123,14 @@ def test_an_open_breaker_and_a_pause_are_reported(well: Doctor) -> None:
     [down] = well.said("problem")
     assert down.startswith("breaker: the breaker of mail:25 is open since 2")
     assert well.said("warning")[0].startswith("pauses: the channel email is paused since 2")
+
+
+@pytest.mark.usefixtures("staffed")
+def test_a_domain_that_a_provider_refuses_is_reported(well: Doctor) -> None:
+    for _ in range(2):
+        refused_domains.refused(Refusal("mail:25", "shop.example", "550 5.7.26 DMARC"), Waits(2, 5, 60))
+    [told] = well.said("problem")
+    assert told == "breaker: mail:25 refuses mail From shop.example: 550 5.7.26 DMARC"
 
 
 def test_a_missing_key_is_a_warning_and_an_exposed_api_without_keys_a_problem(well: Doctor) -> None:

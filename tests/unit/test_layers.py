@@ -93,7 +93,8 @@ def test_only_the_lifecycle_writes_a_status() -> None:
     found = writers((path for path in sources if path.parent.name != "migrations"), ROOT)
     assert found == {
         "update": {
-            f"db/lifecycle/{name}.py" for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence")
+            f"db/lifecycle/{name}.py"
+            for name in ("claim", "settle", "rescue", "operate", "endpoints", "evidence", "unanswered")
         },
         "insert": {"db/lifecycle/accept.py"},
     }
