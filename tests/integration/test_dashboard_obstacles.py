@@ -190,7 +190,7 @@ def test_a_paused_notification_says_who_paused_it(api: Api) -> None:
     assert "The channel email was paused ," in plain
 
 
-def test_a_domain_that_a_provider_refuses_is_told_to_admins_only(api: Api) -> None:
+def test_a_domain_that_a_provider_refuses_is_shown_to_admins_only(api: Api) -> None:
     api.sql.rows(
         "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
         " VALUES (%s, 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1",
