@@ -1,4 +1,5 @@
-"""The parts of an erasure. Each runs a few statements over a bounded number of rows, and finds those rows anew.
+"""The parts of an erasure. Each runs a few statements over a bounded number of rows, and finds those rows again each
+time.
 
 Rows are found by an index: by `recipient`, or by `mailboxes` if the address is written differently from its normalised
 form or is among the copies. Rows are locked in id order. Call within the transaction of `erasures.step`.

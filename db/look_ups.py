@@ -1,4 +1,4 @@
-"""Which notifications a provider is asked about, because an attempt had no answer. Call within `connection()`.
+"""Schedule of the look-ups at providers for notifications whose attempt had no answer. Call within `connection()`.
 
 The table `look_ups` only spaces the questions. A row that is lost, or a worker that dies before it has asked, costs one
 more question or a later one.
@@ -56,7 +56,7 @@ def take(provider: str, most: int) -> list[Asked]:
 
 
 def rest(provider: str, seconds: float) -> None:
-    """Let nobody ask a provider for so many seconds, because it did not answer."""
+    """Let no worker ask a provider for this many seconds, because it did not answer."""
     rows("UPDATE providers SET look_up_after = now() + %s * interval '1 second' WHERE name = %s", seconds, provider)
 
 

@@ -1,4 +1,4 @@
-"""Which providers the notifications of a client may use. Call within `connection()`.
+"""Lists of the providers that the notifications of a client may use. Call within `connection()`.
 
 `clients.providers` has the names of a client's providers for each channel; a channel that is left out may use all.
 """

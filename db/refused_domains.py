@@ -129,7 +129,7 @@ def _open(refusal: Refusal, waits: Waits) -> bool:
 
 
 def taken(provider: str, domain: str) -> None:
-    """closed -> closed: the provider has taken a mail, so refusals begin to count anew."""
+    """closed -> closed: the provider has taken a mail, so the count of refusals starts again at 0."""
     rows(
         "UPDATE refused_domains SET refused = 0 WHERE provider = %s AND domain = %s AND opened_at IS NULL",
         *(provider, domain),
@@ -137,7 +137,7 @@ def taken(provider: str, domain: str) -> None:
 
 
 def delivered(provider: str, domain: str) -> None:
-    """closed -> closed: a mail has arrived, so bounces begin to count anew."""
+    """closed -> closed: a mail has arrived, so the count of bounces starts again at 0."""
     rows(
         "UPDATE refused_domains SET reported = 0, reported_by = '{}'"
         " WHERE provider = %s AND domain = %s AND opened_at IS NULL",

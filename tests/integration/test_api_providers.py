@@ -50,7 +50,7 @@ def test_providers_reported_by_workers_are_listed_by_name(admin: CheckedClient) 
     }
 
 
-def test_a_domain_that_a_provider_refuses_is_shown_with_its_words(api: Api, admin: CheckedClient) -> None:
+def test_a_domain_that_a_provider_refuses_is_shown_with_its_reply(api: Api, admin: CheckedClient) -> None:
     api.sql.rows(
         "INSERT INTO refused_domains (provider, domain, opened_at, reason, probe_after, wait)"
         " VALUES ('main', 'shop.example', now(), '550 5.7.26 DMARC', now(), 5) RETURNING 1"
