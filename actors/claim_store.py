@@ -60,12 +60,7 @@ class ClaimStore:
         )
         # None: no settlement, only record which notifications may be begun.
         self._settlements: Coalescer[Settlement | None, bool] = Coalescer(
-            "settle",
-            self._settle,
-            most=SETTLE_BATCH,
-            waiting=UNBOUNDED,
-            rest=REST,
-            keep=self._keep,
+            "settle", self._settle, most=SETTLE_BATCH, waiting=UNBOUNDED, rest=REST, keep=self._keep
         )
         self._undoubted: Unrecorded[_Doubt, bool] = Unrecorded("doubt", self._doubt, settings, itemgetter(0))
         self._doubts: Coalescer[_Doubt, bool] = Coalescer(

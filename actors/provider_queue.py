@@ -21,8 +21,8 @@ from db.records import Claimed
 from runtime import logs
 
 if TYPE_CHECKING:
-    from actors.delivery import Routed
     from actors.refused_domains import FromDomains
+    from actors.routed import Routed
 
 log = logs.get("queue")
 

@@ -25,7 +25,7 @@ from actors.channels.rate import SharedRate
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery, Providers, Routed
+from actors.delivery import Delivery
 from actors.domains import Domains
 from actors.exporter import Exporter
 from actors.look_ups import LookUps
@@ -39,6 +39,7 @@ from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
 from actors.reports.reported_domains import ReportedDomains
 from actors.retention import Retention
+from actors.routed import Providers, Routed
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
 from db.models import CALLBACK

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from db import incoming_reports, lifecycle, suppressions
+from db import incoming_reports, lifecycle
 from db.client_view import VIEW
 from db.database import rows
 from db.models import FINAL
@@ -121,32 +121,6 @@ def left(of: Of) -> int:
         f"SELECT (SELECT count(*) FROM {_MINE}) + (SELECT count(*) FROM {_COPIES})", *_mine(of), *_copied(of)
     )
     return int(count)
-
-
-def hide_suppression(of: Of) -> bool:
-    """Replace the address on the suppression list by its digest, which still matches. Return whether it is there.
-
-    A phone number may be there for single senders too, as `+41791234567 from acme`.
-    """
-    pairs = rows(
-        "SELECT address FROM suppressions WHERE client_id = %s AND starts_with(address, %s) ORDER BY address",
-        *(of.client_id, f"{of.address} from "),
-    )
-    hidden = [_hide(of.client_id, address) for address in (of.address, *(pair for (pair,) in pairs))]
-    return any(hidden)
-
-
-def _hide(client_id: int, address: str) -> bool:
-    digest = f"({suppressions.digest('%s', '%s::text')})"
-    plain = (client_id, address)
-    if rows("SELECT true FROM suppressions WHERE client_id = %s AND address = %s FOR UPDATE", *plain):
-        rows(f"DELETE FROM suppressions WHERE client_id = %s AND address = {digest}", client_id, *plain)
-    rows(
-        f"UPDATE suppressions SET address = {digest}, source = NULL, erased = true"
-        " WHERE client_id = %s AND address = %s",
-        *(*plain, *plain),
-    )
-    return bool(rows(f"SELECT true FROM suppressions WHERE client_id = %s AND address = {digest}", client_id, *plain))
 
 
 def forget_elsewhere(of: Of) -> None:

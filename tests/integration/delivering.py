@@ -12,8 +12,9 @@ from actors.channels.registry import channels
 from actors.channels.sandbox.channel import Sandbox
 from actors.channels.webhook.callback import Callback
 from actors.claim_store import ClaimStore
-from actors.delivery import Delivery, Providers, Routed
+from actors.delivery import Delivery
 from actors.queue.priorities import PRIORITIES, Priority
+from actors.routed import Providers, Routed
 from actors.wanted import Wanted
 from db import workers
 from db.models import CALLBACK
