@@ -104,8 +104,8 @@ failovers = counter(
 )
 reports = counter(
     "reports",
-    "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
-    "(no event) or unreadable.",
+    "Reports about mails that workers have read. Source: api, smtp, imap or a provider. State: matched, unmatched, "
+    "ignored (no event) or unreadable.",
     *("source", "state"),
 )
 connections = counter(
