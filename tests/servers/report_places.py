@@ -16,6 +16,8 @@ UNKNOWN = Reply(550, "5.1.1 <gone@elsewhere.example>: Recipient address rejected
 class MailServer(Protocol):
     """A mail server that can say what it did."""
 
+    port: int
+
     @property
     def log(self) -> str:
         """The text of its logs."""
