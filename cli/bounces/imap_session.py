@@ -16,8 +16,9 @@ from cli.bounces.stop import Stop
 from db.incoming_reports import LONGEST
 
 TIMEOUT = SocketTimeout(connect=10, read=30)  # seconds
-IDLE = 60.0  # seconds after which IDLE is begun again, to notice that the connection is gone
-POLL = 30.0  # seconds between two looks at a server that has no IDLE
+# Seconds between two looks: at a server that has no IDLE, at one that told of a message just before IDLE began, and to
+# notice that the connection is gone.
+EVERY = 30.0
 NEEDED = "UIDPLUS"  # EXPUNGE of these messages only (RFC 4315)
 
 
@@ -78,12 +79,12 @@ class ImapSession:
             self._client.uid_expunge(uids)
 
     def wait(self, stop: Stop) -> None:
-        """Wait for a change in the folder, for at most IDLE seconds, or for the order to stop."""
+        """Wait for a change in the folder, for at most EVERY seconds, or for the order to stop."""
         if not self._client.has_capability("IDLE"):
-            stop.wait(POLL)
+            stop.wait(EVERY)
             return
         self._client.idle()
-        stop.wait(IDLE, self._client.socket())
+        stop.wait(EVERY, self._client.socket())
         self._client.idle_done()
 
     def _close(self) -> None:

@@ -61,10 +61,11 @@ service stats {{
 
 
 class StockDovecot:
-    """A Dovecot in `directory`, which its user can enter."""
+    """A Dovecot in `directory`, which its user can enter. `capability`: what it offers, if that is not all it has."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, capability: str = "") -> None:
         self.directory, self.ca = directory, directory / "ca.pem"
+        self._capability = capability
         self.port, self.starttls_port = free_port(), free_port()
         self._user = pwd.getpwnam("dovecot") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._group: Group | None = None
@@ -140,6 +141,7 @@ class StockDovecot:
             port=self.port,
             starttls_port=self.starttls_port,
         )
+        settings += f"imap_capability = {self._capability}\n" if self._capability else ""
         (self.directory / "dovecot.conf").write_text(settings)
         for name in ("run", "mail"):
             (self.directory / name).mkdir()

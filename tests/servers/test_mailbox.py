@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from actors.reports.reader import ReportReader
 from cli.bounces import LARGEST
 from db import database, lifecycle
 from settings import Settings
+from tests import embedded
 from tests.environment import configured
 from tests.eventually import eventually
 from tests.integration.api import NOWHERE
@@ -97,7 +98,7 @@ class Mailbox:
 
     def emptied(self, reader: Group) -> None:
         """Wait until no message is left."""
-        eventually(lambda: not self.left(), within=30, saying=reader.log.read_text)
+        eventually(lambda: not self.left(), within=60, saying=reader.log.read_text, every=0.3)
 
 
 @pytest.fixture
@@ -209,6 +210,25 @@ def test_a_reader_that_is_killed_loses_nothing_and_counts_nothing_twice(mailbox:
         eventually(lambda: mailbox.stored() == 1, within=30, saying=reader.log.read_text)
     assert mailbox.stored() == 1
     assert step != "moved" or mailbox.left("Read") == [MAIL % 1]
+
+
+def test_a_server_without_idle_is_looked_at_again_and_one_without_move_moves_nothing(
+    stock_database_url: str, tmp_path: Path
+) -> None:
+    with ExitStack() as lasting:
+        dovecot = StockDovecot(lasting.enter_context(embedded.short_directory()), "IMAP4rev1 AUTH=PLAIN UIDPLUS")
+        lasting.callback(dovecot.kill)
+        dovecot.start()
+        mailbox = Mailbox(dovecot, tmp_path, stock_database_url)
+        mailbox.put(MAIL % 1)
+        with mailbox.reader() as reader:
+            mailbox.emptied(reader)
+            mailbox.put(MAIL % 2)
+            eventually(lambda: mailbox.stored() == 2, within=60, saying=reader.log.read_text, every=0.5)
+        reader = mailbox.start("--move-to", "Read")
+        eventually(lambda: not reader.running, within=30, saying=reader.log.read_text)
+        assert reader.stop() == 1
+    assert "the IMAP server lacks MOVE" in reader.log.read_text()
 
 
 def test_a_wrong_password_ends_the_start_and_is_not_shown(mailbox: Mailbox) -> None:
