@@ -15,6 +15,7 @@ from actors.reports.event import Event
 from actors.reports.keys import ReportKeys
 from actors.reports.matching import evidence
 from actors.reports.opt_outs import OptOuts
+from actors.reports.reported_domains import ReportedDomains
 from actors.reports.stored_events import from_json, to_json
 from db import incoming_reports
 from db.database import Unavailable, connection, database
@@ -37,9 +38,14 @@ LATER = (5.0, 60.0, 600.0, 3_600.0)
 class ReportReader(threading.Thread):
     """Reads reports until it is stopped. It rests as long as it has worked, so that sending is not slowed."""
 
-    def __init__(self, keys: ReportKeys, opt_outs: OptOuts = OptOuts({})) -> None:  # noqa: B008 - it has no state
+    def __init__(
+        self,
+        keys: ReportKeys,
+        opt_outs: OptOuts = OptOuts({}),  # noqa: B008 - it has no state
+        domains: ReportedDomains | None = None,
+    ) -> None:
         super().__init__(name="reports", daemon=True)
-        self._keys, self._opt_outs, self._ending = keys, opt_outs, threading.Event()
+        self._keys, self._opt_outs, self._domains, self._ending = keys, opt_outs, domains, threading.Event()
         self._housekeeping_at = 0.0
         # The library logs the traceback of each detector that fails at a malformed mail.
         logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -100,6 +106,8 @@ class ReportReader(threading.Thread):
         for said in sorted((one for one in found if one is not None), key=lambda one: one.notification_id):
             if proofs.record(said):
                 proofs.apply(proofs.Waiting(said.notification_id, said.digest))
+                if self._domains is not None:
+                    self._domains.note(said)
         lacking = any(one is None and event.provider_message_id for one, event in zip(found, others, strict=True))
         if verified and lacking and report.tries <= len(LATER):
             incoming_reports.postpone(report.id, LATER[report.tries - 1])

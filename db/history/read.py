@@ -25,7 +25,8 @@ WINDOWS = {"24h": Window(24, 1), "7d": Window(168, 6), "30d": Window(720, 24)}
 
 
 class Counts(NamedTuple):
-    """How notifications ended. `p50` and `p95`: seconds to delivery, as the bound of their class; None without any."""
+    """Counts of notifications by how they ended. `p50` and `p95`: seconds to delivery, as the bound of their class;
+    None without any."""
 
     sent: int = 0
     failed: int = 0

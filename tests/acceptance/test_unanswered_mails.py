@@ -50,9 +50,7 @@ def accepted(system: System) -> list[int]:
     return [int(item["id"]) for item in answer.json["items"]]
 
 
-def test_mails_that_were_taken_without_an_answer_become_sent_by_their_reports(
-    system: System, smtp_server: SmtpServer
-) -> None:
+def test_uncertain_mails_become_sent_by_their_reports(system: System, smtp_server: SmtpServer) -> None:
     smtp_server.on("dot", Drop(), times=None)
     ids = accepted(system)
     uncertain = "SELECT count(*) FROM attempts WHERE outcome = 'uncertain'"

@@ -1,4 +1,4 @@
-"""A provider that takes notifications and reports none any more is noticed."""
+"""A provider that accepts notifications and stops reporting is detected."""
 
 from __future__ import annotations
 
