@@ -119,8 +119,8 @@ provider_waiting = gauge(
 )
 reports = counter(
     "reports",
-    "Reports about mails that workers have read. Source: api, smtp or a provider. State: matched, unmatched, ignored "
-    "(no event) or unreadable.",
+    "Reports about mails that workers have read. Source: api, smtp, imap or a provider. State: matched, unmatched, "
+    "ignored (no event) or unreadable.",
     *("source", "state"),
 )
 connections = counter(
