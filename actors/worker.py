@@ -35,6 +35,7 @@ from actors.queue.priorities import BY_QUEUE, PRIORITIES, PriorityQueue
 from actors.reports.keys import ReportKeys
 from actors.reports.opt_outs import OptOuts
 from actors.reports.reader import ReportReader
+from actors.reports.sender_domains import sender_domains
 from actors.retention import Retention
 from actors.upkeep import Upkeep
 from db import database, fitness, migrations, providers
@@ -112,7 +113,9 @@ class WorkerProcess(Middleware):
         self._upkeep.start()
         self._retention = Retention(current.retention)
         self._retention.start()
-        self._report_reader = ReportReader(self._report_keys, OptOuts.load(self._settings))
+        self._report_reader = ReportReader(
+            self._report_keys, OptOuts.load(self._settings), sender_domains(self._settings)
+        )
         self._report_reader.start()
         if current.telemetry.metrics_address:
             Exporter(current.telemetry, current.telemetry.metrics_address).start()

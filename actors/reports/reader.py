@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from actors.reports import reading
 from actors.reports.event import Event
@@ -37,9 +39,16 @@ LATER = (5.0, 60.0, 600.0, 3_600.0)
 class ReportReader(threading.Thread):
     """Reads reports until it is stopped. It rests as long as it has worked, so that sending is not slowed."""
 
-    def __init__(self, keys: ReportKeys, opt_outs: OptOuts = OptOuts({})) -> None:  # noqa: B008 - it has no state
+    def __init__(
+        self,
+        keys: ReportKeys,
+        opt_outs: OptOuts = OptOuts({}),  # noqa: B008 - it has no state
+        own_domains: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`own_domains`: see `sender_domains`."""
         super().__init__(name="reports", daemon=True)
-        self._keys, self._opt_outs, self._ending = keys, opt_outs, threading.Event()
+        self._keys, self._opt_outs, self._own_domains = keys, opt_outs, own_domains
+        self._ending = threading.Event()
         self._housekeeping_at = 0.0
         # The library logs the traceback of each detector that fails at a malformed mail.
         logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -73,7 +82,7 @@ class ReportReader(threading.Thread):
                 break
         with connection():
             for waiting in proofs.ready(APPLIED_AT_ONCE):
-                proofs.apply(waiting)
+                proofs.apply(waiting, self._own_domains)
             self._keep_house()
 
     def _read(self, report: Taken) -> None:
@@ -99,7 +108,7 @@ class ReportReader(threading.Thread):
         found = [evidence(event, report, self._keys.keys, verified=verified) for event in others]
         for said in sorted((one for one in found if one is not None), key=lambda one: one.notification_id):
             if proofs.record(said):
-                proofs.apply(proofs.Waiting(said.notification_id, said.digest))
+                proofs.apply(proofs.Waiting(said.notification_id, said.digest), self._own_domains)
         lacking = any(one is None and event.provider_message_id for one, event in zip(found, others, strict=True))
         if verified and lacking and report.tries <= len(LATER):
             incoming_reports.postpone(report.id, LATER[report.tries - 1])
