@@ -37,6 +37,7 @@ class Provider(NamedTuple):
     """The breaker of a provider. `probe_in`: seconds until the next probe; None while it is closed.
 
     `channel`: that of its notifications; empty if it was reported by an older version, which had one channel.
+    `silent`: its reports have stopped.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Provider(NamedTuple):
     reason: str | None
     probe_in: float | None
     channel: str = ""
+    silent: bool = False
 
 
 class Worker(NamedTuple):
@@ -112,8 +114,8 @@ def providers() -> list[Provider]:
     """Return the providers that workers have reported, and those whose breaker has ever opened."""
     found = rows(
         "SELECT name, opened_at, reason, CASE WHEN opened_at IS NOT NULL"
-        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', '')"
-        " FROM providers ORDER BY name"
+        " THEN greatest(0, extract(epoch FROM probe_after - now())::float8) END, coalesce(config ->> 'channel', ''),"
+        " silent_since IS NOT NULL FROM providers ORDER BY name"
     )
     return [Provider(*row) for row in found]
 
