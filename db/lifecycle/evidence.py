@@ -151,6 +151,12 @@ def record(said: Evidence) -> bool:
     )
 
 
+def is_of(said: Evidence) -> bool:
+    """Return whether it is kept as what this very report says, so that an erasure finds the report."""
+    own = "SELECT 1 FROM evidence WHERE notification_id = %s AND digest = %s AND report_id = %s"
+    return bool(rows(own, said.notification_id, said.digest, said.report_id))
+
+
 def ready(most: int) -> list[Waiting]:
     """Return up to `most` rows of evidence that wait for nothing any more, oldest first."""
     return [Waiting(id, bytes(digest)) for id, digest in rows(_READY, most)]

@@ -16,7 +16,7 @@ from db.silence import Judged
 KEPT = 14 * 86_400  # seconds of silence after which no report is usual
 
 # Parameters: event, event, the counts of `Judged`, event. The provider is the row of the part `changed`.
-_TELL = """
+_ENQUEUE = """
             INSERT INTO notifications (type, lane, client_id, recipient, subject, message, callback_id, subject_id,
                                        rung)
             SELECT 'callback', 'callback', c.client_id, 'callback/' || c.id, %s,
@@ -33,7 +33,7 @@ _FELL_SILENT = f"""
         WITH changed AS (
             UPDATE providers SET silent_since = now(), usual_share = %s WHERE name = %s AND silent_since IS NULL
             RETURNING name, silent_since AS since, usual_share AS usual
-        ), told AS ({_TELL})
+        ), told AS ({_ENQUEUE})
         SELECT 1 FROM changed
         """
 
@@ -45,7 +45,7 @@ _IS_HEARD = f"""
             UPDATE providers AS p SET silent_since = NULL, usual_share = NULL
             FROM silent WHERE p.name = silent.name AND p.silent_since IS NOT NULL
             RETURNING silent.*
-        ), told AS ({_TELL})
+        ), told AS ({_ENQUEUE})
         SELECT 1 FROM changed
         """
 
