@@ -36,7 +36,7 @@ CHANGES_AT_ONCE = 5_000  # rows per statement
 WORKERS_KEPT = 86_400  # seconds that a dead worker stays in the table `workers`
 ENDS_AT_ONCE = 5_000  # rows per statement
 HISTORY_EVERY = 5.0  # seconds
-SILENCE_EVERY = 60.0  # seconds
+SILENCE_EVERY = 300.0  # seconds
 MOMENT = 0.01  # seconds
 # Settings that decide the fate of a notification: `notify doctor` reports live workers that differ in them. Other
 # settings may differ: the heartbeat holds the time-outs of its worker, and a row holds its own times.
