@@ -17,7 +17,8 @@ class Provider(NamedTuple):
     """A provider.
 
     `config`: its channel, and priority, weight, connections and rate of its URL. `weight`: set by operators, or None.
-    `opened_at`, `reason`: since when and why its breaker is open; None while it works.
+    `opened_at`, `reason`: since when and why its breaker is open; None while it works. `silent_since`: when it was
+    noticed that its reports have stopped; None if they have not.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Provider(NamedTuple):
     config: Mapping[str, Any]
     opened_at: datetime | None
     reason: str | None
+    silent_since: datetime | None = None
 
     @property
     def channel(self) -> str | None:
@@ -52,7 +54,7 @@ class Use(NamedTuple):
 
 
 Known = tuple[Provider, Use]
-_COLUMNS = "name, enabled, weight, config, opened_at, reason"
+_COLUMNS = "name, enabled, weight, config, opened_at, reason, silent_since"
 
 
 def report(name: str, config: Mapping[str, Any]) -> None:
